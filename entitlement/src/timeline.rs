@@ -1,0 +1,399 @@
+//! The merge of an account's grants: segments of time, each with what holds in it.
+//!
+//! A timeline is a pure function of the catalog and the grants, whatever their order. It covers all of time, so the
+//! end of a trial, a period or a grace takes effect at the gate by time alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::catalog::{Catalog, Tier};
+use crate::subscription::SubscriptionId;
+
+/// How an account comes by its tier, best first: where two grants of one tier overlap, the better word is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// A paid subscription that goes on.
+    Active,
+    /// In a trial that goes on.
+    Trialing,
+    /// Ends at a known date.
+    Canceling,
+    /// A renewal failed; grace runs.
+    PastDue,
+    /// Access that no subscription pays for.
+    Credit,
+    /// No grant at all.
+    None,
+}
+
+impl Status {
+    /// The word in `X-Entitlement-Status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Trialing => "trialing",
+            Self::Canceling => "canceling",
+            Self::PastDue => "past_due",
+            Self::Credit => "credit",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What a grant rests on. Ending one source never removes what another grants.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    Subscription(SubscriptionId),
+    /// A complimentary or earned credit, by the id of its row.
+    Credit(i64),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscription(id) => write!(f, "{}:{}", id.provider, id.id),
+            Self::Credit(id) => write!(f, "credit:{id}"),
+        }
+    }
+}
+
+/// One independent reason to hold a tier for an interval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub source: Source,
+    /// A tier's code; one that the catalog no longer has grants nothing.
+    pub tier: String,
+    pub status: Status,
+    pub from: Timestamp,
+    /// Open when `None`.
+    pub until: Option<Timestamp>,
+}
+
+impl Grant {
+    fn holds_at(&self, now: Timestamp) -> bool {
+        self.from <= now && self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// What an account may use: the same for all accounts with the same grants, so it is shared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The highest tier that is granted.
+    pub tier: Arc<str>,
+    /// Every tier whose rank is reached, so that the gate needs no catalog.
+    pub includes: Arc<[Arc<str>]>,
+    /// Sorted.
+    pub features: Arc<[Arc<str>]>,
+    /// The most generous limit of the granted tiers; a metric that is absent is unlimited.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<Arc<str>, u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<Arc<str>, u64>,
+}
+
+/// A stretch of time in which nothing changes; it begins where the one before it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Open when `None`: then it is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    pub status: Status,
+    pub plan: Arc<Plan>,
+    /// The grants that hold, for an operator's eyes; not part of the cached record.
+    #[serde(skip)]
+    pub sources: Vec<Source>,
+}
+
+/// Segments in order of time; the last one is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Segment>", into = "Vec<Segment>")]
+pub struct Timeline {
+    segments: Vec<Segment>,
+}
+
+/// Why segments are not a timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimelineError {
+    #[error("a timeline ends with an open segment, and only that one is open")]
+    NotOpenEnded,
+    #[error("the segments of a timeline are in order of time")]
+    Unordered,
+}
+
+impl Timeline {
+    /// The segment in which `now` lies.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> &Segment {
+        let holds = |segment: &&Segment| segment.until.is_none_or(|until| now < until);
+        let last = self.segments.len() - 1;
+        self.segments.iter().find(holds).unwrap_or(&self.segments[last])
+    }
+
+    /// All segments, in order of time.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The timeline as it is cached: without what is over at `now`, and without the sources, so that neighbours
+    /// which differ in them alone become one.
+    #[must_use]
+    pub fn cacheable(self, now: Timestamp) -> Self {
+        let mut segments: Vec<Segment> = Vec::with_capacity(self.segments.len());
+        for segment in self.segments.into_iter().filter(|segment| segment.until.is_none_or(|until| now < until)) {
+            match segments.last_mut() {
+                Some(last) if last.status == segment.status && last.plan == segment.plan => last.until = segment.until,
+                _ => segments.push(Segment { sources: Vec::new(), ..segment }),
+            }
+        }
+        Self { segments }
+    }
+}
+
+impl TryFrom<Vec<Segment>> for Timeline {
+    type Error = TimelineError;
+
+    fn try_from(segments: Vec<Segment>) -> Result<Self, Self::Error> {
+        let open = segments.iter().position(|segment| segment.until.is_none());
+        if open.is_none() || open != segments.len().checked_sub(1) {
+            return Err(TimelineError::NotOpenEnded);
+        }
+        let ends: Vec<_> = segments.iter().filter_map(|segment| segment.until).collect();
+        if !ends.is_sorted_by(|a, b| a < b) {
+            return Err(TimelineError::Unordered);
+        }
+        Ok(Self { segments })
+    }
+}
+
+impl From<Timeline> for Vec<Segment> {
+    fn from(timeline: Timeline) -> Self {
+        timeline.segments
+    }
+}
+
+/// Merges grants into a timeline. The result does not depend on their order.
+#[must_use]
+pub fn timeline(catalog: &Catalog, grants: &[Grant]) -> Timeline {
+    let starts = grants.iter().map(|grant| grant.from);
+    let edges: BTreeSet<Timestamp> = starts.chain(grants.iter().filter_map(|grant| grant.until)).collect();
+    let mut segments: Vec<Segment> = Vec::with_capacity(edges.len() + 1);
+    // Before the first edge nothing holds; from each edge on, what holds at that edge.
+    let mut current = segment_of(catalog, Vec::new());
+    for edge in edges {
+        let holding = grants.iter().filter(|grant| grant.holds_at(edge)).collect();
+        let next = segment_of(catalog, holding);
+        if next != current {
+            current.until = Some(edge);
+            segments.push(std::mem::replace(&mut current, next));
+        }
+    }
+    segments.push(current);
+    Timeline { segments }
+}
+
+/// What holds while exactly these grants do.
+fn segment_of(catalog: &Catalog, holding: Vec<&Grant>) -> Segment {
+    let mut granted: Vec<(&Tier, &Grant)> =
+        holding.into_iter().filter_map(|grant| Some((catalog.tier(&grant.tier)?, grant))).collect();
+    granted.sort_by_key(|(tier, grant)| (std::cmp::Reverse(tier.rank), grant.status, &grant.source));
+    let status = granted.first().map_or(Status::None, |(_, grant)| grant.status);
+    let sources: BTreeSet<Source> = granted.iter().map(|(_, grant)| grant.source.clone()).collect();
+    let tiers: Vec<&Tier> = granted.iter().map(|(tier, _)| *tier).collect();
+    Segment { until: None, status, plan: Arc::new(plan_of(catalog, &tiers)), sources: sources.into_iter().collect() }
+}
+
+/// Merges tiers, highest first, the most generous value of each winning. Everybody's features are always included; everybody's
+/// limits hold only for those who have nothing else.
+fn plan_of(catalog: &Catalog, granted: &[&Tier]) -> Plan {
+    let base = catalog.base();
+    let top = granted.first().copied().unwrap_or(base);
+    let counted: &[&Tier] = if granted.is_empty() { &[base] } else { granted };
+    let features: BTreeSet<&String> = granted.iter().chain([&base]).flat_map(|tier| &tier.features).collect();
+    let includes = catalog.tiers().iter().filter(|tier| tier.rank <= top.rank);
+    Plan {
+        tier: top.code.as_str().into(),
+        includes: includes.map(|tier| tier.code.as_str().into()).collect(),
+        features: features.into_iter().map(|feature| feature.as_str().into()).collect(),
+        limits: most_generous(counted, |tier| &tier.limits),
+        levels: most_generous(counted, |tier| &tier.levels),
+    }
+}
+
+/// A metric is limited only when every tier limits it, and then by the highest of them.
+fn most_generous(tiers: &[&Tier], limits: impl Fn(&Tier) -> &BTreeMap<String, u64>) -> BTreeMap<Arc<str>, u64> {
+    let Some((first, rest)) = tiers.split_first() else { return BTreeMap::new() };
+    let merged = limits(first).iter().filter_map(|(metric, limit)| {
+        let others: Option<Vec<u64>> = rest.iter().map(|tier| limits(tier).get(metric).copied()).collect();
+        let most = others?.into_iter().chain([*limit]).max()?;
+        Some((metric.as_str().into(), most))
+    });
+    merged.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Duration;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalog::Provider;
+
+    fn at(day: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + Duration::days(day)
+    }
+
+    fn catalog() -> Catalog {
+        toml::from_str(
+            r#"
+            tier = [
+              { code = "free", name = "Free", rank = 0, features = ["basic"], limits = { calls = 10 } },
+              { code = "pro", name = "Pro", rank = 1, features = ["api"], limits = { calls = 100 } },
+              { code = "team", name = "Team", rank = 2, features = ["sso"], limits = { calls = 50, seats = 5 } },
+            ]
+            "#,
+        )
+        .expect("a valid catalog")
+    }
+
+    fn grant(name: &str, tier: &str, status: Status, from: i64, until: Option<i64>) -> Grant {
+        let id = SubscriptionId { provider: Provider::Stripe, id: name.into() };
+        let until = until.map(at);
+        Grant { source: Source::Subscription(id), tier: tier.into(), status, from: at(from), until }
+    }
+
+    /// One line a segment: `until tier status features`.
+    fn shown(timeline: &Timeline) -> Vec<String> {
+        let line = |segment: &Segment| {
+            let until = segment.until.map_or("open".to_owned(), |until| (until - at(0)).num_days().to_string());
+            format!("{until} {} {} {}", segment.plan.tier, segment.status.as_str(), segment.plan.features.join(","))
+        };
+        timeline.segments.iter().map(line).collect()
+    }
+
+    #[test]
+    fn grants_merge_into_segments_of_time() {
+        use Status::{Active, Canceling, Credit, PastDue};
+        let cases: [(&str, Vec<Grant>, &[&str]); 7] = [
+            ("nobody", vec![], &["open free none basic"]),
+            (
+                "a canceled month",
+                vec![grant("a", "pro", Canceling, 0, Some(30))],
+                &["0 free none basic", "30 pro canceling api,basic", "open free none basic"],
+            ),
+            (
+                "credit after a subscription goes on by itself",
+                vec![grant("a", "pro", Canceling, 0, Some(30)), grant("b", "pro", Credit, 10, Some(50))],
+                &[
+                    "0 free none basic",
+                    "10 pro canceling api,basic",
+                    "30 pro canceling api,basic",
+                    "50 pro credit api,basic",
+                    "open free none basic",
+                ],
+            ),
+            (
+                "the higher tier shows, the lower still adds its features",
+                vec![grant("a", "pro", Active, 0, None), grant("b", "team", PastDue, 5, Some(9))],
+                &[
+                    "0 free none basic",
+                    "5 pro active api,basic",
+                    "9 team past_due api,basic,sso",
+                    "open pro active api,basic",
+                ],
+            ),
+            (
+                "a renewal beside a replaced subscription leaves no gap",
+                vec![grant("a", "pro", Active, 0, Some(30)), grant("b", "pro", Active, 30, None)],
+                &["0 free none basic", "30 pro active api,basic", "open pro active api,basic"],
+            ),
+            ("a tier that is no longer sold", vec![grant("a", "gone", Active, 0, None)], &["open free none basic"]),
+            ("over before it began", vec![grant("a", "pro", Active, 5, Some(5))], &["open free none basic"]),
+        ];
+        for (what, grants, expected) in cases {
+            assert_eq!(shown(&timeline(&catalog(), &grants)), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_most_generous_limit_wins_and_an_absent_one_is_unlimited() {
+        let both = [grant("a", "pro", Status::Active, 0, None), grant("b", "team", Status::Active, 0, None)];
+        let plan = Arc::clone(&timeline(&catalog(), &both).at(at(1)).plan);
+        assert_eq!(plan.limits.get("calls"), Some(&100), "pro is more generous than team, and free does not count");
+        assert_eq!(plan.limits.get("seats"), None, "pro does not limit seats");
+        let free = timeline(&catalog(), &[]);
+        assert_eq!(free.at(at(1)).plan.limits.get("calls"), Some(&10));
+    }
+
+    #[test]
+    fn what_is_cached_has_neither_the_past_nor_a_change_of_sources_alone() {
+        let grants =
+            [grant("a", "pro", Status::Canceling, 0, Some(30)), grant("b", "pro", Status::Credit, 15, Some(20))];
+        let whole = timeline(&catalog(), &grants);
+        assert_eq!(whole.segments.len(), 5);
+        let cached = whole.cacheable(at(10));
+        assert_eq!(shown(&cached), ["30 pro canceling api,basic", "open free none basic"]);
+        assert_eq!(cached.at(at(30)).status, Status::None, "an end is exclusive");
+    }
+
+    #[test]
+    fn segments_that_leave_time_uncovered_are_refused() {
+        let segments: Vec<Segment> = timeline(&catalog(), &[grant("a", "pro", Status::Active, 0, Some(9))]).into();
+        let mut closed = segments.clone();
+        closed.pop();
+        assert_eq!(Timeline::try_from(closed), Err(TimelineError::NotOpenEnded));
+        assert_eq!(Timeline::try_from(vec![]), Err(TimelineError::NotOpenEnded));
+        let mut swapped = segments;
+        swapped.swap(0, 1);
+        assert_eq!(Timeline::try_from(swapped), Err(TimelineError::Unordered));
+    }
+
+    fn any_grant() -> impl Strategy<Value = Grant> {
+        let tier = prop::sample::select(vec!["pro", "team", "gone"]);
+        let status = prop::sample::select(vec![Status::Active, Status::Trialing, Status::PastDue, Status::Credit]);
+        (0..6_i64, tier, status, 0..20_i64, prop::option::of(0..20_i64))
+            .prop_map(|(id, tier, status, from, until)| grant(&id.to_string(), tier, status, from, until))
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_grants_does_not_matter(grants in prop::collection::vec(any_grant(), 0..8), seed in any::<u64>()) {
+            let mut shuffled = grants.clone();
+            shuffled.sort_by_key(|grant| {
+                use std::hash::{DefaultHasher, Hash, Hasher};
+                let mut hasher = DefaultHasher::new();
+                (seed, format!("{grant:?}")).hash(&mut hasher);
+                hasher.finish()
+            });
+            prop_assert_eq!(timeline(&catalog(), &grants), timeline(&catalog(), &shuffled));
+        }
+
+        #[test]
+        fn at_every_moment_the_highest_granted_tier_holds(grants in prop::collection::vec(any_grant(), 0..8), day in -1..25_i64) {
+            let catalog = catalog();
+            let merged = timeline(&catalog, &grants);
+            let now = at(day);
+            let held = grants.iter().filter(|grant| grant.holds_at(now)).filter_map(|grant| catalog.tier(&grant.tier));
+            let expected = held.max_by_key(|tier| tier.rank).unwrap_or(catalog.base());
+            prop_assert_eq!(&*merged.at(now).plan.tier, expected.code.as_str());
+        }
+
+        #[test]
+        fn ending_one_source_never_removes_what_another_grants(
+            grants in prop::collection::vec(any_grant(), 1..8), day in 0..20_i64,
+        ) {
+            let catalog = catalog();
+            let fewer = &grants[1..];
+            let ranks = |grants: &[Grant]| catalog.tier(&timeline(&catalog, grants).at(at(day)).plan.tier).map(|t| t.rank);
+            let removed_rank = catalog.tier(&grants[0].tier).filter(|_| grants[0].holds_at(at(day))).map_or(0, |t| t.rank);
+            prop_assert!(ranks(fewer) >= ranks(&grants) || ranks(&grants) == Some(removed_rank));
+        }
+    }
+}
