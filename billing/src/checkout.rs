@@ -1,0 +1,1 @@
+//! Selling: from a wish to a checkout.

@@ -1,0 +1,87 @@
+//! Errors as HTTP answers: problem documents (RFC 9457) with a stable `code`.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// An answer that says what went wrong, for a program (`code`) and for its author (`detail`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+}
+
+impl Problem {
+    /// A problem with the stable `code` and a sentence that reads alone. `detail` reaches the caller: no secrets.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into() }
+    }
+
+    /// 503: Postgres cannot be reached, or refuses to work; the caller should try again.
+    #[must_use]
+    pub fn database_unavailable() -> Self {
+        let detail = "The database cannot be reached. Try again shortly.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail)
+    }
+
+    /// The HTTP status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The stable code of the answer.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let document = Document {
+            // RFC 9457 section 4.2.1: the title is then the status phrase, and the code tells problems apart.
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+        };
+        let mut response = (self.status, Json(document)).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_problem_is_a_problem_document() {
+        let response = Problem::new(StatusCode::NOT_FOUND, "no_customer", "Nothing was bought yet.").into_response();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.expect("a body");
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        let expected = serde_json::json!({
+            "type": "about:blank", "title": "Not Found", "status": 404,
+            "code": "no_customer", "detail": "Nothing was bought yet.",
+        });
+        assert_eq!(body, expected);
+    }
+}

@@ -1,0 +1,125 @@
+//! What Tollgate asks of Stripe: customers, checkouts, the customer portal, and the end of a subscription.
+//!
+//! Answers are read with our own lenient types: the generated ones refuse every object of another API version. Requests
+//! carry the version that the library is pinned to, so an answer's shape does not follow the account's default.
+
+mod error;
+mod sell;
+mod subscription;
+
+use std::time::Duration;
+
+use entitlement::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use stripe::{IdempotencyKey, RequestStrategy};
+use stripe_client_core::{RequestBuilder, StripeMethod};
+
+pub use error::ProviderError;
+pub use sell::{Buyer, Checkout};
+pub use subscription::Kept;
+
+/// How long one call may take in all, with its repetitions. A buyer waits for it.
+const CALL_SECONDS_MAX: u64 = 10;
+
+/// How long one attempt may take, from connecting to the last byte of the answer.
+const ATTEMPT_SECONDS_MAX: u64 = 6;
+
+/// How often a call is tried. Stripe's own libraries repeat twice.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The wait before the second attempt; each later one is twice as long.
+const FIRST_PAUSE_MS: u64 = 250;
+
+/// A connection to Stripe's API. Cloning is cheap. `Debug` does not show the key.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: stripe::Client,
+}
+
+/// Which calls Stripe shall take for one and the same (the Idempotency-Key; Stripe keeps it for a day).
+#[derive(Clone, Copy, Debug)]
+enum Sameness {
+    /// Repetitions of this very call.
+    OwnRepetitions,
+    /// Every call with this content in the minute of this moment: two clicks, or two tabs. Not longer, because a
+    /// failure on Stripe's side is replayed too.
+    WithinMinute(Timestamp),
+}
+
+impl Client {
+    /// Prepares to call the API at `base`, a URL with a trailing slash. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ProviderError::Settings`] when the key or the URL cannot be used.
+    pub fn new(key: &SecretString, base: &str) -> Result<Self, ProviderError> {
+        let inner = stripe::ClientBuilder::new(key.expose_secret())
+            .url(base)
+            .timeout(Duration::from_secs(ATTEMPT_SECONDS_MAX))
+            .build()
+            .map_err(ProviderError::from_stripe)?;
+        Ok(Self { inner })
+    }
+
+    async fn get<T: miniserde::Deserialize>(&self, path: &str) -> Result<T, ProviderError> {
+        self.call(|| RequestBuilder::new(StripeMethod::Get, path), &RequestStrategy::Once).await
+    }
+
+    async fn post<T: miniserde::Deserialize>(
+        &self,
+        path: &str,
+        form: &(impl Serialize + Sync),
+        sameness: Sameness,
+    ) -> Result<T, ProviderError> {
+        let request = || RequestBuilder::new(StripeMethod::Post, path).form(form);
+        let key = match sameness {
+            Sameness::OwnRepetitions => IdempotencyKey::new_uuid_v4(),
+            Sameness::WithinMinute(now) => content_key(&request(), now)?,
+        };
+        self.call(request, &RequestStrategy::Idempotent(key)).await
+    }
+
+    /// Sends until there is an answer, a refusal, or no time left.
+    async fn call<T: miniserde::Deserialize>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        strategy: &RequestStrategy,
+    ) -> Result<T, ProviderError> {
+        let attempts = async {
+            let mut attempt = 1;
+            loop {
+                let sent = request().customize::<T>().request_strategy(strategy.clone()).send(&self.inner).await;
+                match sent.map_err(ProviderError::from_stripe) {
+                    Err(ProviderError::Unavailable(_)) if attempt < ATTEMPTS_MAX => {
+                        tokio::time::sleep(Duration::from_millis(FIRST_PAUSE_MS << (attempt - 1))).await;
+                        attempt += 1;
+                    }
+                    end => return end,
+                }
+            }
+        };
+        let limit = Duration::from_secs(CALL_SECONDS_MAX);
+        tokio::time::timeout(limit, attempts).await.unwrap_or_else(|_| Err(ProviderError::too_slow()))
+    }
+}
+
+/// The same for the same content in the same minute, and within Stripe's 255 characters whatever the content.
+fn content_key(request: &RequestBuilder, now: Timestamp) -> Result<IdempotencyKey, ProviderError> {
+    let minute = now.timestamp().div_euclid(60);
+    let content = format!("{minute}\n{}\n{}", request.path, request.body.as_deref().unwrap_or_default());
+    let key = format!("tollgate-{}", hex::encode(Sha256::digest(content)));
+    IdempotencyKey::new(key).map_err(|error| ProviderError::Settings(error.to_string()))
+}
+
+/// Ids stand in paths; some come from a buyer's browser.
+fn checked_id(id: &str) -> Result<&str, ProviderError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if id.is_empty() || id.len() > 255 || !id.bytes().all(plain) {
+        return Err(ProviderError::Refused("That is not an id of the payment provider.".into()));
+    }
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Customers, checkout sessions and portal sessions.
+
+use std::collections::BTreeMap;
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use serde::Serialize;
+
+use super::{Client, ProviderError, Sameness, checked_id};
+
+/// The longest `client_reference_id` that Stripe accepts, in characters; a longer one is refused with a 400.
+const REFERENCE_CHARS_MAX: usize = 200;
+
+/// An account, and under which key of `metadata` the provider is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Buyer<'a> {
+    pub account: &'a AccountId,
+    pub metadata_key: &'a str,
+}
+
+/// What a checkout session is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkout<'a> {
+    pub buyer: Buyer<'a>,
+    pub customer: &'a str,
+    pub price: &'a str,
+    pub tier: &'a str,
+    /// Days before the first charge; 0 for none.
+    pub trial_days: u32,
+    pub success_url: &'a str,
+    pub cancel_url: &'a str,
+}
+
+#[derive(Serialize)]
+struct CustomerForm<'a> {
+    metadata: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(miniserde::Deserialize)]
+struct CustomerAnswer {
+    id: String,
+}
+
+#[derive(Serialize)]
+struct CheckoutForm<'a> {
+    mode: &'static str,
+    customer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_reference_id: Option<&'a str>,
+    line_items: [Line<'a>; 1],
+    metadata: BTreeMap<&'a str, &'a str>,
+    subscription_data: SubscriptionData<'a>,
+    allow_promotion_codes: bool,
+    success_url: &'a str,
+    cancel_url: &'a str,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    price: &'a str,
+    quantity: u32,
+}
+
+#[derive(Serialize)]
+struct SubscriptionData<'a> {
+    metadata: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial_period_days: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct PortalForm<'a> {
+    customer: &'a str,
+    return_url: &'a str,
+}
+
+#[derive(miniserde::Deserialize)]
+struct SessionAnswer {
+    url: Option<String>,
+}
+
+impl SessionAnswer {
+    fn into_url(self) -> Result<String, ProviderError> {
+        self.url.filter(|url| !url.is_empty()).ok_or_else(|| ProviderError::Unusable("a session without a URL".into()))
+    }
+}
+
+impl Client {
+    /// Makes a customer for the buyer and answers its id. Two calls within a minute make one customer. `replaces` is
+    /// the customer that the provider no longer knows.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn create_customer(
+        &self,
+        buyer: Buyer<'_>,
+        replaces: Option<&str>,
+        now: Timestamp,
+    ) -> Result<String, ProviderError> {
+        let mut metadata = BTreeMap::from([(buyer.metadata_key, buyer.account.as_str())]);
+        // Also makes the content another one, so that the lost customer's creation is not replayed.
+        metadata.extend(replaces.map(|customer| ("replaces", customer)));
+        let form = CustomerForm { metadata };
+        let answer: CustomerAnswer = self.post("/customers", &form, Sameness::WithinMinute(now)).await?;
+        Ok(answer.id)
+    }
+
+    /// Opens a hosted checkout for one subscription and answers its URL. Equal calls within a minute open one.
+    ///
+    /// # Errors
+    /// [`ProviderError::UnknownCustomer`] when the customer is gone, or any other.
+    pub async fn create_checkout(&self, checkout: &Checkout<'_>, now: Timestamp) -> Result<String, ProviderError> {
+        let account = checkout.buyer.account.as_str();
+        // On the subscription too: its events may arrive before the session's.
+        let metadata = BTreeMap::from([
+            ("price", checkout.price),
+            ("tier", checkout.tier),
+            (checkout.buyer.metadata_key, account),
+        ]);
+        let form = CheckoutForm {
+            mode: "subscription",
+            customer: checkout.customer,
+            // A longer account is still named by metadata.
+            client_reference_id: Some(account).filter(|id| id.chars().count() <= REFERENCE_CHARS_MAX),
+            line_items: [Line { price: checkout.price, quantity: 1 }],
+            metadata: metadata.clone(),
+            subscription_data: SubscriptionData {
+                metadata,
+                trial_period_days: Some(checkout.trial_days).filter(|days| *days > 0),
+            },
+            allow_promotion_codes: true,
+            success_url: checkout.success_url,
+            cancel_url: checkout.cancel_url,
+        };
+        let answer: SessionAnswer = self.post("/checkout/sessions", &form, Sameness::WithinMinute(now)).await?;
+        answer.into_url()
+    }
+
+    /// Opens the customer portal and answers its URL, which the provider lets expire.
+    ///
+    /// # Errors
+    /// [`ProviderError::UnknownCustomer`] when the customer is gone, or any other.
+    pub async fn create_portal(&self, customer: &str, return_url: &str) -> Result<String, ProviderError> {
+        let form = PortalForm { customer: checked_id(customer)?, return_url };
+        let answer: SessionAnswer = self.post("/billing_portal/sessions", &form, Sameness::OwnRepetitions).await?;
+        answer.into_url()
+    }
+}

@@ -1,0 +1,3 @@
+//! The providers: the only place where their words are known.
+
+pub mod client;

@@ -1,0 +1,3 @@
+//! All the SQL of billing, one file per table family.
+
+pub mod customers;

@@ -1,0 +1,97 @@
+#!/bin/sh
+# Installs the Debian packages that Tollgate needs, says what it does, and does nothing when all is there.
+#
+#   scripts/install.sh          to build and run: a C compiler, cmake, Postgres, Redis
+#   scripts/install.sh tests    also what only the tests need: Python, Node.js, Chromium
+#
+# Works as root or with sudo and asks nothing. A service that came with a package installed here is stopped: Tollgate
+# starts private servers. What was there before is left alone.
+set -eu
+
+missing=''
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# need PACKAGE COMMAND...: the package is missing when one of its commands is.
+need() {
+    package=$1
+    shift
+    for name in "$@"; do
+        have "$name" || { missing="$missing $package"; return; }
+    done
+}
+
+need_postgres() {
+    have postgres && have initdb && return
+    for bin in /usr/lib/postgresql/*/bin; do
+        [ -x "$bin/postgres" ] && [ -x "$bin/initdb" ] && return
+    done
+    missing="$missing postgresql"
+}
+
+needs_of_build() {
+    need gcc cc
+    need g++ c++
+    need make make
+    need cmake cmake
+    need pkg-config pkg-config
+    need util-linux setpriv
+    need ca-certificates update-ca-certificates
+    need redis-server redis-server redis-cli
+    need_postgres
+}
+
+needs_of_tests() {
+    need git git
+    need curl curl
+    need python3 python3
+    # `python3 -m venv` needs ensurepip, which Debian ships apart.
+    have python3 && python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+    need nodejs node
+    need npm npm
+    need chromium chromium
+    need chromium-driver chromedriver
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo -n "$@" || { echo "install: \`$*\` needs root: run it by hand" >&2; exit 1; }
+    else
+        echo "install: \`$*\` needs root, and there is no sudo" >&2
+        exit 1
+    fi
+}
+
+# stop_service PACKAGE SERVICE: only when this run has installed the package.
+stop_service() {
+    case " $missing " in *" $1 "*) ;; *) return ;; esac
+    echo "install: stopping Debian's own $2"
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl disable --now "$2" || true
+    elif [ -x "/etc/init.d/$2" ]; then
+        as_root "/etc/init.d/$2" stop >/dev/null 2>&1 || true
+    fi
+}
+
+needs_of_build
+[ "${1:-}" != tests ] || needs_of_tests
+
+if ! have cargo; then
+    echo 'install: cargo is missing: install Rust 1.95 or newer from https://rustup.rs' >&2
+    exit 1
+fi
+if [ -z "$missing" ]; then
+    exit 0
+fi
+if ! have apt-get; then
+    echo "install: there is no apt-get here: install these by hand:$missing" >&2
+    exit 1
+fi
+echo "install: installing$missing"
+as_root apt-get update -q
+# shellcheck disable=SC2086 # one word per package
+as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing </dev/null
+stop_service redis-server redis-server
+stop_service postgresql postgresql

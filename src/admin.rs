@@ -1,0 +1,51 @@
+//! The admin listener: is the process alive, is it ready, what does it count. Never on the public listener.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use prometheus::{Encoder, TextEncoder};
+use tokio::net::TcpListener;
+
+/// Something that may not be ready yet.
+pub trait Ready: Send + Sync {
+    /// What is missing, in an operator's words; empty when ready.
+    fn missing(&self) -> Vec<String>;
+}
+
+/// Everything that has to be ready before the process takes traffic.
+pub type Parts = Arc<Vec<Box<dyn Ready>>>;
+
+/// Serves the admin listener until the process ends.
+pub async fn serve(listener: TcpListener, parts: Parts) -> std::io::Result<()> {
+    axum::serve(listener, router(parts)).await
+}
+
+fn router(parts: Parts) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(parts)
+}
+
+async fn readyz(State(parts): State<Parts>) -> Response {
+    let missing: Vec<String> = parts.iter().flat_map(|part| part.missing()).collect();
+    let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(serde_json::json!({ "ready": missing.is_empty(), "missing": missing }))).into_response()
+}
+
+async fn metrics() -> Response {
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    match encoder.encode(&prometheus::gather(), &mut text) {
+        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type())], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

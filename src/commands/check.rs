@@ -1,0 +1,71 @@
+//! `tollgate check`: is the configuration usable, and what does it resolve to?
+
+use anyhow::Result;
+use entitlement::authorize::{Mode, OnError, Policy};
+
+use crate::config::Config;
+use crate::config::secrets::Secrets;
+use crate::{ConfigFile, output};
+
+/// Validate the configuration and print the resolved routes
+///
+/// Exits non-zero when `tollgate run` would refuse the file. Needs no database and no network.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+/// Prints what the configuration means.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let config = Config::load(&arguments.file.config)?;
+    let secrets = Secrets::from_env();
+    let upstreams = config.upstreams()?;
+    let upstreams: Vec<String> = upstreams.iter().map(ToString::to_string).collect();
+    output::line(format_args!("site      {} → {}", config.site_url(), upstreams.join(", ")));
+    output::line(format_args!("identity  HS256, issuer {}, audience {}", config.issuer(), config.audience()));
+    match &config.catalog {
+        Some(catalog) => {
+            let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();
+            output::line(format_args!("catalog   tiers {}", codes.join(" < ")));
+        }
+        None => output::line("catalog   as applied with `tollgate catalog apply`"),
+    }
+    output::line("routes    the first that matches decides");
+    for (index, route) in config.routes.iter().enumerate() {
+        let methods = route.methods.as_ref().map_or("any method".to_owned(), |methods| {
+            methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(",")
+        });
+        output::line(format_args!("  {:>3}  {}  {methods}  {}", index + 1, route.pattern, rule(&route.policy)));
+    }
+    output::line(format_args!("  else  {}", rule(&config.default)));
+    config.warnings.iter().for_each(output::warning);
+    warn_of_missing(&secrets)
+}
+
+fn rule(policy: &Policy) -> String {
+    let fault = if policy.on_error == OnError::Allow { ", let pass when unknown" } else { "" };
+    let shadow = if policy.mode == Mode::Shadow { ", shadow: only counted" } else { "" };
+    format!("{}{fault}{shadow}", policy.require)
+}
+
+/// What `tollgate run` would miss here. A bad secret is an error, a missing one may be set elsewhere.
+fn warn_of_missing(secrets: &Secrets) -> Result<()> {
+    match &secrets.jwt_secret {
+        Some(_) => drop(secrets.jwt_secret()?),
+        None => output::warning("TOLLGATE_JWT_SECRET is not set here: `tollgate run` needs it"),
+    }
+    if secrets.assertion_key()?.is_none() {
+        output::warning("TOLLGATE_ASSERTION_KEY is not set here: role all makes one for each start, other roles need it");
+    }
+    if secrets.database_url.is_none() {
+        output::warning("DATABASE_URL is not set here: only a build with the embedded PostgreSQL runs without it");
+    }
+    if secrets.redis_url.is_none() {
+        output::warning("REDIS_URL is not set here: without it Tollgate must stay one process");
+    }
+    if secrets.stripe_webhook_secrets.is_empty() {
+        output::warning("STRIPE_WEBHOOK_SECRET is not set here: Stripe's webhooks will be answered 503");
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! One small file per command.
+
+pub mod catalog;
+pub mod check;
+pub mod credit;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod events;
+pub mod explain;
+pub mod migrate;
+pub mod parts;
+pub mod run;
+pub mod token;

@@ -1,0 +1,111 @@
+//! What several commands share: a runtime, the database, the settings of each component.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use billing::{ASSERTION_AUDIENCE, Billing, Secret};
+use chrono::TimeDelta;
+use entitlement::assertion::AssertionKey;
+use entitlement::subscription::Grace;
+use tokio::runtime::Runtime;
+
+use crate::config::Config;
+use crate::config::file;
+use crate::config::secrets::Secrets;
+
+/// Connections to a PostgreSQL server. The embedded one has exactly one.
+const POOL_SIZE: u32 = 16;
+
+/// How long a webhook waits for its own effects before it is answered "accepted".
+const INLINE_WAIT: Duration = Duration::from_millis(250);
+
+/// The runtime on which everything but Pingora's own services runs.
+pub fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tollgate-io")
+        .build()
+        .context("the asynchronous runtime does not start")
+}
+
+/// What billing is told.
+pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: AssertionKey) -> billing::Settings {
+    let grace = &config.file.grace;
+    billing::Settings {
+        site_url: config.site_url(),
+        pricing_url: config.file.site.pricing_url.clone(),
+        login_url: config.file.site.login_url.clone(),
+        assertion,
+        assertion_audience: ASSERTION_AUDIENCE.to_owned(),
+        identity_audience: config.audience(),
+        stripe: billing::Stripe {
+            api_key: secrets.stripe_api_key.clone().map(Secret::from),
+            api_base: config.file.stripe.api_base.clone(),
+            webhook_secrets: secrets.stripe_webhook_secrets.iter().cloned().map(Secret::from).collect(),
+            metadata_key: config.file.stripe.metadata_key.clone(),
+        },
+        grace: Grace {
+            past_due: delta(grace.past_due),
+            renewal: delta(grace.renewal),
+            trial: delta(grace.trial),
+        },
+        redis_url: secrets.redis_url.clone().map(Secret::from),
+        pool_size: POOL_SIZE,
+        inline_wait: INLINE_WAIT,
+    }
+}
+
+/// What the proxy is told.
+pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKey) -> Result<proxy::Settings> {
+    let threads = match config.file.proxy.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    Ok(proxy::Settings {
+        site_url: config.site_url(),
+        login_url: config.file.site.login_url.clone(),
+        pricing_url: config.file.site.pricing_url.clone(),
+        listen: crate::config::address("listen.public", &config.file.listen.public)?,
+        upstreams: config.upstreams()?,
+        billing: crate::config::address("listen.billing", &config.file.listen.billing)?,
+        identity: proxy::identity::Settings {
+            cookie: config.file.identity.cookie.clone(),
+            issuer: config.issuer(),
+            audience: config.audience(),
+            secret: secrets.jwt_secret()?.to_owned().into(),
+        },
+        assertion,
+        cache: proxy::ladder::Settings {
+            max_staleness: config.file.cache.max_staleness,
+            stale_if_error: config.file.cache.stale_if_error,
+            capacity: config.file.cache.capacity,
+            redis_url: secrets.redis_url.clone().map(Into::into),
+        },
+        routes: config.routes.clone(),
+        default: config.default.clone(),
+        log_requests: match config.file.log.requests {
+            file::Requests::All => proxy::LogRequests::All,
+            file::Requests::Denied => proxy::LogRequests::Denied,
+            file::Requests::None => proxy::LogRequests::None,
+        },
+        threads,
+        shutdown_grace: config.file.shutdown.grace,
+    })
+}
+
+/// Billing for a command that looks at or changes the database itself, which must be a server: the embedded one belongs to
+/// the process that runs it.
+pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Billing> {
+    let url = secrets.database_url.as_deref().context(
+        "DATABASE_URL is not set: set it to the PostgreSQL that `tollgate run` uses (an embedded one cannot be shared)",
+    )?;
+    // Operators' commands sign nothing: any key does.
+    let assertion = AssertionKey::parse(&"0".repeat(64))?;
+    let settings = billing::Settings { pool_size: 2, ..billing_settings(config, secrets, assertion) };
+    Ok(Billing::connect(url, settings, None).await?)
+}
+
+/// Durations of the configuration are far below what cannot be expressed.
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}

@@ -1,0 +1,253 @@
+//! The configuration file as it is written: every key, its default from `config/tollgate.toml`, unknown keys refused.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use entitlement::authorize::{Mode, OnError};
+use serde::Deserialize;
+
+/// The commented file with every key is the default.
+pub const DEFAULT: &str = include_str!("../../config/tollgate.toml");
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub catalog: Option<String>,
+    pub site: Site,
+    pub listen: Listen,
+    pub identity: Identity,
+    pub cache: Cache,
+    #[serde(default, rename = "route")]
+    pub routes: Vec<Route>,
+    pub default: Rule,
+    pub grace: Grace,
+    #[expect(dead_code, reason = "read once referrals are sold; the key is part of the contract")]
+    pub referral: Referral,
+    pub stripe: Stripe,
+    #[expect(dead_code, reason = "read once Polar's webhooks are accepted; the key is part of the contract")]
+    pub polar: Polar,
+    pub log: Log,
+    pub proxy: Proxy,
+    pub shutdown: Shutdown,
+    pub embedded: Embedded,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    pub url: String,
+    pub upstream: Vec<String>,
+    pub login_url: String,
+    pub pricing_url: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    pub public: String,
+    pub billing: String,
+    pub admin: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    pub cookie: Option<String>,
+    pub algorithm: String,
+    pub issuer: String,
+    pub audience: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    #[serde(with = "humantime_serde")]
+    pub max_staleness: Duration,
+    #[serde(with = "humantime_serde")]
+    pub stale_if_error: Duration,
+    pub capacity: usize,
+}
+
+/// One `[[route]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    pub path: String,
+    pub methods: Option<Vec<String>>,
+    pub require: Require,
+    pub meter: Option<String>,
+    #[serde(default)]
+    pub on_error: OnError,
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// What holds where no route matches.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub require: Require,
+    pub on_error: OnError,
+    pub mode: Mode,
+}
+
+/// `{ tier = "paid" }`, `{ feature = "archive" }`, `{ signed_in = true }` or `{ public = true }`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Require {
+    pub tier: Option<String>,
+    pub feature: Option<String>,
+    pub signed_in: Option<bool>,
+    pub public: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grace {
+    #[serde(with = "humantime_serde")]
+    pub past_due: Duration,
+    #[serde(with = "humantime_serde")]
+    pub renewal: Duration,
+    #[serde(with = "humantime_serde")]
+    pub trial: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Referral {
+    #[expect(dead_code, reason = "see File::referral")]
+    pub credit_days: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stripe {
+    pub api_base: String,
+    pub metadata_key: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Polar {
+    #[expect(dead_code, reason = "see File::polar")]
+    pub metadata_key: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub requests: Requests,
+}
+
+/// Which requests are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Requests {
+    All,
+    Denied,
+    None,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    pub threads: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embedded {
+    pub path: String,
+}
+
+impl File {
+    /// Lays `text` over the defaults.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mine: toml::Table = toml::from_str(text).map_err(|error| anyhow!("{}", explain(&error)))?;
+        let mut merged: toml::Table = toml::from_str(DEFAULT).map_err(|error| anyhow!("{}", explain(&error)))?;
+        // A rule is one thing: a `require` of the file replaces the default's, it does not add to it.
+        if let (Some(default), Some(_)) = (
+            merged.get_mut("default").and_then(toml::Value::as_table_mut),
+            mine.get("default").and_then(|rule| rule.get("require")),
+        ) {
+            default.remove("require");
+        }
+        lay_over(&mut merged, mine);
+        Self::deserialize(merged).map_err(|error| anyhow!("{}", explain(&error)))
+    }
+}
+
+/// Puts `mine` over `base`: tables merge, everything else is replaced.
+fn lay_over(base: &mut toml::Table, mine: toml::Table) {
+    for (key, value) in mine {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(mine)) => lay_over(base, mine),
+            (_, value) => drop(base.insert(key, value)),
+        }
+    }
+}
+
+/// Says in one line what is wrong with a TOML text; an unknown key is named with the nearest known one.
+pub fn explain(error: &toml::de::Error) -> String {
+    let whole = error.to_string();
+    let place = whole.lines().find_map(|line| line.strip_prefix("in ")).map(|key| format!(" in {key}"));
+    let place = place.or_else(|| whole.lines().next()?.split_once(" at line ").map(|(_, line)| format!(" (line {line})")));
+    let place = place.unwrap_or_default();
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    let Some(rest) = message.strip_prefix("unknown field `") else { return format!("{message}{place}") };
+    let Some((unknown, expected)) = rest.split_once('`') else { return format!("{message}{place}") };
+    let known = expected.split('`').skip(1).step_by(2);
+    let nearest = known.max_by(|a, b| strsim::jaro(unknown, a).total_cmp(&strsim::jaro(unknown, b)));
+    let hint = nearest.map(|known| format!(": did you mean `{known}`?")).unwrap_or_default();
+    format!("unknown key `{unknown}`{place}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_file_is_the_default() {
+        let file = File::parse("").expect("the defaults are complete");
+        assert_eq!(file.site.upstream, ["127.0.0.1:3000"]);
+        assert_eq!(file.cache.capacity, 1_000_000);
+        assert_eq!(file.grace.past_due, Duration::from_secs(14 * 86_400));
+        assert!(file.routes.is_empty());
+    }
+
+    #[test]
+    fn a_file_changes_only_what_it_names() {
+        let file = File::parse("[site]\nurl = \"https://read.example\"\n[default]\nrequire = { signed_in = true }\n")
+            .expect("a valid file");
+        assert_eq!(file.site.url, "https://read.example");
+        assert_eq!(file.site.login_url, "/login");
+        assert_eq!(file.default.require.signed_in, Some(true));
+        assert_eq!(file.default.require.public, None, "a rule is replaced, not added to");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line_with_the_nearest_key() {
+        let cases = [
+            ("[site]\npricing_ur = \"/p\"", "unknown key `pricing_ur` in `site`: did you mean `pricing_url`?"),
+            ("[sit]\nurl = \"/p\"", "unknown key `sit`: did you mean `site`?"),
+            ("[[route]]\npath = \"/a\"\nrequires = {}", "did you mean `require`?"),
+            ("[[route]]\npath = \"/a\"\nrequire = { teir = \"a\" }", "did you mean `tier`?"),
+            ("[cache]\ncapacity = \"many\"", "invalid type: string \"many\", expected usize"),
+            ("[cache]\nmax_staleness = \"5 parsecs\"", "parsecs"),
+            ("[[route]]\nrequire = { tier = \"paid\" }", "missing field `path`"),
+            ("[site\n", "line 1"),
+        ];
+        for (text, expected) in cases {
+            let error = File::parse(text).expect_err(text).to_string();
+            assert!(error.contains(expected), "{error:?} should contain {expected:?}");
+            assert!(!error.contains('\n'), "{error:?} is one line");
+        }
+    }
+}

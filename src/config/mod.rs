@@ -1,0 +1,140 @@
+//! The configuration: the commented default file, then the operator's file, then secrets from the environment.
+//!
+//! Everything is parsed and checked here, before anything binds or connects.
+
+pub mod file;
+pub mod routes;
+pub mod secrets;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use entitlement::catalog::Catalog;
+use url::Url;
+
+use file::File;
+
+/// A configuration that can be run.
+#[derive(Debug)]
+pub struct Config {
+    pub file: File,
+    /// The parsed `site.url`, without a trailing slash when printed by [`Config::site_url`].
+    site: Url,
+    pub catalog: Option<Catalog>,
+    pub routes: Vec<proxy::routes::Route>,
+    pub default: entitlement::authorize::Policy,
+    /// What is accepted, but the operator should know.
+    pub warnings: Vec<String>,
+    /// Paths in the file are relative to this directory.
+    directory: PathBuf,
+}
+
+impl Config {
+    /// Reads and checks the configuration at `path`.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read the configuration {}: create it or name another with --config FILE", path.display())
+        })?;
+        let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        Self::parse(&text, directory).with_context(|| path.display().to_string())
+    }
+
+    /// Checks a configuration's text; relative paths in it start at `directory`.
+    pub fn parse(text: &str, directory: PathBuf) -> Result<Self> {
+        let file = File::parse(text)?;
+        let site = site_url(&file.site.url)?;
+        check_urls(&file)?;
+        if file.identity.algorithm != "HS256" {
+            bail!(
+                "identity.algorithm = \"{}\" is not supported: write \"HS256\" (with TOLLGATE_JWT_SECRET)",
+                file.identity.algorithm
+            );
+        }
+        let catalog = match &file.catalog {
+            Some(path) => Some(read_catalog(&directory.join(path))?),
+            None => None,
+        };
+        let mut warnings = Vec::new();
+        let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
+        let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
+        Ok(Self { file, site, catalog, routes, default, warnings, directory })
+    }
+
+    /// The public origin, without a trailing slash.
+    pub fn site_url(&self) -> String {
+        self.site.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// The host of the public origin, without a port.
+    pub fn site_host(&self) -> &str {
+        self.site.host_str().unwrap_or_default()
+    }
+
+    /// What a token's `iss` must be.
+    pub fn issuer(&self) -> String {
+        let issuer = &self.file.identity.issuer;
+        if issuer.is_empty() { self.site_url() } else { issuer.clone() }
+    }
+
+    /// What a token's `aud` must be.
+    pub fn audience(&self) -> String {
+        let audience = &self.file.identity.audience;
+        if audience.is_empty() { self.site_host().to_owned() } else { audience.clone() }
+    }
+
+    /// Where the embedded PostgreSQL keeps its files.
+    pub fn embedded_path(&self) -> PathBuf {
+        self.directory.join(&self.file.embedded.path)
+    }
+
+    /// The addresses of the site.
+    pub fn upstreams(&self) -> Result<Vec<SocketAddr>> {
+        if self.file.site.upstream.is_empty() {
+            bail!("site.upstream is empty: name at least one address of your site, such as \"127.0.0.1:3000\"");
+        }
+        self.file.site.upstream.iter().map(|name| address("site.upstream", name)).collect()
+    }
+}
+
+/// Reads and checks a catalog file.
+pub fn read_catalog(path: &Path) -> Result<Catalog> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the catalog {}: check the path", path.display()))?;
+    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {}", path.display(), file::explain(&error)))
+}
+
+/// Resolves `host:port` of the configuration key `key`.
+pub fn address(key: &str, name: &str) -> Result<SocketAddr> {
+    let mut addresses = name
+        .to_socket_addrs()
+        .with_context(|| format!("{key} = \"{name}\" is not an address: write it as \"host:port\""))?;
+    addresses.next().with_context(|| format!("{key} = \"{name}\" resolves to no address"))
+}
+
+fn site_url(text: &str) -> Result<Url> {
+    let url = Url::parse(text).with_context(|| format!("site.url = \"{text}\" is not a URL"))?;
+    let origin_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !origin_only {
+        bail!("site.url = \"{text}\" must be an origin, such as \"https://read.example\"");
+    }
+    Ok(url)
+}
+
+fn check_urls(file: &File) -> Result<()> {
+    for (key, path) in [("site.login_url", &file.site.login_url), ("site.pricing_url", &file.site.pricing_url)] {
+        if !path.starts_with('/') || path.starts_with("//") || path.contains(['\\', '?', '#']) {
+            bail!("{key} = \"{path}\" must be a path on the site, such as \"/login\"");
+        }
+    }
+    let api = &file.stripe.api_base;
+    let url = Url::parse(api).with_context(|| format!("stripe.api_base = \"{api}\" is not a URL"))?;
+    let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        bail!("stripe.api_base = \"{api}\" must be https:// (http:// is for loopback only)");
+    }
+    if !api.ends_with('/') {
+        bail!("stripe.api_base = \"{api}\" must end in a slash");
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Starts the parts of a role, runs them until a signal, and stops them in order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine;
+use billing::Billing;
+use clap::ValueEnum;
+use entitlement::account::AccountId;
+use entitlement::assertion::AssertionKey;
+use entitlement::record::Entitlement;
+use proxy::Gate;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Ready};
+use crate::commands::parts;
+use crate::config::secrets::Secrets;
+use crate::config::{self, Config};
+use crate::embedded::{Embedded, Place};
+
+/// How many changes may wait for the proxy of the same process; beyond that it reads again.
+const CHANGES_WAITING_MAX: usize = 4096;
+
+/// Which parts of Tollgate a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Proxy and billing, on one machine
+    All,
+    /// The gate alone: needs a billing process
+    Proxy,
+    /// Webhooks, checkout and the truth
+    Billing,
+}
+
+impl Role {
+    fn has_proxy(self) -> bool {
+        self != Self::Billing
+    }
+
+    fn has_billing(self) -> bool {
+        self != Self::Proxy
+    }
+}
+
+/// The running parts of a process. Fields are dropped in this order: the database outlives who uses it.
+pub struct Server {
+    gate: Option<Gate>,
+    billing: Option<(watch::Sender<bool>, JoinHandle<Result<()>>)>,
+    shutdown_grace: Duration,
+    runtime: Runtime,
+    _database: Option<Embedded>,
+}
+
+impl Server {
+    /// Starts everything that `role` needs. `place` is where an embedded database lives if DATABASE_URL names none.
+    pub fn start(config: &Config, secrets: &Secrets, role: Role, place: Place) -> Result<Self> {
+        let runtime = parts::runtime()?;
+        let assertion = assertion_key(role, secrets)?;
+        if role.has_proxy() {
+            secrets.jwt_secret()?;
+            drop(bind("listen.public", &config.file.listen.public)?);
+        }
+        let admin_listener = bind("listen.admin", &config.file.listen.admin)?;
+        let (changes, local) = match (role, &secrets.redis_url) {
+            (Role::All, None) => {
+                let (sender, receiver) = broadcast::channel(CHANGES_WAITING_MAX);
+                (Some(sender), Some(receiver))
+            }
+            _ => (None, None),
+        };
+        let mut ready: Vec<Box<dyn Ready>> = Vec::new();
+        let (mut database, mut billing, mut component) = (None, None, None);
+        if role.has_billing() {
+            let listener = bind("listen.billing", &config.file.listen.billing)?;
+            let mut settings = parts::billing_settings(config, secrets, assertion.clone());
+            let url = match &secrets.database_url {
+                Some(url) => url.clone(),
+                None => {
+                    settings.pool_size = 1;
+                    database.insert(Embedded::start(place)?).url()
+                }
+            };
+            let started = runtime.block_on(start_billing(&url, settings, config, changes))?;
+            ready.push(Box::new(started.clone()));
+            billing = Some(spawn_billing(&runtime, started.clone(), listener)?);
+            component = Some(started);
+        }
+        let gate = if role.has_proxy() {
+            let gate = start_gate(config, secrets, assertion, component, local, runtime.handle())?;
+            ready.push(Box::new(gate.readiness()));
+            Some(gate)
+        } else {
+            None
+        };
+        serve_admin(&runtime, admin_listener, ready)?;
+        tracing::info!(role = ?role, public = %config.file.listen.public, "tollgate is running");
+        Ok(Self { gate, billing, shutdown_grace: config.file.shutdown.grace, runtime, _database: database })
+    }
+
+    /// Blocks until SIGTERM or SIGINT, then lets what is in flight end.
+    pub fn run(mut self) -> Result<()> {
+        match self.gate.take() {
+            Some(gate) => gate.run(),
+            None => self.runtime.block_on(stop_signal())?,
+        }
+        let Some((stop, task)) = self.billing.take() else { return Ok(()) };
+        // Nobody listens only when billing has already ended, which the task then says.
+        let _ = stop.send(true);
+        match self.runtime.block_on(async { tokio::time::timeout(self.shutdown_grace, task).await }) {
+            Ok(ended) => ended.context("billing panicked")?,
+            Err(_) => bail!("billing did not stop within {:?}: what it had not finished is durable and goes on at the next start", self.shutdown_grace),
+        }
+    }
+}
+
+async fn start_billing(
+    url: &str,
+    settings: billing::Settings,
+    config: &Config,
+    changes: Option<broadcast::Sender<Arc<Entitlement>>>,
+) -> Result<Billing> {
+    let billing = Billing::connect(url, settings, changes).await?;
+    billing.migrate().await?;
+    if let Some(catalog) = &config.catalog {
+        billing.apply_catalog(catalog).await?;
+    }
+    Ok(billing)
+}
+
+fn spawn_billing(
+    runtime: &Runtime,
+    billing: Billing,
+    listener: TcpListener,
+) -> Result<(watch::Sender<bool>, JoinHandle<Result<()>>)> {
+    let (stop, stopped) = watch::channel(false);
+    let listener = to_tokio(runtime, listener)?;
+    let task = runtime.spawn(async move { Ok(billing.run(listener, stopped).await?) });
+    Ok((stop, task))
+}
+
+fn start_gate(
+    config: &Config,
+    secrets: &Secrets,
+    assertion: AssertionKey,
+    billing: Option<Billing>,
+    local: Option<broadcast::Receiver<Arc<Entitlement>>>,
+    io: &Handle,
+) -> Result<Gate> {
+    let settings = parts::proxy_settings(config, secrets, assertion)?;
+    let below: Arc<dyn proxy::Below> = match billing {
+        Some(billing) => Arc::new(InProcess(billing)),
+        None => Arc::new(proxy::HttpBilling::new(&settings)?),
+    };
+    Ok(Gate::new(settings, io.clone(), below, local)?)
+}
+
+fn serve_admin(runtime: &Runtime, listener: TcpListener, ready: Vec<Box<dyn Ready>>) -> Result<()> {
+    let listener = to_tokio(runtime, listener)?;
+    runtime.spawn(async move {
+        if let Err(error) = admin::serve(listener, Arc::new(ready)).await {
+            tracing::error!(%error, "the admin listener stopped");
+        }
+    });
+    Ok(())
+}
+
+/// Billing in the same process, asked by a call.
+struct InProcess(Billing);
+
+#[async_trait]
+impl proxy::Below for InProcess {
+    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, proxy::BelowError> {
+        self.0.resolve(account).await.map_err(|error| proxy::BelowError::new(error.to_string()))
+    }
+}
+
+impl Ready for Billing {
+    fn missing(&self) -> Vec<String> {
+        self.readiness()
+    }
+}
+
+impl Ready for Arc<proxy::Readiness> {
+    fn missing(&self) -> Vec<String> {
+        proxy::Readiness::missing(self).into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// The key of the assertions. One process can agree with itself on a key of its own; several cannot.
+fn assertion_key(role: Role, secrets: &Secrets) -> Result<AssertionKey> {
+    match (secrets.assertion_key()?, role) {
+        (Some(key), _) => Ok(key),
+        (None, Role::All) => {
+            tracing::warn!("TOLLGATE_ASSERTION_KEY is not set: a key was made for this start alone, so the site must fetch it again after a restart");
+            new_assertion_key()
+        }
+        (None, _) => bail!(
+            "TOLLGATE_ASSERTION_KEY is not set: proxy and billing need the same key, made once with `openssl genpkey -algorithm ed25519`"
+        ),
+    }
+}
+
+/// Makes an Ed25519 key.
+pub fn new_assertion_key() -> Result<AssertionKey> {
+    let der = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1());
+    let der = der.map_err(|_| anyhow::anyhow!("the system gives no randomness for a key"))?;
+    let body = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+    Ok(AssertionKey::parse(&format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"))?)
+}
+
+/// Binds a listener, or says which key to change.
+fn bind(key: &str, name: &str) -> Result<TcpListener> {
+    let address: SocketAddr = config::address(key, name)?;
+    TcpListener::bind(address).with_context(|| {
+        format!("cannot listen on {key} = \"{name}\": stop what uses that port, or choose another in the configuration")
+    })
+}
+
+fn to_tokio(runtime: &Runtime, listener: TcpListener) -> Result<tokio::net::TcpListener> {
+    let _context = runtime.enter();
+    listener.set_nonblocking(true).context("a listener cannot be made non-blocking")?;
+    tokio::net::TcpListener::from_std(listener).context("a listener cannot be registered")
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stop_signal() -> Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+    }
+}
