@@ -62,8 +62,10 @@ start_postgres() {
     printf '%s' "$password" >"$dir/password"
     mkdir "$dir/postgres"
     [ "$(id -u)" -ne 0 ] || chown -R "$owner" "$dir"
+    # The password is asked for in clear: on loopback nobody listens, and a client that is built without optimization
+    # takes a tenth of a second for each of SCRAM's handshakes.
     (as_owner initdb --pgdata="$dir/postgres" --username=tollgate --pwfile="$dir/password" --no-sync \
-        --auth=scram-sha-256 --encoding=UTF8 --no-locale >"$dir/initdb.log" 2>&1) || { cat "$dir/initdb.log" >&2; return 1; }
+        --auth=password --encoding=UTF8 --no-locale >"$dir/initdb.log" 2>&1) || { cat "$dir/initdb.log" >&2; return 1; }
     for _ in 1 2 3 4 5; do
         port=$(random_port)
         # What it writes is thrown away, so nothing waits for the disk.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,9 +12,10 @@ use prometheus::{Encoder, TextEncoder};
 use tokio::net::TcpListener;
 
 /// Something that may not be ready yet.
+#[async_trait]
 pub trait Ready: Send + Sync {
     /// What is missing, in an operator's words; empty when ready.
-    fn missing(&self) -> Vec<String>;
+    async fn missing(&self) -> Vec<String>;
 }
 
 /// Everything that has to be ready before the process takes traffic.
@@ -33,7 +35,10 @@ fn router(parts: Parts) -> Router {
 }
 
 async fn readyz(State(parts): State<Parts>) -> Response {
-    let missing: Vec<String> = parts.iter().flat_map(|part| part.missing()).collect();
+    let mut missing = Vec::new();
+    for part in parts.iter() {
+        missing.extend(part.missing().await);
+    }
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(serde_json::json!({ "ready": missing.is_empty(), "missing": missing }))).into_response()
 }

@@ -2,10 +2,9 @@
 //!
 //! It is one backend, so whoever uses it has exactly one connection. A production build does not contain it.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 /// A running embedded PostgreSQL; it stops when dropped.
 pub struct Embedded {
@@ -26,7 +25,10 @@ impl Embedded {
     /// Starts it on a free loopback port.
     #[cfg(feature = "embedded")]
     pub fn start(place: Place) -> Result<Self> {
-        let builder = pglite_oxide::PgliteServer::builder().tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        use anyhow::Context;
+
+        let free_port = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        let builder = pglite_oxide::PgliteServer::builder().tcp(free_port);
         let (builder, what) = match place {
             Place::Kept(path) => {
                 let what = format!("the embedded PostgreSQL cannot use {}: is another tollgate running on it?", path.display());

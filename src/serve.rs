@@ -15,8 +15,9 @@ use entitlement::assertion::AssertionKey;
 use entitlement::record::Entitlement;
 use proxy::Gate;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Ready};
 use crate::commands::parts;
@@ -51,7 +52,7 @@ impl Role {
 /// The running parts of a process. Fields are dropped in this order: the database outlives who uses it.
 pub struct Server {
     gate: Option<Gate>,
-    billing: Option<(watch::Sender<bool>, JoinHandle<Result<()>>)>,
+    billing: Option<(CancellationToken, JoinHandle<Result<()>>)>,
     shutdown_grace: Duration,
     runtime: Runtime,
     _database: Option<Embedded>,
@@ -110,8 +111,7 @@ impl Server {
             None => self.runtime.block_on(stop_signal())?,
         }
         let Some((stop, task)) = self.billing.take() else { return Ok(()) };
-        // Nobody listens only when billing has already ended, which the task then says.
-        let _ = stop.send(true);
+        stop.cancel();
         match self.runtime.block_on(async { tokio::time::timeout(self.shutdown_grace, task).await }) {
             Ok(ended) => ended.context("billing panicked")?,
             Err(_) => bail!("billing did not stop within {:?}: what it had not finished is durable and goes on at the next start", self.shutdown_grace),
@@ -137,8 +137,9 @@ fn spawn_billing(
     runtime: &Runtime,
     billing: Billing,
     listener: TcpListener,
-) -> Result<(watch::Sender<bool>, JoinHandle<Result<()>>)> {
-    let (stop, stopped) = watch::channel(false);
+) -> Result<(CancellationToken, JoinHandle<Result<()>>)> {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
     let listener = to_tokio(runtime, listener)?;
     let task = runtime.spawn(async move { Ok(billing.run(listener, stopped).await?) });
     Ok((stop, task))
@@ -155,7 +156,12 @@ fn start_gate(
     let settings = parts::proxy_settings(config, secrets, assertion)?;
     let below: Arc<dyn proxy::Below> = match billing {
         Some(billing) => Arc::new(InProcess(billing)),
-        None => Arc::new(proxy::HttpBilling::new(&settings)?),
+        None => Arc::new(proxy::HttpBilling::new(
+            settings.billing,
+            settings.assertion.clone(),
+            settings.site_url.clone(),
+            proxy::ladder::BILLING_DEADLINE,
+        )?),
     };
     Ok(Gate::new(settings, io.clone(), below, local)?)
 }
@@ -176,18 +182,26 @@ struct InProcess(Billing);
 #[async_trait]
 impl proxy::Below for InProcess {
     async fn resolve(&self, account: &AccountId) -> Result<Entitlement, proxy::BelowError> {
-        self.0.resolve(account).await.map_err(|error| proxy::BelowError::new(error.to_string()))
+        self.0.resolve(account).await.map_err(|error| proxy::BelowError::Failed(error.into()))
     }
 }
 
+#[async_trait]
 impl Ready for Billing {
-    fn missing(&self) -> Vec<String> {
-        self.readiness()
+    async fn missing(&self) -> Vec<String> {
+        let readiness = self.readiness().await;
+        let parts = [
+            (readiness.database, "PostgreSQL has not answered yet"),
+            (readiness.migrated, "the database is not migrated"),
+            (readiness.redis, "Redis has not answered yet"),
+        ];
+        parts.into_iter().filter(|(reached, _)| !reached).map(|(_, missing)| missing.to_owned()).collect()
     }
 }
 
+#[async_trait]
 impl Ready for Arc<proxy::Readiness> {
-    fn missing(&self) -> Vec<String> {
+    async fn missing(&self) -> Vec<String> {
         proxy::Readiness::missing(self).into_iter().map(str::to_owned).collect()
     }
 }

@@ -1,1 +1,15 @@
-fn main() {}
+//! Tollgate from outside: real processes, real servers, real HTTP. Nothing here calls into the product's crates.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects by failing")]
+
+mod world;
+mod journeys;
+mod gate;
+mod webhooks;
+mod crash;
+mod faults;
+mod bad_input;
+mod browser;
+mod commands;
+mod examples;
+mod tidy;

@@ -2,22 +2,72 @@
 
 use std::sync::Arc;
 
-use sqlx::PgPool;
+use arc_swap::ArcSwap;
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::task::TaskTracker;
 
+use crate::provider::client::Client;
+use crate::publish::Outlets;
+use crate::readiness::Contact;
 use crate::settings::Settings;
+use crate::store::StoreError;
+use crate::store::catalogs::{self, Rules};
 
-/// The billing component. Cloning is cheap: all clones share one pool.
+/// The billing component. Cloning is cheap: all clones share one pool and one set of limits.
 #[derive(Clone)]
 pub struct Billing {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    pool: PgPool,
-    settings: Settings,
+/// What the parts share. A pool may have a single connection: never ask for one while holding one.
+pub(crate) struct Inner {
+    pub pool: PgPool,
+    pub settings: Settings,
+    pub outlets: Outlets,
+    /// None without a key: then nothing is sold.
+    pub stripe: Option<Client>,
+    pub contact: Contact,
+    /// Wakes the worker: an event is due.
+    pub event_due: Notify,
+    /// Wakes the publisher: something could not be published at once.
+    pub untold: Notify,
+    /// Deliveries whose body may be in memory at once.
+    pub intake: Semaphore,
+    /// Events that are applied while their sender waits; beyond, they are left to the worker.
+    pub inline: Arc<Semaphore>,
+    /// What goes on after its request was answered, to be waited for at shutdown.
+    pub tasks: TaskTracker,
+    rules: ArcSwap<Rules>,
 }
 
+/// Each delivery may be 1 MiB.
+const INTAKE_MAX: usize = 128;
+
+/// Few: what is applied inline takes connections from what only has to be made durable.
+const INLINE_MAX: usize = 4;
+
 impl Billing {
+    pub(crate) fn new(pool: PgPool, settings: Settings, outlets: Outlets) -> Self {
+        let rules = Rules { id: None, catalog: entitlement::catalog::Catalog::empty(), grace: settings.grace };
+        let connections = usize::try_from(settings.pool_size).unwrap_or(INLINE_MAX);
+        let inner = Inner {
+            pool,
+            outlets,
+            // `connect` has refused what cannot be used.
+            stripe: Client::configured(&settings.stripe).ok().flatten(),
+            contact: Contact::default(),
+            event_due: Notify::new(),
+            untold: Notify::new(),
+            intake: Semaphore::new(INTAKE_MAX),
+            inline: Arc::new(Semaphore::new(connections.div_ceil(4).clamp(1, INLINE_MAX))),
+            tasks: TaskTracker::new(),
+            rules: ArcSwap::from_pointee(rules),
+            settings,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
     /// What billing was told at start.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -27,5 +77,25 @@ impl Billing {
     /// The pool. It may have a single connection: never ask for one while holding one.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.inner.pool
+    }
+
+    pub(crate) fn shared(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// The current catalog and its rules.
+    pub(crate) async fn rules(&self, conn: &mut PgConnection) -> Result<Arc<Rules>, StoreError> {
+        let id = catalogs::current_id(conn).await?;
+        self.rules_of(conn, id).await
+    }
+
+    /// The rules of one row, which never change once written; read only when another row was current until now.
+    pub(crate) async fn rules_of(&self, conn: &mut PgConnection, id: Option<i64>) -> Result<Arc<Rules>, StoreError> {
+        let cached = self.inner.rules.load_full();
+        let Some(id) = id.filter(|id| cached.id != Some(*id)) else { return Ok(cached) };
+        let rules = catalogs::find(conn, id).await?.ok_or_else(|| StoreError::missing("catalogs", id))?;
+        let rules = Arc::new(rules);
+        self.inner.rules.store(Arc::clone(&rules));
+        Ok(rules)
     }
 }

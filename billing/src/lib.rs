@@ -1,14 +1,40 @@
 //! The control plane: learns from providers what was bought, keeps it in Postgres, and tells the cache.
+//!
+//! A webhook is verified and made durable ([`ingest`]), applied in one transaction ([`apply`]), and what the account
+//! then has is told to the cache ([`publish`]). Each step can be killed at any point and goes on from the rows.
 
 mod component;
 mod clock;
+mod chain;
 mod problem;
 mod settings;
+mod metrics;
+mod readiness;
+mod connect;
+mod serve;
+mod ingest;
+mod apply;
+mod publish;
+mod resolve;
+mod internal;
+mod ops;
 mod provider;
 mod store;
 mod api;
 mod pages;
 mod checkout;
+#[cfg(test)]
+mod tests;
 
+pub use apply::Drained;
 pub use component::Billing;
+pub use connect::ConnectError;
+pub use ops::{CatalogReport, Explained, ExplainedSegment, Granted, OperatorError, Revoked};
+pub use publish::{PublishError, Published};
+pub use readiness::Readiness;
 pub use settings::{ASSERTION_AUDIENCE, STRIPE_API_BASE, Secret, Settings, Stripe};
+pub use store::StoreError;
+pub use store::credits::Credit;
+pub use store::inbox::{EventLine, Filter};
+/// The word to stop, for [`Billing::run`].
+pub use tokio_util::sync::CancellationToken;

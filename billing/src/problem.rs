@@ -38,7 +38,7 @@ impl Problem {
     }
 
     /// The HTTP status of the answer.
-    #[must_use]
+    #[cfg(test)]
     pub const fn status(&self) -> StatusCode {
         self.status
     }

@@ -18,6 +18,22 @@ pub struct Server {
     task: JoinHandle<()>,
 }
 
+/// A task that ends when its owner does.
+pub struct Worker(JoinHandle<()>);
+
+impl Worker {
+    /// Starts the task.
+    pub fn run(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Takes an address; port 0 picks a free one, which the returned address names.
 ///
 /// # Errors

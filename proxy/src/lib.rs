@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The data plane: a Pingora proxy that lets a request through to the site when its account has what the route asks
+//! for, and tells the site who the user is.
+//!
+//! A request passes through the modules in the order in which they stand here. [`Gate`] is the whole of them. This
+//! crate knows neither the database nor the billing component; what it asks of billing is [`ladder::Below`].
+
+pub mod target;
+pub mod routes;
+pub mod identity;
+pub mod ladder;
+mod admission;
+mod view;
+pub mod headers;
+mod caching;
+pub mod respond;
+mod upstream;
+mod context;
+mod service;
+mod failure;
+pub mod settings;
+pub mod metrics;
+pub mod readiness;
+mod server;
+pub mod clock;
+#[cfg(test)]
+mod end_to_end;
+
+pub use ladder::{Below, BelowError, HttpBilling};
+pub use readiness::Readiness;
+pub use server::{Gate, GateError};
+pub use settings::{LogRequests, Secret, Settings};

@@ -19,6 +19,9 @@ const POOL_SIZE: u32 = 16;
 /// How long a webhook waits for its own effects before it is answered "accepted".
 const INLINE_WAIT: Duration = Duration::from_millis(250);
 
+/// How long Pingora's runtimes may take to end once no request is in flight.
+const RUNTIME_END: Duration = Duration::from_secs(1);
+
 /// The runtime on which everything but Pingora's own services runs.
 pub fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
@@ -72,14 +75,14 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
             cookie: config.file.identity.cookie.clone(),
             issuer: config.issuer(),
             audience: config.audience(),
-            secret: secrets.jwt_secret()?.to_owned().into(),
+            key: proxy::identity::Key::hs256(secrets.jwt_secret()?)?,
         },
         assertion,
         cache: proxy::ladder::Settings {
             max_staleness: config.file.cache.max_staleness,
             stale_if_error: config.file.cache.stale_if_error,
             capacity: config.file.cache.capacity,
-            redis_url: secrets.redis_url.clone().map(Into::into),
+            redis_url: secrets.redis_url.clone().map(proxy::Secret::new),
         },
         routes: config.routes.clone(),
         default: config.default.clone(),
@@ -89,7 +92,8 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
             file::Requests::None => proxy::LogRequests::None,
         },
         threads,
-        shutdown_grace: config.file.shutdown.grace,
+        grace_period: config.file.shutdown.grace,
+        graceful_shutdown_timeout: RUNTIME_END,
     })
 }
 
@@ -103,6 +107,17 @@ pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Bill
     let assertion = AssertionKey::parse(&"0".repeat(64))?;
     let settings = billing::Settings { pool_size: 2, ..billing_settings(config, secrets, assertion) };
     Ok(Billing::connect(url, settings, None).await?)
+}
+
+/// Tells the cache of every account that changed. What fails stays in the outbox, for `tollgate run`.
+pub async fn publish_all(billing: &Billing) -> Result<()> {
+    billing.publish_due(now()).await.context("the cache could not be told of everything; `tollgate run` goes on")?;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command is where time comes in")]
+fn now() -> entitlement::Timestamp {
+    chrono::Utc::now()
 }
 
 /// Durations of the configuration are far below what cannot be expressed.

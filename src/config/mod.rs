@@ -42,6 +42,11 @@ impl Config {
 
     /// Checks a configuration's text; relative paths in it start at `directory`.
     pub fn parse(text: &str, directory: PathBuf) -> Result<Self> {
+        Self::parse_with(text, directory, None)
+    }
+
+    /// As [`Config::parse`], with a catalog at hand for a text that names none.
+    pub fn parse_with(text: &str, directory: PathBuf, catalog: Option<Catalog>) -> Result<Self> {
         let file = File::parse(text)?;
         let site = site_url(&file.site.url)?;
         check_urls(&file)?;
@@ -53,7 +58,7 @@ impl Config {
         }
         let catalog = match &file.catalog {
             Some(path) => Some(read_catalog(&directory.join(path))?),
-            None => None,
+            None => catalog,
         };
         let mut warnings = Vec::new();
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;

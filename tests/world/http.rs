@@ -66,13 +66,32 @@ pub async fn try_send(request: reqwest::RequestBuilder) -> reqwest::Result<Answe
 
 /// Writes bytes to a fresh connection and returns all that comes back until it closes.
 pub async fn raw(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
+    talk(address, request.as_ref(), |_| false).await
+}
+
+/// Writes bytes to a fresh connection and returns at least the head of the first answer.
+pub async fn raw_head(address: SocketAddr, request: impl AsRef<[u8]>) -> RawAnswer {
+    let has_head = |answer: &[u8]| answer.windows(4).any(|four| four == b"\r\n\r\n");
+    RawAnswer::parse(talk(address, request.as_ref(), has_head).await)
+}
+
+/// Writes, then reads until it is enough or the connection closes.
+async fn talk(address: SocketAddr, request: &[u8], is_enough: impl Fn(&[u8]) -> bool) -> String {
     let talk = async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(request.as_ref()).await?;
+        // A server may answer, and close, before it has read everything.
+        let written = stream.write_all(request).await;
         let mut answer = Vec::new();
-        // A reset after the answer is how a server refuses to read the rest.
-        let read = stream.read_to_end(&mut answer).await;
+        let read = loop {
+            match stream.read_buf(&mut answer).await {
+                Ok(0) => break Ok(()),
+                Ok(_) if is_enough(&answer) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
         if answer.is_empty() {
+            written?;
             read?;
         }
         std::io::Result::Ok(answer)

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -108,25 +108,34 @@ pub async fn execute(connection: &mut PgConnection, statement: String) {
 
 /// A Redis server of one's own.
 pub struct Redis {
-    pub process: Process,
     pub url: String,
+    process: Process,
+    address: SocketAddr,
+    dir: PathBuf,
 }
 
 impl Redis {
-    /// Starts an empty server on `address` that keeps nothing on disk.
-    pub fn start(address: SocketAddr, dir: &Path) -> Self {
-        let port = address.port().to_string();
-        let process = Process::start(
-            "redis",
-            Command::new("redis-server")
-                .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no", "--dir"])
-                .arg(dir),
-            dir.join("redis.log"),
-        );
-        Self { process, url: format!("redis://{address}") }
+    /// Starts an empty server that keeps nothing on disk.
+    pub fn start(dir: &Path) -> Self {
+        let address = ports::free();
+        Self { url: format!("redis://{address}"), process: redis(address, dir), address, dir: dir.to_owned() }
     }
 
-    pub fn start_anywhere(dir: &Path) -> Self {
-        Self::start(ports::free(), dir)
+    /// Ends it.
+    pub fn kill(&mut self) {
+        self.process.kill();
     }
+
+    /// Starts it again where it was; it has forgotten everything.
+    pub fn restart(&mut self) {
+        self.process.kill();
+        self.process = redis(self.address, &self.dir);
+    }
+}
+
+fn redis(address: SocketAddr, dir: &Path) -> Process {
+    let port = address.port().to_string();
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no", "--dir"]).arg(dir);
+    Process::start("redis", &mut command, dir.join("redis.log"))
 }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use demo::provider::Shape;
+
 use super::token::{AUDIENCE, ISSUER};
 
 /// Which real parts run behind the gate.
@@ -107,8 +109,10 @@ pub struct Setup {
     pub keys: Vec<(String, String)>,
     /// More environment; an empty value takes a variable away.
     pub environment: Vec<(String, String)>,
-    /// Whether the simulated provider runs, and billing may call it.
-    pub provider: bool,
+    /// Whether the simulated provider runs and billing may call it, and in which shape it speaks.
+    pub provider: Option<Shape>,
+    /// Whether Postgres and Redis are reached through relays.
+    pub relays: Relays,
     /// The site's address, when it is not the recording site.
     pub upstream: Option<SocketAddr>,
 }
@@ -121,7 +125,8 @@ impl Setup {
             catalog: CATALOG.to_owned(),
             keys: Vec::new(),
             environment: Vec::new(),
-            provider: false,
+            provider: None,
+            relays: Relays::None,
             upstream: None,
         }
     }
@@ -145,8 +150,14 @@ impl Setup {
     }
 
     /// Runs the simulated provider too.
-    pub fn provider(mut self) -> Self {
-        self.provider = true;
+    pub fn provider(mut self, shape: Shape) -> Self {
+        self.provider = Some(shape);
+        self
+    }
+
+    /// Reaches Postgres and Redis through relays that can be cut.
+    pub fn relays(mut self) -> Self {
+        self.relays = Relays::Both;
         self
     }
 
@@ -155,6 +166,13 @@ impl Setup {
         self.upstream = Some(address);
         self
     }
+}
+
+/// Between Tollgate and its servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relays {
+    None,
+    Both,
 }
 
 /// The addresses of one process.
@@ -171,9 +189,15 @@ pub fn write_config(path: &Path, setup: &Setup, site_url: &str, listen: &Listen,
     let mut text = format!(
         r#"
 catalog = "catalog.toml"
-site = {{ url = "{site_url}", upstream = ["{upstream}"] }}
-listen = {{ public = "{public}", billing = "{billing}", admin = "{admin}" }}
-identity = {{ cookie = "session", algorithm = "HS256", issuer = "{ISSUER}", audience = "{AUDIENCE}" }}
+site.url = "{site_url}"
+site.upstream = ["{upstream}"]
+listen.public = "{public}"
+listen.billing = "{billing}"
+listen.admin = "{admin}"
+identity.cookie = "session"
+identity.algorithm = "HS256"
+identity.issuer = "{ISSUER}"
+identity.audience = "{AUDIENCE}"
 log.requests = "all"
 shutdown.grace = "2s"
 "#,

@@ -32,7 +32,7 @@ impl Received {
     /// The headers that speak of identity or entitlement, under any spelling.
     pub fn identity(&self) -> Vec<(String, String)> {
         let folded = |name: &str| name.to_ascii_lowercase().replace('_', "-");
-        self.headers.iter().filter(|(name, _)| folded(name).starts_with("x-entitlement")).cloned().collect()
+        self.headers.iter().filter(|(name, _)| folded(name).starts_with("x-entitlement-")).cloned().collect()
     }
 }
 

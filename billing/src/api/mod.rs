@@ -1,10 +1,46 @@
 //! The JSON interface of the signed-in.
 
+mod request;
+mod sell;
+mod signed_in;
+pub mod standing;
+mod subscription;
+mod tiers;
+
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::{HeaderValue, header};
 
 use crate::Billing;
+
+pub use signed_in::Visitor;
+
+/// Longest body that is read, in bytes.
+const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The routes under `/api/billing/`, and the two under `/api/stripe/` that sell.
 pub fn router() -> Router<Billing> {
     Router::new()
+        .route("/api/billing/checkout", post(sell::checkout))
+        .route("/api/stripe/checkout", post(sell::checkout))
+        .route("/api/billing/portal", post(sell::portal))
+        .route("/api/stripe/portal", post(sell::portal))
+        .route("/api/billing/cancel", post(subscription::cancel))
+        .route("/api/billing/reactivate", post(subscription::reactivate))
+        .route("/api/billing/subscription", get(subscription::show))
+        .route("/api/billing/tiers", get(tiers::list))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(map_response(unstored))
 }
+
+/// Every answer is about one account at one moment.
+async fn unstored(mut answer: Response) -> Response {
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+#[cfg(test)]
+mod tests;

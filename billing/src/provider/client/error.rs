@@ -1,6 +1,9 @@
 //! What can go wrong when Stripe is asked, by what the caller does about it.
 
+use http::StatusCode;
 use stripe::{ApiErrorsCode, StripeError};
+
+use crate::problem::Problem;
 
 /// Longest message of the provider that is passed on, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -54,8 +57,7 @@ impl ProviderError {
     }
 
     /// What the buyer is told.
-    #[must_use]
-    pub fn for_buyer(&self) -> String {
+    fn for_buyer(&self) -> String {
         match self {
             Self::Refused(message) => message.clone(),
             Self::UnknownCustomer => "The payment provider does not know this customer any more.".into(),
@@ -67,7 +69,69 @@ impl ProviderError {
     }
 }
 
+impl From<ProviderError> for Problem {
+    fn from(error: ProviderError) -> Self {
+        match error {
+            ProviderError::Refused(_) | ProviderError::UnknownCustomer => {
+                tracing::info!(reason = %error, "the payment provider refused a request");
+            }
+            ProviderError::Unavailable(_) => tracing::warn!(reason = %error, "the payment provider did not answer"),
+            ProviderError::Key(_) | ProviderError::Unusable(_) | ProviderError::Settings(_) => {
+                tracing::error!(reason = %error, "the payment provider cannot be used");
+            }
+        }
+        Self::new(StatusCode::BAD_GATEWAY, "provider_error", error.for_buyer())
+    }
+}
+
 fn shortened(message: Option<&str>) -> String {
     let message = message.unwrap_or("The payment provider refused without a reason.");
-    message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect()
+    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_answer(status: u16, error: &str) -> ProviderError {
+        let error = miniserde::json::from_str(error).expect("an error of the API");
+        ProviderError::from_stripe(StripeError::Stripe(Box::new(error), status))
+    }
+
+    #[test]
+    fn each_answer_leads_to_what_the_caller_does() {
+        let gone = r#"{"type": "invalid_request_error", "code": "resource_missing", "param": "customer", "message": "No such customer: 'cus_1'"}"#;
+        let no_price = r#"{"type": "invalid_request_error", "code": "resource_missing", "param": "line_items[0][price]", "message": "No such price"}"#;
+        let key = r#"{"type": "invalid_request_error", "message": "Invalid API Key provided: sk_test_***1234"}"#;
+        let busy = r#"{"type": "api_error", "message": "internal"}"#;
+        let new_code = r#"{"type": "card_error", "code": "a_code_of_tomorrow", "message": "Your card was\ndeclined."}"#;
+        let cases = [
+            (400, gone, ProviderError::UnknownCustomer),
+            (404, gone, ProviderError::UnknownCustomer),
+            (400, no_price, ProviderError::Refused("No such price".into())),
+            (401, key, ProviderError::Key(401)),
+            (403, key, ProviderError::Key(403)),
+            (409, busy, ProviderError::Unavailable("status 409".into())),
+            (429, busy, ProviderError::Unavailable("status 429".into())),
+            (503, busy, ProviderError::Unavailable("status 503".into())),
+            (402, new_code, ProviderError::Refused("Your card was declined.".into())),
+        ];
+        for (status, answer, expected) in cases {
+            assert_eq!(from_answer(status, answer), expected, "{status} {answer}");
+        }
+    }
+
+    #[test]
+    fn only_a_refusal_is_told_in_the_providers_words() {
+        assert_eq!(ProviderError::Refused("No such price".into()).for_buyer(), "No such price");
+        for hidden in [
+            ProviderError::Unavailable("status 503 secret".into()),
+            ProviderError::Unusable("secret".into()),
+            ProviderError::Settings("secret".into()),
+        ] {
+            assert!(!hidden.for_buyer().contains("secret"));
+        }
+        let long = format!(r#"{{"type": "card_error", "message": "{}"}}"#, "x".repeat(5_000));
+        assert_eq!(from_answer(402, &long).for_buyer().len(), MESSAGE_CHARS_MAX);
+    }
 }

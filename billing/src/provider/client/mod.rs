@@ -62,6 +62,14 @@ impl Client {
         Ok(Self { inner })
     }
 
+    /// The connection that the settings describe; none without a key.
+    ///
+    /// # Errors
+    /// [`ProviderError::Settings`] when the key or the URL cannot be used.
+    pub fn configured(settings: &crate::settings::Stripe) -> Result<Option<Self>, ProviderError> {
+        settings.api_key.as_ref().map(|key| Self::new(key, &settings.api_base)).transpose()
+    }
+
     async fn get<T: miniserde::Deserialize>(&self, path: &str) -> Result<T, ProviderError> {
         self.call(|| RequestBuilder::new(StripeMethod::Get, path), &RequestStrategy::Once).await
     }
@@ -122,4 +130,78 @@ fn checked_id(id: &str) -> Result<&str, ProviderError> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    fn key(path: &str, body: &str, second: i64) -> String {
+        let mut request = RequestBuilder::new(StripeMethod::Post, path);
+        request.body = Some(body.into());
+        let now = Timestamp::from_timestamp(second, 0).expect("in range");
+        content_key(&request, now).expect("a key").into_inner()
+    }
+
+    #[test]
+    fn equal_calls_within_a_minute_are_the_same_and_no_others() {
+        let first = key("/customers", "a=1", 60);
+        assert_eq!(first, key("/customers", "a=1", 119));
+        for other in [key("/customers", "a=1", 120), key("/customers", "a=2", 60), key("/checkout/sessions", "a=1", 60)]
+        {
+            assert_ne!(first, other);
+        }
+        assert!(key("/customers", &"x".repeat(5_000), 60).len() <= 255);
+    }
+
+    #[test]
+    fn an_id_cannot_lead_to_another_path() {
+        assert_eq!(checked_id("sub_1Abc"), Ok("sub_1Abc"));
+        for id in ["", "../customers/cus_1", "sub_1?expand=x", "sub_1#", "sub 1", &"x".repeat(256)] {
+            assert!(checked_id(id).is_err(), "{id:?}");
+        }
+    }
+
+    /// Answers 503 as often as it is told, then makes a customer; notes the keys it was called with.
+    async fn failing_provider(failures: usize) -> (String, Arc<Mutex<Vec<String>>>) {
+        let keys = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&keys);
+        let answer = move |headers: http::HeaderMap| async move {
+            let mut seen = seen.lock().expect("nobody panicked");
+            seen.push(headers["idempotency-key"].to_str().expect("ASCII").to_owned());
+            if seen.len() <= failures {
+                let error = r#"{"error": {"type": "api_error", "message": "try again"}}"#;
+                return (http::StatusCode::SERVICE_UNAVAILABLE, error);
+            }
+            (http::StatusCode::OK, r#"{"id": "cus_1", "object": "customer", "a_field_of_tomorrow": {}}"#)
+        };
+        let router = axum::Router::new().route("/v1/customers", axum::routing::post(answer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (url, keys)
+    }
+
+    #[tokio::test]
+    async fn a_call_is_repeated_under_one_key_and_not_for_ever() {
+        let made = Ok("cus_1".to_owned());
+        let given_up = Err(ProviderError::Unavailable("status 503".into()));
+        for (failures, calls, expected) in [(0, 1, made.clone()), (2, 3, made), (9, 3, given_up)] {
+            let (url, keys) = failing_provider(failures).await;
+            let client = Client::new(&"sk_test_1".into(), &url).expect("a client");
+            let account = entitlement::account::AccountId::parse("user-1").expect("an id");
+            let buyer = Buyer { account: &account, metadata_key: "account" };
+            assert_eq!(client.create_customer(buyer, None, Timestamp::UNIX_EPOCH).await, expected);
+            let keys = keys.lock().expect("nobody panicked");
+            assert_eq!(keys.len(), calls, "{failures} failures");
+            assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_never_shown_and_a_bad_one_is_an_error() {
+        let client = Client::new(&"sk_test_hidden".into(), "https://api.stripe.com/").expect("a client");
+        assert!(!format!("{client:?}").contains("hidden"));
+        let bad = Client::new(&"sk_test_hidden\n".into(), "https://api.stripe.com/").map(|_| ());
+        assert!(bad.is_err_and(|error| !format!("{error} {error:?}").contains("hidden")));
+    }
+}

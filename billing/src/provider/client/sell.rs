@@ -68,6 +68,33 @@ struct SubscriptionData<'a> {
     trial_period_days: Option<u32>,
 }
 
+impl<'a> CheckoutForm<'a> {
+    fn of(checkout: &Checkout<'a>) -> Self {
+        let account = checkout.buyer.account.as_str();
+        // On the subscription too: its events may arrive before the session's.
+        let metadata = BTreeMap::from([
+            ("price", checkout.price),
+            ("tier", checkout.tier),
+            (checkout.buyer.metadata_key, account),
+        ]);
+        Self {
+            mode: "subscription",
+            customer: checkout.customer,
+            // A longer account is still named by metadata.
+            client_reference_id: Some(account).filter(|id| id.chars().count() <= REFERENCE_CHARS_MAX),
+            line_items: [Line { price: checkout.price, quantity: 1 }],
+            metadata: metadata.clone(),
+            subscription_data: SubscriptionData {
+                metadata,
+                trial_period_days: Some(checkout.trial_days).filter(|days| *days > 0),
+            },
+            allow_promotion_codes: true,
+            success_url: checkout.success_url,
+            cancel_url: checkout.cancel_url,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct PortalForm<'a> {
     customer: &'a str,
@@ -110,29 +137,8 @@ impl Client {
     /// # Errors
     /// [`ProviderError::UnknownCustomer`] when the customer is gone, or any other.
     pub async fn create_checkout(&self, checkout: &Checkout<'_>, now: Timestamp) -> Result<String, ProviderError> {
-        let account = checkout.buyer.account.as_str();
-        // On the subscription too: its events may arrive before the session's.
-        let metadata = BTreeMap::from([
-            ("price", checkout.price),
-            ("tier", checkout.tier),
-            (checkout.buyer.metadata_key, account),
-        ]);
-        let form = CheckoutForm {
-            mode: "subscription",
-            customer: checkout.customer,
-            // A longer account is still named by metadata.
-            client_reference_id: Some(account).filter(|id| id.chars().count() <= REFERENCE_CHARS_MAX),
-            line_items: [Line { price: checkout.price, quantity: 1 }],
-            metadata: metadata.clone(),
-            subscription_data: SubscriptionData {
-                metadata,
-                trial_period_days: Some(checkout.trial_days).filter(|days| *days > 0),
-            },
-            allow_promotion_codes: true,
-            success_url: checkout.success_url,
-            cancel_url: checkout.cancel_url,
-        };
-        let answer: SessionAnswer = self.post("/checkout/sessions", &form, Sameness::WithinMinute(now)).await?;
+        let answer: SessionAnswer =
+            self.post("/checkout/sessions", &CheckoutForm::of(checkout), Sameness::WithinMinute(now)).await?;
         answer.into_url()
     }
 
@@ -144,5 +150,60 @@ impl Client {
         let form = PortalForm { customer: checked_id(customer)?, return_url };
         let answer: SessionAnswer = self.post("/billing_portal/sessions", &form, Sameness::OwnRepetitions).await?;
         answer.into_url()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stripe_client_core::{RequestBuilder, StripeMethod};
+
+    use super::*;
+
+    fn fields(account: &str, trial_days: u32) -> BTreeMap<String, String> {
+        let account = AccountId::parse(account).expect("an id");
+        let checkout = Checkout {
+            buyer: Buyer { account: &account, metadata_key: "account" },
+            customer: "cus_1",
+            price: "price_monthly",
+            tier: "paid",
+            trial_days,
+            success_url: "https://read.example/billing/return?session_id={CHECKOUT_SESSION_ID}&next=%2Fa",
+            cancel_url: "https://read.example/billing/pricing",
+        };
+        let request = RequestBuilder::new(StripeMethod::Post, "/").form(&CheckoutForm::of(&checkout));
+        url::form_urlencoded::parse(request.body.expect("a body").as_bytes()).into_owned().collect()
+    }
+
+    #[test]
+    fn a_checkout_names_the_account_wherever_an_event_may_look() {
+        let expected = [
+            ("mode", "subscription"),
+            ("customer", "cus_1"),
+            ("client_reference_id", "user:1"),
+            ("line_items[0][price]", "price_monthly"),
+            ("line_items[0][quantity]", "1"),
+            ("metadata[account]", "user:1"),
+            ("metadata[price]", "price_monthly"),
+            ("metadata[tier]", "paid"),
+            ("subscription_data[metadata][account]", "user:1"),
+            ("subscription_data[metadata][price]", "price_monthly"),
+            ("subscription_data[metadata][tier]", "paid"),
+            ("subscription_data[trial_period_days]", "14"),
+            ("allow_promotion_codes", "true"),
+            ("success_url", "https://read.example/billing/return?session_id={CHECKOUT_SESSION_ID}&next=%2Fa"),
+            ("cancel_url", "https://read.example/billing/pricing"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(fields("user:1", 14), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn what_stripe_would_refuse_is_left_out() {
+        assert!(!fields("user:1", 0).contains_key("subscription_data[trial_period_days]"), "a trial of 0 days");
+        let longest = "x".repeat(REFERENCE_CHARS_MAX);
+        assert_eq!(fields(&longest, 0).get("client_reference_id"), Some(&longest));
+        let longer = "x".repeat(REFERENCE_CHARS_MAX + 1);
+        assert_eq!(fields(&longer, 0).get("client_reference_id"), None);
+        assert_eq!(fields(&longer, 0).get("metadata[account]"), Some(&longer));
     }
 }

@@ -107,3 +107,44 @@ impl Client {
         self.post(&path, form, Sameness::OwnRepetitions).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stripe_client_core::{RequestBuilder, StripeMethod};
+
+    use super::*;
+
+    #[test]
+    fn a_scheduled_end_is_read_in_old_and_new_shapes() {
+        let cases = [
+            ("goes on", r#"{"status": "active", "cancel_at": null, "current_period_end": 9}"#, (false, None)),
+            (
+                "old shape",
+                r#"{"status": "active", "cancel_at_period_end": true, "current_period_end": 9, "plan": {}}"#,
+                (true, Some(9)),
+            ),
+            (
+                "period on the items",
+                r#"{"status": "active", "cancel_at_period_end": true, "items": {"data": [{"current_period_end": 7}, {"current_period_end": 9}]}}"#,
+                (true, Some(9)),
+            ),
+            (
+                "flexible billing",
+                r#"{"status": "active", "cancel_at_period_end": false, "cancel_at": 8, "items": {"data": [{"current_period_end": 9}]}}"#,
+                (true, Some(8)),
+            ),
+        ];
+        for (what, body, expected) in cases {
+            let read: Subscription = miniserde::json::from_str(body).expect(what);
+            assert_eq!((read.is_ending(), read.ends_at().map(|at| at.timestamp())), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn an_update_names_one_field_alone() {
+        let body = |update: &Update| RequestBuilder::new(StripeMethod::Post, "/").form(update).body;
+        assert_eq!(body(&Update::CancelAtPeriodEnd(true)).as_deref(), Some("cancel_at_period_end=true"));
+        assert_eq!(body(&Update::CancelAtPeriodEnd(false)).as_deref(), Some("cancel_at_period_end=false"));
+        assert_eq!(body(&Update::CancelAt("")).as_deref(), Some("cancel_at="));
+    }
+}

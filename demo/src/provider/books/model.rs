@@ -176,6 +176,8 @@ pub struct Invoice {
     pub created: Timestamp,
     pub period: Period,
     pub paid_at: Option<Timestamp>,
+    /// How much was given back, in minor units.
+    pub refunded: i64,
     pub charge: String,
     pub payment_intent: String,
 }

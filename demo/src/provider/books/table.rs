@@ -96,8 +96,7 @@ mod tests {
 
     fn paged(limit: usize, after: Option<&str>, before: Option<&str>) -> (String, bool) {
         let rows: Vec<String> = ["e", "d", "c", "b", "a"].map(String::from).to_vec();
-        let paging =
-            Paging { limit, starting_after: after.map(String::from), ending_before: before.map(String::from) };
+        let paging = Paging { limit, starting_after: after.map(String::from), ending_before: before.map(String::from) };
         let page = page(rows.iter(), &paging);
         (page.rows.into_iter().cloned().collect(), page.has_more)
     }

@@ -1,0 +1,53 @@
+//! What a process has used: CPU time and memory, as the kernel counts them.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// CPU time of all threads of a process, user and system.
+pub fn used(pid: i32) -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between the listing and the reading.
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        nanoseconds += text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// Resident memory of a process, in MiB.
+pub fn resident_mib(pid: i32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+    Ok(kib / 1024.0)
+}
+
+/// CPU time of the whole machine since it started: used by anyone, and stolen by its host.
+pub fn machine() -> Result<(Duration, Duration)> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let first = stat.lines().next().context("an empty /proc/stat")?;
+    let ticks: Vec<u64> = first.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    let tick = |index: usize| ticks.get(index).copied().unwrap_or(0);
+    let ticks_per_second = rustix::param::clock_ticks_per_second();
+    let time = |ticks: u64| Duration::from_millis(ticks * 1_000 / ticks_per_second);
+    Ok((time(tick(0) + tick(1) + tick(2) + tick(5) + tick(6)), time(tick(7))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_counted() {
+        let me = i32::try_from(std::process::id()).expect("a process id");
+        let before = used(me).expect("counted");
+        let mut sum = 0_u64;
+        while used(me).expect("counted") < before + Duration::from_millis(20) {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(resident_mib(me).expect("counted") > 0.5);
+        assert!(machine().expect("counted").0 > Duration::from_millis(20));
+    }
+}

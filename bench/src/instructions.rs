@@ -1,0 +1,72 @@
+//! What gating costs, in instructions for each request: Tollgate against the bare Pingora, both warm.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::callgrind::{Count, Profile};
+use crate::load::Load;
+use crate::process::Cpus;
+use crate::report::{Bar, Report};
+use crate::webhooks::{PAID_ACCOUNTS, paid_account};
+use crate::world::{Run, World};
+
+const REQUESTS: u64 = 4_000;
+const CONNECTIONS: usize = 8;
+const WARM: u64 = 500;
+/// Every account is known to the process before counting starts.
+const WARM_MANY: u64 = 2 * PAID_ACCOUNTS as u64;
+
+/// Counts both, with one account's token and with many in turn.
+pub async fn measure(world: &World, profiles: &Path, report: &mut Report) -> Result<()> {
+    let one = world.requests(std::iter::once(paid_account(0)))?.into();
+    let many = world.requests((0..PAID_ACCOUNTS).map(paid_account))?.into();
+
+    let plain = bare(world, profiles, "plain", &one).await?;
+    let same = bare(world, profiles, "same", &one).await?;
+    let same_many = bare(world, profiles, "same", &many).await?;
+
+    let mut profile = Profile::new(profiles, "tollgate")?;
+    let by = profile.command();
+    let run = Run { name: "proxy-counted", role: "proxy", cpus: Cpus::Measured, by: &by };
+    let tollgate = world.tollgate(run).await?;
+    world.check_gate(tollgate.public, &paid_account(0)).await?;
+    let gated = profile.count(&tollgate.process, &load(&one, tollgate.public), WARM, REQUESTS).await?;
+    let gated_many = profile.count(&tollgate.process, &load(&many, tollgate.public), WARM_MANY, REQUESTS).await?;
+    tollgate.process.stop().await?;
+
+    report.row("instructions a request: Pingora as it comes", thousands(&plain), Bar::None);
+    compare(report, "one account", &same, &gated);
+    compare(report, "1 000 accounts in turn", &same_many, &gated_many);
+    report.note(format!(
+        "\"bare Pingora\" has Tollgate's server, connection and timeout settings; against Pingora as it comes the ratio is {:.3}",
+        gated.per_request / plain.per_request
+    ));
+    report.note(format!("profiles for callgrind_annotate: {}, {}", same.file.display(), gated.file.display()));
+    Ok(())
+}
+
+async fn bare(world: &World, profiles: &Path, settings: &str, requests: &Arc<[Vec<u8>]>) -> Result<Count> {
+    let mut profile = Profile::new(profiles, &format!("bare-{settings}-{}", requests.len()))?;
+    let bare = world.bare(settings, Cpus::Measured, &profile.command()).await?;
+    let count = profile.count(&bare.process, &load(requests, bare.public), WARM, REQUESTS).await?;
+    bare.process.stop().await?;
+    Ok(count)
+}
+
+fn load(requests: &Arc<[Vec<u8>]>, target: SocketAddr) -> Load {
+    Load { target, requests: Arc::clone(requests), connections: CONNECTIONS }
+}
+
+fn compare(report: &mut Report, what: &str, bare: &Count, tollgate: &Count) {
+    let ratio = tollgate.per_request / bare.per_request;
+    report.row(format!("instructions a request, {what}: bare Pingora"), thousands(bare), Bar::None);
+    report.row(format!("instructions a request, {what}: Tollgate"), thousands(tollgate), Bar::None);
+    report.row(format!("instructions a request, {what}: ratio"), format!("{ratio:.3}"), Bar::at_most(ratio, 1.15, "×"));
+}
+
+fn thousands(count: &Count) -> String {
+    format!("{} {:03.0}", (count.per_request / 1e3).floor(), (count.per_request % 1e3).floor())
+}

@@ -1,0 +1,99 @@
+//! A Postgres and a Redis of the benchmark's own. Postgres writes to disk as in production and keeps commit times.
+
+use std::ffi::OsString;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::{Signal, getuid};
+use tokio::process::Command;
+
+use crate::process::{Cpus, Launch, Process, free_address, output};
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Both servers, while they run.
+pub struct Servers {
+    postgres: Process,
+    redis: Process,
+    pub database_url: String,
+    pub redis_url: String,
+}
+
+impl Servers {
+    /// Starts both with their files in `directory`.
+    pub async fn start(directory: &Path) -> Result<Self> {
+        let (postgres, database_url) = postgres(directory).await?;
+        let (redis, redis_url) = redis(directory).await?;
+        Ok(Self { postgres, redis, database_url, redis_url })
+    }
+
+    /// Runs one statement; its rows as lines, with columns apart by `|`.
+    pub async fn query(&self, statement: &str) -> Result<String> {
+        query(&self.database_url, statement).await
+    }
+
+    pub async fn stop(self) -> Result<()> {
+        self.redis.stop().await?;
+        self.postgres.stop().await
+    }
+}
+
+async fn query(url: &str, statement: &str) -> Result<String> {
+    output("psql", &["--no-psqlrc", "--tuples-only", "--no-align", "--command", statement, url]).await
+}
+
+async fn postgres(directory: &Path) -> Result<(Process, String)> {
+    let data = directory.join("postgres");
+    std::fs::create_dir(&data)?;
+    // Postgres refuses to run as root.
+    let mut wrapper = Vec::new();
+    if getuid().is_root() {
+        std::fs::set_permissions(directory, PermissionsExt::from_mode(0o755))?;
+        let id = |kind| async move { anyhow::Ok(output("id", &[kind, "postgres"]).await?.parse::<u32>()?) };
+        chown(&data, Some(id("-u").await?), Some(id("-g").await?))?;
+        wrapper = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=KILL"].to_vec();
+    }
+    let program = |name: &str| find(name).with_context(|| format!("there is no {name}: run scripts/install.sh"));
+    let initdb = program("initdb")?;
+    let made = Command::new(wrapper.first().copied().unwrap_or("env"))
+        .args(wrapper.iter().skip(1))
+        .arg(initdb)
+        .args(["--username=bench", "--auth=trust", "--encoding=UTF8", "--no-locale", "--pgdata"])
+        .arg(&data)
+        .current_dir("/")
+        .output()
+        .await?;
+    anyhow::ensure!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+    let port = free_address()?.port();
+    let mut process = Launch::new("postgres", directory, program("postgres")?)
+        .args([OsString::from("-D"), data.into()])
+        .args(["-p".to_owned(), port.to_string()])
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200"])
+        .args(["-c", "track_commit_timestamp=on"])
+        .by(wrapper)
+        .stop_by(Signal::INT)
+        .start(Cpus::Any)?;
+    let url = format!("postgres://bench@127.0.0.1:{port}/postgres");
+    process.until(START_LIMIT, async || query(&url, "select 1").await.is_ok()).await?;
+    Ok((process, url))
+}
+
+async fn redis(directory: &Path) -> Result<(Process, String)> {
+    let port = free_address()?.port().to_string();
+    let mut process = Launch::new("redis", directory, "redis-server")
+        .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"])
+        .start(Cpus::Any)?;
+    process.until(START_LIMIT, async || output("redis-cli", &["-p", &port, "ping"]).await.is_ok()).await?;
+    Ok((process, format!("redis://127.0.0.1:{port}")))
+}
+
+/// A server program of Postgres; Debian keeps them out of the search path.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    places.extend(debian.map(|version| version.path().join("bin")));
+    places.into_iter().map(|place| place.join(name)).find(|program| program.is_file())
+}

@@ -1,0 +1,198 @@
+//! What is measured in: servers, a site, secrets, and Tollgate processes that share them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::http::{self, Connection};
+use crate::process::{Cpus, Launch, Process, free_address, output};
+use crate::secrets::{SITE, Secrets};
+use crate::servers::Servers;
+use crate::upstream;
+
+/// A page that needs the tier `paid`.
+pub const PAID_PAGE: &str = "/premium/page";
+const PAID_ECHO: &str = "/premium/echo";
+const CATALOG: &str = include_str!("../../config/catalog.toml");
+const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// Everything that outlives one measurement.
+pub struct World {
+    directory: TempDir,
+    pub servers: Servers,
+    pub secrets: Secrets,
+    pub upstream: SocketAddr,
+    /// Where the processes of role `billing` and `proxy` meet.
+    billing: SocketAddr,
+    tollgate: PathBuf,
+    pub bare: PathBuf,
+}
+
+/// One running process of Tollgate.
+pub struct Tollgate {
+    pub process: Process,
+    pub public: SocketAddr,
+}
+
+/// How to run Tollgate.
+pub struct Run<'a> {
+    pub name: &'static str,
+    pub role: &'static str,
+    pub cpus: Cpus,
+    /// A command that runs it, such as valgrind; empty for none.
+    pub by: &'a [String],
+}
+
+impl World {
+    /// Starts the servers and the site, and prepares the database. The binaries stand in `binaries`.
+    pub async fn start(binaries: &Path) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("tollgate-bench.").tempdir()?;
+        std::fs::write(directory.path().join("catalog.toml"), CATALOG)?;
+        let world = Self {
+            servers: Servers::start(directory.path()).await?,
+            secrets: Secrets::generate(),
+            upstream: upstream::start().await?,
+            billing: free_address()?,
+            tollgate: binaries.join("tollgate"),
+            bare: binaries.join("bare"),
+            directory,
+        };
+        let config = world.configure("migrate", world.billing)?;
+        let mut migrate = world.launch("migrate", "migrate", &config).start(Cpus::Any)?;
+        migrate.finished(READY_LIMIT).await?;
+        Ok(world)
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts a process of Tollgate and waits until it says that it is ready.
+    pub async fn tollgate(&self, run: Run<'_>) -> Result<Tollgate> {
+        let billing = if run.role == "all" { free_address()? } else { self.billing };
+        let config = self.configure(run.name, billing)?;
+        let launch = self.launch(run.name, "run", &config).args(["--role", run.role]).by(run.by);
+        let mut process = launch.start(run.cpus)?;
+        process.ready(config.admin, "/readyz", READY_LIMIT).await?;
+        Ok(Tollgate { process, public: config.public })
+    }
+
+    /// Starts a build with the embedded database, in role `all` without servers, and waits until it is ready.
+    pub async fn embedded(&self, binary: &Path) -> Result<Tollgate> {
+        let config = self.configure("embedded", free_address()?)?;
+        let launch = Launch::new("embedded", self.directory(), binary)
+            .args(["run".as_ref(), "--config".as_ref(), config.file.as_os_str()])
+            .env("TOLLGATE_JWT_SECRET", &self.secrets.jwt)
+            .without("DATABASE_URL")
+            .without("REDIS_URL");
+        let mut process = launch.start(Cpus::Any)?;
+        process.ready(config.admin, "/readyz", READY_LIMIT).await?;
+        Ok(Tollgate { process, public: config.public })
+    }
+
+    /// Starts the bare Pingora, with `settings` `same` (as Tollgate's) or `plain`, and waits until it answers.
+    pub async fn bare(&self, settings: &str, cpus: Cpus, by: &[String]) -> Result<Tollgate> {
+        let public = free_address()?;
+        let launch = Launch::new("bare", self.directory(), &self.bare);
+        let mut process =
+            launch.args([&public.to_string(), &self.upstream.to_string(), settings]).by(by).start(cpus)?;
+        process.ready(public, PAID_PAGE, READY_LIMIT).await?;
+        Ok(Tollgate { process, public })
+    }
+
+    /// The command line and the environment of one process.
+    fn launch(&self, name: &'static str, command: &str, config: &Config) -> Launch {
+        Launch::new(name, self.directory(), &self.tollgate)
+            .args([command.as_ref(), "--config".as_ref(), config.file.as_os_str()])
+            .env("DATABASE_URL", &self.servers.database_url)
+            .env("REDIS_URL", &self.servers.redis_url)
+            .env("TOLLGATE_JWT_SECRET", &self.secrets.jwt)
+            .env("TOLLGATE_ASSERTION_KEY", &self.secrets.assertion_pem)
+            .env("STRIPE_WEBHOOK_SECRET", &self.secrets.webhook)
+    }
+
+    /// Writes the configuration of one process.
+    fn configure(&self, name: &str, billing: SocketAddr) -> Result<Config> {
+        let (public, admin) = (free_address()?, free_address()?);
+        let file = self.directory().join(format!("{name}.toml"));
+        // Nine rules before the one that is measured, as a site would have.
+        let routes: String = (1..10).map(|n| rule(&format!("/section-{n}/**"), "signed_in = true")).collect();
+        let text = format!(
+            "catalog = \"catalog.toml\"\n\
+             [site]\nurl = \"{SITE}\"\nupstream = [\"{}\"]\n\
+             [listen]\npublic = \"{public}\"\nbilling = \"{billing}\"\nadmin = \"{admin}\"\n\
+             [proxy]\nthreads = 1\n[shutdown]\ngrace = \"1s\"\n{routes}{}",
+            self.upstream,
+            rule("/premium/**", "tier = \"paid\"")
+        );
+        std::fs::write(&file, text)?;
+        Ok(Config { file, public, admin })
+    }
+
+    /// Tokens of paid accounts, as whole requests for the paid page.
+    pub fn requests(&self, accounts: impl Iterator<Item = String>) -> Result<Vec<Vec<u8>>> {
+        accounts.map(|account| Ok(http::get(PAID_PAGE, Some(&self.secrets.token(&account)?)))).collect()
+    }
+
+    /// Fails unless the proxy at `address` gates: a gate that lets everything through would measure well.
+    pub async fn check_gate(&self, address: SocketAddr, paid: &str) -> Result<()> {
+        let mut connection = Connection::new(address);
+        let (paid, free) = (self.secrets.token(paid)?, self.secrets.token("nobody")?);
+        let forged = format!("{}AAAA", paid.get(..paid.len() - 4).unwrap_or_default());
+        for (who, token, expected) in
+            [("nobody", None, 401), ("a forger", Some(&forged), 401), ("a free account", Some(&free), 402)]
+        {
+            let status = connection.exchange(&http::get(PAID_PAGE, token.map(String::as_str))).await?.status;
+            ensure!(status == expected, "{who} was answered {status} instead of {expected}");
+        }
+        let answer = connection.exchange(&http::get(PAID_ECHO, Some(&paid))).await?;
+        let head = String::from_utf8_lossy(answer.body).to_lowercase();
+        ensure!(answer.status == 200, "a paid account was answered {}", answer.status);
+        for header in ["x-entitlement-tier: paid\r\n", "x-entitlement-status: active\r\n", "x-entitlement-assertion: "]
+        {
+            ensure!(head.contains(header), "the upstream was not told {header:?}");
+        }
+        Ok(())
+    }
+
+    /// Stops the servers; Tollgate's processes are stopped by who started them.
+    pub async fn stop(self) -> Result<()> {
+        self.servers.stop().await
+    }
+}
+
+/// A written configuration.
+struct Config {
+    file: PathBuf,
+    public: SocketAddr,
+    admin: SocketAddr,
+}
+
+fn rule(path: &str, require: &str) -> String {
+    format!("[[route]]\npath = \"{path}\"\nrequire = {{ {require} }}\n")
+}
+
+/// What the numbers were measured on and with, one line each.
+pub async fn machine(valgrind: bool) -> Result<Vec<String>> {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo")?;
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("?")
+        .trim_start_matches([' ', '\t', ':']);
+    let memory = std::fs::read_to_string("/proc/meminfo")?;
+    let memory = memory.split_whitespace().nth(1).context("an empty /proc/meminfo")?.parse::<u64>()? / 1024 / 1024;
+    let cpus = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let mut lines = vec![format!("{cpus} × {model}, {memory} GiB, {}", output("uname", &["-sr"]).await?)];
+    let mut versions = vec![output("rustc", &["--version"]).await?, "Pingora 0.9.1".to_owned()];
+    versions.push(output("psql", &["--version"]).await?);
+    versions.push(output("redis-server", &["--version"]).await?.split(" sha").next().unwrap_or_default().to_owned());
+    if valgrind {
+        versions.push(output("valgrind", &["--version"]).await?);
+    }
+    lines.push(versions.join("; "));
+    Ok(lines)
+}

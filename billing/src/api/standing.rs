@@ -1,0 +1,258 @@
+//! What an account has now and which subscriptions it pays for, read from Postgres: what the interface and the pages
+//! show, and what decides whether more can be bought.
+
+use std::sync::Arc;
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::{Cadence, Catalog, Price, Provider, Sold, Tier};
+use entitlement::subscription::{State, Subscription};
+use entitlement::timeline::Segment;
+
+use crate::Billing;
+use crate::publish::entitlement_of;
+use crate::store::catalogs::Rules;
+use crate::store::{StoreError, snapshot};
+
+/// An account's entitlement and subscriptions at one moment, and the catalog by which they are read.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    rules: Arc<Rules>,
+    /// What holds now.
+    pub segment: Segment,
+    /// Everything that any provider has told of, over or not.
+    pub subscriptions: Vec<Subscription>,
+}
+
+/// A subscription that goes on, with what it buys.
+#[derive(Clone, Copy, Debug)]
+pub struct Live<'a> {
+    pub subscription: &'a Subscription,
+    pub tier: &'a Tier,
+    pub price: &'a Price,
+}
+
+/// What is sold now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sold(billing: &Billing) -> Result<Arc<Rules>, StoreError> {
+    let mut conn = billing.pool().acquire().await?;
+    billing.rules(&mut conn).await
+}
+
+/// Reads what an account has, in one snapshot.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of(billing: &Billing, account: &AccountId, now: Timestamp) -> Result<Standing, StoreError> {
+    let mut conn = billing.pool().acquire().await?;
+    let snapshot = snapshot::read(&mut conn, account).await?;
+    let rules = billing.rules_of(&mut conn, snapshot.catalog).await?;
+    // As it is cached: a change of sources alone is no change.
+    let timeline = entitlement_of(account, &snapshot, &rules, now).timeline;
+    let segment = timeline.at(now).clone();
+    Ok(Standing { rules, segment, subscriptions: snapshot.subscriptions })
+}
+
+impl Standing {
+    /// What is sold.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.rules.catalog
+    }
+
+    /// Whether anything is granted at all.
+    #[must_use]
+    pub fn has_more_than_everybody(&self) -> bool {
+        *self.segment.plan.tier != *self.catalog().base().code
+    }
+
+    /// The subscriptions to a tier that are not over at `now`, highest tier first, and of one tier the newest first.
+    #[must_use]
+    pub fn live(&self, now: Timestamp) -> Vec<Live<'_>> {
+        let running = self.subscriptions.iter().filter(|subscription| is_running(subscription, now));
+        let mut live: Vec<_> = running.filter_map(|subscription| bought(self.catalog(), subscription)).collect();
+        live.sort_by_key(|live| std::cmp::Reverse((live.tier.rank, live.subscription.started_at)));
+        live
+    }
+
+    /// Whether the account has had a subscription that gave access: then a trial has been used, or was not wanted.
+    #[must_use]
+    pub fn is_new_buyer(&self) -> bool {
+        let gave_access = |subscription: &Subscription| match subscription.state {
+            State::Incomplete => false,
+            // A first payment that never went through ends where it began.
+            State::Ended { at } => subscription.started_at < at,
+            _ => true,
+        };
+        !self.subscriptions.iter().any(gave_access)
+    }
+}
+
+impl Live<'_> {
+    /// Whether it is paid through the provider that these pages sell through.
+    #[must_use]
+    pub fn is_managed_here(&self) -> bool {
+        self.subscription.id.provider == Provider::Stripe
+    }
+}
+
+/// What a subscription buys: the highest tier among its prices.
+#[must_use]
+pub fn bought<'a>(catalog: &'a Catalog, subscription: &'a Subscription) -> Option<Live<'a>> {
+    let provider = subscription.id.provider;
+    let tiers = subscription.prices.iter().filter_map(|id| match catalog.sold(provider, id)? {
+        Sold::Tier(tier) => {
+            let price = tier.prices.iter().find(|price| price.provider == provider && price.id == *id)?;
+            Some(Live { subscription, tier, price })
+        }
+        Sold::Addon(_) => None,
+    });
+    tiers.max_by_key(|live| live.tier.rank)
+}
+
+/// The word of a cadence in the catalog and in orders.
+#[must_use]
+pub const fn cadence(cadence: Cadence) -> &'static str {
+    match cadence {
+        Cadence::Monthly => "monthly",
+        Cadence::Annual => "annual",
+    }
+}
+
+/// An unpaid or paused subscription still counts: its provider may charge for it again.
+fn is_running(subscription: &Subscription, now: Timestamp) -> bool {
+    let over = match subscription.state {
+        State::Incomplete | State::Ended { .. } => true,
+        State::Trialing { .. } | State::Active { .. } | State::PastDue { .. } | State::Unpaid | State::Paused => false,
+    };
+    !over && subscription.cancel_at.is_none_or(|end| now < end)
+}
+
+#[cfg(test)]
+pub mod examples {
+    //! Standings that are made up, for the tests of what shows them.
+
+    use chrono::Duration;
+    use entitlement::subscription::{Grace, SubscriptionId};
+    use entitlement::timeline::{Grant, Source, timeline};
+
+    use super::*;
+
+    /// One tier as the reader site sells it.
+    pub const CATALOG: &str = r#"
+        [[tier]]
+        code = "free"
+        name = "Free"
+        rank = 0
+        [[tier]]
+        code = "paid"
+        name = "Paid"
+        rank = 1
+        features = ["archive"]
+        limits = { api_calls = 10_000 }
+        price = [
+          { provider = "stripe", id = "price_monthly", cadence = "monthly", amount = 700, currency = "gbp", consent = "monthly-waiver-1" },
+          { provider = "stripe", id = "price_annual", cadence = "annual", amount = 7000, currency = "gbp", trial_days = 14 },
+          { provider = "polar", id = "product_annual", cadence = "annual", amount = 7000, currency = "gbp" },
+        ]
+        [[tier]]
+        code = "enterprise"
+        name = "Enterprise"
+        rank = 2
+        [[addon]]
+        code = "domain"
+        name = "Domain"
+        price = [{ provider = "stripe", id = "price_domain", cadence = "annual", amount = 1500, currency = "gbp" }]
+    "#;
+
+    /// Midnight of that day of 2026.
+    pub fn on(month: u32, day: u32) -> Timestamp {
+        let date = chrono::NaiveDate::from_ymd_opt(2026, month, day).expect("a date");
+        date.and_hms_opt(0, 0, 0).expect("a time").and_utc()
+    }
+
+    /// A Stripe subscription to that price, begun on 1 March 2026.
+    pub fn subscription(price: &str, state: State) -> Subscription {
+        Subscription {
+            id: SubscriptionId { provider: Provider::Stripe, id: "sub_1".into() },
+            customer: "cus_1".into(),
+            prices: vec![price.into()],
+            started_at: on(3, 1),
+            state,
+            cancel_at: None,
+            period_start: Some(on(3, 1)),
+            as_of: on(3, 1),
+        }
+    }
+
+    /// The standing of somebody with these subscriptions.
+    pub fn standing(subscriptions: Vec<Subscription>, now: Timestamp) -> Standing {
+        let catalog: Catalog = toml::from_str(CATALOG).expect("a catalog");
+        let grace = Grace { past_due: Duration::days(14), renewal: Duration::days(3), trial: Duration::days(1) };
+        let grant = |subscription: &Subscription| {
+            let (access, bought) = (subscription.access(&grace)?, bought(&catalog, subscription)?);
+            let source = Source::Subscription(subscription.id.clone());
+            Some(Grant {
+                source,
+                tier: bought.tier.code.clone(),
+                status: access.status,
+                from: access.from,
+                until: access.until,
+            })
+        };
+        let grants: Vec<Grant> = subscriptions.iter().filter_map(grant).collect();
+        let segment = timeline(&catalog, &grants).at(now).clone();
+        Standing { rules: Arc::new(Rules { id: Some(1), catalog, grace }), segment, subscriptions }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use entitlement::subscription::SubscriptionId;
+
+    use super::examples::{on, standing, subscription};
+    use super::*;
+
+    #[test]
+    fn what_a_provider_may_still_charge_for_is_live() {
+        let active = State::Active { paid_until: Some(on(4, 1)) };
+        let ending = |end| Subscription { cancel_at: Some(end), ..subscription("price_monthly", active) };
+        let polar = SubscriptionId { provider: Provider::Polar, id: "polar_1".into() };
+        let cases = [
+            ("active", subscription("price_monthly", active), true),
+            ("trialing", subscription("price_annual", State::Trialing { ends_at: on(3, 15) }), true),
+            ("past due", subscription("price_annual", State::PastDue { since: on(3, 1) }), true),
+            ("unpaid", subscription("price_monthly", State::Unpaid), true),
+            ("paused", subscription("price_monthly", State::Paused), true),
+            ("ends later", ending(on(4, 1)), true),
+            ("ended by its date, not told yet", ending(on(3, 10)), false),
+            ("over", subscription("price_monthly", State::Ended { at: on(3, 9) }), false),
+            ("never paid for", subscription("price_monthly", State::Incomplete), false),
+            ("an add-on", subscription("price_domain", active), false),
+            ("not of this catalog", subscription("price_of_another_shop", active), false),
+            ("another provider's", Subscription { id: polar, ..subscription("product_annual", active) }, true),
+            ("another provider's id", subscription("product_annual", active), false),
+        ];
+        for (what, subscription, expected) in cases {
+            let standing = standing(vec![subscription], on(3, 10));
+            assert_eq!(!standing.live(on(3, 10)).is_empty(), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_trial_is_for_those_who_never_had_access() {
+        let cases = [
+            ("nobody", None, true),
+            ("never paid for", Some(State::Incomplete), true),
+            ("given up before it began", Some(State::Ended { at: on(3, 1) }), true),
+            ("over", Some(State::Ended { at: on(3, 9) }), false),
+            ("trialing", Some(State::Trialing { ends_at: on(3, 15) }), false),
+        ];
+        for (what, state, expected) in cases {
+            let subscriptions = state.map(|state| subscription("price_annual", state));
+            assert_eq!(standing(subscriptions.into_iter().collect(), on(3, 10)).is_new_buyer(), expected, "{what}");
+        }
+    }
+}

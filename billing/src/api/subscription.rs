@@ -1,0 +1,154 @@
+//! What an account has, and the end of its subscription.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract;
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::{Catalog, Provider};
+use entitlement::subscription::{State, Subscription};
+use http::StatusCode;
+use serde::Serialize;
+
+use super::request::OwnOrigin;
+use super::signed_in::SignedIn;
+use super::standing::{self, Live, Standing, bought};
+use crate::Billing;
+use crate::checkout;
+use crate::problem::Problem;
+use crate::provider::client::Kept;
+use crate::store::subscriptions::state_name;
+
+/// What an account has now.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    account: AccountId,
+    tier: Arc<str>,
+    status: &'static str,
+    features: Arc<[Arc<str>]>,
+    limits: BTreeMap<Arc<str>, u64>,
+    levels: BTreeMap<Arc<str>, u64>,
+    /// When this changes by itself.
+    valid_until: Option<Timestamp>,
+    /// Those that ended included.
+    subscriptions: Vec<ShownSubscription>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownSubscription {
+    provider: Provider,
+    id: String,
+    /// None when the catalog no longer has what it buys.
+    tier: Option<String>,
+    cadence: Option<&'static str>,
+    state: &'static str,
+    started_at: Timestamp,
+    trial_ends_at: Option<Timestamp>,
+    /// The end of what is paid for, or of the trial.
+    period_end: Option<Timestamp>,
+    cancel_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+}
+
+/// What was asked of the provider; its webhook tells when it is so.
+#[derive(Debug, Serialize)]
+pub struct Asked {
+    status: &'static str,
+    /// When the subscription ends; absent when it goes on, or the provider did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<Timestamp>,
+}
+
+/// `GET /api/billing/subscription`
+pub async fn show(
+    extract::State(billing): extract::State<Billing>,
+    SignedIn(claims): SignedIn,
+) -> Result<Json<Shown>, Problem> {
+    let standing = standing::of(&billing, &claims.sub, crate::clock::now()).await?;
+    Ok(Json(shown(claims.sub, &standing)))
+}
+
+/// `POST /api/billing/cancel`
+pub async fn cancel(
+    extract::State(billing): extract::State<Billing>,
+    SignedIn(claims): SignedIn,
+    _: OwnOrigin,
+) -> Result<Json<Asked>, Problem> {
+    let client = checkout::client(&billing)?;
+    let (first, others) = managed_here(&billing, &claims.sub).await?;
+    let mut ends_at = client.end_with_period(&first).await?;
+    // Whoever bought twice by accident and cancels does not expect to go on paying.
+    for id in others {
+        ends_at = ends_at.max(client.end_with_period(&id).await?);
+    }
+    Ok(Json(Asked { status: "scheduled", ends_at }))
+}
+
+/// `POST /api/billing/reactivate`
+pub async fn reactivate(
+    extract::State(billing): extract::State<Billing>,
+    SignedIn(claims): SignedIn,
+    _: OwnOrigin,
+) -> Result<Json<Asked>, Problem> {
+    let client = checkout::client(&billing)?;
+    // One only, the highest tier: never more is charged than was asked for.
+    let (first, _) = managed_here(&billing, &claims.sub).await?;
+    match client.keep(&first).await? {
+        Kept::Yes => Ok(Json(Asked { status: "active", ends_at: None })),
+        Kept::WasNotEnding => {
+            let detail = "The subscription is not scheduled to end.";
+            Err(Problem::new(StatusCode::BAD_REQUEST, "not_canceling", detail))
+        }
+    }
+}
+
+/// The ids of the subscriptions that can be ended here: the one to the highest tier, and the others.
+async fn managed_here(billing: &Billing, account: &AccountId) -> Result<(String, Vec<String>), Problem> {
+    let now = crate::clock::now();
+    let standing = standing::of(billing, account, now).await?;
+    let live = standing.live(now).into_iter().filter(Live::is_managed_here);
+    let mut ids = live.map(|live| live.subscription.id.id.clone());
+    let first = ids.next().ok_or_else(|| {
+        let detail = "There is no subscription that could be ended here.";
+        Problem::new(StatusCode::BAD_REQUEST, "no_active_subscription", detail)
+    })?;
+    Ok((first, ids.collect()))
+}
+
+fn shown(account: AccountId, standing: &Standing) -> Shown {
+    let segment = &standing.segment;
+    Shown {
+        account,
+        tier: Arc::clone(&segment.plan.tier),
+        status: segment.status.as_str(),
+        features: Arc::clone(&segment.plan.features),
+        limits: segment.plan.limits.clone(),
+        levels: segment.plan.levels.clone(),
+        valid_until: segment.until,
+        subscriptions: standing.subscriptions.iter().map(|s| shown_subscription(standing.catalog(), s)).collect(),
+    }
+}
+
+fn shown_subscription(catalog: &Catalog, subscription: &Subscription) -> ShownSubscription {
+    let bought = bought(catalog, subscription);
+    let (trial_ends_at, period_end, ended_at) = match subscription.state {
+        State::Trialing { ends_at } => (Some(ends_at), Some(ends_at), None),
+        State::Active { paid_until } => (None, paid_until, None),
+        State::Ended { at } => (None, None, Some(at)),
+        State::Incomplete | State::PastDue { .. } | State::Unpaid | State::Paused => (None, None, None),
+    };
+    ShownSubscription {
+        provider: subscription.id.provider,
+        id: subscription.id.id.clone(),
+        tier: bought.map(|live| live.tier.code.clone()),
+        cadence: bought.map(|live| standing::cadence(live.price.cadence)),
+        state: state_name(subscription.state),
+        started_at: subscription.started_at,
+        trial_ends_at,
+        period_end,
+        cancel_at: subscription.cancel_at,
+        ended_at,
+    }
+}

@@ -1,0 +1,105 @@
+//! From a stored event to its effects: claim it, decide, write, in one transaction; then tell the cache.
+
+mod transaction;
+mod worker;
+
+pub use worker::Drained;
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use rand::Rng;
+
+use crate::chain;
+use crate::component::Billing;
+use crate::publish::Told;
+use crate::store::{StoreError, events};
+
+/// Failures of its own after which an event is given up: with the delays below, after a little over an hour.
+const ATTEMPTS_MAX: i32 = 12;
+
+/// Longest delay between two attempts, in seconds.
+const DELAY_SECONDS_MAX: i64 = 3600;
+
+/// What became of an event in one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It had an effect; these accounts have a new version.
+    Applied { changed: Vec<AccountId> },
+    /// It changes nothing, and why is written down.
+    Ignored,
+    /// It waits for its customer to be linked.
+    Parked,
+    /// It failed, and is tried again.
+    Failed,
+    /// It is given up until an operator replays it.
+    Dead,
+    /// Somebody else has it, or it is done.
+    Taken,
+}
+
+/// What became of an event, and whether its effects can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub fate: Fate,
+    /// Whether the cache has been told of every effect.
+    pub published: bool,
+}
+
+impl Billing {
+    /// Applies one event and publishes its effects. A failure of the event's own is counted and put off; what is not
+    /// published is left to the publisher.
+    ///
+    /// # Errors
+    /// When the database cannot be used: nothing has happened, and the event is as due as before.
+    #[tracing::instrument(name = "apply", skip_all, fields(event = id))]
+    pub(crate) async fn apply_event(&self, id: i64, now: Timestamp) -> Result<Applied, StoreError> {
+        let fate = match self.transact(id, now).await {
+            Ok(fate) => fate,
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => self.note_failure(id, &chain::told(&error), now).await?,
+        };
+        let changed = match &fate {
+            Fate::Applied { changed } => changed.as_slice(),
+            _ => &[],
+        };
+        let mut published = true;
+        for account in changed {
+            published &= self.publish_at_once(account, now).await;
+        }
+        Ok(Applied { fate, published })
+    }
+
+    /// Publishes what this process has just committed; when that fails, the publisher goes on with it.
+    pub(crate) async fn publish_at_once(&self, account: &AccountId, now: Timestamp) -> bool {
+        match self.publish(account, now).await {
+            Ok(told) => told == Told::Everybody,
+            Err(error) => {
+                tracing::warn!(%account, error = chain::told(&error), "a change is committed but not yet published");
+                self.shared().untold.notify_one();
+                false
+            }
+        }
+    }
+
+    /// Counts a failure, and puts the event off or gives it up.
+    pub(crate) async fn note_failure(&self, id: i64, reason: &str, now: Timestamp) -> Result<Fate, StoreError> {
+        let mut tx = self.pool().begin().await?;
+        let Some(attempts) = events::failed(&mut tx, id, reason).await? else { return Ok(Fate::Taken) };
+        let next = (attempts < ATTEMPTS_MAX).then(|| now + delay(attempts));
+        events::retry_at(&mut tx, id, next).await?;
+        tx.commit().await?;
+        if next.is_some() {
+            tracing::warn!(attempts, reason, "an event failed and will be tried again");
+            return Ok(Fate::Failed);
+        }
+        tracing::error!(attempts, reason, "an event failed too often and is dead: repair the cause, then replay it");
+        Ok(Fate::Dead)
+    }
+}
+
+/// Doubles with each failure, from a second on, up to an hour; a quarter of it is chance.
+fn delay(attempts: i32) -> chrono::Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0);
+    let most = 2_i64.saturating_pow(doublings).min(DELAY_SECONDS_MAX) * 1000;
+    chrono::Duration::milliseconds(rand::rng().random_range(most * 3 / 4..=most))
+}

@@ -1,0 +1,171 @@
+//! The worker: applies what is due, until nothing is.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use entitlement::Timestamp;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{Applied, Fate};
+use crate::chain;
+use crate::clock;
+use crate::component::Billing;
+use crate::metrics;
+use crate::store::{StoreError, events};
+
+/// How often the inbox is looked at without being woken.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How many events are read from the inbox at once.
+const BATCH: i64 = 128;
+
+/// Most events applied at once; fewer when there are fewer connections.
+const CONCURRENCY_MAX: u32 = 8;
+
+/// How long an event is left alone after a fault of the database.
+const PUT_OFF: TimeDelta = TimeDelta::seconds(5);
+
+/// How often the states of the inbox are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
+/// How one drain of the inbox went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    pub applied: usize,
+    pub ignored: usize,
+    pub parked: usize,
+    /// To be tried again.
+    pub failed: usize,
+    /// Given up.
+    pub dead: usize,
+}
+
+impl Drained {
+    fn count(&mut self, fate: &Fate) {
+        match fate {
+            Fate::Applied { .. } => self.applied += 1,
+            Fate::Ignored => self.ignored += 1,
+            Fate::Parked => self.parked += 1,
+            Fate::Failed => self.failed += 1,
+            Fate::Dead => self.dead += 1,
+            Fate::Taken => {}
+        }
+    }
+}
+
+impl Billing {
+    /// Applies what is due at `now`, until nothing is; what becomes due by a link on the way is included.
+    ///
+    /// # Errors
+    /// When the database cannot be used: what was not applied is as due as before.
+    pub async fn apply_due(&self, now: Timestamp) -> Result<Drained, StoreError> {
+        self.drain(now, &CancellationToken::new()).await
+    }
+
+    async fn drain(&self, now: Timestamp, stop: &CancellationToken) -> Result<Drained, StoreError> {
+        let mut sum = Drained::default();
+        loop {
+            let due = self.due(now).await?;
+            let before = sum;
+            self.apply_batch(due, now, &mut sum).await?;
+            // Nothing moved: nothing is due, or others have what is.
+            if sum == before || stop.is_cancelled() {
+                return Ok(sum);
+            }
+        }
+    }
+
+    async fn due(&self, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        events::due(&mut conn, now, BATCH).await
+    }
+
+    /// After a fault of the database no further event is begun, and those that have begun are waited for.
+    async fn apply_batch(&self, due: Vec<i64>, now: Timestamp, sum: &mut Drained) -> Result<(), StoreError> {
+        let concurrency = self.settings().pool_size.div_ceil(2).clamp(1, CONCURRENCY_MAX);
+        let mut due = due.into_iter();
+        let mut running = JoinSet::new();
+        let mut ids = HashMap::new();
+        let mut fault = None;
+        loop {
+            while fault.is_none()
+                && running.len() < usize::try_from(concurrency).unwrap_or(1)
+                && let Some(id) = due.next()
+            {
+                let billing = self.clone();
+                let task = running.spawn(async move { billing.apply_event(id, now).await });
+                ids.insert(task.id(), id);
+            }
+            let Some(ended) = running.join_next_with_id().await else { return fault.map_or(Ok(()), Err) };
+            match self.fate_of(ended, &ids, now).await {
+                Ok(fate) => sum.count(&fate),
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+    }
+
+    /// A panic is a failure of the event that brought it about; a fault of the database is nobody's.
+    async fn fate_of(
+        &self,
+        ended: Result<(Id, Result<Applied, StoreError>), JoinError>,
+        ids: &HashMap<Id, i64>,
+        now: Timestamp,
+    ) -> Result<Fate, StoreError> {
+        match ended {
+            Ok((_, Ok(applied))) => Ok(applied.fate),
+            Ok((task, Err(error))) => {
+                if let Some(id) = ids.get(&task) {
+                    self.let_others_first(*id, now).await;
+                }
+                Err(error)
+            }
+            Err(panic) => match ids.get(&panic.id()) {
+                Some(id) => self.note_failure(*id, "applying it panicked", now).await,
+                None => Ok(Fate::Taken),
+            },
+        }
+    }
+
+    /// Lets the others go first next time. When that fails too, the whole database is away, and nobody is first.
+    async fn let_others_first(&self, id: i64, now: Timestamp) {
+        let put_off = async {
+            let mut conn = self.pool().acquire().await?;
+            events::put_off(&mut conn, id, now + PUT_OFF).await
+        };
+        if let Err(error) = put_off.await {
+            tracing::debug!(event = id, error = chain::told(&error), "an event could not be put off");
+        }
+    }
+
+    /// Applies until told to stop.
+    pub(crate) async fn run_worker(self, stop: CancellationToken) {
+        let mut counted_at: Option<tokio::time::Instant> = None;
+        while !stop.is_cancelled() {
+            if let Err(error) = self.drain(clock::now(), &stop).await {
+                tracing::warn!(error = chain::told(&error), "the inbox cannot be worked on; it is tried again");
+            }
+            if counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
+                self.count_inbox().await;
+                counted_at = Some(tokio::time::Instant::now());
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.shared().event_due.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    async fn count_inbox(&self) {
+        let counted = async {
+            let mut conn = self.pool().acquire().await?;
+            events::open_counts(&mut conn).await
+        };
+        match counted.await {
+            Ok(counts) => metrics::show_inbox(&counts),
+            Err(error) => tracing::warn!(error = chain::told(&error), "the inbox cannot be counted"),
+        }
+    }
+}

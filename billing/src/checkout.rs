@@ -1,1 +1,0 @@
-//! Selling: from a wish to a checkout.

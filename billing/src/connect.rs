@@ -1,0 +1,144 @@
+//! From a URL to a component that has reached its database, or one line that says why not.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use entitlement::record::Entitlement;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
+use tokio::sync::broadcast;
+
+use crate::component::Billing;
+use crate::provider::client::Client;
+use crate::publish::Outlets;
+use crate::settings::Settings;
+use crate::store::StoreError;
+
+static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// How long the first connection may take.
+const FIRST_CONTACT: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a connection before it is told that the database is not there.
+const ACQUIRE: Duration = Duration::from_secs(2);
+
+/// Why billing cannot work with what it was given.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("DATABASE_URL is not the URL of a Postgres database: use postgres://user:password@host:5432/database")]
+    DatabaseUrl,
+    #[error("Postgres at {at} cannot be reached")]
+    Unreachable {
+        at: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("Postgres at {at} does not answer")]
+    Silent { at: String },
+    #[error("Postgres at {at} refuses the user `{user}`: check the user name and the password")]
+    Login { at: String, user: String },
+    #[error("Postgres at {at} has no database `{database}`: create it first")]
+    NoDatabase { at: String, database: String },
+    #[error("Postgres at {at} cannot be used")]
+    Refused {
+        at: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("REDIS_URL is not the URL of a Redis server: use redis://host:6379")]
+    RedisUrl,
+    #[error("the Stripe API cannot be called as configured: check STRIPE_API_KEY and the URL of the API")]
+    Stripe,
+}
+
+impl Billing {
+    /// Connects to Postgres, and prepares to reach Redis whenever it is there. Changes are also sent to `local`, for a
+    /// proxy in this process.
+    ///
+    /// # Errors
+    /// When a URL cannot be read, or Postgres cannot be reached or refuses us. Redis being down is no error.
+    pub async fn connect(
+        database_url: &str,
+        settings: Settings,
+        local: Option<broadcast::Sender<Arc<Entitlement>>>,
+    ) -> Result<Self, ConnectError> {
+        // The parser's own error could show the password.
+        let options = PgConnectOptions::from_str(database_url).map_err(|_| ConnectError::DatabaseUrl)?;
+        let options = options.application_name("tollgate");
+        let outlets = Outlets::new(settings.redis_url.as_ref(), local).map_err(|_| ConnectError::RedisUrl)?;
+        Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
+        meet(&options).await?;
+        let pool = pool(options, settings.pool_size);
+        Ok(Self::new(pool, settings, outlets))
+    }
+
+    /// Brings the schema of the database to this build's. Safe to run from several processes at once.
+    ///
+    /// # Errors
+    /// When a migration fails, or the database has one that this build does not know differently.
+    pub async fn migrate(&self) -> Result<(), MigrateError> {
+        let mut conn = self.pool().acquire().await?;
+        // A migration of a large table may take its time; the connection is not used for anything else after.
+        conn.execute("set statement_timeout = 0").await?;
+        MIGRATOR.run(&mut *conn).await?;
+        conn.close().await?;
+        Ok(())
+    }
+}
+
+/// One connection, made and closed: a pool would try again until its time is up and then say only that.
+async fn meet(options: &PgConnectOptions) -> Result<(), ConnectError> {
+    let at = options.get_socket().map_or_else(
+        || format!("{}:{}", options.get_host(), options.get_port()),
+        |socket| socket.display().to_string(),
+    );
+    let refused = |source: sqlx::Error| {
+        let code = source.as_database_error().and_then(|refusal| refusal.code().map(Cow::into_owned));
+        match (code.as_deref(), &source) {
+            (Some("28P01" | "28000"), _) => {
+                ConnectError::Login { at: at.clone(), user: options.get_username().to_owned() }
+            }
+            (Some("3D000"), _) => {
+                let database = options.get_database().unwrap_or(options.get_username()).to_owned();
+                ConnectError::NoDatabase { at: at.clone(), database }
+            }
+            (None, sqlx::Error::Io(_)) => ConnectError::Unreachable { at: at.clone(), source },
+            _ => ConnectError::Refused { at: at.clone(), source },
+        }
+    };
+    let meeting = async { PgConnection::connect_with(options).await?.close().await };
+    match tokio::time::timeout(FIRST_CONTACT, meeting).await {
+        Ok(met) => met.map_err(refused),
+        Err(_) => Err(ConnectError::Silent { at: at.clone() }),
+    }
+}
+
+fn pool(options: PgConnectOptions, size: u32) -> PgPool {
+    let pool = PgPoolOptions::new().max_connections(size.max(1)).acquire_timeout(ACQUIRE);
+    if size <= 1 {
+        // The embedded Postgres has no timers.
+        return pool.connect_lazy_with(options);
+    }
+    let pool = pool.after_connect(|conn, _| {
+        Box::pin(async move {
+            // Nothing that billing does takes that long; a hung statement must not hold its connection for ever.
+            conn.execute("set statement_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'").await?;
+            Ok(())
+        })
+    });
+    pool.connect_lazy_with(options)
+}
+
+/// Whether every migration of this build has been run.
+pub(crate) async fn is_migrated(pool: &PgPool) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar::<_, i64>("select version from _sqlx_migrations where success");
+    let run = match query.fetch_all(pool).await {
+        Ok(run) => run,
+        Err(error) if error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P01")) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(MIGRATOR.iter().all(|migration| run.contains(&migration.version)))
+}

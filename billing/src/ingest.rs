@@ -1,0 +1,215 @@
+//! Takes in webhooks: verify, make durable, acknowledge. It decides nothing.
+//!
+//! A 2xx means that the whole event is committed. Only the durable row says what is a duplicate, and only a row that is
+//! done is one. When there is time, the event is also applied before the answer, so that a buyer who comes back from
+//! a checkout finds what was bought; but an answer never waits for long.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request, State};
+use axum::response::{IntoResponse, Response};
+use chrono::TimeDelta;
+use entitlement::Timestamp;
+use entitlement::catalog::Provider;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::apply::{Applied, Fate};
+use crate::chain;
+use crate::clock;
+use crate::component::Billing;
+use crate::metrics;
+use crate::problem::Problem;
+use crate::provider::stripe::{self, Envelope};
+use crate::store::StoreError;
+use crate::store::events::{self, Arrival, Arrived};
+
+/// Largest body, in bytes: Stripe's are a few kilobytes, with long invoices up to a few hundred.
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long a sender may take to send its body.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the database may take to make an event durable.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the worker leaves an event to the request that brought it.
+const HEAD_START: TimeDelta = TimeDelta::seconds(1);
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// Applied, and whoever gates on it knows.
+    Ok,
+    /// Durable; it is still being applied.
+    Accepted,
+    /// Applied or ignored before.
+    Duplicate,
+    /// It changes nothing.
+    Ignored,
+}
+
+impl Status {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+impl IntoResponse for Status {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Answer {
+            status: Status,
+        }
+        Json(Answer { status: self }).into_response()
+    }
+}
+
+/// `POST /api/stripe/webhook`.
+#[tracing::instrument(name = "webhook", skip_all, fields(provider = "stripe", event_id, kind))]
+pub(crate) async fn stripe(State(billing): State<Billing>, request: Request) -> Result<Status, Problem> {
+    let now = clock::now();
+    match verified(&billing, request, now).await {
+        Ok((envelope, body)) => {
+            let span = tracing::Span::current();
+            span.record("event_id", &envelope.event_id).record("kind", &envelope.kind);
+            let answer = billing.take_in(&envelope, &body, now).await;
+            let outcome = answer.as_ref().map_or_else(Problem::code, |status| status.as_str());
+            metrics::count_webhook(Provider::Stripe, &envelope.kind, outcome);
+            tracing::info!(outcome, "a webhook came in");
+            answer
+        }
+        Err(problem) => {
+            // An unverified body does not say what it is.
+            metrics::count_webhook(Provider::Stripe, "unverified", problem.code());
+            Err(problem)
+        }
+    }
+}
+
+/// `POST /api/polar/webhook`: this build does not speak with Polar.
+pub(crate) async fn polar() -> Problem {
+    metrics::count_webhook(Provider::Polar, "unverified", "not_configured");
+    not_configured("Polar webhooks are not configured here.")
+}
+
+fn not_configured(detail: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_configured", detail)
+}
+
+/// Everything that can be said against a delivery without the database.
+async fn verified(billing: &Billing, request: Request, now: Timestamp) -> Result<(Envelope, Bytes), Problem> {
+    let secrets = &billing.settings().stripe.webhook_secrets;
+    if secrets.is_empty() {
+        tracing::error!(
+            "a Stripe webhook came, but STRIPE_WEBHOOK_SECRET is not set: nothing that is bought is learnt"
+        );
+        return Err(not_configured("No webhook secret is configured here."));
+    }
+    let header = signature_header(request.headers())?;
+    // Held while the body is in memory unverified: it is small change for a sender to send many large ones.
+    let _place = billing.shared().intake.try_acquire().map_err(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many deliveries at once. Try again shortly.")
+    })?;
+    let body = body_of(request).await?;
+    stripe::signature::verify(&header, &body, secrets, now).map_err(|refused| {
+        tracing::warn!(reason = %refused, "a webhook was refused");
+        Problem::new(StatusCode::UNAUTHORIZED, "invalid_signature", format!("The signature is refused: {refused}."))
+    })?;
+    let envelope = stripe::read_envelope(&body).map_err(|e| {
+        tracing::warn!(reason = chain::told(&e), "a well-signed webhook is not an event");
+        Problem::new(StatusCode::BAD_REQUEST, "not_an_event", format!("This is no event: {e}."))
+    })?;
+    Ok((envelope, body))
+}
+
+fn signature_header(headers: &HeaderMap) -> Result<String, Problem> {
+    let header = headers.get(stripe::signature::HEADER).and_then(|value| value.to_str().ok());
+    header.map(str::to_owned).ok_or_else(|| {
+        Problem::new(StatusCode::BAD_REQUEST, "missing_signature", "The header Stripe-Signature is missing.")
+    })
+}
+
+async fn body_of(request: Request) -> Result<Bytes, Problem> {
+    let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "The body took too long to arrive.");
+    let body = tokio::time::timeout(BODY_PATIENCE, Bytes::from_request(request, &())).await.map_err(|_| slow())?;
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "A webhook has at most 1 MiB.")
+        }
+        _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body cannot be read."),
+    })
+}
+
+impl Billing {
+    /// Makes a verified event durable, and applies it if that is quick.
+    async fn take_in(&self, envelope: &Envelope, body: &[u8], now: Timestamp) -> Result<Status, Problem> {
+        let slot = self.shared().inline.clone().try_acquire_owned().ok();
+        let arrival = Arrival {
+            provider: Provider::Stripe,
+            event_id: &envelope.event_id,
+            kind: &envelope.kind,
+            api_version: envelope.api_version.as_deref(),
+            livemode: envelope.livemode,
+            body,
+            received_at: now,
+            due_at: if slot.is_some() { now + HEAD_START } else { now },
+        };
+        let arrived = match tokio::time::timeout(STORE_PATIENCE, self.store(arrival)).await {
+            Ok(stored) => stored?,
+            Err(_) => {
+                tracing::error!("the database took too long to make a webhook durable");
+                return Err(Problem::database_unavailable());
+            }
+        };
+        match (arrived, slot) {
+            (Arrived::Done, _) => Ok(Status::Duplicate),
+            (Arrived::New(id), Some(slot)) => Ok(self.apply_inline(id, slot, now).await),
+            (Arrived::New(_), None) | (Arrived::Unfinished, _) => {
+                self.shared().event_due.notify_one();
+                Ok(Status::Accepted)
+            }
+        }
+    }
+
+    async fn store(&self, arrival: Arrival<'_>) -> Result<Arrived, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        events::insert(&mut conn, arrival).await
+    }
+
+    /// Applies an event while its sender waits a moment. It goes on when the moment is over.
+    async fn apply_inline(&self, id: i64, slot: OwnedSemaphorePermit, now: Timestamp) -> Status {
+        let billing = self.clone();
+        let applying = self.shared().tasks.spawn(async move {
+            let applied = billing.apply_event(id, now).await;
+            drop(slot);
+            applied
+        });
+        match tokio::time::timeout(self.settings().inline_wait, applying).await {
+            Ok(Ok(Ok(applied))) => status_of(&applied),
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(error = chain::told(&error), "an event is durable, and is applied later");
+                Status::Accepted
+            }
+            // The worker counts the failure of what panicked here when it panics again there.
+            Ok(Err(_)) | Err(_) => Status::Accepted,
+        }
+    }
+}
+
+const fn status_of(applied: &Applied) -> Status {
+    match applied.fate {
+        Fate::Applied { .. } if applied.published => Status::Ok,
+        Fate::Ignored => Status::Ignored,
+        Fate::Applied { .. } | Fate::Parked | Fate::Failed | Fate::Dead | Fate::Taken => Status::Accepted,
+    }
+}

@@ -1,0 +1,55 @@
+//! What the proxies ask when the cache does not know an account, and the keys that applications verify with.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::record;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::chain;
+use crate::clock;
+use crate::component::Billing;
+use crate::problem::Problem;
+
+/// `GET /internal/entitlements/{account}`: the record of an account, for whoever holds an assertion for it.
+pub(crate) async fn entitlement(
+    State(billing): State<Billing>,
+    Path(account): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let now = clock::now();
+    let account = AccountId::parse(&account).map_err(|e| {
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_account", format!("This is no account id: {e}."))
+    })?;
+    check_assertion(&billing, &headers, &account, now)?;
+    let entitlement = billing.resolve_at(&account, now).await?;
+    let text = record::encode(&entitlement).map_err(|error| {
+        tracing::error!(%account, %error, "a record cannot be encoded");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "record_unavailable", "The record cannot be written.")
+    })?;
+    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((headers, text).into_response())
+}
+
+/// The proxy signs for the very account that it asks about: what it was given by mistake opens nothing else.
+fn check_assertion(billing: &Billing, headers: &HeaderMap, account: &AccountId, now: Timestamp) -> Result<(), Problem> {
+    let settings = billing.settings();
+    let refused = |why: String| {
+        tracing::warn!(%account, why, "a question about an account was refused");
+        Problem::new(StatusCode::UNAUTHORIZED, "invalid_assertion", "An assertion for this account is needed.")
+    };
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token =
+        bearer.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| refused("there is none".into()))?;
+    let verified = settings.assertion.verify(token, &settings.site_url, &settings.assertion_audience, now);
+    let claims = verified.map_err(|e| refused(chain::told(&e)))?;
+    if claims.sub == *account { Ok(()) } else { Err(refused("it is for another account".into())) }
+}
+
+/// `GET /.well-known/tollgate/jwks.json`: public, and empty when the key is a shared secret.
+pub(crate) async fn jwks(State(billing): State<Billing>) -> Response {
+    let cached = HeaderValue::from_static("public, max-age=300");
+    ([(header::CACHE_CONTROL, cached)], Json(billing.settings().assertion.jwks())).into_response()
+}

@@ -1,0 +1,110 @@
+//! What operators count, in the default Prometheus registry. Labels are bounded by us, never by senders.
+
+use std::sync::LazyLock;
+
+use entitlement::catalog::Provider;
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts};
+
+use crate::provider;
+
+struct Metrics {
+    webhooks: IntCounterVec,
+    inbox: IntGaugeVec,
+    commit_to_publish: Histogram,
+    unknown_prices: IntCounter,
+}
+
+/// `None` when the registry refuses them, which a test would show: a metric is not worth a failed webhook.
+static METRICS: LazyLock<Option<Metrics>> = LazyLock::new(|| match Metrics::register() {
+    Ok(metrics) => Some(metrics),
+    Err(error) => {
+        tracing::error!(%error, "billing's metrics cannot be registered");
+        None
+    }
+});
+
+/// In seconds: from a commit on the same host to a backlog of minutes.
+const PUBLISH_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0];
+
+impl Metrics {
+    fn register() -> prometheus::Result<Self> {
+        let publish = HistogramOpts::new(
+            "tollgate_commit_to_publish_seconds",
+            "From the commit of a change to the cache being told of it.",
+        );
+        Ok(Self {
+            webhooks: registered(IntCounterVec::new(
+                Opts::new("tollgate_webhooks_total", "Webhook deliveries and what became of them."),
+                &["provider", "type", "outcome"],
+            )?)?,
+            inbox: registered(IntGaugeVec::new(
+                Opts::new("tollgate_inbox", "Events in the inbox that are not done, by state."),
+                &["state"],
+            )?)?,
+            commit_to_publish: registered(Histogram::with_opts(publish.buckets(PUBLISH_BUCKETS.to_vec()))?)?,
+            unknown_prices: registered(IntCounter::new(
+                "tollgate_unknown_prices_total",
+                "Subscriptions told with a price that no catalog names: somebody pays and gets nothing.",
+            )?)?,
+        })
+    }
+}
+
+fn registered<T: Collector + Clone + 'static>(metric: T) -> prometheus::Result<T> {
+    prometheus::register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// Counts a delivery. `outcome` is one of a fixed set of words: a status of the answer, or the code of its problem.
+pub fn count_webhook(provider: Provider, kind: &str, outcome: &'static str) {
+    if let Some(metrics) = &*METRICS {
+        let labels = [provider.as_str(), provider::kind_label(provider, kind), outcome];
+        metrics.webhooks.with_label_values(&labels).inc();
+    }
+}
+
+/// Shows how many events are in each state that is not done.
+pub fn show_inbox(counts: &[(String, i64)]) {
+    if let Some(metrics) = &*METRICS {
+        for state in ["pending", "parked", "dead"] {
+            let count = counts.iter().find(|(name, _)| name == state).map_or(0, |(_, count)| *count);
+            metrics.inbox.with_label_values(&[state]).set(count);
+        }
+    }
+}
+
+/// Notes how long a change waited before the cache was told, in seconds.
+pub fn observe_publish(seconds: f64) {
+    if let Some(metrics) = &*METRICS {
+        metrics.commit_to_publish.observe(seconds);
+    }
+}
+
+/// Counts a subscription that grants nothing because no catalog names its price.
+pub fn count_unknown_price() {
+    if let Some(metrics) = &*METRICS {
+        metrics.unknown_prices.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metrics_can_be_registered_and_their_labels_are_bounded() {
+        count_webhook(Provider::Stripe, "made.up.by.a.sender", "invalid_signature");
+        show_inbox(&[("dead".into(), 2)]);
+        observe_publish(0.002);
+        count_unknown_price();
+        let text = prometheus::TextEncoder::new().encode_to_string(&prometheus::gather()).expect("it encodes");
+        assert!(text.contains("type=\"other\""), "{text}");
+        assert!(!text.contains("made.up"), "{text}");
+        for name in
+            ["tollgate_inbox{state=", "tollgate_commit_to_publish_seconds_bucket", "tollgate_unknown_prices_total"]
+        {
+            assert!(text.contains(name), "{name} in {text}");
+        }
+    }
+}

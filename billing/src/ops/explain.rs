@@ -1,0 +1,112 @@
+//! Why an account has what it has.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::subscription::Subscription;
+use entitlement::timeline::{Source, Timeline, timeline};
+use serde::Serialize;
+
+use crate::chain;
+use crate::component::Billing;
+use crate::publish;
+use crate::store::audit::{self, AuditLine};
+use crate::store::credits::Credit;
+use crate::store::inbox::{self, EventLine, Filter};
+use crate::store::links::{self, Customer};
+use crate::store::{StoreError, snapshot};
+
+/// How many events and changes are shown.
+const RECENT: i64 = 20;
+
+/// Everything that is known of an account.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explained {
+    pub account: AccountId,
+    /// 0 when nothing is known of it.
+    pub version: u64,
+    /// The row of the catalog that was used; `None` when none was ever applied.
+    pub catalog: Option<i64>,
+    /// All of time; the segment that holds at the moment asked about is marked.
+    pub segments: Vec<ExplainedSegment>,
+    /// The same, to decide by.
+    #[serde(skip)]
+    pub timeline: Timeline,
+    pub subscriptions: Vec<Subscription>,
+    pub credits: Vec<Credit>,
+    pub customers: Vec<Customer>,
+    /// The newest events of the account, newest first.
+    pub events: Vec<EventLine>,
+    /// The newest changes of the account, newest first.
+    pub changes: Vec<AuditLine>,
+    /// The version that Redis holds; `None` when it holds none.
+    pub cached_version: Option<u64>,
+    /// Why Redis could not say.
+    pub cache_fault: Option<String>,
+}
+
+/// A stretch of time in which nothing changes, and why it is so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedSegment {
+    /// `None`: since ever.
+    pub from: Option<Timestamp>,
+    /// `None`: for good.
+    pub until: Option<Timestamp>,
+    pub tier: String,
+    pub status: String,
+    pub features: Vec<String>,
+    /// `stripe:sub_…`, `credit:…`.
+    pub sources: Vec<String>,
+    /// Whether it holds at the moment asked about.
+    pub holds: bool,
+}
+
+impl Billing {
+    /// Explains what an account has at a moment, from the rows as they stand now.
+    ///
+    /// # Errors
+    /// When the database fails. A cache that fails is no error.
+    pub async fn explain_account(&self, account: &AccountId, at: Timestamp) -> Result<Explained, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        let snapshot = snapshot::read(&mut conn, account).await?;
+        let rules = self.rules_of(&mut conn, snapshot.catalog).await?;
+        let filter = Filter { account: Some(account.to_string()), ..Filter::default() };
+        let events = inbox::list(&mut conn, &filter, RECENT).await?;
+        let changes = audit::recent(&mut conn, account, RECENT).await?;
+        let customers = links::customers_of(&mut conn, account).await?;
+        drop(conn);
+        let timeline = timeline(&rules.catalog, &publish::grants(&snapshot, &rules));
+        let (cached_version, cache_fault) = match self.shared().outlets.cached_version(account).await {
+            Ok(version) => (version, None),
+            Err(error) => (None, Some(chain::told(&error))),
+        };
+        Ok(Explained {
+            account: account.clone(),
+            version: snapshot.version,
+            catalog: snapshot.catalog,
+            segments: explained(&timeline, at),
+            timeline,
+            subscriptions: snapshot.subscriptions,
+            credits: snapshot.credits,
+            customers,
+            events,
+            changes,
+            cached_version,
+            cache_fault,
+        })
+    }
+}
+
+fn explained(timeline: &Timeline, at: Timestamp) -> Vec<ExplainedSegment> {
+    let starts = timeline.segments().iter().map(|segment| segment.until);
+    let starts = std::iter::once(None).chain(starts);
+    let segments = starts.zip(timeline.segments()).map(|(from, segment)| ExplainedSegment {
+        from,
+        until: segment.until,
+        tier: segment.plan.tier.to_string(),
+        status: segment.status.as_str().to_owned(),
+        features: segment.plan.features.iter().map(ToString::to_string).collect(),
+        sources: segment.sources.iter().map(Source::to_string).collect(),
+        holds: from.is_none_or(|from| from <= at) && segment.until.is_none_or(|until| at < until),
+    });
+    segments.collect()
+}

@@ -1,0 +1,84 @@
+//! What every Stripe event says about itself, whatever it is about: all that must be readable before it is kept.
+
+use serde::Deserialize;
+
+use super::payload::{Created, Name, lenient};
+
+/// The outside of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    pub event_id: String,
+    pub kind: String,
+    /// The version of the API that shaped the body.
+    pub api_version: Option<String>,
+    pub livemode: Option<bool>,
+}
+
+/// Why a body is not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAnEvent {
+    #[error("the body is not UTF-8")]
+    Encoding,
+    #[error("the body is not JSON with an `id`, a `type` and a `created`")]
+    Shape(#[source] serde_json::Error),
+}
+
+#[derive(Deserialize)]
+struct Outside {
+    id: Name,
+    #[serde(rename = "type")]
+    kind: Name,
+    /// Read only to be required: without it the event could never be applied.
+    #[serde(rename = "created")]
+    _created: Created,
+    #[serde(default, deserialize_with = "lenient")]
+    api_version: Option<Name>,
+    #[serde(default, deserialize_with = "lenient")]
+    livemode: Option<bool>,
+}
+
+/// Reads the outside of an event.
+///
+/// # Errors
+/// When the body is not JSON, or does not have what every event has.
+pub fn read_envelope(body: &[u8]) -> Result<Envelope, NotAnEvent> {
+    let text = std::str::from_utf8(body).map_err(|_| NotAnEvent::Encoding)?;
+    let outside: Outside = serde_json::from_str(text).map_err(NotAnEvent::Shape)?;
+    Ok(Envelope {
+        event_id: outside.id.0,
+        kind: outside.kind.0,
+        api_version: outside.api_version.map(|version| version.0),
+        livemode: outside.livemode,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_event_has_is_required_and_the_rest_is_not() {
+        let snapshot = br#"{"id":"evt_1","type":"invoice.paid","created":1700000000,"livemode":true,"api_version":"2020-08-27","data":{}}"#;
+        let envelope = read_envelope(snapshot).expect("an event");
+        assert_eq!((envelope.event_id.as_str(), envelope.kind.as_str()), ("evt_1", "invoice.paid"));
+        assert_eq!((envelope.api_version.as_deref(), envelope.livemode), (Some("2020-08-27"), Some(true)));
+        let odd = br#"{"id":"evt_1","type":"x","created":"2026-01-02T03:04:05Z","livemode":"yes","api_version":7}"#;
+        let envelope = read_envelope(odd).expect("a thin event");
+        assert_eq!((envelope.api_version, envelope.livemode), (None, None));
+        let bad: [&[u8]; 10] = [
+            b"",
+            b"[]",
+            b"{",
+            b"\xff\xfe",
+            br#"{"type":"x","created":1}"#,
+            br#"{"id":7,"type":"x","created":1}"#,
+            br#"{"id":"","type":"x","created":1}"#,
+            br#"{"id":"evt\u0000","type":"x","created":1}"#,
+            br#"{"id":"evt_1","created":1}"#,
+            br#"{"id":"evt_1","type":"x"}"#,
+        ];
+        for body in bad {
+            assert!(read_envelope(body).is_err(), "{}", String::from_utf8_lossy(body));
+        }
+    }
+}

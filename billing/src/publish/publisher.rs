@@ -1,0 +1,138 @@
+//! The background publisher: tells the cache what those who committed could not, because they were killed, or Redis
+//! was down.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use rand::Rng;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{PublishError, Told};
+use crate::chain;
+use crate::clock;
+use crate::component::Billing;
+use crate::store::StoreError;
+use crate::store::outbox::{self, Untold};
+
+/// How often the outbox is looked at without being woken.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How many accounts are read from the outbox at once.
+const BATCH: i64 = 256;
+
+/// How many are published at once.
+const CONCURRENCY: usize = 8;
+
+/// Longest wait between two attempts at one account, in seconds.
+const PUT_OFF_SECONDS_MAX: i64 = 600;
+
+/// How one round of publishing went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Accounts of which the cache has been told.
+    pub told: usize,
+    /// Accounts that failed by themselves, and were put off.
+    pub put_off: usize,
+}
+
+impl Billing {
+    /// Publishes what is due at `now`, until nothing is.
+    ///
+    /// # Errors
+    /// When the database or Redis fails: then nothing is due less than before, except what went through.
+    pub async fn publish_due(&self, now: Timestamp) -> Result<Published, PublishError> {
+        self.publish_until(now, &CancellationToken::new()).await
+    }
+
+    async fn publish_until(&self, now: Timestamp, stop: &CancellationToken) -> Result<Published, PublishError> {
+        let mut sum = Published::default();
+        loop {
+            let due = self.untold(now).await?;
+            let full = i64::try_from(due.len()).is_ok_and(|count| count == BATCH);
+            let round = self.publish_batch(due, now).await?;
+            sum = Published { told: sum.told + round.told, put_off: sum.put_off + round.put_off };
+            if !full || round == Published::default() || stop.is_cancelled() {
+                return Ok(sum);
+            }
+        }
+    }
+
+    async fn untold(&self, now: Timestamp) -> Result<Vec<Untold>, PublishError> {
+        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+        Ok(outbox::due(&mut conn, now, BATCH).await?)
+    }
+
+    /// The first fault that is nobody's own ends the round.
+    async fn publish_batch(&self, due: Vec<Untold>, now: Timestamp) -> Result<Published, PublishError> {
+        let mut sum = Published::default();
+        let mut running = JoinSet::new();
+        let mut due = due.into_iter();
+        loop {
+            while running.len() < CONCURRENCY
+                && let Some(untold) = due.next()
+            {
+                let billing = self.clone();
+                running.spawn(async move { billing.publish_or_put_off(untold, now).await });
+            }
+            match running.join_next().await {
+                None => return Ok(sum),
+                Some(Ok(Ok(Some(Told::Everybody)))) => sum.told += 1,
+                Some(Ok(Ok(Some(Told::Nobody)))) => {}
+                Some(Ok(Ok(None))) => sum.put_off += 1,
+                Some(Ok(Err(error))) => return Err(error),
+                Some(Err(panic)) => tracing::error!(error = chain::told(&panic), "publishing an account panicked"),
+            }
+        }
+    }
+
+    /// `None` when the account was put off.
+    async fn publish_or_put_off(&self, untold: Untold, now: Timestamp) -> Result<Option<Told>, PublishError> {
+        match self.publish(&untold.account, now).await {
+            Ok(told) => Ok(Some(told)),
+            Err(error) if error.is_of_account() => {
+                self.put_account_off(&untold, &error, now).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put_account_off(&self, untold: &Untold, error: &PublishError, now: Timestamp) -> Result<(), StoreError> {
+        let account: &AccountId = &untold.account;
+        tracing::error!(%account, attempts = untold.attempts + 1, error = chain::told(error), "an account cannot be published");
+        let wait = 2_i64.saturating_pow(untold.attempts).min(PUT_OFF_SECONDS_MAX);
+        let mut conn = self.pool().acquire().await?;
+        outbox::put_off(&mut conn, account, now + TimeDelta::seconds(wait)).await
+    }
+
+    /// Publishes until told to stop. A fault is tried again with a growing delay, so that a Redis that comes back is
+    /// not met by a storm.
+    pub(crate) async fn run_publisher(self, stop: CancellationToken) {
+        let mut faults: u32 = 0;
+        while !stop.is_cancelled() {
+            match self.publish_until(clock::now(), &stop).await {
+                Ok(_) => faults = 0,
+                Err(error) => {
+                    faults = faults.saturating_add(1);
+                    tracing::warn!(faults, error = chain::told(&error), "publishing failed; it is tried again");
+                }
+            }
+            let wait = if faults == 0 { POLL } else { backoff(faults) };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.shared().untold.notified(), if faults == 0 => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+}
+
+/// Between a quarter of a second and 5 seconds, with jitter.
+fn backoff(faults: u32) -> Duration {
+    let most =
+        Duration::from_millis(250).saturating_mul(2_u32.saturating_pow(faults.min(8))).min(Duration::from_secs(5));
+    rand::rng().random_range(most / 2..=most)
+}

@@ -1,0 +1,63 @@
+//! Whether billing has once reached everything that it needs. What fails later is told by metrics and answers, not
+//! here: a process that cannot reach the cache for a while still takes in webhooks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::component::Billing;
+use crate::connect::is_migrated;
+
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What has been reached so far.
+#[derive(Debug, Default)]
+pub(crate) struct Contact {
+    database: AtomicBool,
+    migrated: AtomicBool,
+    redis: AtomicBool,
+}
+
+/// What has been reached so far, and what is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// Postgres has answered.
+    pub database: bool,
+    /// Its schema is this build's, or a newer one.
+    pub migrated: bool,
+    /// Redis has answered, or none is used.
+    pub redis: bool,
+}
+
+impl Readiness {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub const fn is_ready(self) -> bool {
+        self.database && self.migrated && self.redis
+    }
+}
+
+impl Billing {
+    /// Asks what has not answered yet; takes a second or two at most.
+    pub async fn readiness(&self) -> Readiness {
+        let contact = &self.shared().contact;
+        if !contact.migrated.load(Ordering::Relaxed)
+            && let Ok(Ok(migrated)) = tokio::time::timeout(PATIENCE, is_migrated(self.pool())).await
+        {
+            contact.database.store(true, Ordering::Relaxed);
+            contact.migrated.store(migrated, Ordering::Relaxed);
+        }
+        if !contact.redis.load(Ordering::Relaxed)
+            && let Ok(Ok(())) = tokio::time::timeout(PATIENCE, self.shared().outlets.reach()).await
+        {
+            contact.redis.store(true, Ordering::Relaxed);
+        }
+        Readiness {
+            database: contact.database.load(Ordering::Relaxed),
+            migrated: contact.migrated.load(Ordering::Relaxed),
+            redis: contact.redis.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What can go wrong below, told by what the caller does about it.
+
+use std::fmt::Display;
+
+use axum::response::{IntoResponse, Response};
+
+use crate::chain;
+use crate::problem::Problem;
+
+/// Why the store could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing is wrong with the question: ask again later.
+    #[error("the database cannot be used right now")]
+    Unavailable(#[source] sqlx::Error),
+    /// Asking again will not help.
+    #[error("the database refused a statement")]
+    Refused(#[source] sqlx::Error),
+    /// A row that this build cannot read.
+    #[error("table {table}, row {row}: {problem}")]
+    Row { table: &'static str, row: String, problem: String },
+    /// A row that must be there is not.
+    #[error("table {table}, row {row}: it is gone")]
+    Missing { table: &'static str, row: String },
+}
+
+impl StoreError {
+    /// A row that cannot be read, and why.
+    pub fn row(table: &'static str, row: impl Display, problem: &dyn Display) -> Self {
+        Self::Row { table, row: row.to_string(), problem: problem.to_string() }
+    }
+
+    /// A row that must be there is not.
+    pub fn missing(table: &'static str, row: impl Display) -> Self {
+        Self::Missing { table, row: row.to_string() }
+    }
+
+    /// Whether the same question may be answered later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let transient = match &error {
+            sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| is_transient_code(&code)),
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            _ => false,
+        };
+        if transient { Self::Unavailable(error) } else { Self::Refused(error) }
+    }
+}
+
+/// SQLSTATE classes that say nothing about the statement (PostgreSQL, appendix A): connection, rollback (deadlock,
+/// serialization), resources, operator intervention and timeouts; a lock that was not free; a server that became
+/// read-only, as a former primary does.
+fn is_transient_code(code: &str) -> bool {
+    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || matches!(code, "55P03" | "25006")
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = chain::told(&error), "a request failed on the database");
+        Self::database_unavailable()
+    }
+}
+
+impl IntoResponse for StoreError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_by_itself_is_transient() {
+        for code in ["08006", "40P01", "40001", "53300", "57014", "57P01", "55P03", "25006"] {
+            assert!(is_transient_code(code), "{code}");
+        }
+        for code in ["23505", "23514", "22003", "42703", "25P02"] {
+            assert!(!is_transient_code(code), "{code}");
+        }
+        assert!(StoreError::from(sqlx::Error::PoolTimedOut).is_transient());
+        assert!(!StoreError::from(sqlx::Error::RowNotFound).is_transient());
+    }
+}

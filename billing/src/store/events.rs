@@ -1,0 +1,286 @@
+//! The inbox, as ingest and the worker use it.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use sqlx::PgConnection;
+
+use super::{StoreError, reason_of};
+
+/// A verified event as it comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    pub provider: Provider,
+    pub event_id: &'a str,
+    pub kind: &'a str,
+    pub api_version: Option<&'a str>,
+    pub livemode: Option<bool>,
+    pub body: &'a [u8],
+    pub received_at: Timestamp,
+    /// When the worker takes it up, if nobody has applied it by then.
+    pub due_at: Timestamp,
+}
+
+/// What an arrival turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived {
+    /// Seen for the first time: the row's id.
+    New(i64),
+    /// Seen before, but not done: it has been made due.
+    Unfinished,
+    /// Applied or ignored before: a duplicate.
+    Done,
+}
+
+/// An event that this transaction alone may finish.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub id: i64,
+    pub provider: Provider,
+    pub event_id: String,
+    pub kind: String,
+    pub livemode: Option<bool>,
+    pub received_at: Timestamp,
+    pub body: Vec<u8>,
+}
+
+/// How an event ended for good.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending<'a> {
+    /// With an effect; the note is for the operator.
+    Applied(Option<&'a str>),
+    /// Without one, and why.
+    Ignored(&'a str),
+}
+
+/// Makes an event durable. When the connection is not in a transaction, it is committed on return.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(conn: &mut PgConnection, arrival: Arrival<'_>) -> Result<Arrived, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        insert into webhook_events (
+            provider, event_id, type, api_version, livemode, received_at, state, attempts, next_attempt_at, body
+        )
+        values ($1, $2, $3, $4, $5, $6, 'pending', 0, $7, $8)
+        on conflict (provider, event_id) do nothing
+        returning id
+        "#,
+        arrival.provider.as_str(),
+        arrival.event_id,
+        arrival.kind,
+        arrival.api_version,
+        arrival.livemode,
+        arrival.received_at,
+        arrival.due_at,
+        arrival.body
+    );
+    match query.fetch_optional(&mut *conn).await? {
+        Some(id) => Ok(Arrived::New(id)),
+        None => nudge(conn, arrival).await,
+    }
+}
+
+/// An event that came again: when it is not done, it is made due, unless it is being applied right now.
+async fn nudge(conn: &mut PgConnection, arrival: Arrival<'_>) -> Result<Arrived, StoreError> {
+    let query = sqlx::query!(
+        r#"
+        select id, state in ('applied', 'ignored') as "done!" from webhook_events
+        where provider = $1 and event_id = $2
+        "#,
+        arrival.provider.as_str(),
+        arrival.event_id
+    );
+    let known = query.fetch_optional(&mut *conn).await?;
+    let known = known.ok_or_else(|| StoreError::missing("webhook_events", arrival.event_id))?;
+    if known.done {
+        return Ok(Arrived::Done);
+    }
+    make_due(conn, known.id, arrival.received_at).await?;
+    Ok(Arrived::Unfinished)
+}
+
+/// Makes an event that is not done due, with its failures forgotten. Returns whether it was made so: not when it is
+/// done, is being applied, or does not exist.
+///
+/// # Errors
+/// When the database fails.
+pub async fn make_due(conn: &mut PgConnection, id: i64, now: Timestamp) -> Result<bool, StoreError> {
+    let query = sqlx::query!(
+        r#"
+        update webhook_events set state = 'pending', attempts = 0, next_attempt_at = $2
+        where id in (
+            select id from webhook_events where id = $1 and state not in ('applied', 'ignored')
+            for update skip locked
+        )
+        "#,
+        id,
+        now
+    );
+    Ok(query.execute(conn).await?.rows_affected() == 1)
+}
+
+/// The events that are due at `now`, the longest waiting first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<i64>, StoreError> {
+    let query = sqlx::query_scalar!(
+        "select id from webhook_events where next_attempt_at <= $1 order by next_attempt_at, id limit $2",
+        now,
+        limit
+    );
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// Claims an event until the transaction ends, however it ends: a killed process leaves it as it was. `None` when it is
+/// done or dead, or another transaction has it.
+///
+/// # Errors
+/// When the row cannot be read, or the database fails.
+pub async fn claim(conn: &mut PgConnection, id: i64) -> Result<Option<Claimed>, StoreError> {
+    let query = sqlx::query!(
+        r#"
+        select provider, event_id, type as kind, livemode, received_at, body from webhook_events
+        where id = $1 and state in ('pending', 'parked')
+        for update skip locked
+        "#,
+        id
+    );
+    let Some(row) = query.fetch_optional(conn).await? else { return Ok(None) };
+    Ok(Some(Claimed {
+        id,
+        provider: row.provider.parse().map_err(|e| StoreError::row("webhook_events", id, &e))?,
+        event_id: row.event_id,
+        kind: row.kind,
+        livemode: row.livemode,
+        received_at: row.received_at,
+        body: row.body,
+    }))
+}
+
+/// Ends a claimed event for good.
+///
+/// # Errors
+/// When the row is gone, or the database fails.
+pub async fn finish(
+    conn: &mut PgConnection,
+    id: i64,
+    ending: Ending<'_>,
+    account: Option<&AccountId>,
+    customer: Option<&str>,
+) -> Result<(), StoreError> {
+    let (state, reason) = match ending {
+        Ending::Applied(note) => ("applied", note),
+        Ending::Ignored(why) => ("ignored", Some(why)),
+    };
+    let query = sqlx::query!(
+        r#"
+        update webhook_events
+        set state = $2, reason = $3, account = $4, customer_id = $5, next_attempt_at = null
+        where id = $1
+        "#,
+        id,
+        state,
+        reason.map(reason_of),
+        account.map(AccountId::as_str),
+        customer
+    );
+    one(id, query.execute(conn).await?.rows_affected())
+}
+
+/// Sets a claimed event aside until its customer is linked, or until the given moment.
+///
+/// # Errors
+/// When the row is gone, or the database fails.
+pub async fn park(
+    conn: &mut PgConnection,
+    id: i64,
+    customer: &str,
+    reason: &str,
+    next_attempt_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        r#"
+        update webhook_events set state = 'parked', reason = $2, customer_id = $3, next_attempt_at = $4
+        where id = $1
+        "#,
+        id,
+        reason_of(reason),
+        customer,
+        next_attempt_at
+    );
+    one(id, query.execute(conn).await?.rows_affected())
+}
+
+/// Notes a failure that is the event's own. Returns how many it has had by now; `None` when it is no longer waiting.
+///
+/// # Errors
+/// When the database fails.
+pub async fn failed(conn: &mut PgConnection, id: i64, reason: &str) -> Result<Option<i32>, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        update webhook_events set attempts = attempts + 1, reason = $2
+        where id = $1 and state in ('pending', 'parked')
+        returning attempts
+        "#,
+        id,
+        reason_of(reason)
+    );
+    Ok(query.fetch_optional(conn).await?)
+}
+
+/// Says when a failed event is tried again: never when `None`, until an operator replays it.
+///
+/// # Errors
+/// When the row is gone, or the database fails.
+pub async fn retry_at(conn: &mut PgConnection, id: i64, next_attempt_at: Option<Timestamp>) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        r#"
+        update webhook_events
+        set state = case when $2::timestamptz is null then 'dead' else 'pending' end, next_attempt_at = $2
+        where id = $1 and state in ('pending', 'parked')
+        "#,
+        id,
+        next_attempt_at
+    );
+    one(id, query.execute(conn).await?.rows_affected())
+}
+
+/// Puts an event off without counting a failure: the fault was not its own, but the others must not wait behind it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn put_off(conn: &mut PgConnection, id: i64, until: Timestamp) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        r#"
+        update webhook_events set next_attempt_at = $2
+        where id in (
+            select id from webhook_events where id = $1 and state in ('pending', 'parked') for update skip locked
+        )
+        "#,
+        id,
+        until
+    );
+    query.execute(conn).await?;
+    Ok(())
+}
+
+/// How many events are in each state that is not done.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open_counts(conn: &mut PgConnection) -> Result<Vec<(String, i64)>, StoreError> {
+    let query = sqlx::query!(
+        r#"
+        select state, count(*) as "count!" from webhook_events
+        where state in ('pending', 'parked', 'dead') group by state
+        "#
+    );
+    Ok(query.fetch_all(conn).await?.into_iter().map(|row| (row.state, row.count)).collect())
+}
+
+fn one(id: i64, rows: u64) -> Result<(), StoreError> {
+    if rows == 1 { Ok(()) } else { Err(StoreError::missing("webhook_events", id)) }
+}

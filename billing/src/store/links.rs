@@ -1,0 +1,253 @@
+//! Which account a customer and a subscription of a provider belong to.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use entitlement::subscription::SubscriptionId;
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use super::accounts::{self, Change};
+use super::{StoreError, account_of};
+
+/// Somebody says that a customer is an account.
+#[derive(Clone, Copy, Debug)]
+pub struct Link<'a> {
+    pub provider: Provider,
+    pub customer: &'a str,
+    pub account: &'a AccountId,
+    /// When a checkout of ours, or we ourselves, stated it; `None` when only metadata says so.
+    pub stated_at: Option<Timestamp>,
+    /// Who says so, for the audit log.
+    pub cause: &'a str,
+}
+
+/// A customer of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Customer {
+    pub provider: String,
+    pub customer_id: String,
+    /// When a checkout stated the link; `None` when only metadata did.
+    pub stated_at: Option<Timestamp>,
+}
+
+/// What became of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// The customer was not known.
+    New,
+    /// It was linked like this already.
+    Same,
+    /// It was another account's: its subscriptions went with it.
+    Moved { from: AccountId },
+    /// It stays another account's, on better evidence.
+    Kept,
+}
+
+/// Makes everything about one customer happen one after the other, until the transaction ends.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_customer(conn: &mut PgConnection, provider: Provider, customer: &str) -> Result<(), StoreError> {
+    let name = format!("tollgate:customer:{provider}:{customer}");
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(conn).await?;
+    Ok(())
+}
+
+/// The account to which a subscription belongs or would belong: its own, then the one of the checkout that bought it,
+/// then its customer's.
+///
+/// # Errors
+/// When the database fails.
+pub async fn account_of_subscription(
+    conn: &mut PgConnection,
+    id: &SubscriptionId,
+    customer: &str,
+) -> Result<Option<AccountId>, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select coalesce(
+            (select account from subscriptions where provider = $1 and subscription_id = $2),
+            (select account from subscription_claims where provider = $1 and subscription_id = $2),
+            (select account from provider_customers where provider = $1 and customer_id = $3)
+        ) as account
+        "#,
+        id.provider.as_str(),
+        id.id,
+        customer
+    );
+    let account = query.fetch_one(conn).await?;
+    account.map(|account| account_of("subscriptions", &account)).transpose()
+}
+
+/// The customers that are linked to an account.
+///
+/// # Errors
+/// When the database fails.
+pub async fn customers_of(conn: &mut PgConnection, account: &AccountId) -> Result<Vec<Customer>, StoreError> {
+    let query = sqlx::query_as!(
+        Customer,
+        r#"
+        select provider, customer_id, stated_at from provider_customers
+        where account = $1 order by provider, customer_id
+        "#,
+        account.as_str()
+    );
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// Links a customer to an account, creating the account's row when there is none, and wakes the events that waited for
+/// it. Of two statements the newer wins, and of two of one moment the greater account, so that the order in which
+/// they are told does not matter; metadata never overrules anything. The caller commits, then wakes the worker.
+///
+/// # Errors
+/// When the database fails.
+pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Result<Linked, StoreError> {
+    lock_customer(conn, link.provider, link.customer).await?;
+    let query = sqlx::query!(
+        "select account, stated_at from provider_customers where provider = $1 and customer_id = $2",
+        link.provider.as_str(),
+        link.customer
+    );
+    let Some(known) = query.fetch_optional(&mut *conn).await? else {
+        insert(conn, link, now).await?;
+        unpark(conn, link.provider, link.customer, now).await?;
+        return Ok(Linked::New);
+    };
+    let known_account = account_of("provider_customers", &known.account)?;
+    if (link.stated_at, link.account) <= (known.stated_at, &known_account) || link.stated_at.is_none() {
+        return Ok(if known_account == *link.account { Linked::Same } else { Linked::Kept });
+    }
+    accounts::ensure(conn, link.account, now).await?;
+    let query = sqlx::query!(
+        "update provider_customers set account = $3, stated_at = $4 where provider = $1 and customer_id = $2",
+        link.provider.as_str(),
+        link.customer,
+        link.account.as_str(),
+        link.stated_at
+    );
+    query.execute(&mut *conn).await?;
+    if known_account == *link.account {
+        return Ok(Linked::Same);
+    }
+    follow(conn, link, &known_account, now).await?;
+    Ok(Linked::Moved { from: known_account })
+}
+
+async fn insert(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Result<(), StoreError> {
+    accounts::ensure(conn, link.account, now).await?;
+    let query = sqlx::query!(
+        "insert into provider_customers (provider, customer_id, account, stated_at, created_at) values ($1, $2, $3, $4, $5)",
+        link.provider.as_str(),
+        link.customer,
+        link.account.as_str(),
+        link.stated_at,
+        now
+    );
+    query.execute(conn).await?;
+    Ok(())
+}
+
+/// Moves the subscriptions that were the old account's through its customer alone.
+async fn follow(conn: &mut PgConnection, link: Link<'_>, from: &AccountId, now: Timestamp) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        r#"
+        update subscriptions s set account = $3, updated_at = $4
+        where s.provider = $1 and s.customer_id = $2 and s.account <> $3
+            and not exists (
+                select from subscription_claims c
+                where c.provider = s.provider and c.subscription_id = s.subscription_id
+            )
+        "#,
+        link.provider.as_str(),
+        link.customer,
+        link.account.as_str(),
+        now
+    );
+    if query.execute(&mut *conn).await?.rows_affected() == 0 {
+        return Ok(());
+    }
+    let detail = format!("customer {} went from account {from} to {}", link.customer, link.account);
+    both_changed(conn, from, link.account, Change { cause: link.cause, detail: &detail }, now).await
+}
+
+/// Notes for which account a checkout bought a subscription; the first word counts. Returns the account that lost the
+/// subscription by it.
+///
+/// # Errors
+/// When the account has no row, or the database fails.
+pub async fn claim_subscription(
+    conn: &mut PgConnection,
+    id: &SubscriptionId,
+    account: &AccountId,
+    cause: &str,
+    now: Timestamp,
+) -> Result<Option<AccountId>, StoreError> {
+    let query = sqlx::query!(
+        r#"
+        insert into subscription_claims (provider, subscription_id, account, created_at) values ($1, $2, $3, $4)
+        on conflict (provider, subscription_id) do nothing
+        "#,
+        id.provider.as_str(),
+        id.id,
+        account.as_str(),
+        now
+    );
+    if query.execute(&mut *conn).await?.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let query = sqlx::query_scalar!(
+        r#"
+        with before as (
+            select account from subscriptions where provider = $1 and subscription_id = $2 and account <> $3
+        ), moved as (
+            update subscriptions set account = $3, updated_at = $4
+            where provider = $1 and subscription_id = $2 and account <> $3
+        )
+        select account from before
+        "#,
+        id.provider.as_str(),
+        id.id,
+        account.as_str(),
+        now
+    );
+    let Some(from) = query.fetch_optional(&mut *conn).await? else { return Ok(None) };
+    let from = account_of("subscriptions", &from)?;
+    let detail = format!("subscription {} went from account {from} to {account}", id.id);
+    both_changed(conn, &from, account, Change { cause, detail: &detail }, now).await?;
+    Ok(Some(from))
+}
+
+/// Two accounts change in one transaction, always in the same order: two such transactions never wait for each other.
+async fn both_changed(
+    conn: &mut PgConnection,
+    one: &AccountId,
+    other: &AccountId,
+    change: Change<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (first, second) = (one.min(other), one.max(other));
+    accounts::changed(conn, first, change, now).await?;
+    accounts::changed(conn, second, change, now).await?;
+    Ok(())
+}
+
+/// Makes the events that waited for this customer due. One that is being applied right now is left alone: it waits for
+/// our lock on the customer, and will see the link.
+async fn unpark(conn: &mut PgConnection, provider: Provider, customer: &str, now: Timestamp) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        r#"
+        update webhook_events set state = 'pending', next_attempt_at = $3
+        where id in (
+            select id from webhook_events
+            where provider = $1 and customer_id = $2 and state = 'parked'
+            for update skip locked
+        )
+        "#,
+        provider.as_str(),
+        customer,
+        now
+    );
+    query.execute(conn).await?;
+    Ok(())
+}

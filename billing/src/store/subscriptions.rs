@@ -1,0 +1,163 @@
+//! Subscriptions as their providers last told them.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use entitlement::subscription::{State, Subscription, SubscriptionId};
+use serde::Deserialize;
+use sqlx::PgConnection;
+
+use super::StoreError;
+
+/// A row of `subscriptions`, without its account.
+#[derive(Debug, Deserialize)]
+pub(super) struct Row {
+    provider: String,
+    subscription_id: String,
+    customer_id: String,
+    prices: Vec<String>,
+    state: String,
+    trial_ends_at: Option<Timestamp>,
+    paid_until: Option<Timestamp>,
+    past_due_since: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    cancel_at: Option<Timestamp>,
+    started_at: Timestamp,
+    period_start: Option<Timestamp>,
+    as_of: Timestamp,
+}
+
+/// A state as it is stored: its name, and the one date that it carries.
+#[derive(Default)]
+struct Columns {
+    state: &'static str,
+    trial_ends_at: Option<Timestamp>,
+    paid_until: Option<Timestamp>,
+    past_due_since: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+}
+
+/// The name of a state, as it is stored and shown.
+#[must_use]
+pub const fn state_name(state: State) -> &'static str {
+    match state {
+        State::Incomplete => "incomplete",
+        State::Trialing { .. } => "trialing",
+        State::Active { .. } => "active",
+        State::PastDue { .. } => "past_due",
+        State::Unpaid => "unpaid",
+        State::Paused => "paused",
+        State::Ended { .. } => "ended",
+    }
+}
+
+fn columns(state: State) -> Columns {
+    let named = Columns { state: state_name(state), ..Columns::default() };
+    match state {
+        State::Incomplete | State::Unpaid | State::Paused => named,
+        State::Trialing { ends_at } => Columns { trial_ends_at: Some(ends_at), ..named },
+        State::Active { paid_until } => Columns { paid_until, ..named },
+        State::PastDue { since } => Columns { past_due_since: Some(since), ..named },
+        State::Ended { at } => Columns { ended_at: Some(at), ..named },
+    }
+}
+
+impl Row {
+    fn state(&self) -> Result<State, String> {
+        let dated = |date: Option<Timestamp>| date.ok_or_else(|| format!("`{}` without its date", self.state));
+        match self.state.as_str() {
+            "incomplete" => Ok(State::Incomplete),
+            "unpaid" => Ok(State::Unpaid),
+            "paused" => Ok(State::Paused),
+            "active" => Ok(State::Active { paid_until: self.paid_until }),
+            "trialing" => Ok(State::Trialing { ends_at: dated(self.trial_ends_at)? }),
+            "past_due" => Ok(State::PastDue { since: dated(self.past_due_since)? }),
+            "ended" => Ok(State::Ended { at: dated(self.ended_at)? }),
+            other => Err(format!("`{other}` is not a state")),
+        }
+    }
+}
+
+impl TryFrom<Row> for Subscription {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let refused = |problem: String| StoreError::row("subscriptions", &row.subscription_id, &problem);
+        let provider: Provider = row.provider.parse().map_err(|e| refused(format!("{e}")))?;
+        let state = row.state().map_err(refused)?;
+        Ok(Self {
+            id: SubscriptionId { provider, id: row.subscription_id },
+            customer: row.customer_id,
+            prices: row.prices,
+            started_at: row.started_at,
+            state,
+            cancel_at: row.cancel_at,
+            period_start: row.period_start,
+            as_of: row.as_of,
+        })
+    }
+}
+
+/// What is known of a subscription.
+///
+/// # Errors
+/// When the row cannot be read, or the database fails.
+pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option<Subscription>, StoreError> {
+    let query = sqlx::query_as!(
+        Row,
+        r#"
+        select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
+            ended_at, cancel_at, started_at, period_start, as_of
+        from subscriptions where provider = $1 and subscription_id = $2
+        "#,
+        id.provider.as_str(),
+        id.id
+    );
+    query.fetch_optional(conn).await?.map(Subscription::try_from).transpose()
+}
+
+/// Stores a subscription as it stands now. A new one becomes the account's; a known one stays where it is.
+///
+/// # Errors
+/// When its customer is not linked, or the database fails.
+pub async fn put(
+    conn: &mut PgConnection,
+    account: &AccountId,
+    subscription: &Subscription,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let stored = columns(subscription.state);
+    let query = sqlx::query!(
+        r#"
+        insert into subscriptions (
+            provider, subscription_id, account, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
+            ended_at, cancel_at, started_at, period_start, as_of, updated_at
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        on conflict (provider, subscription_id) do update set
+            prices = excluded.prices, state = excluded.state, trial_ends_at = excluded.trial_ends_at,
+            paid_until = excluded.paid_until, past_due_since = excluded.past_due_since,
+            ended_at = excluded.ended_at, cancel_at = excluded.cancel_at, started_at = excluded.started_at,
+            period_start = excluded.period_start, as_of = excluded.as_of, updated_at = excluded.updated_at
+        "#,
+        subscription.id.provider.as_str(),
+        subscription.id.id,
+        account.as_str(),
+        subscription.customer,
+        &subscription.prices,
+        stored.state,
+        stored.trial_ends_at,
+        stored.paid_until,
+        stored.past_due_since,
+        stored.ended_at,
+        subscription.cancel_at,
+        subscription.started_at,
+        subscription.period_start,
+        subscription.as_of,
+        now
+    );
+    match query.execute(conn).await?.rows_affected() {
+        1 => Ok(()),
+        _ => Err(StoreError::missing("subscriptions", &subscription.id.id)),
+    }
+}

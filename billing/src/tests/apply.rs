@@ -1,0 +1,200 @@
+//! What events do to subscriptions and accounts.
+
+use serde_json::json;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::{World, active, catalog, checkout, event, settings, with};
+use crate::apply::{Applied, Drained, Fate};
+use crate::settings::Secret;
+
+const CREATED: &str = "customer.subscription.created";
+const UPDATED: &str = "customer.subscription.updated";
+const DELETED: &str = "customer.subscription.deleted";
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_subscription_that_comes_before_its_checkout_waits_for_it(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    world.receive(&event("evt_1", CREATED, world.now, &active("cus_1", "sub_1", "price_monthly", world.now))).await;
+    let drained = world.billing.apply_due(world.now).await.expect("it parks");
+    assert_eq!(drained, Drained { parked: 1, ..Drained::default() });
+    let (state, reason) = world.fate("evt_1").await;
+    assert_eq!((state.as_str(), reason.as_deref()), ("parked", Some("account not known: customer cus_1")));
+    assert_eq!(world.billing.apply_due(world.now).await.expect("nothing is due"), Drained::default());
+
+    world.receive(&checkout("evt_2", "cus_1", "sub_1", &world.account, world.now)).await;
+    let drained = world.billing.apply_due(world.now).await.expect("both are applied");
+    assert_eq!(drained, Drained { applied: 2, ..Drained::default() });
+    assert_eq!(world.has(&world.account, world.now).await, "paid active");
+    assert_eq!(world.cached().await.expect("it is published").version, world.version().await);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_parked_event_is_tried_again_by_itself_at_growing_intervals(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    world.receive(&event("evt_1", CREATED, world.now, &active("cus_1", "sub_1", "price_monthly", world.now))).await;
+    let mut now = world.now;
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        world.billing.apply_due(now).await.expect("it parks");
+        let (line, _) = world.billing.event("evt_1").await.expect("the inbox").expect("the event");
+        let next = line.next_attempt_at.expect("it is tried again");
+        waits.push((next - now).num_minutes());
+        assert_eq!(line.attempts, 0, "waiting is no failure");
+        now = next;
+    }
+    assert_eq!(waits, [1, 1, 2, 4, 8]);
+    world.billing.apply_due(world.now + chrono::TimeDelta::days(31)).await.expect("it parks");
+    let (line, _) = world.billing.event("evt_1").await.expect("the inbox").expect("the event");
+    assert_eq!((line.state.as_str(), line.next_attempt_at), ("parked", None), "then only a link wakes it");
+    world.apply(&[checkout("evt_2", "cus_1", "sub_1", &world.account, world.now)]).await;
+    assert_eq!(world.has(&world.account, world.now).await, "paid active");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn metadata_links_a_customer_that_nobody_else_has_named(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let named = with(
+        &active("cus_1", "sub_1", "price_monthly", world.now),
+        &json!({ "metadata": { "account": world.account }, "customer_email": "someone@else.example" }),
+    );
+    world.apply(&[event("evt_1", CREATED, world.now, &named)]).await;
+    assert_eq!(world.has(&world.account, world.now).await, "paid active");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_event_that_two_workers_take_at_once_has_one_effect(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::with(options, connect, crate::Settings { pool_size: 4, ..settings() }).await;
+    world.apply(&[checkout("evt_0", "cus_1", "sub_1", &world.account, world.now)]).await;
+    let id =
+        world.receive(&event("evt_1", CREATED, world.now, &active("cus_1", "sub_1", "price_monthly", world.now))).await;
+    let before = world.version().await;
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let (billing, now) = (world.billing.clone(), world.now);
+            tokio::spawn(async move { billing.apply_event(id, now).await.expect("no fault").fate })
+        })
+        .collect();
+    let mut applied = 0;
+    for task in tasks {
+        match task.await.expect("no panic") {
+            Fate::Applied { .. } => applied += 1,
+            Fate::Taken => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(applied, 1);
+    assert_eq!(world.version().await, before + 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn two_event_objects_about_one_change_have_one_effect(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let object = active("cus_1", "sub_1", "price_monthly", world.now);
+    world.apply(&[checkout("evt_0", "cus_1", "sub_1", &world.account, world.now)]).await;
+    world.apply(&[event("evt_1", CREATED, world.now, &object)]).await;
+    let version = world.version().await;
+    world.apply(&[event("evt_2", UPDATED, world.at(1), &object)]).await;
+    assert_eq!(world.fate("evt_2").await.0, "ignored");
+    assert_eq!(world.version().await, version);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_canceled_subscription_never_comes_back(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let object = active("cus_1", "sub_1", "price_monthly", world.at(-60));
+    world.apply(&[checkout("evt_0", "cus_1", "sub_1", &world.account, world.at(-60))]).await;
+    world.apply(&[event("evt_1", CREATED, world.at(-60), &object)]).await;
+    let over = with(&object, &json!({ "status": "canceled", "ended_at": world.at(-5).timestamp() }));
+    world.apply(&[event("evt_2", DELETED, world.at(-5), &over), event("evt_3", UPDATED, world.now, &object)]).await;
+    let (state, reason) = world.fate("evt_3").await;
+    assert_eq!((state.as_str(), reason.as_deref()), ("ignored", Some("the subscription has already ended")));
+    assert_eq!(world.has(&world.account, world.now).await, "free none");
+    assert_eq!(world.has(&world.account, world.at(-10)).await, "paid active", "the past stays");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn ending_one_subscription_leaves_what_another_grants(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let (paid, team) = (
+        active("cus_1", "sub_1", "price_monthly", world.at(-60)),
+        active("cus_2", "sub_2", "price_team", world.at(-60)),
+    );
+    world
+        .apply(&[
+            checkout("evt_1", "cus_1", "sub_1", &world.account, world.at(-60)),
+            checkout("evt_2", "cus_2", "sub_2", &world.account, world.at(-60)),
+            event("evt_3", CREATED, world.at(-60), &paid),
+            event("evt_4", CREATED, world.at(-60), &team),
+        ])
+        .await;
+    assert_eq!(world.has(&world.account, world.now).await, "team active");
+    world.apply(&[event("evt_5", DELETED, world.now, &team)]).await;
+    assert_eq!(world.has(&world.account, world.now).await, "paid active");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_price_that_no_catalog_names_grants_nothing_until_one_does(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    world
+        .apply(&[
+            checkout("evt_1", "cus_1", "sub_1", &world.account, world.now),
+            event("evt_2", CREATED, world.now, &active("cus_1", "sub_1", "price_new", world.now)),
+        ])
+        .await;
+    let (state, reason) = world.fate("evt_2").await;
+    assert_eq!((state.as_str(), reason.as_deref()), ("applied", Some("no catalog names the price price_new")));
+    assert_eq!(world.has(&world.account, world.now).await, "free none");
+    let text = toml::to_string(&catalog()).expect("it encodes").replace("price_monthly", "price_new");
+    let report = world.billing.apply_catalog(&toml::from_str(&text).expect("a catalog")).await.expect("it is applied");
+    assert_eq!(report.accounts, 1);
+    assert_eq!(world.has(&world.account, world.now).await, "paid active");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn events_of_the_other_mode_are_ignored(options: PgPoolOptions, connect: PgConnectOptions) {
+    let mut live = settings();
+    live.stripe.api_key = Some(Secret::from("sk_live_x"));
+    let world = World::with(options, connect, live).await;
+    let mut real = checkout("evt_2", "cus_1", "sub_1", &world.account, world.now);
+    real["livemode"] = json!(true);
+    world.apply(&[checkout("evt_1", "cus_1", "sub_1", &world.account, world.now), real]).await;
+    let (state, reason) = world.fate("evt_1").await;
+    assert_eq!((state.as_str(), reason.as_deref()), ("ignored", Some("a test event, but the API key is a live one")));
+    assert_eq!(world.fate("evt_2").await.0, "applied");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_tollgate_does_not_act_on_is_ignored_with_a_reason(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let id = world.receive(&event("evt_1", "invoice.upcoming", world.now, &json!({ "customer": "cus_1" }))).await;
+    let applied = world.billing.apply_event(id, world.now).await.expect("no fault");
+    assert_eq!(applied, Applied { fate: Fate::Ignored, published: true });
+    assert_eq!(world.fate("evt_1").await.1.as_deref(), Some("Tollgate does not act on events of this type"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn time_alone_ends_a_trial_and_a_grace(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let object = active("cus_1", "sub_1", "price_monthly", world.now);
+    let trial = with(&object, &json!({ "status": "trialing", "trial_end": world.at(600).timestamp() }));
+    world
+        .apply(&[
+            checkout("evt_1", "cus_1", "sub_1", &world.account, world.now),
+            event("evt_2", CREATED, world.now, &trial),
+        ])
+        .await;
+    let cached = world.cached().await.expect("it is published");
+    assert_eq!(super::shown(&cached, world.at(599)), "paid trialing");
+    assert_eq!(super::shown(&cached, world.at(600)), "free none");
+    world.apply(&[event("evt_3", UPDATED, world.at(1), &with(&object, &json!({ "status": "past_due" })))]).await;
+    let cached = world.cached().await.expect("it is published");
+    let fortnight = chrono::TimeDelta::days(14);
+    assert_eq!(super::shown(&cached, world.now + fortnight - chrono::TimeDelta::seconds(1)), "paid past_due");
+    assert_eq!(super::shown(&cached, world.now + fortnight), "free none");
+}

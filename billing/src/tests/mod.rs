@@ -1,0 +1,207 @@
+//! The parts together, on a real Postgres (`DATABASE_URL`) and a real Redis (`REDIS_URL`).
+//!
+//! Every test has a database of its own and an account id of its own, and hands in the time.
+
+mod apply;
+mod failing;
+mod ingest;
+mod operator;
+mod order;
+mod publish;
+mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::assertion::AssertionKey;
+use entitlement::catalog::{Catalog, Provider};
+use entitlement::record::Entitlement;
+use entitlement::subscription::Grace;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::broadcast;
+
+use crate::component::Billing;
+use crate::publish::Outlets;
+use crate::settings::{ASSERTION_AUDIENCE, Secret, Settings, Stripe};
+use crate::store::events::{self, Arrival, Arrived};
+
+pub const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
+const ASSERTION_KEY: &str = "0123456789abcdef0123456789abcdef";
+
+pub fn redis_url() -> String {
+    std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:56379".to_owned())
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        site_url: "https://read.example".into(),
+        pricing_url: "/billing/pricing".into(),
+        login_url: "/login".into(),
+        assertion: AssertionKey::parse(ASSERTION_KEY).expect("a key"),
+        assertion_audience: ASSERTION_AUDIENCE.into(),
+        identity_audience: "read.example".into(),
+        stripe: Stripe {
+            api_key: None,
+            api_base: "http://127.0.0.1:9/".into(),
+            webhook_secrets: vec![Secret::from(WEBHOOK_SECRET)],
+            metadata_key: "account".into(),
+        },
+        grace: Grace { past_due: TimeDelta::days(14), renewal: TimeDelta::days(3), trial: TimeDelta::zero() },
+        redis_url: Some(Secret::from(redis_url())),
+        pool_size: 1,
+        inline_wait: Duration::from_secs(5),
+    }
+}
+
+pub fn catalog() -> Catalog {
+    let price = |id: &str| {
+        format!(r#"{{ provider = "stripe", id = "{id}", cadence = "monthly", amount = 700, currency = "gbp" }}"#)
+    };
+    let text = format!(
+        r#"
+        tier = [
+          {{ code = "paid", name = "Paid", rank = 1, features = ["archive"], price = [{}] }},
+          {{ code = "team", name = "Team", rank = 2, features = ["sso"], price = [{}] }},
+        ]
+        "#,
+        price("price_monthly"),
+        price("price_team"),
+    );
+    toml::from_str(&text).expect("a catalog")
+}
+
+/// One test's billing, on a pool of exactly one connection, as with the embedded Postgres.
+pub struct World {
+    pub billing: Billing,
+    pub pool: PgPool,
+    /// Different in every test: Redis is shared.
+    pub account: AccountId,
+    /// The moment at which the test begins.
+    pub now: Timestamp,
+}
+
+impl World {
+    pub async fn new(options: PgPoolOptions, connect: PgConnectOptions) -> Self {
+        Self::with(options, connect, settings()).await
+    }
+
+    pub async fn with(options: PgPoolOptions, connect: PgConnectOptions, settings: Settings) -> Self {
+        let pool = options.max_connections(settings.pool_size).connect_with(connect).await.expect("a database");
+        let billing = billing_on(&pool, settings, None);
+        billing.apply_catalog(&catalog()).await.expect("a catalog is applied");
+        let account = AccountId::parse(&format!("user-{}", uuid::Uuid::new_v4())).expect("an id");
+        // Whole seconds, as Stripe counts them.
+        let now = Timestamp::from_timestamp(crate::clock::now().timestamp(), 0).expect("in range");
+        Self { billing, pool, account, now }
+    }
+
+    /// `now` and some seconds.
+    pub fn at(&self, seconds: i64) -> Timestamp {
+        self.now + TimeDelta::seconds(seconds)
+    }
+
+    /// Puts an event into the inbox as if it had just been verified. Returns its row.
+    pub async fn receive(&self, event: &Value) -> i64 {
+        let body = serde_json::to_vec(event).expect("it encodes");
+        let arrival = Arrival {
+            provider: Provider::Stripe,
+            event_id: event["id"].as_str().expect("an id"),
+            kind: event["type"].as_str().expect("a type"),
+            api_version: None,
+            livemode: event["livemode"].as_bool(),
+            body: &body,
+            received_at: self.now,
+            due_at: self.now,
+        };
+        let mut conn = self.pool.acquire().await.expect("a connection");
+        match events::insert(&mut conn, arrival).await.expect("it is stored") {
+            Arrived::New(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Receives and applies events, one after the other.
+    pub async fn apply(&self, events: &[Value]) {
+        for event in events {
+            self.receive(event).await;
+            self.billing.apply_due(self.now).await.expect("the inbox is worked on");
+        }
+    }
+
+    /// The state and the reason of an event.
+    pub async fn fate(&self, event_id: &str) -> (String, Option<String>) {
+        let (line, _) = self.billing.event(event_id).await.expect("the inbox").expect("the event");
+        (line.state, line.reason)
+    }
+
+    /// What an account has, from Postgres: `tier status`.
+    pub async fn has(&self, account: &AccountId, at: Timestamp) -> String {
+        shown(&self.billing.compute(account, at).await.expect("rows"), at)
+    }
+
+    pub async fn version(&self) -> u64 {
+        self.billing.compute(&self.account, self.now).await.expect("rows").version
+    }
+
+    /// What Redis holds of the account of this test.
+    pub async fn cached(&self) -> Option<Entitlement> {
+        let client = redis::Client::open(redis_url()).expect("a URL");
+        let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
+        let key = entitlement::record::key(&self.account);
+        let text: Option<String> = redis::cmd("GET").arg(key).query_async(&mut redis).await.expect("an answer");
+        text.map(|text| entitlement::record::decode_for(&self.account, &text).expect("a record"))
+    }
+}
+
+/// Another process on the same database.
+pub fn billing_on(pool: &PgPool, settings: Settings, local: Option<broadcast::Sender<Arc<Entitlement>>>) -> Billing {
+    let outlets = Outlets::new(settings.redis_url.as_ref(), local).expect("a URL");
+    Billing::new(pool.clone(), settings, outlets)
+}
+
+pub fn shown(entitlement: &Entitlement, at: Timestamp) -> String {
+    let segment = entitlement.timeline.at(at);
+    format!("{} {}", segment.plan.tier, segment.status.as_str())
+}
+
+/// An event, made at `created`.
+pub fn event(id: &str, kind: &str, created: Timestamp, object: &Value) -> Value {
+    json!({
+        "id": id, "object": "event", "type": kind, "created": created.timestamp(), "livemode": false,
+        "api_version": "2025-03-31.basil", "data": { "object": object },
+    })
+}
+
+/// A completed checkout of customer `cus` for an account.
+pub fn checkout(id: &str, cus: &str, sub: &str, account: &AccountId, created: Timestamp) -> Value {
+    let session = json!({
+        "id": format!("cs_{id}"), "object": "checkout.session", "customer": cus, "subscription": sub,
+        "client_reference_id": account, "created": created.timestamp(), "mode": "subscription",
+    });
+    event(id, "checkout.session.completed", created, &session)
+}
+
+/// An active subscription of customer `cus`, paid for a month from the moment at which it is told.
+pub fn active(cus: &str, sub: &str, price: &str, told: Timestamp) -> Value {
+    let period = (told.timestamp(), (told + TimeDelta::days(30)).timestamp());
+    json!({
+        "id": sub, "object": "subscription", "customer": cus, "status": "active",
+        "start_date": told.timestamp(), "created": told.timestamp(), "metadata": {},
+        "items": { "data": [{
+            "price": { "id": price }, "current_period_start": period.0, "current_period_end": period.1,
+        }] },
+    })
+}
+
+/// The same object with other fields.
+pub fn with(object: &Value, fields: &Value) -> Value {
+    let mut object = object.clone();
+    let fields = fields.as_object().expect("an object").clone();
+    object.as_object_mut().expect("an object").extend(fields);
+    object
+}

@@ -1,0 +1,127 @@
+//! What the cache and the proxies are told.
+
+use std::sync::Arc;
+
+use entitlement::account::AccountId;
+use entitlement::record::{self, Entitlement};
+use futures_util::StreamExt;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::broadcast;
+
+use super::{World, billing_on, redis_url, settings, shown};
+use crate::publish::Told;
+
+async fn of_version(world: &World, version: u64) -> Entitlement {
+    let now = world.billing.compute(&world.account, world.now).await.expect("rows");
+    Entitlement { version, ..now }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_version_never_goes_backward_in_redis(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let outlets = &world.billing.shared().outlets;
+    for (version, held) in [(9, 9), (10, 10), (9, 10), (100, 100), (11, 100)] {
+        outlets.tell(of_version(&world, version).await).await.expect("Redis");
+        assert_eq!(world.cached().await.expect("a record").version, held, "told {version}");
+        outlets.fill(&of_version(&world, version).await).await.expect("Redis");
+        assert_eq!(world.cached().await.expect("a record").version, held, "filled with {version}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_push_goes_out_even_when_a_fill_was_faster_but_never_an_old_one(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    let client = redis::Client::open(redis_url()).expect("a URL");
+    let mut channel = client.get_async_pubsub().await.expect("Redis");
+    channel.subscribe(record::CHANNEL).await.expect("subscribed");
+    let mut pushes = channel.on_message();
+    let outlets = &world.billing.shared().outlets;
+    outlets.fill(&of_version(&world, 5).await).await.expect("Redis");
+    for version in [5, 4, 6] {
+        outlets.tell(of_version(&world, version).await).await.expect("Redis");
+    }
+    let mut seen = Vec::new();
+    while seen.last() != Some(&6) {
+        let text: String = pushes.next().await.expect("a push").get_payload().expect("a text");
+        let pushed = record::decode(&text).expect("a record");
+        // Other tests push on the same channel.
+        if pushed.account == world.account {
+            seen.push(pushed.version);
+        }
+    }
+    assert_eq!(seen, [5, 6]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn nothing_is_known_of_a_stranger_and_that_is_soon_forgotten(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let stranger = world.billing.resolve(&world.account).await.expect("rows");
+    assert_eq!((stranger.version, shown(&stranger, world.now)), (0, "free none".to_owned()));
+    assert_eq!(world.cached().await.expect("a record").version, 0);
+    let client = redis::Client::open(redis_url()).expect("a URL");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
+    let mut ttl = redis::cmd("TTL");
+    ttl.arg(record::key(&world.account));
+    let seconds: i64 = ttl.query_async(&mut redis).await.expect("an answer");
+    assert!((0..=2).contains(&seconds), "{seconds}");
+    world.billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    let seconds: i64 = ttl.query_async(&mut redis).await.expect("an answer");
+    assert!(seconds > 86_000, "{seconds}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn without_redis_a_proxy_in_this_process_is_told(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let (sender, mut receiver) = broadcast::channel::<Arc<Entitlement>>(4);
+    let alone = crate::Settings { redis_url: None, ..settings() };
+    let billing = billing_on(&world.pool, alone.clone(), Some(sender));
+    let granted = billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    assert!(granted.published);
+    let told = receiver.recv().await.expect("told");
+    assert_eq!((told.version, shown(&told, crate::clock::now())), (granted.version, "paid credit".to_owned()));
+
+    let nobody_here = billing_on(&world.pool, alone, None);
+    let granted = nobody_here.grant(&world.account, "team", "a gift", None).await.expect("granted");
+    assert!(!granted.published, "another process has to tell");
+    assert_eq!(nobody_here.publish(&world.account, world.now).await.expect("rows"), Told::Nobody);
+    let later = crate::clock::now() + chrono::TimeDelta::seconds(2);
+    assert_eq!(billing.publish_due(later).await.expect("no fault").told, 1);
+    assert_eq!(receiver.recv().await.expect("told").version, granted.version);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_new_catalog_is_told_to_every_account_and_seen_by_every_process(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    let other = AccountId::parse("another").expect("an id");
+    for account in [&world.account, &other] {
+        world.billing.grant(account, "paid", "a gift", None).await.expect("granted");
+    }
+    let elsewhere = billing_on(&world.pool, settings(), None);
+    assert_eq!(elsewhere.apply_catalog(&super::catalog()).await.expect("applied").accounts, 0, "nothing changed");
+    let text = toml::to_string(&super::catalog()).expect("it encodes").replace("archive", "everything");
+    let next = toml::from_str(&text).expect("a catalog");
+    let planned = elsewhere.plan_catalog(&next).await.expect("planned");
+    let report = elsewhere.apply_catalog(&next).await.expect("applied");
+    assert_eq!(report.changes, planned.changes);
+    assert_eq!(report.changes, ["~ tier paid features: archive → everything"]);
+    assert_eq!(report.accounts, 2);
+    let published = world.billing.publish_due(crate::clock::now()).await.expect("no fault");
+    assert_eq!(published.told, 2);
+    let cached = world.cached().await.expect("a record");
+    assert_eq!(cached.timeline.at(crate::clock::now()).plan.features.join(","), "everything");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn another_grace_is_another_rule_for_every_account(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let mut longer = settings();
+    longer.grace.past_due = chrono::TimeDelta::days(21);
+    let report = billing_on(&world.pool, longer, None).apply_catalog(&super::catalog()).await.expect("applied");
+    assert_eq!(report.changes, ["~ grace past_due: 14d → 21d"]);
+}

@@ -1,0 +1,92 @@
+//! `/v1/customers` and `/v1/billing_portal/sessions`.
+
+use serde_json::Value;
+
+use super::form::{Form, METADATA_KEYS_MAX};
+use crate::provider::books::model::{Metadata, Presence};
+use crate::provider::books::table::page;
+use crate::provider::books::{Books, NewCustomer};
+use crate::provider::refusal::Refusal;
+use crate::provider::render::{self, View};
+
+/// Of Stripe's parameters, those that are taken, and those that are taken and change nothing here.
+const KNOWN: [&str; 11] = [
+    "email",
+    "name",
+    "metadata",
+    "expand",
+    "description",
+    "phone",
+    "address",
+    "shipping",
+    "preferred_locales",
+    "invoice_settings",
+    "tax_exempt",
+];
+
+pub fn create(books: &mut Books, form: &Form) -> Result<Value, Refusal> {
+    form.only(&KNOWN)?;
+    let (email, name) = (form.text("email"), form.text("name"));
+    let id = books.create_customer(NewCustomer {
+        email,
+        name,
+        metadata: merged(&Metadata::new(), form.metadata("metadata")?)?,
+    })?;
+    read(books, &id)
+}
+
+pub fn update(books: &mut Books, id: &str, form: &Form) -> Result<Value, Refusal> {
+    form.only(&KNOWN)?;
+    let metadata = merged(&books.customer(id, "id")?.metadata, form.metadata("metadata")?)?;
+    books.change_customer(id, |customer| {
+        if form.has("email") {
+            customer.email = form.text("email");
+        }
+        if form.has("name") {
+            customer.name = form.text("name");
+        }
+        customer.metadata = metadata;
+    })?;
+    read(books, id)
+}
+
+/// Stripe answers for a deleted customer too, with little.
+pub fn read(books: &Books, id: &str) -> Result<Value, Refusal> {
+    let customer = books.customers.get(id).ok_or_else(|| Refusal::no_such("customer", id, "id"))?;
+    Ok(match customer.presence {
+        Presence::Here => render::customer(customer),
+        Presence::Deleted => render::deleted_customer(id),
+    })
+}
+
+pub fn list(books: &Books, form: &Form) -> Result<Value, Refusal> {
+    form.only(&["email", "limit", "starting_after", "ending_before", "expand"])?;
+    let email = form.text("email");
+    let rows = books.customers.iter().rev();
+    let rows =
+        rows.filter(|customer| customer.presence == Presence::Here && (email.is_none() || customer.email == email));
+    let page = page(rows, &form.paging()?);
+    Ok(render::list("/v1/customers", page.rows.into_iter().map(render::customer).collect(), page.has_more))
+}
+
+pub fn delete(books: &mut Books, id: &str) -> Result<Value, Refusal> {
+    books.delete_customer(id)?;
+    Ok(render::deleted_customer(id))
+}
+
+pub fn portal(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refusal> {
+    form.only(&["customer", "return_url", "configuration", "flow_data", "locale", "expand"])?;
+    let (customer, return_url) = (form.required("customer")?, form.url("return_url")?);
+    Ok(render::portal(books.open_portal(&customer, return_url)?, view))
+}
+
+/// Stripe's rule for an update of metadata: what is not named stays, what is empty goes.
+pub(super) fn merged(kept: &Metadata, changes: Metadata) -> Result<Metadata, Refusal> {
+    let mut merged = kept.clone();
+    merged.extend(changes);
+    merged.retain(|_, value| !value.is_empty());
+    if merged.len() > METADATA_KEYS_MAX {
+        return Err(Refusal::invalid("metadata", format!("Metadata has at most {METADATA_KEYS_MAX} keys.")));
+    }
+    Ok(merged)
+}

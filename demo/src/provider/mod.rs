@@ -1,0 +1,150 @@
+//! A simulated payment provider that speaks Stripe's HTTP: an API, hosted pages, webhooks, and a clock of its own that
+//! can be moved.
+//!
+//! No money, no card, nothing kept on disk. [`Provider`] is the handle for tests; the same is reached over HTTP below
+//! `/_control/`, without a key: it belongs on a loopback address.
+
+mod api;
+mod books;
+mod control;
+mod delivery;
+mod handle;
+mod http;
+mod pages;
+mod refusal;
+mod render;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+
+use self::api::replies::Replies;
+use self::books::Books;
+use self::delivery::Delivery;
+use self::refusal::Refusal;
+use crate::clock;
+use crate::serve::{Server, Worker, bind};
+
+pub use self::books::model::{Card, Metadata};
+pub use self::books::{NewCustomer, Proration};
+pub use self::delivery::{Attempt, sign, signature_header};
+pub use self::settings::{Cadence, Price, Settings, Shape};
+
+/// How far the clock may be moved in one step, in days: ten years.
+const STEP_DAYS_MAX: i64 = 3660;
+
+/// When a subscription should end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelAt {
+    Now,
+    PeriodEnd,
+}
+
+/// A subscription to begin without a checkout.
+#[derive(Clone, Debug, Default)]
+pub struct Subscribe {
+    pub customer: String,
+    pub price: String,
+    /// 0: charged at once.
+    pub trial_days: u32,
+    pub metadata: Metadata,
+}
+
+/// A running provider. Dropping it cuts it off; [`Provider::shutdown`] lets open requests finish.
+pub struct Provider {
+    shared: Arc<Shared>,
+    server: Server,
+    deliverer: Worker,
+}
+
+/// What the API, the pages, the controls and the handle work on.
+struct Shared {
+    api_key: String,
+    base_url: String,
+    books: Mutex<Ledger>,
+    delivery: Delivery,
+}
+
+/// The books, and how far their clock is ahead of the machine's.
+struct Ledger {
+    books: Books,
+    ahead: chrono::Duration,
+    replies: Replies,
+}
+
+impl Provider {
+    /// Starts a provider; it answers when this returns.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        let (listener, address) = bind(settings.listen).await?;
+        let base_url = format!("http://{address}");
+        let delivery = Delivery::new(&settings)?;
+        let view = render::View { shape: settings.shape, base_url: base_url.clone() };
+        let books = Books::new(view, settings.prices, clock::now());
+        let ledger = Ledger { books, ahead: chrono::Duration::zero(), replies: Replies::default() };
+        let shared = Arc::new(Shared { api_key: settings.api_key, base_url, books: Mutex::new(ledger), delivery });
+        let server = Server::run(listener, http::router(Arc::clone(&shared)));
+        let worker = Arc::clone(&shared);
+        let deliverer = Worker::run(async move { worker.delivery.run().await });
+        Ok(Self { shared, server, deliverer })
+    }
+
+    /// Its own address, such as `http://127.0.0.1:4242`, without a slash at the end: the API is below `/v1/`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.shared.base_url
+    }
+
+    /// Stops it. Open requests have two seconds to finish.
+    pub async fn shutdown(self) {
+        let Self { server, deliverer, .. } = self;
+        drop(deliverer);
+        server.stop().await;
+    }
+}
+
+impl Shared {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        let mut ledger = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = clock::now() + ledger.ahead;
+        if let Err(refusal) = ledger.books.play_until(until) {
+            tracing::warn!(%refusal, "the provider's clock stands still");
+        }
+        self.delivery.push(ledger.books.take_emitted());
+        ledger
+    }
+
+    /// Changes the books and queues what that emitted.
+    fn change<T>(&self, change: impl FnOnce(&mut Books) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        self.change_ledger(|ledger| change(&mut ledger.books))
+    }
+
+    fn change_ledger<T>(&self, change: impl FnOnce(&mut Ledger) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let mut ledger = self.ledger();
+        let changed = change(&mut ledger);
+        self.delivery.push(ledger.books.take_emitted());
+        changed
+    }
+
+    fn advance(&self, by: chrono::Duration) -> Result<(), Refusal> {
+        if by < chrono::Duration::zero() || by > chrono::Duration::days(STEP_DAYS_MAX) {
+            return Err(Refusal::invalid("days", "The clock moves forward, at most ten years at once."));
+        }
+        self.change_ledger(|ledger| {
+            ledger.ahead += by;
+            ledger.books.play_until(ledger.books.now() + by)
+        })
+    }
+
+    fn cancel(&self, subscription: &str, at: CancelAt) -> Result<(), Refusal> {
+        self.change(|books| match at {
+            CancelAt::Now => books.cancel_now(subscription, "cancellation_requested"),
+            CancelAt::PeriodEnd => books.cancel_in_portal(subscription),
+        })
+    }
+}

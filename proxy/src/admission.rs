@@ -1,0 +1,103 @@
+//! From a credential and a rule to a verdict: looks up what the account has, and asks the pure decision.
+
+use std::sync::Arc;
+
+use entitlement::account::AccountId;
+use entitlement::authorize::{Basis, Caller, Denial, Permit, Policy, authorize};
+
+use crate::clock::Moment;
+use crate::headers::Degraded;
+use crate::identity::Credential;
+use crate::ladder::{Found, Freshness, Ladder, Layer};
+use crate::view::{View, ViewError, Views};
+
+/// Decides on requests.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) ladder: Arc<Ladder>,
+    pub(crate) views: Views,
+}
+
+/// The verdict on one request, and what it rests on.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) verdict: Result<Permit, Denial>,
+    /// What the application is told; nothing of a caller without a valid token.
+    pub(crate) view: Option<Arc<View>>,
+    pub(crate) degraded: Option<Degraded>,
+    pub(crate) account: Option<AccountId>,
+    /// The layer that answered, and the age of its record in milliseconds.
+    pub(crate) layer: Option<(Layer, u64)>,
+}
+
+impl Admission {
+    /// Decides on a request at `now`. When the account's record is fresh in this process, it neither waits nor allocates.
+    ///
+    /// # Errors
+    /// When the identity headers cannot be made.
+    pub(crate) async fn decide(
+        &self,
+        policy: &Policy,
+        credential: Credential,
+        now: Moment,
+    ) -> Result<Decision, ViewError> {
+        let caller = match credential {
+            Credential::Account(account) => return self.decide_known(policy, account, now).await,
+            Credential::Missing => Caller::Anonymous,
+            Credential::Rejected => Caller::Rejected,
+        };
+        let verdict = authorize(caller, policy, now.time);
+        Ok(Decision { verdict, view: None, degraded: None, account: None, layer: None })
+    }
+
+    async fn decide_known(&self, policy: &Policy, account: AccountId, now: Moment) -> Result<Decision, ViewError> {
+        let mut found = match self.ladder.peek(&account, now) {
+            Some(found) => Some(found),
+            None => Box::pin(self.ladder.find(&account, now)).await.ok(),
+        };
+        let mut verdict = authorize(caller(found.as_ref()), policy, now.time);
+        if let (Err(Denial::Pay { .. } | Denial::Forbidden { .. }), Some(denied)) = (&verdict, &found) {
+            // "Pay first" is never said from a record that may be outdated.
+            found = match denied.freshness {
+                Freshness::Stale => None,
+                Freshness::Fresh => Some(Box::pin(self.ladder.recheck(denied, now)).await.unwrap_or(denied.clone())),
+            };
+            verdict = authorize(caller(found.as_ref()), policy, now.time);
+        }
+        self.told(verdict, account, found, now)
+    }
+
+    /// Adds to a verdict what the application is told.
+    fn told(
+        &self,
+        verdict: Result<Permit, Denial>,
+        account: AccountId,
+        found: Option<Found>,
+        now: Moment,
+    ) -> Result<Decision, ViewError> {
+        let layer = found.as_ref().map(|found| (found.layer, found.age_ms));
+        let (view, degraded) = match (&verdict, &found) {
+            (Err(_), _) => (None, None),
+            (Ok(_), None) => (Some(self.views.of_unresolved(&account, now.time)?), Some(Degraded::Fallback)),
+            (Ok(_), Some(found)) => {
+                let segment = found.entry.record().timeline.at(now.time);
+                let degraded = (found.freshness == Freshness::Stale).then_some(Degraded::Stale);
+                (Some(self.views.of(&account, segment, now.time)?), degraded)
+            }
+        };
+        Ok(Decision { verdict, view, degraded, account: Some(account), layer })
+    }
+}
+
+fn caller(found: Option<&Found>) -> Caller<'_> {
+    found.map_or(Caller::Unresolved, |found| Caller::Known(found.entry.record()))
+}
+
+/// The word for why a request may pass, in logs and metrics.
+pub(crate) const fn reason(permit: &Permit, degraded: Option<Degraded>) -> &'static str {
+    match (permit.basis(), degraded) {
+        (Basis::Shadow(denial), _) => denial.code(),
+        (Basis::Met | Basis::Fallback, Some(degraded)) => degraded.as_str(),
+        (Basis::Met | Basis::Fallback, None) => "met",
+    }
+}

@@ -1,0 +1,47 @@
+//! What is known of one request as it goes through Pingora's phases.
+
+use std::sync::Arc;
+
+use entitlement::account::AccountId;
+use entitlement::authorize::Permit;
+
+use crate::headers::Degraded;
+use crate::ladder::Layer;
+use crate::metrics::Verdict;
+use crate::routes::Destination;
+use crate::view::View;
+
+/// What is known of one request as it goes through the phases.
+pub(crate) struct Context {
+    /// Without one, no upstream is chosen.
+    pub(crate) permit: Option<Permit>,
+    /// Index of the rule.
+    pub(crate) rule: Option<usize>,
+    pub(crate) destination: Destination,
+    pub(crate) view: Option<Arc<View>>,
+    pub(crate) degraded: Option<Degraded>,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) layer: Option<(Layer, u64)>,
+    pub(crate) verdict: Verdict,
+    pub(crate) reason: &'static str,
+    /// Tries to connect that failed.
+    pub(crate) failed_tries: u32,
+}
+
+impl Context {
+    /// Of a request of which nothing is known: it may go nowhere.
+    pub(crate) const fn new() -> Self {
+        Self {
+            permit: None,
+            rule: None,
+            destination: Destination::Site,
+            view: None,
+            degraded: None,
+            account: None,
+            layer: None,
+            verdict: Verdict::Refuse,
+            reason: "refused",
+            failed_tries: 0,
+        }
+    }
+}

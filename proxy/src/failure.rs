@@ -1,0 +1,56 @@
+//! What a client is told when a request that may pass cannot be served.
+
+use http::StatusCode;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::respond::{self, Answer};
+use crate::routes::Destination;
+
+/// What to tell a client when proxying fails; nothing when it is gone.
+pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> {
+    use ErrorType::{ConnectionClosed, ReadError, ReadTimedout, WriteError, WriteTimedout};
+    let answer = match (error.esource(), error.etype(), destination) {
+        (ErrorSource::Upstream, _, Destination::Billing | Destination::Webhook) => {
+            respond::failure(StatusCode::SERVICE_UNAVAILABLE, "billing_unreachable", "Billing cannot be reached.")
+        }
+        (ErrorSource::Upstream, ReadTimedout, Destination::Site) => {
+            respond::failure(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The site does not answer.")
+        }
+        (ErrorSource::Upstream, _, Destination::Site) => {
+            respond::failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The site cannot be reached.")
+        }
+        (ErrorSource::Downstream, ReadError | ReadTimedout | WriteError | WriteTimedout | ConnectionClosed, _) => {
+            return None;
+        }
+        (ErrorSource::Downstream, ..) => respond::refusal("bad_request", "The request cannot be forwarded."),
+        (ErrorSource::Internal | ErrorSource::Unset, ..) => {
+            respond::failure(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The gate has failed.")
+        }
+    };
+    Some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_as_this_table_says() {
+        use ErrorType::{ConnectRefused, ConnectTimedout, InternalError, InvalidHTTPHeader, ReadTimedout, WriteError};
+        let cases = [
+            (Error::new_up(ConnectRefused), Destination::Site, Some(502)),
+            (Error::new_up(ConnectTimedout), Destination::Site, Some(502)),
+            (Error::new_up(ReadTimedout), Destination::Site, Some(504)),
+            (Error::new_up(ConnectRefused), Destination::Billing, Some(503)),
+            (Error::new_up(ReadTimedout), Destination::Webhook, Some(503)),
+            (Error::new_down(InvalidHTTPHeader), Destination::Site, Some(400)),
+            (Error::new_down(WriteError), Destination::Site, None),
+            (Error::new_in(InternalError), Destination::Site, Some(500)),
+            (Error::new(InternalError), Destination::Billing, Some(500)),
+        ];
+        for (error, destination, status) in cases {
+            let told = answer(&error, destination).map(|answer| answer.status.as_u16());
+            assert_eq!(told, status, "{error} towards {destination:?}");
+        }
+    }
+}

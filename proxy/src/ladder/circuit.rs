@@ -1,0 +1,58 @@
+//! Keeps a layer that just failed from being asked by every request, so that a fault costs its deadline once, not
+//! once per request.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Shortest pause, in milliseconds; the longest is twice that. The jitter keeps replicas from coming back as one.
+const PAUSE_MS: u64 = 100;
+
+/// Closed until a layer fails so many times in a row, then open for a short while.
+#[derive(Debug)]
+pub(super) struct Circuit {
+    failures_max: u32,
+    failures: AtomicU32,
+    open_until_ms: AtomicU64,
+}
+
+impl Circuit {
+    /// A circuit that opens after so many failures in a row.
+    pub(super) const fn new(failures_max: u32) -> Self {
+        Self { failures_max, failures: AtomicU32::new(0), open_until_ms: AtomicU64::new(0) }
+    }
+
+    /// Whether the layer may be asked.
+    pub(super) fn is_closed(&self, now_ms: u64) -> bool {
+        now_ms >= self.open_until_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn succeeded(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed(&self, now_ms: u64) {
+        if self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= self.failures_max {
+            let pause_ms = rand::random_range(PAUSE_MS..=2 * PAUSE_MS);
+            self.open_until_ms.fetch_max(now_ms + pause_ms, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circuit_opens_after_enough_failures_in_a_row_and_closes_by_itself() {
+        let circuit = Circuit::new(2);
+        circuit.failed(1_000);
+        assert!(circuit.is_closed(1_000));
+        circuit.succeeded();
+        circuit.failed(1_000);
+        assert!(circuit.is_closed(1_000), "the success in between counts");
+        circuit.failed(1_000);
+        assert!(!circuit.is_closed(1_000 + PAUSE_MS - 1));
+        assert!(circuit.is_closed(1_000 + 2 * PAUSE_MS));
+        circuit.failed(2_000);
+        assert!(!circuit.is_closed(2_000), "still down: one failure is enough");
+    }
+}

@@ -1,0 +1,287 @@
+//! What an account has, from the nearest layer that knows: this process, then Redis, then billing.
+//!
+//! A record in this process is fresh while changes are pushed here and it was confirmed since, else for
+//! `max_staleness` after it was confirmed. When all layers below are down it serves for `stale_if_error`, marked so.
+//! Versions never go backward, in whatever order answers and pushes arrive.
+
+mod answer;
+mod below;
+mod circuit;
+mod climb;
+mod entry;
+mod flight;
+mod l1;
+mod plans;
+mod push;
+mod redis;
+
+pub use answer::{Found, Freshness, Layer, Unresolved};
+pub use below::{BILLING_AUDIENCE, Below, BelowError, HttpBilling};
+pub use entry::Entry;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ::redis::{Client, RedisError};
+use entitlement::account::AccountId;
+use entitlement::record::Entitlement;
+use prometheus::IntCounter;
+use tokio::runtime::Handle;
+use tokio::sync::broadcast;
+use tokio::time::timeout;
+
+use self::circuit::Circuit;
+use self::climb::Depth;
+use self::entry::{Confirmation, Source};
+use self::flight::{Boarding, Flights, Landing};
+use self::l1::L1;
+use self::push::Epoch;
+use self::redis::Redis;
+use crate::clock::Moment;
+use crate::metrics::{LayerCounters, Metrics};
+use crate::settings::Secret;
+
+/// Longest life of a record of an account that nobody knows, in milliseconds.
+const NEGATIVE_MS_MAX: u64 = 2_000;
+
+/// How often billing is asked again before one account is denied, in milliseconds.
+const ASK_INTERVAL_MS: u64 = 1_000;
+
+/// How long billing may take to answer.
+pub const BILLING_DEADLINE: Duration = Duration::from_millis(200);
+
+/// How long a request waits for a flight: longer than both deadlines of a flight, so that it ends only if the I/O
+/// runtime stands still.
+const FLIGHT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Failures of billing in a row after which it is left alone for a moment.
+const BILLING_FAILURES_MAX: u32 = 5;
+
+/// The bounds of the cache.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a record is served without push and without being confirmed.
+    pub max_staleness: Duration,
+    /// How long a record is served when nothing below answers.
+    pub stale_if_error: Duration,
+    /// Most accounts in this process.
+    pub capacity: usize,
+    /// The cache that all proxies share; none for one process alone.
+    pub redis_url: Option<Secret>,
+}
+
+/// The layers.
+pub struct Ladder {
+    l1: L1,
+    redis: Option<Redis>,
+    below: Arc<dyn Below>,
+    circuit: Circuit,
+    epoch: Epoch,
+    /// Of accounts that are asked for, and of denials that are asked again.
+    lookups: Arc<Flights>,
+    rechecks: Arc<Flights>,
+    io: Handle,
+    /// Zero of the ladder's clock.
+    start: Instant,
+    expects_push: AtomicBool,
+    max_staleness_ms: u64,
+    stale_if_error_ms: u64,
+    counters: Counters,
+}
+
+struct Counters {
+    l1: LayerCounters,
+    billing: LayerCounters,
+    pushed_poison: IntCounter,
+}
+
+impl Ladder {
+    /// Builds the layers. All their input and output happens on `io`.
+    ///
+    /// # Errors
+    /// When the Redis URL cannot be used.
+    pub fn new(settings: &Settings, io: Handle, below: Arc<dyn Below>, now: Moment) -> Result<Arc<Self>, LadderError> {
+        let metrics = Metrics::get().map_err(LadderError::Metrics)?;
+        let within = io.enter();
+        let client = settings.redis_url.as_ref().map(|url| Client::open(url.expose())).transpose()?;
+        let redis = client.map(|client| Redis::new(client, metrics.layer("redis"))).transpose()?;
+        drop(within);
+        let counters = Counters {
+            l1: metrics.layer("l1"),
+            billing: metrics.layer("billing"),
+            pushed_poison: metrics.layer("push").poisoned,
+        };
+        Ok(Arc::new(Self {
+            l1: L1::new(settings.capacity),
+            redis,
+            below,
+            circuit: Circuit::new(BILLING_FAILURES_MAX),
+            epoch: Epoch::new(metrics.push_connected.clone()),
+            lookups: Arc::default(),
+            rechecks: Arc::default(),
+            io,
+            // An hour of room, so that no moment of this process is before zero.
+            start: now.tick.checked_sub(Duration::from_secs(3600)).unwrap_or(now.tick),
+            expects_push: AtomicBool::new(false),
+            max_staleness_ms: millis(settings.max_staleness),
+            stale_if_error_ms: millis(settings.stale_if_error),
+            counters,
+        }))
+    }
+
+    /// Begins to follow pushed changes: from Redis when there is one, else from the channel of this process.
+    ///
+    /// # Errors
+    /// When the Redis URL cannot be used.
+    pub fn follow(
+        self: &Arc<Self>,
+        settings: &Settings,
+        local: Option<broadcast::Receiver<Arc<Entitlement>>>,
+    ) -> Result<(), LadderError> {
+        self.expects_push.store(settings.redis_url.is_some() || local.is_some(), Ordering::Release);
+        match (&settings.redis_url, local) {
+            (Some(url), _) => {
+                let client = Client::open(url.expose())?;
+                let poison = self.counters.pushed_poison.clone();
+                self.io.spawn(push::follow_redis(client, Arc::clone(self), poison, settings.max_staleness));
+            }
+            (None, Some(channel)) => {
+                self.io.spawn(push::follow_local(channel, Arc::clone(self)));
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether there is a channel on which changes are pushed.
+    #[must_use]
+    pub fn expects_push(&self) -> bool {
+        self.expects_push.load(Ordering::Acquire)
+    }
+
+    /// Whether changes are pushed to this process now.
+    #[must_use]
+    pub fn is_pushed(&self) -> bool {
+        self.epoch.current() != 0
+    }
+
+    /// The fresh record in this process. Neither waits nor allocates.
+    #[must_use]
+    pub fn peek(&self, account: &AccountId, now: Moment) -> Option<Found> {
+        let Some(entry) = self.l1.get(account) else {
+            self.counters.l1.miss.inc();
+            return None;
+        };
+        let age_ms = entry.age_ms(self.millis_at(now));
+        if !self.is_fresh(&entry, age_ms) {
+            self.counters.l1.stale.inc();
+            return None;
+        }
+        self.counters.l1.hit.inc();
+        Some(Found { entry, layer: Layer::L1, age_ms, freshness: Freshness::Fresh })
+    }
+
+    /// What the layers below say, or the stale record when they say nothing. To be called after [`Ladder::peek`].
+    ///
+    /// # Errors
+    /// When nobody can say.
+    pub async fn find(self: &Arc<Self>, account: &AccountId, now: Moment) -> Result<Found, Unresolved> {
+        match self.fly(&self.lookups, account, Depth::Redis, now).await {
+            Ok((entry, layer)) => Ok(self.found(entry, layer, Freshness::Fresh, now)),
+            Err(Unresolved) => {
+                let entry = self.l1.get(account).filter(|entry| entry.record().version > 0).ok_or(Unresolved)?;
+                let found = self.found(entry, Layer::L1, Freshness::Stale, now);
+                if found.age_ms <= self.stale_if_error_ms { Ok(found) } else { Err(Unresolved) }
+            }
+        }
+    }
+
+    /// What billing says of an account that is about to be denied, at most once a second for each account.
+    ///
+    /// # Errors
+    /// When billing does not say, or was asked within the last second.
+    pub async fn recheck(self: &Arc<Self>, denied: &Found, now: Moment) -> Result<Found, Unresolved> {
+        if denied.layer == Layer::Billing || !denied.entry.may_ask(self.millis_at(now), ASK_INTERVAL_MS) {
+            return Err(Unresolved);
+        }
+        let account = denied.entry.record().account.clone();
+        let (entry, layer) = self.fly(&self.rechecks, &account, Depth::Billing, now).await?;
+        Ok(self.found(entry, layer, Freshness::Fresh, now))
+    }
+
+    fn found(&self, entry: Arc<Entry>, layer: Layer, freshness: Freshness, now: Moment) -> Found {
+        let age_ms = entry.age_ms(self.millis_at(now));
+        Found { entry, layer, age_ms, freshness }
+    }
+
+    fn is_fresh(&self, entry: &Entry, age_ms: u64) -> bool {
+        if entry.record().version == 0 && age_ms > NEGATIVE_MS_MAX {
+            return false;
+        }
+        let current = self.epoch.current();
+        (current != 0 && entry.epoch() == current) || age_ms <= self.max_staleness_ms
+    }
+
+    /// Joins or starts a flight, and waits until it lands.
+    async fn fly(self: &Arc<Self>, flights: &Arc<Flights>, account: &AccountId, from: Depth, now: Moment) -> Landing {
+        let mut landing = match flights.board(account) {
+            Boarding::Full => return Err(Unresolved),
+            Boarding::Joined(landing) => landing,
+            Boarding::Led(landing, pilot) => {
+                self.io.spawn(Arc::clone(self).pilot(pilot, from, now));
+                landing
+            }
+        };
+        let landed = timeout(FLIGHT_DEADLINE, landing.wait_for(Option::is_some)).await;
+        match landed {
+            Ok(Ok(result)) => result.clone().unwrap_or(Err(Unresolved)),
+            // The flight was dropped, or takes longer than its own deadlines.
+            Ok(Err(_)) | Err(_) => Err(Unresolved),
+        }
+    }
+
+    /// A moment on the ladder's clock.
+    fn millis_at(&self, now: Moment) -> u64 {
+        millis(now.tick.saturating_duration_since(self.start))
+    }
+}
+
+impl push::Sink for Ladder {
+    fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    fn pushed(&self, record: Arc<Entitlement>) {
+        // First the flights, then L1: a flight looks here after it has put its answer there.
+        self.lookups.overtake(&record);
+        self.rechecks.overtake(&record);
+        let at_ms = self.millis_at(crate::clock::moment());
+        let confirmation = Confirmation { epoch: self.epoch.current(), at_ms, source: Source::Cache };
+        self.l1.update((*record).clone(), confirmation);
+    }
+}
+
+impl std::fmt::Debug for Ladder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ladder").field("redis", &self.redis).field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+/// Why the layers cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum LadderError {
+    #[error("the Redis URL cannot be used")]
+    Redis(#[from] RedisError),
+    #[error("the metrics cannot be registered: {0}")]
+    Metrics(&'static str),
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod redis_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What operators see of the gate, in Prometheus' default registry.
+//!
+//! What every passing request counts is resolved per route when the gate is built: a warm request looks no label up.
+
+use std::sync::LazyLock;
+
+use prometheus::{Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, exponential_buckets};
+
+/// All metrics of this crate, registered once for the process.
+#[derive(Debug)]
+pub struct Metrics {
+    /// By route, verdict and reason.
+    requests: IntCounterVec,
+    /// From a request's headers to its verdict.
+    pub(crate) gate_seconds: Histogram,
+    lookups: IntCounterVec,
+    /// Since the record that a verdict rests on was last confirmed.
+    pub(crate) age_seconds: Histogram,
+    pub(crate) push_connected: IntGauge,
+    degraded: IntCounterVec,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    Deny,
+    /// It would have been denied, but the route only watches.
+    Shadow,
+    /// It is refused before any rule is read.
+    Refuse,
+}
+
+impl Verdict {
+    /// The label's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Deny => "deny",
+            Self::Shadow => "shadow",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+/// The counters of one layer of the ladder.
+#[derive(Debug)]
+pub(crate) struct LayerCounters {
+    pub(crate) hit: IntCounter,
+    pub(crate) miss: IntCounter,
+    pub(crate) error: IntCounter,
+    /// In L1: there, but not fresh.
+    pub(crate) stale: IntCounter,
+    /// In Redis, or pushed: not a record.
+    pub(crate) poisoned: IntCounter,
+}
+
+static METRICS: LazyLock<Result<Metrics, String>> =
+    LazyLock::new(|| Metrics::register().map_err(|error| error.to_string()));
+
+impl Metrics {
+    /// The metrics of this process.
+    ///
+    /// # Errors
+    /// When something else in the process has taken one of the names.
+    pub fn get() -> Result<&'static Self, &'static str> {
+        METRICS.as_ref().map_err(String::as_str)
+    }
+
+    fn register() -> Result<Self, Error> {
+        let vector = |name, help, labels: &[&str]| {
+            let vector = IntCounterVec::new(Opts::new(name, help), labels)?;
+            prometheus::register(Box::new(vector.clone()))?;
+            Ok::<_, Error>(vector)
+        };
+        let histogram = |name, help, buckets| {
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+            prometheus::register(Box::new(histogram.clone()))?;
+            Ok::<_, Error>(histogram)
+        };
+        let push_connected = IntGauge::new("tollgate_push_connected", "1 while changes are pushed to this process")?;
+        prometheus::register(Box::new(push_connected.clone()))?;
+        Ok(Self {
+            requests: vector(
+                "tollgate_requests_total",
+                "Requests by route, verdict and reason",
+                &["route", "verdict", "reason"],
+            )?,
+            // 2 µs to 0.5 s.
+            gate_seconds: histogram(
+                "tollgate_gate_seconds",
+                "Time that the gate takes to decide on a request",
+                exponential_buckets(2e-6, 4.0, 10)?,
+            )?,
+            lookups: vector(
+                "tollgate_lookups_total",
+                "Lookups of an account's entitlement by layer and outcome",
+                &["layer", "outcome"],
+            )?,
+            // 1 ms to 3 days.
+            age_seconds: histogram(
+                "tollgate_entitlement_age_seconds",
+                "Time since the record that a verdict rests on was last confirmed",
+                exponential_buckets(1e-3, 8.0, 10)?,
+            )?,
+            push_connected,
+            degraded: vector(
+                "tollgate_degraded_total",
+                "Requests decided without fresh knowledge, by reason",
+                &["reason"],
+            )?,
+        })
+    }
+
+    /// The counter of one outcome on one route.
+    pub(crate) fn requests(&self, route: &str, verdict: Verdict, reason: &str) -> IntCounter {
+        self.requests.with_label_values(&[route, verdict.as_str(), reason])
+    }
+
+    pub(crate) fn layer(&self, layer: &str) -> LayerCounters {
+        let counter = |outcome: &str| self.lookups.with_label_values(&[layer, outcome]);
+        LayerCounters {
+            hit: counter("hit"),
+            miss: counter("miss"),
+            error: counter("error"),
+            stale: counter("stale"),
+            poisoned: counter("poisoned"),
+        }
+    }
+
+    pub(crate) fn degraded(&self, reason: &str) -> IntCounter {
+        self.degraded.with_label_values(&[reason])
+    }
+}

@@ -1,0 +1,61 @@
+//! Which rule a request falls under: the first route whose pattern and methods match, else the default.
+
+mod pattern;
+mod table;
+
+pub use pattern::{Pattern, PatternError};
+pub use table::{Rule, Table};
+
+use entitlement::authorize::Policy;
+use http::Method;
+
+/// One `[[route]]` of the configuration.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub pattern: Pattern,
+    /// The methods that it is for; all when `None`. `GET` stands for `HEAD` too.
+    pub methods: Option<Vec<Method>>,
+    pub policy: Policy,
+}
+
+/// Who serves a request that may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The site behind the gate.
+    Site,
+    /// Tollgate's own billing component.
+    Billing,
+    /// Billing, for a provider's webhook: its signature is its credential, and a user's identity has no place there.
+    Webhook,
+}
+
+/// What billing serves on the public listener: nothing that a configuration says can take these away from it.
+const BILLING: [&str; 6] = [
+    "/api/billing/**",
+    "/api/stripe/**",
+    "/api/polar/**",
+    "/billing",
+    "/billing/**",
+    "/.well-known/tollgate/jwks.json",
+];
+
+/// Where the providers deliver.
+const WEBHOOKS: [&str; 2] = ["/api/stripe/webhook", "/api/polar/webhook"];
+
+/// The routes that come before those of the configuration.
+fn reserved() -> impl Iterator<Item = (Pattern, Destination)> {
+    let webhooks = WEBHOOKS.map(|path| (path, Destination::Webhook));
+    let billing = BILLING.map(|path| (path, Destination::Billing));
+    // The test below holds that each of them is a pattern.
+    webhooks.into_iter().chain(billing).filter_map(|(path, to)| Some((Pattern::parse(path).ok()?, to)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reserved_route_is_a_pattern() {
+        assert_eq!(reserved().count(), BILLING.len() + WEBHOOKS.len());
+    }
+}

@@ -1,0 +1,243 @@
+//! What the application is told of an account, as header values that are made once and sent many times.
+
+use std::sync::{Arc, OnceLock};
+
+use chrono::{Duration, SecondsFormat};
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::assertion::{AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
+use entitlement::timeline::{Plan, Segment};
+use http::HeaderValue;
+use http::header::InvalidHeaderValue;
+use quick_cache::sync::Cache;
+
+use crate::ladder::BILLING_AUDIENCE;
+
+/// Most accounts whose header values are kept. They are large beside a record, and cheap to make again.
+const VIEWS_MAX: usize = 32_768;
+
+/// The header values of one account during one segment of its timeline, for half the life of their assertion.
+#[derive(Debug)]
+pub struct View {
+    pub(crate) account: HeaderValue,
+    /// Absent when nobody could say.
+    pub(crate) plan: Option<PlanView>,
+    /// For the site.
+    pub(crate) assertion: HeaderValue,
+    /// For billing; made when billing is first asked.
+    billing: OnceLock<Option<HeaderValue>>,
+    claims: Claims,
+    from: Timestamp,
+    until: Timestamp,
+}
+
+/// The part of a view that tells what the account may use.
+#[derive(Debug)]
+pub(crate) struct PlanView {
+    pub(crate) tier: HeaderValue,
+    pub(crate) status: HeaderValue,
+    pub(crate) features: HeaderValue,
+    pub(crate) valid_until: Option<HeaderValue>,
+    of: Segment,
+}
+
+/// Why header values cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+    #[error("a value cannot travel in a header")]
+    Header(#[from] InvalidHeaderValue),
+}
+
+/// Makes views, and keeps them.
+#[derive(Debug)]
+pub struct Views {
+    key: AssertionKey,
+    issuer: String,
+    /// Of the site.
+    audience: String,
+    kept: Cache<AccountId, Arc<View>>,
+}
+
+impl Views {
+    #[must_use]
+    pub fn new(key: AssertionKey, issuer: String, audience: String) -> Self {
+        Self { key, issuer, audience, kept: Cache::new(VIEWS_MAX) }
+    }
+
+    /// The view of an account in a segment of its timeline at `now`.
+    ///
+    /// # Errors
+    /// When a value cannot be signed or cannot travel in a header.
+    pub fn of(&self, account: &AccountId, segment: &Segment, now: Timestamp) -> Result<Arc<View>, ViewError> {
+        if let Some(view) = self.kept.get(account)
+            && view.shows(segment, now)
+        {
+            return Ok(view);
+        }
+        let view = Arc::new(self.make(account, Some(segment), now)?);
+        self.kept.insert(account.clone(), Arc::clone(&view));
+        Ok(view)
+    }
+
+    /// The view of an account of which nobody can say what it has.
+    ///
+    /// # Errors
+    /// As [`Views::of`].
+    pub fn of_unresolved(&self, account: &AccountId, now: Timestamp) -> Result<Arc<View>, ViewError> {
+        Ok(Arc::new(self.make(account, None, now)?))
+    }
+
+    fn make(&self, account: &AccountId, segment: Option<&Segment>, now: Timestamp) -> Result<View, ViewError> {
+        let iat = now.timestamp();
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            sub: account.clone(),
+            iat,
+            exp: iat + LIFETIME_SECONDS,
+            tier: segment.map(|segment| segment.plan.tier.to_string()),
+            status: segment.map(|segment| segment.status.as_str().to_owned()),
+            features: segment.map(|segment| features(&segment.plan)).unwrap_or_default(),
+            valid_until: segment.and_then(|segment| segment.until).map(|until| until.timestamp()),
+        };
+        let half_life = now + Duration::seconds(LIFETIME_SECONDS / 2);
+        let ends = segment.and_then(|segment| segment.until);
+        Ok(View {
+            account: HeaderValue::from_bytes(account.as_str().as_bytes())?,
+            plan: segment.map(PlanView::new).transpose()?,
+            assertion: secret(self.key.sign(&claims)?)?,
+            billing: OnceLock::new(),
+            claims,
+            from: now,
+            until: ends.map_or(half_life, |ends| ends.min(half_life)),
+        })
+    }
+
+    /// The assertion for billing, of the same moment as the one for the site. None when it cannot be signed.
+    #[must_use]
+    pub fn billing_assertion<'a>(&self, view: &'a View) -> Option<&'a HeaderValue> {
+        let sign = || {
+            let claims = Claims { aud: BILLING_AUDIENCE.to_owned(), ..view.claims.clone() };
+            self.key.sign(&claims).ok().and_then(|token| secret(token).ok())
+        };
+        view.billing.get_or_init(sign).as_ref()
+    }
+}
+
+impl View {
+    /// Whether this is what would be made again.
+    fn shows(&self, segment: &Segment, now: Timestamp) -> bool {
+        let same = self.plan.as_ref().is_some_and(|plan| {
+            Arc::ptr_eq(&plan.of.plan, &segment.plan)
+                && plan.of.status == segment.status
+                && plan.of.until == segment.until
+        });
+        same && self.from <= now && now < self.until
+    }
+}
+
+impl PlanView {
+    fn new(segment: &Segment) -> Result<Self, ViewError> {
+        let until = segment.until.map(|until| value(until.to_rfc3339_opts(SecondsFormat::AutoSi, true)));
+        Ok(Self {
+            tier: HeaderValue::from_str(&segment.plan.tier)?,
+            status: HeaderValue::from_static(segment.status.as_str()),
+            features: value(features(&segment.plan).join(","))?,
+            valid_until: until.transpose()?,
+            of: segment.clone(),
+        })
+    }
+}
+
+fn features(plan: &Plan) -> Vec<String> {
+    plan.features.iter().map(ToString::to_string).collect()
+}
+
+fn value(text: String) -> Result<HeaderValue, InvalidHeaderValue> {
+    HeaderValue::try_from(text)
+}
+
+/// A value that no log shows.
+fn secret(token: String) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = value(token)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use entitlement::timeline::Status;
+
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_timestamp(1_700_000_000 + second, 0).expect("in range")
+    }
+
+    fn views() -> Views {
+        let key = AssertionKey::parse(SECRET).expect("a key");
+        Views::new(key, "https://read.example".into(), "read.example".into())
+    }
+
+    fn segment(until: Option<i64>) -> Segment {
+        let plan = Plan {
+            tier: "paid".into(),
+            includes: ["free".into(), "paid".into()].into(),
+            features: ["alerts".into(), "archive".into()].into(),
+            limits: Default::default(),
+            levels: Default::default(),
+        };
+        Segment { until: until.map(at), status: Status::Trialing, plan: Arc::new(plan), sources: Vec::new() }
+    }
+
+    #[test]
+    fn a_view_says_what_holds_and_is_signed_for_each_reader() {
+        let (views, account) = (views(), AccountId::parse("üser 1").expect("an id"));
+        let view = views.of(&account, &segment(Some(90)), at(0)).expect("a view");
+        let plan = view.plan.as_ref().expect("a plan");
+        assert_eq!(view.account.as_bytes(), "üser 1".as_bytes());
+        assert_eq!(
+            (&plan.tier, &plan.status),
+            (&"paid".parse().expect("a value"), &"trialing".parse().expect("a value"))
+        );
+        assert_eq!(plan.features, "alerts,archive");
+        assert_eq!(plan.valid_until.as_ref().expect("an end"), "2023-11-14T22:14:50Z");
+        let billing = views.billing_assertion(&view).expect("it signs");
+        for (token, audience) in [(&view.assertion, "read.example"), (billing, BILLING_AUDIENCE)] {
+            let token = token.to_str().expect("text");
+            let claims = views.key.verify(token, "https://read.example", audience, at(59)).expect("it verifies");
+            assert_eq!((claims.sub, claims.tier), (account.clone(), Some("paid".into())));
+            assert_eq!((claims.exp - claims.iat, claims.valid_until), (60, Some(at(90).timestamp())));
+        }
+    }
+
+    #[test]
+    fn a_view_is_kept_for_half_a_life_unless_what_it_shows_ends() {
+        let (views, account) = (views(), AccountId::parse("a").expect("an id"));
+        let open = segment(None);
+        let first = views.of(&account, &open, at(0)).expect("a view");
+        let kept =
+            |segment: &Segment, second| Arc::ptr_eq(&first, &views.of(&account, segment, at(second)).expect("a view"));
+        assert!(kept(&open, 29));
+        let ending = Segment { until: Some(at(10)), ..open.clone() };
+        let short = views.of(&account, &ending, at(0)).expect("a view");
+        assert!(!Arc::ptr_eq(&short, &views.of(&account, &ending, at(10)).expect("a view")), "the segment is over");
+        assert!(!kept(&open, 30), "the assertion is at half its life");
+        let other = Segment { status: Status::Active, ..open };
+        assert_eq!(views.of(&account, &other, at(30)).expect("a view").plan.as_ref().expect("a plan").status, "active");
+    }
+
+    #[test]
+    fn of_an_unresolved_account_only_its_id_is_told() {
+        let (views, account) = (views(), AccountId::parse("a").expect("an id"));
+        let view = views.of_unresolved(&account, at(0)).expect("a view");
+        assert!(view.plan.is_none());
+        let token = view.assertion.to_str().expect("text");
+        let claims = views.key.verify(token, "https://read.example", "read.example", at(1)).expect("it verifies");
+        assert_eq!((claims.tier, claims.status, claims.features), (None, None, Vec::new()));
+    }
+}

@@ -1,0 +1,90 @@
+//! `tollgate grant` and `tollgate revoke`: access that no subscription pays for.
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, TimeDelta, Utc};
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+
+use super::parts;
+use crate::config::Config;
+use crate::config::secrets::Secrets;
+use crate::{ConfigFile, logging, output};
+
+/// Give an account a tier without a subscription
+///
+/// It begins now and stands beside whatever the account pays for. The reason and the end are kept, and `explain account` shows them.
+#[derive(clap::Args)]
+pub struct Grant {
+    /// The account id: the `sub` of its token
+    account: AccountId,
+    /// The tier to give
+    tier: String,
+    /// Why: somebody will ask
+    #[arg(long)]
+    reason: String,
+    /// For how many days
+    #[arg(long, value_name = "N", conflicts_with = "until", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: Option<u32>,
+    /// Until when, such as 2027-01-31T00:00:00Z; without --until and --days it does not end
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+/// Take back what `grant` gave
+///
+/// What the account pays for stays.
+#[derive(clap::Args)]
+pub struct Revoke {
+    /// The account id
+    account: AccountId,
+    /// One credit, by the number that `grant` printed; without it all of the account's
+    #[arg(long, value_name = "N")]
+    credit: Option<i64>,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+/// Gives, and says what and until when.
+pub fn grant(arguments: &Grant) -> Result<()> {
+    logging::start();
+    let until = arguments.days.map_or(Ok(arguments.until), |days| end_after(days).map(Some))?;
+    let config = Config::load(&arguments.file.config)?;
+    parts::runtime()?.block_on(async {
+        let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
+        let granted = billing.grant(&arguments.account, &arguments.tier, &arguments.reason, until).await?;
+        let end = until.map_or("without end".to_owned(), |until| format!("until {}", until.to_rfc3339()));
+        output::line(format_args!("credit {}: {} has {} {end}", granted.credit, arguments.account, arguments.tier));
+        say_when_it_holds(granted.published);
+        Ok(())
+    })
+}
+
+/// Takes back, and says what.
+pub fn revoke(arguments: &Revoke) -> Result<()> {
+    logging::start();
+    let config = Config::load(&arguments.file.config)?;
+    parts::runtime()?.block_on(async {
+        let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
+        let revoked = billing.revoke(&arguments.account, arguments.credit).await?;
+        for credit in &revoked.credits {
+            output::line(format_args!("credit {credit} of {} is taken back", arguments.account));
+        }
+        say_when_it_holds(revoked.published);
+        Ok(())
+    })
+}
+
+fn say_when_it_holds(published: bool) {
+    if published {
+        output::progress("every proxy has been told");
+    } else {
+        output::warning("the cache could not be told: `tollgate run` goes on trying, and proxies ask again by themselves");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command is where time comes in")]
+fn end_after(days: u32) -> Result<Timestamp> {
+    Utc::now().checked_add_signed(TimeDelta::days(i64::from(days))).context("that many days are not in the calendar")
+}

@@ -1,0 +1,191 @@
+//! `tollgate explain`: which rule, which verdict, which grant, and why.
+
+use anyhow::{Context, Result, anyhow, bail};
+use billing::Explained;
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use entitlement::account::AccountId;
+use entitlement::authorize::{Basis, Caller, Denial, authorize};
+use entitlement::catalog::Catalog;
+use entitlement::record::Entitlement;
+use entitlement::timeline::{Grant, Source, Status, timeline};
+use entitlement::Timestamp;
+use proxy::routes::Table;
+use proxy::target;
+
+use super::{events, parts};
+use crate::config::Config;
+use crate::config::secrets::Secrets;
+use crate::{ConfigFile, logging, output};
+
+/// Explain what a route asks for, or what an account has
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Which rule decides a request, and how
+    Route {
+        /// The method, such as GET
+        method: String,
+        /// The path as a browser sends it
+        path: String,
+        /// Decide for this account (needs DATABASE_URL)
+        #[arg(long, value_name = "ID", conflicts_with = "tier")]
+        account: Option<AccountId>,
+        /// Decide for somebody who holds this tier (needs a catalog in the configuration)
+        #[arg(long, value_name = "TIER")]
+        tier: Option<String>,
+        /// Decide at this time, past or future, such as 2027-01-31T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        at: Option<DateTime<Utc>>,
+    },
+    /// What an account has, since when, until when, from what (needs DATABASE_URL)
+    Account {
+        /// The account id: the `sub` of its token
+        id: AccountId,
+        /// At this time, past or future
+        #[arg(long, value_name = "TIME")]
+        at: Option<DateTime<Utc>>,
+    },
+}
+
+/// Prints the explanation.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    logging::start();
+    let config = Config::load(&arguments.file.config)?;
+    match &arguments.what {
+        What::Route { method, path, account, tier, at } => {
+            let entitlement = match (account, tier) {
+                (Some(account), _) => Some(of_account(&config, account)?),
+                (None, Some(tier)) => Some(holding(&config, tier)?),
+                (None, None) => None,
+            };
+            route(config, method, path, entitlement.as_ref(), at.unwrap_or_else(now))
+        }
+        What::Account { id, at } => {
+            let at = at.unwrap_or_else(now);
+            let explained = parts::runtime()?.block_on(async {
+                let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
+                anyhow::Ok(billing.explain_account(id, at).await?)
+            })?;
+            print_account(&explained, at);
+            Ok(())
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command is where time comes in")]
+fn now() -> Timestamp {
+    Utc::now()
+}
+
+fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlement>, at: Timestamp) -> Result<()> {
+    let method = method.parse::<http::Method>().map_err(|_| anyhow!("\"{method}\" is not a method, such as GET"))?;
+    let target = match target::canonical(path.as_bytes()) {
+        Ok(target) => target,
+        Err(refusal) => {
+            output::line(format_args!("verdict   400 {}: {refusal}", target::Refusal::CODE));
+            return Ok(());
+        }
+    };
+    output::line(format_args!("path      {}", target.path()));
+    let table = Table::new(config.routes, config.default);
+    let rule = table.find(&method, target.path());
+    output::line(format_args!("rule      {}: {}", rule.label, rule.policy.require));
+    let caller = entitlement.map_or(Caller::Anonymous, Caller::Known);
+    match entitlement {
+        Some(entitlement) => {
+            let segment = entitlement.timeline.at(at);
+            let until = segment.until.map_or("without end".to_owned(), |until| format!("until {}", until.to_rfc3339()));
+            output::line(format_args!("caller    {} has {} ({}) {until}", entitlement.account, segment.plan.tier, segment.status.as_str()));
+        }
+        None => output::line("caller    not signed in"),
+    }
+    output::line(format_args!("at        {}", at.to_rfc3339()));
+    output::line(format_args!("verdict   {}", verdict(authorize(caller, &rule.policy, at).map(|permit| permit.basis().clone()))));
+    Ok(())
+}
+
+fn verdict(decision: Result<Basis, Denial>) -> String {
+    match decision {
+        Ok(Basis::Met) => "pass".to_owned(),
+        Ok(Basis::Fallback) => "pass, because the rule lets pass when nobody can say".to_owned(),
+        Ok(Basis::Shadow(denial)) => format!("pass, only counted: would be {}", status(&denial)),
+        Err(denial) => status(&denial),
+    }
+}
+
+fn status(denial: &Denial) -> String {
+    match denial {
+        Denial::SignIn | Denial::BadCredential => format!("401 {}", denial.code()),
+        Denial::Pay { required, current } => format!("402 {}: needs {required}, has {current}", denial.code()),
+        Denial::Forbidden { required, current } => {
+            format!("403 {}: needs {required}, which nothing sold gives; has {current}", denial.code())
+        }
+        Denial::Unknown => format!("503 {}", denial.code()),
+    }
+}
+
+fn of_account(config: &Config, account: &AccountId) -> Result<Entitlement> {
+    parts::runtime()?.block_on(async {
+        let billing = parts::operator_billing(config, &Secrets::from_env()).await?;
+        let explained = billing.explain_account(account, now()).await?;
+        Ok(Entitlement { account: explained.account, version: explained.version, timeline: explained.timeline })
+    })
+}
+
+/// Somebody who holds `tier` for good.
+fn holding(config: &Config, tier: &str) -> Result<Entitlement> {
+    let catalog: &Catalog = config.catalog.as_ref().context("--tier needs `catalog = \"…\"` in the configuration")?;
+    if catalog.tier(tier).is_none() {
+        let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();
+        bail!("the catalog has no tier `{tier}`: it has {}", codes.join(", "));
+    }
+    let grant = Grant {
+        source: Source::Credit(0),
+        tier: tier.to_owned(),
+        status: Status::Active,
+        from: Timestamp::MIN_UTC,
+        until: None,
+    };
+    let account = AccountId::parse("somebody")?;
+    Ok(Entitlement { account, version: 1, timeline: timeline(catalog, &[grant]) })
+}
+
+fn print_account(explained: &Explained, at: Timestamp) {
+    output::line(format_args!("account   {}, version {}", explained.account, explained.version));
+    output::line(match (&explained.cached_version, &explained.cache_fault) {
+        (Some(version), _) => format!("cache     Redis holds version {version}"),
+        (None, Some(fault)) => format!("cache     Redis cannot say: {fault}"),
+        (None, None) => "cache     Redis holds nothing of it, or none is configured".to_owned(),
+    });
+    output::line(format_args!("at        {}", at.to_rfc3339()));
+    let time = |time: Option<Timestamp>, open: &str| time.map_or(open.to_owned(), |time| time.to_rfc3339());
+    for segment in &explained.segments {
+        let mark = if segment.holds { "→" } else { " " };
+        let sources = if segment.sources.is_empty() { "no grant".to_owned() } else { segment.sources.join(", ") };
+        let (from, until) = (time(segment.from, "ever"), time(segment.until, "open"));
+        output::line(format_args!("{mark} {from} … {until}  {} ({})  {sources}", segment.tier, segment.status));
+    }
+    for subscription in &explained.subscriptions {
+        let end = subscription.cancel_at.map(|end| format!(", ends {}", end.to_rfc3339())).unwrap_or_default();
+        let id = &subscription.id;
+        output::line(format_args!("subscription {}:{}  {:?}{end}  {}", id.provider, id.id, subscription.state, subscription.prices.join(", ")));
+    }
+    for credit in &explained.credits {
+        let revoked = if credit.revoked_at.is_some() { ", taken back" } else { "" };
+        output::line(format_args!("credit {}  {} until {}{revoked}  {}", credit.id, credit.tier, time(credit.ends_at, "open"), credit.reason));
+    }
+    for event in &explained.events {
+        output::line(format_args!("event {}", events::one_line(event).trim_start()));
+    }
+    for change in &explained.changes {
+        output::line(format_args!("change {}  version {}  {}: {}", change.at.to_rfc3339(), change.version, change.cause, change.detail));
+    }
+}

@@ -1,0 +1,205 @@
+//! What an operator gets wrong: one line that says what and where, and an exit code that is not 0.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::world::servers::{Postgres, execute};
+use crate::world::setup::{CATALOG, ROUTES};
+use crate::world::tollgate::{Output, tollgate};
+use crate::world::{ASSERTION_KEY, ports, token};
+
+/// How long a refusal may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A configuration in a directory of its own, and an environment in which it would run.
+struct Try {
+    dir: tempfile::TempDir,
+    config: String,
+    catalog: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Try {
+    fn new() -> Self {
+        let [public, billing, admin] = std::array::from_fn(|_| ports::free());
+        let config = format!(
+            "catalog = \"catalog.toml\"\nsite.url = \"http://{public}\"\nsite.upstream = [\"127.0.0.1:9\"]\n\
+             listen.public = \"{public}\"\nlisten.billing = \"{billing}\"\nlisten.admin = \"{admin}\"\n{ROUTES}"
+        );
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let environment = vec![
+            set("TOLLGATE_JWT_SECRET", token::SECRET),
+            set("TOLLGATE_ASSERTION_KEY", ASSERTION_KEY),
+            // Nobody listens there: whoever gets as far as the database says so.
+            set("DATABASE_URL", "postgres://tollgate:hunter2@127.0.0.1:9/tollgate"),
+        ];
+        Self { dir: tempfile::tempdir().expect("a directory"), config, catalog: CATALOG.to_owned(), environment }
+    }
+
+    fn config(mut self, change: impl Fn(&str) -> String) -> Self {
+        self.config = change(&self.config);
+        self
+    }
+
+    fn catalog(mut self, change: impl Fn(&str) -> String) -> Self {
+        self.catalog = change(&self.catalog);
+        self
+    }
+
+    fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Output {
+        std::fs::write(self.dir.path().join("tollgate.toml"), &self.config).expect("it is written");
+        std::fs::write(self.dir.path().join("catalog.toml"), &self.catalog).expect("it is written");
+        tollgate(self.dir.path(), &self.environment, LIMIT, arguments).await
+    }
+
+    /// Runs, and requires a failure whose one line contains each of `words` and none of the secrets.
+    async fn fails_with(&self, arguments: &[&str], words: &[&str]) {
+        let output = self.run(arguments).await;
+        let line = output.failure();
+        for word in words {
+            assert!(line.contains(word), "{arguments:?}: {line:?} names {word:?}");
+        }
+        for (name, secret) in &self.environment {
+            let shown = output.stdout.contains(secret) || output.stderr.contains(secret) || line.contains("hunter2");
+            assert!(secret.is_empty() || !shown, "{name} is shown: {output:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_named_with_the_nearest_known_one() {
+    for (from, to, words) in [
+        ("site.upstream", "site.upsteam", ["upsteam", "upstream"]),
+        ("path = \"/premium/**\"", "path = \"/premium/**\"\nmehtods = [\"GET\"]", ["mehtods", "methods"]),
+        ("catalog = ", "catalogue = ", ["catalogue", "catalog"]),
+        ("{ tier = \"paid\" }", "{ teir = \"paid\" }", ["teir", "tier"]),
+    ] {
+        let wrong = Try::new().config(|config| config.replacen(from, to, 1));
+        for command in ["check", "run"] {
+            wrong.fails_with(&[command], &words).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_told_in_one_line() {
+    let cases = [
+        ("not TOML", "site.url", "site url", "tollgate.toml"),
+        ("an unknown tier", "{ tier = \"paid\" }", "{ tier = \"platinum\" }", "platinum"),
+        ("two requirements", "{ tier = \"paid\" }", "{ tier = \"paid\", public = true }", "require"),
+        ("no requirement", "{ tier = \"paid\" }", "{ }", "require"),
+        ("a path without a slash", "\"/premium/**\"", "\"premium/**\"", "premium/**"),
+        ("an ambiguous path", "\"/premium/**\"", "\"/premium/../**\"", "/premium/../**"),
+        ("a site that is no origin", "site.url = \"http://", "site.url = \"http://user@", "site.url"),
+        ("no upstream", "site.upstream = [\"127.0.0.1:9\"]", "site.upstream = []", "site.upstream"),
+        ("an upstream without a port", "\"127.0.0.1:9\"", "\"127.0.0.1\"", "127.0.0.1"),
+        ("a mode of nobody", "mode = \"shadow\"", "mode = \"shadows\"", "shadows"),
+        ("no such catalog", "catalog.toml", "catalogue.toml", "catalogue.toml"),
+    ];
+    for (what, from, to, word) in cases {
+        let wrong = Try::new().config(|config| {
+            assert!(config.contains(from), "{what}: the configuration has {from}");
+            config.replacen(from, to, 1)
+        });
+        wrong.fails_with(&["check"], &[word]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_catalog_is_told_in_one_line() {
+    let cases = [
+        ("not TOML", "[[tier]]", "[[tier", "catalog.toml"),
+        ("an unknown key", "rank = 1", "rnak = 1", "rnak"),
+        ("a price named twice", "price_annual", "price_monthly", "price_monthly"),
+        ("a tier named twice", "code = \"business\"", "code = \"paid\"", "paid"),
+        ("a rank given twice", "rank = 2", "rank = 1", "1"),
+        ("an unknown provider", "provider = \"stripe\"", "provider = \"paypal\"", "paypal"),
+        ("an unknown cadence", "cadence = \"monthly\"", "cadence = \"weekly\"", "weekly"),
+    ];
+    for (what, from, to, word) in cases {
+        let wrong = Try::new().catalog(|catalog| {
+            assert!(catalog.contains(from), "{what}: the catalog has {from}");
+            catalog.replacen(from, to, 1)
+        });
+        wrong.fails_with(&["check"], &[word]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_missing_or_weak_secret_is_named_and_never_shown() {
+    let missing = Try::new().environment("TOLLGATE_JWT_SECRET", "");
+    missing.fails_with(&["run"], &["TOLLGATE_JWT_SECRET"]).await;
+    let weak = Try::new().environment("TOLLGATE_JWT_SECRET", "correct horse");
+    weak.fails_with(&["run"], &["TOLLGATE_JWT_SECRET", "32"]).await;
+    weak.fails_with(&["check"], &["TOLLGATE_JWT_SECRET", "32"]).await;
+    let weak = Try::new().environment("TOLLGATE_ASSERTION_KEY", "correct horse");
+    weak.fails_with(&["run"], &["TOLLGATE_ASSERTION_KEY", "32"]).await;
+    let broken = Try::new().environment("TOLLGATE_ASSERTION_KEY", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END");
+    broken.fails_with(&["run"], &["TOLLGATE_ASSERTION_KEY"]).await;
+    let separate = Try::new().environment("TOLLGATE_ASSERTION_KEY", "");
+    separate.fails_with(&["run", "--role", "proxy"], &["TOLLGATE_ASSERTION_KEY"]).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_named() {
+    Try::new().fails_with(&["run", "--config", "nowhere.toml"], &["nowhere.toml"]).await;
+    Try::new().fails_with(&["check", "--config", "nowhere.toml"], &["nowhere.toml"]).await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_its_key() {
+    for key in ["public", "billing", "admin"] {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = taken.local_addr().expect("an address").to_string();
+        let wrong = Try::new().config(|config| {
+            let line =
+                config.lines().find(|line| line.starts_with(&format!("listen.{key}"))).expect("the key is there");
+            config.replacen(line, &format!("listen.{key} = \"{address}\""), 1)
+        });
+        wrong.fails_with(&["run"], &[&format!("listen.{key}"), &address]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_told_without_its_password() {
+    for command in ["run", "migrate"] {
+        Try::new().fails_with(&[command], &["DATABASE_URL"]).await;
+    }
+    let nonsense = Try::new().environment("DATABASE_URL", "mysql://root:hunter2@127.0.0.1/x");
+    nonsense.fails_with(&["run"], &["DATABASE_URL"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_without_the_password() {
+    let postgres = Postgres::start();
+    let database = postgres.database().await;
+    execute(&mut database.connect().await, "create role clerk login password 'right'".to_owned()).await;
+    let mut url = url::Url::parse(&database.url).expect("a URL");
+    url.set_username("clerk").expect("it has a user");
+    url.set_password(Some("hunter2")).expect("it has a password");
+    let wrong = Try::new().environment("DATABASE_URL", url.as_str());
+    wrong.fails_with(&["run"], &["DATABASE_URL"]).await;
+    wrong.fails_with(&["migrate"], &["clerk"]).await;
+}
+
+#[tokio::test]
+async fn a_token_for_the_trying_is_refused_where_it_would_be_real() {
+    let with_site = |site: &str| {
+        let site = format!("site.url = \"{site}\"");
+        Try::new().config(move |config| {
+            let line = config.lines().find(|line| line.starts_with("site.url")).expect("the key is there");
+            config.replacen(line, &site, 1)
+        })
+    };
+    with_site("https://read.com").fails_with(&["token", "somebody"], &["read.com"]).await;
+    let live = with_site("https://read.example").environment("STRIPE_API_KEY", "sk_live_0123456789");
+    live.fails_with(&["token", "somebody"], &["development"]).await;
+    let output = with_site("https://read.example").run(&["token", "somebody"]).await.success();
+    assert_eq!(output.trim().split('.').count(), 3, "a token and nothing else: {output:?}");
+}

@@ -1,0 +1,20 @@
+//! The gate under attack: what must never pass, and what the site must never receive.
+
+mod faults;
+mod headers;
+mod identity;
+mod routes;
+mod targets;
+
+use crate::world::World;
+use crate::world::stripe::{Subscription, unique};
+
+/// An account that has paid, and that every proxy lets in.
+async fn paying(world: &World) -> String {
+    let account = unique("payer");
+    let subscription = Subscription { metadata: Some(account.clone()), ..Subscription::of(&unique("cus")) };
+    world.accepted(&subscription.event("created")).await;
+    let token = crate::world::token(&account);
+    world.everywhere("/premium/hello", &token, 200).await;
+    token
+}

@@ -1,0 +1,160 @@
+//! What must not be there: the absences that keep the design as it is.
+
+use std::path::{Path, PathBuf};
+
+use crate::world::tollgate::tollgate;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const LINES_MAX: usize = 400;
+
+/// The product's own sources; tests and the simulated provider speak as the outside does.
+const PRODUCT: [&str; 4] = ["src", "proxy/src", "billing/src", "entitlement/src"];
+
+/// All files below `directory` with this extension, by their path from the root.
+fn files(directory: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![Path::new(ROOT).join(directory)];
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|known| known == extension) {
+                found.push(path.strip_prefix(ROOT).expect("below the root").to_owned());
+            }
+        }
+    }
+    assert!(!found.is_empty(), "there are .{extension} files in {directory}");
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The names in a manifest's `[dependencies]`.
+fn dependencies(package: &str) -> Vec<String> {
+    let manifest: toml::Table = read(&Path::new(package).join("Cargo.toml")).parse().expect("a manifest");
+    let table = manifest.get("dependencies").and_then(toml::Value::as_table).expect("it has dependencies");
+    table.keys().cloned().collect()
+}
+
+/// The lines of the product, without its unit tests, that `is` picks; none of them may be outside `allowed`.
+fn only_in(allowed: &[&str], is: impl Fn(&str) -> bool) -> usize {
+    let (mut inside, mut outside) = (0, Vec::new());
+    for path in PRODUCT.iter().flat_map(|directory| files(directory, "rs")) {
+        let text = read(&path);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//") && is(line)) {
+            if allowed.iter().any(|allowed| path.starts_with(allowed)) {
+                inside += 1;
+            } else {
+                outside.push(format!("{}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    assert!(outside.is_empty(), "only in {allowed:?}:\n{}", outside.join("\n"));
+    inside
+}
+
+#[test]
+fn entitlement_does_no_io() {
+    let allowed = ["chrono", "jsonwebtoken", "serde", "serde_json", "thiserror"];
+    for name in dependencies("entitlement") {
+        assert!(allowed.contains(&name.as_str()), "{name} in entitlement/Cargo.toml");
+    }
+    for path in files("entitlement/src", "rs") {
+        let text = read(&path);
+        for word in ["std::net", "std::fs", "std::io", "std::env", "async fn", "SystemTime", "Instant", "Utc::now"] {
+            assert!(!text.contains(word), "{word} in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn proxy_knows_no_database_and_billing_no_proxy() {
+    let proxy = dependencies("proxy");
+    assert!(!proxy.iter().any(|name| name.contains("sqlx") || name == "billing"), "{proxy:?}");
+    let billing = dependencies("billing");
+    assert!(!billing.iter().any(|name| name.contains("pingora") || name == "proxy"), "{billing:?}");
+    assert!(!dependencies("entitlement").iter().any(|name| name == "proxy" || name == "billing"));
+}
+
+#[test]
+fn sql_is_written_in_the_store_alone() {
+    let words = ["query!(", "query_as!(", "query_scalar!(", "sqlx::query", "raw_sql("];
+    let found = only_in(&["billing/src/store"], |line| words.iter().any(|word| line.contains(word)));
+    assert!(found > 0, "the store speaks SQL");
+}
+
+#[test]
+fn the_cache_key_is_written_in_one_file_alone() {
+    let is_key = |line: &str| line.contains("\"tollgate:entitlement");
+    assert!(only_in(&["entitlement/src/record.rs"], is_key) > 0, "the key is there");
+}
+
+#[test]
+fn a_providers_words_stay_with_the_provider() {
+    let words = [
+        "cancel_at_period_end",
+        "current_period_end",
+        "trial_end\"",
+        "pause_collection",
+        "client_reference_id",
+        "checkout.session",
+        "customer.subscription",
+        "payment_status",
+        "\"sub_",
+        "\"cus_",
+        "\"evt_",
+        "incomplete_expired",
+    ];
+    let header = |line: &str| line.to_ascii_lowercase().contains("stripe-signature");
+    let allowed = ["billing/src/provider"];
+    let found = only_in(&allowed, |line| header(line) || words.iter().any(|word| line.contains(word)));
+    assert!(found > 0, "the provider's words are there");
+}
+
+#[test]
+fn every_source_file_says_why_it_exists_and_is_short() {
+    let all = PRODUCT.iter().chain(&["demo/src", "tests"]);
+    for path in all.flat_map(|directory| files(directory, "rs")) {
+        let text = read(&path);
+        assert!(text.starts_with("//! "), "{} begins with //!", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn no_test_is_skipped_and_no_lint_is_silenced_without_a_reason() {
+    // Put together, so that this file does not find itself.
+    let [ignore, allow] = ["[ig:nore", "[al:low("].map(|word| word.replacen(':', "", 1));
+    for path in PRODUCT.iter().chain(&["demo/src", "tests"]).flat_map(|directory| files(directory, "rs")) {
+        let text = read(&path);
+        for word in [&ignore, &allow] {
+            assert!(!text.contains(word.as_str()), "{word} in {}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_shipped_configuration_is_valid() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let limit = std::time::Duration::from_secs(30);
+    let mut catalogs = 0;
+    for path in files("config", "toml").into_iter().filter(|path| !path.ends_with("Cargo.toml")) {
+        let mut config = Path::new(ROOT).join(&path);
+        if path.file_stem().is_some_and(|name| name == "catalog") {
+            catalogs += 1;
+            let of_catalog = dir.path().join("tollgate.toml");
+            std::fs::write(&of_catalog, format!("catalog = {config:?}\n")).expect("it is written");
+            config = of_catalog;
+        }
+        let config = config.to_str().expect("a path in UTF-8");
+        let output = tollgate(dir.path(), &[], limit, &["check", "--config", config]).await;
+        assert_eq!(output.code, 0, "{}: {output:?}", path.display());
+    }
+    assert!(catalogs > 0, "a catalog is shipped");
+}

@@ -1,0 +1,5 @@
+//! Webhooks as providers send them: forged, late, twice, out of order, and before anybody knows the customer.
+
+mod delivery;
+mod linking;
+mod order;

@@ -1,0 +1,88 @@
+//! A real browser, without a window, that forgets everything afterwards.
+
+use std::path::Path;
+use std::process::Command;
+
+use thirtyfour::prelude::*;
+
+use super::http::{client, try_send};
+use super::ports;
+use super::process::Process;
+use super::wait::eventually;
+
+/// What a browser needs to run as root in a container, and to ask nobody but the tested site.
+const ARGUMENTS: [&str; 10] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    // The browser ends with the driver, however that ends.
+    "--remote-debugging-pipe",
+];
+
+/// A browser, and the driver that it hangs on.
+pub struct Browser {
+    pub driver: WebDriver,
+    _process: Process,
+}
+
+impl Browser {
+    /// Starts one that keeps its files in `dir`.
+    pub async fn start(dir: &Path) -> Self {
+        let port = ports::free().port();
+        let mut command = Command::new("chromedriver");
+        command.arg(format!("--port={port}")).env("HOME", dir);
+        let process = Process::start("chromedriver", &mut command, dir.join("chromedriver.log"));
+        let (client, url) = (client(), format!("http://127.0.0.1:{port}"));
+        eventually("the driver answers", async || {
+            try_send(client.get(format!("{url}/status"))).await.ok().filter(|answer| answer.status == 200)
+        })
+        .await;
+        let mut capabilities = DesiredCapabilities::chrome();
+        let profile = format!("--user-data-dir={}", dir.join("browser").display());
+        for argument in ARGUMENTS.into_iter().chain([profile.as_str()]) {
+            capabilities.add_arg(argument).expect("an argument");
+        }
+        let driver = WebDriver::new(&url, capabilities).await.expect("the browser starts");
+        Self { driver, _process: process }
+    }
+
+    /// Follows a link or presses a button, by its text.
+    pub async fn click(&self, text: &str) {
+        let path = format!("//a[normalize-space()='{text}'] | //button[normalize-space()='{text}']");
+        let found = self.driver.query(By::XPath(path)).and_clickable().first().await;
+        let found = found.unwrap_or_else(|error| panic!("nothing to click that says {text:?}: {error}"));
+        found.click().await.unwrap_or_else(|error| panic!("{text:?} cannot be clicked: {error}"));
+    }
+
+    /// What a CSS selector finds first, once it is there.
+    pub async fn find(&self, css: &str) -> WebElement {
+        let found = self.driver.query(By::Css(css)).and_displayed().first().await;
+        found.unwrap_or_else(|error| panic!("{css} is not on the page: {error}"))
+    }
+
+    /// The text of what a CSS selector finds first.
+    pub async fn text(&self, css: &str) -> String {
+        self.find(css).await.text().await.expect("it has a text")
+    }
+
+    /// Waits until the page's heading is this.
+    pub async fn sees(&self, heading: &str) {
+        let found = self.driver.query(By::Css("h1")).with_text(heading.to_owned()).first().await;
+        if found.is_err() {
+            let url = self.path().await;
+            panic!("the page says {heading:?}; at {url} it says: {}", self.text("body").await);
+        }
+    }
+
+    /// The path and query of the page.
+    pub async fn path(&self) -> String {
+        let url = self.driver.current_url().await.expect("it is somewhere");
+        url[url::Position::BeforePath..].to_owned()
+    }
+}

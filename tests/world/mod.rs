@@ -1,0 +1,296 @@
+//! The world of a test: real `tollgate` processes between a recording site, a real Postgres and Redis, and a
+//! simulated provider. Everything ends with the value, and with the test process.
+
+pub mod browser;
+pub mod clock;
+pub mod http;
+pub mod ports;
+pub mod process;
+pub mod provider;
+pub mod relay;
+pub mod servers;
+pub mod setup;
+pub mod stripe;
+pub mod token;
+pub mod tollgate;
+pub mod upstream;
+pub mod wait;
+
+use std::path::Path;
+use std::time::Duration;
+
+use demo::provider::Provider;
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub use clock::{in_seconds, now};
+pub use http::{Answer, raw_get, send};
+pub use setup::{Arrangement, Setup};
+pub use token::token;
+pub use tollgate::{Output, Tollgate};
+pub use upstream::{Received, Upstream};
+pub use wait::eventually;
+
+use relay::Relay;
+use servers::{Database, Postgres, Redis};
+use setup::{Listen, Parts, Relays};
+
+/// Signs the assertions of every world. Made for these tests alone.
+pub const ASSERTION_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIMoQy2GF88za/3IwjYLf4F4epGKA3rKMiFVjzOgqTxLD\n-----END PRIVATE KEY-----\n";
+
+/// How long a one-off command may take.
+const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+
+/// Running parts, and where they are.
+pub struct World {
+    /// In the order of [`Arrangement::roles`].
+    pub processes: Vec<Tollgate>,
+    pub upstream: Upstream,
+    pub database: Option<Database>,
+    pub redis: Option<Redis>,
+    pub provider: Option<Provider>,
+    /// Between Tollgate and Postgres, and between Tollgate and Redis, when the setup asks for them.
+    pub relays: Vec<Relay>,
+    /// The public origin.
+    pub url: String,
+    client: reqwest::Client,
+    environment: Vec<(String, String)>,
+    dir: TempDir,
+}
+
+impl World {
+    /// The usual routes and catalog over these parts.
+    pub async fn start(arrangement: Arrangement) -> Self {
+        Self::with(Setup::new(arrangement)).await
+    }
+
+    /// Starts what `setup` says, and returns when every process is ready.
+    pub async fn with(setup: Setup) -> Self {
+        let dir = tempfile::Builder::new().prefix("tollgate-world.").tempdir().expect("a directory");
+        let database = if setup.arrangement.has_postgres() { Some(Postgres::shared().database().await) } else { None };
+        let redis = setup.arrangement.has_redis().then(|| Redis::start(dir.path()));
+        let upstream = Upstream::start();
+        let provider = match setup.provider {
+            Some(shape) => Some(provider::start(shape).await),
+            None => None,
+        };
+        let stripe_api = provider.as_ref().map(|provider| format!("{}/", provider.url()));
+        let parts = Parts { upstream: setup.upstream.unwrap_or(upstream.address), stripe_api };
+        let mut relays = Vec::new();
+        let mut through = |url: &str| match setup.relays {
+            Relays::None => url.to_owned(),
+            Relays::Both => relayed(url, &mut relays),
+        };
+        let database_url = database.as_ref().map(|database| through(&database.url));
+        let redis_url = redis.as_ref().map(|redis| through(&redis.url));
+        let environment = environment(&setup, database_url, redis_url);
+        let mut processes = start(&setup, dir.path(), &parts, &environment);
+        for process in &mut processes {
+            process.ready().await;
+        }
+        let url = site_url(&processes);
+        if let Some(provider) = &provider {
+            provider.set_webhook_url(Some(format!("{url}/api/stripe/webhook")));
+        }
+        Self { processes, upstream, database, redis, provider, relays, url, client: http::client(), environment, dir }
+    }
+
+    /// The processes that face the public.
+    pub fn proxies(&self) -> impl Iterator<Item = &Tollgate> {
+        self.processes.iter().filter(|process| process.role != "billing")
+    }
+
+    /// The first process that faces the public.
+    pub fn proxy(&self) -> &Tollgate {
+        self.proxies().next().expect("every world has one")
+    }
+
+    /// The process that has the inbox.
+    pub fn billing(&self) -> &Tollgate {
+        &self.processes[0]
+    }
+
+    /// A request to the public listener, signed in when there is a token.
+    pub fn request(&self, method: &str, path: &str, token: Option<&str>) -> reqwest::RequestBuilder {
+        self.request_to(self.proxy(), method, path, token)
+    }
+
+    /// As [`World::request`], to one of several proxies.
+    pub fn request_to(&self, to: &Tollgate, method: &str, path: &str, token: Option<&str>) -> reqwest::RequestBuilder {
+        let method = method.parse().expect("a method");
+        let request = self.client.request(method, format!("http://{}{path}", to.listen.public));
+        match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        send(self.request("GET", path, token)).await
+    }
+
+    /// A GET as a browser sends it when a link is followed, with the token in the session cookie.
+    pub async fn browse(&self, path: &str, token: Option<&str>) -> Answer {
+        let request = self.request("GET", path, None).header("accept", "text/html,application/xhtml+xml");
+        send(match token {
+            Some(token) => request.header("cookie", format!("session={token}")),
+            None => request,
+        })
+        .await
+    }
+
+    /// A POST of JSON for an account.
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        send(self.request("POST", path, Some(token)).json(body)).await
+    }
+
+    /// Delivers an event as Stripe does, to the public listener.
+    pub async fn deliver(&self, event: &stripe::Event) -> Answer {
+        let body = event.body();
+        let signature = stripe::signature(&body, in_seconds(0), &stripe::SECRETS[..1]);
+        self.deliver_raw(&body, Some(&signature)).await
+    }
+
+    /// Delivers any body under any signature.
+    pub async fn deliver_raw(&self, body: &str, signature: Option<&str>) -> Answer {
+        let request = self.request("POST", "/api/stripe/webhook", None).header("content-type", "application/json");
+        let request = match signature {
+            Some(signature) => request.header("stripe-signature", signature),
+            None => request,
+        };
+        send(request.body(body.to_owned())).await
+    }
+
+    /// Delivers an event and requires that it was taken.
+    pub async fn accepted(&self, event: &stripe::Event) {
+        let answer = self.deliver(event).await;
+        assert_eq!(answer.status, 200, "{} is taken: {answer:?}", event.kind);
+    }
+
+    /// Delivers an event and waits until it is worked off: the state in which it rests, and why.
+    pub async fn settled(&self, event: &stripe::Event) -> (String, String) {
+        self.accepted(event).await;
+        let mut connection = self.database.as_ref().expect("this world has a database").connect().await;
+        eventually(&format!("{} is worked off", event.kind), async || {
+            let row: (String, Option<String>) =
+                sqlx::query_as("select state, reason from webhook_events where event_id = $1")
+                    .bind(&event.id)
+                    .fetch_one(&mut connection)
+                    .await
+                    .expect("the inbox can be read");
+            (row.0 != "pending").then(|| (row.0, row.1.unwrap_or_default()))
+        })
+        .await
+    }
+
+    /// Delivers an event that changes something, and waits until it has.
+    pub async fn applied(&self, event: &stripe::Event) {
+        let (state, reason) = self.settled(event).await;
+        assert_eq!(state, "applied", "{} changes something ({reason})", event.kind);
+    }
+
+    /// Delivers an event that must change nothing.
+    pub async fn ignored(&self, event: &stripe::Event) {
+        let (state, reason) = self.settled(event).await;
+        assert!(state == "ignored" && !reason.is_empty(), "{} changes nothing: {state} ({reason})", event.kind);
+    }
+
+    /// Waits until a GET answers `status` on every proxy.
+    pub async fn everywhere(&self, path: &str, token: &str, status: u16) {
+        for proxy in self.proxies() {
+            eventually(&format!("{path} answers {status} on {}", proxy.process.name), async || {
+                let answer = send(self.request_to(proxy, "GET", path, Some(token))).await;
+                (answer.status == status).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Runs a command of the binary as an operator does: in the directory of the configuration, with its secrets.
+    pub async fn tollgate(&self, arguments: &[&str]) -> Output {
+        tollgate::tollgate(self.dir.path(), &self.environment, COMMAND_LIMIT, arguments).await
+    }
+
+    /// A place for files of this world.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for World {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what the processes said")]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for Tollgate { process, .. } in &self.processes {
+            let log = process.log();
+            let first = log.lines().count().saturating_sub(60);
+            let last: Vec<&str> = log.lines().skip(first).collect();
+            eprintln!("--- the last lines of {}:\n{}", process.name, last.join("\n"));
+        }
+        eprintln!("--- what the site received: {:#?}", self.upstream.received());
+    }
+}
+
+/// The environment of every process; what the setup says comes last and wins.
+fn environment(setup: &Setup, database_url: Option<String>, redis_url: Option<String>) -> Vec<(String, String)> {
+    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut environment = vec![
+        set("TOLLGATE_JWT_SECRET", token::SECRET),
+        set("TOLLGATE_ASSERTION_KEY", ASSERTION_KEY),
+        set("STRIPE_WEBHOOK_SECRET", &stripe::SECRETS.join(",")),
+        set("RUST_LOG", "info"),
+        set("RUST_BACKTRACE", "1"),
+    ];
+    environment.extend(database_url.map(|url| set("DATABASE_URL", &url)));
+    environment.extend(setup.provider.map(|_| set("STRIPE_API_KEY", provider::API_KEY)));
+    environment.extend(redis_url.map(|url| set("REDIS_URL", &url)));
+    for (name, value) in &setup.environment {
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.clone(), value.clone()));
+    }
+    environment
+}
+
+/// The same URL, but through a relay.
+fn relayed(url: &str, relays: &mut Vec<Relay>) -> String {
+    let mut url = url::Url::parse(url).expect("a URL");
+    let target = url.socket_addrs(|| None).expect("it has a port")[0];
+    let relay = Relay::to(target);
+    url.set_ip_host(relay.address.ip()).expect("it has a host");
+    url.set_port(Some(relay.address.port())).expect("it has a port");
+    relays.push(relay);
+    url.to_string()
+}
+
+/// Starts one process for each role, all with the same site URL and billing address.
+fn start(setup: &Setup, dir: &Path, parts: &Parts, environment: &[(String, String)]) -> Vec<Tollgate> {
+    let billing = ports::free();
+    let listens: Vec<Listen> = setup
+        .arrangement
+        .roles()
+        .iter()
+        .map(|_| Listen { public: ports::free(), billing, admin: ports::free() })
+        .collect();
+    let url = format!("http://{}", public(setup.arrangement.roles(), &listens));
+    std::fs::write(dir.join("catalog.toml"), &setup.catalog).expect("the catalog is written");
+    let start = |(number, (role, listen)): (usize, (&&'static str, &Listen))| {
+        // The first has the name that commands look for.
+        let config = dir.join(if number == 0 { "tollgate.toml".to_owned() } else { format!("tollgate-{number}.toml") });
+        setup::write_config(&config, setup, &url, listen, parts);
+        Tollgate::start(role, *listen, config, environment.to_vec())
+    };
+    setup.arrangement.roles().iter().zip(&listens).enumerate().map(start).collect()
+}
+
+/// The public address of the first process that has one.
+fn public(roles: &[&str], listens: &[Listen]) -> std::net::SocketAddr {
+    let first = roles.iter().position(|role| *role != "billing").expect("one process faces the public");
+    listens[first].public
+}
+
+fn site_url(processes: &[Tollgate]) -> String {
+    let first = processes.iter().find(|process| process.role != "billing").expect("one process faces the public");
+    format!("http://{}", first.listen.public)
+}

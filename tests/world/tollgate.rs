@@ -1,0 +1,129 @@
+//! One running `tollgate` process, and one-off commands of the same binary.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::http::{Answer, client, try_send};
+use super::process::Process;
+use super::setup::Listen;
+use super::wait::within;
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
+
+/// How long a process may take from its start until it is ready.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// The variables that a process of the tests may see of ours.
+const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE"];
+
+/// A running process.
+pub struct Tollgate {
+    pub role: &'static str,
+    pub listen: Listen,
+    pub process: Process,
+    config: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Tollgate {
+    /// Starts a process; it is not ready yet.
+    pub fn start(role: &'static str, listen: Listen, config: PathBuf, environment: Vec<(String, String)>) -> Self {
+        let process = run(role, &config, &environment);
+        Self { role, listen, process, config, environment }
+    }
+
+    /// Starts it again after its end, as it was.
+    pub fn restart(&mut self) {
+        self.process.kill();
+        self.process = run(self.role, &self.config, &self.environment);
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(&mut self) {
+        let (client, url) = (client(), format!("http://{}/readyz", self.listen.admin));
+        within(START_LIMIT, "the process is ready", async || {
+            if let Some(status) = self.process.ended() {
+                panic!("{} ended with {status} instead of getting ready:\n{}", self.process.name, self.process.log());
+            }
+            try_send(client.get(&url)).await.ok().filter(|answer| answer.status == 200)
+        })
+        .await;
+    }
+
+    /// Asks the admin listener.
+    pub async fn admin(&self, path: &str) -> Answer {
+        super::http::send(client().get(format!("http://{}{path}", self.listen.admin))).await
+    }
+
+    /// The sum of a counter or gauge over all series whose labels contain each of `labels`, such as `verdict="pay"`.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.admin("/metrics").await.body;
+        let series = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let ours = series.filter(|(series, _)| {
+            let rest = series.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+                && labels.iter().all(|label| series.contains(label))
+        });
+        ours.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
+    }
+}
+
+fn run(role: &str, config: &Path, environment: &[(String, String)]) -> Process {
+    let log = config.with_extension("log");
+    let name = format!("{role} ({})", config.file_stem().and_then(|name| name.to_str()).unwrap_or_default());
+    let mut command = command(config.parent().expect("the configuration is in a directory"), environment);
+    command.args(["run", "--role", role, "--config"]).arg(config);
+    Process::start(&name, &mut command, log)
+}
+
+/// The binary with no environment but this.
+fn command(dir: &Path, environment: &[(String, String)]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_clear().current_dir(dir).stdin(Stdio::null());
+    command.envs(INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
+    command.envs(environment.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value)));
+    command
+}
+
+/// What a command that ended left behind.
+#[derive(Debug)]
+pub struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// Its standard output, when it succeeded.
+    pub fn success(self) -> String {
+        assert_eq!(self.code, 0, "the command succeeds: {self:?}");
+        self.stdout
+    }
+
+    /// The one line in which it says why it failed.
+    pub fn failure(&self) -> &str {
+        assert!(self.code != 0, "the command fails: {self:?}");
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+        let mut lines = self.stderr.lines().filter_map(|line| line.strip_prefix("tollgate: "));
+        let line = lines.next().unwrap_or_else(|| panic!("it says why: {self:?}"));
+        assert_eq!(lines.next(), None, "a failure is told in one line: {self:?}");
+        assert!(self.stderr.trim_end().ends_with(line), "and nothing follows: {self:?}");
+        line
+    }
+}
+
+/// Runs a command of the binary to its end.
+///
+/// # Panics
+/// When it has not ended within `limit`.
+pub async fn tollgate(dir: &Path, environment: &[(String, String)], limit: Duration, arguments: &[&str]) -> Output {
+    let mut command = tokio::process::Command::from(command(dir, environment));
+    command.args(arguments).kill_on_drop(true);
+    let output = tokio::time::timeout(limit, command.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("`tollgate {}` does not end", arguments.join(" ")));
+    let output = output.expect("the binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Output { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
