@@ -31,7 +31,10 @@ impl Embedded {
         let builder = pglite_oxide::PgliteServer::builder().tcp(free_port);
         let (builder, what) = match place {
             Place::Kept(path) => {
-                let what = format!("the embedded PostgreSQL cannot use {}: is another tollgate running on it?", path.display());
+                let what = format!(
+                    "the embedded PostgreSQL cannot use {}: is another tollgate running on it?",
+                    path.display()
+                );
                 (builder.path(path), what)
             }
             Place::Temporary => (builder.temporary(), "the embedded PostgreSQL does not start".to_owned()),
@@ -42,7 +45,9 @@ impl Embedded {
     /// Says how to go on without it.
     #[cfg(not(feature = "embedded"))]
     pub fn start(_: Place) -> Result<Self> {
-        anyhow::bail!("DATABASE_URL is not set: point it at a PostgreSQL, or build with `--features embedded` for a first look")
+        anyhow::bail!(
+            "DATABASE_URL is not set: point it at a PostgreSQL, or build with `--features embedded` for a first look"
+        )
     }
 
     /// The URL to connect to.

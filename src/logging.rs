@@ -8,13 +8,23 @@ use tracing_subscriber::fmt::format::FmtSpan;
 /// What is logged when `RUST_LOG` does not say: our own words, and others' warnings.
 const DEFAULT_FILTER: &str = "warn,tollgate=info,proxy=info,billing=info,demo=info,entitlement=info";
 
-/// Starts logging, once, for the whole process.
+/// What is logged by commands whose own words are the answer.
+const QUIET_FILTER: &str = "error";
+
+/// Starts the log of a server, once, for the whole process.
 pub fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_span_events(FmtSpan::NONE);
+    start_with(DEFAULT_FILTER);
+}
+
+/// Starts the log of a command: errors alone, unless `RUST_LOG` asks for more.
+pub fn start_quiet() {
+    start_with(QUIET_FILTER);
+}
+
+fn start_with(filter: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_span_events(FmtSpan::NONE);
     if std::io::stderr().is_terminal() {
         logs.with_target(false).init();
     } else {

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{catalog, check, credit, events, explain, migrate, run, token};
+use commands::{catalog, check, credit, demo, events, explain, migrate, run, token};
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
 #[global_allocator]
@@ -39,14 +39,13 @@ struct Arguments {
 #[derive(clap::Args)]
 pub struct ConfigFile {
     /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "tollgate.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = "tollgate.toml")]
     config: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    #[cfg(feature = "demo")]
-    Demo(commands::demo::Arguments),
+    Demo(demo::Arguments),
     Run(run::Arguments),
     Check(check::Arguments),
     Migrate(migrate::Arguments),
@@ -60,8 +59,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        #[cfg(feature = "demo")]
-        Command::Demo(arguments) => commands::demo::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),

@@ -114,7 +114,10 @@ impl Server {
         stop.cancel();
         match self.runtime.block_on(async { tokio::time::timeout(self.shutdown_grace, task).await }) {
             Ok(ended) => ended.context("billing panicked")?,
-            Err(_) => bail!("billing did not stop within {:?}: what it had not finished is durable and goes on at the next start", self.shutdown_grace),
+            Err(_) => bail!(
+                "billing did not stop within {:?}: what it had not finished is durable and goes on at the next start",
+                self.shutdown_grace
+            ),
         }
     }
 }
@@ -211,8 +214,10 @@ fn assertion_key(role: Role, secrets: &Secrets) -> Result<AssertionKey> {
     match (secrets.assertion_key()?, role) {
         (Some(key), _) => Ok(key),
         (None, Role::All) => {
-            tracing::warn!("TOLLGATE_ASSERTION_KEY is not set: a key was made for this start alone, so the site must fetch it again after a restart");
-            new_assertion_key()
+            tracing::warn!(
+                "TOLLGATE_ASSERTION_KEY is not set: a key was made for this start alone, so the site must fetch it again after a restart"
+            );
+            Ok(AssertionKey::parse(&new_assertion_key()?)?)
         }
         (None, _) => bail!(
             "TOLLGATE_ASSERTION_KEY is not set: proxy and billing need the same key, made once with `openssl genpkey -algorithm ed25519`"
@@ -220,12 +225,12 @@ fn assertion_key(role: Role, secrets: &Secrets) -> Result<AssertionKey> {
     }
 }
 
-/// Makes an Ed25519 key.
-pub fn new_assertion_key() -> Result<AssertionKey> {
+/// Makes an Ed25519 key, as the PEM that TOLLGATE_ASSERTION_KEY would hold.
+pub fn new_assertion_key() -> Result<String> {
     let der = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1());
     let der = der.map_err(|_| anyhow::anyhow!("the system gives no randomness for a key"))?;
     let body = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
-    Ok(AssertionKey::parse(&format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"))?)
+    Ok(format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"))
 }
 
 /// Binds a listener, or says which key to change.

@@ -97,6 +97,7 @@ async fn a_wrong_configuration_is_told_in_one_line() {
         ("a path without a slash", "\"/premium/**\"", "\"premium/**\"", "premium/**"),
         ("an ambiguous path", "\"/premium/**\"", "\"/premium/../**\"", "/premium/../**"),
         ("a site that is no origin", "site.url = \"http://", "site.url = \"http://user@", "site.url"),
+        ("a site with a path", "site.url = \"http://127.0.0.1", "site.url = \"http://127.0.0.1/shop?\" # ", "site.url"),
         ("no upstream", "site.upstream = [\"127.0.0.1:9\"]", "site.upstream = []", "site.upstream"),
         ("an upstream without a port", "\"127.0.0.1:9\"", "\"127.0.0.1\"", "127.0.0.1"),
         ("a mode of nobody", "mode = \"shadow\"", "mode = \"shadows\"", "shadows"),
@@ -169,7 +170,7 @@ async fn a_port_that_is_taken_is_named_with_its_key() {
 #[tokio::test]
 async fn a_database_that_does_not_answer_is_told_without_its_password() {
     for command in ["run", "migrate"] {
-        Try::new().fails_with(&[command], &["DATABASE_URL"]).await;
+        Try::new().fails_with(&[command], &["Postgres at 127.0.0.1:9"]).await;
     }
     let nonsense = Try::new().environment("DATABASE_URL", "mysql://root:hunter2@127.0.0.1/x");
     nonsense.fails_with(&["run"], &["DATABASE_URL"]).await;
@@ -184,8 +185,11 @@ async fn a_wrong_password_is_told_without_the_password() {
     url.set_username("clerk").expect("it has a user");
     url.set_password(Some("hunter2")).expect("it has a password");
     let wrong = Try::new().environment("DATABASE_URL", url.as_str());
-    wrong.fails_with(&["run"], &["DATABASE_URL"]).await;
-    wrong.fails_with(&["migrate"], &["clerk"]).await;
+    wrong.fails_with(&["run"], &["clerk", "password"]).await;
+    wrong.fails_with(&["migrate"], &["clerk", "password"]).await;
+    url.set_path("nowhere");
+    let wrong = Try::new().environment("DATABASE_URL", &url.as_str().replace("hunter2", "right"));
+    wrong.fails_with(&["run"], &["nowhere"]).await;
 }
 
 #[tokio::test]

@@ -96,6 +96,9 @@ async fn nothing_twice(world: &World, expected: usize) {
     ] {
         assert_eq!(count(&mut connection, query).await, expected, "{what}");
     }
+    // Every account has lived through the same one event.
+    let versions = count(&mut connection, "select count(distinct version) from accounts").await;
+    assert_eq!(versions, 1, "an event changed an account more often than another did");
 }
 
 async fn count(connection: &mut sqlx::PgConnection, query: &'static str) -> i64 {

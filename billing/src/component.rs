@@ -32,7 +32,7 @@ pub(crate) struct Inner {
     pub event_due: Notify,
     /// Wakes the publisher: something could not be published at once.
     pub untold: Notify,
-    /// Deliveries whose body may be in memory at once.
+    /// Deliveries that are taken in at once: whose body is in memory.
     pub intake: Semaphore,
     /// Events that are applied while their sender waits; beyond, they are left to the worker.
     pub inline: Arc<Semaphore>,
@@ -43,6 +43,9 @@ pub(crate) struct Inner {
 
 /// Each delivery may be 1 MiB.
 const INTAKE_MAX: usize = 128;
+
+/// Deliveries at once from which on taking them in goes before applying them.
+const CROWD: usize = 8;
 
 /// Few: what is applied inline takes connections from what only has to be made durable.
 const INLINE_MAX: usize = 4;
@@ -77,6 +80,11 @@ impl Billing {
     /// The pool. It may have a single connection: never ask for one while holding one.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.inner.pool
+    }
+
+    /// Whether so many deliveries come in that applying them has to wait: what is not durable yet could be lost.
+    pub(crate) fn is_crowded(&self) -> bool {
+        INTAKE_MAX.saturating_sub(self.inner.intake.available_permits()) >= CROWD
     }
 
     pub(crate) fn shared(&self) -> &Inner {

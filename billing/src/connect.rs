@@ -25,6 +25,9 @@ const FIRST_CONTACT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection before it is told that the database is not there.
 const ACQUIRE: Duration = Duration::from_secs(2);
 
+/// How long a connection must have been idle to be tested before it is used.
+const PING_AFTER: Duration = Duration::from_secs(1);
+
 /// Why billing cannot work with what it was given.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -118,6 +121,15 @@ async fn meet(options: &PgConnectOptions) -> Result<(), ConnectError> {
 
 fn pool(options: PgConnectOptions, size: u32) -> PgPool {
     let pool = PgPoolOptions::new().max_connections(size.max(1)).acquire_timeout(ACQUIRE);
+    // A connection that was in use a moment ago is there: asking each time would double the work of the database.
+    let pool = pool.test_before_acquire(false).before_acquire(|conn, meta| {
+        Box::pin(async move {
+            if meta.idle_for >= PING_AFTER {
+                conn.ping().await?;
+            }
+            Ok(true)
+        })
+    });
     if size <= 1 {
         // The embedded Postgres has no timers.
         return pool.connect_lazy_with(options);

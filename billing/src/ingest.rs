@@ -30,6 +30,9 @@ use crate::store::events::{self, Arrival, Arrived};
 /// Largest body, in bytes: Stripe's are a few kilobytes, with long invoices up to a few hundred.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a delivery waits to be taken in when there are too many.
+const PLACE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long a sender may take to send its body.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -77,28 +80,55 @@ impl IntoResponse for Status {
 /// `POST /api/stripe/webhook`.
 #[tracing::instrument(name = "webhook", skip_all, fields(provider = "stripe", event_id, kind))]
 pub(crate) async fn stripe(State(billing): State<Billing>, request: Request) -> Result<Status, Problem> {
-    let now = clock::now();
-    match verified(&billing, request, now).await {
-        Ok((envelope, body)) => {
-            let span = tracing::Span::current();
-            span.record("event_id", &envelope.event_id).record("kind", &envelope.kind);
-            let answer = billing.take_in(&envelope, &body, now).await;
-            let outcome = answer.as_ref().map_or_else(Problem::code, |status| status.as_str());
-            metrics::count_webhook(Provider::Stripe, &envelope.kind, outcome);
-            tracing::info!(outcome, "a webhook came in");
-            answer
+    let mut kind = UNVERIFIED.to_owned();
+    let answer = receive(&billing, request, &mut kind, clock::now()).await;
+    let outcome = answer.as_ref().map_or_else(Problem::code, |status| status.as_str());
+    metrics::count_webhook(Provider::Stripe, &kind, outcome);
+    tracing::info!(outcome, "a webhook was answered");
+    answer
+}
+
+/// What an unverified body says of its type is not believed.
+const UNVERIFIED: &str = "unverified";
+
+/// Verifies a delivery, makes it durable, and applies it if that is quick. `kind` becomes its type when it is verified.
+async fn receive(billing: &Billing, request: Request, kind: &mut String, now: Timestamp) -> Result<Status, Problem> {
+    let crowded = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many deliveries at once. Try again.");
+    let place = tokio::time::timeout(PLACE_PATIENCE, billing.shared().intake.acquire()).await;
+    let place = place.map_err(|_| crowded())?.map_err(|_| crowded())?;
+    let (envelope, body) = verified(billing, request, now).await?;
+    tracing::Span::current().record("event_id", &envelope.event_id).record("kind", &envelope.kind);
+    kind.clone_from(&envelope.kind);
+    let slot = billing.shared().inline.clone().try_acquire_owned().ok().filter(|_| !billing.is_crowded());
+    let due_at = if slot.is_some() { now + HEAD_START } else { now };
+    let arrived = billing.make_durable(arrival(&envelope, &body, now, due_at)).await?;
+    drop((body, place));
+    match (arrived, slot) {
+        (Arrived::Done, _) => Ok(Status::Duplicate),
+        (Arrived::New(id), Some(slot)) => Ok(billing.apply_inline(id, slot, now).await),
+        (Arrived::New(_), None) | (Arrived::Unfinished, _) => {
+            billing.shared().event_due.notify_one();
+            Ok(Status::Accepted)
         }
-        Err(problem) => {
-            // An unverified body does not say what it is.
-            metrics::count_webhook(Provider::Stripe, "unverified", problem.code());
-            Err(problem)
-        }
+    }
+}
+
+fn arrival<'a>(envelope: &'a Envelope, body: &'a [u8], received_at: Timestamp, due_at: Timestamp) -> Arrival<'a> {
+    Arrival {
+        provider: Provider::Stripe,
+        event_id: &envelope.event_id,
+        kind: &envelope.kind,
+        api_version: envelope.api_version.as_deref(),
+        livemode: envelope.livemode,
+        body,
+        received_at,
+        due_at,
     }
 }
 
 /// `POST /api/polar/webhook`: this build does not speak with Polar.
 pub(crate) async fn polar() -> Problem {
-    metrics::count_webhook(Provider::Polar, "unverified", "not_configured");
+    metrics::count_webhook(Provider::Polar, UNVERIFIED, "not_configured");
     not_configured("Polar webhooks are not configured here.")
 }
 
@@ -116,10 +146,6 @@ async fn verified(billing: &Billing, request: Request, now: Timestamp) -> Result
         return Err(not_configured("No webhook secret is configured here."));
     }
     let header = signature_header(request.headers())?;
-    // Held while the body is in memory unverified: it is small change for a sender to send many large ones.
-    let _place = billing.shared().intake.try_acquire().map_err(|_| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many deliveries at once. Try again shortly.")
-    })?;
     let body = body_of(request).await?;
     stripe::signature::verify(&header, &body, secrets, now).map_err(|refused| {
         tracing::warn!(reason = %refused, "a webhook was refused");
@@ -151,32 +177,19 @@ async fn body_of(request: Request) -> Result<Bytes, Problem> {
 }
 
 impl Billing {
-    /// Makes a verified event durable, and applies it if that is quick.
-    async fn take_in(&self, envelope: &Envelope, body: &[u8], now: Timestamp) -> Result<Status, Problem> {
-        let slot = self.shared().inline.clone().try_acquire_owned().ok();
-        let arrival = Arrival {
-            provider: Provider::Stripe,
-            event_id: &envelope.event_id,
-            kind: &envelope.kind,
-            api_version: envelope.api_version.as_deref(),
-            livemode: envelope.livemode,
-            body,
-            received_at: now,
-            due_at: if slot.is_some() { now + HEAD_START } else { now },
-        };
-        let arrived = match tokio::time::timeout(STORE_PATIENCE, self.store(arrival)).await {
-            Ok(stored) => stored?,
-            Err(_) => {
-                tracing::error!("the database took too long to make a webhook durable");
-                return Err(Problem::database_unavailable());
+    /// Commits an event. A connection that died while it was idle is found out only by using it: one more is tried.
+    async fn make_durable(&self, arrival: Arrival<'_>) -> Result<Arrived, Problem> {
+        let storing = async {
+            match self.store(arrival).await {
+                Err(StoreError::Unavailable(_)) => self.store(arrival).await,
+                stored => stored,
             }
         };
-        match (arrived, slot) {
-            (Arrived::Done, _) => Ok(Status::Duplicate),
-            (Arrived::New(id), Some(slot)) => Ok(self.apply_inline(id, slot, now).await),
-            (Arrived::New(_), None) | (Arrived::Unfinished, _) => {
-                self.shared().event_due.notify_one();
-                Ok(Status::Accepted)
+        match tokio::time::timeout(STORE_PATIENCE, storing).await {
+            Ok(stored) => Ok(stored?),
+            Err(_) => {
+                tracing::error!("the database took too long to make a webhook durable");
+                Err(Problem::database_unavailable())
             }
         }
     }

@@ -37,12 +37,6 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail)
     }
 
-    /// The HTTP status of the answer.
-    #[cfg(test)]
-    pub const fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// The stable code of the answer.
     #[must_use]
     pub const fn code(&self) -> &'static str {

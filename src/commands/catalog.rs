@@ -15,6 +15,8 @@ use crate::{ConfigFile, logging, output};
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 #[derive(Subcommand)]
@@ -29,16 +31,14 @@ enum Action {
 struct Catalog {
     /// The catalog file
     file: PathBuf,
-    #[command(flatten)]
-    config: ConfigFile,
 }
 
 /// Prints the difference, and applies it if asked to.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    logging::start();
+    logging::start_quiet();
     let (Action::Plan(named) | Action::Apply(named)) = &arguments.action;
     let catalog = config::read_catalog(&named.file)?;
-    let config = Config::load(&named.config.config)?;
+    let config = Config::load(&arguments.config.config)?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
         let plan = billing.plan_catalog(&catalog).await?;
@@ -51,7 +51,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let applied = billing.apply_catalog(&catalog).await?;
             output::progress("telling the cache …");
             parts::publish_all(&billing).await?;
-            output::line(format_args!("applied: {} changes, {} accounts told", applied.changes.len(), applied.accounts));
+            output::line(format_args!(
+                "applied: {} changes, {} accounts told",
+                applied.changes.len(),
+                applied.accounts
+            ));
         }
         Ok(())
     })

@@ -56,7 +56,9 @@ fn warn_of_missing(secrets: &Secrets) -> Result<()> {
         None => output::warning("TOLLGATE_JWT_SECRET is not set here: `tollgate run` needs it"),
     }
     if secrets.assertion_key()?.is_none() {
-        output::warning("TOLLGATE_ASSERTION_KEY is not set here: role all makes one for each start, other roles need it");
+        output::warning(
+            "TOLLGATE_ASSERTION_KEY is not set here: role all makes one for each start, other roles need it",
+        );
     }
     if secrets.database_url.is_none() {
         output::warning("DATABASE_URL is not set here: only a build with the embedded PostgreSQL runs without it");

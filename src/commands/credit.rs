@@ -48,7 +48,7 @@ pub struct Revoke {
 
 /// Gives, and says what and until when.
 pub fn grant(arguments: &Grant) -> Result<()> {
-    logging::start();
+    logging::start_quiet();
     let until = arguments.days.map_or(Ok(arguments.until), |days| end_after(days).map(Some))?;
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
@@ -63,7 +63,7 @@ pub fn grant(arguments: &Grant) -> Result<()> {
 
 /// Takes back, and says what.
 pub fn revoke(arguments: &Revoke) -> Result<()> {
-    logging::start();
+    logging::start_quiet();
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
@@ -80,7 +80,9 @@ fn say_when_it_holds(published: bool) {
     if published {
         output::progress("every proxy has been told");
     } else {
-        output::warning("the cache could not be told: `tollgate run` goes on trying, and proxies ask again by themselves");
+        output::warning(
+            "the cache could not be told: `tollgate run` goes on trying, and proxies ask again by themselves",
+        );
     }
 }
 

@@ -14,7 +14,7 @@ use super::parts;
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::embedded::Place;
-use crate::serve::{Role, Server};
+use crate::serve::{Role, Server, new_assertion_key};
 use crate::{logging, output};
 
 /// What the demo sells.
@@ -42,7 +42,7 @@ struct Surroundings {
 
 /// Starts everything; then a person or the story plays.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    logging::start();
+    logging::start_quiet();
     let public = if arguments.script { free_address()? } else { arguments.listen };
     let url = format!("http://{public}");
     let secrets = secrets()?;
@@ -143,7 +143,7 @@ fn secrets() -> Result<Secrets> {
         database_url: None,
         redis_url: None,
         jwt_secret: Some(secret()?),
-        assertion_key: None,
+        assertion_key: Some(new_assertion_key()?),
         stripe_api_key: Some(format!("sk_test_{}", secret()?)),
         stripe_webhook_secrets: vec![format!("whsec_{}", secret()?)],
     })

@@ -70,7 +70,7 @@ impl State {
 
 /// Reads or nudges the inbox.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    logging::start();
+    logging::start_quiet();
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;

@@ -4,12 +4,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use billing::Explained;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
+use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::authorize::{Basis, Caller, Denial, authorize};
 use entitlement::catalog::Catalog;
 use entitlement::record::Entitlement;
 use entitlement::timeline::{Grant, Source, Status, timeline};
-use entitlement::Timestamp;
 use proxy::routes::Table;
 use proxy::target;
 
@@ -57,7 +57,7 @@ enum What {
 
 /// Prints the explanation.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    logging::start();
+    logging::start_quiet();
     let config = Config::load(&arguments.file.config)?;
     match &arguments.what {
         What::Route { method, path, account, tier, at } => {
@@ -103,12 +103,20 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         Some(entitlement) => {
             let segment = entitlement.timeline.at(at);
             let until = segment.until.map_or("without end".to_owned(), |until| format!("until {}", until.to_rfc3339()));
-            output::line(format_args!("caller    {} has {} ({}) {until}", entitlement.account, segment.plan.tier, segment.status.as_str()));
+            output::line(format_args!(
+                "caller    {} has {} ({}) {until}",
+                entitlement.account,
+                segment.plan.tier,
+                segment.status.as_str()
+            ));
         }
         None => output::line("caller    not signed in"),
     }
     output::line(format_args!("at        {}", at.to_rfc3339()));
-    output::line(format_args!("verdict   {}", verdict(authorize(caller, &rule.policy, at).map(|permit| permit.basis().clone()))));
+    output::line(format_args!(
+        "verdict   {}",
+        verdict(authorize(caller, &rule.policy, at).map(|permit| permit.basis().clone()))
+    ));
     Ok(())
 }
 
@@ -176,16 +184,34 @@ fn print_account(explained: &Explained, at: Timestamp) {
     for subscription in &explained.subscriptions {
         let end = subscription.cancel_at.map(|end| format!(", ends {}", end.to_rfc3339())).unwrap_or_default();
         let id = &subscription.id;
-        output::line(format_args!("subscription {}:{}  {:?}{end}  {}", id.provider, id.id, subscription.state, subscription.prices.join(", ")));
+        output::line(format_args!(
+            "subscription {}:{}  {:?}{end}  {}",
+            id.provider,
+            id.id,
+            subscription.state,
+            subscription.prices.join(", ")
+        ));
     }
     for credit in &explained.credits {
         let revoked = if credit.revoked_at.is_some() { ", taken back" } else { "" };
-        output::line(format_args!("credit {}  {} until {}{revoked}  {}", credit.id, credit.tier, time(credit.ends_at, "open"), credit.reason));
+        output::line(format_args!(
+            "credit {}  {} until {}{revoked}  {}",
+            credit.id,
+            credit.tier,
+            time(credit.ends_at, "open"),
+            credit.reason
+        ));
     }
     for event in &explained.events {
         output::line(format_args!("event {}", events::one_line(event).trim_start()));
     }
     for change in &explained.changes {
-        output::line(format_args!("change {}  version {}  {}: {}", change.at.to_rfc3339(), change.version, change.cause, change.detail));
+        output::line(format_args!(
+            "change {}  version {}  {}: {}",
+            change.at.to_rfc3339(),
+            change.version,
+            change.cause,
+            change.detail
+        ));
     }
 }

@@ -18,7 +18,7 @@ pub struct Arguments {
 
 /// Migrates, and says so.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    logging::start();
+    logging::start_quiet();
     let config = Config::load(&arguments.file.config)?;
     let secrets = Secrets::from_env();
     parts::runtime()?.block_on(async {

@@ -5,6 +5,9 @@ pub mod check;
 pub mod credit;
 #[cfg(feature = "demo")]
 pub mod demo;
+#[cfg(not(feature = "demo"))]
+#[path = "no_demo.rs"]
+pub mod demo;
 pub mod events;
 pub mod explain;
 pub mod migrate;

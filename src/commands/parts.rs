@@ -47,11 +47,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
             webhook_secrets: secrets.stripe_webhook_secrets.iter().cloned().map(Secret::from).collect(),
             metadata_key: config.file.stripe.metadata_key.clone(),
         },
-        grace: Grace {
-            past_due: delta(grace.past_due),
-            renewal: delta(grace.renewal),
-            trial: delta(grace.trial),
-        },
+        grace: Grace { past_due: delta(grace.past_due), renewal: delta(grace.renewal), trial: delta(grace.trial) },
         redis_url: secrets.redis_url.clone().map(Secret::from),
         pool_size: POOL_SIZE,
         inline_wait: INLINE_WAIT,

@@ -198,7 +198,8 @@ fn lay_over(base: &mut toml::Table, mine: toml::Table) {
 pub fn explain(error: &toml::de::Error) -> String {
     let whole = error.to_string();
     let place = whole.lines().find_map(|line| line.strip_prefix("in ")).map(|key| format!(" in {key}"));
-    let place = place.or_else(|| whole.lines().next()?.split_once(" at line ").map(|(_, line)| format!(" (line {line})")));
+    let place =
+        place.or_else(|| whole.lines().next()?.split_once(" at line ").map(|(_, line)| format!(" (line {line})")));
     let place = place.unwrap_or_default();
     let message = error.message().lines().collect::<Vec<_>>().join(" ");
     let Some(rest) = message.strip_prefix("unknown field `") else { return format!("{message}{place}") };

@@ -43,7 +43,10 @@ fn parse_methods(name: &str, methods: &[String]) -> Result<Vec<http::Method>> {
     if let Some(method) = methods.iter().find(|method| !upper(method)) {
         bail!("{name}: \"{method}\" is not a method: write it in capitals, such as \"GET\"");
     }
-    methods.iter().map(|method| method.parse().with_context(|| format!("{name}: \"{method}\" is not a method"))).collect()
+    methods
+        .iter()
+        .map(|method| method.parse().with_context(|| format!("{name}: \"{method}\" is not a method")))
+        .collect()
 }
 
 fn requirement(name: &str, require: &Require) -> Result<Requirement> {
@@ -76,7 +79,10 @@ fn for_sale(name: &str, requirement: &Requirement, catalog: Option<&Catalog>) ->
             let Some(required) = catalog.tier(code) else {
                 let codes = catalog.tiers().iter().map(|tier| tier.code.as_str());
                 let nearest = codes.max_by(|a, b| strsim::jaro(code, a).total_cmp(&strsim::jaro(code, b)));
-                bail!("{name} requires tier `{code}`, which the catalog does not have: did you mean `{}`?", nearest.unwrap_or_default());
+                bail!(
+                    "{name} requires tier `{code}`, which the catalog does not have: did you mean `{}`?",
+                    nearest.unwrap_or_default()
+                );
             };
             Ok(catalog.tiers().iter().filter(sold).any(|tier| tier.rank >= required.rank))
         }

@@ -49,12 +49,13 @@ impl Secrets {
 
     /// The secret that verifies the site's tokens.
     pub fn jwt_secret(&self) -> Result<&str> {
-        let secret = self
-            .jwt_secret
-            .as_deref()
-            .context("TOLLGATE_JWT_SECRET is not set: set it to the secret with which your site signs its HS256 tokens")?;
+        let secret = self.jwt_secret.as_deref().context(
+            "TOLLGATE_JWT_SECRET is not set: set it to the secret with which your site signs its HS256 tokens",
+        )?;
         if secret.len() < JWT_SECRET_BYTES_MIN {
-            bail!("TOLLGATE_JWT_SECRET is shorter than 32 bytes: make one with `openssl rand -hex 32` and sign the site's tokens with it");
+            bail!(
+                "TOLLGATE_JWT_SECRET is shorter than 32 bytes: make one with `openssl rand -hex 32` and sign the site's tokens with it"
+            );
         }
         Ok(secret)
     }
@@ -94,7 +95,8 @@ mod tests {
         let error = short.jwt_secret().expect_err("short").to_string();
         assert!(error.contains("openssl rand -hex 32") && !error.contains("hunter2"), "{error}");
         assert_eq!(format!("{short:?}"), "Secrets([redacted])");
-        let key = format!("{:#}", secrets(&[("TOLLGATE_ASSERTION_KEY", "hunter2")]).assertion_key().expect_err("short"));
+        let key =
+            format!("{:#}", secrets(&[("TOLLGATE_ASSERTION_KEY", "hunter2")]).assertion_key().expect_err("short"));
         assert!(key.starts_with("TOLLGATE_ASSERTION_KEY: ") && !key.contains("hunter2"), "{key}");
     }
 }

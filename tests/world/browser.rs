@@ -73,11 +73,12 @@ impl Browser {
 
     /// Waits until the page's heading is this.
     pub async fn sees(&self, heading: &str) {
-        let found = self.driver.query(By::Css("h1")).with_text(heading.to_owned()).first().await;
-        if found.is_err() {
-            let url = self.path().await;
-            panic!("the page says {heading:?}; at {url} it says: {}", self.text("body").await);
-        }
+        eventually(&format!("the page says {heading:?}"), async || {
+            // The element that is found may belong to the page that is being left: then it is stale, and looked for again.
+            let found = self.driver.find(By::Css("h1")).await.ok()?;
+            (found.text().await.ok()? == heading).then_some(())
+        })
+        .await;
     }
 
     /// The path and query of the page.

@@ -84,14 +84,13 @@ impl Billing {
 
     /// After a fault of the database no further event is begun, and those that have begun are waited for.
     async fn apply_batch(&self, due: Vec<i64>, now: Timestamp, sum: &mut Drained) -> Result<(), StoreError> {
-        let concurrency = self.settings().pool_size.div_ceil(2).clamp(1, CONCURRENCY_MAX);
         let mut due = due.into_iter();
         let mut running = JoinSet::new();
         let mut ids = HashMap::new();
         let mut fault = None;
         loop {
             while fault.is_none()
-                && running.len() < usize::try_from(concurrency).unwrap_or(1)
+                && running.len() < self.apply_at_once()
                 && let Some(id) = due.next()
             {
                 let billing = self.clone();
@@ -104,6 +103,12 @@ impl Billing {
                 Err(error) => fault = fault.or(Some(error)),
             }
         }
+    }
+
+    /// How many events may be applied at once right now.
+    fn apply_at_once(&self) -> usize {
+        let most = self.settings().pool_size.div_ceil(2).clamp(1, CONCURRENCY_MAX);
+        if self.is_crowded() { 1 } else { usize::try_from(most).unwrap_or(1) }
     }
 
     /// A panic is a failure of the event that brought it about; a fault of the database is nobody's.

@@ -84,12 +84,22 @@ async fn a_dead_event_that_comes_again_is_tried_again(options: PgPoolOptions, co
 #[sqlx::test(migrations = "../migrations")]
 async fn a_busy_billing_acknowledges_at_once_and_applies_later(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
-    let _all = world.billing.shared().inline.clone().acquire_owned().await.expect("a slot");
-    let bought = checkout("evt_1", "cus_1", "sub_1", &world.account, world.now);
-    assert_eq!(deliver(&world.billing, &bought).await, status("accepted"));
-    assert_eq!(world.fate("evt_1").await.0, "pending");
+    let shared = world.billing.shared();
+    let bought = |id: &str| checkout(id, "cus_1", "sub_1", &world.account, world.now);
+    let all = shared.inline.clone().acquire_owned().await.expect("a slot");
+    assert_eq!(deliver(&world.billing, &bought("evt_1")).await, status("accepted"), "others are being applied");
+    drop(all);
+    let crowd = shared.intake.acquire_many(8).await.expect("places");
+    assert_eq!(deliver(&world.billing, &bought("evt_2")).await, status("accepted"), "others are coming in");
+    drop(crowd);
+    for id in ["evt_1", "evt_2"] {
+        assert_eq!(world.fate(id).await.0, "pending");
+    }
     world.billing.apply_due(crate::clock::now()).await.expect("the worker");
-    assert_eq!(world.fate("evt_1").await.0, "applied");
+    for id in ["evt_1", "evt_2"] {
+        assert_eq!(world.fate(id).await.0, "applied");
+    }
+    assert_eq!(deliver(&world.billing, &bought("evt_3")).await, status("ok"), "then there is time again");
 }
 
 #[sqlx::test(migrations = "../migrations")]
