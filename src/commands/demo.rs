@@ -114,6 +114,8 @@ fn config(url: &str, public: SocketAddr, around: &Surroundings) -> Result<Config
         public = "{public}"
         billing = "{}"
         admin = "{}"
+        [shutdown]
+        grace = "1s"
         [identity]
         audience = "{public}"
         [stripe]
