@@ -6,18 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entitlement::record::Entitlement;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, Executor, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::broadcast;
 
 use crate::component::Billing;
 use crate::provider::client::Client;
 use crate::publish::Outlets;
 use crate::settings::Settings;
-use crate::store::StoreError;
-
-static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+use crate::store::schema;
 
 /// How long the first connection may take.
 const FIRST_CONTACT: Duration = Duration::from_secs(5);
@@ -83,12 +81,7 @@ impl Billing {
     /// # Errors
     /// When a migration fails, or the database has one that this build does not know differently.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
-        let mut conn = self.pool().acquire().await?;
-        // A migration of a large table may take its time; the connection is not used for anything else after.
-        conn.execute("set statement_timeout = 0").await?;
-        MIGRATOR.run(&mut *conn).await?;
-        conn.close().await?;
-        Ok(())
+        schema::migrate(self.pool().acquire().await?).await
     }
 }
 
@@ -134,23 +127,5 @@ fn pool(options: PgConnectOptions, size: u32) -> PgPool {
         // The embedded Postgres has no timers.
         return pool.connect_lazy_with(options);
     }
-    let pool = pool.after_connect(|conn, _| {
-        Box::pin(async move {
-            // Nothing that billing does takes that long; a hung statement must not hold its connection for ever.
-            conn.execute("set statement_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'").await?;
-            Ok(())
-        })
-    });
-    pool.connect_lazy_with(options)
-}
-
-/// Whether every migration of this build has been run.
-pub(crate) async fn is_migrated(pool: &PgPool) -> Result<bool, StoreError> {
-    let query = sqlx::query_scalar::<_, i64>("select version from _sqlx_migrations where success");
-    let run = match query.fetch_all(pool).await {
-        Ok(run) => run,
-        Err(error) if error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P01")) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    Ok(MIGRATOR.iter().all(|migration| run.contains(&migration.version)))
+    pool.after_connect(|conn, _| Box::pin(schema::limit_statements(conn))).connect_lazy_with(options)
 }

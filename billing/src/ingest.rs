@@ -160,9 +160,9 @@ async fn verified(billing: &Billing, request: Request, now: Timestamp) -> Result
 
 fn signature_header(headers: &HeaderMap) -> Result<String, Problem> {
     let header = headers.get(stripe::signature::HEADER).and_then(|value| value.to_str().ok());
-    header.map(str::to_owned).ok_or_else(|| {
-        Problem::new(StatusCode::BAD_REQUEST, "missing_signature", "The header Stripe-Signature is missing.")
-    })
+    header
+        .map(str::to_owned)
+        .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "missing_signature", "The signature header is missing."))
 }
 
 async fn body_of(request: Request) -> Result<Bytes, Problem> {

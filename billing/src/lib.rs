@@ -1,7 +1,7 @@
 //! The control plane: learns from providers what was bought, keeps it in Postgres, and tells the cache.
 //!
-//! A webhook is verified and made durable ([`ingest`]), applied in one transaction ([`apply`]), and what the account
-//! then has is told to the cache ([`publish`]). Each step can be killed at any point and goes on from the rows.
+//! A webhook is verified and made durable (`ingest`), applied in one transaction (`apply`), and what the account
+//! then has is told to the cache (`publish`). Each step can be killed at any point and goes on from the rows.
 
 mod component;
 mod clock;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::component::Billing;
-use crate::connect::is_migrated;
+use crate::store::{StoreError, schema};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ impl Billing {
     pub async fn readiness(&self) -> Readiness {
         let contact = &self.shared().contact;
         if !contact.migrated.load(Ordering::Relaxed)
-            && let Ok(Ok(migrated)) = tokio::time::timeout(PATIENCE, is_migrated(self.pool())).await
+            && let Ok(Ok(migrated)) = tokio::time::timeout(PATIENCE, self.is_migrated()).await
         {
             contact.database.store(true, Ordering::Relaxed);
             contact.migrated.store(migrated, Ordering::Relaxed);
@@ -59,5 +59,10 @@ impl Billing {
             migrated: contact.migrated.load(Ordering::Relaxed),
             redis: contact.redis.load(Ordering::Relaxed),
         }
+    }
+
+    async fn is_migrated(&self) -> Result<bool, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        schema::is_migrated(&mut conn).await
     }
 }

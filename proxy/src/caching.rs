@@ -2,6 +2,7 @@
 //! section 3.5).
 
 use http::header::{CACHE_CONTROL, VARY};
+use http::response::Parts;
 use http::{HeaderMap, HeaderValue};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -12,22 +13,36 @@ const VARY_BY: [&str; 2] = ["Cookie", "Authorization"];
 /// Directives that invite a shared cache; they contradict `private`.
 const SHARED: [&str; 2] = ["public", "s-maxage"];
 
-/// Marks a response as being for one user alone. What the site says beside that stays.
+/// Marks a response as being for one user alone. What the site says beside that stays; names go out in lower case, as
+/// in [`crate::headers::inject`].
 ///
 /// # Errors
-/// When a response has too many headers.
+/// When a reason phrase of the site's own cannot be kept.
 pub fn keep_private(response: &mut ResponseHeader) -> Result<()> {
-    if let Some(directives) = private(&response.headers) {
-        response.insert_header(CACHE_CONTROL, directives)?;
+    let (directives, vary) = (private(&response.headers), vary(&response.headers));
+    if directives.is_none() && vary.is_none() {
+        return Ok(());
     }
-    if let Some(vary) = vary(&response.headers) {
-        response.insert_header(VARY, vary)?;
+    let own_reason = response.get_reason_phrase().filter(|reason| Some(*reason) != response.status.canonical_reason());
+    let own_reason = own_reason.map(str::to_owned);
+    let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    let mut parts = Parts::from(std::mem::replace(response, nothing));
+    parts.headers.reserve(4);
+    if let Some(directives) = directives {
+        parts.headers.insert(CACHE_CONTROL, directives);
     }
-    Ok(())
+    if let Some(vary) = vary {
+        parts.headers.insert(VARY, vary);
+    }
+    *response = ResponseHeader::from(parts);
+    own_reason.map_or(Ok(()), |reason| response.set_reason_phrase(Some(&reason)))
 }
 
 /// The `Cache-Control` to set, unless there is one that will do.
 fn private(headers: &HeaderMap) -> Option<HeaderValue> {
+    if !headers.contains_key(CACHE_CONTROL) {
+        return Some(HeaderValue::from_static("private"));
+    }
     let mut kept = String::from("private");
     for value in headers.get_all(CACHE_CONTROL) {
         for directive in directives(value.as_bytes()) {
@@ -59,6 +74,9 @@ fn directives(value: &[u8]) -> Vec<&str> {
 
 /// The `Vary` to set, unless there is one that will do.
 fn vary(headers: &HeaderMap) -> Option<HeaderValue> {
+    if !headers.contains_key(VARY) {
+        return Some(HeaderValue::from_static("Cookie, Authorization"));
+    }
     let values = || headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
     let has =
         |name: &str| values().flat_map(|value| value.split(',')).any(|field| field.trim().eq_ignore_ascii_case(name));
@@ -104,6 +122,18 @@ mod tests {
             let lines: Vec<_> = lines.iter().map(|value| ("cache-control", *value)).collect();
             assert_eq!(kept(&lines).0, expected, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn the_rest_of_the_response_stays_as_it_is() {
+        let mut response = ResponseHeader::build(207, None).expect("a response");
+        response.set_reason_phrase(Some("Quite Fine")).expect("a phrase");
+        for value in ["a=1", "b=2"] {
+            response.append_header("Set-Cookie", value).expect("a header");
+        }
+        keep_private(&mut response).expect("it is marked");
+        assert_eq!((response.status.as_u16(), response.get_reason_phrase()), (207, Some("Quite Fine")));
+        assert_eq!(response.headers.get_all("set-cookie").iter().count(), 2);
     }
 
     #[test]

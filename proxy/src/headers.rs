@@ -2,12 +2,20 @@
 //!
 //! This runs on every request that goes upstream, whatever the route, and again for every retry.
 
-use http::{HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
-use crate::routes::Destination;
-use crate::view::{View, Views};
+use crate::view::View;
+
+const ACCOUNT: HeaderName = HeaderName::from_static("x-entitlement-account");
+const TIER: HeaderName = HeaderName::from_static("x-entitlement-tier");
+const STATUS: HeaderName = HeaderName::from_static("x-entitlement-status");
+const FEATURES: HeaderName = HeaderName::from_static("x-entitlement-features");
+const VALID_UNTIL: HeaderName = HeaderName::from_static("x-entitlement-valid-until");
+const DEGRADED: HeaderName = HeaderName::from_static("x-entitlement-degraded");
+const ASSERTION: HeaderName = HeaderName::from_static("x-entitlement-assertion");
 
 /// What the names of our headers begin with, in lower case. Nothing of the client's may look like it.
 const PREFIX: &str = "x-entitlement-";
@@ -51,45 +59,49 @@ pub fn strip(request: &mut RequestHeader) {
     }
 }
 
-/// Writes what we know of the caller.
+/// Writes what we know of the caller. Names go out in lower case, the client's too: that costs half as much as keeping
+/// how each was written, which means nothing (RFC 9110 section 5.1).
 ///
 /// # Errors
-/// When a request has too many headers.
-pub fn inject(
-    request: &mut RequestHeader,
-    view: &View,
-    degraded: Option<Degraded>,
-    destination: Destination,
-    views: &Views,
-) -> Result<()> {
-    request.insert_header("X-Entitlement-Account", view.account.clone())?;
-    if let Some(plan) = &view.plan {
-        request.insert_header("X-Entitlement-Tier", plan.tier.clone())?;
-        request.insert_header("X-Entitlement-Status", plan.status.clone())?;
-        request.insert_header("X-Entitlement-Features", plan.features.clone())?;
-        if let Some(until) = &plan.valid_until {
-            request.insert_header("X-Entitlement-Valid-Until", until.clone())?;
-        }
-    }
-    let assertion = match destination {
-        Destination::Site => Some(&view.assertion),
-        Destination::Billing | Destination::Webhook => views.billing_assertion(view),
-    };
-    if let Some(assertion) = assertion {
-        request.insert_header("X-Entitlement-Assertion", assertion.clone())?;
-    }
-    if let Some(degraded) = degraded {
-        mark(request, degraded)?;
-    }
-    Ok(())
+/// When the target cannot be kept, which is one that the gate lets through.
+pub fn inject(request: &mut RequestHeader, told: Told<'_>) -> Result<()> {
+    // The parts keep a target that is text; another one must be put back.
+    let target = (!request.raw_path_is_utf8()).then(|| request.raw_path().to_vec());
+    let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
+    let mut parts = Parts::from(std::mem::replace(request, nothing));
+    told.write(&mut parts.headers);
+    *request = RequestHeader::from(parts);
+    target.map_or(Ok(()), |target| request.set_raw_path(&target))
 }
 
-/// Says that the gate decided without fresh knowledge.
-///
-/// # Errors
-/// When a request has too many headers.
-pub fn mark(request: &mut RequestHeader, degraded: Degraded) -> Result<()> {
-    request.insert_header("X-Entitlement-Degraded", HeaderValue::from_static(degraded.as_str()))
+/// What the application is told of the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    pub view: &'a View,
+    /// Signed for whoever serves the request; none when it could not be signed.
+    pub assertion: Option<&'a HeaderValue>,
+    pub degraded: Option<Degraded>,
+}
+
+impl Told<'_> {
+    fn write(self, headers: &mut HeaderMap) {
+        headers.reserve(7);
+        headers.insert(ACCOUNT, self.view.account.clone());
+        if let Some(plan) = &self.view.plan {
+            headers.insert(TIER, plan.tier.clone());
+            headers.insert(STATUS, plan.status.clone());
+            headers.insert(FEATURES, plan.features.clone());
+            if let Some(until) = &plan.valid_until {
+                headers.insert(VALID_UNTIL, until.clone());
+            }
+        }
+        if let Some(assertion) = self.assertion {
+            headers.insert(ASSERTION, assertion.clone());
+        }
+        if let Some(degraded) = self.degraded {
+            headers.insert(DEGRADED, HeaderValue::from_static(degraded.as_str()));
+        }
+    }
 }
 
 /// Whether the `Connection` header asks to remove something on the way that the gate has read or will write: then the
@@ -142,6 +154,25 @@ mod tests {
         let mut request = request(&names);
         strip(&mut request);
         assert_eq!(request.headers.len(), names.len());
+    }
+
+    #[test]
+    fn what_is_told_keeps_the_rest_of_the_request_as_it_is() {
+        let view = crate::view::tests::paid_view();
+        let told = Told { view: &view, assertion: Some(&view.assertion), degraded: Some(Degraded::Stale) };
+        for target in [&b"/a?b=c"[..], b"/a?b=\xff\xfe", b"/caf%C3%A9?\xc3\xa9"] {
+            let mut request = RequestHeader::build("PUT", target, None).expect("a request");
+            request.append_header("Cookie", "a=1").expect("a header");
+            request.append_header("Cookie", "b=2").expect("a header");
+            request.set_version(http::Version::HTTP_11);
+            inject(&mut request, told).expect("it is written");
+            assert_eq!((request.method.as_str(), request.raw_path()), ("PUT", target));
+            assert_eq!(request.version, http::Version::HTTP_11);
+            assert_eq!(request.headers.get_all("cookie").iter().count(), 2);
+            assert_eq!(request.headers["x-entitlement-tier"], "paid");
+            assert_eq!(request.headers["x-entitlement-degraded"], "stale");
+            assert_eq!(request.headers.len(), 9);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tracing::{debug, info};
 
 use crate::admission::{Admission, Decision, reason};
 use crate::context::Context;
-use crate::headers;
+use crate::headers::{self, Told};
 use crate::identity::{Credential, Identity};
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::{self, Answer, Asked, Links};
@@ -177,10 +177,9 @@ impl ProxyHttp for Service {
         context: &mut Context,
     ) -> Result<()> {
         headers::strip(request);
-        match &context.view {
-            Some(view) => headers::inject(request, view, context.degraded, context.destination, &self.admission.views),
-            None => Ok(()),
-        }
+        let Some(view) = &context.view else { return Ok(()) };
+        let assertion = self.admission.views.assertion(view, context.destination);
+        headers::inject(request, Told { view, assertion, degraded: context.degraded })
     }
 
     async fn response_filter(

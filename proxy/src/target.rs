@@ -98,23 +98,48 @@ fn check_query(query: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What a byte means in a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Byte {
+    Plain,
+    Slash,
+    Percent,
+    Refused(Refusal),
+}
+
+/// By value: one look for each byte of a path.
+static BYTES: [Byte; 256] = {
+    let mut bytes = [Byte::Plain; 256];
+    let mut value = 0;
+    while value < 256 {
+        bytes[value] = match value as u8 {
+            b'/' => Byte::Slash,
+            b'%' => Byte::Percent,
+            b'\\' => Byte::Refused(Refusal::Backslash),
+            b';' => Byte::Refused(Refusal::Semicolon),
+            b'#' => Byte::Refused(Refusal::Fragment),
+            0..=0x1f | 0x7f => Byte::Refused(Refusal::Control),
+            b' ' | 0x80..=0xff => Byte::Refused(Refusal::NotEncoded),
+            _ => Byte::Plain,
+        };
+        value += 1;
+    }
+    bytes
+};
+
 /// Whether an ASCII path without refused bytes and segments has percent escapes.
 fn scan(path: &[u8]) -> Result<bool, Refusal> {
     let (mut start, mut escaped) = (1, false);
     for (at, byte) in path.iter().enumerate().skip(1) {
-        match byte {
-            b'/' if at == start => return Err(Refusal::EmptySegment),
-            b'/' => {
+        match BYTES[usize::from(*byte)] {
+            Byte::Plain => {}
+            Byte::Slash if at == start => return Err(Refusal::EmptySegment),
+            Byte::Slash => {
                 check_segment(&path[start..at])?;
                 start = at + 1;
             }
-            b'%' => escaped = true,
-            b'\\' => return Err(Refusal::Backslash),
-            b';' => return Err(Refusal::Semicolon),
-            b'#' => return Err(Refusal::Fragment),
-            0..=0x1f | 0x7f => return Err(Refusal::Control),
-            b' ' | 0x80..=0xff => return Err(Refusal::NotEncoded),
-            _ => {}
+            Byte::Percent => escaped = true,
+            Byte::Refused(refusal) => return Err(refusal),
         }
     }
     check_segment(&path[start..])?;

@@ -12,6 +12,7 @@ use http::header::InvalidHeaderValue;
 use quick_cache::sync::Cache;
 
 use crate::ladder::BILLING_AUDIENCE;
+use crate::routes::Destination;
 
 /// Most accounts whose header values are kept. They are large beside a record, and cheap to make again.
 const VIEWS_MAX: usize = 32_768;
@@ -115,9 +116,17 @@ impl Views {
         })
     }
 
-    /// The assertion for billing, of the same moment as the one for the site. None when it cannot be signed.
+    /// The assertion for whoever serves a request. None when it cannot be signed.
     #[must_use]
-    pub fn billing_assertion<'a>(&self, view: &'a View) -> Option<&'a HeaderValue> {
+    pub fn assertion<'a>(&self, view: &'a View, destination: Destination) -> Option<&'a HeaderValue> {
+        match destination {
+            Destination::Site => Some(&view.assertion),
+            Destination::Billing | Destination::Webhook => self.billing_assertion(view),
+        }
+    }
+
+    /// Of the same moment as the one for the site.
+    fn billing_assertion<'a>(&self, view: &'a View) -> Option<&'a HeaderValue> {
         let sign = || {
             let claims = Claims { aud: BILLING_AUDIENCE.to_owned(), ..view.claims.clone() };
             self.key.sign(&claims).ok().and_then(|token| secret(token).ok())
@@ -167,7 +176,7 @@ fn secret(token: String) -> Result<HeaderValue, InvalidHeaderValue> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use entitlement::timeline::Status;
 
     use super::*;
@@ -181,6 +190,11 @@ mod tests {
     fn views() -> Views {
         let key = AssertionKey::parse(SECRET).expect("a key");
         Views::new(key, "https://read.example".into(), "read.example".into())
+    }
+
+    /// A view with everything in it.
+    pub(crate) fn paid_view() -> Arc<View> {
+        views().of(&AccountId::parse("user-1").expect("an id"), &segment(Some(90)), at(0)).expect("a view")
     }
 
     fn segment(until: Option<i64>) -> Segment {

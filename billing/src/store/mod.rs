@@ -14,6 +14,7 @@ pub mod events;
 pub mod inbox;
 pub mod links;
 pub mod outbox;
+pub mod schema;
 pub mod snapshot;
 pub mod subscriptions;
 

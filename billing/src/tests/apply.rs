@@ -198,3 +198,22 @@ async fn time_alone_ends_a_trial_and_a_grace(options: PgPoolOptions, connect: Pg
     assert_eq!(super::shown(&cached, world.now + fortnight - chrono::TimeDelta::seconds(1)), "paid past_due");
     assert_eq!(super::shown(&cached, world.now + fortnight), "free none");
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn many_customers_of_one_account_at_once_lose_no_change(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::with(options, connect, crate::Settings { pool_size: 8, ..settings() }).await;
+    for n in 0..10 {
+        let (cus, sub) = (format!("cus_{n}"), format!("sub_{n}"));
+        let object = active(&cus, &sub, "price_monthly", world.now);
+        world.receive(&event(&format!("evt_a{n}"), CREATED, world.now, &object)).await;
+        world.receive(&checkout(&format!("evt_b{n}"), &cus, &sub, &world.account, world.now)).await;
+        let canceling = with(&object, &json!({ "cancel_at": world.at(60).timestamp() }));
+        world.receive(&event(&format!("evt_c{n}"), UPDATED, world.at(1), &canceling)).await;
+    }
+    world.billing.apply_due(world.now).await.expect("no deadlock");
+    let open = world.billing.events(&crate::Filter::default(), 100).await.expect("the inbox");
+    assert!(open.iter().all(|line| matches!(line.state.as_str(), "applied" | "ignored")), "{open:?}");
+    assert_eq!(world.has(&world.account, world.now).await, "paid canceling");
+    assert_eq!(world.has(&world.account, world.at(60)).await, "free none");
+    assert_eq!(world.cached().await.expect("published").version, world.version().await);
+}
