@@ -15,7 +15,7 @@ demo: ## a sample site behind the gate, with a simulated provider: nothing to se
 
 test: ## every test, on a private Postgres and Redis
 	scripts/install.sh tests
-	scripts/with-servers.sh cargo test --workspace --features demo
+	scripts/with-servers.sh cargo test --workspace --features demo --no-fail-fast
 
 bench: ## the cost of gating, against its peers, on this machine
 	scripts/install.sh

@@ -109,6 +109,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn each_observation_ends_as_this_table_says() {
         let ended = |second| State::Ended { at: at(second) };
         let past_due = |second| State::PastDue { since: at(second) };

@@ -1,6 +1,6 @@
 //! A record in L1, and how far it can be trusted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use entitlement::record::Entitlement;
 
@@ -8,7 +8,7 @@ use entitlement::record::Entitlement;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confirmation {
     /// The push epoch in which the question was asked; 0 when there was no push.
-    pub(super) epoch: u64,
+    pub(super) epoch: u32,
     /// When the question was asked, in milliseconds of the ladder's clock.
     pub(super) at_ms: u64,
     /// Whether billing itself said so, not a cache.
@@ -23,20 +23,21 @@ pub(super) enum Source {
     Billing,
 }
 
-/// A record and its confirmations. The record never changes; a newer one takes the entry's place.
+/// A record and its confirmations. The record never changes; a newer one takes the entry's place. There may be a million
+/// of these: they are kept small.
 #[derive(Debug)]
 pub struct Entry {
     record: Entitlement,
-    epoch: AtomicU64,
     confirmed_ms: AtomicU64,
-    /// When billing itself was last asked about the account; 0 for never.
-    asked_ms: AtomicU64,
+    epoch: AtomicU32,
+    /// When billing itself was last asked about the account, in tenths of a second; 0 for never.
+    asked_ds: AtomicU32,
 }
 
 impl Entry {
     pub(super) fn new(record: Entitlement, confirmation: Confirmation) -> Self {
-        let entry =
-            Self { record, epoch: AtomicU64::new(0), confirmed_ms: AtomicU64::new(0), asked_ms: AtomicU64::new(0) };
+        let (confirmed_ms, epoch, asked_ds) = (AtomicU64::new(0), AtomicU32::new(0), AtomicU32::new(0));
+        let entry = Self { record, confirmed_ms, epoch, asked_ds };
         entry.confirm(confirmation);
         entry
     }
@@ -53,17 +54,17 @@ impl Entry {
         self.epoch.fetch_max(confirmation.epoch, Ordering::Release);
         self.confirmed_ms.fetch_max(confirmation.at_ms, Ordering::Release);
         if confirmation.source == Source::Billing {
-            self.asked_ms.fetch_max(confirmation.at_ms, Ordering::Relaxed);
+            self.asked_ds.fetch_max(tenths(confirmation.at_ms), Ordering::Relaxed);
         }
     }
 
     /// Keeps the note of when billing was last asked, as a newer record takes the place of `older`.
     pub(super) fn succeed(&self, older: &Self) {
-        self.asked_ms.fetch_max(older.asked_ms.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.asked_ds.fetch_max(older.asked_ds.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// The last push epoch in which the record was confirmed.
-    pub(super) fn epoch(&self) -> u64 {
+    pub(super) fn epoch(&self) -> u32 {
         self.epoch.load(Ordering::Acquire)
     }
 
@@ -74,10 +75,15 @@ impl Entry {
 
     /// Takes the right to ask billing again, which there is once per `interval_ms`.
     pub(super) fn may_ask(&self, now_ms: u64, interval_ms: u64) -> bool {
-        let asked_ms = self.asked_ms.load(Ordering::Relaxed);
-        if asked_ms != 0 && now_ms < asked_ms + interval_ms {
+        let (asked, now) = (self.asked_ds.load(Ordering::Relaxed), tenths(now_ms));
+        if asked != 0 && now < asked.saturating_add(tenths(interval_ms)) {
             return false;
         }
-        self.asked_ms.compare_exchange(asked_ms, now_ms.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.asked_ds.compare_exchange(asked, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
+}
+
+/// Milliseconds as tenths of a second, which 32 bits can count for 13 years.
+fn tenths(ms: u64) -> u32 {
+    u32::try_from(ms / 100).unwrap_or(u32::MAX)
 }

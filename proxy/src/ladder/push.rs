@@ -4,7 +4,7 @@
 //! as the epoch lasts, as no change of it can be missed; when the channel is lost, no epoch is current.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use entitlement::record::{self, CHANNEL, Entitlement};
@@ -28,8 +28,8 @@ const SUBSCRIBE_DEADLINE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Epoch {
     /// 0 while nothing is pushed.
-    current: AtomicU64,
-    last: AtomicU64,
+    current: AtomicU32,
+    last: AtomicU32,
     gauge: IntGauge,
 }
 
@@ -55,11 +55,11 @@ enum Lost {
 impl Epoch {
     pub(super) fn new(gauge: IntGauge) -> Self {
         gauge.set(0);
-        Self { current: AtomicU64::new(0), last: AtomicU64::new(0), gauge }
+        Self { current: AtomicU32::new(0), last: AtomicU32::new(0), gauge }
     }
 
     /// The current epoch, or 0.
-    pub(super) fn current(&self) -> u64 {
+    pub(super) fn current(&self) -> u32 {
         self.current.load(Ordering::Acquire)
     }
 
