@@ -20,6 +20,13 @@ use crate::store::schema;
 /// How long the first connection may take.
 const FIRST_CONTACT: Duration = Duration::from_secs(5);
 
+/// The same for the embedded Postgres, which is still getting up, and for each wait for its one connection: a busy
+/// machine may need that long.
+const EMBEDDED_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the URL of a Postgres database begins with.
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
 /// How long a request waits for a connection before it is told that the database is not there.
 const ACQUIRE: Duration = Duration::from_secs(2);
 
@@ -66,12 +73,16 @@ impl Billing {
         settings: Settings,
         local: Option<broadcast::Sender<Arc<Entitlement>>>,
     ) -> Result<Self, ConnectError> {
-        // The parser's own error could show the password.
+        // The parser takes any scheme, and its own error could show the password.
+        if !SCHEMES.iter().any(|scheme| database_url.starts_with(scheme)) {
+            return Err(ConnectError::DatabaseUrl);
+        }
         let options = PgConnectOptions::from_str(database_url).map_err(|_| ConnectError::DatabaseUrl)?;
         let options = options.application_name("tollgate");
         let outlets = Outlets::new(settings.redis_url.as_ref(), local).map_err(|_| ConnectError::RedisUrl)?;
         Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
-        meet(&options).await?;
+        let embedded = settings.pool_size <= 1;
+        meet(&options, if embedded { EMBEDDED_PATIENCE } else { FIRST_CONTACT }).await?;
         let pool = pool(options, settings.pool_size);
         Ok(Self::new(pool, settings, outlets))
     }
@@ -86,7 +97,7 @@ impl Billing {
 }
 
 /// One connection, made and closed: a pool would try again until its time is up and then say only that.
-async fn meet(options: &PgConnectOptions) -> Result<(), ConnectError> {
+async fn meet(options: &PgConnectOptions, patience: Duration) -> Result<(), ConnectError> {
     let at = options.get_socket().map_or_else(
         || format!("{}:{}", options.get_host(), options.get_port()),
         |socket| socket.display().to_string(),
@@ -106,14 +117,16 @@ async fn meet(options: &PgConnectOptions) -> Result<(), ConnectError> {
         }
     };
     let meeting = async { PgConnection::connect_with(options).await?.close().await };
-    match tokio::time::timeout(FIRST_CONTACT, meeting).await {
+    match tokio::time::timeout(patience, meeting).await {
         Ok(met) => met.map_err(refused),
         Err(_) => Err(ConnectError::Silent { at: at.clone() }),
     }
 }
 
 fn pool(options: PgConnectOptions, size: u32) -> PgPool {
-    let pool = PgPoolOptions::new().max_connections(size.max(1)).acquire_timeout(ACQUIRE);
+    let embedded = size <= 1;
+    let patience = if embedded { EMBEDDED_PATIENCE } else { ACQUIRE };
+    let pool = PgPoolOptions::new().max_connections(size.max(1)).acquire_timeout(patience);
     // A connection that was in use a moment ago is there: asking each time would double the work of the database.
     let pool = pool.test_before_acquire(false).before_acquire(|conn, meta| {
         Box::pin(async move {
@@ -123,7 +136,7 @@ fn pool(options: PgConnectOptions, size: u32) -> PgPool {
             Ok(true)
         })
     });
-    if size <= 1 {
+    if embedded {
         // The embedded Postgres has no timers.
         return pool.connect_lazy_with(options);
     }

@@ -100,7 +100,7 @@ impl Gate {
         Arc::clone(&self.readiness)
     }
 
-    /// Serves until SIGTERM, SIGINT or SIGQUIT, then until the grace period is over.
+    /// Serves until SIGTERM or SIGQUIT, then until the grace period is over; SIGINT ends it at once.
     pub fn run(self) {
         self.server.run(RunArgs { shutdown_signal: Box::new(Signals) });
     }
@@ -150,7 +150,7 @@ fn service(settings: Settings, ladder: Arc<Ladder>, upstreams: Upstreams) -> Res
     })
 }
 
-/// Ends gracefully on every signal that asks to end. Sockets are never handed over to another process.
+/// Ends gracefully on SIGTERM and SIGQUIT, at once on SIGINT. Sockets are never handed over to another process.
 struct Signals;
 
 #[async_trait]
@@ -164,11 +164,11 @@ impl ShutdownSignalWatch for Signals {
             }
         };
         tokio::select! {
-            () = wait(SignalKind::terminate()) => {}
-            () = wait(SignalKind::interrupt()) => {}
-            () = wait(SignalKind::quit()) => {}
+            () = wait(SignalKind::terminate()) => ShutdownSignal::GracefulTerminate,
+            () = wait(SignalKind::quit()) => ShutdownSignal::GracefulTerminate,
+            // A person at a terminal: nobody waits for the end of a grace period.
+            () = wait(SignalKind::interrupt()) => ShutdownSignal::FastShutdown,
         }
-        ShutdownSignal::GracefulTerminate
     }
 }
 

@@ -120,7 +120,8 @@ pub fn address(key: &str, name: &str) -> Result<SocketAddr> {
 fn site_url(text: &str) -> Result<Url> {
     let url = Url::parse(text).with_context(|| format!("site.url = \"{text}\" is not a URL"))?;
     let origin_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !origin_only {
+    let nobody = url.username().is_empty() && url.password().is_none();
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !origin_only || !nobody {
         bail!("site.url = \"{text}\" must be an origin, such as \"https://read.example\"");
     }
     Ok(url)
