@@ -2,8 +2,11 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// What is logged when `RUST_LOG` does not say: our own words, and others' warnings.
 const DEFAULT_FILTER: &str = "warn,tollgate=info,proxy=info,billing=info,demo=info,entitlement=info";
@@ -23,11 +26,16 @@ pub fn start_quiet() {
 
 fn start_with(filter: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_span_events(FmtSpan::NONE);
-    if std::io::stderr().is_terminal() {
-        logs.with_target(false).init();
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = if std::io::stderr().is_terminal() {
+        lines.with_target(false).boxed()
     } else {
-        logs.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
-    }
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    };
+    tracing_subscriber::registry().with(filter).with(filter_fn(is_harmless)).with(lines).init();
+}
+
+/// Pingora writes whole request heads at its lower levels, cookies and tokens included: no setting may show those.
+fn is_harmless(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with("pingora") || *metadata.level() <= Level::WARN
 }

@@ -23,13 +23,15 @@ pub enum AccountIdError {
     TooLong,
     #[error("an account id must not contain control characters")]
     Control,
+    #[error("an account id must not begin or end with white space, which a header would lose")]
+    Blank,
 }
 
 impl AccountId {
     /// Accepts what can be an account id.
     ///
     /// # Errors
-    /// When it is empty, longer than 255 bytes, or contains a control character.
+    /// When it is empty, longer than 255 bytes, contains a control character, or has white space around it.
     pub fn parse(id: &str) -> Result<Self, AccountIdError> {
         if id.is_empty() {
             return Err(AccountIdError::Empty);
@@ -39,6 +41,9 @@ impl AccountId {
         }
         if id.chars().any(char::is_control) {
             return Err(AccountIdError::Control);
+        }
+        if id.trim().len() != id.len() {
+            return Err(AccountIdError::Blank);
         }
         Ok(Self(id.into()))
     }
@@ -100,6 +105,8 @@ mod tests {
             (long.as_str(), AccountIdError::TooLong),
             ("a\r\nX-Entitlement-Tier: paid", AccountIdError::Control),
             ("a\0", AccountIdError::Control),
+            (" a", AccountIdError::Blank),
+            ("a ", AccountIdError::Blank),
         ] {
             assert_eq!(AccountId::parse(bad), Err(why));
         }

@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::line("routes    the first that matches decides");
     for (index, route) in config.routes.iter().enumerate() {
         let methods = route.methods.as_ref().map_or("any method".to_owned(), |methods| {
-            methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(",")
+            methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(",")
         });
         output::line(format_args!("  {:>3}  {}  {methods}  {}", index + 1, route.pattern, rule(&route.policy)));
     }
