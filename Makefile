@@ -17,9 +17,9 @@ test: ## every test, on a private Postgres and Redis
 	scripts/install.sh tests
 	scripts/with-servers.sh cargo test --workspace --features demo --no-fail-fast
 
-bench: ## the cost of gating, against its peers, on this machine
+bench: ## what gating costs beside a bare Pingora, and how fresh it is, on this machine
 	scripts/install.sh
-	scripts/bench
+	scripts/bench.sh
 
 lint: ## formatting, clippy and documentation, without a warning
 	scripts/install.sh
