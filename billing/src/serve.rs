@@ -6,8 +6,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use futures_util::FutureExt;
 use http::StatusCode;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::component::Billing;
@@ -37,33 +39,29 @@ impl Billing {
     /// # Errors
     /// When the listener fails, or a background task ends before it should.
     pub async fn run(&self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-        let mut worker = tokio::spawn(self.clone().run_worker(stop.clone()));
-        let mut publisher = tokio::spawn(self.clone().run_publisher(stop.clone()));
+        let mut parts = JoinSet::new();
+        let (worker, publisher) = (self.clone().run_worker(stop.clone()), self.clone().run_publisher(stop.clone()));
+        parts.spawn(worker.map(|()| "the worker"));
+        parts.spawn(publisher.map(|()| "the publisher"));
         let serving = axum::serve(listener, self.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let mut server = tokio::spawn(async move { serving.await });
+        parts.spawn(serving.into_future().map(|_| "the server"));
         let early = tokio::select! {
             () = stop.cancelled() => None,
-            _ = &mut worker => Some("the worker ended"),
-            _ = &mut publisher => Some("the publisher ended"),
-            _ = &mut server => Some("the server ended"),
+            ended = parts.join_next() => ended,
         };
         // A process that no longer does one of the three must be started again, not linger.
-        if let Some(what) = early.filter(|_| !stop.is_cancelled()) {
+        if let Some(ended) = early.filter(|_| !stop.is_cancelled()) {
             stop.cancel();
-            return Err(io::Error::other(what));
+            return Err(io::Error::other(format!("{} ended by itself", ended.unwrap_or("a part of billing"))));
         }
         self.shared().tasks.close();
         let drained = async {
-            let _ = (&mut server).await;
             self.shared().tasks.wait().await;
-            let _ = (&mut worker).await;
-            let _ = (&mut publisher).await;
+            while parts.join_next().await.is_some() {}
         };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!("billing stopped with work unfinished; it is taken up again at the next start");
-            for task in [server.abort_handle(), worker.abort_handle(), publisher.abort_handle()] {
-                task.abort();
-            }
+            parts.abort_all();
         }
         self.pool().close().await;
         Ok(())
