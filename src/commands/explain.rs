@@ -9,6 +9,7 @@ use entitlement::account::AccountId;
 use entitlement::authorize::{Basis, Caller, Denial, authorize};
 use entitlement::catalog::Catalog;
 use entitlement::record::Entitlement;
+use entitlement::subscription::State;
 use entitlement::timeline::{Grant, Source, Status, timeline};
 use proxy::routes::Table;
 use proxy::target;
@@ -166,6 +167,20 @@ fn holding(config: &Config, tier: &str) -> Result<Entitlement> {
     Ok(Entitlement { account, version: 1, timeline: timeline(catalog, &[grant]) })
 }
 
+/// A subscription's state with its date.
+fn state(state: State) -> String {
+    match state {
+        State::Incomplete => "incomplete".to_owned(),
+        State::Trialing { ends_at } => format!("trialing until {}", ends_at.to_rfc3339()),
+        State::Active { paid_until: Some(until) } => format!("active, paid until {}", until.to_rfc3339()),
+        State::Active { paid_until: None } => "active".to_owned(),
+        State::PastDue { since } => format!("past due since {}", since.to_rfc3339()),
+        State::Unpaid => "unpaid".to_owned(),
+        State::Paused => "paused".to_owned(),
+        State::Ended { at } => format!("ended at {}", at.to_rfc3339()),
+    }
+}
+
 fn print_account(explained: &Explained, at: Timestamp) {
     output::line(format_args!("account   {}, version {}", explained.account, explained.version));
     output::line(match (&explained.cached_version, &explained.cache_fault) {
@@ -184,13 +199,8 @@ fn print_account(explained: &Explained, at: Timestamp) {
     for subscription in &explained.subscriptions {
         let end = subscription.cancel_at.map(|end| format!(", ends {}", end.to_rfc3339())).unwrap_or_default();
         let id = &subscription.id;
-        output::line(format_args!(
-            "subscription {}:{}  {:?}{end}  {}",
-            id.provider,
-            id.id,
-            subscription.state,
-            subscription.prices.join(", ")
-        ));
+        let (state, prices) = (state(subscription.state), subscription.prices.join(", "));
+        output::line(format_args!("subscription {}:{}  {state}{end}  {prices}", id.provider, id.id));
     }
     for credit in &explained.credits {
         let revoked = if credit.revoked_at.is_some() { ", taken back" } else { "" };

@@ -63,6 +63,7 @@ impl Config {
         let mut warnings = Vec::new();
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
+        routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
         Ok(Self { file, site, catalog, routes, default, warnings, directory })
     }
 

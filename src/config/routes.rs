@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use entitlement::authorize::{Policy, Requirement};
 use entitlement::catalog::Catalog;
-use proxy::routes::{Pattern, Route};
+use proxy::routes::{Pattern, Route, Table};
 
 use super::file::{self, Require, Rule};
 
@@ -33,6 +33,18 @@ pub fn policy(name: &str, rule: &Rule, catalog: Option<&Catalog>) -> Result<Poli
     let require = requirement(name, &rule.require)?;
     let for_sale = for_sale(name, &require, catalog)?;
     Ok(Policy { require, on_error: rule.on_error, mode: rule.mode, for_sale })
+}
+
+/// A login page behind the gate sends browsers to itself for ever.
+pub fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
+    let table = Table::new(routes.to_vec(), default.clone());
+    let rule = table.find(&http::Method::GET, login_url);
+    if rule.is_gated() {
+        warnings.push(format!(
+            "site.login_url = \"{login_url}\" is behind the gate ({}: {}), so nobody can sign in: put a public route for it first",
+            rule.label, rule.policy.require
+        ));
+    }
 }
 
 fn parse_methods(name: &str, methods: &[String]) -> Result<Vec<http::Method>> {
@@ -113,6 +125,15 @@ mod tests {
             let error = format!("{:#}", parse(&format!("[[route]]\npath = \"/a\"\n{rule}\n")).expect_err(rule));
             assert!(error.contains(expected), "{error:?} should contain {expected:?}");
         }
+    }
+
+    #[test]
+    fn a_login_page_behind_the_gate_is_warned_of() {
+        let closed = "[default]\nrequire = { signed_in = true }\n";
+        let warnings = |text: &str| parse(text).expect("it can be run").warnings;
+        assert!(warnings(closed)[0].contains("nobody can sign in"), "{:?}", warnings(closed));
+        let opened = format!("[[route]]\npath = \"/login\"\nrequire = {{ public = true }}\n{closed}");
+        assert_eq!(warnings(&opened), Vec::<String>::new());
     }
 
     #[test]
