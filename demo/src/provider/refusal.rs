@@ -1,4 +1,4 @@
-//! A refused call, in the shape of Stripe's errors (https://docs.stripe.com/api/errors).
+//! A refused call, in the shape of Stripe's errors (<https://docs.stripe.com/api/errors>).
 
 use axum::Json;
 use axum::http::StatusCode;

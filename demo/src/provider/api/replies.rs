@@ -1,5 +1,5 @@
 //! Idempotency keys: the same call with the same key gets the answer of the first one
-//! (https://docs.stripe.com/api/idempotent_requests).
+//! (<https://docs.stripe.com/api/idempotent_requests>).
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! Stripe's webhook signature: HMAC-SHA256 over `{t}.{body}` (https://docs.stripe.com/webhooks#verify-manually).
+//! Stripe's webhook signature: HMAC-SHA256 over `{t}.{body}` (<https://docs.stripe.com/webhooks#verify-manually>).
 
 use anyhow::{Context, Result};
 use hmac::{Hmac, KeyInit, Mac};
