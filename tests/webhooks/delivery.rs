@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::http::{RawAnswer, raw};
+use crate::world::http::raw_head;
 use crate::world::stripe::{Event, SECRETS, Subscription, checkout_completed, signature, unique};
 use crate::world::{Arrangement, Setup, World, in_seconds, send, token};
 
@@ -79,7 +79,7 @@ async fn a_body_that_never_ends_is_refused_before_it_is_read_whole() {
     for _ in 0..32 {
         request.push_str(&format!("10000\r\n{}\r\n", "x".repeat(0x10000)));
     }
-    let answer = RawAnswer::parse(raw(world.proxy().listen.public, request).await);
+    let answer = raw_head(world.proxy().listen.public, request).await;
     assert_eq!(answer.status, 413, "{answer:?}");
 }
 
