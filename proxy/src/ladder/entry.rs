@@ -73,13 +73,11 @@ impl Entry {
         now_ms.saturating_sub(self.confirmed_ms.load(Ordering::Acquire))
     }
 
-    /// Takes the right to ask billing again, which there is once per `interval_ms`.
-    pub(super) fn may_ask(&self, now_ms: u64, interval_ms: u64) -> bool {
-        let (asked, now) = (self.asked_ds.load(Ordering::Relaxed), tenths(now_ms));
-        if asked != 0 && now < asked.saturating_add(tenths(interval_ms)) {
-            return false;
-        }
-        self.asked_ds.compare_exchange(asked, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// When billing itself was last asked about the account, in milliseconds, rounded down to tenths of a second; `None`
+    /// for never.
+    pub(super) fn asked_ms(&self) -> Option<u64> {
+        let asked_ds = self.asked_ds.load(Ordering::Relaxed);
+        (asked_ds != 0).then(|| u64::from(asked_ds) * 100)
     }
 }
 

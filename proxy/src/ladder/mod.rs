@@ -29,7 +29,7 @@ use entitlement::record::Entitlement;
 use prometheus::IntCounter;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::circuit::Circuit;
 use self::climb::Depth;
@@ -45,8 +45,8 @@ use crate::settings::Secret;
 /// Longest life of a record of an account that nobody knows, in milliseconds.
 const NEGATIVE_MS_MAX: u64 = 2_000;
 
-/// How often billing is asked again before one account is denied, in milliseconds.
-const ASK_INTERVAL_MS: u64 = 1_000;
+/// How long after a question to billing the next one waits that is asked before one account is denied, in milliseconds.
+const ASK_INTERVAL_MS: u64 = 200;
 
 /// How long billing may take to answer.
 pub const BILLING_DEADLINE: Duration = Duration::from_millis(200);
@@ -197,15 +197,25 @@ impl Ladder {
         }
     }
 
-    /// What billing says of an account that is about to be denied, at most once a second for each account.
+    /// What billing says of an account that is about to be denied. Whoever comes too soon after the last question waits,
+    /// and all who wait share the next one: what is served was asked after the request came, however many there are.
     ///
     /// # Errors
-    /// When billing does not say, or was asked within the last second.
+    /// When billing does not say, or has been asked for this very request.
     pub async fn recheck(self: &Arc<Self>, denied: &Found, now: Moment) -> Result<Found, Unresolved> {
-        if denied.layer == Layer::Billing || !denied.entry.may_ask(self.millis_at(now), ASK_INTERVAL_MS) {
+        if denied.layer == Layer::Billing {
             return Err(Unresolved);
         }
-        let account = denied.entry.record().account.clone();
+        let came_ms = self.millis_at(now);
+        let next_ms = denied.entry.asked_ms().map_or(0, |asked_ms| asked_ms + ASK_INTERVAL_MS);
+        let wait = Duration::from_millis(next_ms.saturating_sub(came_ms).min(ASK_INTERVAL_MS));
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        let (account, now) = (denied.entry.record().account.clone(), now.plus(wait));
+        if let Some(entry) = self.l1.get(&account).filter(|entry| entry.asked_ms() > Some(came_ms)) {
+            return Ok(self.found(entry, Layer::L1, Freshness::Fresh, now));
+        }
         let (entry, layer) = self.fly(&self.rechecks, &account, Depth::Billing, now).await?;
         Ok(self.found(entry, layer, Freshness::Fresh, now))
     }
