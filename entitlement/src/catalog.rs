@@ -198,6 +198,16 @@ impl Catalog {
         self.tiers.iter().find(|tier| tier.code == code)
     }
 
+    /// The terms of a provider's price id.
+    #[must_use]
+    pub fn price(&self, provider: Provider, id: &str) -> Option<&Price> {
+        let prices = match self.sold(provider, id)? {
+            Sold::Tier(tier) => &tier.prices,
+            Sold::Addon(addon) => &addon.prices,
+        };
+        prices.iter().find(|price| price.provider == provider && price.id == id)
+    }
+
     /// What a provider's price id buys; a price that no catalog names grants nothing.
     #[must_use]
     pub fn sold(&self, provider: Provider, price: &str) -> Option<Sold<'_>> {

@@ -11,6 +11,7 @@
 pub mod account;
 pub mod catalog;
 pub mod subscription;
+pub mod payment;
 pub mod event;
 pub mod decide;
 pub mod timeline;
