@@ -17,20 +17,22 @@ use super::refusal::Refusal;
 use super::render::View;
 use super::settings::Shape;
 use super::{Shared, control, pages};
+use crate::faults::Entry;
 
 /// The longest body that is read, in bytes.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/v1/{*path}", any(serve_api))
+        .route("/v1/{*path}", any(serve_v1))
+        .route("/v2/{*path}", any(serve_v2))
         .nest("/_control", control::router())
         .merge(pages::router())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(shared)
 }
 
-async fn serve_api(
+async fn serve_v1(
     State(shared): State<Arc<Shared>>,
     method: Method,
     Path(path): Path<String>,
@@ -40,19 +42,52 @@ async fn serve_api(
 ) -> Response {
     let query = query.unwrap_or_default();
     let encoded = if method == Method::POST { body.as_ref() } else { query.as_bytes() };
-    let answered =
-        check_key(&shared.api_key, &headers).and_then(|()| answer(&shared, &method, &path, encoded, &headers));
-    let (mut response, replayed) = match answered {
-        Ok(Answer::Fresh(object)) => (Json(object).into_response(), false),
-        Ok(Answer::Replayed(object)) => (Json(object).into_response(), true),
-        Err(refusal) => (refusal.into_response(), false),
+    let full = format!("/v1/{path}");
+    let answer = || {
+        let answered =
+            check_key(&shared.api_key, &headers).and_then(|()| answer(&shared, &method, &path, encoded, &headers));
+        let (mut response, replayed) = match answered {
+            Ok(Answer::Fresh(object)) => (Json(object).into_response(), false),
+            Ok(Answer::Replayed(object)) => (Json(object).into_response(), true),
+            Err(refusal) => (refusal.into_response(), false),
+        };
+        let own = response.headers_mut();
+        own.insert(HeaderName::from_static("request-id"), HeaderValue::from_static("req_simulated"));
+        if replayed {
+            own.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+        }
+        response
     };
-    tracing::debug!(%method, path, status = response.status().as_u16(), replayed, "the provider answered a call");
-    let own = response.headers_mut();
-    own.insert(HeaderName::from_static("request-id"), HeaderValue::from_static("req_simulated"));
-    if replayed {
-        own.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
-    }
+    through(&shared, &method, &full, answer).await
+}
+
+async fn serve_v2(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let full = format!("/v2/{path}");
+    let answer = || {
+        let answered =
+            check_key(&shared.api_key, &headers).and_then(|()| api::answer_v2(&shared.ledger().books, &method, &path));
+        answered.map_or_else(IntoResponse::into_response, |object| Json(object).into_response())
+    };
+    through(&shared, &method, &full, answer).await
+}
+
+/// Counts a call and answers it, unless it meets a fault.
+async fn through(shared: &Shared, method: &Method, path: &str, answer: impl FnOnce() -> Response) -> Response {
+    let response = match shared.door.enter(method, path) {
+        Entry::Answer => answer(),
+        Entry::Hold(held) => {
+            let response = answer();
+            shared.door.wait(held).await;
+            response
+        }
+        Entry::Fail(kind) => shared.door.fail(kind).await,
+    };
+    tracing::debug!(%method, path, status = response.status().as_u16(), "the provider answered a call");
     response
 }
 

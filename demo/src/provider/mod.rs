@@ -7,8 +7,8 @@
 mod api;
 mod books;
 mod control;
-mod delivery;
 mod handle;
+mod reading;
 mod http;
 mod pages;
 mod refusal;
@@ -23,15 +23,19 @@ use anyhow::Result;
 
 use self::api::replies::Replies;
 use self::books::Books;
-use self::delivery::Delivery;
+use self::books::model::Ending;
 use self::refusal::Refusal;
 use crate::clock;
+use crate::delivery::{Delivery, Scheme};
+use crate::faults::Door;
 use crate::serve::{Server, Worker, bind};
 
-pub use self::books::model::{Card, Metadata};
-pub use self::books::{NewCustomer, Proration};
-pub use self::delivery::{Attempt, sign, signature_header};
-pub use self::settings::{Cadence, Price, Settings, Shape};
+pub use self::books::model::{Card, DisputeStatus, Metadata, PauseBehavior, RefundStatus, TrialEnd};
+pub(crate) use self::books::period_end;
+pub use self::books::{NewCustomer, Proration, Seed, Settled, WhileProcessing};
+pub use self::settings::{Cadence, Echo, EventForm, Exhausted, Mode, Price, Settings, Shape, Telling};
+pub use crate::delivery::{Attempt, sign, signature_header};
+pub use crate::faults::{Fault, FaultKind};
 
 /// How far the clock may be moved in one step, in days: ten years.
 const STEP_DAYS_MAX: i64 = 3660;
@@ -40,7 +44,13 @@ const STEP_DAYS_MAX: i64 = 3660;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelAt {
     Now,
+    /// With the paid period, as the portal does it: by `cancel_at` alone under flexible billing, else by
+    /// `cancel_at_period_end`.
     PeriodEnd,
+    /// With the paid period, by `cancel_at_period_end` whatever the billing mode.
+    Flag,
+    /// Then, by `cancel_at` alone.
+    Moment(crate::Timestamp),
 }
 
 /// A subscription to begin without a checkout.
@@ -48,8 +58,14 @@ pub enum CancelAt {
 pub struct Subscribe {
     pub customer: String,
     pub price: String,
+    /// 0 means 1.
+    pub quantity: u32,
+    /// Further prices, each once, of the same cadence.
+    pub also: Vec<String>,
     /// 0: charged at once.
     pub trial_days: u32,
+    /// What a trial without a card ends in.
+    pub trial_end: TrialEnd,
     pub metadata: Metadata,
 }
 
@@ -66,6 +82,7 @@ struct Shared {
     base_url: String,
     books: Mutex<Ledger>,
     delivery: Delivery,
+    door: Door,
 }
 
 /// The books, and how far their clock is ahead of the machine's.
@@ -83,11 +100,19 @@ impl Provider {
     pub async fn start(settings: Settings) -> Result<Self> {
         let (listener, address) = bind(settings.listen).await?;
         let base_url = format!("http://{address}");
-        let delivery = Delivery::new(&settings)?;
-        let view = render::View { shape: settings.shape, base_url: base_url.clone() };
-        let books = Books::new(view, settings.prices, clock::now());
+        let scheme = Scheme::Stripe(vec![settings.webhook_secret]);
+        let delivery = Delivery::new(settings.webhook_url, scheme, settings.retry_delays)?;
+        let view =
+            render::View { shape: settings.shape, base_url: base_url.clone(), livemode: settings.mode == Mode::Live };
+        let mut books = Books::new(view, settings.prices, clock::now());
+        books.exhausted = settings.exhausted;
+        books.set_manner(|manner| {
+            manner.form = settings.events;
+            manner.account = settings.account;
+        });
         let ledger = Ledger { books, ahead: chrono::Duration::zero(), replies: Replies::default() };
-        let shared = Arc::new(Shared { api_key: settings.api_key, base_url, books: Mutex::new(ledger), delivery });
+        let (books, door) = (Mutex::new(ledger), Door::new(refusal::of_status));
+        let shared = Arc::new(Shared { api_key: settings.api_key, base_url, books, delivery, door });
         let server = Server::run(listener, http::router(Arc::clone(&shared)));
         let worker = Arc::clone(&shared);
         let deliverer = Worker::run(async move { worker.delivery.run().await });
@@ -145,6 +170,20 @@ impl Shared {
         self.change(|books| match at {
             CancelAt::Now => books.cancel_now(subscription, "cancellation_requested"),
             CancelAt::PeriodEnd => books.cancel_in_portal(subscription),
+            CancelAt::Flag => books.schedule_end(subscription, Ending::PeriodEnd),
+            CancelAt::Moment(moment) => books.schedule_end(subscription, Ending::At(moment)),
+        })
+    }
+
+    fn subscribe(&self, new: Subscribe) -> Result<String, Refusal> {
+        self.change(|books| {
+            let mut items = vec![(books.price(&new.price, "price")?.clone(), new.quantity.max(1))];
+            for price in &new.also {
+                items.push((books.price(price, "price")?.clone(), 1));
+            }
+            let trial_days = Some(new.trial_days).filter(|days| *days > 0);
+            let Subscribe { customer, trial_end, metadata, .. } = new;
+            books.subscribe(books::NewSubscription { customer, items, trial_days, trial_end, metadata })
         })
     }
 }

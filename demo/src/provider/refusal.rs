@@ -5,6 +5,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+/// An error of this status that is nobody's fault but Stripe's.
+pub fn of_status(status: StatusCode) -> Value {
+    let kind = if status == StatusCode::TOO_MANY_REQUESTS { "rate_limit_error" } else { "api_error" };
+    json!({ "error": { "type": kind, "message": "An unknown error occurred." } })
+}
+
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -56,7 +62,7 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", Some("parameter_unknown"), message).about(param)
     }
 
-    /// 404, or 400 when the id stood in a parameter of the body: `param` names where it stood.
+    /// 404, or 400 when the id stood in a parameter: `param` names where it stood.
     pub fn no_such(what: &str, id: &str, param: &str) -> Self {
         let status = if param == "id" { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
         let message = format!("No such {what}: '{id}'");
@@ -72,6 +78,11 @@ impl Refusal {
     /// 400: the object is not in a state for this.
     pub fn wrong_state(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", None, message)
+    }
+
+    /// 402: the customer's card was declined.
+    pub fn declined() -> Self {
+        Self::new(StatusCode::PAYMENT_REQUIRED, "card_error", Some("card_declined"), "Your card was declined.")
     }
 
     /// 400: one idempotency key for two different calls.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where the provider listens, who may call it, and whom it tells.
 ///
@@ -24,6 +24,14 @@ pub struct Settings {
     pub shape: Shape,
     /// How long to wait before each further try of a failed delivery; after the last one it is given up.
     pub retry_delays: Vec<Duration>,
+    /// What every object and event says of itself.
+    pub mode: Mode,
+    /// The connected account that every event names; `None`: the account itself, which is not named.
+    pub account: Option<String>,
+    /// In which form the endpoint is told.
+    pub events: EventForm,
+    /// What becomes of a subscription that nobody pays.
+    pub exhausted: Exhausted,
 }
 
 impl Settings {
@@ -38,6 +46,10 @@ impl Settings {
             prices: Vec::new(),
             shape: Shape::Endive,
             retry_delays: [100, 300, 1_000, 3_000, 10_000].map(Duration::from_millis).to_vec(),
+            mode: Mode::default(),
+            account: None,
+            events: EventForm::default(),
+            exhausted: Exhausted::default(),
         }
     }
 }
@@ -82,25 +94,89 @@ impl Cadence {
     }
 }
 
-/// The three generations of Stripe's objects that a receiver meets in the wild.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What becomes of a subscription when a payment failed in every try: the account's setting in Stripe's dashboard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exhausted {
+    #[default]
+    Cancel,
+    /// It stays, and its invoices are only drafted.
+    Unpaid,
+    /// It stays, and the next period is charged as if nothing had been.
+    LeavePastDue,
+}
+
+/// What every object says of itself: its `livemode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    #[default]
+    Test,
+    /// As if real money were behind it.
+    Live,
+}
+
+/// In which form the endpoint is told (<https://docs.stripe.com/event-destinations>).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventForm {
+    /// With the object as it was.
+    #[default]
+    Snapshot,
+    /// With the object's name only.
+    Thin,
+    /// As during a migration: two events with two ids, the thin one naming the other.
+    Both,
+}
+
+/// Whether one change makes one Event object; Stripe says that it may make two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Echo {
+    #[default]
+    Once,
+    Twice,
+}
+
+/// Whether changes are told at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Telling {
+    #[default]
+    Aloud,
+    /// Nobody ever hears of them: no event is made.
+    Silent,
+}
+
+/// The generations of Stripe's objects that a receiver meets in the wild, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
-    /// Before 2025-03-31: `current_period_*` on the subscription, `invoice.subscription`.
+    /// Before 2022-11-15: a charge carries its refunds, a payment intent its charges; else as Acacia.
+    Old2020,
+    /// Before 2025-03-31: `current_period_*` and `plan` on the subscription, `invoice.subscription`, `charge.invoice`.
     Acacia,
-    /// From 2025-03-31: the period on the items, `invoice.parent.subscription_details.subscription`.
+    /// From 2025-03-31: the period on the items, `invoice.parent.subscription_details.subscription`, and a charge that
+    /// does not name its invoice: `invoice_payment.paid` does.
     Basil,
-    /// From 2025-09-30 (clover): as Basil, with flexible billing as the default.
+    /// From 2025-09-30: as Basil, with flexible billing as the default.
+    Clover,
+    /// From 2026-09-30: as Clover, with `billing_schedules`.
     Endive,
 }
 
 impl Shape {
+    /// Every shape, oldest first.
+    pub const ALL: [Self; 5] = [Self::Old2020, Self::Acacia, Self::Basil, Self::Clover, Self::Endive];
+
     /// The API version that events of this shape carry.
     #[must_use]
     pub const fn api_version(self) -> &'static str {
         match self {
+            Self::Old2020 => "2020-08-27",
             Self::Acacia => "2025-02-24.acacia",
             Self::Basil => "2025-08-27.basil",
+            Self::Clover => "2025-11-17.clover",
             Self::Endive => "2026-09-30.endive",
         }
     }
@@ -109,14 +185,15 @@ impl Shape {
     #[must_use]
     pub fn of_version(version: &str) -> Option<Self> {
         let date = chrono::NaiveDate::parse_from_str(version.get(..10)?, "%Y-%m-%d").ok()?;
-        let from = |year, month, day| chrono::NaiveDate::from_ymd_opt(year, month, day);
-        if Some(date) < from(2025, 3, 31) {
-            return Some(Self::Acacia);
-        }
-        if Some(date) < from(2025, 9, 30) {
-            return Some(Self::Basil);
-        }
-        Some(Self::Endive)
+        let begins = [
+            ((2022, 11, 15), Self::Old2020),
+            ((2025, 3, 31), Self::Acacia),
+            ((2025, 9, 30), Self::Basil),
+            ((2026, 9, 30), Self::Clover),
+        ];
+        let before =
+            |(year, month, day)| chrono::NaiveDate::from_ymd_opt(year, month, day).is_some_and(|end| date < end);
+        Some(begins.into_iter().find(|(end, _)| before(*end)).map_or(Self::Endive, |(_, shape)| shape))
     }
 }
 
@@ -127,11 +204,13 @@ mod tests {
     #[test]
     fn an_api_version_names_its_shape() {
         let cases = [
-            ("2020-08-27", Some(Shape::Acacia)),
+            ("2020-08-27", Some(Shape::Old2020)),
+            ("2022-11-15", Some(Shape::Acacia)),
             ("2025-02-24.acacia", Some(Shape::Acacia)),
             ("2025-03-31.basil", Some(Shape::Basil)),
             ("2025-09-29.basil", Some(Shape::Basil)),
-            ("2025-09-30.clover", Some(Shape::Endive)),
+            ("2025-09-30.clover", Some(Shape::Clover)),
+            ("2026-04-22.dahlia", Some(Shape::Clover)),
             ("2026-09-30.endive", Some(Shape::Endive)),
             ("endive", None),
             ("", None),
@@ -139,7 +218,7 @@ mod tests {
         for (version, shape) in cases {
             assert_eq!(Shape::of_version(version), shape, "{version}");
         }
-        for shape in [Shape::Acacia, Shape::Basil, Shape::Endive] {
+        for shape in Shape::ALL {
             assert_eq!(Shape::of_version(shape.api_version()), Some(shape));
         }
     }

@@ -2,14 +2,15 @@
 
 use serde_json::Value;
 
+use super::filter::{Range, is_asked, only};
 use super::form::Form;
+use super::subscriptions::trial_end;
 use crate::provider::books::model::SessionState;
-use crate::provider::books::table::page;
 use crate::provider::books::{Books, NewSession};
 use crate::provider::refusal::Refusal;
 use crate::provider::render::{self, View};
 
-/// Stripe's parameters (https://docs.stripe.com/api/checkout/sessions/create). Those that `create` does not read change
+/// Stripe's parameters (<https://docs.stripe.com/api/checkout/sessions/create>). Those that `create` does not read change
 /// nothing here.
 const KNOWN: [&str; 42] = [
     "adaptive_pricing",
@@ -90,6 +91,7 @@ pub fn create(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refu
         price,
         quantity,
         trial_days: trial_days(form, "subscription_data[trial_period_days]")?,
+        trial_end: trial_end(form, "subscription_data[trial_settings]")?,
         metadata: form.metadata("metadata")?,
         subscription_metadata: form.metadata("subscription_data[metadata]")?,
         success_url: form.url("success_url")?.ok_or_else(|| Refusal::missing("success_url"))?,
@@ -123,8 +125,8 @@ pub fn read(books: &Books, id: &str, view: &View) -> Result<Value, Refusal> {
     Ok(render::session(books.session(id)?, view))
 }
 
-pub fn line_items(books: &Books, id: &str) -> Result<Value, Refusal> {
-    Ok(render::line_items(books.session(id)?))
+pub fn line_items(books: &Books, id: &str, view: &View) -> Result<Value, Refusal> {
+    Ok(render::line_items(books.session(id)?, view))
 }
 
 pub fn expire(books: &mut Books, id: &str, view: &View) -> Result<Value, Refusal> {
@@ -133,9 +135,10 @@ pub fn expire(books: &mut Books, id: &str, view: &View) -> Result<Value, Refusal
 }
 
 pub fn list(books: &Books, form: &Form, view: &View) -> Result<Value, Refusal> {
-    form.only(&["customer", "subscription", "status", "limit", "starting_after", "ending_before", "expand"])?;
+    only(form, &["customer", "subscription", "status", "created"])?;
     let (customer, subscription, status) = (form.text("customer"), form.text("subscription"), form.text("status"));
-    let rows = books.sessions.iter().rev().filter(|session| {
+    let created = Range::read(form, "created")?;
+    let page = books.sessions.page(&form.paging()?, None, |session| {
         let (named, own) = match &session.state {
             SessionState::Open => ("open", None),
             SessionState::Complete { subscription, .. } => ("complete", Some(subscription)),
@@ -143,9 +146,9 @@ pub fn list(books: &Books, form: &Form, view: &View) -> Result<Value, Refusal> {
         };
         (customer.is_none() || session.customer == customer)
             && (subscription.is_none() || own == subscription.as_ref())
-            && status.as_ref().is_none_or(|status| status == named)
-    });
-    let page = page(rows, &form.paging()?);
+            && is_asked(status.as_ref(), named)
+            && created.holds(session.created)
+    })?;
     let data = page.rows.into_iter().map(|session| render::session(session, view)).collect();
     Ok(render::list("/v1/checkout/sessions", data, page.has_more))
 }

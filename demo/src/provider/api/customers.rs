@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::filter::{Range, is_asked, only};
 use super::form::{Form, METADATA_KEYS_MAX};
 use crate::provider::books::model::{Metadata, Presence};
-use crate::provider::books::table::page;
 use crate::provider::books::{Books, NewCustomer};
 use crate::provider::refusal::Refusal;
 use crate::provider::render::{self, View};
@@ -24,7 +24,7 @@ const KNOWN: [&str; 11] = [
     "tax_exempt",
 ];
 
-pub fn create(books: &mut Books, form: &Form) -> Result<Value, Refusal> {
+pub fn create(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refusal> {
     form.only(&KNOWN)?;
     let (email, name) = (form.text("email"), form.text("name"));
     let id = books.create_customer(NewCustomer {
@@ -32,10 +32,10 @@ pub fn create(books: &mut Books, form: &Form) -> Result<Value, Refusal> {
         name,
         metadata: merged(&Metadata::new(), form.metadata("metadata")?)?,
     })?;
-    read(books, &id)
+    read(books, &id, view)
 }
 
-pub fn update(books: &mut Books, id: &str, form: &Form) -> Result<Value, Refusal> {
+pub fn update(books: &mut Books, id: &str, form: &Form, view: &View) -> Result<Value, Refusal> {
     form.only(&KNOWN)?;
     let metadata = merged(&books.customer(id, "id")?.metadata, form.metadata("metadata")?)?;
     books.change_customer(id, |customer| {
@@ -47,26 +47,29 @@ pub fn update(books: &mut Books, id: &str, form: &Form) -> Result<Value, Refusal
         }
         customer.metadata = metadata;
     })?;
-    read(books, id)
+    read(books, id, view)
 }
 
 /// Stripe answers for a deleted customer too, with little.
-pub fn read(books: &Books, id: &str) -> Result<Value, Refusal> {
+pub fn read(books: &Books, id: &str, view: &View) -> Result<Value, Refusal> {
     let customer = books.customers.get(id).ok_or_else(|| Refusal::no_such("customer", id, "id"))?;
     Ok(match customer.presence {
-        Presence::Here => render::customer(customer),
+        Presence::Here => render::customer(customer, view),
         Presence::Deleted => render::deleted_customer(id),
     })
 }
 
-pub fn list(books: &Books, form: &Form) -> Result<Value, Refusal> {
-    form.only(&["email", "limit", "starting_after", "ending_before", "expand"])?;
+pub fn list(books: &Books, form: &Form, view: &View) -> Result<Value, Refusal> {
+    only(form, &["email", "created"])?;
     let email = form.text("email");
-    let rows = books.customers.iter().rev();
-    let rows =
-        rows.filter(|customer| customer.presence == Presence::Here && (email.is_none() || customer.email == email));
-    let page = page(rows, &form.paging()?);
-    Ok(render::list("/v1/customers", page.rows.into_iter().map(render::customer).collect(), page.has_more))
+    let created = Range::read(form, "created")?;
+    let page = books.customers.page(&form.paging()?, None, |customer| {
+        customer.presence == Presence::Here
+            && is_asked(email.as_ref(), customer.email.as_deref().unwrap_or_default())
+            && created.holds(customer.created)
+    })?;
+    let data = page.rows.into_iter().map(|customer| render::customer(customer, view)).collect();
+    Ok(render::list("/v1/customers", data, page.has_more))
 }
 
 pub fn delete(books: &mut Books, id: &str) -> Result<Value, Refusal> {

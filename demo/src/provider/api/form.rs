@@ -17,7 +17,7 @@ const PAIRS_MAX: usize = 500;
 /// How deep brackets may nest.
 const DEPTH_MAX: usize = 6;
 
-/// Limits of metadata (https://docs.stripe.com/api/metadata).
+/// Limits of metadata (<https://docs.stripe.com/api/metadata>).
 pub(super) const METADATA_KEYS_MAX: usize = 50;
 const METADATA_KEY_CHARS_MAX: usize = 40;
 const METADATA_VALUE_CHARS_MAX: usize = 500;

@@ -2,31 +2,39 @@
 
 use serde_json::Value;
 
-use super::checkout::{quantity_of, trial_days};
+use super::checkout::trial_days;
 use super::customers::merged;
+use super::filter::{Range, only};
 use super::form::Form;
-use crate::provider::books::model::{Ending, Status};
-use crate::provider::books::table::page;
-use crate::provider::books::{Books, NewSubscription, Proration};
+use super::items;
+use crate::Timestamp;
+use crate::provider::books::model::{Ending, Pause, PauseBehavior, Status, Subscription, TrialEnd};
+use crate::provider::books::{Books, NewSubscription};
 use crate::provider::refusal::Refusal;
 use crate::provider::render::{self, View};
 
 pub fn create(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refusal> {
-    form.only(&["customer", "items", "metadata", "trial_period_days", "expand"])?;
-    let items = form.elements("items");
-    let [item] = items.as_slice() else {
-        return Err(Refusal::invalid("items", "The simulated provider takes exactly one item."));
-    };
-    let price = format!("{item}[price]");
+    form.only(&["customer", "items", "metadata", "trial_period_days", "trial_settings", "expand"])?;
     let new = NewSubscription {
         customer: form.required("customer")?,
-        price: books.price(&form.required(&price)?, &price)?.clone(),
-        quantity: quantity_of(form, &format!("{item}[quantity]"))?,
+        items: items::new_items(books, form)?,
         trial_days: trial_days(form, "trial_period_days")?,
+        trial_end: trial_end(form, "trial_settings")?,
         metadata: form.metadata("metadata")?,
     };
     let id = books.subscribe(new)?;
     read(books, &id, view)
+}
+
+/// What a trial without a card ends in.
+pub(super) fn trial_end(form: &Form, name: &str) -> Result<TrialEnd, Refusal> {
+    let param = format!("{name}[end_behavior][missing_payment_method]");
+    match form.text(&param).as_deref() {
+        None | Some("create_invoice") => Ok(TrialEnd::CreateInvoice),
+        Some("cancel") => Ok(TrialEnd::Cancel),
+        Some("pause") => Ok(TrialEnd::Pause),
+        Some(other) => Err(Refusal::invalid(&param, format!("Invalid missing_payment_method: {other}"))),
+    }
 }
 
 pub fn read(books: &Books, id: &str, view: &View) -> Result<Value, Refusal> {
@@ -45,26 +53,27 @@ pub fn update(books: &mut Books, id: &str, form: &Form, view: &View) -> Result<V
         "expand",
     ])?;
     let end = end_of(form)?;
-    let price = price_of(books, id, form)?;
-    let paused = pause_of(form)?;
+    let changes = items::changes(books, id, form)?;
+    let proration = items::proration(form)?;
+    let pause = pause_of(form)?;
     let metadata = merged(&books.subscription(id)?.metadata, form.metadata("metadata")?)?;
-    if end.is_some() || price.is_some() || paused.is_some() {
+    if end.is_some() || !changes.is_empty() || pause.is_some() {
         books.living(id)?;
     }
-    if let Some((price, proration)) = price {
-        books.change_price(id, price, proration)?;
+    if !changes.is_empty() {
+        books.change_items(id, changes, proration)?;
     }
     match end {
         Some(Some(ending)) => books.schedule_end(id, ending)?,
         Some(None) => books.reactivate(id)?,
         None => {}
     }
-    books.amend(id, |subscription| {
-        subscription.metadata = metadata;
-        if let Some(paused) = paused {
-            subscription.paused = paused;
-        }
-    });
+    match pause {
+        Some(Some(pause)) => books.pause_collection(id, pause)?,
+        Some(None) => books.unpause_collection(id)?,
+        None => {}
+    }
+    books.amend(id, |subscription| subscription.metadata = metadata);
     read(books, id, view)
 }
 
@@ -81,49 +90,25 @@ fn end_of(form: &Form) -> Result<Option<Option<Ending>>, Refusal> {
     }
 }
 
-/// The price to move to, if another one is asked for.
-fn price_of(
-    books: &Books,
-    id: &str,
-    form: &Form,
-) -> Result<Option<(crate::provider::settings::Price, Proration)>, Refusal> {
-    let items = form.elements("items");
-    let item = match items.as_slice() {
-        [] => return Ok(None),
-        [item] => item,
-        _ => return Err(Refusal::invalid("items", "A subscription here has exactly one item.")),
-    };
-    let (item_id, price) = (format!("{item}[id]"), format!("{item}[price]"));
-    let own = &books.subscription(id)?.item;
-    match form.text(&item_id) {
-        Some(asked) if asked == *own => {}
-        Some(asked) => return Err(Refusal::no_such("subscription_item", &asked, &item_id)),
-        None => return Err(Refusal::invalid(&item_id, "A subscription here has exactly one item: name its id.")),
-    }
-    let price = books.price(&form.required(&price)?, &price)?.clone();
-    let proration = match form.text("proration_behavior").as_deref() {
-        Some("always_invoice") => Proration::AlwaysInvoice,
-        None | Some("none" | "create_prorations") => Proration::None,
-        Some(other) => {
-            return Err(Refusal::invalid("proration_behavior", format!("Invalid proration_behavior: {other}")));
-        }
-    };
-    Ok(Some((price, proration)))
-}
-
 /// What is asked of collection: nothing, that it go on, or that it pause in this way.
-fn pause_of(form: &Form) -> Result<Option<Option<String>>, Refusal> {
+fn pause_of(form: &Form) -> Result<Option<Option<Pause>>, Refusal> {
     if !form.has("pause_collection") {
         return Ok(None);
     }
-    match form.text("pause_collection[behavior]") {
-        Some(behavior) if ["keep_as_draft", "mark_uncollectible", "void"].contains(&behavior.as_str()) => {
-            Ok(Some(Some(behavior)))
-        }
-        Some(other) => Err(Refusal::invalid("pause_collection[behavior]", format!("Invalid behavior: {other}"))),
-        None if form.raw("pause_collection") == Some("") => Ok(Some(None)),
-        None => Err(Refusal::missing("pause_collection[behavior]")),
-    }
+    let resumes_at: Option<Timestamp> = form.moment("pause_collection[resumes_at]")?;
+    let Some(asked) = form.text("pause_collection[behavior]") else {
+        let ends = form.raw("pause_collection") == Some("");
+        return if ends { Ok(Some(None)) } else { Err(Refusal::missing("pause_collection[behavior]")) };
+    };
+    let behavior = PauseBehavior::ALL.into_iter().find(|behavior| behavior.name() == asked);
+    let unknown = || Refusal::invalid("pause_collection[behavior]", format!("Invalid behavior: {asked}"));
+    Ok(Some(Some(Pause { behavior: behavior.ok_or_else(unknown)?, resumes_at })))
+}
+
+pub fn resume(books: &mut Books, id: &str, form: &Form, view: &View) -> Result<Value, Refusal> {
+    form.only(&["billing_cycle_anchor", "proration_behavior", "expand"])?;
+    books.resume(id)?;
+    read(books, id, view)
 }
 
 pub fn cancel(books: &mut Books, id: &str, view: &View) -> Result<Value, Refusal> {
@@ -136,20 +121,26 @@ pub fn cancel(books: &mut Books, id: &str, view: &View) -> Result<Value, Refusal
 
 /// Without a status, those that are not canceled; `all` gives everything.
 pub fn list(books: &Books, form: &Form, view: &View) -> Result<Value, Refusal> {
-    form.only(&["customer", "price", "status", "limit", "starting_after", "ending_before", "expand"])?;
+    only(form, &["customer", "price", "status", "created", "current_period_start", "current_period_end"])?;
     let (customer, price, status) = (form.text("customer"), form.text("price"), form.text("status"));
-    let rows = books.subscriptions.iter().rev().filter(|subscription| {
-        let wanted = match status.as_deref() {
-            None => subscription.status != Status::Canceled,
-            Some("all") => true,
-            Some("ended") => subscription.status.is_over(),
-            Some(status) => subscription.status.name() == status,
-        };
-        wanted
-            && customer.as_ref().is_none_or(|customer| subscription.customer == *customer)
-            && price.as_ref().is_none_or(|price| subscription.price.id == *price)
-    });
-    let page = page(rows, &form.paging()?);
+    let created = Range::read(form, "created")?;
+    let (starts, ends) = (Range::read(form, "current_period_start")?, Range::read(form, "current_period_end")?);
+    let page = books.subscriptions.page(&form.paging()?, customer.as_deref(), |subscription| {
+        has_status(subscription, status.as_deref())
+            && price.as_ref().is_none_or(|price| subscription.items.iter().any(|item| item.price.id == *price))
+            && created.holds(subscription.created)
+            && starts.holds(subscription.period.start)
+            && ends.holds(subscription.period.end)
+    })?;
     let data = page.rows.into_iter().map(|subscription| render::subscription(subscription, view)).collect();
     Ok(render::list("/v1/subscriptions", data, page.has_more))
+}
+
+fn has_status(subscription: &Subscription, asked: Option<&str>) -> bool {
+    match asked {
+        None => subscription.status != Status::Canceled,
+        Some("all") => true,
+        Some("ended") => subscription.status.is_over(),
+        Some(status) => subscription.status.name() == status,
+    }
 }

@@ -4,30 +4,23 @@ use chrono::{Duration, Months};
 use serde_json::Value;
 
 use super::Books;
-use super::lifecycle::retry_delay;
-use super::model::{BillingMode, Card, Dunning, Ending, Metadata, Period, Status, Subscription};
+use super::invoices::period_lines;
+use super::lifecycle::next_turn;
+use super::model::{BillingMode, Card, Ending, Item, Items, Metadata, Period, Status, Subscription, TrialEnd};
 use crate::Timestamp;
 use crate::provider::refusal::Refusal;
 use crate::provider::render;
-use crate::provider::settings::{Price, Shape};
+use crate::provider::settings::{Price, Shape, Telling};
 
 /// What a subscription begins with.
 pub struct NewSubscription {
     pub customer: String,
-    pub price: Price,
-    pub quantity: u32,
+    /// At least one price, each with its quantity; all of one cadence and currency.
+    pub items: Vec<(Price, u32)>,
     /// Free days before the first charge; `None` or 0: it is charged at once.
     pub trial_days: Option<u32>,
+    pub trial_end: TrialEnd,
     pub metadata: Metadata,
-}
-
-/// What a change of price costs in the running period: Stripe's `proration_behavior`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proration {
-    /// Nothing.
-    None,
-    /// The difference, at once.
-    AlwaysInvoice,
 }
 
 /// The end of the period that begins at `start`: whole cadences after `anchor`, the 31st meaning the last day.
@@ -37,37 +30,51 @@ pub fn period_end(anchor: Timestamp, start: Timestamp, months: u32) -> Timestamp
     ends.find(|end| *end > start).unwrap_or(start + thirty_days)
 }
 
+/// What may stand together in one subscription: one cadence, one currency.
+pub(super) fn check_together(items: &Items) -> Result<(), Refusal> {
+    let first = &items.first().price;
+    let fits = |item: &Item| item.price.cadence == first.cadence && item.price.currency == first.currency;
+    if items.iter().all(fits) {
+        return Ok(());
+    }
+    Err(Refusal::invalid("items", "All prices of a subscription have one interval and one currency."))
+}
+
 impl Books {
     /// A subscription without a checkout. A declined card leaves it incomplete.
     pub fn subscribe(&mut self, new: NewSubscription) -> Result<String, Refusal> {
-        self.check_room()?;
+        self.check_room(1)?;
         self.customer(&new.customer, "customer")?;
-        let (subscription, invoice) = self.open_subscription(new);
+        let (subscription, invoice) = self.open_subscription(new)?;
         self.start_subscription(&subscription, &invoice);
         Ok(subscription)
     }
 
     /// Writes down a subscription and its first invoice, and tells neither yet.
-    pub(super) fn open_subscription(&mut self, new: NewSubscription) -> (String, String) {
+    pub(super) fn open_subscription(&mut self, new: NewSubscription) -> Result<(String, String), Refusal> {
         let now = self.now;
+        let items = self.items_of(new.items)?;
         let trial = new.trial_days.filter(|days| *days > 0).map(|days| now + Duration::days(i64::from(days)));
         let anchor = trial.unwrap_or(now);
-        let end = trial.unwrap_or_else(|| period_end(anchor, now, new.price.cadence.months()));
-        let amount = if trial.is_some() { 0 } else { new.price.amount * i64::from(new.quantity) };
+        let end = trial.unwrap_or_else(|| period_end(anchor, now, items.first().price.cadence.months()));
+        let mut lines = period_lines(&items);
+        if trial.is_some() {
+            lines.iter_mut().for_each(|line| line.amount = 0);
+        }
         let id = self.ids.next("sub");
+        let billing = if self.view.shape >= Shape::Clover { BillingMode::Flexible } else { BillingMode::Classic };
         self.subscriptions.insert(Subscription {
             id: id.clone(),
-            item: self.ids.next("si"),
+            items,
             customer: new.customer,
-            price: new.price,
-            quantity: new.quantity,
             status: if trial.is_some() { Status::Trialing } else { Status::Incomplete },
             metadata: new.metadata,
-            billing: if self.view.shape == Shape::Endive { BillingMode::Flexible } else { BillingMode::Classic },
+            billing,
             created: now,
             anchor,
             period: Period { start: now, end },
             trial: trial.map(|end| Period { start: now, end }),
+            trial_end: new.trial_end,
             trial_end_told: false,
             ending: None,
             canceled_at: None,
@@ -75,10 +82,24 @@ impl Books {
             ended_at: None,
             latest_invoice: None,
             dunning: None,
+            is_processing: false,
             paused: None,
         });
-        let invoice = self.draft_invoice(&id, "subscription_create", amount);
-        (id, invoice)
+        self.set_subscription(&id, |_| {});
+        let invoice = self.draft_invoice(&id, "subscription_create", lines);
+        Ok((id, invoice))
+    }
+
+    fn items_of(&mut self, items: Vec<(Price, u32)>) -> Result<Items, Refusal> {
+        let created = self.now;
+        let mut items = items.into_iter().map(|(price, quantity)| {
+            let id = self.ids.next("si");
+            Item { id, price, quantity, created }
+        });
+        let mut made = Items::new(items.next().ok_or_else(|| Refusal::missing("items"))?);
+        items.for_each(|item| made.push(item));
+        check_together(&made)?;
+        Ok(made)
     }
 
     /// Tells a new subscription, charges its first invoice, and tells what came of that.
@@ -94,7 +115,7 @@ impl Books {
                 self.amend(id, |subscription| subscription.status = Status::Active);
                 self.pay_invoice(invoice);
             }
-            (_, Card::Declined) => self.fail_invoice(invoice, None),
+            (_, Card::Declined | Card::Missing) => self.fail_invoice(invoice, None),
         }
     }
 
@@ -109,6 +130,7 @@ impl Books {
     pub(super) fn set_subscription(&mut self, id: &str, change: impl FnOnce(&mut Subscription)) {
         if let Some(subscription) = self.subscriptions.get_mut(id) {
             change(subscription);
+            self.agenda.set(id, next_turn(subscription));
         }
     }
 
@@ -119,6 +141,9 @@ impl Books {
 
     /// Tells a subscription that was `before`.
     pub(super) fn tell_amended(&mut self, id: &str, before: Value) {
+        if self.manner().telling == Telling::Silent {
+            return;
+        }
         let after = self.snapshot(id);
         if let Some(previous) = render::previous_attributes(&before, &after) {
             self.emit("customer.subscription.updated", after, Some(previous));
@@ -141,15 +166,14 @@ impl Books {
 
     /// Ends a subscription at once.
     pub fn cancel_now(&mut self, id: &str, reason: &'static str) -> Result<(), Refusal> {
-        let ended = self.living(id)?.clone();
+        self.living(id)?;
         let now = self.now;
-        self.subscriptions.insert(Subscription {
-            status: Status::Canceled,
-            ended_at: Some(now),
-            canceled_at: ended.canceled_at.or(Some(now)),
-            cancel_reason: ended.cancel_reason.or(Some(reason)),
-            dunning: None,
-            ..ended
+        self.set_subscription(id, |subscription| {
+            subscription.status = Status::Canceled;
+            subscription.ended_at = Some(now);
+            subscription.canceled_at.get_or_insert(now);
+            subscription.cancel_reason.get_or_insert(reason);
+            subscription.dunning = None;
         });
         self.tell_subscription(id, "customer.subscription.deleted");
         Ok(())
@@ -168,7 +192,7 @@ impl Books {
     }
 
     /// As the portal does it: flexible billing names the moment, classic billing the period
-    /// (https://docs.stripe.com/billing/subscriptions/billing-mode/compare).
+    /// (<https://docs.stripe.com/billing/subscriptions/billing-mode/compare>).
     pub fn cancel_in_portal(&mut self, id: &str) -> Result<(), Refusal> {
         let subscription = self.living(id)?;
         let ending = match subscription.billing {
@@ -188,60 +212,4 @@ impl Books {
         });
         Ok(())
     }
-
-    /// Moves a subscription to another price. Another cadence begins a new period, charged at once.
-    pub fn change_price(&mut self, id: &str, price: Price, proration: Proration) -> Result<(), Refusal> {
-        self.check_room()?;
-        let old = self.living(id)?.clone();
-        let (now, quantity) = (self.now, i64::from(old.quantity));
-        let restarts = price.cadence != old.price.cadence && old.status != Status::Trialing;
-        let unused = share_left(old.price.amount * quantity, old.period, now);
-        let amount = if restarts {
-            price.amount * quantity - unused
-        } else {
-            share_left(price.amount * quantity, old.period, now) - unused
-        };
-        let end = if restarts { period_end(now, now, price.cadence.months()) } else { old.period.end };
-        self.amend(id, |subscription| {
-            subscription.price = price;
-            if restarts {
-                subscription.anchor = now;
-                subscription.period = Period { start: now, end };
-            }
-        });
-        let charged = restarts || proration == Proration::AlwaysInvoice;
-        if charged && amount > 0 && old.status != Status::Trialing {
-            let before = self.snapshot(id);
-            let invoice = self.draft_invoice(id, "subscription_update", amount);
-            self.charge_invoice(id, &invoice, before);
-        }
-        Ok(())
-    }
-
-    /// Charges an invoice of a running subscription that was told as `before`; a declined card begins dunning.
-    pub(super) fn charge_invoice(&mut self, id: &str, invoice: &str, before: Value) {
-        self.finalize_invoice(invoice);
-        let Some(customer) = self.subscriptions.get(id).map(|subscription| subscription.customer.clone()) else {
-            return;
-        };
-        match self.card(&customer) {
-            Card::Good => self.pay_invoice(invoice),
-            Card::Declined => {
-                let next = self.now + retry_delay(1).unwrap_or_default();
-                self.fail_invoice(invoice, Some(next));
-                self.set_subscription(id, |subscription| {
-                    subscription.status = Status::PastDue;
-                    subscription.dunning = Some(Dunning { invoice: invoice.to_owned(), failed: 1, next });
-                });
-                self.tell_amended(id, before);
-            }
-        }
-    }
-}
-
-/// The part of `amount` that falls on what is left of `period`, rounded down.
-fn share_left(amount: i64, period: Period, now: Timestamp) -> i64 {
-    let whole = i128::from((period.end - period.start).num_seconds().max(1));
-    let left = i128::from((period.end - now).num_seconds().max(0)).min(whole);
-    i64::try_from(i128::from(amount) * left / whole).unwrap_or(amount)
 }

@@ -1,51 +1,23 @@
-//! Rows in the order in which they were made, found by id, listed newest first as Stripe lists them.
+//! Lists as Stripe pages them: newest first, from a cursor in either direction (<https://docs.stripe.com/api/pagination>).
 
-use std::collections::HashMap;
+use crate::provider::refusal::Refusal;
 
-/// Something with an id.
-pub trait Row {
-    fn id(&self) -> &str;
-}
-
-/// The rows of one kind.
-pub struct Table<T> {
-    rows: Vec<T>,
-    places: HashMap<String, usize>,
-}
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self { rows: Vec::new(), places: HashMap::new() }
-    }
-}
+pub use crate::table::{Row, Table};
 
 impl<T: Row> Table<T> {
-    pub fn get(&self, id: &str) -> Option<&T> {
-        self.rows.get(*self.places.get(id)?)
-    }
-
-    pub fn get_mut(&mut self, id: &str) -> Option<&mut T> {
-        self.rows.get_mut(*self.places.get(id)?)
-    }
-
-    /// Adds a row; one with the same id is replaced.
-    pub fn insert(&mut self, row: T) {
-        match self.places.get(row.id()).and_then(|place| self.rows.get_mut(*place)) {
-            Some(same) => *same = row,
-            None => {
-                self.places.insert(row.id().to_owned(), self.rows.len());
-                self.rows.push(row);
-            }
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
-        self.rows.iter()
+    /// A page of those rows that are `wanted`; with an owner, of theirs alone.
+    pub fn page(
+        &self,
+        paging: &Paging,
+        owner: Option<&str>,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Page<'_, T>, Refusal> {
+        let cursor = paging.cursor(T::KIND, |id| self.place(id))?;
+        let Some(owner) = owner else {
+            return Ok(cut(self.iter().enumerate(), cursor, paging.limit, wanted));
+        };
+        let rows = self.places(owner).iter().filter_map(|place| self.at(*place).map(|row| (*place, row)));
+        Ok(cut(rows, cursor, paging.limit, wanted))
     }
 }
 
@@ -60,71 +32,127 @@ pub struct Paging {
     pub ending_before: Option<String>,
 }
 
-/// One page of a list, and whether there is more in the direction that was asked for.
+/// Where a page begins: at a place among the rows, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    Newest,
+    OlderThan(usize),
+    NewerThan(usize),
+}
+
+impl Paging {
+    /// Where the page begins. An id that is not known is refused, as Stripe refuses it.
+    pub fn cursor(&self, kind: &str, place: impl Fn(&str) -> Option<usize>) -> Result<Cursor, Refusal> {
+        match (&self.starting_after, &self.ending_before) {
+            (Some(_), Some(_)) => {
+                Err(Refusal::invalid("ending_before", "Only one of starting_after and ending_before may be named."))
+            }
+            (Some(id), None) => {
+                place(id).map(Cursor::OlderThan).ok_or_else(|| Refusal::no_such(kind, id, "starting_after"))
+            }
+            (None, Some(id)) => {
+                place(id).map(Cursor::NewerThan).ok_or_else(|| Refusal::no_such(kind, id, "ending_before"))
+            }
+            (None, None) => Ok(Cursor::Newest),
+        }
+    }
+}
+
+/// One page of a list, newest first, and whether there is more in the direction that was asked for.
 pub struct Page<'a, T> {
     pub rows: Vec<&'a T>,
     pub has_more: bool,
 }
 
-/// Cuts a page out of `rows`, given newest first. An id that is not in the list gives nothing after it.
-pub fn page<'a, T: Row>(rows: impl Iterator<Item = &'a T>, paging: &Paging) -> Page<'a, T> {
-    let mut rows: Vec<&T> = rows.collect();
-    if let Some(cursor) = &paging.starting_after {
-        let after = rows.iter().position(|row| row.id() == cursor).map_or(rows.len(), |place| place + 1);
-        rows.drain(..after);
+/// Cuts a page out of `rows`, given with their places, oldest first.
+pub fn cut<'a, T>(
+    rows: impl DoubleEndedIterator<Item = (usize, &'a T)>,
+    cursor: Cursor,
+    limit: usize,
+    wanted: impl Fn(&T) -> bool,
+) -> Page<'a, T> {
+    let wanted = |(_, row): &(usize, &'a T)| wanted(row);
+    let mut found: Vec<&T> = match cursor {
+        Cursor::Newest => rows.rev().filter(wanted).take(limit + 1).map(|(_, row)| row).collect(),
+        Cursor::OlderThan(cursor) => {
+            let rows = rows.rev().skip_while(|(place, _)| *place >= cursor);
+            rows.filter(wanted).take(limit + 1).map(|(_, row)| row).collect()
+        }
+        Cursor::NewerThan(cursor) => {
+            let rows = rows.skip_while(|(place, _)| *place <= cursor);
+            rows.filter(wanted).take(limit + 1).map(|(_, row)| row).collect()
+        }
+    };
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    if matches!(cursor, Cursor::NewerThan(_)) {
+        found.reverse();
     }
-    if let Some(cursor) = &paging.ending_before {
-        rows.truncate(rows.iter().position(|row| row.id() == cursor).unwrap_or(0));
-        let surplus = rows.len().saturating_sub(paging.limit);
-        rows.drain(..surplus);
-        return Page { rows, has_more: surplus > 0 };
-    }
-    let has_more = rows.len() > paging.limit;
-    rows.truncate(paging.limit);
-    Page { rows, has_more }
+    Page { rows: found, has_more }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    impl Row for String {
+    struct Letter(String);
+
+    impl Row for Letter {
+        const KIND: &'static str = "letter";
+
         fn id(&self) -> &str {
-            self
+            &self.0
+        }
+
+        /// Vowels have one owner.
+        fn owner(&self) -> Option<&str> {
+            "aeiou".contains(&self.0).then_some("vowels")
         }
     }
 
-    fn paged(limit: usize, after: Option<&str>, before: Option<&str>) -> (String, bool) {
-        let rows: Vec<String> = ["e", "d", "c", "b", "a"].map(String::from).to_vec();
+    fn table() -> Table<Letter> {
+        let mut table = Table::default();
+        for id in ["a", "b", "c", "d", "e"] {
+            table.insert(Letter(id.to_owned()));
+        }
+        table
+    }
+
+    fn paged(limit: usize, after: Option<&str>, before: Option<&str>) -> Option<(String, bool)> {
         let paging = Paging { limit, starting_after: after.map(String::from), ending_before: before.map(String::from) };
-        let page = page(rows.iter(), &paging);
-        (page.rows.into_iter().cloned().collect(), page.has_more)
+        let table = table();
+        let page = table.page(&paging, None, |_| true).ok()?;
+        Some((page.rows.into_iter().map(|row| row.0.clone()).collect(), page.has_more))
     }
 
     #[test]
     fn a_page_is_cut_as_stripe_cuts_it() {
         let cases = [
-            ((2, None, None), ("ed", true)),
-            ((5, None, None), ("edcba", false)),
-            ((2, Some("d"), None), ("cb", true)),
-            ((2, Some("c"), None), ("ba", false)),
-            ((2, Some("a"), None), ("", false)),
-            ((2, Some("unknown"), None), ("", false)),
-            ((2, None, Some("b")), ("dc", true)),
-            ((2, None, Some("c")), ("ed", false)),
-            ((2, None, Some("unknown")), ("", false)),
+            ((2, None, None), Some(("ed", true))),
+            ((5, None, None), Some(("edcba", false))),
+            ((2, Some("d"), None), Some(("cb", true))),
+            ((2, Some("c"), None), Some(("ba", false))),
+            ((2, Some("a"), None), Some(("", false))),
+            ((2, Some("unknown"), None), None),
+            ((2, None, Some("b")), Some(("dc", true))),
+            ((2, None, Some("c")), Some(("ed", false))),
+            ((2, None, Some("unknown")), None),
+            ((2, Some("a"), Some("b")), None),
         ];
-        for ((limit, after, before), (rows, has_more)) in cases {
-            assert_eq!(paged(limit, after, before), (rows.to_owned(), has_more), "{limit} {after:?} {before:?}");
+        for ((limit, after, before), expected) in cases {
+            let expected = expected.map(|(rows, has_more)| (rows.to_owned(), has_more));
+            assert_eq!(paged(limit, after, before), expected, "{limit} {after:?} {before:?}");
         }
     }
 
     #[test]
-    fn a_row_is_found_by_its_id_and_replaced_by_its_like() {
-        let mut table = Table::default();
-        for id in ["a", "b", "a"] {
-            table.insert(id.to_owned());
-        }
-        assert_eq!((table.len(), table.get("b").map(String::as_str), table.get("c")), (2, Some("b"), None));
+    fn a_page_holds_only_what_is_wanted() {
+        let table = table();
+        let paging = Paging { limit: 1, ..Paging::default() };
+        let ids =
+            |page: Page<'_, Letter>| (page.rows.iter().map(|row| row.0.clone()).collect::<String>(), page.has_more);
+        assert_eq!(table.page(&paging, Some("vowels"), |_| true).map(ids).ok(), Some(("e".to_owned(), true)));
+        assert_eq!(table.page(&paging, Some("nobody"), |_| true).map(ids).ok(), Some((String::new(), false)));
+        assert_eq!(table.page(&paging, None, |row| *row.0 < *"d").map(ids).ok(), Some(("c".to_owned(), true)));
     }
 }

@@ -9,11 +9,11 @@ use axum::response::Response;
 use chrono::Months;
 use serde::Deserialize;
 
-use super::{day, page, price_text, refused, see_other};
+use super::{day, items_text, page, refused, see_other};
+use crate::delivery::Attempt;
 use crate::provider::Shared;
 use crate::provider::books::Books;
-use crate::provider::books::model::{Card, Presence};
-use crate::provider::delivery::Attempt;
+use crate::provider::books::model::Presence;
 
 /// Rows of each table: the newest.
 const ROWS_MAX: usize = 20;
@@ -92,12 +92,12 @@ fn front(books: &Books, deliveries: Vec<DeliveryRow>, waiting: usize) -> Front {
     let customers = customers.take(ROWS_MAX).map(|customer| CustomerRow {
         id: customer.id.clone(),
         account: customer.metadata.get("account").or(customer.email.as_ref()).cloned().unwrap_or_default(),
-        card: if customer.card == Card::Good { "good" } else { "declined" },
+        card: customer.card.name(),
     });
     let subscriptions = books.subscriptions.iter().rev().take(ROWS_MAX).map(|subscription| SubscriptionRow {
         id: subscription.id.clone(),
         customer: subscription.customer.clone(),
-        price: format!("{}, {}", subscription.price.product, price_text(&subscription.price)),
+        price: items_text(&subscription.items),
         status: subscription.status.name(),
         period_end: day(subscription.period.end),
         is_ending: subscription.ending.is_some(),

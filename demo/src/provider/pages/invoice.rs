@@ -32,8 +32,8 @@ pub async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> 
     let sheet = Sheet {
         number: invoice.number.clone(),
         customer: invoice.customer.clone(),
-        product: invoice.price.product.clone(),
-        amount: money(invoice.amount, &invoice.price.currency),
+        product: invoice.lines.iter().map(|line| line.description.as_str()).collect::<Vec<_>>().join("; "),
+        amount: money(invoice.amount, &invoice.currency),
         status: invoice.status.name(),
         made: day(invoice.created),
         from: day(invoice.period.start),

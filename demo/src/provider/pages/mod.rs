@@ -14,6 +14,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
 use super::Shared;
+use super::books::model::Items;
 use super::refusal::Refusal;
 use super::settings::Price;
 use crate::Timestamp;
@@ -72,6 +73,12 @@ fn money(amount: i64, currency: &str) -> String {
 /// A price, such as `£7.00 a month`.
 fn price_text(price: &Price) -> String {
     format!("{} a {}", money(price.amount, &price.currency), price.cadence.interval())
+}
+
+/// What a subscription is for, such as `Paid plan, £7.00 a month`.
+fn items_text(items: &Items) -> String {
+    let texts = items.iter().map(|item| format!("{}, {}", item.price.product, price_text(&item.price)));
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 /// A day, such as `4 March 2026`.

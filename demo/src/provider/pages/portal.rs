@@ -104,8 +104,7 @@ fn own<'a>(books: &Books, customer: &str, subscription: &'a str) -> Result<&'a s
 fn view(books: &Books, id: &str) -> Result<Option<Portal>, Refusal> {
     let Some((customer, return_url)) = owner(books, id)? else { return Ok(None) };
     let card_is_good = books.customer(&customer, "customer")?.card == Card::Good;
-    let theirs = books.subscriptions.iter().rev().filter(|subscription| subscription.customer == customer);
-    let subscriptions = theirs.map(row).collect();
+    let subscriptions = books.subscriptions.of(&customer).rev().map(row).collect();
     Ok(Some(Portal { id: id.to_owned(), customer, card_is_good, return_url, subscriptions }))
 }
 
@@ -116,8 +115,8 @@ fn row(subscription: &Subscription) -> Row {
     });
     Row {
         id: subscription.id.clone(),
-        product: subscription.price.product.clone(),
-        price: price_text(&subscription.price),
+        product: subscription.items.first().price.product.clone(),
+        price: price_text(&subscription.items.first().price),
         status: subscription.status.name(),
         renews: day(subscription.period.end),
         ends,

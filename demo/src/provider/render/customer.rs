@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::View;
 use crate::provider::books::model::{Card, Customer, PortalSession};
 
-pub fn customer(customer: &Customer) -> Value {
+pub fn customer(customer: &Customer, view: &View) -> Value {
     json!({
         "id": customer.id,
         "object": "customer",
@@ -25,7 +25,7 @@ pub fn customer(customer: &Customer) -> Value {
             "footer": null,
             "rendering_options": null,
         },
-        "livemode": false,
+        "livemode": view.livemode,
         "metadata": customer.metadata,
         "name": customer.name,
         "next_invoice_sequence": 1,
@@ -52,7 +52,7 @@ pub fn portal(portal: &PortalSession, view: &View) -> Value {
         "customer": portal.customer,
         "customer_account": null,
         "flow": null,
-        "livemode": false,
+        "livemode": view.livemode,
         "locale": null,
         "on_behalf_of": null,
         "return_url": portal.return_url,

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::View;
 use crate::Timestamp;
 use crate::provider::settings::Price;
 
@@ -12,7 +13,7 @@ pub fn product_id(price: &Price) -> String {
 }
 
 /// A price that was made at `created`.
-pub fn price(price: &Price, created: Timestamp) -> Value {
+pub fn price(price: &Price, created: Timestamp, view: &View) -> Value {
     json!({
         "id": price.id,
         "object": "price",
@@ -21,7 +22,7 @@ pub fn price(price: &Price, created: Timestamp) -> Value {
         "created": created.timestamp(),
         "currency": price.currency,
         "custom_unit_amount": null,
-        "livemode": false,
+        "livemode": view.livemode,
         "lookup_key": null,
         "metadata": {},
         "nickname": null,
@@ -43,7 +44,7 @@ pub fn price(price: &Price, created: Timestamp) -> Value {
 }
 
 /// The same price as the older plan object, which items still carry.
-pub(super) fn plan(price: &Price, created: Timestamp) -> Value {
+pub(super) fn plan(price: &Price, created: Timestamp, view: &View) -> Value {
     json!({
         "id": price.id,
         "object": "plan",
@@ -55,7 +56,7 @@ pub(super) fn plan(price: &Price, created: Timestamp) -> Value {
         "currency": price.currency,
         "interval": price.cadence.interval(),
         "interval_count": 1,
-        "livemode": false,
+        "livemode": view.livemode,
         "metadata": {},
         "meter": null,
         "nickname": null,
@@ -68,7 +69,7 @@ pub(super) fn plan(price: &Price, created: Timestamp) -> Value {
 }
 
 /// The product of a price, made at `created`.
-pub fn product(price: &Price, created: Timestamp) -> Value {
+pub fn product(price: &Price, created: Timestamp, view: &View) -> Value {
     json!({
         "id": product_id(price),
         "object": "product",
@@ -77,7 +78,7 @@ pub fn product(price: &Price, created: Timestamp) -> Value {
         "default_price": null,
         "description": null,
         "images": [],
-        "livemode": false,
+        "livemode": view.livemode,
         "marketing_features": [],
         "metadata": {},
         "name": price.product,

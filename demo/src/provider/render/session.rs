@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{View, list, price};
-use crate::provider::books::model::{CheckoutSession, SessionState};
+use crate::provider::books::model::{CheckoutSession, SessionPayment, SessionState};
 
-/// Whether money was due, and whether it came (https://docs.stripe.com/api/checkout/sessions/object).
+/// Whether money was due, and whether it came (<https://docs.stripe.com/api/checkout/sessions/object>).
 fn payment_status(session: &CheckoutSession) -> &'static str {
     match (&session.state, amount(session)) {
         (SessionState::Complete { .. }, 0) => "no_payment_required",
-        (SessionState::Complete { .. }, _) => "paid",
+        (SessionState::Complete { payment: SessionPayment::Settled, .. }, _) => "paid",
         _ => "unpaid",
     }
 }
@@ -26,7 +26,7 @@ fn amount(session: &CheckoutSession) -> i64 {
 pub fn session(session: &CheckoutSession, view: &View) -> Value {
     let (status, subscription, invoice) = match &session.state {
         SessionState::Open => ("open", None, None),
-        SessionState::Complete { subscription, invoice } => ("complete", Some(subscription), Some(invoice)),
+        SessionState::Complete { subscription, invoice, .. } => ("complete", Some(subscription), Some(invoice)),
         SessionState::Expired => ("expired", None, None),
     };
     let url = (session.state == SessionState::Open).then(|| format!("{}/checkout/{}", view.base_url, session.id));
@@ -53,7 +53,7 @@ pub fn session(session: &CheckoutSession, view: &View) -> Value {
         "customer_email": session.customer_email,
         "expires_at": session.expires_at.timestamp(),
         "invoice": invoice,
-        "livemode": false,
+        "livemode": view.livemode,
         "locale": null,
         "metadata": session.metadata,
         "mode": "subscription",
@@ -85,7 +85,7 @@ pub fn session(session: &CheckoutSession, view: &View) -> Value {
 }
 
 /// What is bought: shown when asked for by `expand[]=line_items`.
-pub fn line_items(session: &CheckoutSession) -> Value {
+pub fn line_items(session: &CheckoutSession, view: &View) -> Value {
     let amount = amount(session);
     let item = json!({
         "id": format!("li_{}", session.id.trim_start_matches("cs_test_")),
@@ -96,7 +96,7 @@ pub fn line_items(session: &CheckoutSession) -> Value {
         "amount_total": amount,
         "currency": session.price.currency,
         "description": session.price.product,
-        "price": price(&session.price, session.created),
+        "price": price(&session.price, session.created, view),
         "quantity": session.quantity,
     });
     list(&format!("/v1/checkout/sessions/{}/line_items", session.id), vec![item], false)

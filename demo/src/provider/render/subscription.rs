@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::price::{plan, price};
-use super::{View, list, moment};
-use crate::provider::books::model::{BillingMode, Ending, Subscription};
+use super::{View, inner_list, moment};
+use crate::provider::books::model::{BillingMode, Ending, Item, Subscription};
 use crate::provider::settings::Shape;
 
 pub fn subscription(subscription: &Subscription, view: &View) -> Value {
@@ -27,7 +27,7 @@ pub fn subscription(subscription: &Subscription, view: &View) -> Value {
         "cancellation_details": { "comment": null, "feedback": null, "reason": subscription.cancel_reason },
         "collection_method": "charge_automatically",
         "created": subscription.created.timestamp(),
-        "currency": subscription.price.currency,
+        "currency": subscription.items.first().price.currency,
         "customer": subscription.customer,
         "days_until_due": null,
         "default_payment_method": null,
@@ -38,11 +38,12 @@ pub fn subscription(subscription: &Subscription, view: &View) -> Value {
         "ended_at": moment(subscription.ended_at),
         "invoice_settings": { "account_tax_ids": null, "issuer": { "type": "self" } },
         "latest_invoice": subscription.latest_invoice,
-        "livemode": false,
+        "livemode": view.livemode,
         "metadata": subscription.metadata,
         "next_pending_invoice_item_invoice": null,
-        "pause_collection":
-            subscription.paused.as_ref().map(|behavior| json!({ "behavior": behavior, "resumes_at": null })),
+        "pause_collection": subscription
+            .paused
+            .map(|pause| json!({ "behavior": pause.behavior.name(), "resumes_at": moment(pause.resumes_at) })),
         "pending_setup_intent": null,
         "pending_update": null,
         "schedule": null,
@@ -50,34 +51,52 @@ pub fn subscription(subscription: &Subscription, view: &View) -> Value {
         "status": subscription.status.name(),
         "test_clock": null,
         "trial_end": moment(subscription.trial.map(|trial| trial.end)),
-        "trial_settings": { "end_behavior": { "missing_payment_method": "create_invoice" } },
+        "trial_settings": { "end_behavior": { "missing_payment_method": subscription.trial_end.name() } },
         "trial_start": moment(subscription.trial.map(|trial| trial.start)),
     });
-    let mut item = item(subscription);
-    let (start, end) = (subscription.period.start.timestamp(), subscription.period.end.timestamp());
-    let period_owner = if shape == Shape::Acacia { &mut object } else { &mut item };
-    period_owner["current_period_start"] = json!(start);
-    period_owner["current_period_end"] = json!(end);
+    if shape < Shape::Basil {
+        object["current_period_start"] = json!(subscription.period.start.timestamp());
+        object["current_period_end"] = json!(subscription.period.end.timestamp());
+    }
     let url = format!("/v1/subscription_items?subscription={}", subscription.id);
-    object["items"] = list(&url, vec![item], false);
-    add_generation(&mut object, subscription, shape);
+    object["items"] = inner_list(&url, items(subscription, view));
+    add_generation(&mut object, subscription, view);
     object
 }
 
+/// Every item. Since basil the period is theirs.
+pub fn items(subscription: &Subscription, view: &View) -> Vec<Value> {
+    let (start, end) = (subscription.period.start.timestamp(), subscription.period.end.timestamp());
+    let shown = subscription.items.iter().map(|own| {
+        let mut shown = item(own, subscription, view);
+        if view.shape >= Shape::Basil {
+            shown["current_period_start"] = json!(start);
+            shown["current_period_end"] = json!(end);
+        }
+        shown
+    });
+    shown.collect()
+}
+
 /// Fields that only some generations have.
-fn add_generation(object: &mut Value, subscription: &Subscription, shape: Shape) {
-    match shape {
-        Shape::Acacia => {
-            object["discount"] = Value::Null;
-            object["plan"] = plan(&subscription.price, subscription.created);
-            object["quantity"] = json!(subscription.quantity);
-        }
-        Shape::Basil => object["billing_mode"] = billing_mode(subscription.billing),
-        Shape::Endive => {
-            object["billing_mode"] = billing_mode(subscription.billing);
-            object["billing_schedules"] = json!([]);
-            object["customer_account"] = Value::Null;
-        }
+fn add_generation(object: &mut Value, subscription: &Subscription, view: &View) {
+    let first = subscription.items.first();
+    if view.shape < Shape::Basil {
+        object["discount"] = Value::Null;
+        // Of one item only: with several there is no one plan.
+        let single = subscription.items.len() == 1;
+        object["plan"] = if single { plan(&first.price, first.created, view) } else { Value::Null };
+        object["quantity"] = if single { json!(first.quantity) } else { Value::Null };
+    } else {
+        object["billing_mode"] = billing_mode(subscription.billing);
+    }
+    if view.shape == Shape::Old2020 {
+        object["tax_percent"] = Value::Null;
+        object["start"] = json!(subscription.period.start.timestamp());
+    }
+    if view.shape >= Shape::Endive {
+        object["billing_schedules"] = json!([]);
+        object["customer_account"] = Value::Null;
     }
 }
 
@@ -88,17 +107,17 @@ fn billing_mode(mode: BillingMode) -> Value {
     }
 }
 
-fn item(subscription: &Subscription) -> Value {
+fn item(own: &Item, subscription: &Subscription, view: &View) -> Value {
     json!({
-        "id": subscription.item,
+        "id": own.id,
         "object": "subscription_item",
         "billing_thresholds": null,
-        "created": subscription.created.timestamp(),
+        "created": own.created.timestamp(),
         "discounts": [],
         "metadata": {},
-        "plan": plan(&subscription.price, subscription.created),
-        "price": price(&subscription.price, subscription.created),
-        "quantity": subscription.quantity,
+        "plan": plan(&own.price, own.created, view),
+        "price": price(&own.price, own.created, view),
+        "quantity": own.quantity,
         "subscription": subscription.id,
         "tax_rates": [],
     })

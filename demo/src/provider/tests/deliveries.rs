@@ -1,9 +1,9 @@
 //! Webhooks: signed, in order, retried, held, dropped and repeated.
 
-use super::receiver::Receiver;
 use super::{PATIENCE, SECRET, settings};
 use crate::Timestamp;
-use crate::provider::{CancelAt, Provider, Settings, Shape, Subscribe, sign};
+use crate::provider::{CancelAt, EventForm, Provider, Settings, Shape, Subscribe, sign};
+use crate::receiver::Receiver;
 
 async fn pair(answers: &[u16]) -> (Provider, Receiver) {
     let receiver = Receiver::start(answers).await;
@@ -120,4 +120,41 @@ async fn an_endpoint_that_does_not_answer_is_a_failed_try() {
     let log = provider.delivery_log();
     assert_eq!(log.len(), 4);
     assert!(log.iter().all(|attempt| attempt.status.is_none() && !attempt.body.is_empty()), "{log:?}");
+}
+
+#[tokio::test]
+async fn while_a_secret_is_rolled_both_sign() {
+    let (provider, receiver) = pair(&[]).await;
+    provider.set_webhook_secrets(vec!["whsec_old".to_owned(), "whsec_new".to_owned()]);
+    provider.create_customer(Default::default()).expect("a customer");
+    provider.settled(PATIENCE).await.expect("delivered");
+    let received = receiver.received()[0].clone();
+    let seconds = received.signature["t=".len()..].split(',').next().expect("t").parse().expect("seconds");
+    let at = Timestamp::from_timestamp(seconds, 0).expect("a moment");
+    for secret in ["whsec_old", "whsec_new"] {
+        let signature = sign(secret, at, &received.body).expect("a signature");
+        assert!(received.signature.contains(&format!(",v1={signature}")), "{}", received.signature);
+    }
+    assert!(!received.signature.contains(&sign(SECRET, at, &received.body).expect("a signature")));
+}
+
+#[tokio::test]
+async fn during_a_migration_both_forms_of_an_event_arrive() {
+    let receiver = Receiver::start(&[]).await;
+    let settings = Settings {
+        webhook_url: Some(receiver.url.clone()),
+        events: EventForm::Both,
+        mode: crate::provider::Mode::Live,
+        account: Some("acct_other".to_owned()),
+        ..settings(Shape::Endive)
+    };
+    let provider = Provider::start(settings).await.expect("a provider");
+    let customer = provider.create_customer(Default::default()).expect("a customer");
+    provider.settled(PATIENCE).await.expect("delivered");
+    let [snapshot, thin] = [0, 1].map(|place| receiver.received()[place].event());
+    assert_eq!((&snapshot["object"], &thin["object"]), (&"event".into(), &"v2.core.event".into()));
+    assert_eq!((&snapshot["account"], &snapshot["livemode"]), (&"acct_other".into(), &true.into()));
+    assert_eq!((&thin["context"], &thin["livemode"]), (&"acct_other".into(), &true.into()));
+    assert_eq!((&thin["snapshot_event"], &thin["related_object"]["id"]), (&snapshot["id"], &customer.into()));
+    assert_eq!(snapshot["data"]["object"]["livemode"], true);
 }

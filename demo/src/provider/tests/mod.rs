@@ -2,8 +2,8 @@
 
 mod calls;
 mod deliveries;
+mod faults;
 mod pages;
-mod receiver;
 
 use std::time::Duration;
 

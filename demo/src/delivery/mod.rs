@@ -1,35 +1,60 @@
-//! Webhooks: every event is posted, signed anew in each try, until it is accepted or given up.
+//! Webhooks of the simulated providers: every event is posted, signed anew in each try, until it is accepted or given up.
 
 mod queue;
 mod signature;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use reqwest::redirect::Policy;
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use self::queue::{Next, Queue};
-use super::books::model::Event;
-use super::settings::Settings;
-use crate::clock;
+use crate::{Timestamp, clock};
 
 pub use self::queue::{Attempt, Gate};
-pub use self::signature::{header as signature_header, sign};
+pub use self::signature::{KeyForm, Parcel, Scheme, StandardSecret, header as signature_header, sign, sign_standard};
+
+/// Names and values.
+pub type Headers = Vec<(&'static str, String)>;
 
 /// How long one try may take.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 /// How much of an answer is kept, in bytes.
 const ANSWER_BYTES_MAX: usize = 4096;
 
+/// An event as it is sent: its body never changes afterwards.
+#[derive(Debug)]
+pub struct Event {
+    pub id: String,
+    /// The provider's word for what happened.
+    pub kind: String,
+    /// By the provider's own clock.
+    pub created: Timestamp,
+    pub body: Value,
+    accepted: AtomicBool,
+}
+
+impl Event {
+    pub const fn new(id: String, kind: String, created: Timestamp, body: Value) -> Self {
+        Self { id, kind, created, body, accepted: AtomicBool::new(false) }
+    }
+
+    /// Whether the endpoint has accepted it in any try.
+    pub fn was_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed)
+    }
+}
+
 /// The one webhook endpoint of a provider.
 pub struct Delivery {
     queue: Mutex<Queue>,
     url: Mutex<Option<String>>,
-    secret: String,
+    scheme: Mutex<Scheme>,
     http: reqwest::Client,
     sent: AtomicUsize,
     /// The worker has something to look at.
@@ -39,12 +64,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    pub fn new(settings: &Settings) -> Result<Self> {
+    /// Sends to `url`, if there is one; waits `retry_delays` before each further try.
+    pub fn new(url: Option<String>, scheme: Scheme, retry_delays: Vec<Duration>) -> Result<Self> {
         let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(ATTEMPT_LIMIT);
         Ok(Self {
-            queue: Mutex::new(Queue::new(settings.retry_delays.clone())),
-            url: Mutex::new(settings.webhook_url.clone()),
-            secret: settings.webhook_secret.clone(),
+            queue: Mutex::new(Queue::new(retry_delays)),
+            url: Mutex::new(url),
+            scheme: Mutex::new(scheme),
             http: http.build().context("cannot prepare the webhook client")?,
             sent: AtomicUsize::new(0),
             wake: Notify::new(),
@@ -64,6 +90,11 @@ impl Delivery {
             self.queue().clear();
         }
         self.settled.notify_waiters();
+    }
+
+    /// Signs every delivery like this from now on.
+    pub fn set_scheme(&self, scheme: Scheme) {
+        *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = scheme;
     }
 
     fn url(&self) -> Option<String> {
@@ -160,23 +191,21 @@ impl Delivery {
         };
         let attempt = Attempt { event: event.id.clone(), kind: event.kind.clone(), at, status, body };
         tracing::debug!(event = attempt.event, kind = attempt.kind, status = attempt.status, "a webhook was sent");
+        if attempt.is_accepted() {
+            event.accepted.store(true, Ordering::Relaxed);
+        }
         self.queue().record(attempt.clone());
         attempt
     }
 
-    async fn post(&self, event: &Event, at: crate::Timestamp) -> Result<(u16, String)> {
+    async fn post(&self, event: &Event, at: Timestamp) -> Result<(u16, String)> {
         let url = self.url().context("there is no webhook endpoint")?;
-        // With line breaks, as Stripe sends it: whoever verifies a re-encoded body notices.
-        let body = serde_json::to_vec_pretty(&event.body).context("the event cannot be written")?;
-        let mut signature = signature_header(&self.secret, at, &body)?;
-        // Test mode adds a scheme that must be ignored; every other time here, so that both headers are met.
-        if self.sent.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
-            signature.push_str(&format!(",v0={}", "0".repeat(64)));
+        let (body, headers) = self.signed(event, at)?;
+        let mut request = self.http.post(url).header("content-type", "application/json; charset=utf-8").body(body);
+        for (name, value) in headers {
+            request = request.header(name, value);
         }
-        let request = self.http.post(url).header("stripe-signature", signature).body(body);
-        let request = request.header("content-type", "application/json; charset=utf-8");
-        let mut response =
-            request.header("user-agent", "Stripe/1.0 (simulated)").send().await.map_err(reqwest::Error::without_url)?;
+        let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
         let mut answer = Vec::new();
         while answer.len() < ANSWER_BYTES_MAX
             && let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)?
@@ -185,5 +214,30 @@ impl Delivery {
         }
         answer.truncate(ANSWER_BYTES_MAX);
         Ok((response.status().as_u16(), String::from_utf8_lossy(&answer).into_owned()))
+    }
+
+    /// The bytes of an event, and the headers that go with them.
+    fn signed(&self, event: &Event, at: Timestamp) -> Result<(Vec<u8>, Headers)> {
+        let scheme = self.scheme.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = match &*scheme {
+            // With line breaks, as Stripe sends it: whoever verifies a re-encoded body notices.
+            Scheme::Stripe(_) => serde_json::to_vec_pretty(&event.body),
+            Scheme::Standard(_) => serde_json::to_vec(&event.body),
+        };
+        let body = body.context("the event cannot be written")?;
+        let mut headers = scheme.headers(&Parcel { id: &event.id, at, body: &body })?;
+        match &*scheme {
+            Scheme::Stripe(_) => {
+                // Test mode adds a scheme that must be ignored; every other time here, so that both headers are met.
+                if self.sent.fetch_add(1, Ordering::Relaxed) % 2 == 1
+                    && let Some((_, signature)) = headers.first_mut()
+                {
+                    signature.push_str(&format!(",v0={}", "0".repeat(64)));
+                }
+                headers.push(("user-agent", "Stripe/1.0 (simulated)".to_owned()));
+            }
+            Scheme::Standard(_) => headers.push(("user-agent", "polar.sh webhooks (simulated)".to_owned())),
+        }
+        Ok((body, headers))
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::Event;
 use crate::Timestamp;
-use crate::provider::books::model::Event;
 
 /// Deliveries that wait at most; what comes on top is not delivered, as if it had been given up.
 const WAITING_MAX: usize = 20_000;
@@ -19,7 +19,7 @@ const LOG_MAX: usize = 20_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attempt {
     pub event: String,
-    /// Stripe's `type`.
+    /// The provider's word for what happened.
     pub kind: String,
     /// By the clock of the machine.
     pub at: Timestamp,
@@ -60,6 +60,10 @@ pub struct Queue {
     retry_delays: Vec<Duration>,
     in_flight: Option<String>,
     log: VecDeque<Attempt>,
+    /// Failed tries since the last accepted one.
+    failed_in_row: u32,
+    /// After so many the endpoint is switched off.
+    failed_max: Option<u32>,
 }
 
 struct Waiting {
@@ -70,11 +74,37 @@ struct Waiting {
 
 impl Queue {
     pub const fn new(retry_delays: Vec<Duration>) -> Self {
-        Self { waiting: VecDeque::new(), gate: Gate::Open, retry_delays, in_flight: None, log: VecDeque::new() }
+        Self {
+            waiting: VecDeque::new(),
+            gate: Gate::Open,
+            retry_delays,
+            in_flight: None,
+            log: VecDeque::new(),
+            failed_in_row: 0,
+            failed_max: None,
+        }
+    }
+
+    /// Switches the endpoint off after so many failed tries in a row, as Polar does after ten; `None`: never.
+    pub const fn set_failed_max(&mut self, failed_max: Option<u32>) {
+        self.failed_max = failed_max;
+    }
+
+    /// Whether so many tries failed in a row that nothing is sent any more.
+    pub fn is_switched_off(&self) -> bool {
+        self.failed_max.is_some_and(|most| self.failed_in_row >= most)
+    }
+
+    /// Sends again.
+    pub const fn switch_on(&mut self) {
+        self.failed_in_row = 0;
     }
 
     /// Adds an event at the end.
     pub fn push(&mut self, event: Arc<Event>, now: Instant) {
+        if self.is_switched_off() {
+            return;
+        }
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(Waiting { event, failed: 0, due: now });
         } else {
@@ -116,9 +146,8 @@ impl Queue {
 
     /// Forgets an event that waits. Answers whether it did.
     pub fn discard(&mut self, id: &str) -> bool {
-        let before = self.waiting.len();
-        self.waiting.retain(|waiting| waiting.event.id != id);
-        self.waiting.len() < before
+        let place = self.waiting.iter().position(|waiting| waiting.event.id == id);
+        place.and_then(|place| self.waiting.remove(place)).is_some()
     }
 
     /// Forgets everything that waits.
@@ -139,7 +168,12 @@ impl Queue {
         if self.log.len() == LOG_MAX {
             self.log.pop_front();
         }
+        self.failed_in_row = if attempt.is_accepted() { 0 } else { self.failed_in_row.saturating_add(1) };
         self.log.push_back(attempt);
+        if self.is_switched_off() {
+            tracing::warn!("too many deliveries failed in a row: the endpoint is switched off");
+            self.waiting.clear();
+        }
     }
 
     /// Every try that is still known, oldest first.
@@ -158,7 +192,7 @@ mod tests {
 
     fn event(id: &str) -> Arc<Event> {
         let created = Timestamp::UNIX_EPOCH;
-        Arc::new(Event { id: id.to_owned(), kind: "test".to_owned(), created, body: Value::Null })
+        Arc::new(Event::new(id.to_owned(), "test".to_owned(), created, Value::Null))
     }
 
     fn queue(now: Instant) -> Queue {
@@ -214,6 +248,24 @@ mod tests {
         queue.gate = Gate::Open;
         assert_eq!(turn(&mut queue, 204, start).as_deref(), Some("b"));
         assert!(queue.is_idle());
+    }
+
+    #[test]
+    fn an_endpoint_that_fails_too_often_in_a_row_is_switched_off() {
+        let start = Instant::now();
+        let mut queue = queue(start);
+        queue.set_failed_max(Some(2));
+        queue.record(answered("a", 500));
+        queue.record(answered("a", 200));
+        queue.record(answered("b", 302));
+        assert!(!queue.is_switched_off(), "what was accepted in between counts");
+        queue.record(answered("b", 302));
+        assert!(queue.is_switched_off() && queue.is_idle(), "nothing waits any more");
+        queue.push(event("c"), start);
+        assert!(queue.is_idle());
+        queue.switch_on();
+        queue.push(event("c"), start);
+        assert_eq!(turn(&mut queue, 200, start).as_deref(), Some("c"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::serve::{Server, bind};
 /// One received request.
 #[derive(Clone)]
 pub struct Received {
+    pub headers: HeaderMap,
+    /// By whichever header it came.
     pub signature: String,
     pub body: Vec<u8>,
 }
@@ -64,8 +66,9 @@ impl Receiver {
 }
 
 async fn receive(State(book): State<Book>, headers: HeaderMap, body: Bytes) -> Response {
-    let signature = headers["stripe-signature"].to_str().expect("text").to_owned();
-    book.received.lock().expect("a lock").push(Received { signature, body: body.to_vec() });
+    let signature = headers.get("stripe-signature").or(headers.get("webhook-signature")).expect("a signature");
+    let signature = signature.to_str().expect("text").to_owned();
+    book.received.lock().expect("a lock").push(Received { headers, signature, body: body.to_vec() });
     let status = book.answers.lock().expect("a lock").pop_front().unwrap_or(200);
     let status = StatusCode::from_u16(status).expect("a status");
     (status, [(header::LOCATION, "/hook")], format!("answer {}", status.as_u16())).into_response()

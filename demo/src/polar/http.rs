@@ -1,0 +1,73 @@
+//! The simulated Polar's HTTP: the API below `/v1/`, and the controls.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::any;
+
+use super::refusal::Refusal;
+use super::{Shared, api, control};
+use crate::faults::Entry;
+
+/// The longest body that is read, in bytes.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Lists, whose addresses end in a slash: without it Polar redirects.
+const LISTS: [&str; 4] = ["subscriptions", "customers", "orders", "refunds"];
+
+pub fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/{*path}", any(serve_api))
+        .nest("/_control", control::router())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(shared)
+}
+
+async fn serve_api(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    Path(path): Path<String>,
+    Query(query): Query<api::Query>,
+    headers: HeaderMap,
+) -> Response {
+    let full = format!("/v1/{path}");
+    let answer = || answer(&shared, &method, &path, &query, &headers);
+    let response = match shared.door.enter(&method, &full) {
+        Entry::Answer => answer(),
+        Entry::Hold(held) => {
+            let response = answer();
+            shared.door.wait(held).await;
+            response
+        }
+        Entry::Fail(kind) => shared.door.fail(kind).await,
+    };
+    tracing::debug!(%method, path, status = response.status().as_u16(), "the simulated Polar answered a call");
+    response
+}
+
+fn answer(shared: &Shared, method: &Method, path: &str, query: &api::Query, headers: &HeaderMap) -> Response {
+    if let Err(refusal) = check_token(&shared.access_token, headers) {
+        return refusal.into_response();
+    }
+    if *method != Method::GET {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    if LISTS.contains(&path) {
+        return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, format!("/v1/{path}/"))]).into_response();
+    }
+    match api::read(&shared.ledger().books, path, query) {
+        Ok(Some(object)) => Json(object).into_response(),
+        Ok(None) => Refusal::NotFound.into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn check_token(token: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given =
+        given.and_then(|given| given.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if given.is_some_and(|(_, given)| given.trim() == token) { Ok(()) } else { Err(Refusal::Unauthorized) }
+}

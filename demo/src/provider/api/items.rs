@@ -1,0 +1,60 @@
+//! What a call says of a subscription's items, and `/v1/subscription_items`, where all of them are listed.
+
+use serde_json::Value;
+
+use super::checkout::quantity_of;
+use super::filter::only;
+use super::form::Form;
+use crate::provider::books::{Books, ItemChange, Proration};
+use crate::provider::refusal::Refusal;
+use crate::provider::render::{self, View};
+use crate::provider::settings::Price;
+
+/// The items that a new subscription is for.
+pub fn new_items(books: &Books, form: &Form) -> Result<Vec<(Price, u32)>, Refusal> {
+    let item = |item: &String| {
+        let price = format!("{item}[price]");
+        let found = books.price(&form.required(&price)?, &price)?.clone();
+        Ok((found, quantity_of(form, &format!("{item}[quantity]"))?))
+    };
+    form.elements("items").iter().map(item).collect()
+}
+
+/// What is asked of the items of a subscription: an element with an id changes or removes that item, one without adds.
+pub fn changes(books: &Books, subscription: &str, form: &Form) -> Result<Vec<ItemChange>, Refusal> {
+    let own = &books.subscription(subscription)?.items;
+    let mut changes = Vec::new();
+    for element in form.elements("items") {
+        let field = |name: &str| format!("{element}[{name}]");
+        let (id, price, quantity) = (field("id"), field("price"), field("quantity"));
+        let named = form.text(&price).map(|named| books.price(&named, &price).cloned()).transpose()?;
+        let count = form.has(&quantity).then(|| quantity_of(form, &quantity)).transpose()?;
+        let deleted = form.truth(&field("deleted"))?.unwrap_or(false);
+        changes.push(match (form.text(&id), named) {
+            (Some(asked), _) if own.iter().all(|item| item.id != asked) => {
+                return Err(Refusal::no_such("subscription_item", &asked, &id));
+            }
+            (Some(item), _) if deleted => ItemChange::Remove { item },
+            (Some(item), price) => ItemChange::Set { item, price, quantity: count },
+            (None, Some(price)) => ItemChange::Add { price, quantity: count.unwrap_or(1) },
+            (None, None) => return Err(Refusal::missing(&price)),
+        });
+    }
+    Ok(changes)
+}
+
+/// What a change of items costs now.
+pub fn proration(form: &Form) -> Result<Proration, Refusal> {
+    match form.text("proration_behavior").as_deref() {
+        Some("always_invoice") => Ok(Proration::AlwaysInvoice),
+        None | Some("none" | "create_prorations") => Ok(Proration::None),
+        Some(other) => Err(Refusal::invalid("proration_behavior", format!("Invalid proration_behavior: {other}"))),
+    }
+}
+
+pub fn list(books: &Books, form: &Form, view: &View) -> Result<Value, Refusal> {
+    only(form, &["subscription"])?;
+    let id = form.required("subscription")?;
+    let found = books.subscriptions.get(&id).ok_or_else(|| Refusal::no_such("subscription", &id, "subscription"))?;
+    super::inner_page("/v1/subscription_items", render::items(found, view), form)
+}
