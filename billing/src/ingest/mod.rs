@@ -4,26 +4,27 @@
 //! done is one. When there is time, the event is also applied before the answer, so that a buyer who comes back from
 //! a checkout finds what was bought; but an answer never waits for long.
 
+mod delivery;
+
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::delivery::verified;
 use crate::apply::{Applied, Fate};
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
 use crate::metrics;
 use crate::problem::Problem;
-use crate::provider::stripe::{self, Envelope};
 use crate::store::StoreError;
 use crate::store::events::{self, Arrival, Arrived};
 
@@ -32,9 +33,6 @@ pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long a delivery waits to be taken in when there are too many.
 const PLACE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long a sender may take to send its body.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the database may take to make an event durable.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -78,12 +76,21 @@ impl IntoResponse for Status {
 }
 
 /// `POST /api/stripe/webhook`.
-#[tracing::instrument(name = "webhook", skip_all, fields(provider = "stripe", event_id, kind))]
 pub(crate) async fn stripe(State(billing): State<Billing>, request: Request) -> Result<Status, Problem> {
+    answer(&billing, Provider::Stripe, request).await
+}
+
+/// `POST /api/polar/webhook`.
+pub(crate) async fn polar(State(billing): State<Billing>, request: Request) -> Result<Status, Problem> {
+    answer(&billing, Provider::Polar, request).await
+}
+
+#[tracing::instrument(name = "webhook", skip_all, fields(provider = provider.as_str(), event_id, kind))]
+async fn answer(billing: &Billing, provider: Provider, request: Request) -> Result<Status, Problem> {
     let mut kind = UNVERIFIED.to_owned();
-    let answer = receive(&billing, request, &mut kind, clock::now()).await;
+    let answer = receive(billing, provider, request, &mut kind).await;
     let outcome = answer.as_ref().map_or_else(Problem::code, |status| status.as_str());
-    metrics::count_webhook(Provider::Stripe, &kind, outcome);
+    metrics::count_webhook(provider, &kind, outcome);
     tracing::info!(outcome, "a webhook was answered");
     answer
 }
@@ -92,17 +99,23 @@ pub(crate) async fn stripe(State(billing): State<Billing>, request: Request) -> 
 const UNVERIFIED: &str = "unverified";
 
 /// Verifies a delivery, makes it durable, and applies it if that is quick. `kind` becomes its type when it is verified.
-async fn receive(billing: &Billing, request: Request, kind: &mut String, now: Timestamp) -> Result<Status, Problem> {
+async fn receive(
+    billing: &Billing,
+    provider: Provider,
+    request: Request,
+    kind: &mut String,
+) -> Result<Status, Problem> {
     let crowded = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many deliveries at once. Try again.");
+    let now = clock::now();
     let place = tokio::time::timeout(PLACE_PATIENCE, billing.shared().intake.acquire()).await;
     let place = place.map_err(|_| crowded())?.map_err(|_| crowded())?;
-    let (envelope, body) = verified(billing, request, now).await?;
-    tracing::Span::current().record("event_id", &envelope.event_id).record("kind", &envelope.kind);
-    kind.clone_from(&envelope.kind);
+    let delivery = verified(&billing.providers(), provider, request, now).await?;
+    tracing::Span::current().record("event_id", &delivery.event_id).record("kind", &delivery.kind);
+    kind.clone_from(&delivery.kind);
     let slot = billing.shared().inline.clone().try_acquire_owned().ok().filter(|_| !billing.is_crowded());
     let due_at = if slot.is_some() { now + HEAD_START } else { now };
-    let arrived = billing.make_durable(arrival(&envelope, &body, now, due_at)).await?;
-    drop((body, place));
+    let arrived = billing.make_durable(delivery.arrival(now, due_at)).await?;
+    drop((delivery, place));
     match (arrived, slot) {
         (Arrived::Done, _) => Ok(Status::Duplicate),
         (Arrived::New(id), Some(slot)) => Ok(billing.apply_inline(id, slot, now).await),
@@ -111,69 +124,6 @@ async fn receive(billing: &Billing, request: Request, kind: &mut String, now: Ti
             Ok(Status::Accepted)
         }
     }
-}
-
-fn arrival<'a>(envelope: &'a Envelope, body: &'a [u8], received_at: Timestamp, due_at: Timestamp) -> Arrival<'a> {
-    Arrival {
-        provider: Provider::Stripe,
-        event_id: &envelope.event_id,
-        kind: &envelope.kind,
-        api_version: envelope.api_version.as_deref(),
-        livemode: envelope.livemode,
-        body,
-        received_at,
-        due_at,
-    }
-}
-
-/// `POST /api/polar/webhook`: this build does not speak with Polar.
-pub(crate) async fn polar() -> Problem {
-    metrics::count_webhook(Provider::Polar, UNVERIFIED, "not_configured");
-    not_configured("Polar webhooks are not configured here.")
-}
-
-fn not_configured(detail: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_configured", detail)
-}
-
-/// Everything that can be said against a delivery without the database.
-async fn verified(billing: &Billing, request: Request, now: Timestamp) -> Result<(Envelope, Bytes), Problem> {
-    let secrets = &billing.settings().stripe.webhook_secrets;
-    if secrets.is_empty() {
-        tracing::error!(
-            "a Stripe webhook came, but STRIPE_WEBHOOK_SECRET is not set: nothing that is bought is learnt"
-        );
-        return Err(not_configured("No webhook secret is configured here."));
-    }
-    let header = signature_header(request.headers())?;
-    let body = body_of(request).await?;
-    stripe::signature::verify(&header, &body, secrets, now).map_err(|refused| {
-        tracing::warn!(reason = %refused, "a webhook was refused");
-        Problem::new(StatusCode::UNAUTHORIZED, "invalid_signature", format!("The signature is refused: {refused}."))
-    })?;
-    let envelope = stripe::read_envelope(&body).map_err(|e| {
-        tracing::warn!(reason = chain::told(&e), "a well-signed webhook is not an event");
-        Problem::new(StatusCode::BAD_REQUEST, "not_an_event", format!("This is no event: {e}."))
-    })?;
-    Ok((envelope, body))
-}
-
-fn signature_header(headers: &HeaderMap) -> Result<String, Problem> {
-    let header = headers.get(stripe::signature::HEADER).and_then(|value| value.to_str().ok());
-    header
-        .map(str::to_owned)
-        .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "missing_signature", "The signature header is missing."))
-}
-
-async fn body_of(request: Request) -> Result<Bytes, Problem> {
-    let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "The body took too long to arrive.");
-    let body = tokio::time::timeout(BODY_PATIENCE, Bytes::from_request(request, &())).await.map_err(|_| slow())?;
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "A webhook has at most 1 MiB.")
-        }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body cannot be read."),
-    })
 }
 
 impl Billing {

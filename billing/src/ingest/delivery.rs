@@ -1,0 +1,128 @@
+//! One delivery, before it is kept: whether it comes from its provider, and what it says of itself.
+
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use entitlement::Timestamp;
+use entitlement::catalog::Provider;
+use http::{HeaderMap, StatusCode};
+
+use crate::chain;
+use crate::credentials::Providers;
+use crate::problem::Problem;
+use crate::provider::{polar, stripe};
+use crate::store::events::Arrival;
+
+/// How long a sender may take to send its body.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A delivery that is what it says it is.
+pub(super) struct Delivery {
+    provider: Provider,
+    pub event_id: String,
+    pub kind: String,
+    api_version: Option<String>,
+    livemode: Option<bool>,
+    body: Bytes,
+}
+
+impl Delivery {
+    pub fn arrival(&self, received_at: Timestamp, due_at: Timestamp) -> Arrival<'_> {
+        Arrival {
+            provider: self.provider,
+            event_id: &self.event_id,
+            kind: &self.kind,
+            api_version: self.api_version.as_deref(),
+            livemode: self.livemode,
+            body: &self.body,
+            received_at,
+            due_at,
+        }
+    }
+
+    /// Reads what every event says of itself.
+    fn read(provider: Provider, headers: &HeaderMap, body: Bytes) -> Result<Self, Problem> {
+        match provider {
+            Provider::Stripe => {
+                let stripe::Envelope { event_id, kind, api_version, livemode } =
+                    stripe::read_envelope(&body).map_err(|error| not_an_event(&error))?;
+                Ok(Self { provider, event_id, kind, api_version, livemode, body })
+            }
+            Provider::Polar => {
+                let polar::Envelope { event_id, kind } =
+                    polar::read_envelope(headers, &body).map_err(|error| not_an_event(&error))?;
+                Ok(Self { provider, event_id, kind, api_version: None, livemode: None, body })
+            }
+        }
+    }
+}
+
+/// Everything that can be said against a delivery without the database.
+pub(super) async fn verified(
+    providers: &Providers,
+    provider: Provider,
+    request: Request,
+    now: Timestamp,
+) -> Result<Delivery, Problem> {
+    let (secrets, variable, names): (_, _, &[&str]) = match provider {
+        Provider::Stripe => (&providers.stripe.webhook_secrets, "STRIPE_WEBHOOK_SECRET", &[stripe::signature::HEADER]),
+        Provider::Polar => (&providers.polar.webhook_secrets, "POLAR_WEBHOOK_SECRET", &polar::signature::HEADERS),
+    };
+    let is_usable = |secret| provider != Provider::Polar || polar::signature::is_usable(secret);
+    if !secrets.iter().any(is_usable) {
+        tracing::error!(variable, "a webhook came, but there is no secret to verify it with: nothing bought is learnt");
+        return Err(not_configured());
+    }
+    // Before its body is waited for.
+    if names.iter().any(|name| !request.headers().contains_key(*name)) {
+        return Err(missing_signature());
+    }
+    let headers = request.headers().clone();
+    let body = body_of(request).await?;
+    match provider {
+        Provider::Stripe => {
+            let header = headers.get(stripe::signature::HEADER).and_then(|value| value.to_str().ok());
+            let header = header.ok_or_else(missing_signature)?;
+            stripe::signature::verify(header, &body, secrets, now).map_err(|why| refused(&why))?;
+        }
+        Provider::Polar => {
+            polar::signature::verify(&headers, &body, secrets, now).map_err(|why| match why {
+                polar::signature::SignatureError::Missing => missing_signature(),
+                why => refused(&why),
+            })?;
+        }
+    }
+    Delivery::read(provider, &headers, body)
+}
+
+fn not_configured() -> Problem {
+    let detail = "No webhook secret is configured here.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_configured", detail)
+}
+
+fn missing_signature() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "missing_signature", "A header of the signature is missing or unreadable.")
+}
+
+fn refused(why: &dyn Error) -> Problem {
+    tracing::warn!(reason = %why, "a webhook was refused");
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_signature", format!("The signature is refused: {why}."))
+}
+
+fn not_an_event(why: &dyn Error) -> Problem {
+    tracing::warn!(reason = chain::told(why), "a well-signed webhook is not an event");
+    Problem::new(StatusCode::BAD_REQUEST, "not_an_event", format!("This is no event: {why}."))
+}
+
+async fn body_of(request: Request) -> Result<Bytes, Problem> {
+    let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "The body took too long to arrive.");
+    let body = tokio::time::timeout(BODY_PATIENCE, Bytes::from_request(request, &())).await.map_err(|_| slow())?;
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "A webhook has at most 1 MiB.")
+        }
+        _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body cannot be read."),
+    })
+}

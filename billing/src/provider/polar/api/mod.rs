@@ -1,0 +1,213 @@
+//! What Tollgate asks of Polar: how subscriptions, orders and refunds stand now
+//! (<https://polar.sh/docs/api-reference/introduction>).
+//!
+//! It only reads, so a call may be repeated. A redirect is not followed: the token would go with it.
+
+mod list;
+mod look;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use crate::provider::client::ProviderError;
+use crate::settings::{self, Secret};
+
+pub use super::interpret::Told;
+
+/// How long it may take to connect.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// How often a call is tried.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The longest wait that Polar can ask for and get; who asked is told to come again instead.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3);
+
+/// Largest answer, in bytes: a page of a hundred subscriptions, each with its product, has about one million.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The version of the API whose shapes are read here (<https://polar.sh/docs/api-reference/introduction>).
+const VERSION: (&str, &str) = ("polar-version", "2026-04");
+
+/// How long is waited for what.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// One call in all, with its repetitions.
+    call: Duration,
+    /// One attempt, from connecting to the last byte of the answer.
+    attempt: Duration,
+    /// Before the second attempt; each later time twice as long, and up to twice as long again by chance.
+    first_pause: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    call: Duration::from_secs(10),
+    attempt: Duration::from_secs(6),
+    first_pause: Duration::from_millis(250),
+};
+
+/// A connection to Polar's API. Cloning is cheap. `Debug` does not show the token.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    base: Url,
+    headers: HeaderMap,
+    patience: Patience,
+}
+
+/// Why an attempt failed, and when Polar wants the next one.
+struct Failed {
+    error: ProviderError,
+    retry_after: Option<Duration>,
+}
+
+impl Client {
+    /// Prepares to call the API at `base`, a URL with a trailing slash. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ProviderError::Settings`] when the token or the URL cannot be used.
+    pub fn new(token: &Secret, base: &str) -> Result<Self, ProviderError> {
+        let unusable = |what: &str| ProviderError::Settings(what.to_owned());
+        let base: Url = base.parse().map_err(|_| unusable("the URL of the API is no URL"))?;
+        if !matches!(base.scheme(), "https" | "http") || base.cannot_be_a_base() {
+            return Err(unusable("the URL of the API is not of HTTP"));
+        }
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| unusable("the access token has characters that no token has"))?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, authorization),
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            (USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")))),
+            (http::HeaderName::from_static(VERSION.0), HeaderValue::from_static(VERSION.1)),
+        ]);
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_LIMIT));
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
+            .map_err(|error| ProviderError::Settings(error.to_string()))?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self { http, base, headers, patience: PATIENCE })
+    }
+
+    /// The connection that the settings describe; none without a token.
+    ///
+    /// # Errors
+    /// [`ProviderError::Settings`] when the token or the URL cannot be used.
+    pub fn configured(settings: &settings::Polar) -> Result<Option<Self>, ProviderError> {
+        settings.access_token.as_ref().map(|token| Self::new(token, &settings.api_base)).transpose()
+    }
+
+    /// Asks until there is an answer, a refusal, or no time left.
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, ProviderError> {
+        let mut url = self.base.join(path).map_err(|error| ProviderError::Settings(error.to_string()))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let attempts = async {
+            let mut pause = self.patience.first_pause;
+            for _ in 1..ATTEMPTS_MAX {
+                let failed = match self.attempt_in_time(&url).await {
+                    Err(failed) if matches!(failed.error, ProviderError::Unavailable(_)) => failed,
+                    end => return end.map_err(|failed| failed.error),
+                };
+                let asked_for = failed.retry_after.unwrap_or_default();
+                if asked_for > RETRY_AFTER_MAX {
+                    return Err(failed.error);
+                }
+                tokio::time::sleep(asked_for.max(pause.mul_f64(1.0 + rand::random::<f64>()))).await;
+                pause *= 2;
+            }
+            self.attempt_in_time(&url).await.map_err(|failed| failed.error)
+        };
+        tokio::time::timeout(self.patience.call, attempts).await.unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    async fn attempt_in_time(&self, url: &Url) -> Result<Value, Failed> {
+        let attempt = tokio::time::timeout(self.patience.attempt, self.attempt(url)).await;
+        attempt.unwrap_or_else(|_| Err(Failed::from(too_slow())))
+    }
+
+    async fn attempt(&self, url: &Url) -> Result<Value, Failed> {
+        let request = Request::get(url.as_str()).body(Empty::new());
+        let mut request = request.map_err(|error| ProviderError::Settings(error.to_string()))?;
+        request.headers_mut().clone_from(&self.headers);
+        let answer = self.http.request(request).await.map_err(|error| {
+            let why = if error.is_connect() { "it cannot be reached" } else { "the connection broke" };
+            ProviderError::Unavailable(why.into())
+        })?;
+        let (head, body) = answer.into_parts();
+        let body =
+            Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| match error.downcast_ref() {
+                Some(LengthLimitError { .. }) => ProviderError::Unusable("it is too long".into()),
+                None => ProviderError::Unavailable("the connection broke".into()),
+            })?;
+        let body = body.to_bytes();
+        if head.status != StatusCode::OK {
+            let error = refusal(head.status, &body);
+            return Err(Failed { error, retry_after: retry_after(&head.headers) });
+        }
+        Ok(serde_json::from_slice(&body).map_err(|error| ProviderError::Unusable(error.to_string()))?)
+    }
+}
+
+impl From<ProviderError> for Failed {
+    fn from(error: ProviderError) -> Self {
+        Self { error, retry_after: None }
+    }
+}
+
+fn too_slow() -> ProviderError {
+    ProviderError::Unavailable("no answer in time".into())
+}
+
+/// What an answer other than 200 means.
+fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
+    #[derive(Deserialize)]
+    struct Answer {
+        error: String,
+    }
+    let named = || serde_json::from_slice(body).ok().map(|Answer { error }| error);
+    match status.as_u16() {
+        401 | 403 => ProviderError::Key(status.as_u16()),
+        408 | 429 | 500.. => ProviderError::Unavailable(format!("status {status}")),
+        // Somebody else's 404, of a wrong URL or version, does not say that Polar has no such object.
+        404 if named().as_deref() == Some("ResourceNotFound") => ProviderError::Missing("Not found".into()),
+        _ => ProviderError::Unusable(format!("status {status}")),
+    }
+}
+
+/// The wait that is asked for, in seconds; a date is not understood.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Ids stand in paths and queries; some come from events.
+fn checked_id(id: &str) -> Result<&str, ProviderError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if id.is_empty() || id.len() > 255 || !id.bytes().all(plain) {
+        return Err(ProviderError::Refused("That is not an id of the payment provider.".into()));
+    }
+    Ok(id)
+}

@@ -1,0 +1,175 @@
+//! A Polar event in our words: what it states, and what Polar can be asked for to know how that stands now.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::event::{Claim, Event, Fact, Object};
+use entitlement::subscription::Subscription;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::money::{self, Bill};
+use super::payload::{self, Customer, Metadata, Moment, Name, Notice};
+use super::subscription;
+use crate::provider::Unreadable;
+
+const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does not know";
+
+/// What stands around an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// Polar's clock when the event was made.
+    pub at: Timestamp,
+    /// Ours when it arrived.
+    pub received_at: Timestamp,
+    /// The key of `metadata` under which the site names the account.
+    pub metadata_key: &'a str,
+}
+
+/// Says what an event means. `metadata_key` is the key of `metadata` under which the site names the account.
+///
+/// # Errors
+/// When a part that is needed is absent or not of its type.
+pub fn interpret(body: &[u8], received_at: Timestamp, metadata_key: &str) -> Result<Event, Unreadable> {
+    let notice: Notice = serde_json::from_slice(body).map_err(|e| Unreadable(e.to_string()))?;
+    let Some(object) = notice.data else { return Ok(Event::nothing(None, "the event carries no object")) };
+    let told = Told { at: notice.timestamp.0, received_at, metadata_key };
+    let event = of_kind(&notice.kind, &object, &told)?;
+    Ok(Event { at: Some(told.at), ..event })
+}
+
+fn of_kind(kind: &str, object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    match kind {
+        "subscription.created"
+        | "subscription.updated"
+        | "subscription.active"
+        | "subscription.canceled"
+        | "subscription.uncanceled"
+        | "subscription.cycled"
+        | "subscription.revoked"
+        | "subscription.past_due"
+        | "subscription.paused"
+        | "subscription.resumed" => subscription(object, told),
+        "customer.created" | "customer.updated" => customer(object, told),
+        "customer.deleted" => customer_gone(object, told),
+        "customer.state_changed" => state(object, told),
+        "order.created" | "order.updated" | "order.paid" | "order.refunded" => order(object, told),
+        "refund.created" | "refund.updated" => refund(object, told),
+        _ => Ok(Event::nothing(customer_of(object), "Tollgate does not act on events of this type")),
+    }
+}
+
+/// A subscription, with whose customer it is.
+pub fn subscription(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let seen: payload::Subscription = parsed(object)?;
+    let customer = seen.customer_id.clone().or_else(|| seen.customer.as_ref()?.id.clone());
+    let customer = customer.ok_or_else(|| Unreadable("a subscription without a customer".into()))?;
+    let Some(known) = subscription::read(&seen, &customer, told)? else {
+        return Ok(Event::nothing(Some(customer.0), UNKNOWN_STATUS));
+    };
+    Ok(Event {
+        customer: Some(customer.0),
+        claim: claim(seen.customer.as_ref(), seen.metadata.as_ref(), told),
+        objects: vec![Object::Subscription(known.id.id.clone())],
+        facts: vec![Fact::Subscription(Box::new(known))],
+        ..Event::default()
+    })
+}
+
+/// A customer says whose it is, or that it is gone.
+pub fn customer(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let (Name(id), customer) = identified(object)?;
+    if customer.deleted_at.is_some() {
+        return Ok(gone(id, &customer, told));
+    }
+    let claim = claim(Some(&customer), None, told);
+    let facts = if claim.is_some() { vec![Fact::Linked { subscription: None }] } else { Vec::new() };
+    Ok(Event { customer: Some(id), claim, facts, nothing: "the customer names no account", ..Event::default() })
+}
+
+fn customer_gone(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let (Name(id), customer) = identified(object)?;
+    Ok(gone(id, &customer, told))
+}
+
+/// Polar ends everything of a customer that is deleted.
+fn gone(id: String, customer: &Customer, told: &Told<'_>) -> Event {
+    let at = customer.deleted_at.map_or(told.at, |Moment(at)| at).min(told.received_at);
+    let facts = vec![Fact::CustomerGone { customer: id.clone(), at }];
+    Event { customer: Some(id), facts, ..Event::default() }
+}
+
+/// Everything of a customer that runs. One part that cannot be understood spoils the whole: left out, it would be taken
+/// for over.
+pub fn state(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let (Name(id), customer) = identified(object)?;
+    let seen: payload::CustomerState = parsed(object)?;
+    let at = told.at.min(told.received_at);
+    let objects = vec![Object::Customer(id.clone())];
+    let mut subscriptions = Vec::with_capacity(seen.active_subscriptions.len());
+    for subscription in &seen.active_subscriptions {
+        let Some(known) = subscription::read(subscription, &Name(id.clone()), told)? else {
+            return Ok(Event { customer: Some(id), objects, nothing: UNKNOWN_STATUS, ..Event::default() });
+        };
+        // It was still so when the state was made.
+        subscriptions.push(Subscription { as_of: known.as_of.max(at), ..known });
+    }
+    let mut event = if customer.deleted_at.is_some() { gone(id.clone(), &customer, told) } else { Event::default() };
+    event.facts.insert(0, Fact::Running { customer: id.clone(), subscriptions, at });
+    Ok(Event { claim: claim(Some(&customer), None, told), customer: Some(id), objects, ..event })
+}
+
+/// A bill, and what was paid for it and went back; whether its subscription gives access is for that to say.
+pub fn order(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let seen: payload::Order = parsed(object)?;
+    let claim = claim(seen.customer.as_ref(), seen.metadata.as_ref(), told);
+    let customer = Some(seen.customer_id.0.clone());
+    Ok(match money::order(&seen, told) {
+        Ok(Bill { subscription, facts }) => {
+            let objects = vec![Object::Subscription(subscription)];
+            Event { customer, claim, facts, objects, ..Event::default() }
+        }
+        Err(nothing) => Event::nothing(customer, nothing),
+    })
+}
+
+/// Money that goes back. How much was paid, and for what, is for the order to say.
+pub fn refund(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let seen: payload::Refund = parsed(object)?;
+    let customer = seen.customer_id.clone().map(|Name(id)| id);
+    let Some(facts) = money::refund(&seen, told) else {
+        return Ok(Event::nothing(customer, "the refund has a status that Tollgate does not know"));
+    };
+    Ok(Event { customer, facts, objects: vec![Object::Invoice(seen.order_id.0)], ..Event::default() })
+}
+
+/// The site's own id of the customer, else what the site wrote beside what was sold, else beside the customer. Never an
+/// e-mail address: it changes, and can be somebody else's.
+fn claim(customer: Option<&Customer>, metadata: Option<&Metadata>, told: &Told<'_>) -> Option<Claim> {
+    let external_id = customer.and_then(|customer| customer.external_id.as_deref());
+    if let Some(account) = external_id.and_then(|id| AccountId::parse(id).ok()) {
+        let stated_at = customer.and_then(|customer| customer.created_at).map_or(told.at, |Moment(at)| at);
+        return Some(Claim::Reference { account, stated_at });
+    }
+    let named = |metadata: &Metadata| {
+        let account = metadata.get(told.metadata_key)?.as_str()?;
+        AccountId::parse(account).ok().map(Claim::Metadata)
+    };
+    let of_customer = customer.and_then(|customer| customer.metadata.as_ref());
+    metadata.and_then(named).or_else(|| of_customer.and_then(named))
+}
+
+/// A customer that has an id.
+fn identified(object: &Value) -> Result<(Name, Customer), Unreadable> {
+    let customer: Customer = parsed(object)?;
+    let id = customer.id.clone().ok_or_else(|| Unreadable("a customer without an id".into()))?;
+    Ok((id, customer))
+}
+
+fn customer_of(object: &Value) -> Option<String> {
+    let id = object.get("customer_id").or_else(|| object.get("customer")?.get("id"))?.as_str()?;
+    Name::parse(id).ok().map(|Name(id)| id)
+}
+
+fn parsed<'a, T: Deserialize<'a>>(object: &'a Value) -> Result<T, Unreadable> {
+    T::deserialize(object).map_err(|e| Unreadable(e.to_string()))
+}

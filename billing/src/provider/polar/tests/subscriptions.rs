@@ -1,0 +1,165 @@
+//! Subscriptions: the status decides, whatever the event is called.
+
+use entitlement::catalog::Provider;
+use entitlement::event::{Event, Fact, Object};
+use entitlement::subscription::{State, Subscription, SubscriptionId};
+use serde_json::{Value, json};
+
+use super::{at, facts, read, subscription, told, try_read, with};
+
+fn seen(fields: &Value) -> Subscription {
+    match facts("subscription.updated", &with(&subscription(), fields)).as_slice() {
+        [Fact::Subscription(subscription)] => (**subscription).clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_subscription_is_read_to_the_microsecond() {
+    let event = read("subscription.active", &subscription());
+    let expected = Subscription {
+        id: SubscriptionId { provider: Provider::Polar, id: "s-1".into() },
+        customer: "c-1".into(),
+        prices: vec!["p-paid".into()],
+        started_at: at(-100),
+        state: State::Active { paid_until: Some(at(1000)) },
+        collection_paused: false,
+        cancel_at: None,
+        period_start: Some(at(-100)),
+        as_of: at(-1),
+        before: None,
+    };
+    assert_eq!(expected.as_of.timestamp_subsec_micros(), 123_456);
+    assert_eq!(event.facts, [Fact::Subscription(Box::new(expected))]);
+    assert_eq!(event.customer.as_deref(), Some("c-1"));
+    assert_eq!(event.objects, [Object::Subscription("s-1".into())]);
+    assert_eq!(event.at, Some(at(0)));
+}
+
+#[test]
+fn finer_dates_than_can_be_kept_are_the_same_moment() {
+    let fine = json!({ "modified_at": "2026-03-01T00:00:00.123456789Z" });
+    let coarse = json!({ "modified_at": "2026-03-01T01:00:00.123456+01:00" });
+    assert_eq!(seen(&fine), seen(&coarse));
+}
+
+#[test]
+fn each_status_is_the_state_that_this_table_says() {
+    let ended = |second| State::Ended { at: at(second) };
+    let cases = [
+        (json!({ "status": "incomplete", "started_at": null }), State::Incomplete),
+        (json!({ "status": "incomplete_expired" }), ended(-1)),
+        (json!({ "status": "trialing", "trial_end": told(50) }), State::Trialing { ends_at: at(50) }),
+        (json!({ "status": "trialing" }), State::Trialing { ends_at: at(1000) }),
+        (json!({ "status": "active" }), State::Active { paid_until: Some(at(1000)) }),
+        (json!({ "status": "active", "current_period_end": null }), State::Active { paid_until: None }),
+        (json!({ "status": "past_due", "past_due_at": told(-60) }), State::PastDue { since: at(-60) }),
+        (json!({ "status": "past_due" }), State::PastDue { since: at(-1) }),
+        (json!({ "status": "past_due", "past_due_at": told(90) }), State::PastDue { since: at(2) }),
+        (json!({ "status": "paused", "paused_at": told(-1) }), State::Paused),
+        (json!({ "status": "unpaid" }), State::Unpaid),
+        (json!({ "status": "unpaid", "ended_at": told(-7) }), ended(-7)),
+        (json!({ "status": "canceled", "ended_at": told(-5), "canceled_at": told(-99) }), ended(-5)),
+        (json!({ "status": "canceled", "ends_at": told(-6), "canceled_at": told(-99) }), ended(-6)),
+        (json!({ "status": "canceled", "canceled_at": told(-99) }), ended(-1)),
+        (json!({ "status": "canceled", "ended_at": told(90_000) }), ended(2)),
+    ];
+    for (fields, expected) in cases {
+        assert_eq!(seen(&fields).state, expected, "{fields}");
+    }
+    for unknown in ["hibernating", "ACTIVE", "active ", ""] {
+        let event = read("subscription.updated", &with(&subscription(), &json!({ "status": unknown })));
+        assert!(event.is_nothing() && event.customer.as_deref() == Some("c-1"), "{unknown:?}: {event:?}");
+    }
+}
+
+#[test]
+fn the_status_decides_and_never_the_type() {
+    let kinds = [
+        "created",
+        "updated",
+        "active",
+        "canceled",
+        "uncanceled",
+        "cycled",
+        "revoked",
+        "past_due",
+        "paused",
+        "resumed",
+    ];
+    for kind in kinds.map(|kind| format!("subscription.{kind}")) {
+        for status in ["active", "incomplete", "unpaid", "canceled"] {
+            let object = with(&subscription(), &json!({ "status": status, "ended_at": told(-3) }));
+            let of_catch_all = facts("subscription.updated", &object);
+            assert_eq!(facts(&kind, &object), of_catch_all, "{kind} with {status}");
+        }
+    }
+}
+
+#[test]
+fn a_scheduled_end_is_read_from_either_field_and_withdrawn_by_both() {
+    let cases = [
+        (json!({}), None),
+        (json!({ "cancel_at_period_end": true, "ends_at": told(1000) }), Some(at(1000))),
+        (json!({ "cancel_at_period_end": true }), Some(at(1000))),
+        (json!({ "cancel_at_period_end": true, "ends_at": told(500) }), Some(at(500))),
+        (json!({ "cancel_at_period_end": false, "ends_at": told(500) }), Some(at(500))),
+        (json!({ "cancel_at_period_end": true, "current_period_end": null }), None),
+        (json!({ "status": "canceled", "cancel_at_period_end": true, "ends_at": told(500) }), None),
+        (json!({ "canceled_at": told(-9) }), None),
+    ];
+    for (fields, expected) in cases {
+        assert_eq!(seen(&fields).cancel_at, expected, "{fields}");
+    }
+}
+
+#[test]
+fn what_is_not_told_is_taken_from_what_is() {
+    let unchanged = seen(&json!({ "modified_at": null, "started_at": null }));
+    assert_eq!((unchanged.as_of, unchanged.started_at), (at(-101), at(-101)));
+    let undated = seen(&json!({ "modified_at": null, "created_at": null, "started_at": null }));
+    assert_eq!((undated.as_of, undated.started_at), (at(0), at(0)));
+    assert_eq!(
+        seen(&json!({ "started_at": told(90_000) })).started_at,
+        at(2),
+        "a clock ahead does not postpone access"
+    );
+    assert_eq!(seen(&json!({ "customer_id": null })).customer, "c-1", "the customer beside it");
+    let alone = with(&subscription(), &json!({ "customer": null, "metadata": 7 }));
+    let Event { claim, customer, .. } = read("subscription.updated", &alone);
+    assert_eq!((claim, customer.as_deref()), (None, Some("c-1")));
+}
+
+#[test]
+fn a_subscription_that_is_malformed_is_refused() {
+    let cases = [
+        json!({ "id": null }),
+        json!({ "id": 7 }),
+        json!({ "id": "s\u{0}1" }),
+        json!({ "id": "x".repeat(256) }),
+        json!({ "customer_id": null, "customer": null }),
+        json!({ "customer_id": ["c-1"] }),
+        json!({ "product_id": null }),
+        json!({ "product_id": { "id": "p-paid" } }),
+        json!({ "status": null }),
+        json!({ "status": ["active"] }),
+        json!({ "status": "trialing", "trial_end": null, "current_period_end": null }),
+        json!({ "current_period_end": "tomorrow" }),
+        json!({ "current_period_end": 1_772_323_200 }),
+        json!({ "current_period_end": "9999-01-01T00:00:00Z" }),
+        json!({ "current_period_end": "+262142-12-31T23:59:59Z" }),
+        json!({ "current_period_start": "1969-12-31T23:59:59Z" }),
+        json!({ "ended_at": false }),
+        json!({ "ends_at": {} }),
+        json!({ "cancel_at_period_end": "yes" }),
+        json!({ "modified_at": 1e300 }),
+    ];
+    for fields in cases {
+        let object = with(&subscription(), &fields);
+        assert!(try_read("subscription.active", &object).is_err(), "{fields}");
+        let state = json!({ "id": "c-1", "active_subscriptions": [subscription(), object] });
+        let in_state = try_read("customer.state_changed", &state);
+        let names_another = fields.get("customer_id").is_some_and(serde_json::Value::is_null);
+        assert_eq!(in_state.is_err(), !names_another, "in its customer's state: {fields}");
+    }
+}
