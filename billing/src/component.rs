@@ -7,7 +7,8 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::provider::client::Client;
+use crate::apply::Asking;
+use crate::credentials::Providers;
 use crate::publish::Outlets;
 use crate::readiness::Contact;
 use crate::settings::Settings;
@@ -25,8 +26,8 @@ pub(crate) struct Inner {
     pub pool: PgPool,
     pub settings: Settings,
     pub outlets: Outlets,
-    /// None without a key: then nothing is sold.
-    pub stripe: Option<Client>,
+    /// How the providers are spoken with right now.
+    pub providers: ArcSwap<Providers>,
     pub contact: Contact,
     /// Wakes the worker: an event is due.
     pub event_due: Notify,
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     pub intake: Semaphore,
     /// Events that are applied while their sender waits; beyond, they are left to the worker.
     pub inline: Arc<Semaphore>,
+    /// Questions to the providers: one at a time about each customer.
+    pub asking: Asking,
     /// What goes on after its request was answered, to be waited for at shutdown.
     pub tasks: TaskTracker,
     rules: ArcSwap<Rules>,
@@ -52,18 +55,23 @@ const INLINE_MAX: usize = 4;
 
 impl Billing {
     pub(crate) fn new(pool: PgPool, settings: Settings, outlets: Outlets) -> Self {
-        let rules = Rules { id: None, catalog: entitlement::catalog::Catalog::empty(), grace: settings.grace };
+        let rules = Rules {
+            id: None,
+            catalog: entitlement::catalog::Catalog::empty(),
+            grace: settings.grace,
+            policy: settings.policy,
+        };
         let connections = usize::try_from(settings.pool_size).unwrap_or(INLINE_MAX);
         let inner = Inner {
             pool,
             outlets,
-            // `connect` has refused what cannot be used.
-            stripe: Client::configured(&settings.stripe).ok().flatten(),
+            providers: ArcSwap::from_pointee(Providers::at_start(&settings)),
             contact: Contact::default(),
             event_due: Notify::new(),
             untold: Notify::new(),
             intake: Semaphore::new(INTAKE_MAX),
             inline: Arc::new(Semaphore::new(connections.div_ceil(4).clamp(1, INLINE_MAX))),
+            asking: Asking::default(),
             tasks: TaskTracker::new(),
             rules: ArcSwap::from_pointee(rules),
             settings,
@@ -71,7 +79,8 @@ impl Billing {
         Self { inner: Arc::new(inner) }
     }
 
-    /// What billing was told at start.
+    /// What billing was told at start. The secrets of the providers may have been replaced since: see
+    /// [`Billing::replace_credentials`].
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.inner.settings

@@ -13,6 +13,7 @@ use tokio::sync::broadcast;
 
 use crate::component::Billing;
 use crate::provider::client::Client;
+use crate::provider::polar;
 use crate::publish::Outlets;
 use crate::settings::Settings;
 use crate::store::schema;
@@ -60,6 +61,8 @@ pub enum ConnectError {
     RedisUrl,
     #[error("the Stripe API cannot be called as configured: check STRIPE_API_KEY and the URL of the API")]
     Stripe,
+    #[error("the Polar API cannot be called as configured: check POLAR_ACCESS_TOKEN and the URL of the API")]
+    Polar,
 }
 
 impl Billing {
@@ -81,6 +84,7 @@ impl Billing {
         let options = options.application_name("tollgate");
         let outlets = Outlets::new(settings.redis_url.as_ref(), local).map_err(|_| ConnectError::RedisUrl)?;
         Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
+        polar::api::Client::configured(&settings.polar).map_err(|_| ConnectError::Polar)?;
         let embedded = settings.pool_size <= 1;
         meet(&options, if embedded { EMBEDDED_PATIENCE } else { FIRST_CONTACT }).await?;
         let pool = pool(options, settings.pool_size);

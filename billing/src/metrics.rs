@@ -4,15 +4,17 @@ use std::sync::LazyLock;
 
 use entitlement::catalog::Provider;
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use crate::provider;
 
 struct Metrics {
     webhooks: IntCounterVec,
     inbox: IntGaugeVec,
+    inbox_alert: IntGauge,
     commit_to_publish: Histogram,
     unknown_prices: IntCounter,
+    drift: IntCounter,
 }
 
 /// `None` when the registry refuses them, which a test would show: a metric is not worth a failed webhook.
@@ -42,7 +44,15 @@ impl Metrics {
                 Opts::new("tollgate_inbox", "Events in the inbox that are not done, by state."),
                 &["state"],
             )?)?,
+            inbox_alert: registered(IntGauge::new(
+                "tollgate_inbox_alert",
+                "1 while more events wait in the inbox than `[inbox] alert` says, else 0.",
+            )?)?,
             commit_to_publish: registered(Histogram::with_opts(publish.buckets(PUBLISH_BUCKETS.to_vec()))?)?,
+            drift: registered(IntCounter::new(
+                "tollgate_reconcile_drift_total",
+                "Differences between the rows and a provider that a comparison found and repaired.",
+            )?)?,
             unknown_prices: registered(IntCounter::new(
                 "tollgate_unknown_prices_total",
                 "Subscriptions told with a price that no catalog names: somebody pays and gets nothing.",
@@ -74,6 +84,20 @@ pub fn show_inbox(counts: &[(String, i64)]) {
     }
 }
 
+/// Shows whether more events wait than may.
+pub fn show_inbox_alert(alert: bool) {
+    if let Some(metrics) = &*METRICS {
+        metrics.inbox_alert.set(i64::from(alert));
+    }
+}
+
+/// Counts a difference that a comparison with a provider found.
+pub fn count_drift() {
+    if let Some(metrics) = &*METRICS {
+        metrics.drift.inc();
+    }
+}
+
 /// Notes how long a change waited before the cache was told, in seconds.
 pub fn observe_publish(seconds: f64) {
     if let Some(metrics) = &*METRICS {
@@ -96,14 +120,18 @@ mod tests {
     fn the_metrics_can_be_registered_and_their_labels_are_bounded() {
         count_webhook(Provider::Stripe, "made.up.by.a.sender", "invalid_signature");
         show_inbox(&[("dead".into(), 2)]);
+        show_inbox_alert(true);
         observe_publish(0.002);
         count_unknown_price();
         let text = prometheus::TextEncoder::new().encode_to_string(&prometheus::gather()).expect("it encodes");
         assert!(text.contains("type=\"other\""), "{text}");
         assert!(!text.contains("made.up"), "{text}");
-        for name in
-            ["tollgate_inbox{state=", "tollgate_commit_to_publish_seconds_bucket", "tollgate_unknown_prices_total"]
-        {
+        for name in [
+            "tollgate_inbox{state=",
+            "tollgate_inbox_alert 1",
+            "tollgate_commit_to_publish_seconds_bucket",
+            "tollgate_unknown_prices_total",
+        ] {
             assert!(text.contains(name), "{name} in {text}");
         }
     }

@@ -34,7 +34,7 @@ impl Billing {
             .with_state(self.clone())
     }
 
-    /// Serves, applies and publishes until told to stop; then finishes what has begun, for at most ten seconds.
+    /// Serves, applies, publishes, watches and prunes until told to stop; then finishes what has begun, for at most ten seconds.
     ///
     /// # Errors
     /// When the listener fails, or a background task ends before it should.
@@ -43,13 +43,18 @@ impl Billing {
         let (worker, publisher) = (self.clone().run_worker(stop.clone()), self.clone().run_publisher(stop.clone()));
         parts.spawn(worker.map(|()| "the worker"));
         parts.spawn(publisher.map(|()| "the publisher"));
+        parts.spawn(self.clone().run_reconciler(stop.clone()).map(|()| "the reconciler"));
+        parts.spawn(self.clone().run_watch(stop.clone()).map(|()| "the watch"));
+        if let Some(kept) = self.settings().bodies_kept {
+            parts.spawn(self.clone().run_pruner(kept, stop.clone()).map(|()| "the pruner"));
+        }
         let serving = axum::serve(listener, self.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
         parts.spawn(serving.into_future().map(|_| "the server"));
         let early = tokio::select! {
             () = stop.cancelled() => None,
             ended = parts.join_next() => ended,
         };
-        // A process that no longer does one of the three must be started again, not linger.
+        // A process that no longer does one of them must be started again, not linger.
         if let Some(ended) = early.filter(|_| !stop.is_cancelled()) {
             stop.cancel();
             return Err(io::Error::other(format!("{} ended by itself", ended.unwrap_or("a part of billing"))));

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use entitlement::assertion::AssertionKey;
-use entitlement::subscription::Grace;
+use entitlement::subscription::{Grace, Policy};
 
 /// A text that is never shown: `Debug` redacts it, and it is wiped from memory when dropped.
 pub type Secret = secrecy::SecretString;
@@ -26,10 +27,20 @@ pub struct Settings {
     pub assertion_audience: String,
     /// The audience of the assertions that the site receives.
     pub identity_audience: String,
-    /// How to speak with Stripe, and how to recognise it.
+    /// How to speak with Stripe, and how to recognise it, as it was at start.
     pub stripe: Stripe,
+    /// How to speak with Polar, and how to recognise it, as it was at start.
+    pub polar: Polar,
     /// How long access goes on without a word from the provider.
     pub grace: Grace,
+    /// What refunds, disputes, pauses and unpaid subscriptions do to access.
+    pub policy: Policy,
+    /// How often the rows are compared with the providers.
+    pub reconcile: Reconcile,
+    /// How long the body of an event is kept after it was done; for ever when absent.
+    pub bodies_kept: Option<TimeDelta>,
+    /// More waiting events than this are an alert.
+    pub inbox_alert: u64,
     /// Where entitlements are cached for the proxies; in this process alone when absent.
     pub redis_url: Option<Secret>,
     /// Connections to Postgres; exactly 1 when it is the embedded one.
@@ -49,7 +60,34 @@ pub struct Stripe {
     pub webhook_secrets: Vec<Secret>,
     /// The key of `metadata` that names the account.
     pub metadata_key: String,
+    /// Our own id at Stripe: events of another one are ignored. Without it, events that name one are.
+    pub account: Option<String>,
+}
+
+/// How to speak with Polar, and how to recognise it.
+#[derive(Clone, Debug)]
+pub struct Polar {
+    /// An organization's access token; without one Polar is not asked for anything.
+    pub access_token: Option<Secret>,
+    /// Polar's API, with a trailing slash.
+    pub api_base: String,
+    /// The signing secrets of the webhook endpoint; several while one is being replaced.
+    pub webhook_secrets: Vec<Secret>,
+    /// The key of `metadata` that names the account.
+    pub metadata_key: String,
+}
+
+/// How often the rows are compared with the providers; never when absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconcile {
+    /// What changed at the provider lately.
+    pub delta: Option<Duration>,
+    /// Everything.
+    pub full: Option<Duration>,
 }
 
 /// Stripe's API.
 pub const STRIPE_API_BASE: &str = "https://api.stripe.com/";
+
+/// Polar's API.
+pub const POLAR_API_BASE: &str = "https://api.polar.sh/";

@@ -52,7 +52,7 @@ pub async fn of(billing: &Billing, account: &AccountId, now: Timestamp) -> Resul
     // As it is cached: a change of sources alone is no change.
     let timeline = entitlement_of(account, &snapshot, &rules, now).timeline;
     let segment = timeline.at(now).clone();
-    Ok(Standing { rules, segment, subscriptions: snapshot.subscriptions })
+    Ok(Standing { rules, segment, subscriptions: snapshot.with_gone_customers().subscriptions })
 }
 
 impl Standing {
@@ -124,7 +124,7 @@ pub const fn cadence(cadence: Cadence) -> &'static str {
 /// An unpaid or paused subscription still counts: its provider may charge for it again.
 fn is_running(subscription: &Subscription, now: Timestamp) -> bool {
     let over = match subscription.state {
-        State::Incomplete | State::Ended { .. } => true,
+        State::Incomplete | State::Lapsed { .. } | State::Ended { .. } => true,
         State::Trialing { .. } | State::Active { .. } | State::PastDue { .. } | State::Unpaid | State::Paused => false,
     };
     !over && subscription.cancel_at.is_none_or(|end| now < end)
@@ -135,7 +135,7 @@ pub mod examples {
     //! Standings that are made up, for the tests of what shows them.
 
     use chrono::Duration;
-    use entitlement::subscription::{Grace, SubscriptionId};
+    use entitlement::subscription::{Grace, Policy, SubscriptionId};
     use entitlement::timeline::{Grant, Source, timeline};
 
     use super::*;
@@ -181,9 +181,11 @@ pub mod examples {
             prices: vec![price.into()],
             started_at: on(3, 1),
             state,
+            collection_paused: false,
             cancel_at: None,
             period_start: Some(on(3, 1)),
             as_of: on(3, 1),
+            before: None,
         }
     }
 
@@ -191,8 +193,9 @@ pub mod examples {
     pub fn standing(subscriptions: Vec<Subscription>, now: Timestamp) -> Standing {
         let catalog: Catalog = toml::from_str(CATALOG).expect("a catalog");
         let grace = Grace { past_due: Duration::days(14), renewal: Duration::days(3), trial: Duration::days(1) };
+        let policy = Policy::default();
         let grant = |subscription: &Subscription| {
-            let (access, bought) = (subscription.access(&grace)?, bought(&catalog, subscription)?);
+            let (access, bought) = (subscription.access(&grace, &policy, &[])?, bought(&catalog, subscription)?);
             let source = Source::Subscription(subscription.id.clone());
             Some(Grant {
                 source,
@@ -204,7 +207,7 @@ pub mod examples {
         };
         let grants: Vec<Grant> = subscriptions.iter().filter_map(grant).collect();
         let segment = timeline(&catalog, &grants).at(now).clone();
-        Standing { rules: Arc::new(Rules { id: Some(1), catalog, grace }), segment, subscriptions }
+        Standing { rules: Arc::new(Rules { id: Some(1), catalog, grace, policy }), segment, subscriptions }
     }
 }
 

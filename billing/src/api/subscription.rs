@@ -136,7 +136,7 @@ fn shown_subscription(catalog: &Catalog, subscription: &Subscription) -> ShownSu
     let (trial_ends_at, period_end, ended_at) = match subscription.state {
         State::Trialing { ends_at } => (Some(ends_at), Some(ends_at), None),
         State::Active { paid_until } => (None, paid_until, None),
-        State::Ended { at } => (None, None, Some(at)),
+        State::Lapsed { at } | State::Ended { at } => (None, None, Some(at)),
         State::Incomplete | State::PastDue { .. } | State::Unpaid | State::Paused => (None, None, None),
     };
     ShownSubscription {

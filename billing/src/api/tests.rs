@@ -9,7 +9,8 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::assertion::{AssertionKey, Claims};
 use entitlement::catalog::Provider as ProviderName;
-use entitlement::subscription::{Grace, State, Subscription, SubscriptionId};
+use entitlement::decide::Known;
+use entitlement::subscription::{Grace, Policy, State, Subscription, SubscriptionId};
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -18,8 +19,9 @@ use tower::ServiceExt;
 
 use super::standing::examples::{CATALOG, subscription};
 use crate::checkout::{self, Order};
-use crate::settings::{ASSERTION_AUDIENCE, Settings, Stripe};
-use crate::store::{catalogs, links, subscriptions};
+use crate::settings::{ASSERTION_AUDIENCE, POLAR_API_BASE, Polar, Reconcile, Settings, Stripe};
+use crate::store::catalogs::{self, Rules};
+use crate::store::{links, subscriptions};
 use crate::{Billing, clock};
 
 const SITE: &str = "https://read.example";
@@ -50,7 +52,8 @@ impl Shop {
         let pool = pool.max_connections(1).connect_with(database).await.expect("a pool");
         let catalog = toml::from_str(CATALOG).expect("a catalog");
         let mut conn = pool.acquire().await.expect("a connection");
-        catalogs::insert(&mut conn, &catalog, &grace(), clock::now()).await.expect("a catalog");
+        let rules = Rules { id: None, catalog, grace: grace(), policy: Policy::default() };
+        catalogs::insert(&mut conn, &rules, clock::now()).await.expect("a catalog");
         drop(conn);
         let key = match twist {
             Twist::None | Twist::Unreachable => Some("sk_test_shop"),
@@ -116,7 +119,8 @@ impl Shop {
             cause: "test",
         };
         links::link(&mut transaction, link, now).await.expect("a link");
-        subscriptions::put(&mut transaction, &self.buyer, subscription, now).await.expect("a subscription");
+        let known = Known { subscription: subscription.clone(), observation: 0 };
+        subscriptions::put(&mut transaction, &self.buyer, &known, now).await.expect("a subscription");
         transaction.commit().await.expect("a commit");
     }
 
@@ -159,8 +163,19 @@ fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
             api_base: format!("{provider_url}/"),
             webhook_secrets: vec![],
             metadata_key: "account".into(),
+            account: None,
+        },
+        polar: Polar {
+            access_token: None,
+            api_base: POLAR_API_BASE.into(),
+            webhook_secrets: vec![],
+            metadata_key: "account".into(),
         },
         grace: grace(),
+        policy: Policy::default(),
+        reconcile: Reconcile::default(),
+        bodies_kept: None,
+        inbox_alert: 1000,
         redis_url: None,
         pool_size: 1,
         inline_wait: std::time::Duration::from_secs(1),

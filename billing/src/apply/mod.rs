@@ -1,8 +1,12 @@
 //! From a stored event to its effects: claim it, decide, write, in one transaction; then tell the cache.
 
+pub(crate) mod ask;
+pub(crate) mod effect;
+mod note;
 mod transaction;
 mod worker;
 
+pub(crate) use ask::Asking;
 pub use worker::Drained;
 
 use entitlement::Timestamp;
@@ -53,7 +57,10 @@ impl Billing {
     /// When the database cannot be used: nothing has happened, and the event is as due as before.
     #[tracing::instrument(name = "apply", skip_all, fields(event = id))]
     pub(crate) async fn apply_event(&self, id: i64, now: Timestamp) -> Result<Applied, StoreError> {
-        let fate = match self.transact(id, now).await {
+        let (asked, guard) = self.ask(id, now).await?;
+        let transacted = self.transact(id, asked, now).await;
+        drop(guard);
+        let fate = match transacted {
             Ok(fate) => fate,
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => self.note_failure(id, &chain::told(&error), now).await?,

@@ -24,12 +24,12 @@ pub use choose::Order;
 ///
 /// # Errors
 /// 503 when there is no key.
-pub fn client(billing: &Billing) -> Result<&Client, Problem> {
+pub fn client(billing: &Billing) -> Result<Client, Problem> {
     let problem = || {
         let detail = "Selling is not set up: the payment provider's API key is missing.";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_configured", detail)
     };
-    billing.shared().stripe.as_ref().ok_or_else(problem)
+    billing.providers().stripe_client.clone().ok_or_else(problem)
 }
 
 /// Opens a checkout for what is ordered and answers its URL.

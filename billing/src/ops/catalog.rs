@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use chrono::TimeDelta;
 use entitlement::catalog::{Addon, Catalog, Price, Tier};
-use entitlement::subscription::Grace;
+use entitlement::subscription::{Hold, Loss};
 use serde::Serialize;
 
 use crate::clock;
@@ -30,17 +30,17 @@ impl Billing {
     pub async fn plan_catalog(&self, catalog: &Catalog) -> Result<CatalogReport, StoreError> {
         let mut conn = self.pool().acquire().await?;
         let current = self.rules(&mut conn).await?;
-        Ok(CatalogReport { changes: differences(&current, catalog, &self.settings().grace), accounts: 0 })
+        Ok(CatalogReport { changes: differences(&current, &self.wanted(catalog)), accounts: 0 })
     }
 
-    /// Makes a catalog, and the configured grace, current. When that changes anything, every account gets a new version
+    /// Makes a catalog, and the configured grace and policy, current. When that changes anything, every account gets a new version
     /// and the cache is told of all of them, in the background.
     ///
     /// # Errors
     /// When the database fails, or holds a catalog that this build cannot read.
     pub async fn apply_catalog(&self, catalog: &Catalog) -> Result<CatalogReport, StoreError> {
-        let grace = self.settings().grace;
-        let is_current = |rules: &Rules| rules.id.is_some() && rules.catalog == *catalog && rules.grace == grace;
+        let wanted = self.wanted(catalog);
+        let is_current = |rules: &Rules| rules.id.is_some() && Rules { id: None, ..rules.clone() } == wanted;
         let mut tx = self.pool().begin().await?;
         // The usual case, at every start: nothing to lock for.
         if is_current(&*self.rules(&mut tx).await?) {
@@ -51,29 +51,43 @@ impl Billing {
         if is_current(&current) {
             return Ok(CatalogReport::default());
         }
-        let changes = differences(&current, catalog, &grace);
+        let changes = differences(&current, &wanted);
         let now = clock::now();
-        catalogs::insert(&mut tx, catalog, &grace, now).await?;
+        catalogs::insert(&mut tx, &wanted, now).await?;
         let accounts = catalogs::all_changed(&mut tx, now).await?;
         tx.commit().await?;
         self.shared().untold.notify_one();
         tracing::info!(accounts, changes = changes.len(), "a new catalog is in force");
         Ok(CatalogReport { changes, accounts })
     }
+
+    /// A catalog with the rules of the configuration that go with it.
+    fn wanted(&self, catalog: &Catalog) -> Rules {
+        let settings = self.settings();
+        Rules { id: None, catalog: catalog.clone(), grace: settings.grace, policy: settings.policy }
+    }
 }
 
-fn differences(current: &Rules, next: &Catalog, grace: &Grace) -> Vec<String> {
+fn differences(current: &Rules, next: &Rules) -> Vec<String> {
     let mut lines = Vec::new();
-    compare("tier", current.catalog.tiers(), next.tiers(), |tier| &tier.code, tier_changes, &mut lines);
-    compare("add-on", current.catalog.addons(), next.addons(), |addon| &addon.code, addon_changes, &mut lines);
+    let (before, after) = (&current.catalog, &next.catalog);
+    compare("tier", before.tiers(), after.tiers(), |tier| &tier.code, tier_changes, &mut lines);
+    compare("add-on", before.addons(), after.addons(), |addon| &addon.code, addon_changes, &mut lines);
     let graces = [
-        ("past_due", current.grace.past_due, grace.past_due),
-        ("renewal", current.grace.renewal, grace.renewal),
-        ("trial", current.grace.trial, grace.trial),
+        ("past_due", current.grace.past_due, next.grace.past_due),
+        ("renewal", current.grace.renewal, next.grace.renewal),
+        ("trial", current.grace.trial, next.grace.trial),
     ];
     for (name, before, after) in graces {
         changed(&format!("grace {name}"), days(before), days(after), &mut lines);
     }
+    let (before, after) = (current.policy, next.policy);
+    let hold = |hold: Hold| if hold == Hold::Keep { "keep" } else { "suspend" };
+    let loss = |loss: Loss| if loss == Loss::Keep { "keep" } else { "end" };
+    changed("policy refund", loss(before.refund), loss(after.refund), &mut lines);
+    changed("policy dispute", hold(before.dispute), hold(after.dispute), &mut lines);
+    changed("policy pause", hold(before.pause), hold(after.pause), &mut lines);
+    changed("policy unpaid", hold(before.unpaid), hold(after.unpaid), &mut lines);
     lines
 }
 
@@ -151,6 +165,7 @@ fn numbers(limits: &BTreeMap<String, u64>) -> String {
 #[cfg(test)]
 mod tests {
     use chrono::Duration;
+    use entitlement::subscription::{Grace, Policy};
 
     use super::*;
 
@@ -183,8 +198,11 @@ mod tests {
             price("c", 1),
         );
         let grace = |days| Grace { past_due: Duration::days(days), renewal: Duration::zero(), trial: Duration::zero() };
-        let current = Rules { id: Some(1), catalog: read(&before), grace: grace(14) };
-        let lines = differences(&current, &read(&after), &grace(7));
+        let policy = Policy::default();
+        let current = Rules { id: Some(1), catalog: read(&before), grace: grace(14), policy };
+        let policy = Policy { refund: Loss::Keep, ..policy };
+        let next = Rules { id: None, catalog: read(&after), grace: grace(7), policy };
+        let lines = differences(&current, &next);
         let expected = [
             "- tier old",
             "~ tier pro rank: 1 → 2",
@@ -195,8 +213,9 @@ mod tests {
             "+ tier pro price c",
             "+ add-on domain",
             "~ grace past_due: 14d → 7d",
+            "~ policy refund: end → keep",
         ];
         assert_eq!(lines, expected);
-        assert_eq!(differences(&current, &current.catalog, &current.grace), Vec::<String>::new());
+        assert_eq!(differences(&current, &current), Vec::<String>::new());
     }
 }

@@ -18,6 +18,9 @@ use crate::store::{StoreError, snapshot};
 /// How many events and changes are shown.
 const RECENT: i64 = 20;
 
+/// Most changes that one listing shows.
+const LIST_MAX: u32 = 1000;
+
 /// Everything that is known of an account.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
@@ -71,7 +74,7 @@ impl Billing {
         let rules = self.rules_of(&mut conn, snapshot.catalog).await?;
         let filter = Filter { account: Some(account.to_string()), ..Filter::default() };
         let events = inbox::list(&mut conn, &filter, RECENT).await?;
-        let changes = audit::recent(&mut conn, account, RECENT).await?;
+        let changes = audit::recent(&mut conn, account, None, RECENT).await?;
         let customers = links::customers_of(&mut conn, account).await?;
         drop(conn);
         let timeline = timeline(&rules.catalog, &publish::grants(&snapshot, &rules));
@@ -93,6 +96,21 @@ impl Billing {
             cached_version,
             cache_fault,
         })
+    }
+
+    /// The newest changes of an account, newest first, at most a thousand; with `before` only those of rows with a
+    /// smaller id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn changes(
+        &self,
+        account: &AccountId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditLine>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        audit::recent(&mut conn, account, before, i64::from(limit.min(LIST_MAX))).await
     }
 }
 

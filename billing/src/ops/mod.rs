@@ -7,8 +7,12 @@ mod explain;
 
 pub use catalog::CatalogReport;
 pub use credits::{Granted, Revoked};
+pub use events::Replayed;
 pub use explain::{Explained, ExplainedSegment};
 
+use http::StatusCode;
+
+use crate::problem::Problem;
 use crate::store::StoreError;
 
 /// Why an operator's wish was not fulfilled.
@@ -24,6 +28,8 @@ pub enum OperatorError {
     NoReason,
     #[error("there is nothing to revoke: `{0}` has no such credit that still gives something")]
     NothingToRevoke(String),
+    #[error("event {0} cannot be replayed: its body is pruned, so there is nothing left to apply")]
+    BodyPruned(i64),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -31,5 +37,20 @@ pub enum OperatorError {
 impl From<sqlx::Error> for OperatorError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
+    }
+}
+
+impl From<OperatorError> for Problem {
+    fn from(error: OperatorError) -> Self {
+        let (status, code) = match error {
+            OperatorError::Store(error) => return error.into(),
+            OperatorError::UnknownTier { .. } => (StatusCode::BAD_REQUEST, "unknown_tier"),
+            OperatorError::BaseTier(_) => (StatusCode::BAD_REQUEST, "base_tier"),
+            OperatorError::EndsInThePast => (StatusCode::BAD_REQUEST, "ends_in_the_past"),
+            OperatorError::NoReason => (StatusCode::BAD_REQUEST, "no_reason"),
+            OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
+            OperatorError::BodyPruned(_) => (StatusCode::CONFLICT, "body_pruned"),
+        };
+        Self::new(status, code, error.to_string())
     }
 }

@@ -2,12 +2,16 @@
 
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
-use entitlement::event::Event;
+use entitlement::event::{Event, Object};
 use secrecy::ExposeSecret;
 
+use crate::credentials::Providers;
 use crate::settings::Settings;
 
+use self::client::{Listed, Page, ProviderError};
+
 pub mod client;
+pub mod polar;
 pub mod stripe;
 
 /// Why an event that Tollgate acts on cannot be read: its form is not what its provider documents.
@@ -26,9 +30,143 @@ pub fn interpret(
     settings: &Settings,
 ) -> Result<Event, Unreadable> {
     match provider {
-        Provider::Stripe => stripe::interpret(body, received_at, &settings.stripe.metadata_key),
-        Provider::Polar => Err(Unreadable("this build does not speak with Polar".into())),
+        Provider::Stripe => {
+            let account = settings.stripe.account.as_deref();
+            let reader = stripe::Reader { metadata_key: &settings.stripe.metadata_key, account };
+            stripe::interpret(body, received_at, reader)
+        }
+        Provider::Polar => polar::interpret(body, received_at, &settings.polar.metadata_key),
     }
+}
+
+/// Every provider that there is.
+pub const ALL: [Provider; 2] = [Provider::Stripe, Provider::Polar];
+
+/// Whether a provider can be asked.
+pub(crate) fn can_ask(providers: &Providers, provider: Provider) -> bool {
+    match provider {
+        Provider::Stripe => providers.stripe_client.is_some(),
+        Provider::Polar => providers.polar_client.is_some(),
+    }
+}
+
+/// The moments of a question: the provider's clock, as far as it is known, and ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moments {
+    pub at: Timestamp,
+    pub now: Timestamp,
+}
+
+impl Moments {
+    fn stripe(self, providers: &Providers) -> stripe::object::Told<'_> {
+        stripe::object::Told { at: self.at, received_at: self.now, metadata_key: &providers.stripe.metadata_key }
+    }
+
+    fn polar(self, providers: &Providers) -> polar::api::Told<'_> {
+        polar::api::Told { at: self.at, received_at: self.now, metadata_key: &providers.polar.metadata_key }
+    }
+}
+
+/// What a provider says of an object now, and of what that cannot be understood without; nothing when it has no such
+/// object, or cannot be asked.
+pub(crate) async fn look(
+    providers: &Providers,
+    provider: Provider,
+    object: &Object,
+    moments: Moments,
+) -> Result<Vec<Event>, ProviderError> {
+    match provider {
+        Provider::Stripe => match &providers.stripe_client {
+            Some(client) => client.look(object, moments.stripe(providers)).await,
+            None => Ok(Vec::new()),
+        },
+        Provider::Polar => match &providers.polar_client {
+            Some(client) => client.look(object, moments.polar(providers)).await,
+            None => Ok(Vec::new()),
+        },
+    }
+}
+
+/// Something of which a provider has a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List<'a> {
+    /// In every status, of one customer or of all.
+    Subscriptions(Option<&'a str>),
+    /// What went back since a moment.
+    Refunds(Timestamp),
+    /// What is disputed since a moment.
+    Disputes(Timestamp),
+    /// What was paid since a moment.
+    Orders(Timestamp),
+}
+
+/// One page of a list; an empty one when the provider has no such list, or cannot be asked.
+pub(crate) async fn page(
+    providers: &Providers,
+    provider: Provider,
+    list: List<'_>,
+    after: Option<&str>,
+    moments: Moments,
+) -> Result<Page<Listed>, ProviderError> {
+    let nothing = Page { items: Vec::new(), next: None };
+    match provider {
+        Provider::Stripe => {
+            let (Some(client), told) = (&providers.stripe_client, moments.stripe(providers)) else {
+                return Ok(nothing);
+            };
+            match list {
+                List::Subscriptions(customer) => client.subscriptions(customer, after, told).await,
+                List::Refunds(since) => client.refunds(since, after, told).await,
+                List::Disputes(since) => client.disputes(since, after, told).await,
+                List::Orders(_) => Ok(nothing),
+            }
+        }
+        Provider::Polar => {
+            let (Some(client), told) = (&providers.polar_client, moments.polar(providers)) else { return Ok(nothing) };
+            match list {
+                List::Subscriptions(customer) => client.subscriptions(customer, after, told).await,
+                List::Refunds(since) => client.refunds(since, after, told).await,
+                List::Orders(since) => client.orders(since, after, told).await,
+                List::Disputes(_) => Ok(nothing),
+            }
+        }
+    }
+}
+
+/// An event as a provider lists it: what it would be in the inbox.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedEvent {
+    pub event_id: String,
+    pub kind: String,
+    pub api_version: Option<String>,
+    pub livemode: Option<bool>,
+    pub body: Vec<u8>,
+}
+
+/// One page of the events that Tollgate acts on, newest first; `None` when the provider has no such list.
+pub(crate) async fn events(
+    providers: &Providers,
+    provider: Provider,
+    since: Timestamp,
+    after: Option<&str>,
+) -> Result<Option<Page<ListedEvent>>, ProviderError> {
+    let (Provider::Stripe, Some(client)) = (provider, &providers.stripe_client) else { return Ok(None) };
+    let page = client.events(since, after).await?;
+    let read = |(id, event): (String, serde_json::Value)| {
+        let body = event.to_string().into_bytes();
+        match stripe::read_envelope(&body) {
+            Ok(stripe::Envelope { event_id, kind, api_version, livemode }) => {
+                Some(ListedEvent { event_id, kind, api_version, livemode, body })
+            }
+            Err(error) => {
+                tracing::error!(id, %error, "an event in the provider's list cannot be read");
+                None
+            }
+        }
+    };
+    let items = page.items.into_iter().filter_map(read);
+    let items = items.filter(|event| stripe::kind_label(&event.kind) != stripe::OTHER).collect();
+    Ok(Some(Page { items, next: page.next }))
 }
 
 /// The mode, live or test, in which we speak with a provider; `None` when nothing says so.
@@ -45,6 +183,6 @@ pub fn livemode(provider: Provider, settings: &Settings) -> Option<bool> {
 pub fn kind_label(provider: Provider, kind: &str) -> &'static str {
     match provider {
         Provider::Stripe => stripe::kind_label(kind),
-        Provider::Polar => "other",
+        Provider::Polar => polar::kind_label(kind),
     }
 }

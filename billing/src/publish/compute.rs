@@ -3,12 +3,14 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Sold;
+use entitlement::payment::Returned;
 use entitlement::record::Entitlement;
-use entitlement::subscription::Subscription;
+use entitlement::subscription::{Access, Setback, Subscription};
 use entitlement::timeline::{Grant, Source, Status, timeline};
 
 use crate::store::catalogs::Rules;
 use crate::store::credits::Credit;
+use crate::store::money::Money;
 use crate::store::snapshot::Snapshot;
 
 /// What an account has, as it is cached at `now`.
@@ -21,26 +23,67 @@ pub fn entitlement_of(account: &AccountId, snapshot: &Snapshot, rules: &Rules, n
 /// Every reason for which an account holds a tier, past ones included.
 #[must_use]
 pub fn grants(snapshot: &Snapshot, rules: &Rules) -> Vec<Grant> {
-    let subscribed = snapshot.subscriptions.iter().flat_map(|subscription| of_subscription(subscription, rules));
+    let subscribed = snapshot.subscriptions.iter().flat_map(|subscription| {
+        let access = access(subscription, snapshot, rules);
+        access.into_iter().flat_map(move |access| of_access(subscription, access, rules))
+    });
     subscribed.chain(snapshot.credits.iter().filter_map(of_credit)).collect()
 }
 
+/// The access that a subscription of the account gives, after everything that was taken back.
+#[must_use]
+pub fn access(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> Option<Access> {
+    let returned = snapshot.returned.iter().flat_map(|money| setbacks(subscription, money, rules));
+    let provider = subscription.id.provider.as_str();
+    let is_owner = |provider_of: &str, customer: &str| provider_of == provider && *customer == subscription.customer;
+    let gone = snapshot.gone.iter().filter(|gone| is_owner(&gone.provider, &gone.customer_id));
+    let gone = gone.map(|gone| Setback::CustomerGone { at: gone.gone_at });
+    let setbacks: Vec<Setback> = returned.chain(gone).collect();
+    subscription.access(&rules.grace, &rules.policy, &setbacks)
+}
+
+/// What a payment does to a subscription: something when it paid for it.
+fn setbacks(subscription: &Subscription, money: &Money, rules: &Rules) -> Vec<Setback> {
+    if money.provider != subscription.id.provider.as_str() {
+        return Vec::new();
+    }
+    let (covers_from, is_whole) = match &money.invoice {
+        Some(invoice) if invoice.subscription == subscription.id.id => (invoice.covers_from, invoice.renews),
+        Some(_) => return Vec::new(),
+        // Nobody told what it paid for: the same customer and the very price are taken for proof.
+        None => match money.payment.made_at {
+            Some(made_at) if is_for(subscription, money, rules) => (made_at, true),
+            _ => return Vec::new(),
+        },
+    };
+    let Money { payment, refunds, disputes, .. } = money;
+    let setbacks = Returned { payment, refunds, disputes, covers_from }.setbacks();
+    // A bill for a change within a period is not the period: what it paid for is not known.
+    setbacks.into_iter().filter(|setback| is_whole || matches!(setback, Setback::Disputed { .. })).collect()
+}
+
+fn is_for(subscription: &Subscription, money: &Money, rules: &Rules) -> bool {
+    let provider = subscription.id.provider;
+    let is_price = |id: &String| {
+        let price = rules.catalog.price(provider, id);
+        price.is_some_and(|price| price.amount == money.payment.amount)
+    };
+    money.payment.customer.as_ref() == Some(&subscription.customer) && subscription.prices.iter().any(is_price)
+}
+
 /// One grant for each price that buys a tier: a price that no catalog names grants nothing.
-fn of_subscription<'a>(subscription: &'a Subscription, rules: &'a Rules) -> impl Iterator<Item = Grant> + 'a {
-    let access = subscription.access(&rules.grace);
-    access.into_iter().flat_map(move |access| {
-        let sold = subscription.prices.iter().filter_map(|price| rules.catalog.sold(subscription.id.provider, price));
-        let tiers = sold.filter_map(|sold| match sold {
-            Sold::Tier(tier) => Some(tier),
-            Sold::Addon(_) => None,
-        });
-        tiers.map(move |tier| Grant {
-            source: Source::Subscription(subscription.id.clone()),
-            tier: tier.code.clone(),
-            status: access.status,
-            from: access.from,
-            until: access.until,
-        })
+fn of_access<'a>(subscription: &'a Subscription, access: Access, rules: &'a Rules) -> impl Iterator<Item = Grant> + 'a {
+    let sold = subscription.prices.iter().filter_map(|price| rules.catalog.sold(subscription.id.provider, price));
+    let tiers = sold.filter_map(|sold| match sold {
+        Sold::Tier(tier) => Some(tier),
+        Sold::Addon(_) => None,
+    });
+    tiers.map(move |tier| Grant {
+        source: Source::Subscription(subscription.id.clone()),
+        tier: tier.code.clone(),
+        status: access.status,
+        from: access.from,
+        until: access.until,
     })
 }
 

@@ -10,6 +10,8 @@ use super::StoreError;
 /// One change of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditLine {
+    /// The id of the row; the greater, the later.
+    pub id: i64,
     pub at: Timestamp,
     /// The version that the account got by it.
     pub version: i64,
@@ -19,15 +21,25 @@ pub struct AuditLine {
     pub detail: String,
 }
 
-/// The newest changes of an account, newest first.
+/// The newest changes of an account, newest first; with `before` only those of rows with a smaller id.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn recent(conn: &mut PgConnection, account: &AccountId, limit: i64) -> Result<Vec<AuditLine>, StoreError> {
+pub async fn recent(
+    conn: &mut PgConnection,
+    account: &AccountId,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<AuditLine>, StoreError> {
     let query = sqlx::query_as!(
         AuditLine,
-        "select at, version, cause, detail from audit_log where account = $1 order by id desc limit $2",
+        r#"
+        select id, at, version, cause, detail from audit_log
+        where account = $1 and ($2::bigint is null or id < $2)
+        order by id desc limit $3
+        "#,
         account.as_str(),
+        before,
         limit
     );
     Ok(query.fetch_all(conn).await?)

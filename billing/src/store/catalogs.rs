@@ -3,7 +3,7 @@
 use chrono::Duration;
 use entitlement::Timestamp;
 use entitlement::catalog::Catalog;
-use entitlement::subscription::Grace;
+use entitlement::subscription::{Grace, Policy};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
@@ -16,6 +16,7 @@ pub struct Rules {
     pub id: Option<i64>,
     pub catalog: Catalog,
     pub grace: Grace,
+    pub policy: Policy,
 }
 
 /// The id of the current catalog.
@@ -33,7 +34,8 @@ pub async fn current_id(conn: &mut PgConnection) -> Result<Option<i64>, StoreErr
 pub async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<Rules>, StoreError> {
     let query = sqlx::query!(
         r#"
-        select body as "body: Json<serde_json::Value>", grace_past_due, grace_renewal, grace_trial
+        select body as "body: Json<serde_json::Value>", grace_past_due, grace_renewal, grace_trial,
+            policy as "policy: Json<serde_json::Value>"
         from catalogs where id = $1
         "#,
         id
@@ -47,7 +49,8 @@ pub async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<Rules>, Sto
         renewal: seconds(row.grace_renewal)?,
         trial: seconds(row.grace_trial)?,
     };
-    Ok(Some(Rules { id: Some(id), catalog, grace }))
+    let policy = serde_json::from_value(row.policy.0).map_err(|e| refused(&e))?;
+    Ok(Some(Rules { id: Some(id), catalog, grace, policy }))
 }
 
 /// Keeps everybody from changing accounts or catalogs until the transaction ends, so that what commits later is
@@ -67,22 +70,19 @@ pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(
-    conn: &mut PgConnection,
-    catalog: &Catalog,
-    grace: &Grace,
-    now: Timestamp,
-) -> Result<i64, StoreError> {
+pub async fn insert(conn: &mut PgConnection, rules: &Rules, now: Timestamp) -> Result<i64, StoreError> {
+    let Rules { catalog, grace, policy, .. } = rules;
     let query = sqlx::query_scalar!(
         r#"
-        insert into catalogs (body, grace_past_due, grace_renewal, grace_trial, applied_at)
-        values ($1, $2, $3, $4, $5)
+        insert into catalogs (body, grace_past_due, grace_renewal, grace_trial, policy, applied_at)
+        values ($1, $2, $3, $4, $5, $6)
         returning id
         "#,
         Json(catalog) as _,
         grace.past_due.num_seconds(),
         grace.renewal.num_seconds(),
         grace.trial.num_seconds(),
+        Json(policy) as _,
         now
     );
     Ok(query.fetch_one(conn).await?)

@@ -19,7 +19,7 @@ pub async fn customer_of(
 ) -> Result<Option<String>, StoreError> {
     let query = sqlx::query_scalar!(
         r#"
-        select customer_id from provider_customers where provider = $1 and account = $2
+        select customer_id from provider_customers where provider = $1 and account = $2 and gone_at is null
         order by stated_at desc nulls last, created_at desc, customer_id limit 1
         "#,
         provider.as_str(),

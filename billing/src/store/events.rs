@@ -41,6 +41,9 @@ pub struct Claimed {
     pub kind: String,
     pub livemode: Option<bool>,
     pub received_at: Timestamp,
+    /// Its number among what we learn.
+    pub arrival: i64,
+    pub attempts: i32,
     pub body: Vec<u8>,
 }
 
@@ -140,27 +143,67 @@ pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<
 /// # Errors
 /// When the row cannot be read, or the database fails.
 pub async fn claim(conn: &mut PgConnection, id: i64) -> Result<Option<Claimed>, StoreError> {
-    let query = sqlx::query!(
+    let query = sqlx::query_as!(
+        Row,
         r#"
-        select provider, event_id, type as kind, livemode, received_at, body from webhook_events
-        where id = $1 and state in ('pending', 'parked')
+        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, body
+        from webhook_events where id = $1 and state in ('pending', 'parked')
         for update skip locked
         "#,
         id
     );
-    let Some(row) = query.fetch_optional(conn).await? else { return Ok(None) };
-    Ok(Some(Claimed {
-        id,
-        provider: row.provider.parse().map_err(|e| StoreError::row("webhook_events", id, &e))?,
-        event_id: row.event_id,
-        kind: row.kind,
-        livemode: row.livemode,
-        received_at: row.received_at,
-        body: row.body,
-    }))
+    query.fetch_optional(conn).await?.map(Claimed::try_from).transpose()
 }
 
-/// Ends a claimed event for good.
+/// An event that waits, without claiming it. `None` when it is done or dead.
+///
+/// # Errors
+/// When the row cannot be read, or the database fails.
+pub async fn peek(conn: &mut PgConnection, id: i64) -> Result<Option<Claimed>, StoreError> {
+    let query = sqlx::query_as!(
+        Row,
+        r#"
+        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, body
+        from webhook_events where id = $1 and state in ('pending', 'parked')
+        "#,
+        id
+    );
+    query.fetch_optional(conn).await?.map(Claimed::try_from).transpose()
+}
+
+/// A row of `webhook_events`, as the worker needs it.
+struct Row {
+    id: i64,
+    provider: String,
+    event_id: String,
+    kind: String,
+    livemode: Option<bool>,
+    received_at: Timestamp,
+    arrival: i64,
+    attempts: i32,
+    body: Vec<u8>,
+}
+
+impl TryFrom<Row> for Claimed {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            provider: row.provider.parse().map_err(|e| StoreError::row("webhook_events", row.id, &e))?,
+            id: row.id,
+            event_id: row.event_id,
+            kind: row.kind,
+            livemode: row.livemode,
+            received_at: row.received_at,
+            arrival: row.arrival,
+            attempts: row.attempts,
+            body: row.body,
+        })
+    }
+}
+
+/// Ends a claimed event for good. The moment of it is the database's: only the age of its body is counted from there, in
+/// days.
 ///
 /// # Errors
 /// When the row is gone, or the database fails.
@@ -178,7 +221,7 @@ pub async fn finish(
     let query = sqlx::query!(
         r#"
         update webhook_events
-        set state = $2, reason = $3, account = $4, customer_id = $5, next_attempt_at = null
+        set state = $2, reason = $3, account = $4, customer_id = $5, next_attempt_at = null, finished_at = now()
         where id = $1
         "#,
         id,
@@ -190,14 +233,14 @@ pub async fn finish(
     one(id, query.execute(conn).await?.rows_affected())
 }
 
-/// Sets a claimed event aside until its customer is linked, or until the given moment.
+/// Sets a claimed event aside until its customer is linked, or until the given moment: one of both there must be.
 ///
 /// # Errors
 /// When the row is gone, or the database fails.
 pub async fn park(
     conn: &mut PgConnection,
     id: i64,
-    customer: &str,
+    customer: Option<&str>,
     reason: &str,
     next_attempt_at: Option<Timestamp>,
 ) -> Result<(), StoreError> {
@@ -243,6 +286,28 @@ pub async fn retry_at(conn: &mut PgConnection, id: i64, next_attempt_at: Option<
         where id = $1 and state in ('pending', 'parked')
         "#,
         id,
+        next_attempt_at
+    );
+    one(id, query.execute(conn).await?.rows_affected())
+}
+
+/// Leaves a claimed event pending although its effects are written: its provider is to be asked later.
+///
+/// # Errors
+/// When the row is gone, or the database fails.
+pub async fn ask_again_at(
+    conn: &mut PgConnection,
+    id: i64,
+    reason: &str,
+    next_attempt_at: Timestamp,
+) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        r#"
+        update webhook_events
+        set state = 'pending', attempts = attempts + 1, reason = $2, next_attempt_at = $3 where id = $1
+        "#,
+        id,
+        reason_of(reason),
         next_attempt_at
     );
     one(id, query.execute(conn).await?.rows_affected())

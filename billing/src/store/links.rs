@@ -54,6 +54,61 @@ pub async fn lock_customer(conn: &mut PgConnection, provider: Provider, customer
     Ok(())
 }
 
+/// Whether a transaction adds a piece by which others may find their account, or looks for its own in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    Adds,
+    Seeks,
+}
+
+/// Makes sure that of a piece of money and the link that leads it to an account, stored at the same time by two
+/// transactions, the later one sees the earlier: those that add go side by side, those that seek alone. To be called
+/// after [`lock_customer`], once in a transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_placing(conn: &mut PgConnection, placing: Placing) -> Result<(), StoreError> {
+    const NAME: &str = "tollgate:placing";
+    match placing {
+        Placing::Adds => {
+            sqlx::query!("select pg_advisory_xact_lock_shared(hashtextextended($1, 0))", NAME).execute(conn).await?
+        }
+        Placing::Seeks => {
+            sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", NAME).execute(conn).await?
+        }
+    };
+    Ok(())
+}
+
+/// Notes that the provider no longer has a customer. Returns its account, and whether that was news; `None` when the
+/// customer is not linked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn customer_gone(
+    conn: &mut PgConnection,
+    provider: Provider,
+    customer: &str,
+    at: Timestamp,
+) -> Result<Option<(AccountId, bool)>, StoreError> {
+    let query = sqlx::query!(
+        r#"
+        with news as (
+            update provider_customers set gone_at = $3
+            where provider = $1 and customer_id = $2 and (gone_at is null or gone_at > $3)
+            returning customer_id
+        )
+        select account, exists (select from news) as "news!" from provider_customers
+        where provider = $1 and customer_id = $2
+        "#,
+        provider.as_str(),
+        customer,
+        at
+    );
+    let Some(row) = query.fetch_optional(conn).await? else { return Ok(None) };
+    Ok(Some((account_of("provider_customers", &row.account)?, row.news)))
+}
+
 /// The account to which a subscription belongs or would belong: its own, then the one of the checkout that bought it,
 /// then its customer's.
 ///

@@ -1,12 +1,15 @@
 //! Everything that an entitlement is computed from, as it stood at one moment.
 
+use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::subscription::Subscription;
+use entitlement::subscription::{State, Subscription};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::credits::Credit;
+use super::money::{DisputeRow, InvoiceRow, Money, PaymentRow, RefundRow};
 use super::subscriptions::Row;
 use super::{StoreError, version_of};
 
@@ -19,6 +22,58 @@ pub struct Snapshot {
     pub catalog: Option<i64>,
     pub subscriptions: Vec<Subscription>,
     pub credits: Vec<Credit>,
+    /// The payments for them of which something went back, or is about to.
+    pub returned: Vec<Money>,
+    /// The customers that the provider no longer has.
+    pub gone: Vec<Gone>,
+}
+
+/// A customer that the provider no longer has, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Gone {
+    pub provider: String,
+    pub customer_id: String,
+    pub gone_at: Timestamp,
+}
+
+/// A payment with what belongs to it, as the statement below puts it together.
+#[derive(Deserialize)]
+struct MoneyRow {
+    provider: String,
+    payment: PaymentRow,
+    invoice: Option<InvoiceRow>,
+    refunds: Vec<RefundRow>,
+    disputes: Vec<DisputeRow>,
+}
+
+impl TryFrom<MoneyRow> for Money {
+    type Error = StoreError;
+
+    fn try_from(row: MoneyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            provider: row.provider,
+            payment: row.payment.into(),
+            invoice: row.invoice.map(Into::into),
+            refunds: row.refunds.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            disputes: row.disputes.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Snapshot {
+    /// The same rows, with the subscriptions of customers that are gone shown as what they are: over.
+    #[must_use]
+    pub fn with_gone_customers(mut self) -> Self {
+        for subscription in self.subscriptions.iter_mut().filter(|subscription| !subscription.is_ended()) {
+            let is_owner = |gone: &&Gone| {
+                gone.provider == subscription.id.provider.as_str() && gone.customer_id == subscription.customer
+            };
+            if let Some(gone) = self.gone.iter().find(is_owner) {
+                subscription.state = State::Ended { at: gone.gone_at };
+            }
+        }
+        self
+    }
 }
 
 /// Reads an account's rows. One statement is one snapshot: the version belongs to these very rows.
@@ -28,23 +83,53 @@ pub struct Snapshot {
 pub async fn read(conn: &mut PgConnection, account: &AccountId) -> Result<Snapshot, StoreError> {
     let query = sqlx::query!(
         r#"
+        with mine as (
+            select p.* from subscriptions s
+            join invoices i on i.provider = s.provider and i.subscription_id = s.subscription_id
+            join payments p on p.provider = i.provider and p.invoice_id = i.invoice_id
+            where s.account = $1
+            union
+            select p.* from provider_customers c
+            join payments p on p.provider = c.provider and p.customer_id = c.customer_id
+            where c.account = $1
+        ), returned as (
+            select p.provider, p.payment_id, to_jsonb(p) as payment,
+                (select to_jsonb(i) from invoices i
+                    where i.provider = p.provider and i.invoice_id = p.invoice_id) as invoice,
+                (select coalesce(jsonb_agg(to_jsonb(r) order by r.refund_id), '[]') from refunds r
+                    where r.provider = p.provider and r.payment_id = p.payment_id) as refunds,
+                (select coalesce(jsonb_agg(to_jsonb(d) order by d.dispute_id), '[]') from disputes d
+                    where d.provider = p.provider and d.payment_id = p.payment_id) as disputes
+            from mine p
+            where p.refunded > 0
+                or exists (select from refunds r where r.provider = p.provider and r.payment_id = p.payment_id)
+                or exists (select from disputes d where d.provider = p.provider and d.payment_id = p.payment_id)
+        )
         select
             (select version from accounts where account = $1) as version,
             (select max(id) from catalogs) as catalog,
             (select coalesce(jsonb_agg(to_jsonb(s) order by s.provider, s.subscription_id), '[]')
                 from subscriptions s where s.account = $1) as "subscriptions!: Json<Vec<serde_json::Value>>",
             (select coalesce(jsonb_agg(to_jsonb(c) order by c.id), '[]')
-                from credits c where c.account = $1) as "credits!: Json<Vec<serde_json::Value>>"
+                from credits c where c.account = $1) as "credits!: Json<Vec<serde_json::Value>>",
+            (select coalesce(jsonb_agg(to_jsonb(m) order by m.provider, m.payment_id), '[]')
+                from returned m) as "returned!: Json<Vec<serde_json::Value>>",
+            (select coalesce(jsonb_agg(to_jsonb(c) order by c.provider, c.customer_id), '[]')
+                from provider_customers c
+                where c.account = $1 and c.gone_at is not null) as "gone!: Json<Vec<serde_json::Value>>"
         "#,
         account.as_str()
     );
     let row = query.fetch_one(conn).await?;
     let subscriptions = rows_of::<Row>("subscriptions", account, row.subscriptions.0)?;
+    let returned = rows_of::<MoneyRow>("payments", account, row.returned.0)?;
     Ok(Snapshot {
         version: row.version.map_or(Ok(0), |version| version_of("accounts", account, version))?,
         catalog: row.catalog,
         subscriptions: subscriptions.into_iter().map(Subscription::try_from).collect::<Result<_, _>>()?,
         credits: rows_of("credits", account, row.credits.0)?,
+        returned: returned.into_iter().map(Money::try_from).collect::<Result<_, _>>()?,
+        gone: rows_of("provider_customers", account, row.gone.0)?,
     })
 }
 

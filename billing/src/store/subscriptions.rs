@@ -3,9 +3,11 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
-use entitlement::subscription::{State, Subscription, SubscriptionId};
+use entitlement::decide::Known;
+use entitlement::subscription::{Standing, State, Subscription, SubscriptionId};
 use serde::Deserialize;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::StoreError;
 
@@ -20,11 +22,15 @@ pub(super) struct Row {
     trial_ends_at: Option<Timestamp>,
     paid_until: Option<Timestamp>,
     past_due_since: Option<Timestamp>,
+    lapsed_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
+    collection_paused: bool,
     cancel_at: Option<Timestamp>,
     started_at: Timestamp,
     period_start: Option<Timestamp>,
     as_of: Timestamp,
+    before: Option<Json<Standing>>,
+    observation: i64,
 }
 
 /// A state as it is stored: its name, and the one date that it carries.
@@ -34,6 +40,7 @@ struct Columns {
     trial_ends_at: Option<Timestamp>,
     paid_until: Option<Timestamp>,
     past_due_since: Option<Timestamp>,
+    lapsed_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
 }
 
@@ -47,6 +54,7 @@ pub const fn state_name(state: State) -> &'static str {
         State::PastDue { .. } => "past_due",
         State::Unpaid => "unpaid",
         State::Paused => "paused",
+        State::Lapsed { .. } => "lapsed",
         State::Ended { .. } => "ended",
     }
 }
@@ -58,6 +66,7 @@ fn columns(state: State) -> Columns {
         State::Trialing { ends_at } => Columns { trial_ends_at: Some(ends_at), ..named },
         State::Active { paid_until } => Columns { paid_until, ..named },
         State::PastDue { since } => Columns { past_due_since: Some(since), ..named },
+        State::Lapsed { at } => Columns { lapsed_at: Some(at), ..named },
         State::Ended { at } => Columns { ended_at: Some(at), ..named },
     }
 }
@@ -72,6 +81,7 @@ impl Row {
             "active" => Ok(State::Active { paid_until: self.paid_until }),
             "trialing" => Ok(State::Trialing { ends_at: dated(self.trial_ends_at)? }),
             "past_due" => Ok(State::PastDue { since: dated(self.past_due_since)? }),
+            "lapsed" => Ok(State::Lapsed { at: dated(self.lapsed_at)? }),
             "ended" => Ok(State::Ended { at: dated(self.ended_at)? }),
             other => Err(format!("`{other}` is not a state")),
         }
@@ -91,10 +101,20 @@ impl TryFrom<Row> for Subscription {
             prices: row.prices,
             started_at: row.started_at,
             state,
+            collection_paused: row.collection_paused,
             cancel_at: row.cancel_at,
             period_start: row.period_start,
             as_of: row.as_of,
+            before: row.before.map(|Json(before)| Box::new(before)),
         })
+    }
+}
+
+impl TryFrom<Row> for Known {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self { observation: row.observation, subscription: row.try_into()? })
     }
 }
 
@@ -102,18 +122,68 @@ impl TryFrom<Row> for Subscription {
 ///
 /// # Errors
 /// When the row cannot be read, or the database fails.
-pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option<Subscription>, StoreError> {
+pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option<Known>, StoreError> {
     let query = sqlx::query_as!(
         Row,
         r#"
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
-            ended_at, cancel_at, started_at, period_start, as_of
+            lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
+            before as "before: Json<Standing>", observation
         from subscriptions where provider = $1 and subscription_id = $2
         "#,
         id.provider.as_str(),
         id.id
     );
-    query.fetch_optional(conn).await?.map(Subscription::try_from).transpose()
+    query.fetch_optional(conn).await?.map(Known::try_from).transpose()
+}
+
+/// What is known of the subscriptions of a customer.
+///
+/// # Errors
+/// When a row cannot be read, or the database fails.
+pub async fn of_customer(
+    conn: &mut PgConnection,
+    provider: Provider,
+    customer: &str,
+) -> Result<Vec<Known>, StoreError> {
+    let query = sqlx::query_as!(
+        Row,
+        r#"
+        select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
+            lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
+            before as "before: Json<Standing>", observation
+        from subscriptions where provider = $1 and customer_id = $2 order by subscription_id
+        "#,
+        provider.as_str(),
+        customer
+    );
+    query.fetch_all(conn).await?.into_iter().map(Known::try_from).collect()
+}
+
+/// Draws the number of a question that is about to be asked.
+///
+/// # Errors
+/// When the database fails.
+pub async fn next_observation(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select nextval('observations') as "number!""#).fetch_one(conn).await?)
+}
+
+/// Whether the provider has answered a question about this subscription that was asked after `number` was drawn.
+///
+/// # Errors
+/// When the database fails.
+pub async fn asked_since(conn: &mut PgConnection, id: &SubscriptionId, number: i64) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from subscriptions where provider = $1 and subscription_id = $2 and observation > $3
+        ) as "asked!"
+        "#,
+        id.provider.as_str(),
+        id.id,
+        number
+    );
+    Ok(query.fetch_one(conn).await?)
 }
 
 /// Stores a subscription as it stands now. A new one becomes the account's; a known one stays where it is.
@@ -123,22 +193,26 @@ pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option
 pub async fn put(
     conn: &mut PgConnection,
     account: &AccountId,
-    subscription: &Subscription,
+    known: &Known,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let Known { subscription, observation } = known;
     let stored = columns(subscription.state);
     let query = sqlx::query!(
         r#"
         insert into subscriptions (
             provider, subscription_id, account, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
-            ended_at, cancel_at, started_at, period_start, as_of, updated_at
+            ended_at, cancel_at, started_at, period_start, as_of, updated_at, lapsed_at, collection_paused, before,
+            observation
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
         on conflict (provider, subscription_id) do update set
             prices = excluded.prices, state = excluded.state, trial_ends_at = excluded.trial_ends_at,
             paid_until = excluded.paid_until, past_due_since = excluded.past_due_since,
             ended_at = excluded.ended_at, cancel_at = excluded.cancel_at, started_at = excluded.started_at,
-            period_start = excluded.period_start, as_of = excluded.as_of, updated_at = excluded.updated_at
+            period_start = excluded.period_start, as_of = excluded.as_of, updated_at = excluded.updated_at,
+            lapsed_at = excluded.lapsed_at, collection_paused = excluded.collection_paused,
+            before = excluded.before, observation = greatest(subscriptions.observation, excluded.observation)
         "#,
         subscription.id.provider.as_str(),
         subscription.id.id,
@@ -154,7 +228,11 @@ pub async fn put(
         subscription.started_at,
         subscription.period_start,
         subscription.as_of,
-        now
+        now,
+        stored.lapsed_at,
+        subscription.collection_paused,
+        subscription.before.as_deref().map(Json) as _,
+        observation
     );
     match query.execute(conn).await?.rows_affected() {
         1 => Ok(()),

@@ -3,12 +3,21 @@
 //! Every test has a database of its own and an account id of its own, and hands in the time.
 
 mod apply;
+mod asking;
+mod contract;
 mod failing;
+mod inbox;
 mod ingest;
+mod lives;
+mod money;
 mod operator;
 mod order;
+mod polar;
 mod publish;
+mod reconcile;
+mod retention;
 mod routes;
+mod shop;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +28,7 @@ use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::catalog::{Catalog, Provider};
 use entitlement::record::Entitlement;
-use entitlement::subscription::Grace;
+use entitlement::subscription::{Grace, Policy};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -27,7 +36,7 @@ use tokio::sync::broadcast;
 
 use crate::component::Billing;
 use crate::publish::Outlets;
-use crate::settings::{ASSERTION_AUDIENCE, Secret, Settings, Stripe};
+use crate::settings::{ASSERTION_AUDIENCE, Polar, Reconcile, Secret, Settings, Stripe};
 use crate::store::events::{self, Arrival, Arrived};
 
 pub const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
@@ -50,8 +59,19 @@ pub fn settings() -> Settings {
             api_base: "http://127.0.0.1:9/".into(),
             webhook_secrets: vec![Secret::from(WEBHOOK_SECRET)],
             metadata_key: "account".into(),
+            account: None,
+        },
+        polar: Polar {
+            access_token: None,
+            api_base: "http://127.0.0.1:9/".into(),
+            webhook_secrets: vec![Secret::from(WEBHOOK_SECRET)],
+            metadata_key: "account".into(),
         },
         grace: Grace { past_due: TimeDelta::days(14), renewal: TimeDelta::days(3), trial: TimeDelta::zero() },
+        policy: Policy::default(),
+        reconcile: Reconcile::default(),
+        bodies_kept: None,
+        inbox_alert: 1000,
         redis_url: Some(Secret::from(redis_url())),
         pool_size: 1,
         inline_wait: Duration::from_secs(5),
@@ -107,6 +127,11 @@ impl World {
 
     /// Puts an event into the inbox as if it had just been verified. Returns its row.
     pub async fn receive(&self, event: &Value) -> i64 {
+        self.receive_at(event, self.now).await
+    }
+
+    /// The same, at a later moment.
+    pub async fn receive_at(&self, event: &Value, now: Timestamp) -> i64 {
         let body = serde_json::to_vec(event).expect("it encodes");
         let arrival = Arrival {
             provider: Provider::Stripe,
@@ -115,8 +140,8 @@ impl World {
             api_version: None,
             livemode: event["livemode"].as_bool(),
             body: &body,
-            received_at: self.now,
-            due_at: self.now,
+            received_at: now,
+            due_at: now,
         };
         let mut conn = self.pool.acquire().await.expect("a connection");
         match events::insert(&mut conn, arrival).await.expect("it is stored") {

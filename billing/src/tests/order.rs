@@ -30,7 +30,7 @@ fn account(name: &str, run: usize) -> AccountId {
 }
 
 /// Applies the events in every order, and says what is left of each run at some later moments.
-async fn outcomes(world: &World, events: &[Value], accounts: &[&str]) -> Vec<Vec<String>> {
+pub async fn outcomes(world: &World, events: &[Value], accounts: &[&str]) -> Vec<Vec<String>> {
     let mut outcomes = Vec::new();
     for (run, order) in orders(events).into_iter().enumerate() {
         world.apply(&renamed(&order, run)).await;

@@ -14,6 +14,9 @@ pub enum ProviderError {
     /// The customer was deleted, or belongs to the other mode (test or live): make a new one.
     #[error("the payment provider does not know the customer")]
     UnknownCustomer,
+    /// There is no such object, in the provider's words for the buyer.
+    #[error("the payment provider has no such object: {0}")]
+    Missing(String),
     /// The request is refused, in the provider's words for the buyer.
     #[error("the payment provider refused: {0}")]
     Refused(String),
@@ -45,6 +48,7 @@ impl ProviderError {
                     // 409: an equal call is still in progress, or another one holds the object's lock.
                     409 | 424 | 429 | 500.. => Self::Unavailable(format!("status {status}")),
                     _ if unknown && error.param.as_deref() == Some("customer") => Self::UnknownCustomer,
+                    404 if unknown => Self::Missing(shortened(error.message.as_deref())),
                     _ => Self::Refused(shortened(error.message.as_deref())),
                 }
             }
@@ -59,7 +63,7 @@ impl ProviderError {
     /// What the buyer is told.
     fn for_buyer(&self) -> String {
         match self {
-            Self::Refused(message) => message.clone(),
+            Self::Refused(message) | Self::Missing(message) => message.clone(),
             Self::UnknownCustomer => "The payment provider does not know this customer any more.".into(),
             Self::Unavailable(_) => "The payment provider cannot be reached right now. Try again shortly.".into(),
             Self::Key(_) | Self::Unusable(_) | Self::Settings(_) => {
@@ -72,7 +76,7 @@ impl ProviderError {
 impl From<ProviderError> for Problem {
     fn from(error: ProviderError) -> Self {
         match error {
-            ProviderError::Refused(_) | ProviderError::UnknownCustomer => {
+            ProviderError::Refused(_) | ProviderError::Missing(_) | ProviderError::UnknownCustomer => {
                 tracing::info!(reason = %error, "the payment provider refused a request");
             }
             ProviderError::Unavailable(_) => tracing::warn!(reason = %error, "the payment provider did not answer"),
@@ -102,6 +106,7 @@ mod tests {
     fn each_answer_leads_to_what_the_caller_does() {
         let gone = r#"{"type": "invalid_request_error", "code": "resource_missing", "param": "customer", "message": "No such customer: 'cus_1'"}"#;
         let no_price = r#"{"type": "invalid_request_error", "code": "resource_missing", "param": "line_items[0][price]", "message": "No such price"}"#;
+        let no_object = r#"{"type": "invalid_request_error", "code": "resource_missing", "param": "id", "message": "No such subscription"}"#;
         let key = r#"{"type": "invalid_request_error", "message": "Invalid API Key provided: sk_test_***1234"}"#;
         let busy = r#"{"type": "api_error", "message": "internal"}"#;
         let new_code = r#"{"type": "card_error", "code": "a_code_of_tomorrow", "message": "Your card was\ndeclined."}"#;
@@ -109,6 +114,7 @@ mod tests {
             (400, gone, ProviderError::UnknownCustomer),
             (404, gone, ProviderError::UnknownCustomer),
             (400, no_price, ProviderError::Refused("No such price".into())),
+            (404, no_object, ProviderError::Missing("No such subscription".into())),
             (401, key, ProviderError::Key(401)),
             (403, key, ProviderError::Key(403)),
             (409, busy, ProviderError::Unavailable("status 409".into())),

@@ -4,6 +4,8 @@
 //! carry the version that the library is pinned to, so an answer's shape does not follow the account's default.
 
 mod error;
+mod list;
+mod look;
 mod sell;
 mod subscription;
 
@@ -17,6 +19,7 @@ use stripe::{IdempotencyKey, RequestStrategy};
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
 pub use error::ProviderError;
+pub use list::{Listed, Page};
 pub use sell::{Buyer, Checkout};
 pub use subscription::Kept;
 
@@ -72,6 +75,14 @@ impl Client {
 
     async fn get<T: miniserde::Deserialize>(&self, path: &str) -> Result<T, ProviderError> {
         self.call(|| RequestBuilder::new(StripeMethod::Get, path), &RequestStrategy::Once).await
+    }
+
+    /// The answer as it is: to be read by the types that read events.
+    async fn get_value(&self, path: &str, query: &(impl Serialize + Sync)) -> Result<serde_json::Value, ProviderError> {
+        let request = || RequestBuilder::new(StripeMethod::Get, path).query(query);
+        let answer: miniserde::json::Value = self.call(request, &RequestStrategy::Once).await?;
+        let text = miniserde::json::to_string(&answer);
+        serde_json::from_str(&text).map_err(|error| ProviderError::Unusable(error.to_string()))
     }
 
     async fn post<T: miniserde::Deserialize>(

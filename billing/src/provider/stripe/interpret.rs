@@ -1,87 +1,191 @@
-//! A Stripe event in our words.
+//! A Stripe event in our words: what it states, and what Stripe can be asked for to know how that stands now.
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::catalog::Provider;
-use entitlement::event::{Change, Claim, Event};
-use entitlement::subscription::{State, Subscription, SubscriptionId};
+use entitlement::event::{Claim, Event, Fact, Object};
+use entitlement::subscription::{Standing, Subscription};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::payload::{self, Item, Metadata, Moment, Notice, Reference};
+use super::payload::{self, Data, Metadata, Moment, Notice, Reference};
+use super::{money, subscription};
 use crate::provider::Unreadable;
 
 /// What stands around an object.
-struct Told<'a> {
-    /// Stripe's clock when the event was made.
-    at: Timestamp,
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// Stripe's clock when the object was made like this.
+    pub at: Timestamp,
     /// Ours when it arrived. Stripe's test clocks run ahead of everybody's.
-    received_at: Timestamp,
-    metadata_key: &'a str,
+    pub received_at: Timestamp,
+    /// The key of `metadata` under which the site names the account.
+    pub metadata_key: &'a str,
 }
 
-/// Says what an event means. `metadata_key` is the key of `metadata` under which the site names the account.
+/// Whose events are believed, and under which key of `metadata` the site names the account.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    pub metadata_key: &'a str,
+    /// The connected account whose events are meant; `None` for the endpoint's own.
+    pub account: Option<&'a str>,
+}
+
+const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does not know";
+
+/// Says what an event means.
 ///
 /// # Errors
 /// When a part that is needed is absent or not of its type.
-pub fn interpret(body: &[u8], received_at: Timestamp, metadata_key: &str) -> Result<Event, Unreadable> {
+pub fn interpret(body: &[u8], received_at: Timestamp, reader: Reader<'_>) -> Result<Event, Unreadable> {
     let notice: Notice = serde_json::from_slice(body).map_err(|e| Unreadable(e.to_string()))?;
-    let Some(object) = notice.data.and_then(|data| data.object) else {
-        return Ok(nothing(None, "the event carries no object"));
-    };
-    let told = Told { at: notice.created.at(), received_at, metadata_key };
-    match notice.kind.as_str() {
-        "checkout.session.completed" | "checkout.session.async_payment_succeeded" => Ok(checkout(read(object)?, &told)),
-        "customer.created" | "customer.updated" => Ok(customer(read(object)?, &told)),
-        "customer.subscription.deleted" => {
-            let seen: payload::Subscription = read(object)?;
-            subscription(payload::Subscription { status: "canceled".into(), ..seen }, &told)
+    if notice.account.as_deref() != reader.account && notice.account.is_some() {
+        return Ok(Event::nothing(None, "the event is of another Stripe account"));
+    }
+    let told = Told { at: notice.created.at(), received_at, metadata_key: reader.metadata_key };
+    let event = match notice.data {
+        Some(Data { object: Some(object), previous_attributes }) => {
+            snapshot(&notice.kind, object, previous_attributes.as_ref(), &told)?
         }
-        "customer.subscription.created"
-        | "customer.subscription.updated"
+        _ => thin(notice.related_object.as_ref()),
+    };
+    Ok(Event { at: Some(told.at), ..event })
+}
+
+/// An event that carries its object as it was when the event was made.
+fn snapshot(kind: &str, object: Value, previous: Option<&Value>, told: &Told<'_>) -> Result<Event, Unreadable> {
+    match kind {
+        "checkout.session.completed"
+        | "checkout.session.async_payment_succeeded"
+        | "checkout.session.async_payment_failed" => Ok(checkout(parsed(object)?, told)),
+        "customer.created" | "customer.updated" => Ok(customer(parsed(object)?, told)),
+        "customer.deleted" => Ok(customer_gone(parsed(object)?, told.at.min(told.received_at))),
+        "customer.subscription.deleted" => {
+            let mut object = object;
+            if let Some(status) = object.get_mut("status") {
+                *status = Value::from("canceled");
+            }
+            subscription_event(object, None, told)
+        }
+        "customer.subscription.created" => {
+            let mut event = subscription_event(object, None, told)?;
+            for fact in &mut event.facts {
+                if let Fact::Subscription(seen) = fact {
+                    seen.before = Some(Box::new(Standing::nothing()));
+                }
+            }
+            Ok(event)
+        }
+        "customer.subscription.updated"
         | "customer.subscription.paused"
         | "customer.subscription.resumed"
         | "customer.subscription.trial_will_end"
         | "customer.subscription.pending_update_applied"
-        | "customer.subscription.pending_update_expired" => subscription(read(object)?, &told),
-        _ => {
-            let customer = object.get("customer").cloned().and_then(|it| serde_json::from_value(it).ok());
-            let customer = customer.map(Reference::into_id);
-            Ok(nothing(customer, "Tollgate does not act on events of this type"))
+        | "customer.subscription.pending_update_expired" => subscription_event(object, previous, told),
+        // `invoice.upcoming` is about one that does not exist yet.
+        _ if kind.starts_with("invoice.") && object.get("id").is_none_or(|id| !id.is_string()) => {
+            Ok(Event::nothing(customer_of(&object), "the invoice has no id"))
         }
+        "invoice.payment_failed" | "invoice.payment_action_required" => {
+            Ok(bill(parsed(object)?, Some(told.at.min(told.received_at))))
+        }
+        "invoice.paid" | "invoice.payment_succeeded" | "invoice.voided" | "invoice.marked_uncollectible" => {
+            Ok(bill(parsed(object)?, None))
+        }
+        _ => money_moved(kind, object, told),
     }
 }
 
-fn read<T: DeserializeOwned>(object: serde_json::Value) -> Result<T, Unreadable> {
+fn money_moved(kind: &str, object: Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let customer = customer_of(&object);
+    let (facts, object): (Vec<Fact>, _) = match kind {
+        "invoice_payment.paid" => (money::invoice_payment(parsed(object)?).into_iter().collect(), None),
+        "charge.succeeded" | "charge.captured" | "charge.updated" => (money::charge(parsed(object)?, told), None),
+        "charge.refunded" => {
+            let seen: payload::Charge = parsed(object)?;
+            let id = seen.id.0.clone();
+            (money::charge(seen, told), Some(Object::Charge(id)))
+        }
+        "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" => {
+            let seen: payload::Refund = parsed(object)?;
+            let charge = seen.charge.clone().map(|charge| Object::Charge(charge.into_id()));
+            (money::refund(&seen, told).into_iter().collect(), charge)
+        }
+        "charge.dispute.created"
+        | "charge.dispute.updated"
+        | "charge.dispute.closed"
+        | "charge.dispute.funds_withdrawn"
+        | "charge.dispute.funds_reinstated" => {
+            let seen: payload::Dispute = parsed(object)?;
+            let id = Object::Dispute(seen.id.0.clone());
+            (money::dispute(seen, told).into_iter().collect(), Some(id))
+        }
+        _ => return Ok(Event::nothing(customer, "Tollgate does not act on events of this type")),
+    };
+    let nothing = "the event names no payment";
+    Ok(Event { customer, facts, objects: object.into_iter().collect(), nothing, ..Event::default() })
+}
+
+/// An event that only names its object: all that it says is where to ask.
+fn thin(related: Option<&payload::Related>) -> Event {
+    match related.and_then(|related| object_at(&related.url)) {
+        Some(object) => Event { objects: vec![object], ..Event::default() },
+        None => Event::nothing(None, "the event carries no object that Tollgate acts on"),
+    }
+}
+
+/// The object behind a path of the API.
+fn object_at(url: &str) -> Option<Object> {
+    let path = url.split(['?', '#']).next()?;
+    let (collection, id) = path.strip_prefix("/v1/")?.rsplit_once('/')?;
+    let id = id.to_owned();
+    match collection {
+        "subscriptions" => Some(Object::Subscription(id)),
+        "customers" => Some(Object::Customer(id)),
+        "invoices" => Some(Object::Invoice(id)),
+        "charges" => Some(Object::Charge(id)),
+        "disputes" => Some(Object::Dispute(id)),
+        "checkout/sessions" => Some(Object::Checkout(id)),
+        _ => None,
+    }
+}
+
+pub fn parsed<T: DeserializeOwned>(object: Value) -> Result<T, Unreadable> {
     serde_json::from_value(object).map_err(|e| Unreadable(e.to_string()))
 }
 
-const fn nothing(customer: Option<String>, why: &'static str) -> Event {
-    Event { customer, claim: None, change: Change::Nothing(why) }
+pub fn customer_of(object: &Value) -> Option<String> {
+    let customer = object.get("customer").cloned().and_then(|it| serde_json::from_value(it).ok());
+    customer.map(Reference::into_id)
 }
 
-/// A completed checkout links its customer and names what it bought. It grants nothing: what was bought, and whether it
-/// is paid for, is for the subscription to say.
-fn checkout(session: payload::Session, told: &Told<'_>) -> Event {
+/// A checkout that was gone through links its customer and names what it bought. It grants nothing: what was bought,
+/// and whether it is paid for, is for the subscription to say.
+pub fn checkout(session: payload::Session, told: &Told<'_>) -> Event {
     let Some(customer) = session.customer.map(Reference::into_id) else {
-        return nothing(None, "the checkout has no customer");
+        return Event::nothing(None, "the checkout has no customer");
     };
     let stated_at = session.created.map_or(told.at, |Moment(at)| at);
     let reference = session.client_reference_id.as_deref().and_then(|id| AccountId::parse(id).ok());
     let reference = reference.map(|account| Claim::Reference { account, stated_at });
-    let Some(claim) = reference.or_else(|| metadata_claim(session.metadata.as_ref(), told)) else {
-        return nothing(Some(customer), "the checkout names no account");
-    };
+    let claim = reference.or_else(|| metadata_claim(session.metadata.as_ref(), told));
     let subscription = session.subscription.map(Reference::into_id);
-    Event { customer: Some(customer), claim: Some(claim), change: Change::Linked { subscription } }
+    let objects: Vec<Object> = subscription.clone().map(Object::Subscription).into_iter().collect();
+    let facts = if claim.is_some() { vec![Fact::Linked { subscription }] } else { Vec::new() };
+    Event { customer: Some(customer), claim, facts, objects, nothing: "the checkout names no account", at: None }
 }
 
-fn customer(customer: payload::Customer, told: &Told<'_>) -> Event {
+pub fn customer(customer: payload::Customer, told: &Told<'_>) -> Event {
     let claim = metadata_claim(customer.metadata.as_ref(), told);
-    let customer = Some(customer.id.0);
-    match claim {
-        Some(_) => Event { customer, claim, change: Change::Linked { subscription: None } },
-        None => nothing(customer, "the customer's metadata names no account"),
-    }
+    let facts = if claim.is_some() { vec![Fact::Linked { subscription: None }] } else { Vec::new() };
+    let nothing = "the customer's metadata names no account";
+    Event { customer: Some(customer.id.0), claim, facts, nothing, ..Event::default() }
+}
+
+/// What a customer had ends with it, as Stripe ends it.
+pub fn customer_gone(customer: payload::Customer, at: Timestamp) -> Event {
+    let customer = customer.id.0;
+    let facts = vec![Fact::CustomerGone { customer: customer.clone(), at }];
+    Event { customer: Some(customer), facts, ..Event::default() }
 }
 
 fn metadata_claim(metadata: Option<&Metadata>, told: &Told<'_>) -> Option<Claim> {
@@ -89,81 +193,29 @@ fn metadata_claim(metadata: Option<&Metadata>, told: &Told<'_>) -> Option<Claim>
     AccountId::parse(named).ok().map(Claim::Metadata)
 }
 
-fn subscription(seen: payload::Subscription, told: &Told<'_>) -> Result<Event, Unreadable> {
-    let claim = metadata_claim(seen.metadata.as_ref(), told);
-    let customer = seen.customer.clone().into_id();
-    let period = Period::of(&seen);
-    let Some(state) = state(&seen, &period, told)? else {
-        return Ok(nothing(Some(customer), "the subscription has a status that Tollgate does not know"));
+/// A subscription, with what it was before where the event says so.
+pub fn subscription_event(object: Value, previous: Option<&Value>, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let metadata: Option<Metadata> = object.get("metadata").cloned().and_then(|it| serde_json::from_value(it).ok());
+    let claim = metadata_claim(metadata.as_ref(), told);
+    let before = previous.and_then(|previous| subscription::read_before(&object, previous, told));
+    let customer = customer_of(&object);
+    let Some(seen) = subscription::read(object, told)? else {
+        return Ok(Event::nothing(customer, UNKNOWN_STATUS));
     };
-    let scheduled = match (seen.cancel_at, seen.cancel_at_period_end) {
-        (Some(Moment(at)), _) => Some(at),
-        (None, Some(true)) => period.end,
-        (None, _) => None,
-    };
-    let started_at = seen.start_date.or(seen.created).map_or(told.at, |Moment(at)| at);
-    let subscription = Subscription {
-        id: SubscriptionId { provider: Provider::Stripe, id: seen.id.0.clone() },
-        customer: customer.clone(),
-        prices: prices(seen),
-        started_at: started_at.min(told.received_at),
-        state,
-        cancel_at: scheduled.filter(|_| !matches!(state, State::Ended { .. })),
-        period_start: period.start,
-        as_of: told.at,
-    };
-    Ok(Event { customer: Some(customer), claim, change: Change::Subscription(Box::new(subscription)) })
+    let seen = Subscription { before: before.map(|before| Box::new(before.standing())), ..seen };
+    Ok(Event {
+        customer: Some(seen.customer.clone()),
+        claim,
+        objects: vec![Object::Subscription(seen.id.id.clone())],
+        facts: vec![Fact::Subscription(Box::new(seen))],
+        ..Event::default()
+    })
 }
 
-/// Only what is listed here is known (<https://docs.stripe.com/api/subscriptions/object#subscription_object-status>).
-fn state(seen: &payload::Subscription, period: &Period, told: &Told<'_>) -> Result<Option<State>, Unreadable> {
-    let happened = |at: Option<Moment>| at.map_or(told.at, |Moment(at)| at).min(told.received_at);
-    let paused = seen.pause_collection.as_ref().is_some_and(|pause| !pause.is_null());
-    let state = match seen.status.as_str() {
-        "incomplete" => State::Incomplete,
-        "canceled" | "incomplete_expired" => State::Ended { at: happened(seen.ended_at.or(seen.canceled_at)) },
-        "unpaid" => State::Unpaid,
-        "paused" => State::Paused,
-        "trialing" | "active" | "past_due" if paused => State::Paused,
-        "trialing" => {
-            let ends_at = seen.trial_end.map(|Moment(at)| at).or(period.end);
-            State::Trialing { ends_at: ends_at.ok_or_else(|| Unreadable("a trial without an end".into()))? }
-        }
-        "active" => State::Active { paid_until: period.end },
-        "past_due" => State::PastDue { since: happened(None) },
-        _ => return Ok(None),
-    };
-    Ok(Some(state))
-}
-
-/// The billing period: the subscription's own, or the latest of its items'.
-struct Period {
-    start: Option<Timestamp>,
-    end: Option<Timestamp>,
-}
-
-impl Period {
-    fn of(seen: &payload::Subscription) -> Self {
-        let latest = |own: Option<Moment>, of_item: fn(&Item) -> Option<Moment>| {
-            let items = seen.items.iter().flat_map(|items| &items.data);
-            own.map(|Moment(at)| at).or_else(|| items.filter_map(of_item).map(|Moment(at)| at).max())
-        };
-        Self {
-            start: latest(seen.current_period_start, |item| item.current_period_start),
-            end: latest(seen.current_period_end, |item| item.current_period_end),
-        }
-    }
-}
-
-/// Sorted, so that their order in the event says nothing.
-fn prices(seen: payload::Subscription) -> Vec<String> {
-    let items = seen.items.map(|items| items.data).unwrap_or_default();
-    let mut prices: Vec<String> =
-        items.into_iter().filter_map(|item| item.price.or(item.plan)).map(Reference::into_id).collect();
-    if prices.is_empty() {
-        prices.extend(seen.plan.map(Reference::into_id));
-    }
-    prices.sort();
-    prices.dedup();
-    prices
+/// An invoice says what was paid; whether its subscription gives access is for that to say.
+pub fn bill(seen: payload::Invoice, failed_at: Option<Timestamp>) -> Event {
+    let customer = seen.customer.clone().map(Reference::into_id);
+    let (facts, object) = money::invoice(seen, failed_at);
+    let objects = object.into_iter().collect();
+    Event { customer, facts, objects, nothing: "the invoice is for no subscription", ..Event::default() }
 }

@@ -1,13 +1,17 @@
 //! Stripe's shapes, old and new, and what they mean.
 
+mod money;
+
 use chrono::Duration;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::event::{Change, Claim, Event};
+use entitlement::event::{Claim, Event, Fact, Object};
 use entitlement::subscription::{State, Subscription};
 use serde_json::{Value, json};
 
-use super::interpret;
+use super::{Reader, interpret};
+
+const READER: Reader<'static> = Reader { metadata_key: "account", account: None };
 
 const CREATED: i64 = 1_700_000_000;
 
@@ -22,14 +26,16 @@ fn event(kind: &str, object: &Value) -> Vec<u8> {
 
 /// Arrived two seconds after it was made.
 fn read(kind: &str, object: &Value) -> Event {
-    interpret(&event(kind, object), at(2), "account").expect("readable")
+    interpret(&event(kind, object), at(2), READER).expect("readable")
 }
 
 fn subscription_in(object: &Value) -> Subscription {
-    match read("customer.subscription.updated", object).change {
-        Change::Subscription(subscription) => *subscription,
-        other => panic!("{other:?}"),
-    }
+    only_subscription(read("customer.subscription.updated", object))
+}
+
+fn only_subscription(event: Event) -> Subscription {
+    let Ok([Fact::Subscription(subscription)]) = <[Fact; 1]>::try_from(event.facts) else { panic!("one subscription") };
+    *subscription
 }
 
 /// As Stripe wrote it until 2025: the period is the subscription's.
@@ -94,9 +100,6 @@ fn each_status_is_the_state_that_this_table_says() {
         (json!({ "status": "past_due" }), State::PastDue { since: at(0) }),
         (json!({ "status": "unpaid" }), State::Unpaid),
         (json!({ "status": "paused" }), State::Paused),
-        (json!({ "status": "active", "pause_collection": { "behavior": "void" } }), State::Paused),
-        (json!({ "status": "trialing", "pause_collection": {} }), State::Paused),
-        (json!({ "status": "unpaid", "pause_collection": {} }), State::Unpaid),
         (
             json!({ "status": "canceled", "ended_at": CREATED - 5, "canceled_at": CREATED - 9 }),
             State::Ended { at: at(-5) },
@@ -110,19 +113,17 @@ fn each_status_is_the_state_that_this_table_says() {
         assert_eq!(subscription_in(&with(old(), fields.clone())).state, expected, "{fields}");
     }
     let new = read("customer.subscription.updated", &with(old(), json!({ "status": "hibernating" })));
-    assert!(matches!(new.change, Change::Nothing(_)), "{new:?}");
+    assert!(new.is_nothing(), "{new:?}");
 }
 
 #[test]
 fn the_status_decides_and_not_the_type_except_for_a_deletion() {
     for kind in ["created", "updated", "paused", "resumed", "trial_will_end", "pending_update_applied"] {
         let event = read(&format!("customer.subscription.{kind}"), &with(old(), json!({ "status": "unpaid" })));
-        let Change::Subscription(subscription) = event.change else { panic!("{kind}") };
-        assert_eq!(subscription.state, State::Unpaid, "{kind}");
+        assert_eq!(only_subscription(event).state, State::Unpaid, "{kind}");
     }
     let event = read("customer.subscription.deleted", &old());
-    let Change::Subscription(subscription) = event.change else { panic!("a subscription") };
-    assert_eq!(subscription.state, State::Ended { at: at(0) });
+    assert_eq!(only_subscription(event).state, State::Ended { at: at(0) });
 }
 
 #[test]
@@ -147,10 +148,9 @@ fn a_clock_ahead_of_ours_does_not_postpone_access() {
     let early = interpret(
         &event("customer.subscription.updated", &with(old(), json!({ "status": "past_due" }))),
         at(0) - Duration::seconds(30),
-        "account",
+        READER,
     );
-    let Change::Subscription(subscription) = early.expect("readable").change else { panic!("a subscription") };
-    assert_eq!(subscription.state, State::PastDue { since: at(-30) });
+    assert_eq!(only_subscription(early.expect("readable")).state, State::PastDue { since: at(-30) });
 }
 
 #[test]
@@ -177,34 +177,105 @@ fn an_account_is_named_by_the_checkout_then_by_metadata_never_by_e_mail() {
     let reference = |event: &Event| (event.customer.clone(), event.claim.clone());
     let told = read("checkout.session.completed", &session);
     assert_eq!(reference(&told), (Some("cus_1".into()), Some(stated)));
-    assert_eq!(told.change, Change::Linked { subscription: Some("sub_1".into()) });
+    assert_eq!(told.facts, [Fact::Linked { subscription: Some("sub_1".into()) }]);
+    assert_eq!(told.objects, [Object::Subscription("sub_1".into())]);
     let without = |field: &str| with(session.clone(), json!({ field: null }));
     let told = read("checkout.session.async_payment_succeeded", &without("client_reference_id"));
     assert_eq!(told.claim, Some(Claim::Metadata(account("bob"))));
     let undated = read("checkout.session.completed", &without("created"));
     assert_eq!(undated.claim, Some(Claim::Reference { account: account("ann"), stated_at: at(0) }));
     let unnamed = with(without("client_reference_id"), json!({ "metadata": null }));
-    assert!(matches!(read("checkout.session.completed", &unnamed).change, Change::Nothing(_)));
-    assert!(matches!(read("checkout.session.completed", &without("customer")).change, Change::Nothing(_)));
+    assert!(read("checkout.session.completed", &unnamed).facts.is_empty());
+    assert!(read("checkout.session.completed", &without("customer")).is_nothing());
     let too_long = with(without("metadata"), json!({ "client_reference_id": "x".repeat(256) }));
-    assert!(matches!(read("checkout.session.completed", &too_long).change, Change::Nothing(_)));
+    assert!(read("checkout.session.completed", &too_long).facts.is_empty());
 
     let named = with(old(), json!({ "metadata": { "account": "bob", "number": 7 } }));
     assert_eq!(read("customer.subscription.created", &named).claim, Some(Claim::Metadata(account("bob"))));
     let customer = json!({ "id": "cus_1", "email": "eve@example.com", "metadata": { "account": "bob" } });
     assert_eq!(read("customer.created", &customer).claim, Some(Claim::Metadata(account("bob"))));
     let customer = json!({ "id": "cus_1", "email": "eve@example.com", "metadata": {} });
-    assert!(matches!(read("customer.updated", &customer).change, Change::Nothing(_)));
+    assert!(read("customer.updated", &customer).is_nothing());
 }
 
 #[test]
 fn what_is_not_acted_on_is_nothing_whatever_its_form() {
     let told = read("invoice.paid", &json!({ "customer": "cus_1", "lines": "unheard of" }));
     assert_eq!(told.customer.as_deref(), Some("cus_1"));
-    assert!(matches!(told.change, Change::Nothing(_)));
+    assert!(told.is_nothing());
     let thin = br#"{"id":"evt_1","type":"v1.billing.meter","created":"2026-01-02T03:04:05Z","related_object":{}}"#;
-    let told = interpret(thin, at(2), "account").expect("readable");
-    assert!(matches!(told.change, Change::Nothing(_)));
+    let told = interpret(thin, at(2), READER).expect("readable");
+    assert!(told.is_nothing());
+}
+
+#[test]
+fn paused_collection_is_seen_although_the_status_does_not_show_it() {
+    for (fields, expected) in [
+        (json!({}), false),
+        (json!({ "pause_collection": { "behavior": "void" } }), true),
+        (json!({ "pause_collection": {} }), true),
+    ] {
+        let seen = subscription_in(&with(old(), fields.clone()));
+        assert_eq!(seen.collection_paused, expected, "{fields}");
+        assert_eq!(seen.state, State::Active { paid_until: Some(at(1000)) });
+    }
+}
+
+#[test]
+fn what_a_change_made_different_tells_how_it_was_before() {
+    let before = |object: &Value, previous: Value| {
+        let event = json!({
+            "id": "evt_1", "type": "customer.subscription.updated", "created": CREATED,
+            "data": { "object": object, "previous_attributes": previous },
+        });
+        let body = serde_json::to_vec(&event).expect("it encodes");
+        only_subscription(interpret(&body, at(2), READER).expect("readable")).before
+    };
+    let was = |fields| Some(Box::new(subscription_in(&with(old(), fields)).standing()));
+    assert_eq!(before(&old(), json!({ "status": "incomplete" })), was(json!({ "status": "incomplete" })));
+    let canceling = with(old(), json!({ "cancel_at_period_end": true }));
+    assert_eq!(before(&canceling, json!({ "cancel_at_period_end": false })), was(json!({})));
+    let paused = with(old(), json!({ "pause_collection": { "behavior": "void" } }));
+    assert_eq!(before(&paused, json!({ "pause_collection": null })), was(json!({})));
+    assert_eq!(before(&old(), json!({ "status": 7 })), None, "what cannot be read proves nothing");
+    assert_eq!(before(&old(), json!(null)), None);
+}
+
+#[test]
+fn an_event_of_another_account_is_nothing() {
+    let of = |account: Option<&str>| {
+        let event = json!({
+            "id": "evt_1", "type": "customer.subscription.updated", "created": CREATED, "account": account,
+            "data": { "object": old() },
+        });
+        serde_json::to_vec(&event).expect("it encodes")
+    };
+    let believed =
+        |body: &[u8], account| !interpret(body, at(2), Reader { account, ..READER }).expect("readable").is_nothing();
+    assert!(believed(&of(None), None) && believed(&of(None), Some("acct_1")));
+    assert!(believed(&of(Some("acct_1")), Some("acct_1")));
+    assert!(!believed(&of(Some("acct_2")), Some("acct_1")) && !believed(&of(Some("acct_1")), None));
+}
+
+#[test]
+fn a_thin_event_names_what_to_ask_for() {
+    let cases = [
+        ("/v1/subscriptions/sub_1", Some(Object::Subscription("sub_1".into()))),
+        ("/v1/checkout/sessions/cs_1?expand=x", Some(Object::Checkout("cs_1".into()))),
+        ("/v1/disputes/du_1", Some(Object::Dispute("du_1".into()))),
+        ("/v2/core/accounts/acct_1", None),
+        ("/v1/products/prod_1", None),
+        ("", None),
+    ];
+    for (url, expected) in cases {
+        let event = json!({
+            "id": "evt_1", "object": "v2.core.event", "type": "v1.customer.subscription.updated",
+            "created": "2026-01-02T03:04:05.678Z", "related_object": { "id": "x", "type": "x", "url": url },
+        });
+        let told = interpret(&serde_json::to_vec(&event).expect("it encodes"), at(2), READER).expect("readable");
+        assert_eq!(told.objects.first(), expected.as_ref(), "{url}");
+        assert!(told.facts.is_empty());
+    }
 }
 
 #[test]
@@ -225,9 +296,9 @@ fn what_is_acted_on_but_malformed_is_refused_and_never_panics() {
     ];
     for fields in cases {
         let body = event("customer.subscription.updated", &with(old(), fields.clone()));
-        assert!(interpret(&body, at(2), "account").is_err(), "{fields}");
+        assert!(interpret(&body, at(2), READER).is_err(), "{fields}");
     }
     for body in [&b"{}"[..], b"7", b"", b"{\"type\":\"customer.created\",\"created\":1,\"data\":{\"object\":[]}}"] {
-        assert!(interpret(body, at(2), "account").is_err());
+        assert!(interpret(body, at(2), READER).is_err());
     }
 }

@@ -1,0 +1,117 @@
+//! An event is a hint: what it is about is asked for at its provider, before the transaction that applies it.
+//!
+//! No connection of the pool is held meanwhile. The number of a question is drawn before it is asked, and one question
+//! at a time is asked about a customer in this process, so that of many events of one moment the first asks for all.
+
+use entitlement::Timestamp;
+use entitlement::catalog::Provider;
+use entitlement::event::{Event, Object};
+use entitlement::subscription::SubscriptionId;
+use tokio::sync::MutexGuard;
+
+use crate::component::Billing;
+use crate::provider::client::ProviderError;
+use crate::provider::{self, Moments};
+use crate::store::events::{self, Claimed};
+use crate::store::{StoreError, subscriptions};
+
+/// Most objects that are asked for because of one event.
+const OBJECTS_MAX: usize = 8;
+
+/// What the provider answered.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    pub answers: Vec<Event>,
+    /// The number that was drawn before asking.
+    pub observation: i64,
+    /// Why it could not be asked, when it should have been.
+    pub trouble: Option<String>,
+}
+
+impl Billing {
+    /// Asks for what an event is about, if somebody can be asked; what its provider does not have is no answer. The
+    /// guard is to be held until the answer is committed.
+    pub(super) async fn ask(&self, id: i64, now: Timestamp) -> Result<(Asked, Option<MutexGuard<'_, ()>>), StoreError> {
+        let Some(claimed) = self.to_ask_about(id).await? else { return Ok((Asked::default(), None)) };
+        let Ok(Ok(event)) = self.read(&claimed) else { return Ok((Asked::default(), None)) };
+        let Some(topic) = event.customer.as_deref().or(event.objects.first().map(Object::id)) else {
+            return Ok((Asked::default(), None));
+        };
+        let guard = self.shared().asking.lock(claimed.provider, topic).await;
+        let Some(observation) = self.draw_unless_answered(&claimed, &event.objects).await? else {
+            return Ok((Asked::default(), Some(guard)));
+        };
+        let mut asked = Asked { observation, ..Asked::default() };
+        let moments = Moments { at: event.at.unwrap_or(now), now };
+        for object in event.objects.iter().take(OBJECTS_MAX) {
+            match provider::look(&self.providers(), claimed.provider, object, moments).await {
+                Ok(answers) => asked.answers.extend(answers),
+                // It is ours to repair, and the event says enough to go on with.
+                Err(error @ (ProviderError::Key(_) | ProviderError::Settings(_))) => {
+                    tracing::error!(provider = %claimed.provider, %error, "the provider cannot be asked: check its API key");
+                    asked.trouble = Some(error.to_string());
+                }
+                Err(error) => {
+                    tracing::warn!(provider = %claimed.provider, %error, "the provider could not be asked");
+                    asked.trouble = Some(error.to_string());
+                }
+            }
+        }
+        Ok((asked, Some(guard)))
+    }
+
+    /// The event, when its provider can be asked at all.
+    async fn to_ask_about(&self, id: i64) -> Result<Option<Claimed>, StoreError> {
+        let providers = self.providers();
+        if !provider::ALL.into_iter().any(|provider| provider::can_ask(&providers, provider)) {
+            return Ok(None);
+        }
+        let mut conn = self.pool().acquire().await?;
+        let claimed = events::peek(&mut conn, id).await?;
+        Ok(claimed.filter(|claimed| provider::can_ask(&providers, claimed.provider)))
+    }
+
+    /// A number for the question; `None` when there is nothing to ask, or an answer that tells at least as much as the
+    /// event is known already.
+    async fn draw_unless_answered(&self, claimed: &Claimed, objects: &[Object]) -> Result<Option<i64>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        let mut all_answered = true;
+        for object in objects {
+            all_answered &= match object {
+                Object::Subscription(id) => {
+                    let id = SubscriptionId { provider: claimed.provider, id: id.clone() };
+                    subscriptions::asked_since(&mut conn, &id, claimed.arrival).await?
+                }
+                _ => false,
+            };
+        }
+        if all_answered {
+            return Ok(None);
+        }
+        Ok(Some(subscriptions::next_observation(&mut conn).await?))
+    }
+}
+
+/// One question at a time about each customer: a fixed number of locks, shared by chance.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    locks: Vec<tokio::sync::Mutex<()>>,
+}
+
+/// Far more than questions that are open at once.
+const LOCKS: usize = 256;
+
+impl Default for Asking {
+    fn default() -> Self {
+        Self { locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect() }
+    }
+}
+
+impl Asking {
+    pub async fn lock(&self, provider: Provider, topic: &str) -> MutexGuard<'_, ()> {
+        let mut hasher = siphasher::sip::SipHasher13::new();
+        std::hash::Hash::hash(&(provider, topic), &mut hasher);
+        let place = usize::try_from(std::hash::Hasher::finish(&hasher) % LOCKS as u64).unwrap_or(0);
+        self.locks[place].lock().await
+    }
+}

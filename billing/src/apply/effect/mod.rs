@@ -1,0 +1,315 @@
+//! What was learnt becomes rows, and rows that matter become a new version of the account.
+
+mod money;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use entitlement::decide::{Decision, Evidence, Known, decide};
+use entitlement::event::{Claim, Event, Fact};
+use entitlement::subscription::{State, Subscription, SubscriptionId};
+use sqlx::PgConnection;
+
+use super::{Fate, note};
+use crate::store::catalogs::Rules;
+use crate::store::links::{self, Link, Linked, Placing};
+use crate::store::{StoreError, accounts, subscriptions};
+
+/// Everything about one attempt that its steps need.
+#[derive(Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    pub provider: Provider,
+    /// For the audit log.
+    pub cause: &'a str,
+    pub rules: &'a Rules,
+    pub now: Timestamp,
+}
+
+/// Something that was learnt, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Lesson {
+    pub event: Event,
+    pub evidence: Evidence,
+}
+
+/// The effects of one transaction, as they come about.
+pub(crate) struct Effects<'a> {
+    attempt: Attempt<'a>,
+    /// What changed for each account: one version, whatever the number of facts.
+    changes: BTreeMap<AccountId, Vec<String>>,
+    /// Accounts whose version the store has raised already.
+    moved: BTreeSet<AccountId>,
+    /// Whether anything was stored that was not known.
+    is_news: bool,
+    /// What of it is about money.
+    money_news: Vec<Fact>,
+    /// The customer for whose account everything waits.
+    pub waits_for: Option<String>,
+    ignored: Option<&'static str>,
+    note: Option<String>,
+    account: Option<AccountId>,
+    customer: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub changed: Vec<AccountId>,
+    pub is_news: bool,
+    /// Why nothing changed, if nothing did.
+    pub ignored: Option<&'static str>,
+    /// For the operator.
+    pub note: Option<String>,
+    pub account: Option<AccountId>,
+    pub customer: Option<String>,
+}
+
+impl Outcome {
+    pub fn into_fate(self) -> Fate {
+        Fate::Applied { changed: self.changed }
+    }
+}
+
+impl<'a> Effects<'a> {
+    pub fn new(attempt: Attempt<'a>) -> Self {
+        Self {
+            attempt,
+            changes: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            is_news: false,
+            money_news: Vec::new(),
+            waits_for: None,
+            ignored: None,
+            note: None,
+            account: None,
+            customer: None,
+        }
+    }
+
+    /// Stores what was learnt. When a subscription's account is not known, [`Self::waits_for`] says for whom to wait:
+    /// everything else is stored, and storing it again changes nothing.
+    pub async fn learn(&mut self, conn: &mut PgConnection, lessons: &[Lesson]) -> Result<(), StoreError> {
+        for customer in customers(lessons) {
+            links::lock_customer(conn, self.attempt.provider, customer).await?;
+        }
+        let placing = self.placing(conn, lessons).await?;
+        links::lock_placing(conn, placing).await?;
+        for lesson in lessons {
+            for fact in &lesson.event.facts {
+                self.learn_fact(conn, lesson, fact).await?;
+            }
+        }
+        self.weigh_money(conn).await
+    }
+
+    async fn learn_fact(&mut self, conn: &mut PgConnection, lesson: &Lesson, fact: &Fact) -> Result<(), StoreError> {
+        let (event, evidence) = (&lesson.event, lesson.evidence);
+        match fact {
+            Fact::Linked { subscription } => self.linked(conn, event, subscription.as_deref()).await,
+            Fact::Subscription(seen) => self.subscribed(conn, event, Subscription::clone(seen), evidence).await,
+            Fact::Running { customer, subscriptions, at } => {
+                for seen in subscriptions {
+                    // That it runs is as new as the list.
+                    let seen = Subscription { as_of: *at, ..seen.clone() };
+                    self.subscribed(conn, event, seen, evidence).await?;
+                }
+                self.lapse(conn, customer, subscriptions, *at).await
+            }
+            Fact::CustomerGone { customer, at } => self.gone(conn, customer, *at).await,
+            Fact::Invoice(_) | Fact::Payment(_) | Fact::Refund(_) | Fact::Dispute(_) => {
+                self.store_money(conn, fact).await
+            }
+        }
+    }
+
+    /// A subscription as it stood: it belongs to an account that is known by now, or everything waits.
+    async fn subscribed(
+        &mut self,
+        conn: &mut PgConnection,
+        event: &Event,
+        seen: Subscription,
+        evidence: Evidence,
+    ) -> Result<(), StoreError> {
+        let customer = seen.customer.clone();
+        self.customer = Some(customer.clone());
+        let account = match (links::account_of_subscription(conn, &seen.id, &customer).await?, &event.claim) {
+            (Some(account), _) => account,
+            (None, Some(claim)) => {
+                self.link(conn, &customer, claim).await?;
+                account_of_claim(claim).clone()
+            }
+            (None, None) => {
+                self.waits_for = Some(customer);
+                return Ok(());
+            }
+        };
+        self.account = Some(account.clone());
+        let known = subscriptions::find(conn, &seen.id).await?;
+        let observation = match evidence {
+            Evidence::Asked { observation } => observation,
+            Evidence::Told { .. } => known.as_ref().map_or(0, |known| known.observation),
+        };
+        match decide(known.as_ref(), seen, evidence) {
+            Decision::Apply(subscription) => {
+                let next = Known { subscription, observation };
+                subscriptions::put(conn, &account, &next, self.attempt.now).await?;
+                let unknown = note::unknown_prices(&next.subscription, self.attempt.rules);
+                self.changed(&account, note::described(&next.subscription, unknown.as_deref()));
+                self.note = self.note.take().or(unknown);
+            }
+            Decision::Confirm(subscription) => {
+                subscriptions::put(conn, &account, &Known { subscription, observation }, self.attempt.now).await?;
+                self.ignored = self.ignored.or(Some(entitlement::decide::Ignored::Unchanged.reason()));
+            }
+            Decision::Ignore(why) => self.ignored = self.ignored.or(Some(why.reason())),
+        }
+        Ok(())
+    }
+
+    /// What ran of a customer and is not in the list of what runs at `at`, lapses. What did not run anyway, or was told
+    /// later, stays.
+    async fn lapse(
+        &mut self,
+        conn: &mut PgConnection,
+        customer: &str,
+        running: &[Subscription],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        for Known { subscription, observation } in
+            subscriptions::of_customer(conn, self.attempt.provider, customer).await?
+        {
+            let runs = matches!(subscription.state, State::Active { .. } | State::Trialing { .. });
+            let is_listed = running.iter().any(|listed| listed.id == subscription.id);
+            if !runs || is_listed || subscription.as_of > at {
+                continue;
+            }
+            let next = Subscription { state: State::Lapsed { at }, before: None, ..subscription };
+            let owner = links::account_of_subscription(conn, &next.id, customer).await?;
+            let Some(account) = owner else { continue };
+            let detail = note::described(&next, None);
+            let next = Known { subscription: next, observation };
+            subscriptions::put(conn, &account, &next, self.attempt.now).await?;
+            self.changed(&account, detail);
+            self.account = Some(account);
+        }
+        Ok(())
+    }
+
+    async fn gone(&mut self, conn: &mut PgConnection, customer: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.customer = Some(customer.to_owned());
+        match links::customer_gone(conn, self.attempt.provider, customer, at).await? {
+            Some((account, true)) => {
+                self.changed(&account, format!("the provider no longer has the customer {customer}"));
+                self.account = Some(account);
+            }
+            Some((account, false)) => self.account = Some(account),
+            None => self.waits_for = Some(customer.to_owned()),
+        }
+        Ok(())
+    }
+
+    /// A checkout or a customer that names its account.
+    async fn linked(
+        &mut self,
+        conn: &mut PgConnection,
+        event: &Event,
+        subscription: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let (Some(claim), Some(customer)) = (&event.claim, event.customer.as_deref()) else { return Ok(()) };
+        let account = account_of_claim(claim);
+        self.account = Some(account.clone());
+        if let (Claim::Reference { .. }, Some(id)) = (claim, subscription) {
+            accounts::ensure(conn, account, self.attempt.now).await?;
+            let id = SubscriptionId { provider: self.attempt.provider, id: id.to_owned() };
+            let cause = self.attempt.cause;
+            let from = links::claim_subscription(conn, &id, account, cause, self.attempt.now).await?;
+            self.moved_from(from, account);
+        }
+        match self.link(conn, customer, claim).await? {
+            Linked::Kept => self.note = Some("the customer stays linked to another account".into()),
+            Linked::Moved { from } => {
+                tracing::warn!(customer, %from, to = %account, "a customer went from one account to another");
+                self.moved_from(Some(from), account);
+            }
+            Linked::New | Linked::Same => {}
+        }
+        self.is_news = true;
+        Ok(())
+    }
+
+    fn moved_from(&mut self, from: Option<AccountId>, to: &AccountId) {
+        if let Some(from) = from {
+            self.moved.extend([from, to.clone()]);
+        }
+    }
+
+    async fn link(&mut self, conn: &mut PgConnection, customer: &str, claim: &Claim) -> Result<Linked, StoreError> {
+        let (account, stated_at) = match claim {
+            Claim::Reference { account, stated_at } => (account, Some(*stated_at)),
+            Claim::Metadata(account) => (account, None),
+        };
+        let Attempt { provider, cause, now, .. } = self.attempt;
+        let linked = links::link(conn, Link { provider, customer, account, stated_at, cause }, now).await?;
+        if let Linked::Moved { from } = &linked {
+            self.moved_from(Some(from.clone()), account);
+        }
+        Ok(linked)
+    }
+
+    fn changed(&mut self, account: &AccountId, detail: String) {
+        self.is_news = true;
+        self.changes.entry(account.clone()).or_default().push(detail);
+    }
+
+    /// Gives every account that changed its new version.
+    pub async fn close(self, conn: &mut PgConnection) -> Result<Outcome, StoreError> {
+        for (account, details) in &self.changes {
+            let change = accounts::Change { cause: self.attempt.cause, detail: &details.join("; ") };
+            accounts::changed(conn, account, change, self.attempt.now).await?;
+        }
+        let changed: BTreeSet<AccountId> = self.changes.into_keys().chain(self.moved).collect();
+        Ok(Outcome {
+            changed: changed.into_iter().collect(),
+            is_news: self.is_news,
+            ignored: self.ignored,
+            note: self.note,
+            account: self.account,
+            customer: self.customer,
+        })
+    }
+
+    /// Whether what is learnt adds to what leads to an account, or is money whose account nobody knows yet.
+    async fn placing(&self, conn: &mut PgConnection, lessons: &[Lesson]) -> Result<Placing, StoreError> {
+        for payment in lessons.iter().flat_map(|lesson| &lesson.event.facts).filter_map(money::returned_payment) {
+            if crate::store::money::placed(conn, self.attempt.provider, payment).await?.is_none() {
+                return Ok(Placing::Seeks);
+            }
+        }
+        Ok(Placing::Adds)
+    }
+}
+
+/// Every customer that is spoken of, always in the same order: two transactions never wait for each other.
+fn customers(lessons: &[Lesson]) -> BTreeSet<&str> {
+    let mut customers = BTreeSet::new();
+    for Lesson { event, .. } in lessons {
+        customers.extend(event.customer.as_deref());
+        for fact in &event.facts {
+            customers.extend(match fact {
+                Fact::Subscription(seen) => Some(seen.customer.as_str()),
+                Fact::Running { customer, .. } | Fact::CustomerGone { customer, .. } => Some(customer.as_str()),
+                Fact::Invoice(invoice) => Some(invoice.customer.as_str()),
+                Fact::Linked { .. } | Fact::Payment(_) | Fact::Refund(_) | Fact::Dispute(_) => None,
+            });
+        }
+    }
+    customers
+}
+
+const fn account_of_claim(claim: &Claim) -> &AccountId {
+    match claim {
+        Claim::Reference { account, .. } | Claim::Metadata(account) => account,
+    }
+}

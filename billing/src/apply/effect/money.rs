@@ -1,0 +1,115 @@
+//! Invoices, payments, refunds and disputes: stored for themselves, and weighed once all of an event is stored.
+
+use entitlement::account::AccountId;
+use entitlement::event::Fact;
+use entitlement::payment::{Dispute, DisputeState};
+use sqlx::PgConnection;
+
+use super::Effects;
+use crate::store::StoreError;
+use crate::store::money::{self, Stored};
+
+/// The payment of which a fact tells that something goes back.
+pub fn returned_payment(fact: &Fact) -> Option<&str> {
+    match fact {
+        Fact::Payment(payment) if payment.refunded > 0 => Some(&payment.id),
+        Fact::Refund(refund) => Some(&refund.payment),
+        Fact::Dispute(dispute) => Some(&dispute.payment),
+        _ => None,
+    }
+}
+
+impl Effects<'_> {
+    pub(super) async fn store_money(&mut self, conn: &mut PgConnection, fact: &Fact) -> Result<(), StoreError> {
+        let provider = self.attempt.provider;
+        let stored = match fact {
+            Fact::Invoice(invoice) => money::put_invoice(conn, provider, invoice.clone()).await?,
+            Fact::Payment(payment) => money::put_payment(conn, provider, payment.clone()).await?,
+            Fact::Refund(refund) => money::put_refund(conn, provider, refund.clone()).await?,
+            Fact::Dispute(dispute) => {
+                let stored = money::put_dispute(conn, provider, dispute.clone()).await?;
+                if stored == Stored::News {
+                    alert(dispute);
+                }
+                stored
+            }
+            _ => Stored::Known,
+        };
+        if stored == Stored::News {
+            self.is_news = true;
+            self.money_news.push(fact.clone());
+        }
+        Ok(())
+    }
+
+    /// Finds the accounts for which what is new about money may matter: those whose payments went back, at least in
+    /// part.
+    pub(super) async fn weigh_money(&mut self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        for fact in std::mem::take(&mut self.money_news) {
+            let payments = match &fact {
+                Fact::Invoice(invoice) => money::returned_of_invoice(conn, self.attempt.provider, &invoice.id).await?,
+                Fact::Payment(payment) => vec![payment.id.clone()],
+                Fact::Refund(refund) => vec![refund.payment.clone()],
+                Fact::Dispute(dispute) => vec![dispute.payment.clone()],
+                _ => Vec::new(),
+            };
+            let account = self.account_of_money(conn, &fact, &payments).await?;
+            for payment in payments {
+                if !money::is_returned(conn, self.attempt.provider, &payment).await? {
+                    continue;
+                }
+                match &account {
+                    Some(account) => self.changed(account, described(&fact)),
+                    None => self.note = Some(format!("kept until it is known what the payment {payment} was for")),
+                }
+            }
+            self.account = self.account.take().or(account);
+        }
+        Ok(())
+    }
+
+    async fn account_of_money(
+        &self,
+        conn: &mut PgConnection,
+        fact: &Fact,
+        payments: &[String],
+    ) -> Result<Option<AccountId>, StoreError> {
+        if let Fact::Invoice(invoice) = fact {
+            return money::account_of_invoice(conn, self.attempt.provider, &invoice.id).await;
+        }
+        match payments.first() {
+            Some(payment) => money::placed(conn, self.attempt.provider, payment).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// A person has to answer the bank in time.
+fn alert(dispute: &Dispute) {
+    let (id, payment) = (&dispute.id, &dispute.payment);
+    match dispute.state {
+        DisputeState::Open => tracing::error!(id, payment, "a payment is disputed: answer it at the provider in time"),
+        DisputeState::Lost => tracing::error!(id, payment, "a dispute is lost: the money is gone"),
+        DisputeState::Inquiry => tracing::warn!(id, payment, "a bank asks about a payment: answer it at the provider"),
+        DisputeState::Won => tracing::info!(id, payment, "a dispute is won"),
+    }
+}
+
+/// One line for the audit log.
+fn described(fact: &Fact) -> String {
+    match fact {
+        Fact::Invoice(invoice) => format!("invoice {} is for subscription {}", invoice.id, invoice.subscription),
+        Fact::Payment(payment) if payment.refunded > 0 => {
+            format!("{} of {} went back of payment {}", payment.refunded, payment.amount, payment.id)
+        }
+        Fact::Payment(payment) => format!("payment {} is known", payment.id),
+        Fact::Refund(refund) => {
+            format!("refund {} of {} for payment {} is {:?}", refund.id, refund.amount, refund.payment, refund.state)
+                .to_lowercase()
+        }
+        Fact::Dispute(dispute) => {
+            format!("dispute {} about payment {} is {:?}", dispute.id, dispute.payment, dispute.state).to_lowercase()
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,39 @@
+//! What an operator is told of a subscription.
+
+use entitlement::subscription::Subscription;
+
+use crate::metrics;
+use crate::store::catalogs::Rules;
+use crate::store::subscriptions;
+
+/// What the operator must know when somebody pays for what no catalog names.
+pub fn unknown_prices(subscription: &Subscription, rules: &Rules) -> Option<String> {
+    let sold = |price: &&String| rules.catalog.sold(subscription.id.provider, price).is_none();
+    let unknown: Vec<&str> = subscription.prices.iter().filter(sold).map(String::as_str).collect();
+    let note = match unknown.as_slice() {
+        [] if subscription.prices.is_empty() => "the subscription names no price".to_owned(),
+        [] => return None,
+        [price] => format!("no catalog names the price {price}"),
+        prices => format!("no catalog names the prices {}", prices.join(", ")),
+    };
+    metrics::count_unknown_price();
+    let subscription = &subscription.id.id;
+    tracing::error!(subscription, note, "a subscription grants nothing for what it pays: add its price to the catalog");
+    Some(note)
+}
+
+/// One line for the audit log.
+pub fn described(subscription: &Subscription, note: Option<&str>) -> String {
+    let state = subscriptions::state_name(subscription.state);
+    let mut line = format!("subscription {} is {state}", subscription.id.id);
+    if subscription.collection_paused {
+        line.push_str(", collection paused");
+    }
+    if let Some(end) = subscription.cancel_at {
+        line.push_str(&format!(", ends at {}", end.to_rfc3339()));
+    }
+    if let Some(note) = note {
+        line.push_str(&format!("; {note}"));
+    }
+    line
+}

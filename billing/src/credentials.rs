@@ -1,0 +1,145 @@
+//! How the providers are spoken with right now: secrets can be replaced while billing runs.
+//!
+//! What is asked once and used twice must be held on to: between two questions everything may have been replaced.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use crate::component::Billing;
+use crate::provider::client::Client;
+use crate::provider::{polar, stripe};
+use crate::settings::{Polar, Secret, Settings, Stripe};
+
+/// The providers as they are spoken with, and recognised, at one moment.
+#[derive(Debug)]
+pub(crate) struct Providers {
+    pub stripe: Stripe,
+    pub polar: Polar,
+    /// None without a key: then nothing is sold.
+    pub stripe_client: Option<Client>,
+    /// None without an access token: then nothing is asked of Polar.
+    pub polar_client: Option<polar::api::Client>,
+}
+
+/// The secrets that can be replaced while billing runs.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// See [`Stripe::api_key`].
+    pub stripe_api_key: Option<Secret>,
+    /// See [`Stripe::webhook_secrets`].
+    pub stripe_webhook_secrets: Vec<Secret>,
+    /// See [`Polar::access_token`].
+    pub polar_access_token: Option<Secret>,
+    /// See [`Polar::webhook_secrets`].
+    pub polar_webhook_secrets: Vec<Secret>,
+}
+
+/// Why credentials were not replaced: none of them was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    #[error("STRIPE_API_KEY cannot be used as a key")]
+    StripeKey,
+    #[error("POLAR_ACCESS_TOKEN cannot be used as a token")]
+    PolarToken,
+    #[error("STRIPE_API_KEY goes from test to live or back, which needs a restart: the rows are of one mode")]
+    OtherMode,
+}
+
+impl Providers {
+    /// As the settings say. What cannot be used was refused when billing connected.
+    pub fn at_start(settings: &Settings) -> Self {
+        Self {
+            stripe_client: Client::configured(&settings.stripe).ok().flatten(),
+            polar_client: polar::api::Client::configured(&settings.polar).ok().flatten(),
+            stripe: settings.stripe.clone(),
+            polar: settings.polar.clone(),
+        }
+    }
+
+    /// The same providers with other secrets.
+    fn with(settings: &Settings, credentials: Credentials) -> Result<Self, CredentialsError> {
+        let stripe = Stripe {
+            api_key: credentials.stripe_api_key,
+            webhook_secrets: credentials.stripe_webhook_secrets,
+            ..settings.stripe.clone()
+        };
+        let polar = Polar {
+            access_token: credentials.polar_access_token,
+            webhook_secrets: credentials.polar_webhook_secrets,
+            ..settings.polar.clone()
+        };
+        if mode(&stripe) != mode(&settings.stripe) {
+            return Err(CredentialsError::OtherMode);
+        }
+        let stripe_client = Client::configured(&stripe).map_err(|_| CredentialsError::StripeKey)?;
+        let polar_client = polar::api::Client::configured(&polar).map_err(|_| CredentialsError::PolarToken)?;
+        Ok(Self { stripe, polar, stripe_client, polar_client })
+    }
+}
+
+fn mode(stripe: &Stripe) -> Option<bool> {
+    stripe.api_key.as_ref().and_then(|key| stripe::livemode_of_key(key.expose_secret()))
+}
+
+impl Billing {
+    /// How the providers are spoken with at this moment.
+    pub(crate) fn providers(&self) -> Arc<Providers> {
+        self.shared().providers.load_full()
+    }
+
+    /// Replaces the secrets of the providers: all of them, or none. What has begun goes on with the old ones.
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
+    pub fn replace_credentials(&self, credentials: Credentials) -> Result<(), CredentialsError> {
+        let providers = Providers::with(self.settings(), credentials)?;
+        self.shared().providers.store(Arc::new(providers));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        let mut settings = crate::tests::settings();
+        settings.stripe.api_key = Some(Secret::from("sk_test_old"));
+        settings
+    }
+
+    fn credentials(stripe_api_key: &str) -> Credentials {
+        Credentials {
+            stripe_api_key: Some(Secret::from(stripe_api_key)),
+            stripe_webhook_secrets: vec![Secret::from("whsec_new")],
+            polar_access_token: Some(Secret::from("polar_new")),
+            polar_webhook_secrets: vec![Secret::from("polar_whs_new")],
+        }
+    }
+
+    fn shown(secrets: &[Secret]) -> Vec<&str> {
+        secrets.iter().map(ExposeSecret::expose_secret).collect()
+    }
+
+    #[test]
+    fn every_secret_is_replaced_and_nothing_else() {
+        let settings = settings();
+        let providers = Providers::with(&settings, credentials("rk_test_new")).expect("they can be used");
+        assert_eq!(providers.stripe.api_key.as_ref().map(ExposeSecret::expose_secret), Some("rk_test_new"));
+        assert_eq!(shown(&providers.stripe.webhook_secrets), ["whsec_new"]);
+        assert_eq!(providers.polar.access_token.as_ref().map(ExposeSecret::expose_secret), Some("polar_new"));
+        assert_eq!(shown(&providers.polar.webhook_secrets), ["polar_whs_new"]);
+        assert!(providers.stripe_client.is_some());
+        assert_eq!(providers.stripe.api_base, settings.stripe.api_base);
+        assert!(!format!("{providers:?}").contains("new"), "no secret is shown");
+    }
+
+    #[test]
+    fn what_cannot_be_used_replaces_nothing() {
+        let refused = |key| Providers::with(&settings(), credentials(key)).map(|_| ()).expect_err("refused");
+        assert_eq!(refused("sk_test_\n"), CredentialsError::StripeKey);
+        assert_eq!(refused("sk_live_new"), CredentialsError::OtherMode);
+        assert!(!format!("{} {:?}", refused("sk_live_new"), refused("sk_live_new")).contains("new"));
+    }
+}

@@ -1,0 +1,180 @@
+//! The parts of Stripe's objects that Tollgate reads, in every shape that they have had: what is absent or unknown is
+//! no error, and only what is needed and wrong is.
+
+mod money;
+
+pub use money::{Bill, Charge, Dispute, Invoice, InvoicePayment, Refund};
+
+use entitlement::Timestamp;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+
+/// The first second of the year 9000: no date of a subscription lies beyond, and what is added to one stays in the
+/// calendar.
+const SECONDS_MAX: i64 = 221_845_392_000;
+
+/// Longest id, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// An id: 1 to 255 bytes without control characters.
+#[derive(Clone, Debug)]
+pub struct Name(pub String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+            return Err(D::Error::custom("an id must have 1 to 255 bytes and no control characters"));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// A moment in whole seconds, between 1970 and 9000.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment(pub Timestamp);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = i64::deserialize(deserializer)?;
+        let moment = Some(seconds).filter(|seconds| (0..=SECONDS_MAX).contains(seconds));
+        let moment = moment.and_then(|seconds| Timestamp::from_timestamp(seconds, 0));
+        moment.map(Self).ok_or_else(|| D::Error::custom(format!("{seconds} is not a moment between 1970 and 9000")))
+    }
+}
+
+/// When an event was made: seconds, or a text (RFC 3339) in the thin events of API v2.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Created {
+    Seconds(Moment),
+    Text(Timestamp),
+}
+
+impl Created {
+    pub const fn at(self) -> Timestamp {
+        match self {
+            Self::Seconds(Moment(at)) | Self::Text(at) => at,
+        }
+    }
+}
+
+/// Another object: its id, or the whole of it when it is expanded.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Reference {
+    Id(Name),
+    Expanded { id: Name },
+}
+
+impl Reference {
+    pub fn into_id(self) -> String {
+        match self {
+            Self::Id(Name(id)) | Self::Expanded { id: Name(id) } => id,
+        }
+    }
+}
+
+/// `metadata`: whatever the site wrote.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// An event.
+#[derive(Debug, Deserialize)]
+pub struct Notice {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub created: Created,
+    #[serde(default)]
+    pub data: Option<Data>,
+    /// The account that it is of, when it is not the endpoint's own (Stripe Connect).
+    #[serde(default, deserialize_with = "lenient")]
+    pub account: Option<String>,
+    /// What a thin event is about.
+    #[serde(default, deserialize_with = "lenient")]
+    pub related_object: Option<Related>,
+}
+
+/// The object that an event is about.
+#[derive(Debug, Deserialize)]
+pub struct Data {
+    #[serde(default)]
+    pub object: Option<serde_json::Value>,
+    /// What the change made different, as it was.
+    #[serde(default)]
+    pub previous_attributes: Option<serde_json::Value>,
+}
+
+/// Where the object of a thin event can be fetched, such as `/v1/subscriptions/sub_1`.
+#[derive(Debug, Deserialize)]
+pub struct Related {
+    pub url: String,
+}
+
+/// A checkout session.
+#[derive(Debug, Deserialize)]
+pub struct Session {
+    pub customer: Option<Reference>,
+    pub subscription: Option<Reference>,
+    pub client_reference_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub metadata: Option<Metadata>,
+    /// Absent before 2020.
+    pub created: Option<Moment>,
+}
+
+/// A customer.
+#[derive(Debug, Deserialize)]
+pub struct Customer {
+    pub id: Name,
+    #[serde(default, deserialize_with = "lenient")]
+    pub metadata: Option<Metadata>,
+}
+
+/// A subscription, as of any version of the API.
+#[derive(Debug, Deserialize)]
+pub struct Subscription {
+    pub id: Name,
+    pub customer: Reference,
+    pub status: String,
+    pub start_date: Option<Moment>,
+    pub created: Option<Moment>,
+    pub trial_end: Option<Moment>,
+    /// Flexible billing schedules an end with this alone.
+    pub cancel_at: Option<Moment>,
+    pub cancel_at_period_end: Option<bool>,
+    pub canceled_at: Option<Moment>,
+    pub ended_at: Option<Moment>,
+    /// Until 2025-03-31 (basil); then on the items.
+    pub current_period_start: Option<Moment>,
+    pub current_period_end: Option<Moment>,
+    /// Any object: collection is paused, though the status does not say so.
+    pub pause_collection: Option<serde_json::Value>,
+    pub items: Option<Items>,
+    /// An id, or the whole of it when it was asked for.
+    #[serde(default, deserialize_with = "lenient")]
+    pub latest_invoice: Option<Bill>,
+    /// Before there were items.
+    pub plan: Option<Reference>,
+}
+
+/// A page of items: at most ten, of at most twenty.
+#[derive(Debug, Deserialize)]
+pub struct Items {
+    #[serde(default)]
+    pub data: Vec<Item>,
+}
+
+/// One thing subscribed to.
+#[derive(Debug, Deserialize)]
+pub struct Item {
+    pub price: Option<Reference>,
+    /// Before there were prices.
+    pub plan: Option<Reference>,
+    pub current_period_start: Option<Moment>,
+    pub current_period_end: Option<Moment>,
+}
+
+/// What cannot be read is absent: for fields whose loss harms nobody.
+pub fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(deserializer)?).ok())
+}

@@ -1,0 +1,172 @@
+//! Comparing what is known with what the providers have, and repairing the difference.
+//!
+//! A delta takes over the events that the provider lists and the inbox lacks. A full run compares everything: all
+//! subscriptions in every status, what went back, and every subscription that runs here and was in no list. Both are
+//! safe beside live webhooks: answers are ordered by when they were asked for, and effects are those of an event.
+
+mod compare;
+mod delta;
+mod full;
+mod schedule;
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use serde::Serialize;
+
+use crate::clock;
+use crate::component::Billing;
+use crate::provider;
+use crate::provider::client::ProviderError;
+use crate::store::reconciliations::{self, Run};
+use crate::store::{StoreError, links};
+
+pub use crate::store::reconciliations::Kind;
+
+/// Why a comparison stopped. It goes on from there the next time.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error("{0} lists none of the subscriptions that are known here: its API key is of another account")]
+    OtherAccount(Provider),
+    #[error("no provider can be asked: set STRIPE_API_KEY or POLAR_ACCESS_TOKEN")]
+    NobodyToAsk,
+}
+
+/// How a comparison went, so far or in all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub provider: Provider,
+    pub kind: Kind,
+    /// Objects, or events, that were compared.
+    pub compared: i64,
+    /// Differences that were found, and repaired.
+    pub drift: i64,
+    /// Subscriptions at the provider whose account nobody has named: they give nobody access.
+    pub unlinked: i64,
+    /// Whether it came to its end.
+    pub is_complete: bool,
+}
+
+impl Report {
+    fn of(run: &Run) -> Self {
+        Self {
+            provider: run.provider,
+            kind: run.kind,
+            compared: run.compared,
+            drift: run.drift,
+            unlinked: 0,
+            is_complete: false,
+        }
+    }
+}
+
+impl Billing {
+    /// Compares with every provider that can be asked; `None` for those that another process is comparing with right
+    /// now. `progress` is called after each page.
+    ///
+    /// # Errors
+    /// When nobody can be asked, a provider does not answer, or the database fails: what was compared stays so.
+    pub async fn reconcile(
+        &self,
+        kind: Kind,
+        now: Timestamp,
+        mut progress: impl FnMut(&Report) + Send,
+    ) -> Result<Vec<Report>, ReconcileError> {
+        let mut reports = Vec::new();
+        for provider in self.asked()? {
+            reports.extend(self.reconcile_with(provider, kind, chrono::Duration::zero(), now, &mut progress).await?);
+        }
+        Ok(reports)
+    }
+
+    /// Compares everything of one account with every provider that can be asked.
+    ///
+    /// # Errors
+    /// As [`Billing::reconcile`].
+    pub async fn reconcile_account(&self, account: &AccountId, now: Timestamp) -> Result<Vec<Report>, ReconcileError> {
+        let asked = self.asked()?;
+        let customers = {
+            let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+            links::customers_of(&mut conn, account).await?
+        };
+        let mut reports = Vec::new();
+        for provider in asked {
+            let run = Run {
+                provider,
+                kind: Kind::Full,
+                started_at: now,
+                observation: 0,
+                place: None,
+                last_started_at: None,
+                compared: 0,
+                drift: 0,
+            };
+            let mut report = Report::of(&run);
+            for customer in customers.iter().filter(|customer| customer.provider == provider.as_str()) {
+                self.compare_customer(provider, &customer.customer_id, now, &mut report).await?;
+            }
+            report.is_complete = true;
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+
+    fn asked(&self) -> Result<Vec<Provider>, ReconcileError> {
+        let providers = self.providers();
+        let asked = provider::ALL.into_iter().filter(|provider| provider::can_ask(&providers, *provider));
+        let asked: Vec<Provider> = asked.collect();
+        if asked.is_empty() { Err(ReconcileError::NobodyToAsk) } else { Ok(asked) }
+    }
+
+    /// One run with one provider, if it is time for one and nobody else is at it.
+    async fn reconcile_with(
+        &self,
+        provider: Provider,
+        kind: Kind,
+        every: chrono::Duration,
+        now: Timestamp,
+        progress: &mut (impl FnMut(&Report) + Send),
+    ) -> Result<Option<Report>, ReconcileError> {
+        let taken = {
+            let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+            reconciliations::take(&mut conn, (provider, kind), every, now).await?
+        };
+        let Some(mut run) = taken else { return Ok(None) };
+        let mut report = Report::of(&run);
+        let result = match kind {
+            Kind::Delta => self.take_over_events(&mut run, &mut report, now, progress).await,
+            Kind::Full => self.compare_all(&mut run, &mut report, now, progress).await,
+        };
+        if let Err(error) = result {
+            // With another key everything has to be looked at again.
+            let place = matches!(error, ReconcileError::OtherAccount(_)).then_some("");
+            let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+            reconciliations::release(&mut conn, &run, place).await?;
+            return Err(error);
+        }
+        (run.compared, run.drift) = (report.compared, report.drift);
+        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+        reconciliations::end(&mut conn, &run, now).await?;
+        drop(conn);
+        report.is_complete = true;
+        tracing::info!(
+            %provider,
+            kind = kind.as_str(),
+            compared = report.compared,
+            drift = report.drift,
+            unlinked = report.unlinked,
+            "compared with the provider"
+        );
+        Ok(Some(report))
+    }
+
+    async fn advance(&self, run: &mut Run, report: &Report, place: &str, now: Timestamp) -> Result<(), StoreError> {
+        (run.compared, run.drift) = (report.compared, report.drift);
+        let mut conn = self.pool().acquire().await?;
+        reconciliations::advance(&mut conn, run, place, now.max(clock::now())).await
+    }
+}

@@ -1,0 +1,54 @@
+//! Comparisons by the clock, in whichever process comes first.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use entitlement::catalog::Provider;
+use tokio_util::sync::CancellationToken;
+
+use super::{Kind, ReconcileError};
+use crate::chain;
+use crate::clock;
+use crate::component::Billing;
+use crate::provider;
+
+/// How often it is looked whether a comparison is due. Also the pause after one that failed.
+const LOOK: Duration = Duration::from_secs(60);
+
+impl Billing {
+    /// Compares with the providers as often as configured, until told to stop.
+    pub(crate) async fn run_reconciler(self, stop: CancellationToken) {
+        let settings = self.settings().reconcile;
+        let plans = [(Kind::Delta, settings.delta), (Kind::Full, settings.full)];
+        loop {
+            for (kind, every) in plans.into_iter().filter_map(|(kind, every)| Some((kind, every?))) {
+                let every = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
+                for provider in provider::ALL {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = self.compare_if_due(provider, kind, every) => {}
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    async fn compare_if_due(&self, provider: Provider, kind: Kind, every: TimeDelta) {
+        if !provider::can_ask(&self.providers(), provider) {
+            return;
+        }
+        match self.reconcile_with(provider, kind, every, clock::now(), &mut |_| {}).await {
+            Ok(_) => {}
+            Err(error @ ReconcileError::OtherAccount(_)) => {
+                tracing::error!(%provider, error = chain::told(&error), "nothing was compared");
+            }
+            Err(error) => {
+                tracing::warn!(%provider, error = chain::told(&error), "a comparison stopped; it goes on in a minute");
+            }
+        }
+    }
+}

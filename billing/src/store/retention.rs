@@ -1,0 +1,70 @@
+//! What the inbox keeps, and how much waits in it.
+
+use entitlement::Timestamp;
+use sqlx::PgConnection;
+
+use super::StoreError;
+
+/// What is not done in the inbox, as far as somebody has to look at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    pub pending: i64,
+    /// Of the parked, those that are to be tried again by now.
+    pub parked_due: i64,
+    pub dead: i64,
+}
+
+impl Open {
+    /// How many wait for the worker.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        u64::try_from(self.pending.saturating_add(self.parked_due)).unwrap_or(0)
+    }
+}
+
+/// Throws away the bodies of events that were done before a moment, the longest done first. The rows stay: a late
+/// repetition is still a duplicate. What another process is at is left to it. Returns how many it were.
+///
+/// # Errors
+/// When the database fails.
+pub async fn prune(
+    conn: &mut PgConnection,
+    done_before: Timestamp,
+    limit: i64,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query!(
+        r#"
+        with old as (
+            select id from webhook_events
+            where finished_at < $1 and body_pruned_at is null
+            order by finished_at limit $2
+            for update skip locked
+        )
+        update webhook_events e set body = '', body_pruned_at = $3 from old where e.id = old.id
+        "#,
+        done_before,
+        limit,
+        now
+    );
+    Ok(query.execute(conn).await?.rows_affected())
+}
+
+/// Counts what is not done at `now`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open(conn: &mut PgConnection, now: Timestamp) -> Result<Open, StoreError> {
+    let query = sqlx::query_as!(
+        Open,
+        r#"
+        select
+            count(*) filter (where state = 'pending') as "pending!",
+            count(*) filter (where state = 'parked' and next_attempt_at <= $1) as "parked_due!",
+            count(*) filter (where state = 'dead') as "dead!"
+        from webhook_events where state in ('pending', 'parked', 'dead')
+        "#,
+        now
+    );
+    Ok(query.fetch_one(conn).await?)
+}

@@ -1,0 +1,109 @@
+//! With an API key an event is a hint: what the provider says now is what counts.
+
+use chrono::TimeDelta;
+use demo::provider::Provider;
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::{World, active, event, shop, with};
+
+const CREATED: &str = "customer.subscription.created";
+const UPDATED: &str = "customer.subscription.updated";
+
+/// A world whose provider can be asked, and a customer of it with a subscription of the world's account.
+async fn with_provider(options: PgPoolOptions, connect: PgConnectOptions) -> (World, Provider, String, String) {
+    let (world, provider) = shop::world(options, connect).await;
+    let (customer, subscription) = shop::subscribe(&provider, &world.account, "price_monthly");
+    (world, provider, customer, subscription)
+}
+
+/// What an event says of the subscription; the provider may say otherwise.
+fn told(world: &World, customer: &str, subscription: &str, fields: &Value) -> Value {
+    with(&active(customer, subscription, "price_monthly", world.now), fields)
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_the_provider_says_now_counts_and_not_what_the_event_said(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (world, provider, customer, subscription) = with_provider(options, connect).await;
+    let stale = told(&world, &customer, &subscription, &json!({ "status": "unpaid" }));
+    world.apply(&[event("evt_1", UPDATED, world.now, &stale)]).await;
+    assert_eq!(world.has(&world.account, world.now + TimeDelta::seconds(2)).await, "paid active");
+    provider.cancel(&subscription, demo::provider::CancelAt::Now).expect("canceled");
+    let stale = told(&world, &customer, &subscription, &json!({}));
+    world.apply(&[event("evt_2", UPDATED, world.at(9), &stale)]).await;
+    assert_eq!(world.has(&world.account, world.at(60)).await, "free none");
+    world.apply(&[event("evt_3", CREATED, world.at(99), &stale)]).await;
+    assert_eq!(world.has(&world.account, world.at(160)).await, "free none", "it never comes back");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn one_answer_does_for_every_event_that_had_arrived_before(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (world, _provider, customer, subscription) = with_provider(options, connect).await;
+    for number in 0..5 {
+        let object = told(&world, &customer, &subscription, &json!({ "status": "past_due" }));
+        world.receive(&event(&format!("evt_{number}"), UPDATED, world.at(number), &object)).await;
+    }
+    world.billing.apply_due(world.now).await.expect("the inbox is worked on");
+    let observed: i64 =
+        sqlx::query_scalar("select observation from subscriptions").fetch_one(&world.pool).await.expect("one");
+    let drawn: i64 =
+        sqlx::query_scalar("select last_value from observations").fetch_one(&world.pool).await.expect("one");
+    assert_eq!(observed, drawn, "nothing was asked after the first answer");
+    assert_eq!(world.has(&world.account, world.now + TimeDelta::seconds(2)).await, "paid active");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_thin_event_is_asked_about(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (world, _provider, _customer, subscription) = with_provider(options, connect).await;
+    let thin = json!({
+        "id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.subscription.created",
+        "created": "2026-01-02T03:04:05.678Z", "livemode": false,
+        "related_object": { "id": subscription, "type": "subscription", "url": format!("/v1/subscriptions/{subscription}") },
+    });
+    world.apply(&[thin]).await;
+    assert_eq!(world.fate("evt_thin").await.0, "applied");
+    assert_eq!(world.has(&world.account, world.now + TimeDelta::seconds(2)).await, "paid active");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_thin_event_waits_when_nobody_can_be_asked(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let thin = json!({
+        "id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.subscription.created",
+        "created": "2026-01-02T03:04:05.678Z",
+        "related_object": { "id": "sub_1", "type": "subscription", "url": "/v1/subscriptions/sub_1" },
+    });
+    world.apply(&[thin]).await;
+    let (state, reason) = world.fate("evt_thin").await;
+    assert_eq!(state, "parked");
+    assert!(reason.is_some_and(|reason| reason.contains("API key")));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn with_the_provider_away_the_event_is_believed_and_asked_about_later(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (world, provider, customer, subscription) = with_provider(options, connect).await;
+    let url = provider.url().to_owned();
+    provider.shutdown().await;
+    let object = told(&world, &customer, &subscription, &json!({ "metadata": { "account": world.account.as_str() } }));
+    world.apply(&[event("evt_1", CREATED, world.now, &object)]).await;
+    assert_eq!(world.has(&world.account, world.now).await, "paid active", "nobody waits for {url}");
+    let (state, reason) = world.fate("evt_1").await;
+    assert_eq!(state, "pending", "{reason:?}");
+    let mut now = world.now;
+    for _ in 0..12 {
+        let Some(next) = world.billing.event("evt_1").await.expect("the inbox").expect("the event").0.next_attempt_at
+        else {
+            break;
+        };
+        now = now.max(next);
+        // Each try gives up at once: nobody listens there any more.
+        world.billing.apply_due(now).await.expect("the inbox is worked on");
+    }
+    assert!(matches!(world.fate("evt_1").await.0.as_str(), "applied" | "ignored"), "it does not wait for ever");
+}
