@@ -6,8 +6,10 @@ mod admin;
 mod commands;
 mod config;
 mod embedded;
+mod inbox;
 mod logging;
 mod output;
+mod reload;
 mod serve;
 
 use std::path::PathBuf;
@@ -15,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{catalog, check, credit, demo, events, explain, migrate, run, token};
+use commands::{catalog, check, credit, demo, events, explain, migrate, reconcile, run, token};
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
 #[global_allocator]
@@ -26,8 +28,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Tollgate stands in front of a site, knows from Stripe's webhooks what each user has paid for, lets paid routes
 /// through, sends the others to pricing, and tells the site in signed headers who the user is and what they may use.
 ///
-/// Secrets come from the environment: TOLLGATE_JWT_SECRET, TOLLGATE_ASSERTION_KEY, DATABASE_URL, REDIS_URL,
-/// STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET. RUST_LOG sets what is logged.
+/// Secrets come from the environment: TOLLGATE_JWT_SECRET, TOLLGATE_ASSERTION_KEY, TOLLGATE_ADMIN_TOKEN, DATABASE_URL,
+/// REDIS_URL, STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET, POLAR_ACCESS_TOKEN, POLAR_WEBHOOK_SECRET; or from the file that the
+/// same name with _FILE at its end names. RUST_LOG sets what is logged.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 struct Arguments {
@@ -52,6 +55,7 @@ enum Command {
     Explain(explain::Arguments),
     Catalog(catalog::Arguments),
     Events(events::Arguments),
+    Reconcile(reconcile::Arguments),
     Grant(credit::Grant),
     Revoke(credit::Revoke),
     Token(token::Arguments),
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Catalog(arguments) => catalog::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
+        Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Grant(arguments) => credit::grant(&arguments),
         Command::Revoke(arguments) => credit::revoke(&arguments),
         Command::Token(arguments) => token::run(&arguments),

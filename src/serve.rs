@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use aws_lc_rs::signature::Ed25519KeyPair;
+use axum::Router;
 use base64::Engine;
 use billing::Billing;
 use clap::ValueEnum;
@@ -19,11 +20,12 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Ready};
+use crate::admin::{self, AdminToken, Ready};
 use crate::commands::parts;
 use crate::config::secrets::Secrets;
 use crate::config::{self, Config};
 use crate::embedded::{Embedded, Place};
+use crate::reload::{self, Hangups, Users};
 
 /// How many changes may wait for the proxy of the same process; beyond that it reads again.
 const CHANGES_WAITING_MAX: usize = 4096;
@@ -53,6 +55,7 @@ impl Role {
 pub struct Server {
     gate: Option<Gate>,
     billing: Option<(CancellationToken, JoinHandle<Result<()>>)>,
+    users: Users,
     shutdown_grace: Duration,
     runtime: Runtime,
     _database: Option<Embedded>,
@@ -60,8 +63,7 @@ pub struct Server {
 
 impl Server {
     /// Starts everything that `role` needs. `place` is where an embedded database lives if DATABASE_URL names none.
-    pub fn start(config: &Config, secrets: &Secrets, role: Role, place: Place) -> Result<Self> {
-        let runtime = parts::runtime()?;
+    pub fn start(runtime: Runtime, config: &Config, secrets: &Secrets, role: Role, place: Place) -> Result<Self> {
         let assertion = assertion_key(role, secrets)?;
         if role.has_proxy() {
             secrets.jwt_secret()?;
@@ -92,6 +94,10 @@ impl Server {
             billing = Some(spawn_billing(&runtime, started.clone(), listener)?);
             component = Some(started);
         }
+        let users = Users {
+            billing: component.clone(),
+            admin_token: Arc::new(AdminToken::new(secrets.admin_token.as_deref())),
+        };
         let gate = if role.has_proxy() {
             let gate = start_gate(config, secrets, assertion, component, local, runtime.handle())?;
             ready.push(Box::new(gate.readiness()));
@@ -99,9 +105,15 @@ impl Server {
         } else {
             None
         };
-        serve_admin(&runtime, admin_listener, ready)?;
+        serve_admin(&runtime, admin_listener, admin::router(Arc::new(ready), &users))?;
         tracing::info!(role = ?role, public = %config.file.listen.public, "tollgate is running");
-        Ok(Self { gate, billing, shutdown_grace: config.file.shutdown.grace, runtime, _database: database })
+        let shutdown_grace = config.file.shutdown.grace;
+        Ok(Self { gate, billing, users, shutdown_grace, runtime, _database: database })
+    }
+
+    /// Reads the secrets again on every SIGHUP; `secrets` are those it was started with.
+    pub fn reload_on(&self, hangups: Hangups, secrets: Secrets) {
+        self.runtime.spawn(reload::follow(hangups, self.users.clone(), secrets));
     }
 
     /// Blocks until SIGTERM or SIGINT, then lets what is in flight end.
@@ -169,10 +181,10 @@ fn start_gate(
     Ok(Gate::new(settings, io.clone(), below, local)?)
 }
 
-fn serve_admin(runtime: &Runtime, listener: TcpListener, ready: Vec<Box<dyn Ready>>) -> Result<()> {
+fn serve_admin(runtime: &Runtime, listener: TcpListener, router: Router) -> Result<()> {
     let listener = to_tokio(runtime, listener)?;
     runtime.spawn(async move {
-        if let Err(error) = admin::serve(listener, Arc::new(ready)).await {
+        if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the admin listener stopped");
         }
     });

@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let catalog = config::read_catalog(&named.file)?;
     let config = Config::load(&arguments.config.config)?;
     parts::runtime()?.block_on(async {
-        let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
+        let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
         let plan = billing.plan_catalog(&catalog).await?;
         if plan.changes.is_empty() {
             output::line("nothing changes");

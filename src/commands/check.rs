@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use entitlement::authorize::{Mode, OnError, Policy};
+use entitlement::catalog::{Catalog, Provider};
 
 use crate::config::Config;
 use crate::config::secrets::Secrets;
@@ -19,7 +20,7 @@ pub struct Arguments {
 /// Prints what the configuration means.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
-    let secrets = Secrets::from_env();
+    let secrets = Secrets::from_env()?;
     let upstreams = config.upstreams()?;
     let upstreams: Vec<String> = upstreams.iter().map(ToString::to_string).collect();
     output::line(format_args!("site      {} → {}", config.site_url(), upstreams.join(", ")));
@@ -40,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     output::line(format_args!("  else  {}", rule(&config.default)));
     config.warnings.iter().for_each(output::warning);
-    warn_of_missing(&secrets)
+    warn_of_missing(&secrets, config.catalog.as_ref())
 }
 
 fn rule(policy: &Policy) -> String {
@@ -50,7 +51,7 @@ fn rule(policy: &Policy) -> String {
 }
 
 /// What `tollgate run` would miss here. A bad secret is an error, a missing one may be set elsewhere.
-fn warn_of_missing(secrets: &Secrets) -> Result<()> {
+fn warn_of_missing(secrets: &Secrets, catalog: Option<&Catalog>) -> Result<()> {
     match &secrets.jwt_secret {
         Some(_) => drop(secrets.jwt_secret()?),
         None => output::warning("TOLLGATE_JWT_SECRET is not set here: `tollgate run` needs it"),
@@ -69,5 +70,14 @@ fn warn_of_missing(secrets: &Secrets) -> Result<()> {
     if secrets.stripe_webhook_secrets.is_empty() {
         output::warning("STRIPE_WEBHOOK_SECRET is not set here: Stripe's webhooks will be answered 503");
     }
+    if secrets.polar_webhook_secrets.is_empty() && catalog.is_some_and(sells_through_polar) {
+        output::warning("POLAR_WEBHOOK_SECRET is not set here: Polar's webhooks will be answered 503");
+    }
     Ok(())
+}
+
+fn sells_through_polar(catalog: &Catalog) -> bool {
+    let tiers = catalog.tiers().iter().flat_map(|tier| &tier.prices);
+    let addons = catalog.addons().iter().flat_map(|addon| &addon.prices);
+    tiers.chain(addons).any(|price| price.provider == Provider::Polar)
 }

@@ -52,7 +52,7 @@ pub fn grant(arguments: &Grant) -> Result<()> {
     let until = arguments.days.map_or(Ok(arguments.until), |days| end_after(days).map(Some))?;
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
-        let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
+        let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
         let granted = billing.grant(&arguments.account, &arguments.tier, &arguments.reason, until).await?;
         let end = until.map_or("without end".to_owned(), |until| format!("until {}", until.to_rfc3339()));
         output::line(format_args!("credit {}: {} has {} {end}", granted.credit, arguments.account, arguments.tier));
@@ -66,7 +66,7 @@ pub fn revoke(arguments: &Revoke) -> Result<()> {
     logging::start_quiet();
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
-        let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
+        let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
         let revoked = billing.revoke(&arguments.account, arguments.credit).await?;
         for credit in &revoked.credits {
             output::line(format_args!("credit {credit} of {} is taken back", arguments.account));

@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let runtime = parts::runtime()?;
     let surroundings = runtime.block_on(surroundings(&url, &secrets))?;
     let config = config(&url, public, &surroundings)?;
-    let server = Server::start(&config, &secrets, Role::All, Place::Temporary)?;
+    let server = Server::start(parts::runtime()?, &config, &secrets, Role::All, Place::Temporary)?;
     let provider_url = surroundings.provider.url().to_owned();
     if arguments.script {
         let settings = story::Settings::new(&url, provider_url);
@@ -142,12 +142,11 @@ fn secrets() -> Result<Secrets> {
         Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     };
     Ok(Secrets {
-        database_url: None,
-        redis_url: None,
         jwt_secret: Some(secret()?),
         assertion_key: Some(new_assertion_key()?),
         stripe_api_key: Some(format!("sk_test_{}", secret()?)),
         stripe_webhook_secrets: vec![format!("whsec_{}", secret()?)],
+        ..Secrets::default()
     })
 }
 

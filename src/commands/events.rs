@@ -1,12 +1,14 @@
 //! `tollgate events`: the inbox, for an operator.
 
 use anyhow::{Context, Result, bail};
-use billing::{Billing, EventLine, Filter};
-use clap::{Subcommand, ValueEnum};
+use billing::{Billing, EventLine, Filter, Stuck, StuckState};
+use clap::Subcommand;
+use entitlement::catalog::Provider;
 
 use super::parts;
 use crate::config::Config;
 use crate::config::secrets::Secrets;
+use crate::inbox::EventState;
 use crate::{ConfigFile, logging, output};
 
 /// List, show or replay provider events
@@ -24,13 +26,12 @@ enum Action {
     List {
         /// Only events in this state
         #[arg(long, value_enum)]
-        state: Option<State>,
-        /// Only events of this type, such as customer.subscription.updated
-        #[arg(long = "type", value_name = "TYPE")]
-        kind: Option<String>,
-        /// Only events of this account
+        state: Option<EventState>,
+        #[command(flatten)]
+        about: About,
+        /// Only events with a smaller number: the page after the one that ended with it
         #[arg(long, value_name = "ID")]
-        account: Option<String>,
+        before: Option<i64>,
         /// How many
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
@@ -40,32 +41,31 @@ enum Action {
         /// Its number, or the provider's id
         id: String,
     },
-    /// Put one event back to work: applying an event twice changes nothing
+    /// Put one event, or all that are dead or parked, back to work: applying an event twice changes nothing
     Replay {
         /// Its number, or the provider's id
-        id: String,
+        #[arg(required_unless_present = "state", conflicts_with_all = ["state", "kind", "account", "provider"])]
+        id: Option<String>,
+        /// All events in this state: dead or parked
+        #[arg(long)]
+        state: Option<StuckState>,
+        #[command(flatten)]
+        about: About,
     },
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum State {
-    Pending,
-    Parked,
-    Applied,
-    Ignored,
-    Dead,
-}
-
-impl State {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Parked => "parked",
-            Self::Applied => "applied",
-            Self::Ignored => "ignored",
-            Self::Dead => "dead",
-        }
-    }
+/// What events are about.
+#[derive(clap::Args, Clone)]
+struct About {
+    /// Only events of this type, such as customer.subscription.updated
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only events of this account
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
+    /// Only events of this provider: stripe or polar
+    #[arg(long, value_name = "PROVIDER")]
+    provider: Option<Provider>,
 }
 
 /// Reads or nudges the inbox.
@@ -73,15 +73,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     logging::start_quiet();
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
-        let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
+        let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
         match &arguments.action {
-            Action::List { state, kind, account, limit } => {
+            Action::List { state, about, before, limit } => {
+                let About { kind, account, provider } = about.clone();
                 let state = state.map(|state| state.as_str().to_owned());
-                let filter = Filter { state, kind: kind.clone(), account: account.clone() };
-                list(&billing, &filter, *limit).await
+                let provider = provider.map(|provider| provider.as_str().to_owned());
+                list(&billing, &Filter { state, kind, account, provider, before: *before }, *limit).await
             }
             Action::Show { id } => show(&billing, id).await,
-            Action::Replay { id } => replay(&billing, id).await,
+            Action::Replay { id: Some(id), .. } => replay(&billing, id).await,
+            Action::Replay { state: Some(state), about, .. } => {
+                let About { kind, account, provider } = about.clone();
+                replay_stuck(&billing, &Stuck { state: *state, kind, account, provider }).await
+            }
+            Action::Replay { .. } => bail!("name an event, or say which: --state dead or --state parked"),
         }
     })
 }
@@ -91,20 +97,25 @@ async fn list(billing: &Billing, filter: &Filter, limit: u32) -> Result<()> {
     for event in &events {
         output::line(one_line(event));
     }
-    if events.is_empty() {
-        output::progress("no such events");
+    match events.last() {
+        None => output::progress("no such events"),
+        Some(last) if u32::try_from(events.len()).is_ok_and(|count| count == limit) => {
+            output::progress(format_args!("there may be more: --before {}", last.id));
+        }
+        Some(_) => {}
     }
     Ok(())
 }
 
-/// Number, state, time, type, the provider's id, the account, and the reason if there is one.
+/// Number, state, time, provider, type, the provider's id, the account, and the reason if there is one.
 pub fn one_line(event: &EventLine) -> String {
     let reason = event.reason.as_deref().map(|reason| format!("  ({reason})")).unwrap_or_default();
     format!(
-        "{:>8}  {:<8} {}  {}  {}  {}{reason}",
+        "{:>8}  {:<8} {}  {}  {}  {}  {}{reason}",
         event.id,
         event.state,
         event.received_at.format("%Y-%m-%dT%H:%M:%SZ"),
+        event.provider,
         event.kind,
         event.event_id,
         event.account.as_deref().unwrap_or("-"),
@@ -118,16 +129,35 @@ async fn show(billing: &Billing, id: &str) -> Result<()> {
     if let Some(next) = event.next_attempt_at {
         output::line(format_args!("next      {}", next.to_rfc3339()));
     }
+    if let Some(finished) = event.finished_at {
+        output::line(format_args!("finished  {}", finished.to_rfc3339()));
+    }
     if let Some(version) = &event.api_version {
         output::line(format_args!("version   {version}"));
     }
-    output::line(String::from_utf8_lossy(&body));
+    match event.body_pruned_at {
+        Some(pruned) => output::line(format_args!("body      pruned at {}: it is gone", pruned.to_rfc3339())),
+        None => output::line(String::from_utf8_lossy(&body)),
+    }
     Ok(())
 }
 
 async fn replay(billing: &Billing, id: &str) -> Result<()> {
     let Some(row) = billing.replay(id).await? else { bail!("{}", no_event(id)) };
     output::line(format_args!("event {row} is due again: `tollgate events show {row}` says what becomes of it"));
+    Ok(())
+}
+
+async fn replay_stuck(billing: &Billing, stuck: &Stuck) -> Result<()> {
+    let (mut sum, mut after) = (0, Some(0));
+    while let Some(last) = after {
+        let batch = billing.replay_stuck(stuck, last).await?;
+        (sum, after) = (sum + batch.events, batch.next);
+        if after.is_some() {
+            output::progress(format_args!("{sum} so far …"));
+        }
+    }
+    output::line(format_args!("due again: {sum}"));
     Ok(())
 }
 

@@ -53,6 +53,9 @@ enum What {
         /// At this time, past or future
         #[arg(long, value_name = "TIME")]
         at: Option<DateTime<Utc>>,
+        /// As JSON, as the admin API answers it
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -69,13 +72,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             };
             route(config, method, path, entitlement.as_ref(), at.unwrap_or_else(now))
         }
-        What::Account { id, at } => {
+        What::Account { id, at, json } => {
             let at = at.unwrap_or_else(now);
             let explained = parts::runtime()?.block_on(async {
-                let billing = parts::operator_billing(&config, &Secrets::from_env()).await?;
+                let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
                 anyhow::Ok(billing.explain_account(id, at).await?)
             })?;
-            print_account(&explained, at);
+            if *json {
+                output::line(serde_json::to_string_pretty(&explained)?);
+            } else {
+                print_account(&explained, at);
+            }
             Ok(())
         }
     }
@@ -143,7 +150,7 @@ fn status(denial: &Denial) -> String {
 
 fn of_account(config: &Config, account: &AccountId) -> Result<Entitlement> {
     parts::runtime()?.block_on(async {
-        let billing = parts::operator_billing(config, &Secrets::from_env()).await?;
+        let billing = parts::operator_billing(config, &Secrets::from_env()?).await?;
         let explained = billing.explain_account(account, now()).await?;
         Ok(Entitlement { account: explained.account, version: explained.version, timeline: explained.timeline })
     })
@@ -177,6 +184,7 @@ fn state(state: State) -> String {
         State::PastDue { since } => format!("past due since {}", since.to_rfc3339()),
         State::Unpaid => "unpaid".to_owned(),
         State::Paused => "paused".to_owned(),
+        State::Lapsed { at } => format!("not among what ran at {}", at.to_rfc3339()),
         State::Ended { at } => format!("ended at {}", at.to_rfc3339()),
     }
 }

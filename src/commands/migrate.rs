@@ -20,7 +20,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     logging::start_quiet();
     let config = Config::load(&arguments.file.config)?;
-    let secrets = Secrets::from_env();
+    let secrets = Secrets::from_env()?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &secrets).await?;
         output::progress("migrating the database …");

@@ -12,5 +12,6 @@ pub mod events;
 pub mod explain;
 pub mod migrate;
 pub mod parts;
+pub mod reconcile;
 pub mod run;
 pub mod token;

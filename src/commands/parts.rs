@@ -33,24 +33,51 @@ pub fn runtime() -> Result<Runtime> {
 
 /// What billing is told.
 pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: AssertionKey) -> billing::Settings {
-    let grace = &config.file.grace;
+    let file = &config.file;
+    let grace = &file.grace;
+    let credentials = credentials(secrets);
     billing::Settings {
         site_url: config.site_url(),
-        pricing_url: config.file.site.pricing_url.clone(),
-        login_url: config.file.site.login_url.clone(),
+        pricing_url: file.site.pricing_url.clone(),
+        login_url: file.site.login_url.clone(),
         assertion,
         assertion_audience: ASSERTION_AUDIENCE.to_owned(),
         identity_audience: config.audience(),
         stripe: billing::Stripe {
-            api_key: secrets.stripe_api_key.clone().map(Secret::from),
-            api_base: config.file.stripe.api_base.clone(),
-            webhook_secrets: secrets.stripe_webhook_secrets.iter().cloned().map(Secret::from).collect(),
-            metadata_key: config.file.stripe.metadata_key.clone(),
+            api_key: credentials.stripe_api_key,
+            api_base: file.stripe.api_base.clone(),
+            webhook_secrets: credentials.stripe_webhook_secrets,
+            metadata_key: file.stripe.metadata_key.clone(),
+            account: file.stripe.account.clone(),
+        },
+        polar: billing::Polar {
+            access_token: credentials.polar_access_token,
+            api_base: file.polar.api_base.clone(),
+            webhook_secrets: credentials.polar_webhook_secrets,
+            metadata_key: file.polar.metadata_key.clone(),
         },
         grace: Grace { past_due: delta(grace.past_due), renewal: delta(grace.renewal), trial: delta(grace.trial) },
+        policy: file.policy,
+        reconcile: billing::Reconcile {
+            delta: unless_zero(file.reconcile.delta),
+            full: unless_zero(file.reconcile.full),
+        },
+        bodies_kept: unless_zero(file.retention.bodies).map(delta),
+        inbox_alert: file.inbox.alert,
         redis_url: secrets.redis_url.clone().map(Secret::from),
         pool_size: POOL_SIZE,
         inline_wait: INLINE_WAIT,
+    }
+}
+
+/// The secrets of the providers, which may be replaced while billing runs.
+pub fn credentials(secrets: &Secrets) -> billing::Credentials {
+    let all = |secrets: &[String]| secrets.iter().cloned().map(Secret::from).collect();
+    billing::Credentials {
+        stripe_api_key: secrets.stripe_api_key.clone().map(Secret::from),
+        stripe_webhook_secrets: all(&secrets.stripe_webhook_secrets),
+        polar_access_token: secrets.polar_access_token.clone().map(Secret::from),
+        polar_webhook_secrets: all(&secrets.polar_webhook_secrets),
     }
 }
 
@@ -112,8 +139,13 @@ pub async fn publish_all(billing: &Billing) -> Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command is where time comes in")]
-fn now() -> entitlement::Timestamp {
+pub fn now() -> entitlement::Timestamp {
     chrono::Utc::now()
+}
+
+/// A duration of "0s" switches off what it is for.
+fn unless_zero(duration: Duration) -> Option<Duration> {
+    (!duration.is_zero()).then_some(duration)
 }
 
 /// Durations of the configuration are far below what cannot be expressed.

@@ -41,7 +41,7 @@ struct Claims<'a> {
 /// Prints the token alone, so that it can be used in a command substitution.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
-    let secrets = Secrets::from_env();
+    let secrets = Secrets::from_env()?;
     let secret = secrets.jwt_secret()?;
     if secrets.is_live() || !(is_development(config.site_host()) || secret.starts_with("dev")) {
         bail!(

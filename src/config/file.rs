@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use entitlement::authorize::{Mode, OnError};
+use entitlement::subscription::Policy;
 use serde::Deserialize;
 
 /// The commented file with every key is the default.
@@ -21,10 +22,13 @@ pub struct File {
     pub routes: Vec<Route>,
     pub default: Rule,
     pub grace: Grace,
+    pub policy: Policy,
+    pub reconcile: Reconcile,
+    pub retention: Retention,
+    pub inbox: Inbox,
     #[expect(dead_code, reason = "read once referrals are sold; the key is part of the contract")]
     pub referral: Referral,
     pub stripe: Stripe,
-    #[expect(dead_code, reason = "read once Polar's webhooks are accepted; the key is part of the contract")]
     pub polar: Polar,
     pub log: Log,
     pub proxy: Proxy,
@@ -114,6 +118,28 @@ pub struct Grace {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Reconcile {
+    #[serde(with = "humantime_serde")]
+    pub delta: Duration,
+    #[serde(with = "humantime_serde")]
+    pub full: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    #[serde(with = "humantime_serde")]
+    pub bodies: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbox {
+    pub alert: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Referral {
     #[expect(dead_code, reason = "see File::referral")]
     pub credit_days: u32,
@@ -124,12 +150,13 @@ pub struct Referral {
 pub struct Stripe {
     pub api_base: String,
     pub metadata_key: String,
+    pub account: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Polar {
-    #[expect(dead_code, reason = "see File::polar")]
+    pub api_base: String,
     pub metadata_key: String,
 }
 
@@ -221,6 +248,9 @@ mod tests {
         assert_eq!(file.cache.capacity, 1_000_000);
         assert_eq!(file.grace.past_due, Duration::from_secs(14 * 86_400));
         assert!(file.routes.is_empty());
+        assert_eq!(file.policy, Policy::default(), "what the file says is what the words mean by themselves");
+        assert_eq!(file.retention.bodies, Duration::from_secs(90 * 86_400));
+        assert_eq!(file.stripe.account, None);
     }
 
     #[test]
@@ -240,6 +270,12 @@ mod tests {
             ("[sit]\nurl = \"/p\"", "unknown key `sit`: did you mean `site`?"),
             ("[[route]]\npath = \"/a\"\nrequires = {}", "did you mean `require`?"),
             ("[[route]]\npath = \"/a\"\nrequire = { teir = \"a\" }", "did you mean `tier`?"),
+            ("[polcy]\nrefund = \"keep\"", "unknown key `polcy`: did you mean `policy`?"),
+            ("[policy]\nrefnd = \"keep\"", "unknown key `refnd` in `policy`: did you mean `refund`?"),
+            ("[policy]\npause = \"end\"", "unknown variant `end`, expected `suspend` or `keep` in `policy.pause`"),
+            ("[reconcile]\nfulll = \"1h\"", "unknown key `fulll` in `reconcile`: did you mean `full`?"),
+            ("[retention]\nbody = \"1h\"", "unknown key `body` in `retention`: did you mean `bodies`?"),
+            ("[inbox]\nalert = -1", "invalid value: integer `-1`, expected u64"),
             ("[cache]\ncapacity = \"many\"", "invalid type: string \"many\", expected usize"),
             ("[cache]\nmax_staleness = \"5 parsecs\"", "parsecs"),
             ("[[route]]\nrequire = { tier = \"paid\" }", "missing field `path`"),

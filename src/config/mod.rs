@@ -134,14 +134,24 @@ fn check_urls(file: &File) -> Result<()> {
             bail!("{key} = \"{path}\" must be a path on the site, such as \"/login\"");
         }
     }
-    let api = &file.stripe.api_base;
-    let url = Url::parse(api).with_context(|| format!("stripe.api_base = \"{api}\" is not a URL"))?;
+    check_api("stripe.api_base", &file.stripe.api_base)?;
+    check_api("polar.api_base", &file.polar.api_base)?;
+    match &file.stripe.account {
+        Some(id) if !id.starts_with("acct_") => {
+            bail!("stripe.account = \"{id}\" is not the id of a Stripe account: it begins with acct_")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_api(key: &str, api: &str) -> Result<()> {
+    let url = Url::parse(api).with_context(|| format!("{key} = \"{api}\" is not a URL"))?;
     let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-        bail!("stripe.api_base = \"{api}\" must be https:// (http:// is for loopback only)");
+        bail!("{key} = \"{api}\" must be https:// (http:// is for loopback only)");
     }
     if !api.ends_with('/') {
-        bail!("stripe.api_base = \"{api}\" must end in a slash");
+        bail!("{key} = \"{api}\" must end in a slash");
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! Secrets, from the environment alone. None of them is ever printed.
+//! Secrets, from the environment or from files that it names. None of them is ever printed.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use entitlement::assertion::AssertionKey;
@@ -8,14 +10,24 @@ use entitlement::assertion::AssertionKey;
 /// Shortest HS256 secret, in bytes (RFC 7518 section 3.2).
 const JWT_SECRET_BYTES_MIN: usize = 32;
 
+/// Shortest token of the admin API, in bytes: 128 bits, if it was made as told.
+const ADMIN_TOKEN_BYTES_MIN: usize = 16;
+
+/// Largest file with a secret, in bytes: a private key in PEM has a few thousand.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
 /// What the environment holds.
+#[derive(Clone, Default)]
 pub struct Secrets {
     pub database_url: Option<String>,
     pub redis_url: Option<String>,
     pub jwt_secret: Option<String>,
     pub assertion_key: Option<String>,
+    pub admin_token: Option<String>,
     pub stripe_api_key: Option<String>,
     pub stripe_webhook_secrets: Vec<String>,
+    pub polar_access_token: Option<String>,
+    pub polar_webhook_secrets: Vec<String>,
 }
 
 impl fmt::Debug for Secrets {
@@ -25,26 +37,36 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reads the environment.
-    pub fn from_env() -> Self {
+    /// Reads the environment, and the files that it names.
+    ///
+    /// # Errors
+    /// When a secret is given twice, or its file cannot be read or is empty.
+    pub fn from_env() -> Result<Self> {
         Self::read(|name| std::env::var(name).ok())
     }
 
     /// Reads from any source of variables; an empty variable is an absent one.
-    pub fn read(get: impl Fn(&str) -> Option<String>) -> Self {
-        let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let list = |name: &str| -> Vec<String> {
-            let values = get(name).unwrap_or_default();
-            values.split(',').map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    ///
+    /// # Errors
+    /// As [`Secrets::from_env`].
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let get = |name: &str| one(name, &get);
+        let list = |name: &str| get(name).and_then(|values| several(name, &values.unwrap_or_default()));
+        let secrets = Self {
+            database_url: get("DATABASE_URL")?,
+            redis_url: get("REDIS_URL")?,
+            jwt_secret: get("TOLLGATE_JWT_SECRET")?,
+            assertion_key: get("TOLLGATE_ASSERTION_KEY")?,
+            admin_token: get("TOLLGATE_ADMIN_TOKEN")?,
+            stripe_api_key: get("STRIPE_API_KEY")?,
+            stripe_webhook_secrets: list("STRIPE_WEBHOOK_SECRET")?,
+            polar_access_token: get("POLAR_ACCESS_TOKEN")?,
+            polar_webhook_secrets: list("POLAR_WEBHOOK_SECRET")?,
         };
-        Self {
-            database_url: get("DATABASE_URL"),
-            redis_url: get("REDIS_URL"),
-            jwt_secret: get("TOLLGATE_JWT_SECRET"),
-            assertion_key: get("TOLLGATE_ASSERTION_KEY"),
-            stripe_api_key: get("STRIPE_API_KEY"),
-            stripe_webhook_secrets: list("STRIPE_WEBHOOK_SECRET"),
+        if secrets.admin_token.as_ref().is_some_and(|token| token.len() < ADMIN_TOKEN_BYTES_MIN) {
+            bail!("TOLLGATE_ADMIN_TOKEN is shorter than 16 bytes: make one with `openssl rand -hex 32`");
         }
+        Ok(secrets)
     }
 
     /// The secret that verifies the site's tokens.
@@ -70,14 +92,84 @@ impl Secrets {
     pub fn is_live(&self) -> bool {
         self.stripe_api_key.as_deref().is_some_and(|key| key.starts_with("sk_live_") || key.starts_with("rk_live_"))
     }
+
+    /// The names of the secrets that `newer` has otherwise.
+    pub fn changed(&self, newer: &Self) -> Vec<&'static str> {
+        let pairs = self.named().into_iter().zip(newer.named());
+        pairs.filter(|((_, old), (_, new))| old != new).map(|((name, _), _)| name).collect()
+    }
+
+    /// Every secret under the name of its variable.
+    fn named(&self) -> [(&'static str, &[String]); 9] {
+        [
+            ("DATABASE_URL", self.database_url.as_slice()),
+            ("REDIS_URL", self.redis_url.as_slice()),
+            ("TOLLGATE_JWT_SECRET", self.jwt_secret.as_slice()),
+            ("TOLLGATE_ASSERTION_KEY", self.assertion_key.as_slice()),
+            ("TOLLGATE_ADMIN_TOKEN", self.admin_token.as_slice()),
+            ("STRIPE_API_KEY", self.stripe_api_key.as_slice()),
+            ("STRIPE_WEBHOOK_SECRET", &self.stripe_webhook_secrets),
+            ("POLAR_ACCESS_TOKEN", self.polar_access_token.as_slice()),
+            ("POLAR_WEBHOOK_SECRET", &self.polar_webhook_secrets),
+        ]
+    }
+}
+
+/// A secret from `NAME` or from the file that `NAME_FILE` names.
+fn one(name: &str, get: impl Fn(&str) -> Option<String>) -> Result<Option<String>> {
+    let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let of_file = format!("{name}_FILE");
+    match (get(name), get(&of_file)) {
+        (Some(_), Some(_)) => bail!("{name} and {of_file} are both set: keep one of them"),
+        (None, Some(path)) => from_file(&of_file, &path).map(Some),
+        (value, None) => Ok(value),
+    }
+}
+
+/// The content of the file that a variable names. The path is not shown: somebody may have written the secret itself
+/// there.
+fn from_file(variable: &str, path: &str) -> Result<String> {
+    let unreadable = || format!("{variable} names a file that cannot be read");
+    // Anything else, such as a pipe, could let us wait for ever, and could not be read again.
+    if !std::fs::metadata(path).with_context(unreadable)?.is_file() {
+        bail!("{variable} names something that is not a file");
+    }
+    let mut content = String::new();
+    let file = File::open(path).with_context(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut content).with_context(unreadable)?;
+    if content.len() as u64 > FILE_BYTES_MAX {
+        bail!("{variable} names a file that is larger than 64 KiB: that is no secret");
+    }
+    match content.trim() {
+        "" => bail!("{variable} names a file that is empty"),
+        secret => Ok(secret.to_owned()),
+    }
+}
+
+/// The secrets of a comma-separated list.
+fn several(name: &str, values: &str) -> Result<Vec<String>> {
+    let secrets: Vec<String> =
+        values.split(',').map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect();
+    if secrets.is_empty() && !values.is_empty() {
+        bail!("{name} holds commas alone: write the secrets between them");
+    }
+    Ok(secrets)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn secrets(values: &[(&str, &str)]) -> Secrets {
+    fn read(values: &[(&str, &str)]) -> Result<Secrets> {
         Secrets::read(|name| values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    fn secrets(values: &[(&str, &str)]) -> Secrets {
+        read(values).expect("they can be used")
+    }
+
+    fn refused(values: &[(&str, &str)]) -> String {
+        format!("{:#}", read(values).expect_err("they cannot be used"))
     }
 
     #[test]
@@ -85,6 +177,7 @@ mod tests {
         let read = secrets(&[("STRIPE_WEBHOOK_SECRET", "whsec_a, whsec_b,"), ("DATABASE_URL", "  ")]);
         assert_eq!(read.stripe_webhook_secrets, ["whsec_a", "whsec_b"]);
         assert_eq!(read.database_url, None);
+        assert!(refused(&[("POLAR_WEBHOOK_SECRET", " , ")]).starts_with("POLAR_WEBHOOK_SECRET"));
     }
 
     #[test]
@@ -98,5 +191,46 @@ mod tests {
         let key =
             format!("{:#}", secrets(&[("TOLLGATE_ASSERTION_KEY", "hunter2")]).assertion_key().expect_err("short"));
         assert!(key.starts_with("TOLLGATE_ASSERTION_KEY: ") && !key.contains("hunter2"), "{key}");
+        let admin = refused(&[("TOLLGATE_ADMIN_TOKEN", "hunter2")]);
+        assert!(admin.contains("openssl rand -hex 32") && !admin.contains("hunter2"), "{admin}");
+    }
+
+    #[test]
+    fn every_secret_may_stand_in_a_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("secret");
+        std::fs::write(&path, " 0123456789abcdef,b\n\n").expect("written");
+        let path = path.to_str().expect("UTF-8");
+        for (name, _) in Secrets::default().named() {
+            let of_file = format!("{name}_FILE");
+            let from_file = secrets(&[(of_file.as_str(), path)]);
+            assert_eq!(from_file.changed(&secrets(&[(name, "0123456789abcdef,b")])), [""; 0], "{name}");
+            assert_eq!(Secrets::default().changed(&from_file), [name], "{name} is read from its file");
+            let both = refused(&[(name, "0123456789abcdef"), (of_file.as_str(), path)]);
+            assert_eq!(both, format!("{name} and {of_file} are both set: keep one of them"));
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_of_no_use_is_named_by_its_variable_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = |name: &str, content: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, content).expect("written");
+            path.to_str().expect("UTF-8").to_owned()
+        };
+        let cases = [
+            ("/nowhere/whsec_hidden".to_owned(), "cannot be read"),
+            (dir.path().to_str().expect("UTF-8").to_owned(), "not a file"),
+            (place("empty", b" \n"), "is empty"),
+            (place("commas", b",\n"), "commas alone"),
+            (place("binary", b"hidden\xff"), "cannot be read"),
+            (place("large", &vec![b'a'; 64 * 1024 + 1]), "larger than 64 KiB"),
+        ];
+        for (path, expected) in cases {
+            let error = refused(&[("STRIPE_WEBHOOK_SECRET_FILE", &path)]);
+            assert!(error.starts_with("STRIPE_WEBHOOK_SECRET") && error.contains(expected), "{error}");
+            assert!(!error.contains("hidden") && !error.contains(&path), "{error}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The admin listener: is the process alive, is it ready, what does it count. Never on the public listener.
+//! Whether the process is alive and ready, and what it counts: for those who watch it, without a token.
 
 use std::sync::Arc;
 
@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use prometheus::{Encoder, TextEncoder};
-use tokio::net::TcpListener;
 
 /// Something that may not be ready yet.
 #[async_trait]
@@ -21,12 +20,8 @@ pub trait Ready: Send + Sync {
 /// Everything that has to be ready before the process takes traffic.
 pub type Parts = Arc<Vec<Box<dyn Ready>>>;
 
-/// Serves the admin listener until the process ends.
-pub async fn serve(listener: TcpListener, parts: Parts) -> std::io::Result<()> {
-    axum::serve(listener, router(parts)).await
-}
-
-fn router(parts: Parts) -> Router {
+/// `/livez`, `/readyz` and `/metrics`.
+pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))

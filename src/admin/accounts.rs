@@ -1,0 +1,111 @@
+//! `/admin/accounts`: what an account has and why, and what an operator gives it, over HTTP.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use billing::{AuditLine, Billing, Explained, Granted, Problem, Revoked};
+use chrono::{DateTime, TimeDelta, Utc};
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use serde::{Deserialize, Serialize};
+
+use super::request::{Body, Limit, Path, Query};
+use crate::commands::parts;
+
+/// Longest credit that is given in days, as at the command line: a hundred years.
+const DAYS_MAX: u32 = 36_500;
+
+/// `GET /admin/accounts/{account}`: at which moment; now when it does not say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct At {
+    at: Option<DateTime<Utc>>,
+}
+
+/// The same as `tollgate explain account --json`.
+pub async fn explain(
+    State(billing): State<Billing>,
+    Path(account): Path<AccountId>,
+    Query(At { at }): Query<At>,
+) -> Result<Json<Explained>, Problem> {
+    Ok(Json(billing.explain_account(&account, at.unwrap_or_else(parts::now)).await?))
+}
+
+/// `GET /admin/accounts/{account}/audit`: how many, and from where on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// Only changes with a smaller number.
+    before: Option<i64>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// The newest changes first.
+#[derive(Serialize)]
+pub struct Audited {
+    changes: Vec<AuditLine>,
+    /// The `before` of the next page; null when this is the last.
+    next: Option<i64>,
+}
+
+pub async fn audit(
+    State(billing): State<Billing>,
+    Path(account): Path<AccountId>,
+    Query(Page { before, limit }): Query<Page>,
+) -> Result<Json<Audited>, Problem> {
+    let changes = billing.changes(&account, before, limit.get()).await?;
+    let is_full = u32::try_from(changes.len()).is_ok_and(|count| count == limit.get());
+    let next = changes.last().filter(|_| is_full).map(|change| change.id);
+    Ok(Json(Audited { changes, next }))
+}
+
+/// `POST /admin/accounts/{account}/credits`: what to give.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credit {
+    tier: String,
+    reason: String,
+    /// For how many days from now; or see `until`. Without both it does not end.
+    days: Option<u32>,
+    until: Option<DateTime<Utc>>,
+}
+
+pub async fn grant(
+    State(billing): State<Billing>,
+    Path(account): Path<AccountId>,
+    Body(credit): Body<Credit>,
+) -> Result<(StatusCode, Json<Granted>), Problem> {
+    let until = end(credit.days, credit.until)?;
+    let granted = billing.grant(&account, &credit.tier, &credit.reason, until).await?;
+    Ok((StatusCode::CREATED, Json(granted)))
+}
+
+/// `DELETE /admin/accounts/{account}/credits`: takes back all that still give something.
+pub async fn revoke_all(
+    State(billing): State<Billing>,
+    Path(account): Path<AccountId>,
+) -> Result<Json<Revoked>, Problem> {
+    Ok(Json(billing.revoke(&account, None).await?))
+}
+
+/// `DELETE /admin/accounts/{account}/credits/{credit}`: takes back one.
+pub async fn revoke(
+    State(billing): State<Billing>,
+    Path((account, credit)): Path<(AccountId, i64)>,
+) -> Result<Json<Revoked>, Problem> {
+    Ok(Json(billing.revoke(&account, Some(credit)).await?))
+}
+
+fn end(days: Option<u32>, until: Option<DateTime<Utc>>) -> Result<Option<Timestamp>, Problem> {
+    let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "bad_request", detail);
+    match (days, until) {
+        (Some(_), Some(_)) => Err(bad("Say `days` or `until`, not both.")),
+        (Some(days), None) if !(1..=DAYS_MAX).contains(&days) => Err(bad("`days` is 1 to 36500.")),
+        (Some(days), None) => {
+            let end = parts::now().checked_add_signed(TimeDelta::days(i64::from(days)));
+            end.map(Some).ok_or_else(|| bad("That many days are not in the calendar."))
+        }
+        (None, until) => Ok(until),
+    }
+}
