@@ -27,6 +27,8 @@ mod store;
 mod api;
 mod pages;
 mod checkout;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -7,6 +7,7 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use crate::provider;
+use crate::store::retention::Open;
 
 struct Metrics {
     webhooks: IntCounterVec,
@@ -14,6 +15,7 @@ struct Metrics {
     inbox_alert: IntGauge,
     commit_to_publish: Histogram,
     unknown_prices: IntCounter,
+    unknown_versions: IntCounter,
     drift: IntCounter,
 }
 
@@ -49,6 +51,10 @@ impl Metrics {
                 "1 while more events wait in the inbox than `[inbox] alert` says, else 0.",
             )?)?,
             commit_to_publish: registered(Histogram::with_opts(publish.buckets(PUBLISH_BUCKETS.to_vec()))?)?,
+            unknown_versions: registered(IntCounter::new(
+                "tollgate_unknown_api_versions_total",
+                "Webhooks in the shape of an API version that is newer than this build.",
+            )?)?,
             drift: registered(IntCounter::new(
                 "tollgate_reconcile_drift_total",
                 "Differences between the rows and a provider that a comparison found and repaired.",
@@ -75,10 +81,9 @@ pub fn count_webhook(provider: Provider, kind: &str, outcome: &'static str) {
 }
 
 /// Shows how many events are in each state that is not done.
-pub fn show_inbox(counts: &[(String, i64)]) {
+pub fn show_inbox(open: &Open) {
     if let Some(metrics) = &*METRICS {
-        for state in ["pending", "parked", "dead"] {
-            let count = counts.iter().find(|(name, _)| name == state).map_or(0, |(_, count)| *count);
+        for (state, count) in [("pending", open.pending), ("parked", open.parked), ("dead", open.dead)] {
             metrics.inbox.with_label_values(&[state]).set(count);
         }
     }
@@ -112,6 +117,13 @@ pub fn count_unknown_price() {
     }
 }
 
+/// Counts a webhook whose shape this build does not know.
+pub fn count_unknown_version() {
+    if let Some(metrics) = &*METRICS {
+        metrics.unknown_versions.inc();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +131,7 @@ mod tests {
     #[test]
     fn the_metrics_can_be_registered_and_their_labels_are_bounded() {
         count_webhook(Provider::Stripe, "made.up.by.a.sender", "invalid_signature");
-        show_inbox(&[("dead".into(), 2)]);
+        show_inbox(&Open { dead: 2, ..Open::default() });
         show_inbox_alert(true);
         observe_publish(0.002);
         count_unknown_price();

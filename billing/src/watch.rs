@@ -65,6 +65,7 @@ impl Billing {
             match self.open().await {
                 Ok(open) => {
                     told.look(&open, most).into_iter().for_each(|news| tell(news, &open, most));
+                    metrics::show_inbox(&open);
                     metrics::show_inbox_alert(told.alert);
                 }
                 Err(error) => tracing::warn!(error = chain::told(&error), "the inbox cannot be counted"),
@@ -119,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_due_waits_and_what_is_dead_does_not() {
-        let open = Open { pending: 1, parked_due: 2, dead: 7 };
+        let open = Open { pending: 1, parked: 9, parked_due: 2, dead: 7 };
         assert_eq!(open.waiting(), 3);
     }
 }

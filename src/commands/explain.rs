@@ -220,6 +220,21 @@ fn print_account(explained: &Explained, at: Timestamp) {
             credit.reason
         ));
     }
+    for invoice in &explained.invoices {
+        let failed = invoice.failed_at.map(|at| format!(", first failed at {}", at.to_rfc3339())).unwrap_or_default();
+        let (id, paid, attempts) = (&invoice.id, invoice.paid, invoice.attempts);
+        output::line(format_args!(
+            "invoice {id}  paid {paid}, tried {attempts} times{failed}  {}",
+            invoice.subscription
+        ));
+    }
+    for money in &explained.returned {
+        let payment = &money.payment;
+        let disputes = money.disputes.iter().map(|dispute| format!("  dispute {} {:?}", dispute.id, dispute.state));
+        let disputes: String = disputes.collect::<String>().to_lowercase();
+        let refunds: i64 = money.refunds.iter().map(|refund| refund.amount).fold(payment.refunded, i64::max);
+        output::line(format_args!("payment {}  {refunds} of {} went back{disputes}", payment.id, payment.amount));
+    }
     for event in &explained.events {
         output::line(format_args!("event {}", events::one_line(event).trim_start()));
     }

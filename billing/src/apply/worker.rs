@@ -12,7 +12,6 @@ use super::{Applied, Fate};
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
-use crate::metrics;
 use crate::store::{StoreError, events};
 
 /// How often the inbox is looked at without being woken.
@@ -26,9 +25,6 @@ const CONCURRENCY_MAX: u32 = 8;
 
 /// How long an event is left alone after a fault of the database.
 const PUT_OFF: TimeDelta = TimeDelta::seconds(5);
-
-/// How often the states of the inbox are counted.
-const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// How one drain of the inbox went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,31 +142,15 @@ impl Billing {
 
     /// Applies until told to stop.
     pub(crate) async fn run_worker(self, stop: CancellationToken) {
-        let mut counted_at: Option<tokio::time::Instant> = None;
         while !stop.is_cancelled() {
             if let Err(error) = self.drain(clock::now(), &stop).await {
                 tracing::warn!(error = chain::told(&error), "the inbox cannot be worked on; it is tried again");
-            }
-            if counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
-                self.count_inbox().await;
-                counted_at = Some(tokio::time::Instant::now());
             }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.shared().event_due.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
-        }
-    }
-
-    async fn count_inbox(&self) {
-        let counted = async {
-            let mut conn = self.pool().acquire().await?;
-            events::open_counts(&mut conn).await
-        };
-        match counted.await {
-            Ok(counts) => metrics::show_inbox(&counts),
-            Err(error) => tracing::warn!(error = chain::told(&error), "the inbox cannot be counted"),
         }
     }
 }

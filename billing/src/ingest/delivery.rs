@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::chain;
 use crate::credentials::Providers;
+use crate::metrics;
 use crate::problem::Problem;
 use crate::provider::{polar, stripe};
 use crate::store::events::Arrival;
@@ -46,8 +47,16 @@ impl Delivery {
     fn read(provider: Provider, headers: &HeaderMap, body: Bytes) -> Result<Self, Problem> {
         match provider {
             Provider::Stripe => {
-                let stripe::Envelope { event_id, kind, api_version, livemode } =
-                    stripe::read_envelope(&body).map_err(|error| not_an_event(&error))?;
+                let envelope = stripe::read_envelope(&body).map_err(|error| not_an_event(&error))?;
+                if envelope.is_of_unknown_version() {
+                    metrics::count_unknown_version();
+                    let version = envelope.api_version.as_deref();
+                    tracing::warn!(
+                        version,
+                        "an event is shaped by a newer API version than this build knows: update it"
+                    );
+                }
+                let stripe::Envelope { event_id, kind, api_version, livemode } = envelope;
                 Ok(Self { provider, event_id, kind, api_version, livemode, body })
             }
             Provider::Polar => {

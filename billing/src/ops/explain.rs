@@ -2,6 +2,7 @@
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use entitlement::payment::Invoice;
 use entitlement::subscription::Subscription;
 use entitlement::timeline::{Source, Timeline, timeline};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use crate::store::audit::{self, AuditLine};
 use crate::store::credits::Credit;
 use crate::store::inbox::{self, EventLine, Filter};
 use crate::store::links::{self, Customer};
+use crate::store::money::{self, Money};
 use crate::store::{StoreError, snapshot};
 
 /// How many events and changes are shown.
@@ -36,6 +38,10 @@ pub struct Explained {
     pub timeline: Timeline,
     pub subscriptions: Vec<Subscription>,
     pub credits: Vec<Credit>,
+    /// The newest bills, newest first, and how often their payment was tried.
+    pub invoices: Vec<Invoice>,
+    /// The payments of which something went back.
+    pub returned: Vec<Money>,
     pub customers: Vec<Customer>,
     /// The newest events of the account, newest first.
     pub events: Vec<EventLine>,
@@ -76,6 +82,7 @@ impl Billing {
         let events = inbox::list(&mut conn, &filter, RECENT).await?;
         let changes = audit::recent(&mut conn, account, None, RECENT).await?;
         let customers = links::customers_of(&mut conn, account).await?;
+        let invoices = money::invoices_of(&mut conn, account, RECENT).await?;
         drop(conn);
         let timeline = timeline(&rules.catalog, &publish::grants(&snapshot, &rules));
         let (cached_version, cache_fault) = match self.shared().outlets.cached_version(account).await {
@@ -90,6 +97,8 @@ impl Billing {
             timeline,
             subscriptions: snapshot.subscriptions,
             credits: snapshot.credits,
+            invoices,
+            returned: snapshot.returned,
             customers,
             events,
             changes,

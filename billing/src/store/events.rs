@@ -332,20 +332,6 @@ pub async fn put_off(conn: &mut PgConnection, id: i64, until: Timestamp) -> Resu
     Ok(())
 }
 
-/// How many events are in each state that is not done.
-///
-/// # Errors
-/// When the database fails.
-pub async fn open_counts(conn: &mut PgConnection) -> Result<Vec<(String, i64)>, StoreError> {
-    let query = sqlx::query!(
-        r#"
-        select state, count(*) as "count!" from webhook_events
-        where state in ('pending', 'parked', 'dead') group by state
-        "#
-    );
-    Ok(query.fetch_all(conn).await?.into_iter().map(|row| (row.state, row.count)).collect())
-}
-
 fn one(id: i64, rows: u64) -> Result<(), StoreError> {
     if rows == 1 { Ok(()) } else { Err(StoreError::missing("webhook_events", id)) }
 }

@@ -9,6 +9,7 @@ use super::StoreError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Open {
     pub pending: i64,
+    pub parked: i64,
     /// Of the parked, those that are to be tried again by now.
     pub parked_due: i64,
     pub dead: i64,
@@ -60,6 +61,7 @@ pub async fn open(conn: &mut PgConnection, now: Timestamp) -> Result<Open, Store
         r#"
         select
             count(*) filter (where state = 'pending') as "pending!",
+            count(*) filter (where state = 'parked') as "parked!",
             count(*) filter (where state = 'parked' and next_attempt_at <= $1) as "parked_due!",
             count(*) filter (where state = 'dead') as "dead!"
         from webhook_events where state in ('pending', 'parked', 'dead')

@@ -136,10 +136,10 @@ pub fn order(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
 pub fn refund(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
     let seen: payload::Refund = parsed(object)?;
     let customer = seen.customer_id.clone().map(|Name(id)| id);
-    let Some(facts) = money::refund(&seen, told) else {
-        return Ok(Event::nothing(customer, "the refund has a status that Tollgate does not know"));
-    };
-    Ok(Event { customer, facts, objects: vec![Object::Invoice(seen.order_id.0)], ..Event::default() })
+    Ok(match money::refund(&seen, told) {
+        Ok(facts) => Event { customer, facts, objects: vec![Object::Invoice(seen.order_id.0)], ..Event::default() },
+        Err(nothing) => Event::nothing(customer, nothing),
+    })
 }
 
 /// The site's own id of the customer, else what the site wrote beside what was sold, else beside the customer. Never an

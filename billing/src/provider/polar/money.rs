@@ -80,23 +80,27 @@ fn covers_from(seen: &payload::Order) -> Timestamp {
     period.map(|Moment(start)| start).filter(|start| *start <= latest).unwrap_or(made_at)
 }
 
-/// A refund, and the dispute that it was made for; nothing when its status is one that Tollgate does not know.
-pub fn refund(seen: &payload::Refund, told: &Told<'_>) -> Option<Vec<Fact>> {
+/// A refund, and the dispute that it was made for; nothing when its status is one that Tollgate does not know. One that
+/// has not gone through yet is none: the order does not count it either.
+pub fn refund(seen: &payload::Refund, told: &Told<'_>) -> Result<Vec<Fact>, &'static str> {
     let state = match seen.status.as_str() {
-        "pending" => RefundState::Pending,
-        "succeeded" => RefundState::Made,
-        "failed" | "canceled" => RefundState::Failed,
-        _ => return None,
+        "pending" => None,
+        "succeeded" => Some(RefundState::Made),
+        "failed" | "canceled" => Some(RefundState::Failed),
+        _ => return Err("the refund has a status that Tollgate does not know"),
     };
-    let refund = Fact::Refund(Refund {
-        id: seen.id.0.clone(),
-        payment: seen.order_id.0.clone(),
-        amount: seen.amount.saturating_add(seen.tax_amount.unwrap_or(0)).max(0),
-        state,
-        at: seen.created_at.map_or(told.at, |Moment(at)| at).min(told.received_at),
+    let refund = state.map(|state| {
+        Fact::Refund(Refund {
+            id: seen.id.0.clone(),
+            payment: seen.order_id.0.clone(),
+            amount: seen.amount.saturating_add(seen.tax_amount.unwrap_or(0)).max(0),
+            state,
+            at: seen.created_at.map_or(told.at, |Moment(at)| at).min(told.received_at),
+        })
     });
     let dispute = seen.dispute.as_ref().map(|dispute| Fact::Dispute(disputed(dispute, &seen.order_id, told)));
-    Some(std::iter::once(refund).chain(dispute).collect())
+    let facts: Vec<Fact> = refund.into_iter().chain(dispute).collect();
+    if facts.is_empty() { Err("the refund has not gone through yet") } else { Ok(facts) }
 }
 
 fn disputed(seen: &payload::Dispute, order: &Name, told: &Told<'_>) -> Dispute {

@@ -14,6 +14,17 @@ pub struct Envelope {
     pub livemode: Option<bool>,
 }
 
+/// The day of the newest version of the API whose shapes this build was tested with.
+const NEWEST_VERSION: &str = "2026-09-30";
+
+impl Envelope {
+    /// Whether its shape is of a version that this build has not been tested with.
+    pub fn is_of_unknown_version(&self) -> bool {
+        let day = self.api_version.as_deref().map(|version| version.get(..NEWEST_VERSION.len()).unwrap_or(version));
+        day.is_some_and(|day| day > NEWEST_VERSION)
+    }
+}
+
 /// Why a body is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnEvent {
@@ -64,7 +75,11 @@ mod tests {
         assert_eq!((envelope.api_version.as_deref(), envelope.livemode), (Some("2020-08-27"), Some(true)));
         let odd = br#"{"id":"evt_1","type":"x","created":"2026-01-02T03:04:05Z","livemode":"yes","api_version":7}"#;
         let envelope = read_envelope(odd).expect("a thin event");
-        assert_eq!((envelope.api_version, envelope.livemode), (None, None));
+        assert_eq!((&envelope.api_version, envelope.livemode), (&None, None));
+        for (version, expected) in [("2020-08-27", false), ("2026-09-30.endive", false), ("2027-03-31.fig", true)] {
+            let envelope = Envelope { api_version: Some(version.into()), ..envelope.clone() };
+            assert_eq!(envelope.is_of_unknown_version(), expected, "{version}");
+        }
         let bad: [&[u8]; 10] = [
             b"",
             b"[]",

@@ -193,20 +193,23 @@ fn refund(fields: &Value) -> Value {
 #[test]
 fn a_refund_says_where_it_stands() {
     let expected = |state| Refund { id: "r-1".into(), payment: "o-1".into(), amount: 840, state, at: at(-20) };
-    for (status, state) in [
-        ("pending", RefundState::Pending),
-        ("succeeded", RefundState::Made),
-        ("failed", RefundState::Failed),
-        ("canceled", RefundState::Failed),
-    ] {
+    for (status, state) in
+        [("succeeded", RefundState::Made), ("failed", RefundState::Failed), ("canceled", RefundState::Failed)]
+    {
         for kind in ["refund.created", "refund.updated"] {
             let event = read(kind, &refund(&json!({ "status": status })));
             assert_eq!(event.facts, [Fact::Refund(expected(state))], "{kind} {status}");
             assert_eq!((event.claim, event.objects), (None, vec![Object::Invoice("o-1".into())]));
         }
     }
-    let event = read("refund.created", &refund(&json!({ "status": "hovering" })));
-    assert!(event.is_nothing() && event.customer.as_deref() == Some("c-1"), "{event:?}");
+    for (status, why) in [
+        ("pending", "the refund has not gone through yet"),
+        ("hovering", "the refund has a status that Tollgate does not know"),
+    ] {
+        let event = read("refund.created", &refund(&json!({ "status": status })));
+        assert!(event.is_nothing() && event.customer.as_deref() == Some("c-1"), "{event:?}");
+        assert_eq!(event.nothing, why);
+    }
     let ahead = facts("refund.created", &refund(&json!({ "created_at": told(90_000), "amount": -3, "tax_amount": 1 })));
     assert!(matches!(ahead.as_slice(), [Fact::Refund(refund)] if refund.at == at(2) && refund.amount == 0));
 }
@@ -233,6 +236,8 @@ fn a_dispute_comes_with_the_refund_that_kept_it_from_being_one() {
         assert_eq!(facts.get(1), Some(&Fact::Dispute(expected)), "{status}");
     }
     assert!(try_read("refund.created", &dispute(&json!({ "id": 7 }))).is_err());
+    let early = with(&dispute(&json!({ "status": "early_warning" })), &json!({ "status": "pending" }));
+    assert!(matches!(facts("refund.created", &early).as_slice(), [Fact::Dispute(_)]));
 }
 
 #[test]

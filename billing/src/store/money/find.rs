@@ -1,0 +1,122 @@
+//! Whose money it is, and what of it went back.
+
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use entitlement::payment::Invoice;
+use sqlx::PgConnection;
+
+use super::InvoiceRow;
+use crate::store::{StoreError, account_of};
+
+/// The account that a payment is for: by the subscription that its invoice is for,
+/// else by its customer.
+///
+/// # Errors
+/// When the database fails.
+pub async fn placed(
+    conn: &mut PgConnection,
+    provider: Provider,
+    payment: &str,
+) -> Result<Option<AccountId>, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select coalesce(
+            (select s.account from payments p
+                join invoices i on i.provider = p.provider and i.invoice_id = p.invoice_id
+                join subscriptions s on s.provider = i.provider and s.subscription_id = i.subscription_id
+                where p.provider = $1 and p.payment_id = $2),
+            (select c.account from payments p
+                join provider_customers c on c.provider = p.provider and c.customer_id = p.customer_id
+                where p.provider = $1 and p.payment_id = $2)
+        ) as account
+        "#,
+        provider.as_str(),
+        payment
+    );
+    let account = query.fetch_one(conn).await?;
+    account.map(|account| account_of("subscriptions", &account)).transpose()
+}
+
+/// The account whose subscription an invoice is for.
+///
+/// # Errors
+/// When the database fails.
+pub async fn account_of_invoice(
+    conn: &mut PgConnection,
+    provider: Provider,
+    invoice: &str,
+) -> Result<Option<AccountId>, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select s.account from invoices i
+        join subscriptions s on s.provider = i.provider and s.subscription_id = i.subscription_id
+        where i.provider = $1 and i.invoice_id = $2
+        "#,
+        provider.as_str(),
+        invoice
+    );
+    let account = query.fetch_optional(conn).await?;
+    account.map(|account| account_of("subscriptions", &account)).transpose()
+}
+
+/// The newest bills for the subscriptions of an account, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn invoices_of(conn: &mut PgConnection, account: &AccountId, limit: i64) -> Result<Vec<Invoice>, StoreError> {
+    let query = sqlx::query_as!(
+        InvoiceRow,
+        r#"
+        select i.invoice_id, i.subscription_id, i.customer_id, i.renews, i.covers_from, i.paid, i.attempts, i.failed_at
+        from subscriptions s
+        join invoices i on i.provider = s.provider and i.subscription_id = s.subscription_id
+        where s.account = $1 order by i.covers_from desc, i.invoice_id limit $2
+        "#,
+        account.as_str(),
+        limit
+    );
+    Ok(query.fetch_all(conn).await?.into_iter().map(Invoice::from).collect())
+}
+
+/// The payments of an invoice of which something went back: what they do to access depends on the invoice.
+///
+/// # Errors
+/// When the database fails.
+pub async fn returned_of_invoice(
+    conn: &mut PgConnection,
+    provider: Provider,
+    invoice: &str,
+) -> Result<Vec<String>, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select payment_id from payments p where provider = $1 and invoice_id = $2 and (
+            refunded > 0
+            or exists (select from refunds r where r.provider = p.provider and r.payment_id = p.payment_id)
+            or exists (select from disputes d where d.provider = p.provider and d.payment_id = p.payment_id)
+        )
+        order by payment_id
+        "#,
+        provider.as_str(),
+        invoice
+    );
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// Whether anything of a payment went back.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_returned(conn: &mut PgConnection, provider: Provider, payment: &str) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select (
+            exists (select from payments where provider = $1 and payment_id = $2 and refunded > 0)
+            or exists (select from refunds where provider = $1 and payment_id = $2)
+            or exists (select from disputes where provider = $1 and payment_id = $2)
+        ) as "returned!"
+        "#,
+        provider.as_str(),
+        payment
+    );
+    Ok(query.fetch_one(conn).await?)
+}
