@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backlog;
 mod callgrind;
 mod clock;
 mod cpu;
@@ -20,6 +21,7 @@ mod secrets;
 mod servers;
 mod start;
 mod stats;
+mod sweep;
 mod upstream;
 mod webhooks;
 mod world;
@@ -56,6 +58,8 @@ enum Part {
     Laps,
     /// Webhook commit to enforced by two proxies
     Freshness,
+    /// A backlog of webhooks worked off, and a full comparison with the provider
+    Backlog,
     /// Start to ready
     Start,
 }
@@ -93,6 +97,10 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         freshness::measure(&world, [first.public, second.public], &mut report).await?;
         second.process.stop().await?;
     }
+    if wants(Part::Backlog) {
+        progress("bench: working off 100 000 webhooks");
+        backlog::measure(&world, first.public, &mut report).await?;
+    }
     first.process.stop().await?;
     if wants(Part::Laps) {
         progress("bench: laps through the bare Pingora and Tollgate (about a minute)");
@@ -103,6 +111,10 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         instructions::measure(&world, &arguments.out, &mut report).await?;
     }
     billing.process.stop().await?;
+    if wants(Part::Backlog) {
+        progress("bench: comparing with 10 000 subscriptions, twice");
+        sweep::measure(&world, &mut report).await?;
+    }
     if wants(Part::Start) {
         progress("bench: starting again and again");
         start::measure(&world, &mut report).await?;

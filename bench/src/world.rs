@@ -103,6 +103,16 @@ impl World {
         Ok(Tollgate { process, public })
     }
 
+    /// Compares everything with the provider whose API is at `api_base`, by the command.
+    pub async fn reconcile(&self, key: &str, api_base: &str, limit: Duration) -> Result<()> {
+        let config = self.configure("reconcile", self.billing)?;
+        let mut text = std::fs::read_to_string(&config.file)?;
+        text.push_str(&format!("[stripe]\napi_base = \"{api_base}\"\n"));
+        std::fs::write(&config.file, text)?;
+        let launch = self.launch("reconcile", "reconcile", &config).env("STRIPE_API_KEY", key);
+        launch.start(Cpus::Any)?.finished(limit).await
+    }
+
     /// The command line and the environment of one process.
     fn launch(&self, name: &'static str, command: &str, config: &Config) -> Launch {
         Launch::new(name, self.directory(), &self.tollgate)

@@ -61,6 +61,8 @@ pub enum ConnectError {
     RedisUrl,
     #[error("the Stripe API cannot be called as configured: check STRIPE_API_KEY and the URL of the API")]
     Stripe,
+    #[error("POLAR_WEBHOOK_SECRET has a secret that is only a prefix: copy the whole of it")]
+    PolarSecret,
     #[error("the Polar API cannot be called as configured: check POLAR_ACCESS_TOKEN and the URL of the API")]
     Polar,
 }
@@ -85,6 +87,9 @@ impl Billing {
         let outlets = Outlets::new(settings.redis_url.as_ref(), local).map_err(|_| ConnectError::RedisUrl)?;
         Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
         polar::api::Client::configured(&settings.polar).map_err(|_| ConnectError::Polar)?;
+        if !settings.polar.webhook_secrets.iter().all(polar::signature::is_usable) {
+            return Err(ConnectError::PolarSecret);
+        }
         let embedded = settings.pool_size <= 1;
         meet(&options, if embedded { EMBEDDED_PATIENCE } else { FIRST_CONTACT }).await?;
         let pool = pool(options, settings.pool_size);

@@ -40,6 +40,8 @@ pub struct Credentials {
 pub enum CredentialsError {
     #[error("STRIPE_API_KEY cannot be used as a key")]
     StripeKey,
+    #[error("POLAR_WEBHOOK_SECRET has a secret that is only a prefix: copy the whole of it")]
+    PolarSecret,
     #[error("POLAR_ACCESS_TOKEN cannot be used as a token")]
     PolarToken,
     #[error("STRIPE_API_KEY goes from test to live or back, which needs a restart: the rows are of one mode")]
@@ -69,6 +71,9 @@ impl Providers {
             webhook_secrets: credentials.polar_webhook_secrets,
             ..settings.polar.clone()
         };
+        if !polar.webhook_secrets.iter().all(polar::signature::is_usable) {
+            return Err(CredentialsError::PolarSecret);
+        }
         if mode(&stripe) != mode(&settings.stripe) {
             return Err(CredentialsError::OtherMode);
         }

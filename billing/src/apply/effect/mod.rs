@@ -112,7 +112,7 @@ impl<'a> Effects<'a> {
             Fact::Running { customer, subscriptions, at } => {
                 for seen in subscriptions {
                     // That it runs is as new as the list.
-                    let seen = Subscription { as_of: *at, ..seen.clone() };
+                    let seen = Subscription { as_of: seen.as_of.max(*at), ..seen.clone() };
                     self.subscribed(conn, event, seen, evidence).await?;
                 }
                 self.lapse(conn, customer, subscriptions, *at).await

@@ -1,0 +1,198 @@
+//! Whether what a provider told, or answered, changes what we know of a subscription.
+//!
+//! Providers deliver late, twice and out of order, and the moments in their events have only seconds. An answer to a
+//! question of ours is ordered by when we asked. What an event told is ordered by what it tells; where that proves
+//! nothing, it may give access but not take it, until the provider is asked. A subscription that ended never comes back.
+
+use std::cmp::Ordering;
+
+use crate::Timestamp;
+use crate::subscription::{Standing, State, Subscription};
+
+/// What is known of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub subscription: Subscription,
+    /// The number of the question that was last answered about it; 0 when none was.
+    pub observation: i64,
+}
+
+/// How we come to see a subscription. The numbers are of one sequence: the smaller was drawn earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// By an event that arrived when this number was drawn: how it stood at some earlier moment.
+    Told { arrival: i64 },
+    /// By an answer to a question that was asked after this number was drawn: how it stood then, or later.
+    Asked { observation: i64 },
+}
+
+/// The answer for one observation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Store this: it differs.
+    Apply(Subscription),
+    /// Store this: nothing differs, but it was still so at a later moment.
+    Confirm(Subscription),
+    /// Keep what we have.
+    Ignore(Ignored),
+}
+
+/// Why an observation changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// The subscription is over, and a subscription id never comes back.
+    Ended,
+    /// We know something newer.
+    Older,
+    /// We know exactly this.
+    Unchanged,
+    /// It would take access away, and may be older than what we know.
+    Unproven,
+}
+
+impl Ignored {
+    /// The reason as an operator reads it.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Ended => "the subscription has already ended",
+            Self::Older => "something newer is known of the subscription",
+            Self::Unchanged => "the subscription is already known like this",
+            Self::Unproven => "it would take access away, but cannot be proven newer than what is known",
+        }
+    }
+}
+
+/// Decides what becomes of `seen`, given what is known.
+#[must_use]
+pub fn decide(known: Option<&Known>, seen: Subscription, evidence: Evidence) -> Decision {
+    let Some(Known { subscription: known, observation: asked }) = known else { return Decision::Apply(seen) };
+    if let State::Ended { at } = known.state {
+        return match seen.state {
+            // Told twice with different dates: the earlier one, whatever came first.
+            State::Ended { at: earlier } if earlier < at => settled(known, seen),
+            _ => Decision::Ignore(Ignored::Ended),
+        };
+    }
+    match evidence {
+        Evidence::Asked { observation } if observation <= *asked => Decision::Ignore(Ignored::Older),
+        Evidence::Asked { .. } => settled(known, seen),
+        Evidence::Told { .. } if seen.is_ended() => settled(known, seen),
+        Evidence::Told { arrival } if arrival < *asked => Decision::Ignore(Ignored::Older),
+        Evidence::Told { .. } => match order(&seen, known) {
+            Order::Older => earlier_failure(&seen, known),
+            Order::Newer => settled(known, seen),
+            Order::Unknown if seen.standing().is_same(&known.standing()) => settled(known, seen),
+            Order::Unknown if worth(&seen) > worth(known) => settled(known, seen),
+            Order::Unknown => Decision::Ignore(Ignored::Unproven),
+        },
+    }
+}
+
+/// Takes `seen` over, with what the first observation settles: the start, and the first failed payment.
+fn settled(known: &Subscription, seen: Subscription) -> Decision {
+    let state = match (known.state, seen.state) {
+        (State::PastDue { since: first }, State::PastDue { since }) => State::PastDue { since: first.min(since) },
+        (_, state) => state,
+    };
+    let next = Subscription {
+        state,
+        started_at: known.started_at.min(seen.started_at),
+        as_of: known.as_of.max(seen.as_of),
+        ..seen
+    };
+    let differs = Subscription { as_of: known.as_of, before: known.before.clone(), ..next.clone() } != *known;
+    match differs {
+        true => Decision::Apply(next),
+        false => Decision::Confirm(next),
+    }
+}
+
+/// Of an older word, only that the payment for the same period had failed by then is still worth something.
+fn earlier_failure(seen: &Subscription, known: &Subscription) -> Decision {
+    match (seen.state, known.state) {
+        (State::PastDue { since }, State::PastDue { since: first })
+            if since < first && seen.period_start == known.period_start =>
+        {
+            Decision::Apply(Subscription { state: State::PastDue { since }, ..known.clone() })
+        }
+        _ => Decision::Ignore(Ignored::Older),
+    }
+}
+
+/// How the moment that was told lies to the one that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Older,
+    Newer,
+    Unknown,
+}
+
+impl From<Ordering> for Order {
+    fn from(ordering: Ordering) -> Self {
+        match ordering {
+            Ordering::Less => Self::Older,
+            Ordering::Greater => Self::Newer,
+            Ordering::Equal => Self::Unknown,
+        }
+    }
+}
+
+/// What proves an order, the strongest first.
+fn order(seen: &Subscription, known: &Subscription) -> Order {
+    // A payment that went through is never followed by "not yet paid for the first time".
+    match (seen.state, known.state) {
+        (State::Incomplete, State::Incomplete) => {}
+        (State::Incomplete, _) => return Order::Older,
+        (_, State::Incomplete) => return Order::Newer,
+        // The provider's list did not name it at that moment, so what it told of earlier ones is over.
+        (State::Active { .. } | State::Trialing { .. }, State::Lapsed { at }) if seen.as_of <= at => {
+            return Order::Older;
+        }
+        _ => {}
+    }
+    if let (Some(seen), Some(known)) = (seen.period_start, known.period_start)
+        && seen != known
+    {
+        return seen.cmp(&known).into();
+    }
+    match seen.as_of.cmp(&known.as_of) {
+        Ordering::Equal => links(seen, known),
+        other => other.into(),
+    }
+}
+
+/// Of two changes within one second each may say how things stood before it. One that does not say is taken in the order
+/// of arrival.
+fn links(seen: &Subscription, known: &Subscription) -> Order {
+    let was = |subscription: &Subscription, standing: &Standing| {
+        subscription.before.as_ref().is_some_and(|before| before.is_same(standing))
+    };
+    let is_first = |subscription: &Subscription| was(subscription, &Standing::nothing());
+    match (is_first(seen), is_first(known)) {
+        (true, false) => return Order::Older,
+        (false, true) => return Order::Newer,
+        _ => {}
+    }
+    match (was(seen, &known.standing()), was(known, &seen.standing())) {
+        (true, false) => Order::Newer,
+        (false, true) => Order::Older,
+        _ if seen.before.is_none() => Order::Newer,
+        _ => Order::Unknown,
+    }
+}
+
+/// How much access a subscription gives, to be compared with another moment of it.
+fn worth(subscription: &Subscription) -> (u8, bool, Option<Timestamp>, Option<Timestamp>, &[String]) {
+    let far = Some(Timestamp::MAX_UTC);
+    let (rank, until) = match subscription.state {
+        State::Active { paid_until } => (2, paid_until.or(far)),
+        State::Trialing { ends_at } => (2, Some(ends_at)),
+        State::PastDue { .. } => (1, far),
+        State::Incomplete | State::Unpaid | State::Paused | State::Lapsed { .. } | State::Ended { .. } => (0, None),
+    };
+    (rank, !subscription.collection_paused, subscription.cancel_at.or(far), until, &subscription.prices)
+}
+
+#[cfg(test)]
+mod tests;
