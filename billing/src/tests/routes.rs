@@ -118,4 +118,8 @@ async fn a_database_that_cannot_be_used_is_told_in_one_line(_options: PgPoolOpti
         assert!(matches!(error, ConnectError::DatabaseUrl), "{url}: {error}");
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
+    let mut prefix = settings();
+    prefix.polar.webhook_secrets.push("polar_whs_".into());
+    let refused = Billing::connect(connect.to_url_lossy().as_str(), prefix, None).await.map(|_| ());
+    assert!(matches!(refused, Err(ConnectError::PolarSecret)), "{refused:?}");
 }
