@@ -171,8 +171,10 @@ async fn the_inbox_can_be_read_and_an_event_replayed() {
     let token = token(&account);
     world.everywhere("/premium/one", &token, 200).await;
 
-    let listed = world.tollgate(&["events", "list", "--account", &account]).await.success();
+    let listed = world.tollgate(&["events", "list", "--account", &account, "--provider", "stripe"]).await.success();
     assert!(listed.contains(&early.id) && listed.contains("applied"), "{listed}");
+    let of_another = world.tollgate(&["events", "list", "--provider", "polar"]).await.success();
+    assert_eq!(of_another, "");
     let shown = world.tollgate(&["events", "show", &early.id]).await.success();
     assert!(shown.contains("customer.subscription.created") && shown.contains(&subscription.id), "{shown}");
     world.tollgate(&["events", "replay", &early.id]).await.success();
@@ -183,6 +185,43 @@ async fn the_inbox_can_be_read_and_an_event_replayed() {
     .await;
     world.everywhere("/premium/one", &token, 200).await;
     assert!(world.tollgate(&["events", "show", "evt_of_nobody"]).await.failure().contains("evt_of_nobody"));
+}
+
+#[tokio::test]
+async fn a_long_inbox_is_read_page_by_page_and_what_is_stuck_is_replayed_together() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let (account, customer) = (unique("buyer"), unique("cus"));
+    let subscription = Subscription::of(&customer);
+    let events = [checkout_completed(Some(&account), &customer, &subscription.id), subscription.event("created")];
+    for event in &events {
+        world.applied(event).await;
+    }
+    let first = world.tollgate(&["events", "list", "--limit", "1"]).await;
+    assert!(first.stdout.contains(&events[1].id) && !first.stdout.contains(&events[0].id), "{first:?}");
+    let before = first.stderr.split_once("--before ").expect("it says how to go on").1.trim();
+    let second = world.tollgate(&["events", "list", "--before", before]).await;
+    assert!(second.stdout.contains(&events[0].id) && !second.stdout.contains(&events[1].id), "{second:?}");
+    assert!(!second.stderr.contains("--before"), "that was all: {second:?}");
+
+    let mut database = world.database.as_ref().expect("a database").connect().await;
+    let kill = "update webhook_events set state = 'dead', reason = 'broken', finished_at = null";
+    sqlx::query(kill).execute(&mut database).await.expect("they are dead");
+    let dead = world.tollgate(&["events", "list", "--state", "dead"]).await.success();
+    assert_eq!(dead.matches("(broken)").count(), 2, "with the reason: {dead}");
+    let replay = async |more: &[&str]| world.tollgate(&[&["events", "replay"], more].concat()).await;
+    assert_eq!(replay(&["--state", "dead", "--account", "nobody"]).await.success().trim(), "due again: 0");
+    let kind = ["--state", "dead", "--type", "customer.subscription.created"];
+    assert_eq!(replay(&kind).await.success().trim(), "due again: 1");
+    assert_eq!(replay(&["--state", "dead"]).await.success().trim(), "due again: 1", "the other one");
+    eventually("both are worked off again", async || {
+        let waiting = "select count(*) from webhook_events where state in ('dead', 'pending')";
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&mut database).await.expect("it is counted");
+        (waiting == 0).then_some(())
+    })
+    .await;
+    for wrong in [&[] as &[&str], &["--state", "applied"], &["1", "--state", "dead"], &["1", "--type", "x"]] {
+        assert!(replay(wrong).await.code != 0, "{wrong:?}");
+    }
 }
 
 #[tokio::test]

@@ -2,4 +2,5 @@
 
 mod delivery;
 mod linking;
-mod order;
+mod traps;
+mod polar;

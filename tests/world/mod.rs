@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod clock;
 pub mod http;
+pub mod polar;
 pub mod ports;
 pub mod process;
 pub mod provider;

@@ -1,15 +1,20 @@
-//! A relay between Tollgate and a server, which can be cut: the fault that no server can be asked for.
+//! A relay between Tollgate and a server, which can be cut or fall silent: the faults that no server can be asked for.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::ports;
 
-/// Passes connections on, until it is cut.
+/// Passes connections on, until it is cut or falls silent.
 pub struct Relay {
     pub address: SocketAddr,
-    state: Arc<Mutex<State>>,
+    line: Arc<Line>,
+}
+
+struct Line {
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
 struct State {
@@ -23,6 +28,8 @@ enum Fault {
     None,
     /// Connections are closed, new ones at once.
     Cut,
+    /// Connections stay and new ones are made, but nothing passes; it does later, if they still stand then.
+    Silent,
     /// Nobody is there any more.
     Over,
 }
@@ -32,61 +39,88 @@ impl Relay {
     pub fn to(target: SocketAddr) -> Self {
         let address = ports::free();
         let listener = TcpListener::bind(address).expect("the port is free");
-        let state = Arc::new(Mutex::new(State { open: Vec::new(), fault: Fault::None }));
-        let shared = Arc::clone(&state);
+        let state = Mutex::new(State { open: Vec::new(), fault: Fault::None });
+        let line = Arc::new(Line { state, changed: Condvar::new() });
+        let shared = Arc::clone(&line);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                match state.fault {
-                    Fault::None => connect(&mut state, client, target),
+                let fault = shared.state().fault;
+                match fault {
+                    Fault::None | Fault::Silent => connect(&shared, client, target),
                     Fault::Cut => {}
                     Fault::Over => return,
                 }
             }
         });
-        Self { address, state }
+        Self { address, line }
     }
 
     /// Closes every connection, and every new one, until [`Relay::heal`].
     pub fn cut(&self) {
-        self.set(Fault::Cut);
+        self.line.set(Fault::Cut);
     }
 
-    /// Passes new connections on again.
+    /// Keeps every connection and passes nothing on, until [`Relay::heal`].
+    pub fn silence(&self) {
+        self.line.set(Fault::Silent);
+    }
+
+    /// Passes everything on again.
     pub fn heal(&self) {
-        self.set(Fault::None);
-    }
-
-    fn set(&self, fault: Fault) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.fault = fault;
-        for stream in state.open.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.line.set(Fault::None);
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.set(Fault::Over);
+        self.line.set(Fault::Over);
         // Wakes the listening thread, which then sees that it is over.
         let _ = TcpStream::connect(self.address);
     }
 }
 
-fn connect(state: &mut State, client: TcpStream, target: SocketAddr) {
+impl Line {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, fault: Fault) {
+        let mut state = self.state();
+        state.fault = fault;
+        if matches!(fault, Fault::Cut | Fault::Over) {
+            for stream in state.open.drain(..) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until something may pass.
+    fn wait(&self) {
+        let silent = |state: &mut State| state.fault == Fault::Silent;
+        drop(self.changed.wait_while(self.state(), silent).unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn connect(line: &Arc<Line>, client: TcpStream, target: SocketAddr) {
     let Ok(server) = TcpStream::connect(target) else { return };
+    let mut state = line.state();
+    if matches!(state.fault, Fault::Cut | Fault::Over) {
+        return;
+    }
     for (from, to) in [(&client, &server), (&server, &client)] {
         let (Ok(from), Ok(to), Ok(kept)) = (from.try_clone(), to.try_clone(), from.try_clone()) else { return };
         state.open.push(kept);
-        std::thread::spawn(move || pass(from, to));
+        let line = Arc::clone(line);
+        std::thread::spawn(move || pass(&line, from, to));
     }
 }
 
 /// Copies until one end closes, then closes the other.
-fn pass(mut from: TcpStream, mut to: TcpStream) {
+fn pass(line: &Line, mut from: TcpStream, mut to: TcpStream) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
+        line.wait();
         if to.write_all(&buffer[..count]).is_err() {
             break;
         }

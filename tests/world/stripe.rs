@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::clock::in_seconds;
@@ -51,6 +51,9 @@ pub struct Subscription {
     pub cancel_at: Option<i64>,
     pub cancel_at_period_end: bool,
     pub ended_at: Option<i64>,
+    /// What becomes of its invoices while collection is paused, such as `void`.
+    pub pause_collection: Option<&'static str>,
+    pub quantity: u32,
     /// `metadata.account`.
     pub metadata: Option<String>,
 }
@@ -71,6 +74,8 @@ impl Subscription {
             cancel_at: None,
             cancel_at_period_end: false,
             ended_at: None,
+            pause_collection: None,
+            quantity: 1,
             metadata: None,
         }
     }
@@ -83,7 +88,7 @@ impl Subscription {
     fn object(&self) -> Value {
         let (start, end) = self.period;
         let mut item = json!({
-            "id": format!("si_{}", self.id), "object": "subscription_item", "quantity": 1,
+            "id": format!("si_{}", self.id), "object": "subscription_item", "quantity": self.quantity,
             "price": { "id": self.price, "object": "price", "active": true, "product": "prod_1" },
         });
         let metadata = self.metadata.as_ref().map_or(json!({}), |account| json!({ "account": account }));
@@ -92,7 +97,8 @@ impl Subscription {
             "created": self.created, "start_date": self.created, "livemode": false, "metadata": metadata,
             "cancel_at": self.cancel_at, "cancel_at_period_end": self.cancel_at_period_end,
             "canceled_at": self.ended_at, "ended_at": self.ended_at, "trial_end": self.trial_end,
-            "pause_collection": null, "collection_method": "charge_automatically",
+            "pause_collection": self.pause_collection.map(|behavior| json!({ "behavior": behavior, "resumes_at": null })),
+            "collection_method": "charge_automatically",
         });
         let period = if self.shape == Shape::Acacia { &mut object } else { &mut item };
         period["current_period_start"] = json!(start);
@@ -119,6 +125,67 @@ pub fn checkout_completed(account: Option<&str>, customer: &str, subscription: &
     )
 }
 
+/// An invoice that was paid, with its payment, in the shape before basil.
+#[derive(Clone, Debug)]
+pub struct Bill {
+    pub invoice: String,
+    pub payment: String,
+    pub charge: String,
+    pub customer: String,
+    pub subscription: Option<String>,
+    /// `billing_reason`.
+    pub reason: &'static str,
+    /// In minor units.
+    pub amount: i64,
+    pub period_start: i64,
+}
+
+impl Bill {
+    /// The bill for the period in which the subscription is.
+    pub fn of(subscription: &Subscription) -> Self {
+        Self {
+            invoice: unique("in"),
+            payment: unique("pi"),
+            charge: unique("ch"),
+            customer: subscription.customer.clone(),
+            subscription: Some(subscription.id.clone()),
+            reason: "subscription_create",
+            amount: 700,
+            period_start: subscription.period.0,
+        }
+    }
+
+    /// `invoice.paid`
+    pub fn paid(&self) -> Event {
+        let period = json!({ "start": self.period_start, "end": self.period_start + 30 * DAY });
+        let is_proration = self.reason == "subscription_update";
+        let line = json!({ "id": unique("il"), "amount": self.amount, "proration": is_proration, "period": period });
+        Event::new(
+            "invoice.paid",
+            json!({
+                "id": self.invoice, "object": "invoice", "customer": self.customer, "livemode": false,
+                "subscription": self.subscription, "billing_reason": self.reason, "status": "paid",
+                "amount_paid": self.amount, "attempt_count": 1, "created": in_seconds(0),
+                "payment_intent": self.payment, "charge": self.charge,
+                "lines": { "object": "list", "data": [line], "has_more": false },
+            }),
+        )
+    }
+
+    /// `charge.refunded`: so much went back in all.
+    pub fn refunded(&self, amount: i64) -> Event {
+        Event::new(
+            "charge.refunded",
+            json!({
+                "id": self.charge, "object": "charge", "customer": self.customer, "payment_intent": self.payment,
+                "invoice": self.invoice, "amount": self.amount, "amount_captured": self.amount,
+                "amount_refunded": amount, "refunded": amount == self.amount, "status": "succeeded",
+                "created": in_seconds(0), "livemode": false,
+            }),
+        )
+    }
+}
+
 /// One event.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -127,13 +194,18 @@ pub struct Event {
     created: i64,
     version: &'static str,
     object: Value,
+    /// What the change made different, as it was.
+    previous: Option<Value>,
+    /// Members of the event itself that are not as usual.
+    outside: Map<String, Value>,
 }
 
 impl Event {
     /// Any event about any object, created now.
     pub fn new(kind: &str, object: Value) -> Self {
-        let version = Shape::Acacia.version();
-        Self { id: unique("evt"), kind: kind.to_owned(), created: in_seconds(0), version, object }
+        let (id, version) = (unique("evt"), Shape::Acacia.version());
+        let (created, outside) = (in_seconds(0), Map::new());
+        Self { id, kind: kind.to_owned(), created, version, object, previous: None, outside }
     }
 
     /// The same event, as if the provider had made it at another moment.
@@ -143,17 +215,39 @@ impl Event {
 
     /// The same change under another event id.
     pub fn again(&self) -> Self {
-        Self { id: unique("evt"), ..self.clone() }
+        self.clone().called(&unique("evt"))
+    }
+
+    /// The same change under this event id.
+    pub fn called(self, id: &str) -> Self {
+        Self { id: id.to_owned(), ..self }
+    }
+
+    /// The same change, with what it made different as it was before.
+    pub fn after(self, previous: Value) -> Self {
+        Self { previous: Some(previous), ..self }
+    }
+
+    /// The same event, which says this of itself.
+    pub fn saying(mut self, name: &str, value: Value) -> Self {
+        self.outside.insert(name.to_owned(), value);
+        self
     }
 
     /// The body that is signed and sent.
     pub fn body(&self) -> String {
-        json!({
+        let mut body = json!({
             "id": self.id, "object": "event", "type": self.kind, "created": self.created, "livemode": false,
             "api_version": self.version, "pending_webhooks": 1, "request": { "id": null, "idempotency_key": null },
             "data": { "object": self.object },
-        })
-        .to_string()
+        });
+        if let Some(previous) = &self.previous {
+            body["data"]["previous_attributes"] = previous.clone();
+        }
+        for (name, value) in &self.outside {
+            body[name] = value.clone();
+        }
+        body.to_string()
     }
 }
 
