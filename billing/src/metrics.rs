@@ -16,6 +16,7 @@ struct Metrics {
     commit_to_publish: Histogram,
     unknown_prices: IntCounter,
     unknown_versions: IntCounter,
+    double_payments: IntCounter,
     drift: IntCounter,
 }
 
@@ -54,6 +55,10 @@ impl Metrics {
             unknown_versions: registered(IntCounter::new(
                 "tollgate_unknown_api_versions_total",
                 "Webhooks in the shape of an API version that is newer than this build.",
+            )?)?,
+            double_payments: registered(IntCounter::new(
+                "tollgate_double_payments_total",
+                "Subscriptions of accounts that already paid for the same: one of the two is to be refunded.",
             )?)?,
             drift: registered(IntCounter::new(
                 "tollgate_reconcile_drift_total",
@@ -114,6 +119,13 @@ pub fn observe_publish(seconds: f64) {
 pub fn count_unknown_price() {
     if let Some(metrics) = &*METRICS {
         metrics.unknown_prices.inc();
+    }
+}
+
+/// Counts a subscription of an account that already pays for the same.
+pub fn count_double_payment() {
+    if let Some(metrics) = &*METRICS {
+        metrics.double_payments.inc();
     }
 }
 

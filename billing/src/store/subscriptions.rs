@@ -160,6 +160,31 @@ pub async fn of_customer(
     query.fetch_all(conn).await?.into_iter().map(Known::try_from).collect()
 }
 
+/// Another subscription of the account that runs and shares a price with this one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn same_purchase(
+    conn: &mut PgConnection,
+    account: &AccountId,
+    id: &SubscriptionId,
+    prices: &[String],
+) -> Result<Option<String>, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select subscription_id from subscriptions
+        where account = $1 and provider = $2 and subscription_id <> $3 and prices && $4
+            and state in ('trialing', 'active', 'past_due')
+        order by started_at limit 1
+        "#,
+        account.as_str(),
+        id.provider.as_str(),
+        id.id,
+        prices
+    );
+    Ok(query.fetch_optional(conn).await?)
+}
+
 /// Draws the number of a question that is about to be asked.
 ///
 /// # Errors

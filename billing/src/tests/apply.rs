@@ -220,3 +220,23 @@ async fn many_customers_of_one_account_at_once_lose_no_change(options: PgPoolOpt
     assert_eq!(world.has(&world.account, world.at(60)).await, "free none");
     assert_eq!(world.cached().await.expect("published").version, world.version().await);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn who_pays_twice_for_the_same_is_told_to_the_operator(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let bought = |sub: &str, price: &str| active("cus_1", sub, price, world.now);
+    world
+        .apply(&[
+            checkout("evt_1", "cus_1", "sub_1", &world.account, world.now),
+            event("evt_2", CREATED, world.now, &bought("sub_1", "price_monthly")),
+            event("evt_3", CREATED, world.now, &bought("sub_2", "price_team")),
+            event("evt_4", CREATED, world.now, &bought("sub_3", "price_monthly")),
+        ])
+        .await;
+    assert_eq!(world.fate("evt_3").await, ("applied".into(), None), "another thing is no second payment");
+    let (state, reason) = world.fate("evt_4").await;
+    assert_eq!(
+        (state.as_str(), reason.as_deref()),
+        ("applied", Some("the account already pays for the same by sub_1"))
+    );
+}

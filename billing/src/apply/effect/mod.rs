@@ -13,6 +13,7 @@ use entitlement::subscription::{State, Subscription, SubscriptionId};
 use sqlx::PgConnection;
 
 use super::{Fate, note};
+use crate::metrics;
 use crate::store::catalogs::Rules;
 use crate::store::links::{self, Link, Linked, Placing};
 use crate::store::{StoreError, accounts, subscriptions};
@@ -156,8 +157,11 @@ impl<'a> Effects<'a> {
                 let next = Known { subscription, observation };
                 subscriptions::put(conn, &account, &next, self.attempt.now).await?;
                 let unknown = note::unknown_prices(&next.subscription, self.attempt.rules);
+                if known.is_none() {
+                    self.warn_of_double_payment(conn, &account, &next.subscription).await?;
+                }
                 self.changed(&account, note::described(&next.subscription, unknown.as_deref()));
-                self.note = self.note.take().or(unknown);
+                self.note = unknown.or(self.note.take());
             }
             Decision::Confirm(subscription) => {
                 subscriptions::put(conn, &account, &Known { subscription, observation }, self.attempt.now).await?;
@@ -165,6 +169,23 @@ impl<'a> Effects<'a> {
             }
             Decision::Ignore(why) => self.ignored = self.ignored.or(Some(why.reason())),
         }
+        Ok(())
+    }
+
+    /// Two tabs, or a second purchase by mistake: somebody has to give the money for one of them back.
+    async fn warn_of_double_payment(
+        &mut self,
+        conn: &mut PgConnection,
+        account: &AccountId,
+        new: &Subscription,
+    ) -> Result<(), StoreError> {
+        let Some(other) = subscriptions::same_purchase(conn, account, &new.id, &new.prices).await? else {
+            return Ok(());
+        };
+        let (new, note) = (&new.id.id, format!("the account already pays for the same by {other}"));
+        metrics::count_double_payment();
+        tracing::error!(%account, subscription = new, other, "an account pays twice for the same: refund one of the two");
+        self.note = Some(note);
         Ok(())
     }
 
