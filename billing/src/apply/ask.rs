@@ -18,9 +18,21 @@ use crate::store::{StoreError, subscriptions};
 /// Most objects that are asked for because of one event.
 const OBJECTS_MAX: usize = 8;
 
+/// Whether there was anything to ask, and anybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Nobody could be asked.
+    #[default]
+    None,
+    /// An answer that tells at least as much as the event was known already.
+    Answered,
+    Asked,
+}
+
 /// What the provider answered.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
+    pub question: Question,
     pub answers: Vec<Event>,
     /// The number that was drawn before asking.
     pub observation: i64,
@@ -39,9 +51,9 @@ impl Billing {
         };
         let guard = self.shared().asking.lock(claimed.provider, topic).await;
         let Some(observation) = self.draw_unless_answered(&claimed, &event.objects).await? else {
-            return Ok((Asked::default(), Some(guard)));
+            return Ok((Asked { question: Question::Answered, ..Asked::default() }, Some(guard)));
         };
-        let mut asked = Asked { observation, ..Asked::default() };
+        let mut asked = Asked { question: Question::Asked, observation, ..Asked::default() };
         let moments = Moments { at: event.at.unwrap_or(now), now };
         for object in event.objects.iter().take(OBJECTS_MAX) {
             match provider::look(&self.providers(), claimed.provider, object, moments).await {

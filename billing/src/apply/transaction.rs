@@ -6,7 +6,7 @@ use entitlement::decide::Evidence;
 use entitlement::event::{Event, Fact};
 use sqlx::PgConnection;
 
-use super::ask::Asked;
+use super::ask::{Asked, Question};
 use super::effect::{Attempt, Effects, Lesson};
 use super::{ATTEMPTS_MAX, Fate, delay};
 use crate::component::Billing;
@@ -66,12 +66,15 @@ impl Billing {
         if event.is_nothing() {
             return ignore(conn, claimed, event.nothing, event.customer.as_deref()).await;
         }
-        let Asked { answers, observation, trouble } = asked;
+        let Asked { question, answers, observation, trouble } = asked;
         if event.facts.is_empty() && answers.is_empty() && trouble.is_none() {
-            return match event.nothing {
-                "" => self.park(conn, claimed, None, NOBODY_TO_ASK, now).await,
-                why => ignore(conn, claimed, why, event.customer.as_deref()).await,
+            let why = match (question, event.nothing) {
+                (Question::None, "") => return self.park(conn, claimed, None, NOBODY_TO_ASK, now).await,
+                (Question::Answered, "") => "its provider has been asked about it since it arrived",
+                (Question::Asked, "") => "its provider has no such object",
+                (_, why) => why,
             };
+            return ignore(conn, claimed, why, event.customer.as_deref()).await;
         }
         let customer = event.customer.clone();
         let nothing = event.nothing;

@@ -55,17 +55,31 @@ async fn one_answer_does_for_every_event_that_had_arrived_before(options: PgPool
     assert_eq!(world.has(&world.account, world.now + TimeDelta::seconds(2)).await, "paid active");
 }
 
-#[sqlx::test(migrations = "../migrations")]
-async fn a_thin_event_is_asked_about(options: PgPoolOptions, connect: PgConnectOptions) {
-    let (world, _provider, _customer, subscription) = with_provider(options, connect).await;
-    let thin = json!({
-        "id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.subscription.created",
+/// An event that only names a subscription.
+fn thin(id: &str, subscription: &str) -> Value {
+    json!({
+        "id": id, "object": "v2.core.event", "type": "v1.customer.subscription.created",
         "created": "2026-01-02T03:04:05.678Z", "livemode": false,
         "related_object": { "id": subscription, "type": "subscription", "url": format!("/v1/subscriptions/{subscription}") },
-    });
-    world.apply(&[thin]).await;
-    assert_eq!(world.fate("evt_thin").await.0, "applied");
+    })
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_thin_event_is_asked_about_and_one_answer_does_for_all(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (world, _provider, _customer, subscription) = with_provider(options, connect).await;
+    for event in [thin("evt_1", &subscription), thin("evt_2", &subscription), thin("evt_3", "sub_of_nobody")] {
+        world.receive(&event).await;
+    }
+    world.billing.apply_due(world.now).await.expect("the inbox is worked on");
+    assert_eq!(world.fate("evt_1").await.0, "applied");
     assert_eq!(world.has(&world.account, world.now + TimeDelta::seconds(2)).await, "paid active");
+    for (event, expected) in [
+        ("evt_2", "its provider has been asked about it since it arrived"),
+        ("evt_3", "its provider has no such object"),
+    ] {
+        let (state, reason) = world.fate(event).await;
+        assert_eq!((state.as_str(), reason.as_deref()), ("ignored", Some(expected)));
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]
