@@ -1,7 +1,7 @@
 # Each target installs what it needs, then runs cargo. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint
+.PHONY: help demo test chaos bench lint fuzz
 
 # The queries were checked against a real database when they were written; a build needs none.
 export SQLX_OFFLINE := true
@@ -17,6 +17,11 @@ test: ## every test, on a private Postgres and Redis
 	scripts/install.sh tests
 	scripts/with-servers.sh cargo test --workspace --features demo --no-fail-fast
 
+chaos: ## a hundred made-up lives while everything fails; CHAOS_SEEDS=n for more, CHAOS_SEED=n for that one
+	scripts/install.sh tests
+	CHAOS_SEEDS="$${CHAOS_SEEDS:-100}" scripts/with-servers.sh \
+		cargo test --features demo --test blackbox chaos:: -- --nocapture
+
 bench: ## what gating costs beside a bare Pingora, and how fresh it is, on this machine
 	scripts/install.sh
 	scripts/bench.sh
@@ -27,3 +32,7 @@ lint: ## formatting, clippy and documentation, without a warning
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --workspace --all-targets --features demo -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features demo
+
+fuzz: ## every parser of what strangers send, against inputs made to break it: FUZZ_SECONDS=60 each
+	scripts/install.sh
+	scripts/fuzz.sh
