@@ -86,6 +86,11 @@ async fn w38_who_was_turned_away_reads_at_the_first_request_after_the_webhook() 
                 continue;
             }
             answered_ok += 1;
+            if expected == 402 {
+                // Only a denial is checked below; an end reaches a proxy by the push, a moment later.
+                world.everywhere("/premium/one", &buyer, expected).await;
+                continue;
+            }
             for proxy in world.proxies() {
                 let after = send(world.request_to(proxy, "GET", "/premium/one", Some(&buyer))).await;
                 assert_eq!(after.status, expected, "the first request on {}: {after:?}", proxy.process.name);
