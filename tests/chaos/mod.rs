@@ -118,7 +118,7 @@ async fn run(seed: u64) -> String {
         post.refused
     );
     calm::settle(&mut world, &provider, &mut post, &mut absent).await;
-    calm::compare(&world, &provider, &lives, &post).await;
+    calm::compare(&world, &provider, &lives).await;
     counts
 }
 

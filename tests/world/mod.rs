@@ -230,7 +230,9 @@ impl Drop for World {
             let last: Vec<&str> = log.lines().skip(first).collect();
             eprintln!("--- the last lines of {}:\n{}", process.name, last.join("\n"));
         }
-        eprintln!("--- what the site received: {:#?}", self.upstream.received());
+        let received = self.upstream.received();
+        let last = &received[received.len().saturating_sub(40)..];
+        eprintln!("--- the last that the site received: {last:#?}");
     }
 }
 
