@@ -47,7 +47,7 @@ pub async fn sold(billing: &Billing) -> Result<Arc<Rules>, StoreError> {
 /// When the database fails.
 pub async fn of(billing: &Billing, account: &AccountId, now: Timestamp) -> Result<Standing, StoreError> {
     let mut conn = billing.pool().acquire().await?;
-    let snapshot = snapshot::read(&mut conn, account).await?;
+    let snapshot = snapshot::read_one(&mut conn, account).await?;
     let rules = billing.rules_of(&mut conn, snapshot.catalog).await?;
     // As it is cached: a change of sources alone is no change.
     let timeline = entitlement_of(account, &snapshot, &rules, now).timeline;

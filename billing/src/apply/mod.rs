@@ -6,8 +6,10 @@ mod note;
 mod transaction;
 mod worker;
 
-pub(crate) use ask::Asking;
+pub(crate) use ask::{Asked, Asking};
 pub use worker::Drained;
+
+use std::collections::BTreeSet;
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
@@ -41,6 +43,17 @@ pub(crate) enum Fate {
     Taken,
 }
 
+impl Fate {
+    /// The accounts that have a new version by it.
+    fn changed(&self) -> impl Iterator<Item = AccountId> {
+        let changed = match self {
+            Self::Applied { changed } => changed.as_slice(),
+            _ => &[],
+        };
+        changed.iter().cloned()
+    }
+}
+
 /// What became of an event, and whether its effects can be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Applied {
@@ -58,30 +71,38 @@ impl Billing {
     #[tracing::instrument(name = "apply", skip_all, fields(event = id))]
     pub(crate) async fn apply_event(&self, id: i64, now: Timestamp) -> Result<Applied, StoreError> {
         let (asked, guard) = self.ask(id, now).await?;
-        let transacted = self.transact(id, asked, now).await;
+        let transacted = self.transact(&[id], asked, now).await;
         drop(guard);
         let fate = match transacted {
-            Ok(fate) => fate,
+            Ok(mut fates) => fates.pop().unwrap_or(Fate::Taken),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => self.note_failure(id, &chain::told(&error), now).await?,
         };
-        let changed = match &fate {
-            Fate::Applied { changed } => changed.as_slice(),
-            _ => &[],
-        };
-        let mut published = true;
-        for account in changed {
-            published &= self.publish_at_once(account, now).await;
-        }
+        let published = self.publish_at_once(fate.changed(), now).await;
         Ok(Applied { fate, published })
     }
 
+    /// Applies events in one transaction and publishes their effects. Nobody is asked about them. When anything fails,
+    /// nothing has happened: then each is to be applied by itself, so that what is wrong with one harms no other.
+    ///
+    /// # Errors
+    /// When anything fails.
+    #[tracing::instrument(name = "apply", skip_all, fields(events = ids.len()))]
+    pub(crate) async fn apply_together(&self, ids: &[i64], now: Timestamp) -> Result<Vec<Fate>, StoreError> {
+        let fates = self.transact(ids, Asked::default(), now).await?;
+        let changed: BTreeSet<AccountId> = fates.iter().flat_map(Fate::changed).collect();
+        self.publish_at_once(changed, now).await;
+        Ok(fates)
+    }
+
     /// Publishes what this process has just committed; when that fails, the publisher goes on with it.
-    pub(crate) async fn publish_at_once(&self, account: &AccountId, now: Timestamp) -> bool {
-        match self.publish(account, now).await {
+    pub(crate) async fn publish_at_once(&self, changed: impl IntoIterator<Item = AccountId>, now: Timestamp) -> bool {
+        let accounts: Vec<AccountId> = changed.into_iter().collect();
+        match self.publish(&accounts, now).await {
             Ok(told) => told == Told::Everybody,
             Err(error) => {
-                tracing::warn!(%account, error = chain::told(&error), "a change is committed but not yet published");
+                let accounts = accounts.len();
+                tracing::warn!(accounts, error = chain::told(&error), "changes are committed but not yet published");
                 self.shared().untold.notify_one();
                 false
             }

@@ -1,18 +1,21 @@
-//! One event, one transaction. A killed process leaves the event as it was.
+//! Events of one transaction: all of them take effect, or none. A killed process leaves them as they were.
 
 use chrono::Duration;
 use entitlement::Timestamp;
+use entitlement::account::AccountId;
 use entitlement::decide::Evidence;
 use entitlement::event::{Event, Fact};
 use sqlx::PgConnection;
 
 use super::ask::{Asked, Question};
-use super::effect::{Attempt, Effects, Lesson};
+use super::effect::{self, Attempt, Effects, Lesson, Outcome};
 use super::{ATTEMPTS_MAX, Fate, delay};
 use crate::component::Billing;
 use crate::provider;
 use crate::store::StoreError;
-use crate::store::events::{self, Claimed, Ending};
+use crate::store::accounts::{self, Change};
+use crate::store::catalogs::Rules;
+use crate::store::events::{self, Claimed, Ended, Ending};
 
 /// How long a parked event is tried again by itself; after that only a link wakes it.
 const PARKED_RETRIES: Duration = Duration::days(30);
@@ -21,28 +24,71 @@ const PARKED_RETRIES: Duration = Duration::days(30);
 const NOBODY_TO_ASK: &str =
     "the event only names an object of its provider: set the provider's API key, so that it can be asked for";
 
+/// What is to be done with a claimed event, before anything is looked up.
+enum Plan {
+    Learn(Work),
+    Ignore {
+        why: &'static str,
+        customer: Option<String>,
+    },
+    /// Nobody can be asked for what it names.
+    Wait,
+    Bury {
+        reason: String,
+    },
+}
+
+/// What an event and the answers about it say.
+struct Work {
+    /// For the audit log.
+    cause: String,
+    lessons: Vec<Lesson>,
+    customer: Option<String>,
+    nothing: &'static str,
+    trouble: Option<String>,
+}
+
+/// What is written at the end of a transaction, for all of its events in one go.
+#[derive(Default)]
+struct Closing {
+    changes: Vec<(AccountId, String, String)>,
+    ended: Vec<Ended>,
+}
+
 impl Billing {
-    /// Claims an event, decides what it and the provider's answers mean, writes that, and commits.
+    /// Claims events, decides what each and the provider's answers mean, writes that, and commits. `asked` is about the
+    /// first of them. Returns what became of those that nobody else has, in the order in which they arrived.
     ///
     /// # Errors
     /// When anything fails: then nothing has happened.
-    pub(crate) async fn transact(&self, id: i64, asked: Asked, now: Timestamp) -> Result<Fate, StoreError> {
+    pub(crate) async fn transact(&self, ids: &[i64], asked: Asked, now: Timestamp) -> Result<Vec<Fate>, StoreError> {
         let mut tx = self.pool().begin().await?;
-        let Some(claimed) = events::claim(&mut tx, id).await? else { return Ok(Fate::Taken) };
-        let fate = match self.read(&claimed) {
-            Ok(Ok(event)) => self.work_off(&mut tx, &claimed, event, asked, now).await?,
-            Ok(Err(why)) => ignore(&mut tx, &claimed, why, None).await?,
-            Err(unreadable) => {
-                bury(&mut tx, &claimed, &unreadable.to_string()).await?;
-                Fate::Dead
-            }
-        };
+        let claimed = events::claim(&mut tx, ids).await?;
+        if claimed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rules = self.rules(&mut tx).await?;
+        let mut asked = Some(asked);
+        let plans: Vec<Plan> =
+            claimed.iter().map(|claimed| self.plan(claimed, asked.take().unwrap_or_default())).collect();
+        let lessons = claimed.iter().zip(&plans).filter_map(|(claimed, plan)| match plan {
+            Plan::Learn(work) => Some((claimed.provider, work.lessons.as_slice())),
+            _ => None,
+        });
+        let lessons: Vec<_> = lessons.collect();
+        effect::lock(&mut tx, &lessons).await?;
+        let mut closing = Closing::default();
+        let mut fates = Vec::with_capacity(claimed.len());
+        for (claimed, plan) in claimed.iter().zip(plans) {
+            fates.push(self.carry_out(&mut tx, claimed, plan, (&rules, now), &mut closing).await?);
+        }
+        closing.write(&mut tx, now).await?;
         tx.commit().await?;
-        if matches!(fate, Fate::Applied { .. }) {
+        if fates.iter().any(|fate| matches!(fate, Fate::Applied { .. })) {
             // A new link may have woken events that waited for it.
             self.shared().event_due.notify_one();
         }
-        Ok(fate)
+        Ok(fates)
     }
 
     /// What the event means, or why it is not even looked at.
@@ -55,59 +101,72 @@ impl Billing {
         provider::interpret(claimed.provider, &claimed.body, claimed.received_at, self.settings()).map(Ok)
     }
 
-    async fn work_off(
-        &self,
-        conn: &mut PgConnection,
-        claimed: &Claimed,
-        event: Event,
-        asked: Asked,
-        now: Timestamp,
-    ) -> Result<Fate, StoreError> {
+    /// Decides without looking anything up.
+    fn plan(&self, claimed: &Claimed, asked: Asked) -> Plan {
+        let event = match self.read(claimed) {
+            Ok(Ok(event)) => event,
+            Ok(Err(why)) => return Plan::Ignore { why, customer: None },
+            Err(unreadable) => return Plan::Bury { reason: unreadable.to_string() },
+        };
+        let (customer, nothing) = (event.customer.clone(), event.nothing);
         if event.is_nothing() {
-            return ignore(conn, claimed, event.nothing, event.customer.as_deref()).await;
+            return Plan::Ignore { why: nothing, customer };
         }
         let Asked { question, answers, observation, trouble } = asked;
         if event.facts.is_empty() && answers.is_empty() && trouble.is_none() {
-            let why = match (question, event.nothing) {
-                (Question::None, "") => return self.park(conn, claimed, None, NOBODY_TO_ASK, now).await,
+            let why = match (question, nothing) {
+                (Question::None, "") => return Plan::Wait,
                 (Question::Answered, "") => "its provider has been asked about it since it arrived",
                 (Question::Asked, "") => "its provider has no such object",
                 (_, why) => why,
             };
-            return ignore(conn, claimed, why, event.customer.as_deref()).await;
+            return Plan::Ignore { why, customer };
         }
-        let customer = event.customer.clone();
-        let nothing = event.nothing;
-        let cause = format!("{} {}", claimed.provider, claimed.event_id);
-        let rules = self.rules(conn).await?;
-        let attempt = Attempt { provider: claimed.provider, cause: &cause, rules: &rules, now };
         let told = without_answered(event, &answers);
         let told = Lesson { event: told, evidence: Evidence::Told { arrival: claimed.arrival } };
         let answers = answers.into_iter().map(|event| Lesson { event, evidence: Evidence::Asked { observation } });
-        let lessons: Vec<Lesson> = std::iter::once(told).chain(answers).collect();
-        let mut effects = Effects::new(attempt);
+        let lessons = std::iter::once(told).chain(answers).collect();
+        let cause = format!("{} {}", claimed.provider, claimed.event_id);
+        Plan::Learn(Work { cause, lessons, customer, nothing, trouble })
+    }
+
+    async fn carry_out(
+        &self,
+        conn: &mut PgConnection,
+        claimed: &Claimed,
+        plan: Plan,
+        (rules, now): (&Rules, Timestamp),
+        closing: &mut Closing,
+    ) -> Result<Fate, StoreError> {
+        let Work { cause, lessons, customer, nothing, trouble } = match plan {
+            Plan::Learn(work) => work,
+            Plan::Wait => return self.park(conn, claimed, None, NOBODY_TO_ASK, now).await,
+            Plan::Bury { reason } => return bury(conn, claimed, &reason).await,
+            Plan::Ignore { why, customer } => {
+                closing.ended.push(Ended { id: claimed.id, ending: Ending::Ignored(why), account: None, customer });
+                return Ok(Fate::Ignored);
+            }
+        };
+        let mut effects = Effects::new(Attempt { provider: claimed.provider, cause: &cause, rules, now });
         effects.learn(conn, &lessons).await?;
         if let Some(customer) = effects.waits_for.clone() {
             let reason = format!("account not known: customer {customer}");
             tracing::info!(customer, "an event is parked: nobody has said which account this customer is");
             return self.park(conn, claimed, Some(&customer), &reason, now).await;
         }
-        let outcome = effects.close(conn).await?;
+        let outcome = effects.close();
+        let changed: Vec<AccountId> = outcome.changed().into_iter().collect();
+        closing
+            .changes
+            .extend(outcome.changes.iter().map(|(account, detail)| (account.clone(), cause.clone(), detail.clone())));
         if let Some(trouble) = trouble.filter(|_| claimed.attempts + 1 < ATTEMPTS_MAX) {
             let reason = format!("applied as it was told; its provider is asked again: {trouble}");
             events::ask_again_at(conn, claimed.id, &reason, now + delay(claimed.attempts + 1)).await?;
-            return Ok(if outcome.changed.is_empty() { Fate::Failed } else { outcome.into_fate() });
+            return Ok(if changed.is_empty() { Fate::Failed } else { Fate::Applied { changed } });
         }
-        let ending = match (outcome.is_news, outcome.note.as_deref(), outcome.ignored) {
-            (true, note, _) => Ending::Applied(note),
-            (false, _, Some(why)) => Ending::Ignored(why),
-            (false, _, None) if nothing.is_empty() => Ending::Ignored("everything in it was known already"),
-            (false, _, None) => Ending::Ignored(nothing),
-        };
-        let account = outcome.account.clone();
-        let customer = outcome.customer.clone().or(customer);
-        events::finish(conn, claimed.id, ending, account.as_ref(), customer.as_deref()).await?;
-        Ok(if outcome.is_news { outcome.into_fate() } else { Fate::Ignored })
+        let fate = if outcome.is_news { Fate::Applied { changed } } else { Fate::Ignored };
+        closing.ended.push(ended(claimed, outcome, customer, nothing));
+        Ok(fate)
     }
 
     /// Sets an event aside until somebody says whose customer it is about. Tried again at ever longer intervals, in
@@ -139,20 +198,30 @@ fn without_answered(event: Event, answers: &[Event]) -> Event {
     Event { facts, ..event }
 }
 
-async fn ignore(
-    conn: &mut PgConnection,
-    claimed: &Claimed,
-    why: &str,
-    customer: Option<&str>,
-) -> Result<Fate, StoreError> {
-    events::finish(conn, claimed.id, Ending::Ignored(why), None, customer).await?;
-    Ok(Fate::Ignored)
+/// How an event ends of which something was learnt.
+fn ended(claimed: &Claimed, outcome: Outcome, customer: Option<String>, nothing: &'static str) -> Ended {
+    let ending = match (outcome.is_news, outcome.note, outcome.ignored) {
+        (true, note, _) => Ending::Applied(note),
+        (false, _, Some(why)) => Ending::Ignored(why),
+        (false, _, None) if nothing.is_empty() => Ending::Ignored("everything in it was known already"),
+        (false, _, None) => Ending::Ignored(nothing),
+    };
+    Ended { id: claimed.id, ending, account: outcome.account, customer: outcome.customer.or(customer) }
+}
+
+impl Closing {
+    async fn write(&self, conn: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+        let changes = self.changes.iter().map(|(account, cause, detail)| (account, Change { cause, detail }));
+        let changes: Vec<_> = changes.collect();
+        accounts::each_changed(conn, &changes, now).await?;
+        events::finish(conn, &self.ended).await
+    }
 }
 
 /// An event that cannot be read will not be readable later; a newer build may read it when it is replayed.
-async fn bury(conn: &mut PgConnection, claimed: &Claimed, reason: &str) -> Result<(), StoreError> {
+async fn bury(conn: &mut PgConnection, claimed: &Claimed, reason: &str) -> Result<Fate, StoreError> {
     events::failed(conn, claimed.id, reason).await?;
     events::retry_at(conn, claimed.id, None).await?;
     tracing::error!(event_id = claimed.event_id, kind = claimed.kind, reason, "an event is dead");
-    Ok(())
+    Ok(Fate::Dead)
 }

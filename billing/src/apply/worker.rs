@@ -12,16 +12,24 @@ use super::{Applied, Fate};
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
-use crate::store::{StoreError, events};
+use crate::provider;
+use crate::store::StoreError;
+use crate::store::events::{self, Due};
 
 /// How often the inbox is looked at without being woken.
 const POLL: Duration = Duration::from_secs(1);
 
 /// How many events are read from the inbox at once.
-const BATCH: i64 = 128;
+const BATCH: i64 = 256;
 
 /// Most events applied at once; fewer when there are fewer connections.
 const CONCURRENCY_MAX: u32 = 8;
+
+/// How many events are applied in one transaction, when there are so many.
+const GROUP: usize = 32;
+
+/// Most groups applied at once: they keep a database busy, and must leave something for those who wait.
+const GROUPS_MAX: usize = 2;
 
 /// How long an event is left alone after a fault of the database.
 const PUT_OFF: TimeDelta = TimeDelta::seconds(5);
@@ -73,13 +81,53 @@ impl Billing {
         }
     }
 
-    async fn due(&self, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+    async fn due(&self, now: Timestamp) -> Result<Vec<Due>, StoreError> {
         let mut conn = self.pool().acquire().await?;
         events::due(&mut conn, now, BATCH).await
     }
 
+    /// Applies together what nobody has to be asked about; all else, and what fails together, each by itself.
+    async fn apply_batch(&self, due: Vec<Due>, now: Timestamp, sum: &mut Drained) -> Result<(), StoreError> {
+        let providers = self.providers();
+        let (singly, together): (Vec<Due>, Vec<Due>) =
+            due.into_iter().partition(|due| provider::can_ask(&providers, due.provider));
+        let mut singly: Vec<i64> = singly.into_iter().map(|due| due.id).collect();
+        let together: Vec<i64> = together.into_iter().map(|due| due.id).collect();
+        singly.extend(self.apply_in_groups(&together, now, sum).await);
+        self.apply_singly(singly, now, sum).await
+    }
+
+    /// Returns those that could not be applied together.
+    async fn apply_in_groups(&self, due: &[i64], now: Timestamp, sum: &mut Drained) -> Vec<i64> {
+        let mut groups = due.chunks(GROUP).map(<[i64]>::to_vec);
+        let mut running = JoinSet::new();
+        let mut groups_of = HashMap::new();
+        let mut failed = Vec::new();
+        loop {
+            while running.len() < self.groups_at_once()
+                && let Some(ids) = groups.next()
+            {
+                let (billing, group) = (self.clone(), ids.clone());
+                let task = running.spawn(async move { billing.apply_together(&group, now).await });
+                groups_of.insert(task.id(), ids);
+            }
+            let Some(ended) = running.join_next_with_id().await else { return failed };
+            let (task, error) = match ended {
+                Ok((_, Ok(fates))) => {
+                    fates.iter().for_each(|fate| sum.count(fate));
+                    continue;
+                }
+                Ok((task, Err(error))) => (task, chain::told(&error)),
+                Err(panic) => (panic.id(), chain::told(&panic)),
+            };
+            let group = groups_of.remove(&task).unwrap_or_default();
+            tracing::debug!(events = group.len(), error, "a group of events is applied one by one");
+            failed.extend(group);
+        }
+    }
+
     /// After a fault of the database no further event is begun, and those that have begun are waited for.
-    async fn apply_batch(&self, due: Vec<i64>, now: Timestamp, sum: &mut Drained) -> Result<(), StoreError> {
+    async fn apply_singly(&self, due: Vec<i64>, now: Timestamp, sum: &mut Drained) -> Result<(), StoreError> {
         let mut due = due.into_iter();
         let mut running = JoinSet::new();
         let mut ids = HashMap::new();
@@ -99,6 +147,12 @@ impl Billing {
                 Err(error) => fault = fault.or(Some(error)),
             }
         }
+    }
+
+    /// How many groups may be applied at once right now: one while webhooks come in, whose answers wait for the same
+    /// database.
+    fn groups_at_once(&self) -> usize {
+        self.apply_at_once().min(GROUPS_MAX)
     }
 
     /// How many events may be applied at once right now.

@@ -63,7 +63,7 @@ impl Billing {
         let detail = format!("credit {credit} gives {tier} {end}: {reason}");
         let version = accounts::changed(&mut tx, account, Change { cause: CAUSE, detail: &detail }, now).await?;
         tx.commit().await?;
-        let published = self.publish_at_once(account, now).await;
+        let published = self.publish_at_once([account.clone()], now).await;
         Ok(Granted { credit, version, published })
     }
 
@@ -82,7 +82,7 @@ impl Billing {
         let detail = format!("revoked: credit {}", ids.join(", "));
         let version = accounts::changed(&mut tx, account, Change { cause: CAUSE, detail: &detail }, now).await?;
         tx.commit().await?;
-        let published = self.publish_at_once(account, now).await;
+        let published = self.publish_at_once([account.clone()], now).await;
         Ok(Revoked { credits, version, published })
     }
 }

@@ -76,7 +76,7 @@ impl Billing {
     /// When the database fails. A cache that fails is no error.
     pub async fn explain_account(&self, account: &AccountId, at: Timestamp) -> Result<Explained, StoreError> {
         let mut conn = self.pool().acquire().await?;
-        let snapshot = snapshot::read(&mut conn, account).await?;
+        let snapshot = snapshot::read_one(&mut conn, account).await?;
         let rules = self.rules_of(&mut conn, snapshot.catalog).await?;
         let filter = Filter { account: Some(account.to_string()), ..Filter::default() };
         let events = inbox::list(&mut conn, &filter, RECENT).await?;

@@ -58,7 +58,7 @@ pub async fn get(
     }
     // The next page is asked for at once, so the cache must know by then. Where it cannot be told, the proxy asks
     // billing before it denies.
-    billing.publish_at_once(&claims.sub, crate::clock::now()).await;
+    billing.publish_at_once([claims.sub.clone()], crate::clock::now()).await;
     Ok(html::see_other(next.as_deref().unwrap_or("/billing?upgraded=1")))
 }
 

@@ -13,6 +13,7 @@ use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::record::Entitlement;
+use futures_util::future::try_join_all;
 
 use crate::component::Billing;
 use crate::metrics;
@@ -43,25 +44,39 @@ impl PublishError {
 impl Billing {
     /// What an account has, from Postgres: one snapshot of its rows. Version 0 when nothing is known of it.
     pub(crate) async fn compute(&self, account: &AccountId, now: Timestamp) -> Result<Entitlement, StoreError> {
-        let mut conn = self.pool().acquire().await?;
-        let snapshot = snapshot::read(&mut conn, account).await?;
-        let rules = self.rules_of(&mut conn, snapshot.catalog).await?;
-        Ok(entitlement_of(account, &snapshot, &rules, now))
+        let computed = self.compute_each(std::slice::from_ref(account), now).await?.pop();
+        computed.ok_or_else(|| StoreError::missing("accounts", account))
     }
 
-    /// Tells the cache what an account has now. Returns whether there was anybody to tell: without a cache and without
+    async fn compute_each(&self, accounts: &[AccountId], now: Timestamp) -> Result<Vec<Entitlement>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        let mut computed = Vec::with_capacity(accounts.len());
+        for (account, snapshot) in accounts.iter().zip(snapshot::read(&mut conn, accounts).await?) {
+            let rules = self.rules_of(&mut conn, snapshot.catalog).await?;
+            computed.push(entitlement_of(account, &snapshot, &rules, now));
+        }
+        Ok(computed)
+    }
+
+    /// Tells the cache what accounts have now. Returns whether there was anybody to tell: without a cache and without
     /// a proxy in this process, another process does it.
     ///
     /// # Errors
-    /// When the database or Redis fails; the outbox still knows then.
-    pub(crate) async fn publish(&self, account: &AccountId, now: Timestamp) -> Result<Told, PublishError> {
-        let entitlement = self.compute(account, now).await?;
-        let version = entitlement.version;
-        if self.shared().outlets.tell(entitlement).await? == Told::Nobody {
+    /// When the database or Redis fails, or one of the accounts cannot be read; the outbox still knows all of them then.
+    pub(crate) async fn publish(&self, accounts: &[AccountId], now: Timestamp) -> Result<Told, PublishError> {
+        if accounts.is_empty() {
+            return Ok(Told::Everybody);
+        }
+        let entitlements = self.compute_each(accounts, now).await?;
+        let versions: Vec<(AccountId, u64)> =
+            accounts.iter().cloned().zip(entitlements.iter().map(|e| e.version)).collect();
+        // At once, so that they go to Redis in one go.
+        let told = try_join_all(entitlements.into_iter().map(|entitlement| self.shared().outlets.tell(entitlement)));
+        if told.await?.contains(&Told::Nobody) {
             return Ok(Told::Nobody);
         }
         let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
-        if let Some(committed_at) = outbox::told(&mut conn, account, version).await? {
+        for committed_at in outbox::told(&mut conn, &versions).await? {
             metrics::observe_publish(waited(committed_at, crate::clock::now()));
         }
         Ok(Told::Everybody)

@@ -90,7 +90,7 @@ impl Billing {
 
     /// `None` when the account was put off.
     async fn publish_or_put_off(&self, untold: Untold, now: Timestamp) -> Result<Option<Told>, PublishError> {
-        match self.publish(&untold.account, now).await {
+        match self.publish(std::slice::from_ref(&untold.account), now).await {
             Ok(told) => Ok(Some(told)),
             Err(error) if error.is_of_account() => {
                 self.put_account_off(&untold, &error, now).await?;

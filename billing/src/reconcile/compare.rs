@@ -9,12 +9,13 @@ use entitlement::subscription::Subscription;
 
 use super::full::evidence;
 use super::{ReconcileError, Report};
-use crate::apply::effect::{Attempt, Effects, Lesson};
+use crate::apply::effect::{self, Attempt, Effects, Lesson};
 use crate::component::Billing;
 use crate::metrics;
 use crate::provider::client::Listed;
 use crate::provider::{self, List, Moments};
 use crate::store::StoreError;
+use crate::store::accounts::{self, Change};
 use crate::store::reconciliations::{self, Compared};
 
 /// Who changes an account here, in the audit log.
@@ -124,14 +125,16 @@ impl Billing {
         let rules = self.rules(&mut tx).await?;
         let attempt = Attempt { provider: asking.provider, cause: CAUSE, rules: &rules, now: asking.now };
         let mut effects = Effects::new(attempt);
+        effect::lock(&mut tx, &[(asking.provider, &lessons)]).await?;
         effects.learn(&mut tx, &lessons).await?;
         let waits_for = effects.waits_for.clone();
-        let outcome = effects.close(&mut tx).await?;
+        let outcome = effects.close();
+        let changes = outcome.changes.iter().map(|(account, detail)| (account, Change { cause: CAUSE, detail }));
+        let changes: Vec<_> = changes.collect();
+        accounts::each_changed(&mut tx, &changes, asking.now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         self.shared().event_due.notify_one();
-        for account in &outcome.changed {
-            self.publish_at_once(account, asking.now).await;
-        }
+        self.publish_at_once(outcome.changed(), asking.now).await;
         Ok(Repaired { is_news: outcome.is_news, waits_for })
     }
 }

@@ -5,7 +5,7 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use sqlx::PgConnection;
 
-use super::{StoreError, reason_of, version_of};
+use super::{StoreError, account_of, reason_of, version_of};
 
 /// Why an account changes, for the audit log.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,7 @@ pub async fn ensure(conn: &mut PgConnection, account: &AccountId, now: Timestamp
     Ok(())
 }
 
-/// Gives the account a new version, and writes down that the cache must be told and why. To be called in every
-/// transaction that changes what an account may use, after the change. Returns the new version.
+/// Gives the account a new version: [`each_changed`] of one. Returns the new version.
 ///
 /// # Errors
 /// When the account has no row, or the database fails.
@@ -44,27 +43,62 @@ pub async fn changed(
     change: Change<'_>,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let query = sqlx::query_scalar!(
+    let version = each_changed(conn, &[(account, change)], now).await?.pop();
+    version.map_or_else(|| Err(StoreError::missing("accounts", account)), |(_, version)| Ok(version))
+}
+
+/// Gives each account a new version, one for all of its changes, and writes down that the cache must be told and why.
+/// To be called in every transaction that changes what an account may use, after the change. Returns the new versions.
+///
+/// The rows are locked in the order of the accounts: two transactions never wait for each other here.
+///
+/// # Errors
+/// When an account has no row, or the database fails.
+pub async fn each_changed(
+    conn: &mut PgConnection,
+    changes: &[(&AccountId, Change<'_>)],
+    now: Timestamp,
+) -> Result<Vec<(AccountId, u64)>, StoreError> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let accounts: Vec<&str> = changes.iter().map(|(account, _)| account.as_str()).collect();
+    let causes: Vec<String> = changes.iter().map(|(_, change)| reason_of(change.cause)).collect();
+    let details: Vec<String> = changes.iter().map(|(_, change)| reason_of(change.detail)).collect();
+    let query = sqlx::query!(
         r#"
-        with bumped as (
-            update accounts set version = version + 1 where account = $1 returning account, version
+        with locked as (
+            select account from accounts where account = any($1) order by account for update
+        ), bumped as (
+            update accounts set version = version + 1 where account in (select account from locked)
+            returning account, version
         ), told as (
             insert into outbox (account, version, committed_at, next_attempt_at)
-            select account, version, $2, $3 from bumped
+            select account, version, $4, $5 from bumped order by account
             on conflict (account) do update
             set version = excluded.version, attempts = 0, next_attempt_at = excluded.next_attempt_at
         ), noted as (
             insert into audit_log (at, account, version, cause, detail)
-            select $2, account, version, $4, $5 from bumped
+            select $4, b.account, b.version, c.cause, c.detail
+            from unnest($1::text[], $2::text[], $3::text[]) with ordinality c (account, cause, detail, place)
+            join bumped b on b.account = c.account
+            order by c.place
         )
-        select version from bumped
+        select account, version from bumped
         "#,
-        account.as_str(),
+        &accounts as _,
+        &causes,
+        &details,
         now,
-        now + Duration::seconds(HEAD_START_SECONDS),
-        reason_of(change.cause),
-        reason_of(change.detail)
+        now + Duration::seconds(HEAD_START_SECONDS)
     );
-    let version = query.fetch_optional(conn).await?.ok_or_else(|| StoreError::missing("accounts", account))?;
-    version_of("accounts", account, version)
+    let rows = query.fetch_all(conn).await?;
+    if let Some(missing) = accounts.iter().find(|account| rows.iter().all(|row| row.account != **account)) {
+        return Err(StoreError::missing("accounts", missing));
+    }
+    let read = |account: &str, version| {
+        let account = account_of("accounts", account)?;
+        Ok((account.clone(), version_of("accounts", &account, version)?))
+    };
+    rows.iter().map(|row| read(&row.account, row.version)).collect()
 }

@@ -5,7 +5,7 @@ use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use sqlx::PgConnection;
 
-use super::links::{Link, Linked, link, lock_customer};
+use super::links::{Link, Linked, link, lock_customers};
 use super::{StoreError, accounts};
 
 /// The customer as which the account buys, if it has one: the one that was stated last.
@@ -46,7 +46,7 @@ pub struct Made<'a> {
 pub async fn settle(conn: &mut PgConnection, made: Made<'_>, now: Timestamp) -> Result<String, StoreError> {
     let Made { provider, customer, account, replaces } = made;
     // In the order in which an event takes them: the customer, then the account.
-    lock_customer(conn, provider, customer).await?;
+    lock_customers(conn, [(provider, customer)]).await?;
     lock_account(conn, account, now).await?;
     match customer_of(conn, provider, account).await? {
         Some(current) if Some(current.as_str()) != replaces => return Ok(current),

@@ -48,12 +48,28 @@ pub struct Claimed {
 }
 
 /// How an event ended for good.
-#[derive(Clone, Copy, Debug)]
-pub enum Ending<'a> {
+#[derive(Clone, Debug)]
+pub enum Ending {
     /// With an effect; the note is for the operator.
-    Applied(Option<&'a str>),
+    Applied(Option<String>),
     /// Without one, and why.
-    Ignored(&'a str),
+    Ignored(&'static str),
+}
+
+/// An event that has ended, and whom it was about.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub id: i64,
+    pub ending: Ending,
+    pub account: Option<AccountId>,
+    pub customer: Option<String>,
+}
+
+/// An event that is to be worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub id: i64,
+    pub provider: Provider,
 }
 
 /// Makes an event durable. When the connection is not in a transaction, it is committed on return.
@@ -127,32 +143,34 @@ pub async fn make_due(conn: &mut PgConnection, id: i64, now: Timestamp) -> Resul
 /// The events that are due at `now`, the longest waiting first.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<i64>, StoreError> {
-    let query = sqlx::query_scalar!(
-        "select id from webhook_events where next_attempt_at <= $1 order by next_attempt_at, id limit $2",
+/// When a row cannot be read, or the database fails.
+pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<Due>, StoreError> {
+    let query = sqlx::query!(
+        "select id, provider from webhook_events where next_attempt_at <= $1 order by next_attempt_at, id limit $2",
         now,
         limit
     );
-    Ok(query.fetch_all(conn).await?)
+    let rows = query.fetch_all(conn).await?;
+    rows.into_iter().map(|row| Ok(Due { id: row.id, provider: provider_of(row.id, &row.provider)? })).collect()
 }
 
-/// Claims an event until the transaction ends, however it ends: a killed process leaves it as it was. `None` when it is
-/// done or dead, or another transaction has it.
+/// Claims events until the transaction ends, however it ends: a killed process leaves them as they were. What is done
+/// or dead, or another transaction has, is left out. In the order in which they arrived.
 ///
 /// # Errors
-/// When the row cannot be read, or the database fails.
-pub async fn claim(conn: &mut PgConnection, id: i64) -> Result<Option<Claimed>, StoreError> {
+/// When a row cannot be read, or the database fails.
+pub async fn claim(conn: &mut PgConnection, ids: &[i64]) -> Result<Vec<Claimed>, StoreError> {
     let query = sqlx::query_as!(
         Row,
         r#"
         select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, body
-        from webhook_events where id = $1 and state in ('pending', 'parked')
+        from webhook_events where id = any($1) and state in ('pending', 'parked')
+        order by arrival
         for update skip locked
         "#,
-        id
+        ids
     );
-    query.fetch_optional(conn).await?.map(Claimed::try_from).transpose()
+    query.fetch_all(conn).await?.into_iter().map(Claimed::try_from).collect()
 }
 
 /// An event that waits, without claiming it. `None` when it is done or dead.
@@ -189,7 +207,7 @@ impl TryFrom<Row> for Claimed {
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
         Ok(Self {
-            provider: row.provider.parse().map_err(|e| StoreError::row("webhook_events", row.id, &e))?,
+            provider: provider_of(row.id, &row.provider)?,
             id: row.id,
             event_id: row.event_id,
             kind: row.kind,
@@ -202,35 +220,44 @@ impl TryFrom<Row> for Claimed {
     }
 }
 
-/// Ends a claimed event for good. The moment of it is the database's: only the age of its body is counted from there, in
+/// Ends claimed events for good. The moment of it is the database's: only the age of a body is counted from there, in
 /// days.
 ///
 /// # Errors
-/// When the row is gone, or the database fails.
-pub async fn finish(
-    conn: &mut PgConnection,
-    id: i64,
-    ending: Ending<'_>,
-    account: Option<&AccountId>,
-    customer: Option<&str>,
-) -> Result<(), StoreError> {
-    let (state, reason) = match ending {
-        Ending::Applied(note) => ("applied", note),
-        Ending::Ignored(why) => ("ignored", Some(why)),
-    };
+/// When a row is gone, or the database fails.
+pub async fn finish(conn: &mut PgConnection, ended: &[Ended]) -> Result<(), StoreError> {
+    let Some(first) = ended.first() else { return Ok(()) };
+    let (mut ids, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+    for Ended { id, ending, .. } in ended {
+        let (state, reason) = match ending {
+            Ending::Applied(note) => ("applied", note.as_deref()),
+            Ending::Ignored(why) => ("ignored", Some(*why)),
+        };
+        ids.push(*id);
+        states.push(state);
+        reasons.push(reason.map(reason_of));
+    }
+    let accounts: Vec<Option<&str>> = ended.iter().map(|one| one.account.as_ref().map(AccountId::as_str)).collect();
+    let customers: Vec<Option<&str>> = ended.iter().map(|one| one.customer.as_deref()).collect();
     let query = sqlx::query!(
         r#"
-        update webhook_events
-        set state = $2, reason = $3, account = $4, customer_id = $5, next_attempt_at = null, finished_at = now()
-        where id = $1
+        update webhook_events w
+        set state = e.state, reason = e.reason, account = e.account, customer_id = e.customer, next_attempt_at = null,
+            finished_at = now()
+        from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])
+            e (id, state, reason, account, customer)
+        where w.id = e.id
         "#,
-        id,
-        state,
-        reason.map(reason_of),
-        account.map(AccountId::as_str),
-        customer
+        &ids,
+        &states as _,
+        &reasons as _,
+        &accounts as _,
+        &customers as _
     );
-    one(id, query.execute(conn).await?.rows_affected())
+    match usize::try_from(query.execute(conn).await?.rows_affected()) {
+        Ok(rows) if rows == ended.len() => Ok(()),
+        _ => Err(StoreError::missing("webhook_events", first.id)),
+    }
 }
 
 /// Sets a claimed event aside until its customer is linked, or until the given moment: one of both there must be.
@@ -330,6 +357,10 @@ pub async fn put_off(conn: &mut PgConnection, id: i64, until: Timestamp) -> Resu
     );
     query.execute(conn).await?;
     Ok(())
+}
+
+fn provider_of(id: i64, provider: &str) -> Result<Provider, StoreError> {
+    provider.parse().map_err(|e| StoreError::row("webhook_events", id, &e))
 }
 
 fn one(id: i64, rows: u64) -> Result<(), StoreError> {

@@ -3,12 +3,14 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
+use entitlement::decide::Known;
 use entitlement::subscription::SubscriptionId;
 use serde::Serialize;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::accounts::{self, Change};
-use super::{StoreError, account_of};
+use super::{StoreError, account_of, subscriptions};
 
 /// Somebody says that a customer is an account.
 #[derive(Clone, Copy, Debug)]
@@ -44,14 +46,30 @@ pub enum Linked {
     Kept,
 }
 
-/// Makes everything about one customer happen one after the other, until the transaction ends.
+/// Makes everything about each of these customers happen one after the other, until the transaction ends.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock_customer(conn: &mut PgConnection, provider: Provider, customer: &str) -> Result<(), StoreError> {
-    let name = format!("tollgate:customer:{provider}:{customer}");
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(conn).await?;
+pub async fn lock_customers(
+    conn: &mut PgConnection,
+    customers: impl IntoIterator<Item = (Provider, &str)>,
+) -> Result<(), StoreError> {
+    let names: Vec<String> = customers.into_iter().map(lock_name).collect();
+    // Always in the same order: two transactions never wait for each other.
+    let query = sqlx::query!(
+        r#"
+        select pg_advisory_xact_lock(lock) from (
+            select distinct hashtextextended(name, 0) as lock from unnest($1::text[]) name order by 1
+        ) locks
+        "#,
+        &names
+    );
+    query.execute(conn).await?;
     Ok(())
+}
+
+fn lock_name((provider, customer): (Provider, &str)) -> String {
+    format!("tollgate:customer:{provider}:{customer}")
 }
 
 /// Whether a transaction adds a piece by which others may find their account, or looks for its own in vain.
@@ -63,7 +81,7 @@ pub enum Placing {
 
 /// Makes sure that of a piece of money and the link that leads it to an account, stored at the same time by two
 /// transactions, the later one sees the earlier: those that add go side by side, those that seek alone. To be called
-/// after [`lock_customer`], once in a transaction.
+/// after [`lock_customers`], once in a transaction.
 ///
 /// # Errors
 /// When the database fails.
@@ -110,29 +128,33 @@ pub async fn customer_gone(
 }
 
 /// The account to which a subscription belongs or would belong: its own, then the one of the checkout that bought it,
-/// then its customer's.
+/// then its customer's. And what is known of the subscription.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn account_of_subscription(
+/// When the row cannot be read, or the database fails.
+pub async fn find_subscription(
     conn: &mut PgConnection,
     id: &SubscriptionId,
     customer: &str,
-) -> Result<Option<AccountId>, StoreError> {
-    let query = sqlx::query_scalar!(
+) -> Result<(Option<AccountId>, Option<Known>), StoreError> {
+    let query = sqlx::query!(
         r#"
-        select coalesce(
-            (select account from subscriptions where provider = $1 and subscription_id = $2),
-            (select account from subscription_claims where provider = $1 and subscription_id = $2),
-            (select account from provider_customers where provider = $1 and customer_id = $3)
-        ) as account
+        select
+            coalesce(
+                s.account,
+                (select account from subscription_claims where provider = $1 and subscription_id = $2),
+                (select account from provider_customers where provider = $1 and customer_id = $3)
+            ) as account,
+            to_jsonb(s) as "known?: Json<subscriptions::Row>"
+        from (select) one left join subscriptions s on s.provider = $1 and s.subscription_id = $2
         "#,
         id.provider.as_str(),
         id.id,
         customer
     );
-    let account = query.fetch_one(conn).await?;
-    account.map(|account| account_of("subscriptions", &account)).transpose()
+    let row = query.fetch_one(conn).await?;
+    let account = row.account.map(|account| account_of("subscriptions", &account)).transpose()?;
+    Ok((account, row.known.map(|Json(row)| row.try_into()).transpose()?))
 }
 
 /// The customers that are linked to an account.
@@ -158,7 +180,7 @@ pub async fn customers_of(conn: &mut PgConnection, account: &AccountId) -> Resul
 /// # Errors
 /// When the database fails.
 pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Result<Linked, StoreError> {
-    lock_customer(conn, link.provider, link.customer).await?;
+    lock_customers(conn, [(link.provider, link.customer)]).await?;
     let query = sqlx::query!(
         "select account, stated_at from provider_customers where provider = $1 and customer_id = $2",
         link.provider.as_str(),
@@ -273,7 +295,7 @@ pub async fn claim_subscription(
     Ok(Some(from))
 }
 
-/// Two accounts change in one transaction, always in the same order: two such transactions never wait for each other.
+/// Two accounts change in one transaction.
 async fn both_changed(
     conn: &mut PgConnection,
     one: &AccountId,
@@ -281,9 +303,7 @@ async fn both_changed(
     change: Change<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (first, second) = (one.min(other), one.max(other));
-    accounts::changed(conn, first, change, now).await?;
-    accounts::changed(conn, second, change, now).await?;
+    accounts::each_changed(conn, &[(one, change), (other, change)], now).await?;
     Ok(())
 }
 

@@ -31,19 +31,32 @@ pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<
     query.fetch_all(conn).await?.into_iter().map(|row| read(row.account, row.attempts)).collect()
 }
 
-/// Forgets an account, now that the cache has been told of this version or a later one. Returns since when it waited;
-/// `None` when a newer version still waits, or nothing did.
+/// Forgets accounts, now that the cache has been told of these versions or later ones. Returns since when they waited:
+/// those of which a newer version still waits, or nothing did, are not among them.
 ///
 /// # Errors
-/// When the version is beyond what Postgres counts, or the database fails.
-pub async fn told(conn: &mut PgConnection, account: &AccountId, version: u64) -> Result<Option<Timestamp>, StoreError> {
-    let version = i64::try_from(version).map_err(|e| StoreError::row("outbox", account, &e))?;
+/// When a version is beyond what Postgres counts, or the database fails.
+pub async fn told(conn: &mut PgConnection, told: &[(AccountId, u64)]) -> Result<Vec<Timestamp>, StoreError> {
+    let accounts: Vec<&str> = told.iter().map(|(account, _)| account.as_str()).collect();
+    let versions = told
+        .iter()
+        .map(|(account, version)| i64::try_from(*version).map_err(|e| StoreError::row("outbox", account, &e)));
+    let versions = versions.collect::<Result<Vec<_>, _>>()?;
+    // Locked in the order in which those who change accounts lock them.
     let query = sqlx::query_scalar!(
-        "delete from outbox where account = $1 and version <= $2 returning committed_at",
-        account.as_str(),
-        version
+        r#"
+        with locked as (
+            select o.account from outbox o
+            join unnest($1::text[], $2::bigint[]) t (account, version)
+                on t.account = o.account and o.version <= t.version
+            order by o.account for update of o
+        )
+        delete from outbox where account in (select account from locked) returning committed_at
+        "#,
+        &accounts as _,
+        &versions
     );
-    Ok(query.fetch_optional(conn).await?)
+    Ok(query.fetch_all(conn).await?)
 }
 
 /// Puts an account off, after one more failure that is its own.

@@ -76,61 +76,88 @@ impl Snapshot {
     }
 }
 
-/// Reads an account's rows. One statement is one snapshot: the version belongs to these very rows.
+/// Reads the rows of accounts, in their order. One statement is one snapshot: each version belongs to these very rows.
 ///
 /// # Errors
 /// When a row cannot be read, or the database fails.
-pub async fn read(conn: &mut PgConnection, account: &AccountId) -> Result<Snapshot, StoreError> {
-    let query = sqlx::query!(
+pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<Snapshot>, StoreError> {
+    let wanted: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
+    let query = sqlx::query_as!(
+        Rows,
         r#"
-        with mine as (
-            select p.* from subscriptions s
-            join invoices i on i.provider = s.provider and i.subscription_id = s.subscription_id
-            join payments p on p.provider = i.provider and p.invoice_id = i.invoice_id
-            where s.account = $1
-            union
-            select p.* from provider_customers c
-            join payments p on p.provider = c.provider and p.customer_id = c.customer_id
-            where c.account = $1
-        ), returned as (
-            select p.provider, p.payment_id, to_jsonb(p) as payment,
-                (select to_jsonb(i) from invoices i
-                    where i.provider = p.provider and i.invoice_id = p.invoice_id) as invoice,
-                (select coalesce(jsonb_agg(to_jsonb(r) order by r.refund_id), '[]') from refunds r
-                    where r.provider = p.provider and r.payment_id = p.payment_id) as refunds,
-                (select coalesce(jsonb_agg(to_jsonb(d) order by d.dispute_id), '[]') from disputes d
-                    where d.provider = p.provider and d.payment_id = p.payment_id) as disputes
-            from mine p
-            where p.refunded > 0
-                or exists (select from refunds r where r.provider = p.provider and r.payment_id = p.payment_id)
-                or exists (select from disputes d where d.provider = p.provider and d.payment_id = p.payment_id)
-        )
         select
-            (select version from accounts where account = $1) as version,
+            (select version from accounts a where a.account = wanted.account) as version,
             (select max(id) from catalogs) as catalog,
             (select coalesce(jsonb_agg(to_jsonb(s) order by s.provider, s.subscription_id), '[]')
-                from subscriptions s where s.account = $1) as "subscriptions!: Json<Vec<serde_json::Value>>",
+                from subscriptions s where s.account = wanted.account)
+                as "subscriptions!: Json<Vec<serde_json::Value>>",
             (select coalesce(jsonb_agg(to_jsonb(c) order by c.id), '[]')
-                from credits c where c.account = $1) as "credits!: Json<Vec<serde_json::Value>>",
-            (select coalesce(jsonb_agg(to_jsonb(m) order by m.provider, m.payment_id), '[]')
-                from returned m) as "returned!: Json<Vec<serde_json::Value>>",
+                from credits c where c.account = wanted.account) as "credits!: Json<Vec<serde_json::Value>>",
+            (select coalesce(jsonb_agg(to_jsonb(m) order by m.provider, m.payment_id), '[]') from (
+                select p.provider, p.payment_id, to_jsonb(p) as payment,
+                    (select to_jsonb(i) from invoices i
+                        where i.provider = p.provider and i.invoice_id = p.invoice_id) as invoice,
+                    (select coalesce(jsonb_agg(to_jsonb(r) order by r.refund_id), '[]') from refunds r
+                        where r.provider = p.provider and r.payment_id = p.payment_id) as refunds,
+                    (select coalesce(jsonb_agg(to_jsonb(d) order by d.dispute_id), '[]') from disputes d
+                        where d.provider = p.provider and d.payment_id = p.payment_id) as disputes
+                from (
+                    select p.* from subscriptions s
+                    join invoices i on i.provider = s.provider and i.subscription_id = s.subscription_id
+                    join payments p on p.provider = i.provider and p.invoice_id = i.invoice_id
+                    where s.account = wanted.account
+                    union
+                    select p.* from provider_customers c
+                    join payments p on p.provider = c.provider and p.customer_id = c.customer_id
+                    where c.account = wanted.account
+                ) p
+                where p.refunded > 0
+                    or exists (select from refunds r where r.provider = p.provider and r.payment_id = p.payment_id)
+                    or exists (select from disputes d where d.provider = p.provider and d.payment_id = p.payment_id)
+            ) m) as "returned!: Json<Vec<serde_json::Value>>",
             (select coalesce(jsonb_agg(to_jsonb(c) order by c.provider, c.customer_id), '[]')
                 from provider_customers c
-                where c.account = $1 and c.gone_at is not null) as "gone!: Json<Vec<serde_json::Value>>"
+                where c.account = wanted.account and c.gone_at is not null) as "gone!: Json<Vec<serde_json::Value>>"
+        from unnest($1::text[]) with ordinality wanted (account, place) order by wanted.place
         "#,
-        account.as_str()
+        &wanted as _
     );
-    let row = query.fetch_one(conn).await?;
-    let subscriptions = rows_of::<Row>("subscriptions", account, row.subscriptions.0)?;
-    let returned = rows_of::<MoneyRow>("payments", account, row.returned.0)?;
-    Ok(Snapshot {
-        version: row.version.map_or(Ok(0), |version| version_of("accounts", account, version))?,
-        catalog: row.catalog,
-        subscriptions: subscriptions.into_iter().map(Subscription::try_from).collect::<Result<_, _>>()?,
-        credits: rows_of("credits", account, row.credits.0)?,
-        returned: returned.into_iter().map(Money::try_from).collect::<Result<_, _>>()?,
-        gone: rows_of("provider_customers", account, row.gone.0)?,
-    })
+    let rows = query.fetch_all(conn).await?;
+    accounts.iter().zip(rows).map(|(account, rows)| rows.read(account)).collect()
+}
+
+/// What the statement says of one account.
+struct Rows {
+    version: Option<i64>,
+    catalog: Option<i64>,
+    subscriptions: Json<Vec<serde_json::Value>>,
+    credits: Json<Vec<serde_json::Value>>,
+    returned: Json<Vec<serde_json::Value>>,
+    gone: Json<Vec<serde_json::Value>>,
+}
+
+impl Rows {
+    fn read(self, account: &AccountId) -> Result<Snapshot, StoreError> {
+        let subscriptions = rows_of::<Row>("subscriptions", account, self.subscriptions.0)?;
+        let returned = rows_of::<MoneyRow>("payments", account, self.returned.0)?;
+        Ok(Snapshot {
+            version: self.version.map_or(Ok(0), |version| version_of("accounts", account, version))?,
+            catalog: self.catalog,
+            subscriptions: subscriptions.into_iter().map(Subscription::try_from).collect::<Result<_, _>>()?,
+            credits: rows_of("credits", account, self.credits.0)?,
+            returned: returned.into_iter().map(Money::try_from).collect::<Result<_, _>>()?,
+            gone: rows_of("provider_customers", account, self.gone.0)?,
+        })
+    }
+}
+
+/// Reads the rows of one account: [`read`] of one.
+///
+/// # Errors
+/// When a row cannot be read, or the database fails.
+pub async fn read_one(conn: &mut PgConnection, account: &AccountId) -> Result<Snapshot, StoreError> {
+    let snapshot = read(conn, std::slice::from_ref(account)).await?.pop();
+    snapshot.ok_or_else(|| StoreError::missing("accounts", account))
 }
 
 fn rows_of<T: DeserializeOwned>(

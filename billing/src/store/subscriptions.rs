@@ -12,7 +12,7 @@ use sqlx::types::Json;
 use super::StoreError;
 
 /// A row of `subscriptions`, without its account.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Row {
     provider: String,
     subscription_id: String,

@@ -64,7 +64,7 @@ async fn a_process_killed_while_it_applies_leaves_the_event_due(options: PgPoolO
     let world = World::new(options, connect).await;
     let id = world.receive(&checkout("evt_1", "cus_1", "sub_1", &world.account, world.now)).await;
     let mut tx = killed.begin().await.expect("a transaction");
-    assert!(events::claim(&mut tx, id).await.expect("no fault").is_some());
+    assert!(!events::claim(&mut tx, &[id]).await.expect("no fault").is_empty());
     assert_eq!(world.billing.apply_event(id, world.now).await.expect("no fault").fate, Fate::Taken);
     drop(tx);
     killed.close_hard().await.expect("killed");
@@ -85,7 +85,7 @@ async fn a_process_killed_between_commit_and_publish_is_made_up_for(options: PgP
     world.apply(&[checkout("evt_0", "cus_1", "sub_1", &world.account, world.now)]).await;
     let id =
         world.receive(&event("evt_1", CREATED, world.now, &active("cus_1", "sub_1", "price_monthly", world.now))).await;
-    world.billing.transact(id, Asked::default(), world.now).await.expect("it commits");
+    world.billing.transact(&[id], Asked::default(), world.now).await.expect("it commits");
     assert_eq!(world.cached().await, None, "nobody has published it");
     assert_eq!(
         world.billing.publish_due(world.now).await.expect("no fault"),
@@ -127,8 +127,8 @@ async fn an_account_that_cannot_be_read_does_not_hold_up_the_others(options: PgP
         let subscription = active(cus, sub, "price_monthly", world.now);
         world.receive(&checkout(id, cus, sub, account, world.now)).await;
         let id = world.receive(&event(&format!("{id}_sub"), CREATED, world.now, &subscription)).await;
-        world.billing.transact(id - 1, Asked::default(), world.now).await.expect("it is linked");
-        world.billing.transact(id, Asked::default(), world.now).await.expect("it commits");
+        world.billing.transact(&[id - 1], Asked::default(), world.now).await.expect("it is linked");
+        world.billing.transact(&[id], Asked::default(), world.now).await.expect("it commits");
     }
     let spoil = "alter table subscriptions drop constraint subscriptions_state_known;
         update subscriptions set state = 'hibernating', paid_until = null where subscription_id = 'sub_1'";

@@ -86,7 +86,7 @@ async fn without_redis_a_proxy_in_this_process_is_told(options: PgPoolOptions, c
     let nobody_here = billing_on(&world.pool, alone, None);
     let granted = nobody_here.grant(&world.account, "team", "a gift", None).await.expect("granted");
     assert!(!granted.published, "another process has to tell");
-    assert_eq!(nobody_here.publish(&world.account, world.now).await.expect("rows"), Told::Nobody);
+    assert_eq!(nobody_here.publish(std::slice::from_ref(&world.account), world.now).await.expect("rows"), Told::Nobody);
     let later = crate::clock::now() + chrono::TimeDelta::seconds(2);
     assert_eq!(billing.publish_due(later).await.expect("no fault").told, 1);
     assert_eq!(receiver.recv().await.expect("told").version, granted.version);

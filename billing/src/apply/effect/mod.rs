@@ -12,7 +12,7 @@ use entitlement::event::{Claim, Event, Fact};
 use entitlement::subscription::{State, Subscription, SubscriptionId};
 use sqlx::PgConnection;
 
-use super::{Fate, note};
+use super::note;
 use crate::metrics;
 use crate::store::catalogs::Rules;
 use crate::store::links::{self, Link, Linked, Placing};
@@ -57,7 +57,10 @@ pub(crate) struct Effects<'a> {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub changed: Vec<AccountId>,
+    /// Accounts that get a new version, and what changed for them: for [`crate::store::accounts::each_changed`].
+    pub changes: BTreeMap<AccountId, String>,
+    /// Accounts that have a new version already.
+    pub moved: BTreeSet<AccountId>,
     pub is_news: bool,
     /// Why nothing changed, if nothing did.
     pub ignored: Option<&'static str>,
@@ -68,9 +71,31 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub fn into_fate(self) -> Fate {
-        Fate::Applied { changed: self.changed }
+    /// Everybody of whom the cache must be told.
+    pub fn changed(&self) -> BTreeSet<AccountId> {
+        self.changes.keys().chain(&self.moved).cloned().collect()
     }
+}
+
+/// Makes everything about those that are spoken of happen one after the other, until the transaction ends. Once in a
+/// transaction, before anything is learnt in it.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn lock(conn: &mut PgConnection, lessons: &[(Provider, &[Lesson])]) -> Result<(), StoreError> {
+    let mut names = BTreeSet::new();
+    let mut placing = Placing::Adds;
+    for (provider, lessons) in lessons {
+        names.extend(customers(lessons).into_iter().map(|customer| (*provider, customer)));
+        for payment in lessons.iter().flat_map(|lesson| &lesson.event.facts).filter_map(money::returned_payment) {
+            // Money whose account nobody knows yet.
+            if crate::store::money::placed(conn, *provider, payment).await?.is_none() {
+                placing = Placing::Seeks;
+            }
+        }
+    }
+    links::lock_customers(conn, names).await?;
+    links::lock_placing(conn, placing).await
 }
 
 impl<'a> Effects<'a> {
@@ -89,14 +114,9 @@ impl<'a> Effects<'a> {
         }
     }
 
-    /// Stores what was learnt. When a subscription's account is not known, [`Self::waits_for`] says for whom to wait:
-    /// everything else is stored, and storing it again changes nothing.
+    /// Stores what was learnt, after [`lock`]. When a subscription's account is not known, [`Self::waits_for`] says for
+    /// whom to wait: everything else is stored, and storing it again changes nothing.
     pub async fn learn(&mut self, conn: &mut PgConnection, lessons: &[Lesson]) -> Result<(), StoreError> {
-        for customer in customers(lessons) {
-            links::lock_customer(conn, self.attempt.provider, customer).await?;
-        }
-        let placing = self.placing(conn, lessons).await?;
-        links::lock_placing(conn, placing).await?;
         for lesson in lessons {
             for fact in &lesson.event.facts {
                 self.learn_fact(conn, lesson, fact).await?;
@@ -135,7 +155,8 @@ impl<'a> Effects<'a> {
     ) -> Result<(), StoreError> {
         let customer = seen.customer.clone();
         self.customer = Some(customer.clone());
-        let account = match (links::account_of_subscription(conn, &seen.id, &customer).await?, &event.claim) {
+        let (account, known) = links::find_subscription(conn, &seen.id, &customer).await?;
+        let account = match (account, &event.claim) {
             (Some(account), _) => account,
             (None, Some(claim)) => {
                 self.link(conn, &customer, claim).await?;
@@ -147,7 +168,6 @@ impl<'a> Effects<'a> {
             }
         };
         self.account = Some(account.clone());
-        let known = subscriptions::find(conn, &seen.id).await?;
         let observation = match evidence {
             Evidence::Asked { observation } => observation,
             Evidence::Told { .. } => known.as_ref().map_or(0, |known| known.observation),
@@ -207,7 +227,7 @@ impl<'a> Effects<'a> {
                 continue;
             }
             let next = Subscription { state: State::Lapsed { at }, before: None, ..subscription };
-            let owner = links::account_of_subscription(conn, &next.id, customer).await?;
+            let (owner, _) = links::find_subscription(conn, &next.id, customer).await?;
             let Some(account) = owner else { continue };
             let detail = note::described(&next, None);
             let next = Known { subscription: next, observation };
@@ -284,35 +304,22 @@ impl<'a> Effects<'a> {
         self.changes.entry(account.clone()).or_default().push(detail);
     }
 
-    /// Gives every account that changed its new version.
-    pub async fn close(self, conn: &mut PgConnection) -> Result<Outcome, StoreError> {
-        for (account, details) in &self.changes {
-            let change = accounts::Change { cause: self.attempt.cause, detail: &details.join("; ") };
-            accounts::changed(conn, account, change, self.attempt.now).await?;
-        }
-        let changed: BTreeSet<AccountId> = self.changes.into_keys().chain(self.moved).collect();
-        Ok(Outcome {
-            changed: changed.into_iter().collect(),
+    /// What came of all that was learnt. Whoever asks gives the changed accounts their new versions.
+    pub fn close(self) -> Outcome {
+        let joined = |(account, details): (AccountId, Vec<String>)| (account, details.join("; "));
+        Outcome {
+            changes: self.changes.into_iter().map(joined).collect(),
+            moved: self.moved,
             is_news: self.is_news,
             ignored: self.ignored,
             note: self.note,
             account: self.account,
             customer: self.customer,
-        })
-    }
-
-    /// Whether what is learnt adds to what leads to an account, or is money whose account nobody knows yet.
-    async fn placing(&self, conn: &mut PgConnection, lessons: &[Lesson]) -> Result<Placing, StoreError> {
-        for payment in lessons.iter().flat_map(|lesson| &lesson.event.facts).filter_map(money::returned_payment) {
-            if crate::store::money::placed(conn, self.attempt.provider, payment).await?.is_none() {
-                return Ok(Placing::Seeks);
-            }
         }
-        Ok(Placing::Adds)
     }
 }
 
-/// Every customer that is spoken of, always in the same order: two transactions never wait for each other.
+/// Every customer that is spoken of.
 fn customers(lessons: &[Lesson]) -> BTreeSet<&str> {
     let mut customers = BTreeSet::new();
     for Lesson { event, .. } in lessons {
