@@ -43,7 +43,7 @@ pub async fn measure(world: &World, target: SocketAddr, report: &mut Report) -> 
     let deadline = began + DRAINED_LIMIT;
     while world.servers.query("select count(*) from webhook_events where state = 'pending'").await? != "0" {
         ensure!(Instant::now() < deadline, "the backlog is not worked off after {DRAINED_LIMIT:?}");
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let rate = EVENTS as f64 / began.elapsed().as_secs_f64();
     let stuck = world.servers.query("select count(*) from webhook_events where state in ('parked', 'dead')").await?;

@@ -62,7 +62,7 @@ async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Vec<Report>
 }
 
 fn told(report: &Report) -> String {
-    let Report { provider, kind, compared, drift, unlinked, is_complete } = report;
+    let Report { provider, kind, compared, drift, unlinked, refused, is_complete } = report;
     let what = match kind {
         Kind::Delta => "events",
         Kind::Full => "objects",
@@ -72,5 +72,9 @@ fn told(report: &Report) -> String {
         0 => String::new(),
         unlinked => format!(", {unlinked} of customers that nobody has linked to an account"),
     };
-    format!("{provider}: {compared} {what} compared{so_far}, {drift} differed and were repaired{unlinked}")
+    let refused = match refused {
+        0 => String::new(),
+        refused => format!(", {refused} about which the provider refuses to say anything"),
+    };
+    format!("{provider}: {compared} {what} compared{so_far}, {drift} differed and were repaired{unlinked}{refused}")
 }

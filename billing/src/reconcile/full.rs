@@ -9,6 +9,7 @@ use entitlement::subscription::{State, Subscription};
 use super::compare::Asking;
 use super::{ReconcileError, Report};
 use crate::component::Billing;
+use crate::provider::client::ProviderError;
 use crate::provider::{self, List, Moments};
 use crate::store::StoreError;
 use crate::store::reconciliations::{self, Run};
@@ -86,8 +87,15 @@ impl Billing {
         for id in &unseen {
             let asking = Asking { provider: run.provider, observation: self.draw().await?, now };
             let object = Object::Subscription(id.id.clone());
-            let answers = provider::look(&self.providers(), run.provider, &object, Moments { at: now, now }).await?;
+            let answers = provider::look(&self.providers(), run.provider, &object, Moments { at: now, now }).await;
             report.compared += 1;
+            // The others must not wait behind one.
+            if let Err(ProviderError::Refused(why)) = &answers {
+                report.refused += 1;
+                tracing::error!(provider = %run.provider, subscription = id.id, why, "the provider refuses to say how a subscription stands: look at it there");
+                continue;
+            }
+            let answers = answers?;
             let answers = match answers {
                 // A key of another account sees none of ours, and must not end them all.
                 answers if answers.is_empty() && !key_is_ours => {

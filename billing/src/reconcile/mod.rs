@@ -47,6 +47,8 @@ pub struct Report {
     pub drift: i64,
     /// Subscriptions at the provider whose account nobody has named: they give nobody access.
     pub unlinked: i64,
+    /// Subscriptions that run here and about which the provider refuses to say anything: they stay as they are.
+    pub refused: i64,
     /// Whether it came to its end.
     pub is_complete: bool,
 }
@@ -59,6 +61,7 @@ impl Report {
             compared: run.compared,
             drift: run.drift,
             unlinked: 0,
+            refused: 0,
             is_complete: false,
         }
     }
@@ -159,6 +162,7 @@ impl Billing {
             compared = report.compared,
             drift = report.drift,
             unlinked = report.unlinked,
+            refused = report.refused,
             "compared with the provider"
         );
         Ok(Some(report))

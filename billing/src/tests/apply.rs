@@ -213,7 +213,13 @@ async fn many_customers_of_one_account_at_once_lose_no_change(options: PgPoolOpt
         let canceling = with(&object, &json!({ "cancel_at": world.at(60).timestamp() }));
         world.receive(&event(&format!("evt_c{n}"), UPDATED, world.at(1), &canceling)).await;
     }
-    world.billing.apply_due(world.now).await.expect("no deadlock");
+    let workers = (0..3).map(|_| {
+        let (billing, now) = (world.billing.clone(), world.now);
+        tokio::spawn(async move { billing.apply_due(now).await.expect("no deadlock") })
+    });
+    for worker in workers.collect::<Vec<_>>() {
+        worker.await.expect("no panic");
+    }
     let open = world.billing.events(&crate::Filter::default(), 100).await.expect("the inbox");
     assert!(open.iter().all(|line| matches!(line.state.as_str(), "applied" | "ignored")), "{open:?}");
     assert_eq!(world.has(&world.account, world.now).await, "paid canceling");

@@ -6,6 +6,7 @@ mod apply;
 mod asking;
 mod contract;
 mod failing;
+mod groups;
 mod inbox;
 mod ingest;
 mod lives;
@@ -118,6 +119,11 @@ impl World {
         // Whole seconds, as Stripe counts them.
         let now = Timestamp::from_timestamp(crate::clock::now().timestamp(), 0).expect("in range");
         Self { billing, pool, account, now }
+    }
+
+    /// Another account of this world.
+    pub fn other(&self, n: usize) -> AccountId {
+        AccountId::parse(&format!("{}-{n}", self.account)).expect("an id")
     }
 
     /// `now` and some seconds.

@@ -60,6 +60,28 @@ async fn what_runs_here_and_is_in_no_list_is_over(options: PgPoolOptions, connec
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn one_that_the_provider_refuses_to_tell_about_holds_up_nothing(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (world, provider) = shop::world(options, connect).await;
+    let other = AccountId::parse("somebody-else").expect("an id");
+    subscribe(&provider, &other, "price_monthly");
+    for (customer, id) in [("cus_odd", "sub-odd"), ("cus_ghost", "sub_ghost")] {
+        let account = AccountId::parse(customer).expect("an id");
+        let sold = active(customer, id, "price_monthly", world.now);
+        let linked = checkout(&format!("evt_{customer}"), customer, id, &account, world.now);
+        let told = event(&format!("evt_{id}"), "customer.subscription.created", world.now, &sold);
+        world.apply(&[linked, told]).await;
+    }
+    let report = full(&world, world.now).await;
+    assert_eq!((report.drift, report.refused, report.is_complete), (2, 1, true), "{report:?}");
+    let at = soon(&world);
+    assert_eq!(world.has(&AccountId::parse("cus_odd").expect("an id"), at).await, "paid active", "nothing is known");
+    assert_eq!(world.has(&AccountId::parse("cus_ghost").expect("an id"), at).await, "free none");
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_refund_and_a_dispute_that_were_never_told_are_found(options: PgPoolOptions, connect: PgConnectOptions) {
     let (world, provider) = shop::world(options, connect).await;
     subscribe(&provider, &world.account, "price_monthly");
