@@ -118,6 +118,8 @@ impl Shop {
             stated_at: Some(now),
             cause: "test",
         };
+        let customer = [(ProviderName::Stripe, subscription.customer.as_str())];
+        links::lock(&mut transaction, customer, links::Placing::Adds).await.expect("it is held");
         links::link(&mut transaction, link, now).await.expect("a link");
         let known = Known { subscription: subscription.clone(), observation: 0 };
         subscriptions::put(&mut transaction, &self.buyer, &known, now).await.expect("a subscription");

@@ -34,6 +34,10 @@ pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a delivery waits to be taken in when there are too many.
 const PLACE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long it is tried again to make an event durable, and how often.
+const RETRIED_FOR: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
 /// How long the database may take to make an event durable.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -127,12 +131,18 @@ async fn receive(
 }
 
 impl Billing {
-    /// Commits an event. A connection that died while it was idle is found out only by using it: one more is tried.
+    /// Commits an event. A connection that died while it was idle is found out only by using it, and a database that
+    /// has just come back leaves a pool full of those: others are tried for a moment.
     async fn make_durable(&self, arrival: Arrival<'_>) -> Result<Arrived, Problem> {
+        let last_try = tokio::time::Instant::now() + RETRIED_FOR;
         let storing = async {
-            match self.store(arrival).await {
-                Err(StoreError::Unavailable(_)) => self.store(arrival).await,
-                stored => stored,
+            loop {
+                match self.store(arrival).await {
+                    Err(StoreError::Unavailable(_)) if tokio::time::Instant::now() < last_try => {
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                    }
+                    stored => return stored,
+                }
             }
         };
         match tokio::time::timeout(STORE_PATIENCE, storing).await {

@@ -5,7 +5,7 @@ use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use sqlx::PgConnection;
 
-use super::links::{Link, Linked, link, lock_customers};
+use super::links::{Link, Linked, Placing, link, lock};
 use super::{StoreError, accounts};
 
 /// The customer as which the account buys, if it has one: the one that was stated last.
@@ -46,7 +46,7 @@ pub struct Made<'a> {
 pub async fn settle(conn: &mut PgConnection, made: Made<'_>, now: Timestamp) -> Result<String, StoreError> {
     let Made { provider, customer, account, replaces } = made;
     // In the order in which an event takes them: the customer, then the account.
-    lock_customers(conn, [(provider, customer)]).await?;
+    lock(conn, [(provider, customer)], Placing::Adds).await?;
     lock_account(conn, account, now).await?;
     match customer_of(conn, provider, account).await? {
         Some(current) if Some(current.as_str()) != replaces => return Ok(current),
@@ -112,6 +112,7 @@ mod tests {
         let mut transaction = pool.begin().await.expect("a transaction");
         let by_metadata =
             Link { provider: STRIPE, customer: "cus_1", account: &account(), stated_at: None, cause: "evt_1" };
+        lock(&mut transaction, [(STRIPE, "cus_1")], Placing::Adds).await.expect("it is held");
         link(&mut transaction, by_metadata, at(1)).await.expect("a link");
         transaction.commit().await.expect("a commit");
         assert_eq!(settled(&pool, "cus_1", None, 2).await, "cus_1");

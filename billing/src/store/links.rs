@@ -46,32 +46,6 @@ pub enum Linked {
     Kept,
 }
 
-/// Makes everything about each of these customers happen one after the other, until the transaction ends.
-///
-/// # Errors
-/// When the database fails.
-pub async fn lock_customers(
-    conn: &mut PgConnection,
-    customers: impl IntoIterator<Item = (Provider, &str)>,
-) -> Result<(), StoreError> {
-    let names: Vec<String> = customers.into_iter().map(lock_name).collect();
-    // Always in the same order: two transactions never wait for each other.
-    let query = sqlx::query!(
-        r#"
-        select pg_advisory_xact_lock(lock) from (
-            select distinct hashtextextended(name, 0) as lock from unnest($1::text[]) name order by 1
-        ) locks
-        "#,
-        &names
-    );
-    query.execute(conn).await?;
-    Ok(())
-}
-
-fn lock_name((provider, customer): (Provider, &str)) -> String {
-    format!("tollgate:customer:{provider}:{customer}")
-}
-
 /// Whether a transaction adds a piece by which others may find their account, or looks for its own in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placing {
@@ -79,22 +53,40 @@ pub enum Placing {
     Seeks,
 }
 
-/// Makes sure that of a piece of money and the link that leads it to an account, stored at the same time by two
-/// transactions, the later one sees the earlier: those that add go side by side, those that seek alone. To be called
-/// after [`lock_customers`], once in a transaction.
+/// Makes everything about each of these customers happen one after the other, until the transaction ends.
+///
+/// And makes sure that of a piece of money and the link that leads it to an account, stored at the same time by two
+/// transactions, the later one sees the earlier: those that add go side by side, those that seek alone. Once in a
+/// transaction: two that hold and ask for more would wait for each other.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock_placing(conn: &mut PgConnection, placing: Placing) -> Result<(), StoreError> {
-    const NAME: &str = "tollgate:placing";
-    match placing {
-        Placing::Adds => {
-            sqlx::query!("select pg_advisory_xact_lock_shared(hashtextextended($1, 0))", NAME).execute(conn).await?
-        }
-        Placing::Seeks => {
-            sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", NAME).execute(conn).await?
-        }
-    };
+pub async fn lock(
+    conn: &mut PgConnection,
+    customers: impl IntoIterator<Item = (Provider, &str)>,
+    placing: Placing,
+) -> Result<(), StoreError> {
+    let name = |(provider, customer): (Provider, &str)| format!("tollgate:customer:{provider}:{customer}");
+    let names: Vec<String> = customers.into_iter().map(name).collect();
+    // The customers first, always in the same order: two transactions never wait for each other.
+    let query = sqlx::query!(
+        r#"
+        with customers as materialized (
+            select pg_advisory_xact_lock(lock) from (
+                select distinct hashtextextended(name, 0) as lock from unnest($1::text[]) name order by 1
+            ) locks
+        ), held as materialized (
+            select count(*) from customers
+        )
+        select case when $2
+            then pg_advisory_xact_lock(hashtextextended('tollgate:placing', 0))
+            else pg_advisory_xact_lock_shared(hashtextextended('tollgate:placing', 0))
+        end from held
+        "#,
+        &names,
+        placing == Placing::Seeks
+    );
+    query.execute(conn).await?;
     Ok(())
 }
 
@@ -175,12 +167,11 @@ pub async fn customers_of(conn: &mut PgConnection, account: &AccountId) -> Resul
 
 /// Links a customer to an account, creating the account's row when there is none, and wakes the events that waited for
 /// it. Of two statements the newer wins, and of two of one moment the greater account, so that the order in which
-/// they are told does not matter; metadata never overrules anything. The caller commits, then wakes the worker.
+/// they are told does not matter; metadata never overrules anything. The caller holds the [`lock`] of the customer, commits, then wakes the worker.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Result<Linked, StoreError> {
-    lock_customers(conn, [(link.provider, link.customer)]).await?;
     let query = sqlx::query!(
         "select account, stated_at from provider_customers where provider = $1 and customer_id = $2",
         link.provider.as_str(),
@@ -188,7 +179,6 @@ pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Re
     );
     let Some(known) = query.fetch_optional(&mut *conn).await? else {
         insert(conn, link, now).await?;
-        unpark(conn, link.provider, link.customer, now).await?;
         return Ok(Linked::New);
     };
     let known_account = account_of("provider_customers", &known.account)?;
@@ -211,10 +201,24 @@ pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Re
     Ok(Linked::Moved { from: known_account })
 }
 
+/// Stores a link that is new, and makes the events that waited for it due. One that is being applied right now is left
+/// alone: it waits for our lock on the customer, and will see the link.
 async fn insert(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Result<(), StoreError> {
-    accounts::ensure(conn, link.account, now).await?;
     let query = sqlx::query!(
-        "insert into provider_customers (provider, customer_id, account, stated_at, created_at) values ($1, $2, $3, $4, $5)",
+        r#"
+        with account as (
+            insert into accounts (account, version, created_at) values ($3, 1, $5) on conflict (account) do nothing
+        ), woken as (
+            update webhook_events set state = 'pending', next_attempt_at = $5
+            where id in (
+                select id from webhook_events
+                where provider = $1 and customer_id = $2 and state = 'parked'
+                for update skip locked
+            )
+        )
+        insert into provider_customers (provider, customer_id, account, stated_at, created_at)
+        values ($1, $2, $3, $4, $5)
+        "#,
         link.provider.as_str(),
         link.customer,
         link.account.as_str(),
@@ -304,25 +308,5 @@ async fn both_changed(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     accounts::each_changed(conn, &[(one, change), (other, change)], now).await?;
-    Ok(())
-}
-
-/// Makes the events that waited for this customer due. One that is being applied right now is left alone: it waits for
-/// our lock on the customer, and will see the link.
-async fn unpark(conn: &mut PgConnection, provider: Provider, customer: &str, now: Timestamp) -> Result<(), StoreError> {
-    let query = sqlx::query!(
-        r#"
-        update webhook_events set state = 'pending', next_attempt_at = $3
-        where id in (
-            select id from webhook_events
-            where provider = $1 and customer_id = $2 and state = 'parked'
-            for update skip locked
-        )
-        "#,
-        provider.as_str(),
-        customer,
-        now
-    );
-    query.execute(conn).await?;
     Ok(())
 }

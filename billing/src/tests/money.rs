@@ -186,6 +186,21 @@ async fn a_customer_that_is_gone_has_nothing_whatever_is_told_later(options: PgP
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_customer_that_is_heard_of_first_when_it_is_gone_has_nothing(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    let customer = json!({ "id": "cus_1", "object": "customer", "metadata": { "account": world.account } });
+    world.apply(&[event("evt_1", "customer.deleted", world.now, &customer)]).await;
+    assert_eq!(world.fate("evt_1").await.0, "applied");
+    let running = active("cus_1", "sub_1", "price_monthly", world.now);
+    world.apply(&[event("evt_2", "customer.subscription.updated", world.at(1), &running)]).await;
+    assert_eq!(world.fate("evt_2").await.0, "applied", "its account is known");
+    assert_eq!(world.has(&world.account, world.at(2)).await, "free none");
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn dunning_is_counted_and_access_lasts_for_the_grace(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
     let bought = bought(&world);

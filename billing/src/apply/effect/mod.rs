@@ -94,8 +94,7 @@ pub(crate) async fn lock(conn: &mut PgConnection, lessons: &[(Provider, &[Lesson
             }
         }
     }
-    links::lock_customers(conn, names).await?;
-    links::lock_placing(conn, placing).await
+    links::lock(conn, names, placing).await
 }
 
 impl<'a> Effects<'a> {
@@ -138,7 +137,7 @@ impl<'a> Effects<'a> {
                 }
                 self.lapse(conn, customer, subscriptions, *at).await
             }
-            Fact::CustomerGone { customer, at } => self.gone(conn, customer, *at).await,
+            Fact::CustomerGone { customer, at } => self.gone(conn, event, customer, *at).await,
             Fact::Invoice(_) | Fact::Payment(_) | Fact::Refund(_) | Fact::Dispute(_) => {
                 self.store_money(conn, fact).await
             }
@@ -238,9 +237,21 @@ impl<'a> Effects<'a> {
         Ok(())
     }
 
-    async fn gone(&mut self, conn: &mut PgConnection, customer: &str, at: Timestamp) -> Result<(), StoreError> {
+    async fn gone(
+        &mut self,
+        conn: &mut PgConnection,
+        event: &Event,
+        customer: &str,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.customer = Some(customer.to_owned());
-        match links::customer_gone(conn, self.attempt.provider, customer, at).await? {
+        let mut gone = links::customer_gone(conn, self.attempt.provider, customer, at).await?;
+        // Never heard of, and gone already: what is told of it later must find that.
+        if let (None, Some(claim)) = (&gone, &event.claim) {
+            self.link(conn, customer, claim).await?;
+            gone = links::customer_gone(conn, self.attempt.provider, customer, at).await?;
+        }
+        match gone {
             Some((account, true)) => {
                 self.changed(&account, format!("the provider no longer has the customer {customer}"));
                 self.account = Some(account);

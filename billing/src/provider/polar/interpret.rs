@@ -95,7 +95,7 @@ fn customer_gone(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
 fn gone(id: String, customer: &Customer, told: &Told<'_>) -> Event {
     let at = customer.deleted_at.map_or(told.at, |Moment(at)| at).min(told.received_at);
     let facts = vec![Fact::CustomerGone { customer: id.clone(), at }];
-    Event { customer: Some(id), facts, ..Event::default() }
+    Event { claim: claim(Some(customer), None, told), customer: Some(id), facts, ..Event::default() }
 }
 
 /// Everything of a customer that runs. One part that cannot be understood spoils the whole: left out, it would be taken

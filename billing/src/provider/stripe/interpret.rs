@@ -58,7 +58,7 @@ fn snapshot(kind: &str, object: Value, previous: Option<&Value>, told: &Told<'_>
         | "checkout.session.async_payment_succeeded"
         | "checkout.session.async_payment_failed" => Ok(checkout(parsed(object)?, told)),
         "customer.created" | "customer.updated" => Ok(customer(parsed(object)?, told)),
-        "customer.deleted" => Ok(customer_gone(parsed(object)?, told.at.min(told.received_at))),
+        "customer.deleted" => Ok(customer_gone(parsed(object)?, told)),
         "customer.subscription.deleted" => {
             let mut object = object;
             if let Some(status) = object.get_mut("status") {
@@ -182,10 +182,11 @@ pub fn customer(customer: payload::Customer, told: &Told<'_>) -> Event {
 }
 
 /// What a customer had ends with it, as Stripe ends it.
-pub fn customer_gone(customer: payload::Customer, at: Timestamp) -> Event {
+pub fn customer_gone(customer: payload::Customer, told: &Told<'_>) -> Event {
+    let claim = metadata_claim(customer.metadata.as_ref(), told);
     let customer = customer.id.0;
-    let facts = vec![Fact::CustomerGone { customer: customer.clone(), at }];
-    Event { customer: Some(customer), facts, ..Event::default() }
+    let facts = vec![Fact::CustomerGone { customer: customer.clone(), at: told.at.min(told.received_at) }];
+    Event { customer: Some(customer), claim, facts, ..Event::default() }
 }
 
 fn metadata_claim(metadata: Option<&Metadata>, told: &Told<'_>) -> Option<Claim> {

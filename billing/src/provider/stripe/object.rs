@@ -23,7 +23,7 @@ pub fn subscription(seen: Value, told: Told<'_>) -> Result<Vec<Event>, Unreadabl
 pub fn customer(seen: Value, told: Told<'_>) -> Result<Vec<Event>, Unreadable> {
     let is_deleted = seen["deleted"] == true;
     let seen = parsed(seen)?;
-    Ok(vec![if is_deleted { interpret::customer_gone(seen, told.at) } else { interpret::customer(seen, &told) }])
+    Ok(vec![if is_deleted { interpret::customer_gone(seen, &told) } else { interpret::customer(seen, &told) }])
 }
 
 pub fn invoice(seen: Value) -> Result<Vec<Event>, Unreadable> {

@@ -67,7 +67,7 @@ fn a_deleted_customer_is_gone_whichever_event_says_so() {
     let deleted = with(&customer(), &json!({ "deleted_at": told(-3) }));
     for kind in ["customer.deleted", "customer.updated"] {
         let event = read(kind, &deleted);
-        assert_eq!((event.facts, event.claim, event.objects), (gone(-3), None, vec![]), "{kind}");
+        assert_eq!((event.facts, event.claim, event.objects), (gone(-3), stated("ann", -500), vec![]), "{kind}");
     }
     let ahead = with(&customer(), &json!({ "deleted_at": told(90_000) }));
     assert_eq!(facts("customer.deleted", &ahead), gone(2));
