@@ -37,6 +37,7 @@ pub(crate) struct Inner {
     pub intake: Semaphore,
     /// Events that are applied while their sender waits; beyond, they are left to the worker.
     pub inline: Arc<Semaphore>,
+    inline_max: usize,
     /// Questions to the providers: one at a time about each customer.
     pub asking: Asking,
     /// What goes on after its request was answered, to be waited for at shutdown.
@@ -62,6 +63,7 @@ impl Billing {
             policy: settings.policy,
         };
         let connections = usize::try_from(settings.pool_size).unwrap_or(INLINE_MAX);
+        let inline_max = connections.div_ceil(4).clamp(1, INLINE_MAX);
         let inner = Inner {
             pool,
             outlets,
@@ -70,7 +72,8 @@ impl Billing {
             event_due: Notify::new(),
             untold: Notify::new(),
             intake: Semaphore::new(INTAKE_MAX),
-            inline: Arc::new(Semaphore::new(connections.div_ceil(4).clamp(1, INLINE_MAX))),
+            inline: Arc::new(Semaphore::new(inline_max)),
+            inline_max,
             asking: Asking::default(),
             tasks: TaskTracker::new(),
             rules: ArcSwap::from_pointee(rules),
@@ -94,6 +97,11 @@ impl Billing {
     /// Whether so many deliveries come in that applying them has to wait: what is not durable yet could be lost.
     pub(crate) fn is_crowded(&self) -> bool {
         INTAKE_MAX.saturating_sub(self.inner.intake.available_permits()) >= CROWD
+    }
+
+    /// Whether at most one event is applied while its sender waits.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.inner.inline.available_permits() + 1 >= self.inner.inline_max
     }
 
     pub(crate) fn shared(&self) -> &Inner {

@@ -159,15 +159,17 @@ impl Billing {
         events::insert(&mut conn, arrival).await
     }
 
-    /// Applies an event while its sender waits a moment. It goes on when the moment is over.
+    /// Applies an event while its sender waits a moment, a short one when others wait as well. It goes on when the moment
+    /// is over.
     async fn apply_inline(&self, id: i64, slot: OwnedSemaphorePermit, now: Timestamp) -> Status {
         let billing = self.clone();
+        let wait = if self.is_alone() { self.settings().inline_wait } else { self.settings().inline_wait / 10 };
         let applying = self.shared().tasks.spawn(async move {
             let applied = billing.apply_event(id, now).await;
             drop(slot);
             applied
         });
-        match tokio::time::timeout(self.settings().inline_wait, applying).await {
+        match tokio::time::timeout(wait, applying).await {
             Ok(Ok(Ok(applied))) => status_of(&applied),
             Ok(Ok(Err(error))) => {
                 tracing::warn!(error = chain::told(&error), "an event is durable, and is applied later");

@@ -1,6 +1,8 @@
 //! One page of a provider's list against the rows: what agrees is noted in one statement, what differs is repaired like
 //! an event.
 
+use std::collections::BTreeSet;
+
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
 use entitlement::decide::{Decision, decide};
@@ -46,9 +48,8 @@ impl Billing {
             List::Subscriptions(_) => self.differing(asking, page.items).await?,
             List::Refunds(_) | List::Disputes(_) | List::Orders(_) => page.items,
         };
-        for listed in differing {
-            self.repair(asking, listed.events, report).await?;
-        }
+        let differing: Vec<Vec<Event>> = differing.into_iter().map(|listed| listed.events).collect();
+        self.repair(asking, &differing, report).await?;
         Ok(page.next)
     }
 
@@ -86,14 +87,38 @@ impl Billing {
         Ok(differing)
     }
 
-    /// Applies what a provider answered, and counts it as drift if it was not known.
+    /// Applies what a provider answered about objects, and counts as drift what was not known. All of them in one
+    /// transaction; when that fails, each by itself, so that what is wrong with one harms no other.
     pub(super) async fn repair(
         &self,
         asking: Asking,
-        answers: Vec<Event>,
+        objects: &[Vec<Event>],
         report: &mut Report,
     ) -> Result<(), ReconcileError> {
-        let Repaired { is_news, waits_for } = self.learn(asking, &answers).await?;
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let mut repaired = match self.learn(asking, objects).await {
+            Ok(repaired) => repaired,
+            Err(_) if objects.len() > 1 => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        for object in &objects[repaired.len()..] {
+            repaired.extend(self.learn(asking, std::slice::from_ref(object)).await?);
+        }
+        for (object, repaired) in objects.iter().zip(repaired) {
+            self.report(asking, object, repaired, report).await?;
+        }
+        Ok(())
+    }
+
+    async fn report(
+        &self,
+        asking: Asking,
+        answers: &[Event],
+        Repaired { is_news, waits_for }: Repaired,
+        report: &mut Report,
+    ) -> Result<(), ReconcileError> {
         if let Some(customer) = waits_for {
             report.unlinked += 1;
             tracing::warn!(provider = %asking.provider, customer, "nobody has said which account this customer is");
@@ -111,31 +136,38 @@ impl Billing {
                 let asking = Asking { observation: self.draw().await?, ..asking };
                 let moments = Moments { at: asking.now, now: asking.now };
                 let more = provider::look(&self.providers(), asking.provider, object, moments).await?;
-                self.learn(asking, &more).await?;
+                self.learn(asking, &[more]).await?;
             }
         }
         Ok(())
     }
 
-    /// Writes answers like those to an event, in one transaction, and publishes.
-    async fn learn(&self, asking: Asking, answers: &[Event]) -> Result<Repaired, ReconcileError> {
+    /// Writes answers like those to events, in one transaction, and publishes.
+    async fn learn(&self, asking: Asking, objects: &[Vec<Event>]) -> Result<Vec<Repaired>, ReconcileError> {
         let lesson = |event: &Event| Lesson { event: undated(event.clone()), evidence: evidence(asking.observation) };
-        let lessons: Vec<Lesson> = answers.iter().map(lesson).collect();
+        let lessons: Vec<Vec<Lesson>> = objects.iter().map(|events| events.iter().map(lesson).collect()).collect();
+        let of_provider: Vec<_> = lessons.iter().map(|lessons| (asking.provider, lessons.as_slice())).collect();
         let mut tx = self.pool().begin().await.map_err(StoreError::from)?;
         let rules = self.rules(&mut tx).await?;
         let attempt = Attempt { provider: asking.provider, cause: CAUSE, rules: &rules, now: asking.now };
-        let mut effects = Effects::new(attempt);
-        effect::lock(&mut tx, &[(asking.provider, &lessons)]).await?;
-        effects.learn(&mut tx, &lessons).await?;
-        let waits_for = effects.waits_for.clone();
-        let outcome = effects.close();
-        let changes = outcome.changes.iter().map(|(account, detail)| (account, Change { cause: CAUSE, detail }));
+        effect::lock(&mut tx, &of_provider).await?;
+        let (mut repaired, mut changes, mut changed) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for lessons in &lessons {
+            let mut effects = Effects::new(attempt);
+            effects.learn(&mut tx, lessons).await?;
+            let waits_for = effects.waits_for.clone();
+            let outcome = effects.close();
+            changed.extend(outcome.changed());
+            repaired.push(Repaired { is_news: outcome.is_news, waits_for });
+            changes.extend(outcome.changes);
+        }
+        let changes = changes.iter().map(|(account, detail)| (account, Change { cause: CAUSE, detail }));
         let changes: Vec<_> = changes.collect();
         accounts::each_changed(&mut tx, &changes, asking.now).await?;
         tx.commit().await.map_err(StoreError::from)?;
         self.shared().event_due.notify_one();
-        self.publish_at_once(outcome.changed(), asking.now).await;
-        Ok(Repaired { is_news: outcome.is_news, waits_for })
+        self.publish_at_once(changed, asking.now).await;
+        Ok(repaired)
     }
 }
 

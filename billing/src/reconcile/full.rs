@@ -104,7 +104,7 @@ impl Billing {
                 answers if answers.is_empty() => self.ended(id, now).await?,
                 answers => answers,
             };
-            self.repair(asking, answers, report).await?;
+            self.repair(asking, &[answers], report).await?;
         }
         Ok(unseen.last().map(|id| id.id.clone()))
     }
