@@ -149,5 +149,5 @@ fn pool(options: PgConnectOptions, size: u32) -> PgPool {
         // The embedded Postgres has no timers.
         return pool.connect_lazy_with(options);
     }
-    pool.after_connect(|conn, _| Box::pin(schema::limit_statements(conn))).connect_lazy_with(options)
+    pool.after_connect(|conn, _| Box::pin(schema::settle(conn))).connect_lazy_with(options)
 }

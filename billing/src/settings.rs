@@ -45,7 +45,7 @@ pub struct Settings {
     pub redis_url: Option<Secret>,
     /// Connections to Postgres; exactly 1 when it is the embedded one.
     pub pool_size: u32,
-    /// How long a webhook waits for its own effects before it is answered as accepted.
+    /// How long a webhook waits for its own effects before it is answered as accepted; a tenth of it when others wait too.
     pub inline_wait: Duration,
 }
 

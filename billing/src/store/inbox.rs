@@ -7,7 +7,7 @@ use entitlement::catalog::Provider;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-use super::StoreError;
+use super::{StoreError, schema};
 
 /// Which events to list; all when every field is `None`.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +122,10 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter, limit: i64) -> Resul
         filter.before,
         limit
     );
-    Ok(query.fetch_all(conn).await?)
+    schema::plan_each(conn).await?;
+    let lines = query.fetch_all(&mut *conn).await?;
+    schema::plan_once(conn).await?;
+    Ok(lines)
 }
 
 /// One event and its body, which is empty when it is pruned, by the id of its row.
@@ -208,5 +211,8 @@ pub async fn replay_stuck(
         limit,
         now
     );
-    Ok(query.fetch_all(conn).await?)
+    schema::plan_each(conn).await?;
+    let replayed = query.fetch_all(&mut *conn).await?;
+    schema::plan_once(conn).await?;
+    Ok(replayed)
 }

@@ -41,11 +41,33 @@ fn is_undefined_table(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|refusal| refusal.code().as_deref() == Some(UNDEFINED_TABLE))
 }
 
-/// Nothing that billing does takes that long: a hung statement must not hold its connection for ever.
+/// Nothing that billing does takes that long: a hung statement must not hold its connection for ever. And each statement
+/// is planned once for a connection: they are the same few, and planning one anew took longer than running it.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn limit_statements(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub async fn settle(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     conn.execute("set statement_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'").await?;
+    conn.execute(PLANNED_ONCE).await?;
+    Ok(())
+}
+
+const PLANNED_ONCE: &str = "set plan_cache_mode = force_generic_plan";
+
+/// From now on statements are planned for the values that they get: what an operator asks for differs each time.
+///
+/// # Errors
+/// When the database fails.
+pub async fn plan_each(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    conn.execute("set plan_cache_mode = force_custom_plan").await?;
+    Ok(())
+}
+
+/// Ends what [`plan_each`] began.
+///
+/// # Errors
+/// When the database fails.
+pub async fn plan_once(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    conn.execute(PLANNED_ONCE).await?;
     Ok(())
 }

@@ -112,8 +112,10 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
                     where c.account = wanted.account
                 ) p
                 where p.refunded > 0
-                    or exists (select from refunds r where r.provider = p.provider and r.payment_id = p.payment_id)
-                    or exists (select from disputes d where d.provider = p.provider and d.payment_id = p.payment_id)
+                    or (select r.refund_id from refunds r
+                        where r.provider = p.provider and r.payment_id = p.payment_id limit 1) is not null
+                    or (select d.dispute_id from disputes d
+                        where d.provider = p.provider and d.payment_id = p.payment_id limit 1) is not null
             ) m) as "returned!: Json<Vec<serde_json::Value>>",
             (select coalesce(jsonb_agg(to_jsonb(c) order by c.provider, c.customer_id), '[]')
                 from provider_customers c
