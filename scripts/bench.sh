@@ -2,7 +2,7 @@
 # Builds Tollgate as for production and measures it on this machine: prints the table, writes target/bench/results.md.
 #
 #   scripts/bench.sh                    everything; about five minutes after the build
-#   scripts/bench.sh laps freshness     some parts: instructions, laps, freshness, backlog, start
+#   scripts/bench.sh laps freshness     some parts: instructions, laps, freshness, backlog, sockets, start
 #   EMBEDDED=1 scripts/bench.sh         also how fast the embedded database starts (one more build)
 #
 # Installs valgrind when it counts instructions and there is none. Starts its own servers, on loopback.
@@ -32,7 +32,7 @@ counts_instructions() {
 
 install_valgrind() {
     if ! have apt-get; then
-        echo 'bench: valgrind is missing: install it, or name other parts: scripts/bench.sh laps freshness backlog start' >&2
+        echo 'bench: valgrind is missing: install it, or name other parts: scripts/bench.sh laps freshness backlog sockets start' >&2
         exit 1
     fi
     echo 'bench: installing valgrind'

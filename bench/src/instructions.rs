@@ -7,11 +7,12 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::callgrind::{Count, Profile};
+use crate::http;
 use crate::load::Load;
 use crate::process::Cpus;
 use crate::report::{Bar, Report};
 use crate::webhooks::{PAID_ACCOUNTS, paid_account};
-use crate::world::{Run, World};
+use crate::world::{PAID_PAGE, Run, Tokens, World};
 
 const REQUESTS: u64 = 4_000;
 const CONNECTIONS: usize = 8;
@@ -30,22 +31,57 @@ pub async fn measure(world: &World, profiles: &Path, report: &mut Report) -> Res
 
     let mut profile = Profile::new(profiles, "tollgate")?;
     let by = profile.command();
-    let run = Run { name: "proxy-counted", role: "proxy", cpus: Cpus::Measured, by: &by };
+    let run = Run { name: "proxy-counted", role: "proxy", cpus: Cpus::Measured, by: &by, tokens: Tokens::Hs256 };
     let tollgate = world.tollgate(run).await?;
     world.check_gate(tollgate.public, &paid_account(0)).await?;
     let gated = profile.count(&tollgate.process, &load(&one, tollgate.public), WARM, REQUESTS).await?;
     let gated_many = profile.count(&tollgate.process, &load(&many, tollgate.public), WARM_MANY, REQUESTS).await?;
+    let signed_out = refused(http::get(PAID_PAGE, None), 401, tollgate.public);
+    let signed_out = profile.count(&tollgate.process, &signed_out, WARM, REQUESTS).await?;
+    let unpaid = refused(http::get(PAID_PAGE, Some(&world.secrets.token("nobody")?)), 402, tollgate.public);
+    let unpaid = profile.count(&tollgate.process, &unpaid, WARM, REQUESTS).await?;
     tollgate.process.stop().await?;
 
     report.row("instructions a request: Pingora as it comes", thousands(&plain), Bar::None);
     compare(report, "one account", &same, &gated);
     compare(report, "1 000 accounts in turn", &same_many, &gated_many);
+    for (what, count) in [("not signed in (401)", &signed_out), ("not paid (402)", &unpaid)] {
+        let ratio = count.per_request / gated.per_request;
+        report.row(
+            format!("instructions a refusal, {what}, against a pass"),
+            format!("{ratio:.3}"),
+            Bar::at_most(ratio, 1.0, "×"),
+        );
+    }
+    for (what, tokens) in [("RS256", Tokens::Rs256), ("EdDSA", Tokens::EdDsa)] {
+        let count = signed_by(world, profiles, tokens).await?;
+        let ratio = count.per_request / gated.per_request;
+        let what = format!("instructions a request with a {what} token seen before, against HS256");
+        report.row(what, format!("{ratio:.3}"), Bar::at_most(ratio, 1.1, "×"));
+    }
     report.note(format!(
         "\"bare Pingora\" has Tollgate's server, connection and timeout settings; against Pingora as it comes the ratio is {:.3}",
         gated.per_request / plain.per_request
     ));
     report.note(format!("profiles for callgrind_annotate: {}, {}", same.file.display(), gated.file.display()));
     Ok(())
+}
+
+/// The same page with one account's token that was signed with a private key.
+async fn signed_by(world: &World, profiles: &Path, tokens: Tokens) -> Result<Count> {
+    let mut profile = Profile::new(profiles, &format!("tollgate-{tokens:?}"))?;
+    let by = profile.command();
+    let run = Run { name: "proxy-signed", role: "proxy", cpus: Cpus::Measured, by: &by, tokens };
+    let tollgate = world.tollgate(run).await?;
+    let request = http::get(PAID_PAGE, Some(&world.secrets.token_by(tokens, &paid_account(0))?));
+    let requests: Arc<[Vec<u8>]> = [request].into();
+    let count = profile.count(&tollgate.process, &load(&requests, tollgate.public), WARM, REQUESTS).await?;
+    tollgate.process.stop().await?;
+    Ok(count)
+}
+
+fn refused(request: Vec<u8>, expected: u16, target: SocketAddr) -> Load {
+    Load { expected, ..load(&[request].into(), target) }
 }
 
 async fn bare(world: &World, profiles: &Path, settings: &str, requests: &Arc<[Vec<u8>]>) -> Result<Count> {
@@ -57,7 +93,7 @@ async fn bare(world: &World, profiles: &Path, settings: &str, requests: &Arc<[Ve
 }
 
 fn load(requests: &Arc<[Vec<u8>]>, target: SocketAddr) -> Load {
-    Load { target, requests: Arc::clone(requests), connections: CONNECTIONS }
+    Load { target, requests: Arc::clone(requests), connections: CONNECTIONS, expected: 200 }
 }
 
 fn compare(report: &mut Report, what: &str, bare: &Count, tollgate: &Count) {

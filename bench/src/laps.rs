@@ -12,7 +12,7 @@ use crate::process::{Cpus, last_cpu, pin_driver};
 use crate::report::{Bar, Report};
 use crate::stats::median;
 use crate::webhooks::{PAID_ACCOUNTS, paid_account};
-use crate::world::{Run, Tollgate, World};
+use crate::world::{Run, Tokens, Tollgate, World};
 
 const CONNECTIONS: usize = 64;
 /// Pairs of laps, one through each proxy, that count.
@@ -41,7 +41,7 @@ struct Shown {
 /// Runs the laps.
 pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
     let bare = world.bare("same", Cpus::Measured, &[]).await?;
-    let run = Run { name: "proxy-lapped", role: "proxy", cpus: Cpus::Measured, by: &[] };
+    let run = Run { name: "proxy-lapped", role: "proxy", cpus: Cpus::Measured, by: &[], tokens: Tokens::Hs256 };
     let tollgate = world.tollgate(run).await?;
     world.check_gate(tollgate.public, &paid_account(0)).await?;
     let requests: Arc<[Vec<u8>]> = world.requests((0..PAID_ACCOUNTS).map(paid_account))?.into();
@@ -71,7 +71,7 @@ pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
 }
 
 fn load(contender: &Tollgate, requests: &Arc<[Vec<u8>]>) -> Load {
-    Load { target: contender.public, requests: Arc::clone(requests), connections: CONNECTIONS }
+    Load { target: contender.public, requests: Arc::clone(requests), connections: CONNECTIONS, expected: 200 }
 }
 
 /// CPUs that others used during a pair of laps.

@@ -1,4 +1,4 @@
-//! The load: requests over keep-alive connections, back to back, each of which must be answered 200.
+//! The load: requests over keep-alive connections, back to back, each of which must be answered as expected.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub struct Load {
     /// Whole requests, sent in turn.
     pub requests: Arc<[Vec<u8>]>,
     pub connections: usize,
+    /// The status of every answer.
+    pub expected: u16,
 }
 
 /// When a lap ends.
@@ -79,7 +81,7 @@ async fn drive(load: Load, until: Until, start: Instant, sent: Arc<AtomicU64>) -
         let began = Instant::now();
         let answer = connection.exchange(&load.requests[index]).await?;
         latencies.push(began.elapsed().as_secs_f64() * 1e6);
-        if answer.status != 200 {
+        if answer.status != load.expected {
             bail!("the load got status {}: {}", answer.status, String::from_utf8_lossy(answer.body));
         }
     }
@@ -93,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn a_lap_sends_exactly_what_it_counts() {
         let target = upstream::start().await.expect("it starts");
-        let load = Load { target, requests: Arc::new([http::get("/", None)]), connections: 8 };
+        let load = Load { target, requests: Arc::new([http::get("/", None)]), connections: 8, expected: 200 };
         let lap = lap(&load, Until::Count(1_000)).await.expect("a lap");
         assert_eq!(lap.requests, 1_000);
         assert!(lap.latency_ms(0.5) > 0.0 && lap.latency_ms(0.5) <= lap.latency_ms(1.0));

@@ -19,6 +19,7 @@ mod process;
 mod report;
 mod secrets;
 mod servers;
+mod sockets;
 mod start;
 mod stats;
 mod sweep;
@@ -34,7 +35,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use process::Cpus;
 use report::{Report, progress};
-use world::{Run, World, machine};
+use world::{Run, Tokens, World, machine};
 
 /// Measures Tollgate on this machine.
 #[derive(Parser)]
@@ -56,6 +57,8 @@ enum Part {
     Instructions,
     /// CPU time a request, requests a second, latency, memory
     Laps,
+    /// Memory of idle WebSockets
+    Sockets,
     /// Webhook commit to enforced by two proxies
     Freshness,
     /// A backlog of webhooks worked off, and a full comparison with the provider
@@ -86,7 +89,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
 
     progress("bench: starting Postgres, Redis, an upstream, and Tollgate in roles billing and proxy");
     let world = World::start(binaries).await?;
-    let run = |name, role| Run { name, role, cpus: Cpus::Any, by: &[] };
+    let run = |name, role| Run { name, role, cpus: Cpus::Any, by: &[], tokens: Tokens::Hs256 };
     let billing = world.tollgate(run("billing", "billing")).await?;
     let first = world.tollgate(run("proxy-1", "proxy")).await?;
     progress("bench: delivering webhooks");
@@ -102,6 +105,10 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         backlog::measure(&world, first.public, &mut report).await?;
     }
     first.process.stop().await?;
+    if wants(Part::Sockets) {
+        progress("bench: opening 10 000 WebSockets");
+        sockets::measure(&world, &mut report).await?;
+    }
     if wants(Part::Laps) {
         progress("bench: laps through the bare Pingora and Tollgate (about a minute)");
         laps::measure(&world, &mut report).await?;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::clock;
+use crate::world::Tokens;
 
 /// The public origin: the issuer and, by its host, the audience of tokens.
 pub const SITE: &str = "https://read.example";
@@ -39,13 +40,33 @@ impl Secrets {
         }
     }
 
-    /// A token that the gate accepts.
-    pub fn token(&self, account: &str) -> Result<String> {
+    /// The algorithm and the public key of tokens that have one.
+    pub fn public_key(&self, tokens: Tokens) -> Option<(&'static str, &'static str)> {
+        match tokens {
+            Tokens::Hs256 => None,
+            Tokens::Rs256 => Some(("RS256", include_str!("../../tests/keys/rsa.pub.pem"))),
+            Tokens::EdDsa => Some(("EdDSA", include_str!("../../tests/keys/ed25519.pub.pem"))),
+        }
+    }
+
+    /// A token that a gate with this public key accepts.
+    pub fn token_by(&self, tokens: Tokens, account: &str) -> Result<String> {
+        let (algorithm, key) = match tokens {
+            Tokens::Hs256 => (Algorithm::HS256, EncodingKey::from_secret(self.jwt.as_bytes())),
+            Tokens::Rs256 => (Algorithm::RS256, EncodingKey::from_rsa_pem(include_bytes!("../../tests/keys/rsa.pem"))?),
+            Tokens::EdDsa => {
+                (Algorithm::EdDSA, EncodingKey::from_ed_pem(include_bytes!("../../tests/keys/ed25519.pem"))?)
+            }
+        };
         let now = clock::now().timestamp();
         let claims =
             json!({ "iss": SITE, "aud": AUDIENCE, "sub": account, "iat": now, "exp": now + TOKEN_LIFETIME_SECONDS });
-        let key = EncodingKey::from_secret(self.jwt.as_bytes());
-        Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)?)
+        Ok(jsonwebtoken::encode(&Header::new(algorithm), &claims, &key)?)
+    }
+
+    /// A token that the gate accepts.
+    pub fn token(&self, account: &str) -> Result<String> {
+        self.token_by(Tokens::Hs256, account)
     }
 
     /// A signed delivery of Stripe: `account` has subscribed.

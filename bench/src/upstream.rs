@@ -1,4 +1,5 @@
-//! The site behind the proxies: a page of 1 KiB at once, or, under `/premium/echo`, the request's head as it arrived.
+//! The site behind the proxies: a page of 1 KiB at once, or, under `/premium/echo`, the request's head as it arrived, or,
+//! under `/premium/socket`, a WebSocket that stays quiet.
 
 use std::net::SocketAddr;
 
@@ -10,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const PAGE_BYTES: usize = 1024;
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// Serves until the runtime ends.
 pub async fn start() -> Result<SocketAddr> {
@@ -40,6 +43,12 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
             continue;
         }
         filled = 0;
+        if request.starts_with(b"GET /premium/socket ") {
+            stream.write_all(SWITCHED).await.ok()?;
+            // Quiet until the proxy closes.
+            stream.read(&mut [0; 16]).await.ok()?;
+            return None;
+        }
         if request.starts_with(b"GET /premium/echo ") {
             stream.write_all(&answer(request)).await.ok()?;
         } else {

@@ -37,6 +37,14 @@ pub struct Tollgate {
     pub public: SocketAddr,
 }
 
+/// How the site signs its users' tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    Hs256,
+    Rs256,
+    EdDsa,
+}
+
 /// How to run Tollgate.
 pub struct Run<'a> {
     pub name: &'static str,
@@ -44,6 +52,7 @@ pub struct Run<'a> {
     pub cpus: Cpus,
     /// A command that runs it, such as valgrind; empty for none.
     pub by: &'a [String],
+    pub tokens: Tokens,
 }
 
 impl World {
@@ -74,6 +83,7 @@ impl World {
     pub async fn tollgate(&self, run: Run<'_>) -> Result<Tollgate> {
         let billing = if run.role == "all" { free_address()? } else { self.billing };
         let config = self.configure(run.name, billing)?;
+        self.verify_by(&config, run.tokens)?;
         let launch = self.launch(run.name, "run", &config).args(["--role", run.role]).by(run.by);
         let mut process = launch.start(run.cpus)?;
         process.ready(config.admin, "/readyz", READY_LIMIT).await?;
@@ -140,6 +150,16 @@ impl World {
         );
         std::fs::write(&file, text)?;
         Ok(Config { file, public, admin })
+    }
+
+    /// Has the process of a configuration verify these tokens, where they are not what it verifies anyway.
+    fn verify_by(&self, config: &Config, tokens: Tokens) -> Result<()> {
+        let Some((algorithm, public_key)) = self.secrets.public_key(tokens) else { return Ok(()) };
+        let key = self.directory().join(format!("{algorithm}.pub.pem"));
+        std::fs::write(&key, public_key)?;
+        let mut text = std::fs::read_to_string(&config.file)?;
+        text.push_str(&format!("[identity]\nalgorithm = \"{algorithm}\"\npublic_key_file = \"{}\"\n", key.display()));
+        Ok(std::fs::write(&config.file, text)?)
     }
 
     /// Tokens of paid accounts, as whole requests for the paid page.
