@@ -2,7 +2,7 @@
 # Installs the Debian packages that Tollgate needs, says what it does, and does nothing when all is there.
 #
 #   scripts/install.sh          to build and run: a C compiler, cmake, Postgres, Redis
-#   scripts/install.sh tests    also what only the tests need: Python, Node.js, Chromium
+#   scripts/install.sh tests    also what only the tests need: Python, Go, Node.js, Chromium, nginx, Caddy
 #
 # Works as root or with sudo and asks nothing. A service that came with a package installed here is stopped: Tollgate
 # starts private servers. What was there before is left alone.
@@ -47,10 +47,14 @@ needs_of_tests() {
     need python3 python3
     # `python3 -m venv` needs ensurepip, which Debian ships apart.
     have python3 && python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+    need golang-go go
     need nodejs node
     need npm npm
     need chromium chromium
     need chromium-driver chromedriver
+    # Not everybody's PATH has the directory where it is.
+    [ -x /usr/sbin/nginx ] || need nginx-light nginx
+    need caddy caddy
 }
 
 as_root() {
@@ -95,3 +99,5 @@ as_root apt-get update -q
 as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing </dev/null
 stop_service redis-server redis-server
 stop_service postgresql postgresql
+stop_service nginx-light nginx
+stop_service caddy caddy

@@ -3,7 +3,7 @@
 
 use http::header::{CACHE_CONTROL, VARY};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
@@ -13,20 +13,33 @@ const VARY_BY: [&str; 2] = ["Cookie", "Authorization"];
 /// Directives that invite a shared cache; they contradict `private`.
 const SHARED: [&str; 2] = ["public", "s-maxage"];
 
+/// What tells one kind of cache something else than `Cache-Control` does, beside `CDN-Cache-Control` and its like
+/// (RFC 9213).
+const TARGETED: [HeaderName; 3] = [
+    HeaderName::from_static("surrogate-control"),
+    HeaderName::from_static("edge-control"),
+    HeaderName::from_static("x-accel-expires"),
+];
+
 /// Marks a response as being for one user alone. What the site says beside that stays; names go out in lower case, as
-/// in [`crate::headers::inject`].
+/// in [`crate::headers::rewrite`].
 ///
 /// # Errors
 /// When a reason phrase of the site's own cannot be kept.
 pub fn keep_private(response: &mut ResponseHeader) -> Result<()> {
     let (directives, vary) = (private(&response.headers), vary(&response.headers));
-    if directives.is_none() && vary.is_none() {
+    let has_targeted = response.headers.keys().any(is_targeted);
+    if directives.is_none() && vary.is_none() && !has_targeted {
         return Ok(());
     }
     let own_reason = response.get_reason_phrase().filter(|reason| Some(*reason) != response.status.canonical_reason());
     let own_reason = own_reason.map(str::to_owned);
     let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
     let mut parts = Parts::from(std::mem::replace(response, nothing));
+    if has_targeted {
+        let names: Vec<HeaderName> = parts.headers.keys().filter(|name| is_targeted(name)).cloned().collect();
+        names.iter().for_each(|name| drop(parts.headers.remove(name)));
+    }
     parts.headers.reserve(4);
     if let Some(directives) = directives {
         parts.headers.insert(CACHE_CONTROL, directives);
@@ -36,6 +49,11 @@ pub fn keep_private(response: &mut ResponseHeader) -> Result<()> {
     }
     *response = ResponseHeader::from(parts);
     own_reason.map_or(Ok(()), |reason| response.set_reason_phrase(Some(&reason)))
+}
+
+/// Whether a header speaks to some shared caches alone: to those it would overrule `private`.
+fn is_targeted(name: &HeaderName) -> bool {
+    name.as_str().ends_with("-cache-control") || TARGETED.contains(name)
 }
 
 /// The `Cache-Control` to set, unless there is one that will do.
@@ -134,6 +152,28 @@ mod tests {
         keep_private(&mut response).expect("it is marked");
         assert_eq!((response.status.as_u16(), response.get_reason_phrase()), (207, Some("Quite Fine")));
         assert_eq!(response.headers.get_all("set-cookie").iter().count(), 2);
+    }
+
+    #[test]
+    fn what_is_said_to_shared_caches_alone_is_removed() {
+        let mut response = ResponseHeader::build(304, None).expect("a response");
+        let lines = [
+            ("CDN-Cache-Control", "max-age=60"),
+            ("Cloudflare-CDN-Cache-Control", "max-age=60"),
+            ("Surrogate-Control", "max-age=60"),
+            ("Edge-Control", "cache-maxage=60"),
+            ("X-Accel-Expires", "60"),
+            ("Cache-Control", "private"),
+            ("Vary", "Cookie, Authorization"),
+            ("X-DNS-Prefetch-Control", "on"),
+        ];
+        for (name, value) in lines {
+            response.append_header(name, value).expect("a header");
+        }
+        keep_private(&mut response).expect("it is marked");
+        let mut names: Vec<&str> = response.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["cache-control", "vary", "x-dns-prefetch-control"]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! When nobody can say what was paid: each route does what its policy says, tells so, and recovers by itself.
 
+use std::time::{Duration, Instant};
+
+use crate::world::relay::Relay;
 use crate::world::stripe::unique;
 use crate::world::{Arrangement, Setup, World, eventually, token};
 
@@ -57,4 +60,24 @@ async fn an_unreachable_site_is_a_bad_gateway_and_no_secret() {
     assert_eq!(answer.status, 502, "{answer:?}");
     assert!(!answer.code().is_empty());
     assert!(!answer.body.contains(&nobody.to_string()), "addresses inside are nobody's business: {answer:?}");
+}
+
+#[tokio::test]
+async fn what_does_not_answer_at_all_holds_nobody_up_for_long() {
+    let world = World::with(Setup::new(Arrangement::Separate).routes(ROUTES).relays()).await;
+    let known = super::paying(&world).await;
+    world.relays.iter().for_each(Relay::silence);
+
+    let start = Instant::now();
+    assert_eq!(world.get("/premium/known", Some(&known)).await.status, 200, "it is in memory");
+    assert_eq!(world.get("/welcome", None).await.status, 200, "a public page needs nobody");
+    assert!(start.elapsed() < Duration::from_secs(2), "nothing below is asked: {:?}", start.elapsed());
+    let cold = token(&unique("cold"));
+    let start = Instant::now();
+    let denied = world.get("/premium/cold", Some(&cold)).await;
+    assert_eq!((denied.status, denied.code().as_str()), (503, "entitlement_unknown"), "{denied:?}");
+    assert!(start.elapsed() < Duration::from_secs(10), "there is a limit: {:?}", start.elapsed());
+
+    world.relays.iter().for_each(Relay::heal);
+    world.everywhere("/premium/recovered", &cold, 402).await;
 }

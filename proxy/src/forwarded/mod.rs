@@ -1,0 +1,199 @@
+//! Where a request comes from, and what the site is told of it: `X-Forwarded-For`, `-Proto`, `-Host` and `X-Real-IP`.
+//!
+//! The gate knows its peer and nothing else. What a client says of itself is thrown away; what a proxy in front says
+//! counts when its address is configured as trusted, and nobody's is by default.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use crate::target;
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const AUTHORITY: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// The proxies whose word on the client is believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+/// Why a text names no proxies that could be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    #[error("\"{0}\" is not an address or a network: write \"10.0.0.1\" or \"10.0.0.0/8\"")]
+    NotANetwork(String),
+    #[error("\"{0}\" is everybody, and what everybody says cannot be trusted: name your proxies")]
+    Everybody(String),
+}
+
+impl TrustedProxies {
+    /// Addresses and networks as they are written in a configuration.
+    ///
+    /// # Errors
+    /// When one of them is neither, or is the whole of the internet.
+    pub fn parse<S: AsRef<str>>(list: &[S]) -> Result<Self, TrustError> {
+        list.iter().map(|text| network(text.as_ref())).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether this address is one of them.
+    #[must_use]
+    pub fn include(&self, address: IpAddr) -> bool {
+        !self.0.is_empty() && self.0.iter().any(|network| network.contains(&address.to_canonical()))
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, TrustError> {
+    let address = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
+    let network = text.parse::<IpNet>().ok().or_else(address);
+    let network = network.ok_or_else(|| TrustError::NotANetwork(text.to_owned()))?;
+    if network.prefix_len() == 0 { Err(TrustError::Everybody(text.to_owned())) } else { Ok(network.trunc()) }
+}
+
+/// How the client's side is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// The other end of a client's connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    /// Absent when it is no internet address.
+    peer: Option<IpAddr>,
+    scheme: Scheme,
+    trusted: &'a TrustedProxies,
+    is_trusted: bool,
+}
+
+impl<'a> Origin<'a> {
+    pub(crate) fn new(peer: Option<SocketAddr>, scheme: Scheme, trusted: &'a TrustedProxies) -> Self {
+        let peer = peer.map(|address| address.ip().to_canonical());
+        Self { peer, scheme, trusted, is_trusted: peer.is_some_and(|peer| trusted.include(peer)) }
+    }
+
+    /// Whether what it says of a client before it is believed.
+    pub(crate) const fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+
+    /// Tells the site. When the peer is not trusted, nothing that speaks of the way to the gate may be left in the headers.
+    pub(crate) fn write(&self, parts: &mut Parts) {
+        let asked = || match (parts.headers.get(HOST), parts.uri.authority()) {
+            (Some(host), _) => Some(host.clone()),
+            // HTTP/2 need not repeat it (RFC 9113 section 8.3.1).
+            (None, Some(authority)) => HeaderValue::from_str(authority.as_str()).ok(),
+            (None, None) => None,
+        };
+        let (host, scheme) = if self.is_trusted {
+            (told_host(&parts.headers).or_else(asked), told_scheme(&parts.headers).unwrap_or(self.scheme))
+        } else {
+            (asked(), self.scheme)
+        };
+        let headers = &mut parts.headers;
+        if let Some(peer) = self.peer {
+            let (chain, client) = if self.is_trusted { self.chain(headers, peer) } else { (value(peer), value(peer)) };
+            headers.insert(FOR, chain);
+            headers.insert(REAL_IP, client);
+        }
+        headers.insert(PROTO, HeaderValue::from_static(scheme.as_str()));
+        if let Some(host) = host {
+            headers.insert(AUTHORITY, host);
+        }
+        if self.is_trusted && !told_port(headers) {
+            headers.remove(PORT);
+        }
+    }
+
+    /// What a trusted peer forwards of the hops before it, with itself as the last; and the client, which is the last hop
+    /// that is not trusted.
+    fn chain(&self, headers: &HeaderMap, peer: IpAddr) -> (HeaderValue, HeaderValue) {
+        let mut chain = Vec::new();
+        for line in headers.get_all(FOR) {
+            chain.extend_from_slice(line.as_bytes());
+            chain.extend_from_slice(b", ");
+        }
+        let mut client = peer;
+        // Each hop is the word of the one to its right; the last comma has nothing behind it.
+        for hop in chain.rsplit(|byte| *byte == b',').skip(1) {
+            let Some(address) = hop_address(hop) else { break };
+            client = address;
+            if !self.trusted.include(address) {
+                break;
+            }
+        }
+        chain.extend_from_slice(peer.to_string().as_bytes());
+        // All of it was in headers before.
+        (HeaderValue::from_bytes(&chain).unwrap_or_else(|_| value(peer)), value(client))
+    }
+}
+
+/// An address as proxies write it: bare, in brackets, or with a port.
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?.trim();
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?;
+    Some(IpAddr::to_canonical(&address))
+}
+
+/// The value of a header that has exactly one: of several, nobody knows whose word is whose.
+fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+fn told_scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let told = sole(headers, &PROTO)?.as_bytes();
+    [Scheme::Http, Scheme::Https].into_iter().find(|scheme| told.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
+}
+
+fn told_host(headers: &HeaderMap) -> Option<HeaderValue> {
+    sole(headers, &AUTHORITY).filter(|host| target::host(host.as_bytes()).is_ok()).cloned()
+}
+
+fn told_port(headers: &HeaderMap) -> bool {
+    let port = sole(headers, &PORT).and_then(|port| port.to_str().ok());
+    port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+}
+
+/// An address in a header. IPv4 is written here: this is done for every request, and formatting costs a multiple.
+fn value(address: IpAddr) -> HeaderValue {
+    let IpAddr::V4(v4) = address else {
+        return HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
+    };
+    let (mut text, mut end) = ([b'.'; 16], 0);
+    for octet in v4.octets() {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let leading = if octet >= 100 {
+            0
+        } else if octet >= 10 {
+            1
+        } else {
+            2
+        };
+        for digit in &digits[leading..] {
+            text[end] = b'0' + digit;
+            end += 1;
+        }
+        // The dot is there already.
+        end += 1;
+    }
+    HeaderValue::from_bytes(&text[..end - 1]).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+#[cfg(test)]
+mod tests;

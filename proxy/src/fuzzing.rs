@@ -1,0 +1,23 @@
+//! What the fuzz targets reach of this crate beyond its public parts.
+
+use std::net::SocketAddr;
+
+use http::HeaderMap;
+use pingora::Result;
+use pingora::http::RequestHeader;
+
+use crate::forwarded::{Origin, Scheme, TrustedProxies};
+use crate::headers;
+
+/// What the site gets of the headers that a peer sends without a credential.
+///
+/// # Errors
+/// When they cannot be kept.
+pub fn rewritten(lines: &HeaderMap, peer: SocketAddr, trusted: &TrustedProxies) -> Result<HeaderMap> {
+    let mut request = RequestHeader::build("GET", b"/", None)?;
+    for (name, value) in lines {
+        request.append_header(name.clone(), value.clone())?;
+    }
+    headers::rewrite(&mut request, &Origin::new(Some(peer), Scheme::Http, trusted), None)?;
+    Ok(request.headers.clone())
+}

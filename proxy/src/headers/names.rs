@@ -1,0 +1,180 @@
+//! Who may write a header, by its name alone.
+//!
+//! A server behind may spell a name in another way than the one on the wire: CGI and WSGI read `_` and `-` as one, and
+//! PHP reads `.` as `_` too. So names are compared as such a server would: whatever is neither letter nor digit counts
+//! as `-`.
+
+/// Whose word a header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// It says nothing about what the gate answers for.
+    Anyone,
+    /// It speaks of the connection to the client: only a proxy in front knows, and only a trusted one is believed.
+    Proxy,
+    /// The gate, or nobody.
+    Gate,
+}
+
+/// What the names of our headers begin with. Nothing of the client's may look like it.
+const OURS: &str = "x-entitlement-";
+
+/// What names begin with that speak of the way from the client to the gate.
+const FORWARDED: &str = "x-forwarded";
+
+/// Headers by which some servers serve another request than the one that was matched.
+const OVERRIDES: [&str; 14] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-method",
+    "x-original-host",
+    "x-rewrite-url",
+    "x-forwarded-prefix",
+    "x-forwarded-uri",
+    "x-forwarded-url",
+    "x-forwarded-path",
+    "x-forwarded-method",
+    // Next.js left out its own checks for it: <https://github.com/advisories/GHSA-f82v-jwr5-mffw>.
+    "x-middleware-subrequest",
+];
+
+/// Other names under which applications look for the client's address or scheme. None of them begins with one of
+/// [`FEW`].
+const ADDRESSES: [&str; 8] = [
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-envoy-external-address",
+    "x-remote-ip",
+    "x-scheme",
+    "x-url-scheme",
+];
+
+/// The names of these kinds that do not begin with `x-`.
+const FEW: [(&str, Writer); 10] = [
+    // CGI programs take it for the proxy that they should use: <https://httpoxy.org>.
+    ("proxy", Writer::Gate),
+    // The same as `X-Forwarded-*` once more (RFC 7239): of two that differ a site may believe the wrong one.
+    ("forwarded", Writer::Gate),
+    ("forwarded-for", Writer::Gate),
+    ("client-ip", Writer::Proxy),
+    ("true-client-ip", Writer::Proxy),
+    ("cf-connecting-ip", Writer::Proxy),
+    ("cf-connecting-ipv6", Writer::Proxy),
+    ("fastly-client-ip", Writer::Proxy),
+    ("fly-client-ip", Writer::Proxy),
+    ("front-end-https", Writer::Proxy),
+];
+
+/// Whose word the header of this name is, in any spelling.
+pub(crate) fn writer(name: &[u8]) -> Writer {
+    // Most names are told by one or two bytes: this is asked of every header of every request.
+    let writer = match name {
+        [b'x' | b'X', second, ..] if !second.is_ascii_alphanumeric() => extension(name),
+        [b'c' | b'f' | b'p' | b't' | b'C' | b'F' | b'P' | b'T', ..] => {
+            FEW.iter().find(|(known, _)| is(name, known)).map_or(Writer::Anyone, |(_, writer)| *writer)
+        }
+        _ => Writer::Anyone,
+    };
+    // An honest proxy spells names as everybody does.
+    let odd = || name.iter().any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
+    if writer == Writer::Proxy && odd() { Writer::Gate } else { writer }
+}
+
+/// [`writer`], for a name that begins with `x-`.
+fn extension(name: &[u8]) -> Writer {
+    if begins(name, OURS) || OVERRIDES.iter().any(|over| is(name, over)) {
+        Writer::Gate
+    } else if begins(name, FORWARDED) || ADDRESSES.iter().any(|known| is(name, known)) {
+        Writer::Proxy
+    } else {
+        Writer::Anyone
+    }
+}
+
+fn is(name: &[u8], known: &str) -> bool {
+    name.len() == known.len() && begins(name, known)
+}
+
+fn begins(name: &[u8], prefix: &str) -> bool {
+    let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    name.len() >= prefix.len() && name.iter().zip(prefix.bytes()).all(|(have, want)| folded(*have) == want)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every way in which some server would spell it.
+    fn spellings(name: &str) -> [String; 5] {
+        let title = name.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect::<Vec<_>>();
+        [
+            name.to_owned(),
+            name.to_uppercase(),
+            title.join("-"),
+            title.join("_"),
+            name.replacen('-', ".", 1).replacen('-', "!", 1),
+        ]
+    }
+
+    #[test]
+    fn our_names_and_overrides_are_the_gates_in_every_spelling() {
+        let ours = ["x-entitlement-", "x-entitlement-tier", "x-entitlement-something-of-the-future"];
+        for name in ours.iter().chain(&OVERRIDES).chain(&["proxy", "forwarded", "forwarded-for"]) {
+            let spelled = if name.ends_with('-') { vec![(*name).to_owned()] } else { spellings(name).to_vec() };
+            for spelling in spelled {
+                assert_eq!(writer(spelling.as_bytes()), Writer::Gate, "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_way_to_the_gate_is_a_proxys_word_in_the_usual_spelling_alone() {
+        let forwarded = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-user", "x-forwarded"];
+        let few = FEW.iter().filter(|(_, writer)| *writer == Writer::Proxy).map(|(name, _)| name);
+        for name in forwarded.iter().chain(&ADDRESSES).chain(few) {
+            let [lower, upper, title, underscores, others] = spellings(name);
+            for spelling in [lower, upper, title] {
+                assert_eq!(writer(spelling.as_bytes()), Writer::Proxy, "{spelling}");
+            }
+            for spelling in [underscores, others] {
+                assert_eq!(writer(spelling.as_bytes()), Writer::Gate, "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_are_anyones() {
+        let others = [
+            "",
+            "x",
+            "x-",
+            "x_",
+            "accept",
+            "cookie",
+            "content-type",
+            "from",
+            "te",
+            "priority",
+            "proxy-authorization",
+            "x-entitlement",
+            "x-entitlements",
+            "xx-entitlement-tier",
+            "xentitlement-tier",
+            "x-http-methods",
+            "x-request-id",
+            "x-requested-with",
+            "x-forward",
+            "x-originals",
+            "client-ips",
+            "proxying",
+            "x-middleware",
+        ];
+        for name in others {
+            assert_eq!(writer(name.as_bytes()), Writer::Anyone, "{name}");
+        }
+    }
+}

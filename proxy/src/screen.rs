@@ -1,0 +1,181 @@
+//! What is refused of every request before any rule is read: whatever two servers could understand differently.
+
+use std::borrow::Cow;
+
+use http::header::{ALLOW, HOST};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use pingora::Result;
+use pingora::http::RequestHeader;
+
+use crate::headers;
+use crate::respond::{self, Answer};
+use crate::routes::{Rule, Table};
+use crate::target::{self, HostRefusal, MethodRefusal, Refusal, Target};
+
+/// What who asks with another method is told (RFC 9110 section 15.5.6). Others pass too, for those who know them.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// Why a request is refused before any rule is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+}
+
+impl Refused {
+    fn bad(code: &'static str, detail: impl ToString) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, detail: detail.to_string() }
+    }
+
+    pub(crate) fn answer(&self) -> Answer {
+        let answer = respond::failure(self.status, self.code, &self.detail);
+        if self.status == StatusCode::METHOD_NOT_ALLOWED { answer.and(vec![(ALLOW, METHODS)]) } else { answer }
+    }
+}
+
+/// Refuses what could be read in two ways. Afterwards the request's path is canonical, here and on the wire.
+///
+/// # Errors
+/// When the canonical target cannot be kept, which is one that nobody can ask for.
+pub(crate) fn screen(request: &mut RequestHeader) -> Result<Option<Refused>> {
+    if let Err(refusal) = target::check_method(&request.method) {
+        let (status, detail) = (StatusCode::METHOD_NOT_ALLOWED, refusal.to_string());
+        return Ok(Some(Refused { status, code: MethodRefusal::CODE, detail }));
+    }
+    let rewritten = match target::canonical(request.raw_path()).as_ref().map(Target::rewritten) {
+        Ok(rewritten) => rewritten,
+        Err(refusal) => return Ok(Some(Refused::bad(Refusal::CODE, refusal))),
+    };
+    if let Some(target) = rewritten {
+        set_target(request, &target)?;
+    }
+    if let Err(refusal) = check_host(request) {
+        return Ok(Some(Refused::bad(refusal.code(), refusal)));
+    }
+    if headers::nominates_ours(&request.headers) {
+        let detail = "the Connection header names a header that is not hop-by-hop";
+        return Ok(Some(Refused::bad("connection_header", detail)));
+    }
+    Ok(None)
+}
+
+/// Refuses a screened request when a server that reads its path once more would find it under another rule than this
+/// one: see [`target::reread`].
+pub(crate) fn check_reading(
+    (method, host, path): (&Method, Option<&str>, &str),
+    table: &Table,
+    rule: &Rule,
+) -> Option<Refused> {
+    let left = target::reread(path)?;
+    let other = table.find(method, host, left);
+    (other.index != rule.index).then(|| Refused::bad(Refusal::CODE, Refusal::EncodedEnd))
+}
+
+/// Puts a canonical target in the place of another one. HTTP/2 keeps the host in the same place: it stays.
+fn set_target(request: &mut RequestHeader, target: &[u8]) -> Result<()> {
+    let mut parts = request.uri.clone().into_parts();
+    if parts.authority.is_some()
+        && let Ok(path_and_query) = PathAndQuery::try_from(target)
+    {
+        parts.path_and_query = Some(path_and_query);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            request.set_uri(uri);
+            return Ok(());
+        }
+    }
+    request.set_raw_path(target)
+}
+
+/// There is one clear host (RFC 9112 section 3.2, RFC 9113 section 8.3.1), but HTTP/1.0 had none. Pingora has refused
+/// several, and one that differs from the target's.
+fn check_host(request: &RequestHeader) -> Result<(), HostRefusal> {
+    match written_host(request) {
+        Some(host) => target::host(host).map(drop),
+        None if request.version == Version::HTTP_10 => Ok(()),
+        None => Err(HostRefusal::Missing),
+    }
+}
+
+fn written_host(request: &RequestHeader) -> Option<&[u8]> {
+    let host = request.headers.get(HOST).map(HeaderValue::as_bytes);
+    host.or_else(|| request.uri.authority().map(|authority| authority.as_str().as_bytes()))
+}
+
+/// The host of a screened request, as rules compare it.
+pub(crate) fn host_of(request: &RequestHeader) -> Option<Cow<'_, str>> {
+    target::host(written_host(request)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(method: &str, target: &str, lines: &[(&'static str, &str)]) -> RequestHeader {
+        let mut request = RequestHeader::build(method, target.as_bytes(), None).expect("a request");
+        request.set_version(Version::HTTP_11);
+        for (name, value) in lines {
+            request.append_header(*name, *value).expect("a header");
+        }
+        request
+    }
+
+    #[test]
+    fn requests_are_refused_as_this_table_says() {
+        let host = ("Host", "read.example");
+        let cases = [
+            (request("GET", "/a", &[host]), None),
+            (request("GET", "//a", &[host]), Some((400, "ambiguous_target"))),
+            (request("OPTIONS", "*", &[host]), Some((400, "ambiguous_target"))),
+            (request("TRACE", "/a", &[host]), Some((405, "method_not_allowed"))),
+            (request("get", "/a", &[host]), Some((405, "method_not_allowed"))),
+            (request("GET", "/a", &[]), Some((400, "missing_host"))),
+            (request("GET", "/a", &[("Host", "")]), Some((400, "missing_host"))),
+            (request("GET", "/a", &[("Host", "a/b")]), Some((400, "bad_host"))),
+            (request("GET", "/a", &[host, ("Connection", "cookie")]), Some((400, "connection_header"))),
+        ];
+        for (mut request, expected) in cases {
+            let refused = screen(&mut request).expect("a verdict");
+            assert_eq!(refused.map(|refused| (refused.status.as_u16(), refused.code)), expected, "{request:?}");
+        }
+        let mut old = request("GET", "/a", &[]);
+        old.set_version(Version::HTTP_10);
+        assert_eq!(screen(&mut old).expect("a verdict"), None, "HTTP/1.0 had no hosts");
+    }
+
+    #[test]
+    fn a_target_that_is_rewritten_keeps_its_host() {
+        let mut request = request("GET", "/", &[]);
+        request.set_version(Version::HTTP_2);
+        request.set_uri("https://read.example/%61?q=%61".parse().expect("a URI"));
+        assert_eq!(screen(&mut request).expect("a verdict"), None);
+        assert_eq!(request.raw_path(), b"/a?q=%61");
+        assert_eq!(request.uri, "https://read.example/a?q=%61");
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_is_sent_as_it_is_matched(
+            target in "(/|%2[5eEfF]|%5[cC]|%[0-9a-fA-F]{2}|[a-z.;?#\\\\%-]){1,12}", is_http2 in any::<bool>(),
+        ) {
+            let mut request = request("GET", &format!("/{target}"), &[("Host", "read.example")]);
+            if is_http2 {
+                let Ok(uri) = format!("https://read.example/{target}").parse() else { return Ok(()) };
+                request.remove_header("host");
+                request.set_version(Version::HTTP_2);
+                request.set_uri(uri);
+            }
+            if screen(&mut request).expect("a verdict").is_none() {
+                let sent = request.raw_path().to_vec();
+                let again = target::canonical(&sent).expect("what is sent is canonical");
+                prop_assert_eq!(again.rewritten(), None);
+                prop_assert_eq!(again.path(), request.uri.path());
+                let host = host_of(&request);
+                prop_assert_eq!(host.as_deref(), Some("read.example"));
+            }
+        }
+    }
+}
