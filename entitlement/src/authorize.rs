@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::record::Entitlement;
+use crate::timeline::Plan;
 
 /// What a route asks of its caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,36 @@ pub enum Requirement {
     Tier(String),
     /// A feature of any granted tier.
     Feature(String),
+    /// Each of these.
+    All(Vec<Requirement>),
+    /// One of these.
+    Any(Vec<Requirement>),
+}
+
+impl Requirement {
+    /// Whether a plan meets it. Who has a plan is signed in.
+    fn is_met(&self, plan: &Plan) -> bool {
+        match self {
+            Self::Public | Self::SignedIn => true,
+            Self::Tier(code) => plan.includes.iter().any(|held| **held == **code),
+            Self::Feature(name) => plan.features.iter().any(|held| **held == **name),
+            Self::All(parts) => parts.iter().all(|part| part.is_met(plan)),
+            Self::Any(parts) => parts.iter().any(|part| part.is_met(plan)),
+        }
+    }
+
+    fn join(f: &mut fmt::Formatter<'_>, parts: &[Self], word: &str) -> fmt::Result {
+        for (place, part) in parts.iter().enumerate() {
+            if place > 0 {
+                f.write_str(word)?;
+            }
+            match part {
+                Self::All(_) | Self::Any(_) => write!(f, "({part})")?,
+                _ => write!(f, "{part}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Requirement {
@@ -28,6 +59,8 @@ impl fmt::Display for Requirement {
             Self::SignedIn => f.write_str("signed in"),
             Self::Tier(code) => write!(f, "tier {code}"),
             Self::Feature(name) => write!(f, "feature {name}"),
+            Self::All(parts) => Self::join(f, parts, " and "),
+            Self::Any(parts) => Self::join(f, parts, " or "),
         }
     }
 }
@@ -75,6 +108,8 @@ pub enum Caller<'a> {
     Anonymous,
     /// A credential that does not verify.
     Rejected,
+    /// A credential that nobody can verify now.
+    Unverified,
     /// A valid token, and what its account has.
     Known(&'a Entitlement),
     /// A valid token, but nobody could say what its account has.
@@ -122,6 +157,17 @@ pub enum Denial {
 }
 
 impl Denial {
+    /// The HTTP status of this answer.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::SignIn | Self::BadCredential => 401,
+            Self::Pay { .. } => 402,
+            Self::Forbidden { .. } => 403,
+            Self::Unknown => 503,
+        }
+    }
+
     /// The stable code of this answer, in problem documents, logs and metrics.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -155,17 +201,13 @@ fn check(caller: Caller<'_>, policy: &Policy, now: Timestamp) -> Result<(), Deni
         (Requirement::Public, _) => return Ok(()),
         (_, Caller::Anonymous) => return Err(Denial::SignIn),
         (_, Caller::Rejected) => return Err(Denial::BadCredential),
+        (_, Caller::Unverified) => return Err(Denial::Unknown),
         (Requirement::SignedIn, _) => return Ok(()),
         (_, Caller::Unresolved) => return Err(Denial::Unknown),
         (_, Caller::Known(entitlement)) => entitlement,
     };
     let plan = &entitlement.timeline.at(now).plan;
-    let met = match &policy.require {
-        Requirement::Public | Requirement::SignedIn => true,
-        Requirement::Tier(code) => plan.includes.iter().any(|held| **held == **code),
-        Requirement::Feature(name) => plan.features.iter().any(|held| **held == **name),
-    };
-    if met {
+    if policy.require.is_met(plan) {
         return Ok(());
     }
     let (required, current) = (policy.require.clone(), plan.tier.to_string());
@@ -222,6 +264,14 @@ mod tests {
         Requirement::Feature(name.into())
     }
 
+    fn both() -> Requirement {
+        Requirement::All(vec![tier("pro"), feature("sso")])
+    }
+
+    fn either() -> Requirement {
+        Requirement::Any(vec![tier("team"), feature("api")])
+    }
+
     #[test]
     fn the_gate_decides_as_this_table_says() {
         let (pro, team, free) = (holding("pro", Some(30)), holding("team", None), holding("gone", None));
@@ -231,13 +281,16 @@ mod tests {
             ("public, nobody", Caller::Anonymous, Requirement::Public, Ok(())),
             ("public, a bad token", Caller::Rejected, Requirement::Public, Ok(())),
             ("public, cache down", Caller::Unresolved, Requirement::Public, Ok(())),
+            ("public, no keys", Caller::Unverified, Requirement::Public, Ok(())),
             ("signed in, nobody", Caller::Anonymous, Requirement::SignedIn, Err(Denial::SignIn)),
             ("signed in, a bad token", Caller::Rejected, Requirement::SignedIn, Err(Denial::BadCredential)),
             ("signed in, cache down", Caller::Unresolved, Requirement::SignedIn, Ok(())),
+            ("signed in, no keys", Caller::Unverified, Requirement::SignedIn, Err(Denial::Unknown)),
             ("signed in, free", free, Requirement::SignedIn, Ok(())),
             ("tier, nobody", Caller::Anonymous, tier("pro"), Err(Denial::SignIn)),
             ("tier, a bad token", Caller::Rejected, tier("pro"), Err(Denial::BadCredential)),
             ("tier, cache down", Caller::Unresolved, tier("pro"), Err(Denial::Unknown)),
+            ("tier, no keys", Caller::Unverified, tier("pro"), Err(Denial::Unknown)),
             ("tier, free", free, tier("pro"), pay(tier("pro"), "free")),
             ("everybody's tier", free, tier("free"), Ok(())),
             ("tier, met", pro, tier("pro"), Ok(())),
@@ -246,6 +299,13 @@ mod tests {
             ("tier that nobody defined", team, tier("gold"), pay(tier("gold"), "team")),
             ("feature, met", pro, feature("api"), Ok(())),
             ("feature, not met", pro, feature("sso"), pay(feature("sso"), "pro")),
+            ("both, nobody", Caller::Anonymous, both(), Err(Denial::SignIn)),
+            ("both, cache down", Caller::Unresolved, both(), Err(Denial::Unknown)),
+            ("both, one of them", pro, both(), pay(both(), "pro")),
+            ("both, met", team, both(), Ok(())),
+            ("either, none", free, either(), pay(either(), "free")),
+            ("either, met", pro, either(), Ok(())),
+            ("either, cache down", Caller::Unresolved, either(), Err(Denial::Unknown)),
         ];
         for (what, caller, require, expected) in cases {
             assert_eq!(authorize(caller, &policy(require), at(1)).map(|_| ()), expected, "{what}");

@@ -4,7 +4,9 @@ use anyhow::Result;
 use entitlement::authorize::{Mode, OnError, Policy};
 use entitlement::catalog::{Catalog, Provider};
 
+use super::parts;
 use crate::config::Config;
+use crate::config::identity::Source;
 use crate::config::secrets::Secrets;
 use crate::{ConfigFile, output};
 
@@ -24,7 +26,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let upstreams = config.upstreams()?;
     let upstreams: Vec<String> = upstreams.iter().map(ToString::to_string).collect();
     output::line(format_args!("site      {} → {}", config.site_url(), upstreams.join(", ")));
-    output::line(format_args!("identity  HS256, issuer {}, audience {}", config.issuer(), config.audience()));
+    let keys = config.identity.source.describe();
+    output::line(format_args!("identity  {keys}, issuer {}, audience {}", config.issuer(), config.audience()));
     match &config.catalog {
         Some(catalog) => {
             let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();
@@ -37,10 +40,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let methods = route.methods.as_ref().map_or("any method".to_owned(), |methods| {
             methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(",")
         });
-        output::line(format_args!("  {:>3}  {}  {methods}  {}", index + 1, route.pattern, rule(&route.policy)));
+        let hosts = route.hosts.as_ref().map_or(String::new(), |hosts| {
+            format!("{}  ", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        });
+        output::line(format_args!("  {:>3}  {hosts}{}  {methods}  {}", index + 1, route.pattern, rule(&route.policy)));
     }
     output::line(format_args!("  else  {}", rule(&config.default)));
-    config.warnings.iter().for_each(output::warning);
+    if let Some(certificate) = &config.certificate {
+        config.check_certificate(parts::now())?;
+        let (_, until) = certificate.validity();
+        output::line(format_args!("tls       HTTP/2 and HTTP/1.1, certificate until {}", until.date_naive()));
+    }
+    config.warnings.iter().chain(&config.warn_of_certificate(parts::now())).for_each(output::warning);
+    check_keys(&config.identity.source, &secrets)?;
     warn_of_missing(&secrets, config.catalog.as_ref())
 }
 
@@ -50,12 +62,21 @@ fn rule(policy: &Policy) -> String {
     format!("{}{fault}{shadow}", policy.require)
 }
 
+/// Whether the secret that verifies tokens is there, when it is what verifies them.
+fn check_keys(source: &Source, secrets: &Secrets) -> Result<()> {
+    match (source, &secrets.jwt_secret) {
+        (Source::Secret, Some(_)) => drop(secrets.jwt_secret()?),
+        (Source::Secret, None) => output::warning("TOLLGATE_JWT_SECRET is not set here: `tollgate run` needs it"),
+        (Source::File { .. } | Source::Published(_), Some(_)) => {
+            output::warning("TOLLGATE_JWT_SECRET is set, but verifies nothing: tokens are verified with public keys");
+        }
+        (Source::File { .. } | Source::Published(_), None) => {}
+    }
+    Ok(())
+}
+
 /// What `tollgate run` would miss here. A bad secret is an error, a missing one may be set elsewhere.
 fn warn_of_missing(secrets: &Secrets, catalog: Option<&Catalog>) -> Result<()> {
-    match &secrets.jwt_secret {
-        Some(_) => drop(secrets.jwt_secret()?),
-        None => output::warning("TOLLGATE_JWT_SECRET is not set here: `tollgate run` needs it"),
-    }
     if secrets.assertion_key()?.is_none() {
         output::warning(
             "TOLLGATE_ASSERTION_KEY is not set here: role all makes one for each start, other roles need it",

@@ -95,6 +95,11 @@ fn now() -> Timestamp {
 
 fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlement>, at: Timestamp) -> Result<()> {
     let method = method.parse::<http::Method>().map_err(|_| anyhow!("\"{method}\" is not a method, such as GET"))?;
+    if let Err(refusal) = target::check_method(&method) {
+        output::line(format_args!("verdict   405 {}: {refusal}", target::MethodRefusal::CODE));
+        return Ok(());
+    }
+    let (host, path) = host_and_path(path)?;
     let target = match target::canonical(path.as_bytes()) {
         Ok(target) => target,
         Err(refusal) => {
@@ -104,7 +109,12 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     };
     output::line(format_args!("path      {}", target.path()));
     let table = Table::new(config.routes, config.default);
-    let rule = table.find(&method, target.path());
+    let rule = table.find(&method, host, target.path());
+    if target::reread(target.path()).is_some_and(|left| table.find(&method, host, left).index != rule.index) {
+        let refusal = target::Refusal::EncodedEnd;
+        output::line(format_args!("verdict   400 {}: {refusal}", target::Refusal::CODE));
+        return Ok(());
+    }
     output::line(format_args!("rule      {}: {}", rule.label, rule.policy.require));
     let caller = entitlement.map_or(Caller::Anonymous, Caller::Known);
     match entitlement {
@@ -126,6 +136,16 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         verdict(authorize(caller, &rule.policy, at).map(|permit| permit.basis().clone()))
     ));
     Ok(())
+}
+
+/// A path alone, or the whole URL where hosts matter.
+fn host_and_path(text: &str) -> Result<(Option<&str>, &str)> {
+    let Some((_, rest)) = text.split_once("://").filter(|_| text.starts_with("http")) else { return Ok((None, text)) };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match target::host(authority.as_bytes()) {
+        Ok(std::borrow::Cow::Borrowed(host)) => Ok((Some(host), if path.is_empty() { "/" } else { path })),
+        _ => bail!("\"{authority}\" is not a host in lower case, such as read.example"),
+    }
 }
 
 fn verdict(decision: Result<Basis, Denial>) -> String {

@@ -1,11 +1,17 @@
 //! The operator's `[[route]]` rules as policies, checked against the catalog.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use entitlement::authorize::{Policy, Requirement};
 use entitlement::catalog::Catalog;
-use proxy::routes::{Pattern, Route, Table};
+use proxy::routes::{Cors, HostPattern, Pattern, Route, Table};
 
 use super::file::{self, Require, Rule};
+
+/// How long a route may let the site be silent.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// Compiles the rules in their order.
 pub fn compile(rules: &[file::Route], catalog: Option<&Catalog>, warnings: &mut Vec<String>) -> Result<Vec<Route>> {
@@ -16,6 +22,11 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
     let name = format!("route \"{}\"", rule.path);
     let pattern = Pattern::parse(&rule.path).with_context(|| name.clone())?;
     let methods = rule.methods.as_deref().map(|methods| parse_methods(&name, methods)).transpose()?;
+    let hosts = rule.hosts.as_deref().map(|hosts| parse_hosts(&name, hosts)).transpose()?;
+    let cors = Cors::parse(&rule.cors_origins).with_context(|| format!("{name}: cors_origins"))?;
+    if rule.timeout.is_some_and(|timeout| !TIMEOUTS.contains(&timeout)) {
+        bail!("{name}: timeout must be between 1s and 1h: it is how long the site may be silent");
+    }
     let requirement = requirement(&name, &rule.require)?;
     let for_sale = for_sale(&name, &requirement, catalog)?;
     if !for_sale {
@@ -25,7 +36,7 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
         warnings.push(format!("{name}: meter = \"{meter}\" is not counted by this version"));
     }
     let policy = Policy { require: requirement, on_error: rule.on_error, mode: rule.mode, for_sale };
-    Ok(Route { pattern, methods, policy })
+    Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout })
 }
 
 /// The policy of a rule without a path.
@@ -38,13 +49,43 @@ pub fn policy(name: &str, rule: &Rule, catalog: Option<&Catalog>) -> Result<Poli
 /// A login page behind the gate sends browsers to itself for ever.
 pub fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
     let table = Table::new(routes.to_vec(), default.clone());
-    let rule = table.find(&http::Method::GET, login_url);
+    let rule = table.find(&http::Method::GET, None, login_url);
     if rule.is_gated() {
         warnings.push(format!(
             "site.login_url = \"{login_url}\" is behind the gate ({}: {}), so nobody can sign in: put a public route for it first",
             rule.label, rule.policy.require
         ));
     }
+}
+
+/// A rule that an earlier one hides decides nothing, which is never meant.
+pub fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
+    let hides = |earlier: &Route, later: &Route| {
+        let wider = |earlier: &Route| earlier.methods.is_none() && earlier.hosts.is_none();
+        let same = earlier.methods == later.methods && earlier.hosts == later.hosts;
+        let table = Table::new(vec![Route::new(earlier.pattern.clone(), earlier.policy.clone())], Policy::public());
+        let reaches = |path: &String| table.find(&http::Method::GET, None, path).label == earlier.pattern.as_str();
+        (wider(earlier) || same) && paths_of(&later.pattern).iter().all(reaches)
+    };
+    for (place, later) in routes.iter().enumerate() {
+        if let Some(earlier) = routes[..place].iter().find(|earlier| hides(earlier, later)) {
+            let (later, earlier) = (&later.pattern, &earlier.pattern);
+            warnings.push(format!(
+                "route \"{later}\" never decides: \"{earlier}\" stands before it: move it up or remove it"
+            ));
+        }
+    }
+}
+
+/// Paths that a pattern matches, with words that no other pattern has.
+fn paths_of(pattern: &Pattern) -> Vec<String> {
+    let text = pattern.as_str();
+    let deep = ["", "/~any", "/~any/~any", "/~any/~any/~any"];
+    let path = |deep: &str| {
+        let path = text.replace("/**", deep).replace("/*", "/~any");
+        if path.is_empty() { "/".to_owned() } else { path }
+    };
+    if text.contains("**") { deep.iter().map(|deep| path(deep)).collect() } else { vec![path("")] }
 }
 
 fn parse_methods(name: &str, methods: &[String]) -> Result<Vec<http::Method>> {
@@ -61,21 +102,42 @@ fn parse_methods(name: &str, methods: &[String]) -> Result<Vec<http::Method>> {
         .collect()
 }
 
+fn parse_hosts(name: &str, hosts: &[String]) -> Result<Vec<HostPattern>> {
+    if hosts.is_empty() {
+        bail!("{name}: hosts is empty, so it never matches: remove the key or name a host");
+    }
+    hosts.iter().map(|host| HostPattern::parse(host).with_context(|| format!("{name}: hosts"))).collect()
+}
+
 fn requirement(name: &str, require: &Require) -> Result<Requirement> {
-    let one_of = "write one of { tier = \"…\" }, { feature = \"…\" }, { signed_in = true }, { public = true }";
+    let one_of = "write { tier = \"…\" }, { feature = \"…\" }, { signed_in = true }, { public = true } or { any = [{ … }, { … }] }";
     if require.signed_in == Some(false) || require.public == Some(false) {
         bail!("{name}: a requirement cannot be false: {one_of}");
     }
     let tier = require.tier.clone().map(Requirement::Tier);
     let feature = require.feature.clone().map(Requirement::Feature);
-    let signed_in = require.signed_in.map(|_| Requirement::SignedIn);
-    let public = require.public.map(|_| Requirement::Public);
-    let mut named = [tier, feature, signed_in, public].into_iter().flatten();
-    match (named.next(), named.next()) {
-        (Some(requirement), None) => Ok(requirement),
-        (None, _) => bail!("{name} requires nothing: {one_of}"),
-        (Some(_), Some(_)) => bail!("{name} requires two things: {one_of}"),
+    let any = require.any.as_deref().map(|parts| alternatives(name, parts)).transpose()?;
+    let mut parts: Vec<Requirement> = [tier, feature, any].into_iter().flatten().collect();
+    match (parts.len(), require.public.is_some(), require.signed_in.is_some()) {
+        (0, false, false) => bail!("{name} requires nothing: {one_of}"),
+        (0, true, false) => Ok(Requirement::Public),
+        (_, true, _) => bail!("{name} is public and requires something: leave one of both out"),
+        (0, false, true) => Ok(Requirement::SignedIn),
+        // Who has a tier or a feature is signed in.
+        (1, false, _) => Ok(parts.remove(0)),
+        (_, false, _) => Ok(Requirement::All(parts)),
     }
+}
+
+fn alternatives(name: &str, parts: &[Require]) -> Result<Requirement> {
+    if parts.len() < 2 {
+        bail!("{name}: any needs two alternatives or more");
+    }
+    let parts: Vec<Requirement> = parts.iter().map(|part| requirement(name, part)).collect::<Result<_>>()?;
+    if let Some(open) = parts.iter().find(|part| matches!(part, Requirement::Public | Requirement::SignedIn)) {
+        bail!("{name}: any with `{open}` asks for no more than that: require it alone");
+    }
+    Ok(Requirement::Any(parts))
 }
 
 /// Whether something sold gives what is required. Without a catalog file nobody can tell, and "pay" is the kinder answer.
@@ -84,6 +146,12 @@ fn for_sale(name: &str, requirement: &Requirement, catalog: Option<&Catalog>) ->
     let sold = |tier: &&entitlement::catalog::Tier| !tier.prices.is_empty();
     match requirement {
         Requirement::Public | Requirement::SignedIn => Ok(true),
+        Requirement::All(parts) => {
+            parts.iter().try_fold(true, |all, part| Ok(for_sale(name, part, Some(catalog))? && all))
+        }
+        Requirement::Any(parts) => {
+            parts.iter().try_fold(false, |any, part| Ok(for_sale(name, part, Some(catalog))? || any))
+        }
         Requirement::Feature(feature) => {
             Ok(catalog.tiers().iter().filter(sold).any(|tier| tier.features.contains(feature)))
         }
@@ -116,7 +184,14 @@ mod tests {
     fn a_rule_that_cannot_be_meant_is_refused() {
         let cases = [
             ("require = {}", "requires nothing"),
-            ("require = { tier = \"a\", public = true }", "requires two things"),
+            ("require = { tier = \"a\", public = true }", "leave one of both out"),
+            ("require = { any = [{ tier = \"a\" }] }", "two alternatives"),
+            ("require = { any = [{ tier = \"a\" }, { signed_in = true }] }", "require it alone"),
+            ("require = { any = [{ tier = \"a\" }, {}] }", "requires nothing"),
+            ("require = { public = true }\nhosts = []", "hosts is empty"),
+            ("require = { public = true }\nhosts = [\"a:80\"]", "without port"),
+            ("require = { public = true }\ncors_origins = [\"*\"]", "is not an origin"),
+            ("require = { public = true }\ntimeout = \"0s\"", "between 1s and 1h"),
             ("require = { public = false }", "cannot be false"),
             ("require = { public = true }\nmethods = []", "methods is empty"),
             ("require = { public = true }\nmethods = [\"get\"]", "in capitals"),
@@ -128,12 +203,52 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_side_by_side_is_required_together() {
+        let cases = [
+            ("{ tier = \"a\", feature = \"b\" }", "tier a and feature b"),
+            ("{ tier = \"a\", signed_in = true }", "tier a"),
+            ("{ any = [{ tier = \"a\" }, { feature = \"b\" }] }", "tier a or feature b"),
+            (
+                "{ feature = \"c\", any = [{ tier = \"a\" }, { feature = \"b\" }] }",
+                "feature c and (tier a or feature b)",
+            ),
+        ];
+        for (rule, expected) in cases {
+            let config = parse(&format!("[[route]]\npath = \"/a\"\nrequire = {rule}\n")).expect(rule);
+            assert_eq!(config.routes[0].policy.require.to_string(), expected, "{rule}");
+        }
+    }
+
+    #[test]
     fn a_login_page_behind_the_gate_is_warned_of() {
         let closed = "[default]\nrequire = { signed_in = true }\n";
         let warnings = |text: &str| parse(text).expect("it can be run").warnings;
         assert!(warnings(closed)[0].contains("nobody can sign in"), "{:?}", warnings(closed));
         let opened = format!("[[route]]\npath = \"/login\"\nrequire = {{ public = true }}\n{closed}");
         assert_eq!(warnings(&opened), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_rule_that_never_decides_is_warned_of() {
+        let cases = [
+            (["/a/**", "/a/b"], true),
+            (["/a/*", "/a/b"], true),
+            (["/a/**", "/a/**"], true),
+            (["/**", "/a/*/c"], true),
+            (["/a/*", "/a/**"], false),
+            (["/a/b", "/a/*"], false),
+            (["/a/*/c", "/a/**"], false),
+            (["/b/**", "/a/b"], false),
+        ];
+        for (paths, is_hidden) in cases {
+            let rules = paths.map(|path| format!("[[route]]\npath = \"{path}\"\nrequire = {{ public = true }}\n"));
+            let warnings = parse(&rules.concat()).expect("it can be run").warnings;
+            assert_eq!(warnings.iter().any(|warning| warning.contains("never decides")), is_hidden, "{paths:?}");
+        }
+        let narrow = "methods = [\"POST\"]\nrequire = { public = true }\n";
+        let text =
+            format!("[[route]]\npath = \"/a\"\n{narrow}[[route]]\npath = \"/a\"\nrequire = {{ public = true }}\n");
+        assert_eq!(parse(&text).expect("it can be run").warnings, Vec::<String>::new());
     }
 
     #[test]

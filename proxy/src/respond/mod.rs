@@ -1,14 +1,17 @@
 //! Every answer that the gate gives itself. Nothing else in this crate writes a response.
 //!
-//! Errors are problem documents (RFC 9457) with a stable `code`; a browser that navigates is sent to sign in or to the
-//! prices instead.
+//! Errors are problem documents (RFC 9457) with a stable `code`, or small pages for those who accept HTML; a browser that
+//! navigates is sent to sign in or to the prices instead.
+
+mod page;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use entitlement::authorize::{Denial, Requirement};
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPECT, HeaderName, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -71,7 +74,17 @@ pub struct Asked<'a> {
 pub struct Answer {
     pub status: StatusCode,
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    pub body: Bytes,
+    pub body: Body,
+}
+
+/// What an answer says, in the two forms in which it can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    /// A problem document; nothing when it is empty.
+    pub json: Bytes,
+    pub detail: String,
+    /// Where to pay, when that would help.
+    pub upgrade: Option<String>,
 }
 
 /// A problem document.
@@ -155,8 +168,7 @@ pub fn failure(status: StatusCode, code: &str, detail: &str) -> Answer {
 
 /// Whether a browser navigates, rather than a program that can read a problem document.
 fn navigates(asked: Asked<'_>) -> bool {
-    let html = |value: &HeaderValue| value.as_bytes().windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"));
-    *asked.method == Method::GET && asked.headers.get_all(ACCEPT).iter().any(html)
+    *asked.method == Method::GET && page::is_wanted(asked.headers)
 }
 
 /// Sends a browser to `to`, and from there back to `target`, which is always a canonical path of this very site.
@@ -166,19 +178,46 @@ fn redirect(to: &str, target: &[u8]) -> Answer {
     let location = format!("{to}{mark}next={}", percent_encode(target, ENCODED));
     let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
     let headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store")), (LOCATION, location)];
-    Answer { status: StatusCode::SEE_OTHER, headers, body: Bytes::new() }
+    Answer { status: StatusCode::SEE_OTHER, headers, body: Body::default() }
 }
 
 impl Answer {
     fn problem(problem: &Problem<'_>) -> Self {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // A problem has nothing that JSON cannot say.
-        let body = serde_json::to_vec(problem).unwrap_or_default().into();
+        let json = serde_json::to_vec(problem).unwrap_or_default().into();
+        let body = Body { json, detail: problem.detail.to_owned(), upgrade: problem.upgrade_url.map(str::to_owned) };
+        Self { status, headers: vec![(CACHE_CONTROL, HeaderValue::from_static("no-store"))], body }
+    }
+
+    /// The same answer, which no cache may keep.
+    #[must_use]
+    pub fn not_stored(self) -> Self {
+        self.with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    /// The same answer with more headers.
+    #[must_use]
+    pub fn and(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// The body for whoever sent these headers, and the headers that tell what it is.
+    #[must_use]
+    pub fn body_for(&self, asked: &HeaderMap) -> (Bytes, Vec<(HeaderName, HeaderValue)>) {
+        let Body { json, detail, upgrade } = &self.body;
+        if json.is_empty() {
+            return (Bytes::new(), Vec::new());
+        }
+        if !page::is_wanted(asked) {
+            return (json.clone(), vec![(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))]);
+        }
         let headers = vec![
-            (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            (CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+            (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+            (CONTENT_SECURITY_POLICY, page::POLICY),
         ];
-        Self { status, headers, body }
+        (page::page(self.status, detail, upgrade.as_deref()), headers)
     }
 
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -194,17 +233,18 @@ impl Answer {
         if session.response_written().is_some_and(|begun| !begun.status.is_informational()) {
             return Ok(());
         }
-        let mut header = ResponseHeader::build(self.status, Some(self.headers.len() + 3))?;
-        for (name, value) in self.headers {
-            header.insert_header(name, value)?;
+        let (body, about) = self.body_for(&session.req_header().headers);
+        let mut header = ResponseHeader::build(self.status, Some(self.headers.len() + about.len() + 1))?;
+        for (name, value) in self.headers.into_iter().chain(about) {
+            header.append_header(name, value)?;
         }
-        header.insert_header(CONTENT_LENGTH, self.body.len())?;
-        let bodiless = self.body.is_empty() || session.req_header().method == Method::HEAD;
+        header.insert_header(CONTENT_LENGTH, body.len())?;
+        let bodiless = body.is_empty() || session.req_header().method == Method::HEAD;
         session.write_response_header(Box::new(header), bodiless).await?;
         if bodiless {
             session.finish_body().await?;
         } else {
-            session.write_response_body(Some(self.body), true).await?;
+            session.write_response_body(Some(body), true).await?;
         }
         linger(session).await;
         Ok(())
@@ -232,6 +272,7 @@ async fn linger(session: &mut Session) {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
     use serde_json::{Value, json};
 
     use super::*;
@@ -254,7 +295,7 @@ mod tests {
     }
 
     fn body(answer: &Answer) -> Value {
-        serde_json::from_slice(&answer.body).expect("JSON")
+        serde_json::from_slice(&answer.body.json).expect("JSON")
     }
 
     #[test]
@@ -270,7 +311,6 @@ mod tests {
         for (denied, status, code, challenge, retry) in cases {
             let answer = answer(&denied, &Method::GET, "application/json", "/a");
             assert_eq!(answer.status, status, "{code}");
-            assert_eq!(header(&answer, &CONTENT_TYPE), Some("application/problem+json"));
             assert_eq!(header(&answer, &CACHE_CONTROL), Some("no-store"));
             assert_eq!((header(&answer, &WWW_AUTHENTICATE), header(&answer, &RETRY_AFTER)), (challenge, retry));
             let body = body(&answer);
@@ -306,7 +346,21 @@ mod tests {
             let answer = answer(&denied, &method, accept, "/a/b?c=d&e");
             assert_eq!((answer.status.as_u16(), header(&answer, &LOCATION)), (status, location), "{denied:?} {method}");
             assert_eq!(header(&answer, &CACHE_CONTROL), Some("no-store"));
-            assert_eq!(answer.body.is_empty(), location.is_some());
+            assert_eq!(answer.body.json.is_empty(), location.is_some());
+        }
+    }
+
+    #[test]
+    fn errors_are_written_for_who_reads_them() {
+        let answer = answer(&pay(), &Method::POST, "text/html", "/a");
+        for (accept, kind) in [
+            ("application/json", "application/problem+json"),
+            ("*/*", "application/problem+json"),
+            ("text/html,*/*;q=0.8", "text/html; charset=utf-8"),
+        ] {
+            let (body, about) = answer.body_for(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]));
+            assert_eq!(about[0], (CONTENT_TYPE, HeaderValue::from_static(kind)), "{accept}");
+            assert_eq!(body.starts_with(b"<!doctype html>"), kind.starts_with("text/html"), "{accept}");
         }
     }
 

@@ -1,10 +1,16 @@
-//! Which rule a request falls under: the first route whose pattern and methods match, else the default.
+//! Which rule a request falls under: the first route whose pattern, methods and hosts match, else the default.
 
+mod cors;
+mod host;
 mod pattern;
 mod table;
 
+pub use cors::{Cors, OriginError};
+pub use host::{HostPattern, HostPatternError};
 pub use pattern::{Pattern, PatternError};
 pub use table::{Rule, Table};
+
+use std::time::Duration;
 
 use entitlement::authorize::Policy;
 use http::Method;
@@ -15,7 +21,20 @@ pub struct Route {
     pub pattern: Pattern,
     /// The methods that it is for; all when `None`. `GET` stands for `HEAD` too.
     pub methods: Option<Vec<Method>>,
+    /// The hosts that it is for; all when `None`.
+    pub hosts: Option<Vec<HostPattern>>,
     pub policy: Policy,
+    pub cors: Cors,
+    /// How long the site may be silent; the gate's own limit when `None`.
+    pub timeout: Option<Duration>,
+}
+
+impl Route {
+    /// A route for every method and host, called by no other origin, with the gate's own limits.
+    #[must_use]
+    pub fn new(pattern: Pattern, policy: Policy) -> Self {
+        Self { pattern, methods: None, hosts: None, policy, cors: Cors::default(), timeout: None }
+    }
 }
 
 /// Who serves a request that may pass.

@@ -1,13 +1,14 @@
 //! The compiled route table: a tree of segments, so that the cost of a request does not grow with the number of routes.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use entitlement::authorize::{Policy, Requirement};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::pattern::Segment;
-use super::{Destination, Route, reserved};
+use super::{Cors, Destination, HostPattern, Route, reserved};
 
 /// What holds for the requests of one route.
 #[derive(Clone, Debug)]
@@ -18,7 +19,11 @@ pub struct Rule {
     pub label: String,
     pub policy: Policy,
     pub destination: Destination,
+    pub cors: Cors,
+    /// How long the site may be silent; the gate's own limit when `None`.
+    pub timeout: Option<Duration>,
     methods: Option<Vec<Method>>,
+    hosts: Option<Vec<HostPattern>>,
 }
 
 /// All rules of a configuration, and the reserved ones.
@@ -26,6 +31,14 @@ pub struct Rule {
 pub struct Table {
     rules: Vec<Rule>,
     root: Node,
+    has_hosts: bool,
+}
+
+/// What of a request decides on its rule.
+#[derive(Clone, Copy, Debug)]
+struct Sought<'a> {
+    method: &'a Method,
+    host: Option<&'a str>,
 }
 
 /// One place in the tree of segments.
@@ -48,9 +61,14 @@ impl Rule {
         self.policy.require != Requirement::Public
     }
 
-    fn is_for(&self, method: &Method) -> bool {
-        let Some(methods) = &self.methods else { return true };
-        methods.contains(method) || (*method == Method::HEAD && methods.contains(&Method::GET))
+    fn is_for(&self, Sought { method, host }: Sought<'_>) -> bool {
+        let of_method = |methods: &Vec<Method>| {
+            methods.contains(method) || (*method == Method::HEAD && methods.contains(&Method::GET))
+        };
+        // A request that names no host is for none of those that do.
+        let of_host =
+            |hosts: &Vec<HostPattern>| host.is_some_and(|host| hosts.iter().any(|pattern| pattern.matches(host)));
+        self.methods.as_ref().is_none_or(of_method) && self.hosts.as_ref().is_none_or(of_host)
     }
 }
 
@@ -58,18 +76,27 @@ impl Table {
     /// Compiles the routes of a configuration; `default` is for what none of them matches.
     #[must_use]
     pub fn new(routes: Vec<Route>, default: Policy) -> Self {
-        let reserved = reserved()
-            .map(|(pattern, destination)| (Route { pattern, methods: None, policy: Policy::public() }, destination));
+        let reserved = reserved().map(|(pattern, destination)| (Route::new(pattern, Policy::public()), destination));
         let configured = routes.into_iter().map(|route| (route, Destination::Site));
         let (mut rules, mut root) = (Vec::new(), Node::new());
-        for (Route { pattern, methods, policy }, destination) in reserved.chain(configured) {
+        for (Route { pattern, methods, hosts, policy, cors, timeout }, destination) in reserved.chain(configured) {
             let index = rules.len();
             root.add(pattern.segments(), index);
-            rules.push(Rule { index, label: pattern.as_str().to_owned(), policy, destination, methods });
+            let label = pattern.as_str().to_owned();
+            rules.push(Rule { index, label, policy, destination, cors, timeout, methods, hosts });
         }
+        let has_hosts = rules.iter().any(|rule| rule.hosts.is_some());
         let (index, label) = (rules.len(), "default".to_owned());
-        rules.push(Rule { index, label, policy: default, destination: Destination::Site, methods: None });
-        Self { rules, root }
+        let (methods, hosts, cors, timeout) = (None, None, Cors::default(), None);
+        let destination = Destination::Site;
+        rules.push(Rule { index, label, policy: default, destination, cors, timeout, methods, hosts });
+        Self { rules, root, has_hosts }
+    }
+
+    /// Whether a host decides on a rule: if not, [`Table::find`] need not be told one.
+    #[must_use]
+    pub const fn has_hosts(&self) -> bool {
+        self.has_hosts
     }
 
     /// All rules, in the order in which they are tried; the last is the default.
@@ -78,46 +105,47 @@ impl Table {
         &self.rules
     }
 
-    /// The rule of a request. `path` must be canonical.
+    /// The rule of a request. `host` must be as [`crate::target::host`] reads it, `path` canonical.
     #[must_use]
-    pub fn find(&self, method: &Method, path: &str) -> &Rule {
+    pub fn find(&self, method: &Method, host: Option<&str>, path: &str) -> &Rule {
+        let sought = Sought { method, host };
         let rest = path.strip_prefix('/').unwrap_or(path);
         let mut best = self.rules.len() - 1;
-        self.search(&self.root, rest.strip_suffix('/').unwrap_or(rest), method, &mut best);
+        self.search(&self.root, rest.strip_suffix('/').unwrap_or(rest), sought, &mut best);
         &self.rules[best]
     }
 
     /// Looks for a rule before `best` at or below `node`. `rest` is what is left of the path, without its first slash.
-    fn search(&self, node: &Node, rest: &str, method: &Method, best: &mut usize) {
+    fn search(&self, node: &Node, rest: &str, sought: Sought<'_>, best: &mut usize) {
         if node.first >= *best {
             return;
         }
         if let Some(deep) = &node.deep {
-            self.search_deep(deep, rest, method, best);
+            self.search_deep(deep, rest, sought, best);
         }
         if rest.is_empty() {
-            let found = node.ends.iter().copied().find(|index| self.rules[*index].is_for(method));
+            let found = node.ends.iter().copied().find(|index| self.rules[*index].is_for(sought));
             *best = found.map_or(*best, |index| index.min(*best));
             return;
         }
         let (segment, rest) = rest.split_once('/').unwrap_or((rest, ""));
         if let Some(next) = node.literal(segment) {
-            self.search(next, rest, method, best);
+            self.search(next, rest, sought, best);
         }
         if let Some(one) = &node.one {
-            self.search(one, rest, method, best);
+            self.search(one, rest, sought, best);
         }
     }
 
     /// `**` stands for nothing, for one segment, for two, and so on.
-    fn search_deep(&self, deep: &Node, rest: &str, method: &Method, best: &mut usize) {
+    fn search_deep(&self, deep: &Node, rest: &str, sought: Sought<'_>, best: &mut usize) {
         // Where nothing follows the `**`, only the end of the path counts.
         let mut rest = if deep.is_leaf() { "" } else { rest };
         while !rest.is_empty() {
-            self.search(deep, rest, method, best);
+            self.search(deep, rest, sought, best);
             rest = rest.split_once('/').map_or("", |(_, rest)| rest);
         }
-        self.search(deep, rest, method, best);
+        self.search(deep, rest, sought, best);
     }
 }
 
@@ -179,7 +207,7 @@ mod tests {
     fn route(pattern: &str, methods: &[Method]) -> Route {
         let pattern = Pattern::parse(pattern).expect("a pattern");
         let methods = (!methods.is_empty()).then(|| methods.to_vec());
-        Route { pattern, methods, policy: Policy { require: Requirement::SignedIn, ..Policy::public() } }
+        Route { methods, ..Route::new(pattern, Policy { require: Requirement::SignedIn, ..Policy::public() }) }
     }
 
     fn table(routes: &[(&str, &[Method])]) -> Table {
@@ -207,10 +235,10 @@ mod tests {
         for (pattern, matching, others) in cases {
             let table = table(&[(pattern, &[])]);
             for path in matching {
-                assert_eq!(table.find(&Method::GET, path).label, pattern, "{path}");
+                assert_eq!(table.find(&Method::GET, None, path).label, pattern, "{path}");
             }
             for path in others {
-                assert_eq!(table.find(&Method::GET, path).label, "default", "{path} and {pattern}");
+                assert_eq!(table.find(&Method::GET, None, path).label, "default", "{path} and {pattern}");
             }
         }
     }
@@ -218,15 +246,15 @@ mod tests {
     #[test]
     fn the_first_match_wins_whatever_is_more_specific() {
         let table = table(&[("/a/*", &[]), ("/a/b", &[]), ("/**", &[]), ("/c", &[])]);
-        assert_eq!(table.find(&Method::GET, "/a/b").label, "/a/*");
-        assert_eq!(table.find(&Method::GET, "/c").label, "/**");
+        assert_eq!(table.find(&Method::GET, None, "/a/b").label, "/a/*");
+        assert_eq!(table.find(&Method::GET, None, "/c").label, "/**");
     }
 
     #[test]
     fn methods_are_an_allow_list_and_get_stands_for_head() {
         let table = table(&[("/a", &[Method::GET]), ("/a", &[Method::POST]), ("/b", &[Method::HEAD])]);
         let reserved = table.rules().len() - 4;
-        let find = |method: Method, path| table.find(&method, path).index - reserved;
+        let find = |method: Method, path| table.find(&method, None, path).index - reserved;
         assert_eq!(find(Method::GET, "/a"), 0);
         assert_eq!(find(Method::HEAD, "/a"), 0);
         assert_eq!(find(Method::POST, "/a"), 1);
@@ -254,7 +282,7 @@ mod tests {
             ("/billings", Destination::Site),
         ];
         for (path, destination) in cases {
-            assert_eq!(table.find(&Method::POST, path).destination, destination, "{path}");
+            assert_eq!(table.find(&Method::POST, None, path).destination, destination, "{path}");
         }
     }
 
@@ -291,7 +319,7 @@ mod tests {
                 let pattern: Vec<&str> = pattern.iter().map(String::as_str).collect();
                 naive(&pattern, &segments)
             });
-            let found = table.find(&Method::GET, &format!("/{}", segments.join("/"))).index - reserved;
+            let found = table.find(&Method::GET, None, &format!("/{}", segments.join("/"))).index - reserved;
             prop_assert_eq!(found, expected.unwrap_or(patterns.len()));
         }
     }

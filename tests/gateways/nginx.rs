@@ -1,0 +1,31 @@
+//! `config/nginx.conf` in a real nginx.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::ask;
+use crate::world::ports;
+use crate::world::process::Process;
+
+#[tokio::test]
+async fn nginx_that_asks_tollgate_gates_as_tollgate_does() {
+    let world = ask::world().await;
+    let gateway = ports::free();
+    let shipped = include_str!("../../config/nginx.conf");
+    let server = ask::placed(shipped, ("listen 80;", format!("listen {gateway};")), &world);
+    let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path nginx-temp;"));
+    let config = format!(
+        "daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn; events {{ worker_connections 256; }}\n\
+         http {{ access_log off; {}\n{server} }}\n",
+        temp.join(" ")
+    );
+    let file = world.dir().join("nginx.conf");
+    std::fs::write(&file, config).expect("it is written");
+    // Debian keeps it where only root looks.
+    let debian = Path::new("/usr/sbin/nginx");
+    let mut command = Command::new(if debian.exists() { debian } else { Path::new("nginx") });
+    command.arg("-p").arg(world.dir()).arg("-c").arg(&file).args(["-e", "stderr"]);
+    let nginx = Process::start("nginx", &mut command, world.dir().join("nginx.log"));
+    ask::holds(&world, gateway).await;
+    drop(nginx);
+}
