@@ -1,19 +1,27 @@
-//! SIGHUP: secrets that stand in files are read again, and replaced while everything runs.
+//! SIGHUP: the configuration, and secrets that stand in files, are read again and replaced while everything runs.
 //!
-//! All of them or none: a file that is half written or gone must not leave a process that believes nobody.
+//! All of it or nothing: what is half written, wrong, or cannot change without a restart must not leave a process that
+//! goes by one half of each.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use billing::Billing;
+use entitlement::assertion::AssertionKey;
+use prometheus::{IntCounterVec, IntGauge, Opts};
+use proxy::{Control, Verification};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::AdminToken;
 use crate::commands::parts;
+use crate::config::Config;
+use crate::config::changes::Changes;
+use crate::config::identity::Source;
 use crate::config::secrets::Secrets;
 
-/// What is replaced in place. Everything else is read at start only.
+/// The secrets that are replaced in place. The others are read at start only.
 const REPLACED: [&str; 5] =
     ["STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "POLAR_ACCESS_TOKEN", "POLAR_WEBHOOK_SECRET", "TOLLGATE_ADMIN_TOKEN"];
 
@@ -31,38 +39,126 @@ impl Hangups {
     }
 }
 
-/// Who uses secrets that can be replaced.
+/// Who uses what can be replaced.
 #[derive(Clone)]
 pub struct Users {
     /// None in the role proxy, which uses no secret of a provider.
     pub billing: Option<Billing>,
     pub admin_token: Arc<AdminToken>,
+    /// The running gate and the key with which it signs; none in the role billing.
+    pub gate: Option<(Control, AssertionKey)>,
 }
 
-/// Reads the secrets again on every SIGHUP, for ever. `known` is what is in force.
-pub async fn follow(mut hangups: Hangups, users: Users, mut known: Secrets) {
+/// What is in force, and where it was read.
+pub struct InForce {
+    pub path: PathBuf,
+    pub config: Config,
+    pub secrets: Secrets,
+}
+
+/// What operators see of reloads.
+struct Reloads {
+    count: IntCounterVec,
+    last: IntGauge,
+}
+
+impl Reloads {
+    fn register() -> Result<Self> {
+        let about = Opts::new("tollgate_config_reloads_total", "Reloads of the configuration by outcome");
+        let count = IntCounterVec::new(about, &["outcome"])?;
+        let last = IntGauge::new(
+            "tollgate_config_loaded_timestamp_seconds",
+            "When the configuration that is in force was read",
+        )?;
+        prometheus::register(Box::new(count.clone()))?;
+        prometheus::register(Box::new(last.clone()))?;
+        for outcome in ["applied", "refused"] {
+            count.with_label_values(&[outcome]).reset();
+        }
+        last.set(parts::now().timestamp());
+        Ok(Self { count, last })
+    }
+}
+
+/// Reads everything again on every SIGHUP, for ever.
+pub async fn follow(mut hangups: Hangups, users: Users, mut known: InForce) {
+    let reloads = match Reloads::register() {
+        Ok(reloads) => reloads,
+        Err(error) => {
+            tracing::error!(reason = format!("{error:#}"), "the metrics of reloads cannot be registered");
+            return;
+        }
+    };
     while hangups.0.recv().await.is_some() {
-        // A file system may be slow.
-        let read = tokio::task::spawn_blocking(Secrets::from_env).await.map_err(anyhow::Error::from).flatten();
-        match read.and_then(|newer| replace(&users, &newer).map(|()| newer)) {
-            Ok(newer) => {
-                tell(&known.changed(&newer));
-                known = newer;
+        match reload(&users, &known).await {
+            Ok((config, secrets)) => {
+                tell(&known.secrets.changed(&secrets));
+                tell_of_config(&Changes::between(&known.config.table, &config.table), &config);
+                reloads.count.with_label_values(&["applied"]).inc();
+                reloads.last.set(parts::now().timestamp());
+                known = InForce { path: known.path, config, secrets };
             }
             Err(error) => {
-                tracing::error!(reason = format!("{error:#}"), "the secrets cannot be read again: the old ones stay");
+                reloads.count.with_label_values(&["refused"]).inc();
+                tracing::error!(
+                    reason = format!("{error:#}"),
+                    "the configuration and the secrets are not put in force: the old ones stay"
+                );
             }
         }
     }
 }
 
-/// The one step that can be refused comes first.
-fn replace(users: &Users, newer: &Secrets) -> Result<()> {
-    if let Some(billing) = &users.billing {
-        billing.replace_credentials(parts::credentials(newer))?;
+/// Reads and checks everything, then puts it in force.
+async fn reload(users: &Users, known: &InForce) -> Result<(Config, Secrets)> {
+    let path = known.path.clone();
+    // A file system may be slow.
+    let read = tokio::task::spawn_blocking(move || Ok((Config::load(&path)?, Secrets::from_env()?)));
+    let (config, secrets) = read.await.map_err(anyhow::Error::from).flatten()?;
+    config.check_certificate(parts::now())?;
+    let changes = Changes::between(&known.config.table, &config.table);
+    if let Some(fixed) = changes.fixed() {
+        bail!("{fixed} cannot change while Tollgate runs: it needs a restart");
     }
-    users.admin_token.replace(newer.admin_token.as_deref());
+    replace(users, known, &config, &secrets).await?;
+    Ok((config, secrets))
+}
+
+/// Puts what was read in force. What can be refused comes before what cannot, and is taken back when a later part is.
+async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secrets) -> Result<()> {
+    let prepared = match &users.gate {
+        Some((control, assertion)) => {
+            // What a restart would read again stays as it was.
+            let settings = parts::proxy_settings(config, &known.secrets, assertion.clone())?;
+            Some((control, control.prepare(settings, verification(known, config)).await?))
+        }
+        None => None,
+    };
+    if let Some(billing) = &users.billing {
+        billing.replace_credentials(parts::credentials(secrets))?;
+        if let Some(catalog) = &config.catalog
+            && let Err(error) = billing.apply_catalog(catalog).await
+        {
+            billing.replace_credentials(parts::credentials(&known.secrets))?;
+            return Err(error).context("the catalog cannot be applied");
+        }
+    }
+    users.admin_token.replace(secrets.admin_token.as_deref());
+    if let Some((control, prepared)) = prepared {
+        control.commit(prepared);
+    }
     Ok(())
+}
+
+/// Keys that were fetched, and tokens that were verified, are kept where nothing about them has changed.
+fn verification(known: &InForce, config: &Config) -> Verification {
+    let changed = Changes::between(&known.config.table, &config.table).touch("identity");
+    match &config.identity.source {
+        _ if changed => Verification::New,
+        // Its content may have changed.
+        Source::File { .. } => Verification::New,
+        Source::Secret | Source::Published(_) => Verification::Same,
+    }
 }
 
 fn tell(changed: &[&str]) {
@@ -74,5 +170,16 @@ fn tell(changed: &[&str]) {
     }
     if !others.is_empty() {
         tracing::warn!(secrets = others.join(", "), "these secrets are new too, but need a restart");
+    }
+}
+
+fn tell_of_config(changes: &Changes, config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if changes.is_empty() {
+        tracing::info!("the configuration was read again: no key has changed");
+    } else {
+        tracing::info!(keys = changes.to_string(), "the configuration was read again: it is in force");
     }
 }

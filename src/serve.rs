@@ -1,6 +1,6 @@
 //! Starts the parts of a role, runs them until a signal, and stops them in order.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::record::Entitlement;
-use proxy::Gate;
+use proxy::{Gate, Signals};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -23,9 +23,11 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, AdminToken, Ready};
 use crate::commands::parts;
 use crate::config::secrets::Secrets;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::embedded::{Embedded, Place};
-use crate::reload::{self, Hangups, Users};
+use crate::handover::Listeners;
+use crate::listeners::{self, Offered};
+use crate::reload::{self, Hangups, InForce, Users};
 
 /// How many changes may wait for the proxy of the same process; beyond that it reads again.
 const CHANGES_WAITING_MAX: usize = 4096;
@@ -42,11 +44,11 @@ pub enum Role {
 }
 
 impl Role {
-    fn has_proxy(self) -> bool {
+    pub fn has_proxy(self) -> bool {
         self != Self::Billing
     }
 
-    fn has_billing(self) -> bool {
+    pub fn has_billing(self) -> bool {
         self != Self::Proxy
     }
 }
@@ -54,6 +56,7 @@ impl Role {
 /// The running parts of a process. Fields are dropped in this order: the database outlives who uses it.
 pub struct Server {
     gate: Option<Gate>,
+    offered: Option<Offered>,
     billing: Option<(CancellationToken, JoinHandle<Result<()>>)>,
     users: Users,
     shutdown_grace: Duration,
@@ -66,10 +69,10 @@ impl Server {
     pub fn start(runtime: Runtime, config: &Config, secrets: &Secrets, role: Role, place: Place) -> Result<Self> {
         let assertion = assertion_key(role, secrets)?;
         if role.has_proxy() {
-            secrets.jwt_secret()?;
-            drop(bind("listen.public", &config.file.listen.public)?);
+            config.identity.keys(secrets)?;
         }
-        let admin_listener = bind("listen.admin", &config.file.listen.admin)?;
+        let opened = listeners::open(config, secrets, role)?;
+        let Listeners { public, billing: internal, admin: admin_listener } = opened.share()?;
         let (changes, local) = match (role, &secrets.redis_url) {
             (Role::All, None) => {
                 let (sender, receiver) = broadcast::channel(CHANGES_WAITING_MAX);
@@ -79,8 +82,7 @@ impl Server {
         };
         let mut ready: Vec<Box<dyn Ready>> = Vec::new();
         let (mut database, mut billing, mut component) = (None, None, None);
-        if role.has_billing() {
-            let listener = bind("listen.billing", &config.file.listen.billing)?;
+        if let Some(listener) = internal {
             let mut settings = parts::billing_settings(config, secrets, assertion.clone());
             let url = match &secrets.database_url {
                 Some(url) => url.clone(),
@@ -94,33 +96,43 @@ impl Server {
             billing = Some(spawn_billing(&runtime, started.clone(), listener)?);
             component = Some(started);
         }
+        let gate = match public {
+            Some(listener) => {
+                let gate =
+                    start_gate(listener, config, secrets, (assertion.clone(), component.clone(), local), runtime.handle())?;
+                ready.push(Box::new(gate.readiness()));
+                Some(gate)
+            }
+            None => None,
+        };
         let users = Users {
-            billing: component.clone(),
+            billing: component,
             admin_token: Arc::new(AdminToken::new(secrets.admin_token.as_deref())),
+            gate: gate.as_ref().map(|gate| (gate.control(), assertion)),
         };
-        let gate = if role.has_proxy() {
-            let gate = start_gate(config, secrets, assertion, component, local, runtime.handle())?;
-            ready.push(Box::new(gate.readiness()));
-            Some(gate)
-        } else {
-            None
-        };
-        serve_admin(&runtime, admin_listener, admin::router(Arc::new(ready), &users))?;
+        let (ready, admin_end) = (Arc::new(ready), CancellationToken::new());
+        if let Some(listener) = admin_listener {
+            serve_admin(&runtime, listener, admin::router(Arc::clone(&ready), &users), admin_end.clone())?;
+        }
         tracing::info!(role = ?role, public = %config.file.listen.public, "tollgate is running");
+        let offered = opened.offer(&runtime, ready, admin_end);
         let shutdown_grace = config.file.shutdown.grace;
-        Ok(Self { gate, billing, users, shutdown_grace, runtime, _database: database })
+        Ok(Self { gate, offered, billing, users, shutdown_grace, runtime, _database: database })
     }
 
-    /// Reads the secrets again on every SIGHUP; `secrets` are those it was started with.
-    pub fn reload_on(&self, hangups: Hangups, secrets: Secrets) {
-        self.runtime.spawn(reload::follow(hangups, self.users.clone(), secrets));
+    /// Reads the configuration and the secrets again on every SIGHUP.
+    pub fn reload_on(&self, hangups: Hangups, in_force: InForce) {
+        self.runtime.spawn(reload::follow(hangups, self.users.clone(), in_force));
     }
 
-    /// Blocks until SIGTERM or SIGINT, then lets what is in flight end.
+    /// Blocks until SIGTERM or SIGINT, or until another process has taken over; then lets what is in flight end.
     pub fn run(mut self) -> Result<()> {
+        let mut signals = Signals::listen(&self.runtime).context("signals cannot be received")?;
+        let mut offered = self.offered.take();
+        let mut stops = async || listeners::stop(&mut signals, &mut offered).await;
         match self.gate.take() {
-            Some(gate) => gate.run(),
-            None => self.runtime.block_on(stop_signal())?,
+            Some(gate) => gate.run_while(stops),
+            None => drop(self.runtime.block_on(stops())),
         }
         let Some((stop, task)) = self.billing.take() else { return Ok(()) };
         stop.cancel();
@@ -160,12 +172,14 @@ fn spawn_billing(
     Ok((stop, task))
 }
 
+/// What the gate shares with the other parts: the key, billing in the same process, and its changes.
+type Shared = (AssertionKey, Option<Billing>, Option<broadcast::Receiver<Arc<Entitlement>>>);
+
 fn start_gate(
+    listener: TcpListener,
     config: &Config,
     secrets: &Secrets,
-    assertion: AssertionKey,
-    billing: Option<Billing>,
-    local: Option<broadcast::Receiver<Arc<Entitlement>>>,
+    (assertion, billing, local): Shared,
     io: &Handle,
 ) -> Result<Gate> {
     let settings = parts::proxy_settings(config, secrets, assertion)?;
@@ -178,13 +192,15 @@ fn start_gate(
             proxy::ladder::BILLING_DEADLINE,
         )?),
     };
-    Ok(Gate::new(settings, io.clone(), below, local)?)
+    Ok(Gate::over(listener, settings, io.clone(), below, local)?)
 }
 
-fn serve_admin(runtime: &Runtime, listener: TcpListener, router: Router) -> Result<()> {
+/// Serves operators until the process ends, or `end` says that another one does.
+fn serve_admin(runtime: &Runtime, listener: TcpListener, router: Router, end: CancellationToken) -> Result<()> {
     let listener = to_tokio(runtime, listener)?;
     runtime.spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        let serving = axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned());
+        if let Err(error) = serving.await {
             tracing::error!(%error, "the admin listener stopped");
         }
     });
@@ -245,25 +261,8 @@ pub fn new_assertion_key() -> Result<String> {
     Ok(format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"))
 }
 
-/// Binds a listener, or says which key to change.
-fn bind(key: &str, name: &str) -> Result<TcpListener> {
-    let address: SocketAddr = config::address(key, name)?;
-    TcpListener::bind(address).with_context(|| {
-        format!("cannot listen on {key} = \"{name}\": stop what uses that port, or choose another in the configuration")
-    })
-}
-
 fn to_tokio(runtime: &Runtime, listener: TcpListener) -> Result<tokio::net::TcpListener> {
     let _context = runtime.enter();
     listener.set_nonblocking(true).context("a listener cannot be made non-blocking")?;
     tokio::net::TcpListener::from_std(listener).context("a listener cannot be registered")
-}
-
-/// Waits for SIGTERM or SIGINT.
-async fn stop_signal() -> Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
-    }
 }

@@ -1,6 +1,7 @@
 //! What is known of one request as it goes through Pingora's phases.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use entitlement::account::AccountId;
 use entitlement::authorize::Permit;
@@ -9,10 +10,13 @@ use crate::headers::Degraded;
 use crate::ladder::Layer;
 use crate::metrics::Verdict;
 use crate::routes::Destination;
+use crate::snapshot::Snapshot;
 use crate::view::View;
 
 /// What is known of one request as it goes through the phases.
 pub(crate) struct Context {
+    /// What it goes by, from its beginning to its end.
+    pub(crate) snapshot: Arc<Snapshot>,
     /// Without one, no upstream is chosen.
     pub(crate) permit: Option<Permit>,
     /// Index of the rule.
@@ -26,12 +30,19 @@ pub(crate) struct Context {
     pub(crate) reason: &'static str,
     /// Tries to connect that failed.
     pub(crate) failed_tries: u32,
+    /// Whether the response goes on for an unknown time.
+    pub(crate) is_live: bool,
+    /// When its headers had arrived.
+    pub(crate) began: Option<Instant>,
+    /// Bytes of the request's body so far.
+    pub(crate) body_bytes: u64,
 }
 
 impl Context {
     /// Of a request of which nothing is known: it may go nowhere.
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
+            snapshot,
             permit: None,
             rule: None,
             destination: Destination::Site,
@@ -42,6 +53,9 @@ impl Context {
             verdict: Verdict::Refuse,
             reason: "refused",
             failed_tries: 0,
+            is_live: false,
+            began: None,
+            body_bytes: 0,
         }
     }
 }

@@ -22,6 +22,9 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
         (ErrorSource::Downstream, ReadError | ReadTimedout | WriteError | WriteTimedout | ConnectionClosed, _) => {
             return None;
         }
+        (ErrorSource::Downstream, ErrorType::HTTPStatus(413), _) => {
+            respond::failure(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too long.")
+        }
         (ErrorSource::Downstream, ..) => respond::refusal("bad_request", "The request cannot be forwarded."),
         (ErrorSource::Internal | ErrorSource::Unset, ..) => {
             respond::failure(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The gate has failed.")
@@ -44,6 +47,7 @@ mod tests {
             (Error::new_up(ConnectRefused), Destination::Billing, Some(503)),
             (Error::new_up(ReadTimedout), Destination::Webhook, Some(503)),
             (Error::new_down(InvalidHTTPHeader), Destination::Site, Some(400)),
+            (Error::new_down(ErrorType::HTTPStatus(413)), Destination::Site, Some(413)),
             (Error::new_down(WriteError), Destination::Site, None),
             (Error::new_in(InternalError), Destination::Site, Some(500)),
             (Error::new(InternalError), Destination::Billing, Some(500)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use crate::identity::Identity;
 use crate::ladder::{Below, Ladder};
 
 /// How often what is missing is tried.
@@ -24,19 +25,36 @@ pub struct Readiness {
     billing: AtomicBool,
     /// Whether changes are to be pushed at all.
     push: AtomicBool,
+    /// What tokens are verified with.
+    keys: AtomicBool,
+    /// Whether the process ends: who asks should go elsewhere.
+    stopping: AtomicBool,
 }
 
 impl Readiness {
     /// What has not been reached yet; nothing when the gate is ready.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        let parts = [("listener", &self.listener), ("billing", &self.billing), ("push", &self.push)];
-        parts.into_iter().filter(|(_, reached)| !reached.load(Ordering::Acquire)).map(|(name, _)| name).collect()
+        let parts =
+            [("listener", &self.listener), ("billing", &self.billing), ("push", &self.push), ("keys", &self.keys)];
+        let unreached = parts.into_iter().filter(|(_, reached)| !reached.load(Ordering::Acquire)).map(|(name, _)| name);
+        unreached.chain(self.stopping.load(Ordering::Acquire).then_some("stopping")).collect()
+    }
+
+    /// Says from now on that the process ends.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// Tries until nothing is missing.
-    pub(crate) async fn watch(self: Arc<Self>, ladder: Arc<Ladder>, below: Arc<dyn Below>, listen: SocketAddr) {
-        while !self.missing().is_empty() {
+    pub(crate) async fn watch(
+        self: Arc<Self>,
+        ladder: Arc<Ladder>,
+        identity: Arc<Identity>,
+        below: Arc<dyn Below>,
+        listen: SocketAddr,
+    ) {
+        while !self.missing().is_empty() && !self.stopping.load(Ordering::Acquire) {
             if !self.listener.load(Ordering::Acquire) {
                 note(&self.listener, matches!(timeout(DEADLINE, TcpStream::connect(listen)).await, Ok(Ok(_))));
             }
@@ -44,6 +62,7 @@ impl Readiness {
                 note(&self.billing, matches!(timeout(DEADLINE, below.reach()).await, Ok(Ok(()))));
             }
             note(&self.push, !ladder.expects_push() || ladder.is_pushed());
+            note(&self.keys, identity.has_keys());
             sleep(INTERVAL).await;
         }
     }

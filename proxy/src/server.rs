@@ -1,44 +1,70 @@
-//! The gate as a process part: Pingora's server around it, from settings to the end of the last request.
+//! The gate as a process part: from settings to the end of the last request.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_trait::async_trait;
+use arc_swap::ArcSwap;
 use entitlement::record::Entitlement;
+use parking_lot::Mutex;
 use pingora::apps::HttpServerOptions;
-use pingora::proxy::http_proxy_service_with_name;
+use pingora::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
+use pingora::protocols::TcpKeepalive;
+use pingora::proxy::http_proxy;
+use pingora::server::Fds;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
-use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, broadcast, oneshot};
-use tracing::error;
+use pingora::services::Service as _;
+use pingora::services::listening::Service as Listening;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::{broadcast, oneshot, watch};
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
 
 use crate::admission::Admission;
+use crate::census::Census;
 use crate::clock;
-use crate::identity::Identity;
+use crate::control::Control;
+use crate::edge::Edge;
+use crate::identity::{Identity, PublishedError};
 use crate::ladder::{Below, Ladder, LadderError};
-use crate::metrics::{Metrics, Verdict};
+use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::respond::Links;
-use crate::routes::Table;
 use crate::service::Service;
 use crate::settings::Settings;
+use crate::signals::Stop;
+use crate::snapshot::{Parts, Snapshot};
+use crate::tls::Tls;
 use crate::upstream::{NoUpstream, Upstreams};
 use crate::view::Views;
 
 /// Idle connections to the servers behind the gate that are kept, in all.
 const IDLE_CONNECTIONS_MAX: usize = 1024;
 
-/// Requests after which a client's connection is closed, so that none lives for ever.
-const REQUESTS_PER_CONNECTION_MAX: u32 = 100_000;
-
 /// Tries for one request. Only those are repeated that cannot have had an effect.
 const TRIES_MAX: usize = 3;
 
+/// What is read ahead of TLS, which reads in small pieces, in bytes: one record.
+const TLS_BUFFER: usize = 16 * 1024;
+
+/// Without TLS nothing is read ahead: requests have buffers of their own, and an idle connection should have none.
+const PLAIN_BUFFERS: L4BufferSettings = L4BufferSettings { read: Some(0), write: None };
+
+/// How long HTTP/2 connections may take to close once nothing is in flight on them.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// How long the runtime may take to end after that.
+const RUNTIME_END: Duration = Duration::from_secs(1);
+
 /// The gate, ready to run.
 pub struct Gate {
-    server: Server,
+    listening: Listening<Edge>,
+    /// Opened twice: Pingora closes the one that it serves on.
+    listeners: [TcpListener; 2],
+    address: SocketAddr,
+    runtime: Runtime,
+    census: Arc<Census>,
+    control: Control,
     readiness: Arc<Readiness>,
 }
 
@@ -49,12 +75,16 @@ pub enum GateError {
     Ladder(#[from] LadderError),
     #[error(transparent)]
     NoUpstream(#[from] NoUpstream),
+    #[error("the identity provider's keys cannot be fetched")]
+    Keys(#[from] PublishedError),
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
         #[source]
         source: std::io::Error,
     },
+    #[error("the runtime does not start")]
+    Runtime(#[source] std::io::Error),
 }
 
 impl Gate {
@@ -69,29 +99,61 @@ impl Gate {
         below: Arc<dyn Below>,
         local: Option<broadcast::Receiver<Arc<Entitlement>>>,
     ) -> Result<Self, GateError> {
-        let listen = settings.listen;
-        // Pingora would find out only in the background. The listener is closed again at once.
-        drop(TcpListener::bind(listen).map_err(|source| GateError::Listen { address: listen, source })?);
+        let address = settings.listen;
+        let listener = TcpListener::bind(address).map_err(|source| GateError::Listen { address, source })?;
+        Self::over(listener, settings, io, below, local)
+    }
+
+    /// As [`Gate::new`], over a listener that is open already.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn over(
+        listener: TcpListener,
+        settings: Settings,
+        io: Handle,
+        below: Arc<dyn Below>,
+        local: Option<broadcast::Receiver<Arc<Entitlement>>>,
+    ) -> Result<Self, GateError> {
+        let address = settings.listen;
+        let listen = |source| GateError::Listen { address, source };
+        listener.set_nonblocking(true).map_err(listen)?;
+        let listeners = [listener.try_clone().map_err(listen)?, listener];
+        let metrics = Metrics::get().map_err(LadderError::Metrics)?;
         let ladder = Ladder::new(&settings.cache, io.clone(), Arc::clone(&below), clock::moment())?;
         ladder.follow(&settings.cache, local)?;
+        let identity = Arc::new(Identity::new(settings.identity.clone())?);
+        identity.follow(&io);
         let readiness = Arc::new(Readiness::default());
-        io.spawn(Arc::clone(&readiness).watch(Arc::clone(&ladder), below, listen));
-        let mut server = Server::new_with_opt_and_conf(None, configuration(&settings));
-        server.bootstrap();
-        let (upstreams, health) = Upstreams::new(&settings.upstreams, settings.billing)?;
-        let mut service =
-            http_proxy_service_with_name(&server.configuration, service(settings, ladder, upstreams)?, "gate");
-        if let Some(proxy) = service.app_logic_mut() {
-            let mut options = HttpServerOptions::default();
-            options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION_MAX);
-            proxy.server_options = Some(options);
-        }
-        service.add_tcp(&listen.to_string());
-        server.add_service(service);
-        if let Some(health) = health {
-            server.add_service(health);
-        }
-        Ok(Self { server, readiness })
+        io.spawn(Arc::clone(&readiness).watch(Arc::clone(&ladder), Arc::clone(&identity), below, address));
+        let views =
+            Views::new(settings.assertion.clone(), settings.site_url.clone(), settings.identity.audience.clone());
+        let upstreams = Upstreams::new(&settings.upstream, settings.billing, &io)?;
+        io.block_on(upstreams.settle());
+        let parts = Parts { identity, admission: Arc::new(Admission { ladder, views }), upstreams };
+        let runtime = runtime(settings.threads).map_err(GateError::Runtime)?;
+        let tls = settings.certificate.clone().map(|certificate| Arc::new(Tls::new(certificate)));
+        let configuration = Arc::new(configuration(&settings));
+        let census = Census::new(metrics.connections.clone(), metrics.live.clone());
+        let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(settings, parts, metrics)));
+        let service = Service { current: Arc::clone(&current), census: Arc::clone(&census), metrics };
+        let mut proxy = http_proxy(&configuration, service);
+        let mut options = HttpServerOptions::default();
+        options.keepalive_request_limit = Some(current.load().limits.requests_per_connection);
+        proxy.server_options = Some(options);
+        let edge = Edge {
+            proxy: Arc::new(proxy),
+            current: Arc::clone(&current),
+            census: Arc::clone(&census),
+            tls: tls.clone(),
+            metrics,
+        };
+        let buffers = if tls.is_some() { L4BufferSettings::default().read(TLS_BUFFER) } else { PLAIN_BUFFERS };
+        let mut listening = Listening::new("gate".to_owned(), edge);
+        let endpoint = ListenerConfig::tcp(address.to_string()).l4_buffer(buffers).tcp_socket_options(socket_options());
+        listening.add_listener(endpoint);
+        let control = Control::new(current, tls, io, metrics);
+        Ok(Self { listening, listeners, address, runtime, census, control, readiness })
     }
 
     /// What `/readyz` reports.
@@ -100,14 +162,49 @@ impl Gate {
         Arc::clone(&self.readiness)
     }
 
-    /// Serves until SIGTERM or SIGQUIT, then until the grace period is over; SIGINT ends it at once.
-    pub fn run(self) {
-        self.server.run(RunArgs { shutdown_signal: Box::new(Signals) });
+    /// Replaces settings while the gate runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
-    /// Serves until `stop` is sent or dropped, then until the grace period is over.
+    /// Serves until `stop` is sent or dropped, then until nothing is in flight or the grace period is over.
     pub fn run_until(self, stop: oneshot::Receiver<()>) {
-        self.server.run(RunArgs { shutdown_signal: Box::new(Stop(Mutex::new(stop))) });
+        let mut stop = Some(stop);
+        self.run_while(async move || match stop.take() {
+            // Sent or dropped: both mean stop.
+            Some(stop) => stop.await.map_or(Stop::Graceful, |()| Stop::Graceful),
+            None => std::future::pending().await,
+        });
+    }
+
+    /// Serves until `stops` says so, then until nothing is in flight, the grace period is over, or it says
+    /// [`Stop::Fast`].
+    pub fn run_while(self, mut stops: impl AsyncFnMut() -> Stop) {
+        let Self { mut listening, listeners: [serving, kept], address, runtime, census, control, readiness } = self;
+        let (shutdown, watched) = watch::channel(false);
+        let fds = Arc::new(Mutex::new(Fds::new()));
+        fds.lock().add(address.to_string(), serving.into_raw_fd());
+        let mut kept = Some(kept);
+        runtime.spawn(async move { listening.start_service(Some(fds), watched, 1).await });
+        runtime.block_on(async {
+            if stops().await == Stop::Fast {
+                return;
+            }
+            readiness.stop();
+            let stopping = control.stopping();
+            info!("no new connections are taken in: requests under way end");
+            sleep(stopping.delay).await;
+            // The last one but Pingora's, which closes its own.
+            drop(kept.take());
+            shutdown.send_replace(true);
+            let fast = async { while stops().await != Stop::Fast {} };
+            tokio::select! {
+                () = drained(&census, stopping.grace) => {}
+                () = fast => {}
+            }
+        });
+        runtime.shutdown_timeout(RUNTIME_END);
     }
 }
 
@@ -117,69 +214,49 @@ impl std::fmt::Debug for Gate {
     }
 }
 
+/// Waits until nothing is in flight, for the grace period at most. What streams for ever is not waited for.
+async fn drained(census: &Census, grace: Duration) {
+    let is_quiet = timeout(grace, census.quiet()).await.is_ok();
+    let (flights, live) = census.in_flight();
+    if !is_quiet {
+        warn!(requests = flights - live.min(flights), "the grace period is over: what is under way is cut off");
+    } else if live == 0 {
+        let _ = timeout(CLOSE, census.empty()).await;
+    }
+    if live > 0 {
+        info!(live, "WebSockets and event streams end with the process");
+    }
+}
+
+/// A client that is gone without a word is noticed: a quiet stream would else be kept for as long as it may be quiet.
+fn socket_options() -> TcpSocketOptions {
+    let mut options = TcpSocketOptions::default();
+    options.tcp_keepalive = Some(TcpKeepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(15),
+        count: 4,
+        #[cfg(target_os = "linux")]
+        user_timeout: Duration::ZERO,
+    });
+    options
+}
+
+fn runtime(threads: usize) -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(threads.max(1))
+        .thread_name("tollgate-gate")
+        .build()
+}
+
 fn configuration(settings: &Settings) -> ServerConf {
     ServerConf {
         threads: settings.threads,
-        work_stealing: true,
         upstream_keepalive_pool_size: IDLE_CONNECTIONS_MAX,
         max_retries: TRIES_MAX,
-        grace_period_seconds: Some(settings.grace_period.as_secs()),
-        graceful_shutdown_timeout_seconds: Some(settings.graceful_shutdown_timeout.as_secs()),
-        // Neither is used without a daemon and without an upgrade; the defaults are in a directory that all may write.
+        // Neither is used without a daemon; the defaults are in a directory that all may write.
         pid_file: String::new(),
         upgrade_sock: String::new(),
         ..ServerConf::default()
-    }
-}
-
-fn service(settings: Settings, ladder: Arc<Ladder>, upstreams: Upstreams) -> Result<Service, GateError> {
-    let metrics = Metrics::get().map_err(LadderError::Metrics)?;
-    let links = Links::new(&settings.site_url, &settings.login_url, &settings.pricing_url);
-    let views = Views::new(settings.assertion, settings.site_url, settings.identity.audience.clone());
-    let table = Table::new(settings.routes, settings.default);
-    let passed = table.rules().iter().map(|rule| metrics.requests(&rule.label, Verdict::Pass, "met")).collect();
-    Ok(Service {
-        table,
-        identity: Identity::new(settings.identity),
-        admission: Admission { ladder, views },
-        upstreams,
-        links,
-        log_requests: settings.log_requests,
-        metrics,
-        passed,
-    })
-}
-
-/// Ends gracefully on SIGTERM and SIGQUIT, at once on SIGINT. Sockets are never handed over to another process.
-struct Signals;
-
-#[async_trait]
-impl ShutdownSignalWatch for Signals {
-    async fn recv(&self) -> ShutdownSignal {
-        let wait = async |kind| match signal(kind) {
-            Ok(mut signals) => drop(signals.recv().await),
-            Err(error) => {
-                error!(%error, "a signal to stop cannot be received");
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            () = wait(SignalKind::terminate()) => ShutdownSignal::GracefulTerminate,
-            () = wait(SignalKind::quit()) => ShutdownSignal::GracefulTerminate,
-            // A person at a terminal: nobody waits for the end of a grace period.
-            () = wait(SignalKind::interrupt()) => ShutdownSignal::FastShutdown,
-        }
-    }
-}
-
-/// Ends gracefully when told to.
-struct Stop(Mutex<oneshot::Receiver<()>>);
-
-#[async_trait]
-impl ShutdownSignalWatch for Stop {
-    async fn recv(&self) -> ShutdownSignal {
-        // Sent or dropped: both mean stop.
-        let _ = (&mut *self.0.lock().await).await;
-        ShutdownSignal::GracefulTerminate
     }
 }

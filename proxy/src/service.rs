@@ -1,90 +1,124 @@
 //! Pingora's phases. Each only moves a request along; what is decided is decided elsewhere.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use entitlement::account::AccountId;
-use entitlement::authorize::{Basis, Permit};
-use http::Version;
+use bytes::Bytes;
+use entitlement::authorize::{Basis, Denial, Permit, Policy};
+use http::HeaderMap;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use prometheus::IntCounter;
-use tracing::{debug, info};
+use tracing::debug;
 
-use crate::admission::{Admission, Decision, reason};
+use crate::admission::{Decision, reason};
+use crate::census::Census;
 use crate::context::Context;
+use crate::forwarded::{Origin, Scheme, TrustedProxies};
 use crate::headers::{self, Told};
-use crate::identity::{Credential, Identity};
+use crate::identity::Credential;
+use crate::live::Lease;
 use crate::metrics::{Metrics, Verdict};
-use crate::respond::{self, Answer, Asked, Links};
-use crate::routes::{Destination, Rule, Table};
-use crate::settings::LogRequests;
-use crate::target::{self, Refusal};
+use crate::respond::{self, Answer, Asked};
+use crate::routes::{Destination, Rule};
+use crate::screen::{Refused, check_reading, host_of, screen};
+use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
-use crate::{caching, clock, failure};
+use crate::view::View;
+use crate::{access_log, caching, clock, decide, failure, guard, live};
 
-/// Seconds that an idle connection of a client is kept.
-const KEEPALIVE_SECONDS: u64 = 75;
-
-/// How long a client may refuse to take in more of a response.
-const CLIENT_WRITE: Duration = Duration::from_secs(60);
+/// For a preflight, which a browser sends without credentials.
+static PUBLIC: Policy = Policy::public();
 
 /// The gate as Pingora sees it.
 pub(crate) struct Service {
-    pub(crate) table: Table,
-    pub(crate) identity: Identity,
-    pub(crate) admission: Admission,
-    pub(crate) upstreams: Upstreams,
-    pub(crate) links: Links,
-    pub(crate) log_requests: LogRequests,
+    /// What new requests go by.
+    pub(crate) current: Arc<ArcSwap<Snapshot>>,
+    pub(crate) census: Arc<Census>,
     pub(crate) metrics: &'static Metrics,
-    /// What passing requests count, by the index of their rule.
-    pub(crate) passed: Vec<IntCounter>,
-}
-
-/// Why a request is refused before any rule is read.
-struct Refused {
-    code: &'static str,
-    detail: String,
 }
 
 impl Service {
-    /// Refuses what could be read in two ways. Afterwards the request's path is canonical, here and on the wire.
-    fn screen(session: &mut Session) -> Result<Option<Refused>> {
-        let request = session.req_header_mut();
-        let rewritten = match target::canonical(request.raw_path()) {
-            Ok(target) => target.rewritten(),
-            Err(refusal) => return Ok(Some(Refused { code: Refusal::CODE, detail: refusal.to_string() })),
-        };
-        if let Some(target) = rewritten {
-            request.set_raw_path(&target)?;
-        }
-        // RFC 9112 section 3.2; Pingora has refused several hosts already.
-        let host = request.headers.get(http::header::HOST);
-        if request.version == Version::HTTP_11 && host.is_none_or(|host| host.as_bytes().trim_ascii().is_empty()) {
-            return Ok(Some(Refused { code: "missing_host", detail: "the request has no host".to_owned() }));
-        }
-        if headers::nominates_ours(&request.headers) {
-            let detail = "the Connection header names a header that is not hop-by-hop".to_owned();
-            return Ok(Some(Refused { code: "connection_header", detail }));
-        }
-        Ok(None)
-    }
-
     /// Decides on a screened request: an answer when it may not pass.
     async fn admit(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Option<Answer>> {
+        let snapshot = Arc::clone(&context.snapshot);
         let request = session.req_header();
-        let rule = self.table.find(&request.method, request.uri.path());
+        if decide::asks(request.uri.path()) {
+            return self.decide(session, context, now).await.map(Some);
+        }
+        let host = if snapshot.table.has_hosts() { host_of(request) } else { None };
+        let sought = (&request.method, host.as_deref(), request.uri.path());
+        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
+        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
+            return Ok(Some(self.refuse(&refused, context)));
+        }
+        let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
+        match self.judge(&snapshot, rule, asked, (context, now)).await? {
+            Ok(permit) => {
+                context.permit = Some(permit);
+                Ok(None)
+            }
+            Err(denial) => {
+                let answer = respond::denial(&denial, asked, &snapshot.links);
+                Ok(Some(answer.and(rule.cors.told(&request.headers))))
+            }
+        }
+    }
+
+    /// Answers a gateway that forwards the request itself.
+    async fn decide(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Answer> {
+        let snapshot = Arc::clone(&context.snapshot);
+        let request = session.req_header();
+        let is_trusted = origin(session, &snapshot.trusted_proxies).is_trusted();
+        let question = if is_trusted { decide::question(request) } else { Err(decide::untrusted()) };
+        let question = match question {
+            Ok(question) => question,
+            Err(refused) => return Ok(self.refuse(&refused, context)),
+        };
+        let sought = (&question.method, question.host.as_deref(), question.path.as_str());
+        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
+        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
+            return Ok(self.refuse(&refused, context));
+        }
+        let asked = Asked { method: &question.method, headers: &request.headers, target: &question.target };
+        match self.judge(&snapshot, rule, asked, (context, now)).await? {
+            Ok(_) => {
+                let view = context.view.as_deref();
+                let headers = match (view, context.degraded) {
+                    (Some(view), _) => told(view, context).headers(),
+                    (None, Some(degraded)) => headers::of_stranger(degraded),
+                    (None, None) => HeaderMap::new(),
+                };
+                Ok(decide::pass(&headers))
+            }
+            Err(denial) => {
+                let own = respond::denial(&denial, asked, &snapshot.links).and(rule.cors.told(&request.headers));
+                Ok(decide::denied(&denial, own, question.dialect))
+            }
+        }
+    }
+
+    /// What a rule says to a request.
+    async fn judge(
+        &self,
+        snapshot: &Snapshot,
+        rule: &Rule,
+        request: Asked<'_>,
+        (context, now): (&mut Context, clock::Moment),
+    ) -> Result<std::result::Result<Permit, Denial>> {
         context.rule = Some(rule.index);
         context.destination = rule.destination;
         let credential = match rule.destination {
             Destination::Webhook => Credential::Missing,
-            Destination::Site | Destination::Billing => self.identity.identify(&request.headers, now.time),
+            Destination::Site | Destination::Billing => snapshot.identity.identify(request.headers, now.time).await,
         };
-        let decision = self.admission.decide(&rule.policy, credential, now).await;
+        let is_preflight = rule.cors.is_preflight(request.method, request.headers);
+        let policy = if is_preflight { &PUBLIC } else { &rule.policy };
+        let decision = snapshot.admission.decide(policy, credential, now).await;
         let Decision { verdict, view, degraded, account, layer } =
             decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
         if let Some((_, age_ms)) = layer {
@@ -94,16 +128,21 @@ impl Service {
         match verdict {
             Ok(permit) => {
                 self.count_pass(rule, &permit, context);
-                context.permit = Some(permit);
-                Ok(None)
+                Ok(Ok(permit))
             }
             Err(denial) => {
                 (context.verdict, context.reason) = (Verdict::Deny, denial.code());
                 self.metrics.requests(&rule.label, Verdict::Deny, denial.code()).inc();
-                let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
-                Ok(Some(respond::denial(&denial, asked, &self.links)))
+                Ok(Err(denial))
             }
         }
+    }
+
+    /// Answers what is refused whatever the rule.
+    fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
+        context.reason = refused.code;
+        self.metrics.requests("none", Verdict::Refuse, refused.code).inc();
+        refused.answer()
     }
 
     fn count_pass(&self, rule: &Rule, permit: &Permit, context: &mut Context) {
@@ -115,14 +154,33 @@ impl Service {
             Basis::Shadow(_) => Verdict::Shadow,
             Basis::Met | Basis::Fallback => Verdict::Pass,
         };
-        match (context.verdict, context.degraded, self.passed.get(rule.index)) {
+        match (context.verdict, context.degraded, context.snapshot.passed.get(rule.index)) {
             (Verdict::Pass, None, Some(counter)) => counter.inc(),
             (verdict, ..) => self.metrics.requests(&rule.label, verdict, context.reason).inc(),
         }
     }
 
-    fn rule(&self, context: &Context) -> Option<&Rule> {
-        self.table.rules().get(context.rule?)
+    /// Lets a response that goes on for an unknown time end when the account may not have it any more.
+    fn hold(&self, session: &mut Session, context: &mut Context) {
+        context.is_live = true;
+        let snapshot = &context.snapshot;
+        session.set_read_timeout(Some(snapshot.limits.quiet));
+        let counted = self.census.live();
+        let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
+        let lease = context.account.clone().zip(gated).map(|(account, rule)| Lease {
+            admission: Arc::clone(&snapshot.admission),
+            policy: rule.policy.clone(),
+            account,
+            route: rule.label.clone(),
+            log_requests: snapshot.log_requests,
+        });
+        guard::hold(Box::pin(async move {
+            let _counted = counted;
+            match lease {
+                Some(lease) => lease.over().await,
+                None => std::future::pending().await,
+            }
+        }));
     }
 }
 
@@ -131,7 +189,7 @@ impl ProxyHttp for Service {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context::new()
+        Context::new(self.current.load_full())
     }
 
     /// None: the gate changes no body.
@@ -139,13 +197,15 @@ impl ProxyHttp for Service {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let now = clock::moment();
-        bound(session);
-        let answer = match Self::screen(session)? {
-            Some(Refused { code, detail }) => {
-                context.reason = code;
-                self.metrics.requests("none", Verdict::Refuse, code).inc();
-                Some(respond::refusal(code, &detail))
-            }
+        guard::begin();
+        context.began = Some(now.tick);
+        context.snapshot.limits.bound(session);
+        let refused = match context.snapshot.limits.refuse(session) {
+            Some(refused) => Some(refused),
+            None => screen(session.req_header_mut())?,
+        };
+        let answer = match refused {
+            Some(refused) => Some(self.refuse(&refused, context)),
             None => self.admit(session, context, now).await?,
         };
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
@@ -157,38 +217,72 @@ impl ProxyHttp for Service {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         if context.permit.is_none() {
             return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
         }
-        match context.destination {
-            Destination::Billing | Destination::Webhook => Ok(self.upstreams.billing()),
-            Destination::Site => self
-                .upstreams
-                .site()
-                .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no server of the site is healthy").into_up()),
+        let upstreams = &context.snapshot.upstreams;
+        let mut peer = match context.destination {
+            Destination::Billing | Destination::Webhook => upstreams.billing(),
+            Destination::Site => upstreams.site().ok_or_else(|| {
+                Error::explain(ErrorType::ConnectNoRoute, "no server of the site is healthy").into_up()
+            })?,
+        };
+        if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
+            peer.options.read_timeout = Some(timeout);
         }
+        if is_websocket(session) {
+            Upstreams::upgrade(&mut peer, context.snapshot.limits.quiet);
+        }
+        Ok(peer)
     }
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        headers::strip(request);
-        let Some(view) = &context.view else { return Ok(()) };
-        let assertion = self.admission.views.assertion(view, context.destination);
-        headers::inject(request, Told { view, assertion, degraded: context.degraded })
+        let told = context.view.as_deref().map(|view| told(view, context));
+        headers::rewrite(request, &origin(session, &context.snapshot.trusted_proxies), told)?;
+        match (told, context.degraded) {
+            (None, Some(degraded)) => headers::degrade(request, degraded),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts what passes. A future that captures nothing takes no memory: this is called for every request.
+    fn request_body_filter<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        _: &'life1 mut Session,
+        body: &'life2 mut Option<Bytes>,
+        _: bool,
+        context: &'life3 mut Context,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'async_trait>>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
+        context.body_bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        if context.is_live || !context.snapshot.limits.is_too_long(context.body_bytes) {
+            return Box::pin(async { Ok(()) });
+        }
+        Box::pin(async { Err(Error::explain(ErrorType::HTTPStatus(413), "the body is too long").into_down()) })
     }
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        if response.status.is_informational() || !self.rule(context).is_some_and(Rule::is_gated) {
+        if live::is_live(response) && !context.is_live {
+            self.hold(session, context);
+        }
+        if response.status.is_informational() || !context.snapshot.rule(context).is_some_and(Rule::is_gated) {
             return Ok(());
         }
         caching::keep_private(response)
@@ -202,7 +296,10 @@ impl ProxyHttp for Service {
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Nothing has been sent: another server may take the request, once.
-        if self.upstreams.are_many() && context.destination == Destination::Site && context.failed_tries == 0 {
+        if context.snapshot.upstreams.are_many()
+            && context.destination == Destination::Site
+            && context.failed_tries == 0
+        {
             error.set_retry(true);
         }
         context.failed_tries += 1;
@@ -222,28 +319,11 @@ impl ProxyHttp for Service {
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
-        let wanted = match self.log_requests {
-            LogRequests::All => true,
-            LogRequests::Denied => context.verdict != Verdict::Pass,
-            LogRequests::None => false,
-        };
-        if !wanted {
-            return;
+        guard::finish();
+        if context.is_live {
+            guard::release();
         }
-        let status = session.response_written().map_or(0, |response| response.status.as_u16());
-        let route = self.rule(context).map_or("none", |rule| rule.label.as_str());
-        let (verdict, reason) = (context.verdict.as_str(), context.reason);
-        info!(
-            account = context.account.as_ref().map(AccountId::as_str),
-            route,
-            verdict,
-            reason,
-            layer = context.layer.map(|(layer, _)| layer.as_str()),
-            age_ms = context.layer.map(|(_, age_ms)| age_ms),
-            method = session.req_header().method.as_str(),
-            status,
-            "request on {route}: {verdict} ({reason})"
-        );
+        access_log::write(session, context);
     }
 
     /// For Pingora's own log lines. The query stays out: it may hold secrets.
@@ -253,11 +333,22 @@ impl ProxyHttp for Service {
     }
 }
 
-/// Bounds what a client may take its time for.
-fn bound(session: &mut Session) {
-    // Absent when the connection is to be closed anyway.
-    if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(KEEPALIVE_SECONDS));
-    }
-    session.set_write_timeout(Some(CLIENT_WRITE));
+/// What whoever serves the request is told of its sender.
+fn told<'a>(view: &'a View, context: &'a Context) -> Told<'a> {
+    let assertion = context.snapshot.admission.views.assertion(view, context.destination);
+    Told { view, assertion, degraded: context.degraded }
+}
+
+/// Whether the site is asked for an upgrade: every other one is left out on the way, as the `h2c` that Java's client
+/// offers with each first request.
+fn is_websocket(session: &Session) -> bool {
+    let upgrade = session.get_header(http::header::UPGRADE);
+    session.is_upgrade_req() && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// The other end of the client's connection.
+fn origin<'a>(session: &Session, trusted: &'a TrustedProxies) -> Origin<'a> {
+    let peer = session.client_addr().and_then(|address| address.as_inet().copied());
+    let is_encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    Origin::new(peer, if is_encrypted { Scheme::Https } else { Scheme::Http }, trusted)
 }

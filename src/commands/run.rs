@@ -1,19 +1,20 @@
 //! `tollgate run`: the server.
 
 use anyhow::Result;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::parts;
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::embedded::Place;
-use crate::reload::Hangups;
+use crate::reload::{Hangups, InForce};
 use crate::serve::{Role, Server};
 use crate::{ConfigFile, logging};
 
 /// Run Tollgate
 ///
 /// Migrates the database and applies the configured catalog first. SIGTERM lets requests in flight end; SIGINT stops at
-/// once; SIGHUP reads the secrets that stand in files again. Needs TOLLGATE_JWT_SECRET (proxy), DATABASE_URL (billing) and, for more than one process, REDIS_URL and TOLLGATE_ASSERTION_KEY.
+/// once; SIGHUP reads the configuration, and the secrets that stand in files, again. Needs TOLLGATE_JWT_SECRET (proxy, for HS256), DATABASE_URL (billing) and, for more than one process, REDIS_URL and TOLLGATE_ASSERTION_KEY.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Which parts this process runs
@@ -28,14 +29,35 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     logging::start();
     let runtime = parts::runtime()?;
     let hangups = Hangups::listen(&runtime)?;
+    raise_file_limit();
+    forgo_huge_pages();
     let config = Config::load(&arguments.file.config)?;
-    for warning in &config.warnings {
+    config.check_certificate(parts::now())?;
+    for warning in config.warnings.iter().chain(&config.warn_of_certificate(parts::now())) {
         tracing::warn!("{warning}");
     }
     let secrets = Secrets::from_env()?;
     let server = Server::start(runtime, &config, &secrets, arguments.role, embedded_place(&config))?;
-    server.reload_on(hangups, secrets);
+    server.reload_on(hangups, InForce { path: arguments.file.config.clone(), config, secrets });
     server.run()
+}
+
+/// Every connection takes a file handle: as many as the system allows, not as many as a shell begins with.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the number of open files cannot be raised");
+    }
+}
+
+/// Buffers are larger than what most of them ever hold. With huge pages all of each would take memory: four times as much
+/// for an idle WebSocket.
+fn forgo_huge_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "huge pages cannot be forgone: idle connections take more memory");
+    }
 }
 
 fn embedded_place(config: &Config) -> Place {

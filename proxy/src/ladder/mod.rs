@@ -10,6 +10,7 @@ mod circuit;
 mod climb;
 mod entry;
 mod flight;
+mod followers;
 mod l1;
 mod plans;
 mod push;
@@ -18,9 +19,10 @@ mod redis;
 pub use answer::{Found, Freshness, Layer, Unresolved};
 pub use below::{BILLING_AUDIENCE, Below, BelowError, HttpBilling};
 pub use entry::Entry;
+pub use followers::Follower;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ::redis::{Client, RedisError};
@@ -35,6 +37,7 @@ use self::circuit::Circuit;
 use self::climb::Depth;
 use self::entry::{Confirmation, Source};
 use self::flight::{Boarding, Flights, Landing};
+use self::followers::Followers;
 use self::l1::L1;
 use self::push::Epoch;
 use self::redis::Redis;
@@ -81,12 +84,13 @@ pub struct Ladder {
     /// Of accounts that are asked for, and of denials that are asked again.
     lookups: Arc<Flights>,
     rechecks: Arc<Flights>,
+    followers: Arc<Followers>,
     io: Handle,
     /// Zero of the ladder's clock.
     start: Instant,
     expects_push: AtomicBool,
-    max_staleness_ms: u64,
-    stale_if_error_ms: u64,
+    max_staleness_ms: AtomicU64,
+    stale_if_error_ms: AtomicU64,
     counters: Counters,
 }
 
@@ -120,12 +124,13 @@ impl Ladder {
             epoch: Epoch::new(metrics.push_connected.clone()),
             lookups: Arc::default(),
             rechecks: Arc::default(),
+            followers: Arc::default(),
             io,
             // An hour of room, so that no moment of this process is before zero.
             start: now.tick.checked_sub(Duration::from_secs(3600)).unwrap_or(now.tick),
             expects_push: AtomicBool::new(false),
-            max_staleness_ms: millis(settings.max_staleness),
-            stale_if_error_ms: millis(settings.stale_if_error),
+            max_staleness_ms: AtomicU64::new(millis(settings.max_staleness)),
+            stale_if_error_ms: AtomicU64::new(millis(settings.stale_if_error)),
             counters,
         }))
     }
@@ -166,6 +171,30 @@ impl Ladder {
         self.epoch.current() != 0
     }
 
+    /// Follows the changes of an account.
+    #[must_use]
+    pub fn follow_account(&self, account: &AccountId) -> Follower {
+        self.followers.follow(account)
+    }
+
+    /// Puts other bounds in force; the rest of the settings is for the start only.
+    pub fn rebound(&self, settings: &Settings) {
+        self.max_staleness_ms.store(millis(settings.max_staleness), Ordering::Relaxed);
+        self.stale_if_error_ms.store(millis(settings.stale_if_error), Ordering::Relaxed);
+    }
+
+    /// How long a record is served without push and without being confirmed.
+    #[must_use]
+    pub fn max_staleness(&self) -> Duration {
+        Duration::from_millis(self.max_staleness_ms.load(Ordering::Relaxed))
+    }
+
+    /// How long a record is served when nothing below answers.
+    #[must_use]
+    pub fn stale_if_error(&self) -> Duration {
+        Duration::from_millis(self.stale_if_error_ms.load(Ordering::Relaxed))
+    }
+
     /// The fresh record in this process. Neither waits nor allocates.
     #[must_use]
     pub fn peek(&self, account: &AccountId, now: Moment) -> Option<Found> {
@@ -192,7 +221,7 @@ impl Ladder {
             Err(Unresolved) => {
                 let entry = self.l1.get(account).filter(|entry| entry.record().version > 0).ok_or(Unresolved)?;
                 let found = self.found(entry, Layer::L1, Freshness::Stale, now);
-                if found.age_ms <= self.stale_if_error_ms { Ok(found) } else { Err(Unresolved) }
+                if found.age_ms <= self.stale_if_error_ms.load(Ordering::Relaxed) { Ok(found) } else { Err(Unresolved) }
             }
         }
     }
@@ -230,7 +259,7 @@ impl Ladder {
             return false;
         }
         let current = self.epoch.current();
-        (current != 0 && entry.epoch() == current) || age_ms <= self.max_staleness_ms
+        (current != 0 && entry.epoch() == current) || age_ms <= self.max_staleness_ms.load(Ordering::Relaxed)
     }
 
     /// Joins or starts a flight, and waits until it lands.
@@ -269,6 +298,8 @@ impl push::Sink for Ladder {
         let at_ms = self.millis_at(crate::clock::moment());
         let confirmation = Confirmation { epoch: self.epoch.current(), at_ms, source: Source::Cache };
         self.l1.update((*record).clone(), confirmation);
+        // Last: who is woken looks into L1.
+        self.followers.tell(&record.account);
     }
 }
 

@@ -1,0 +1,152 @@
+//! Where connections come in: a place for each, TLS when there is a certificate, and a guard around what it does.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::l4::stream::Stream as Socket;
+use pingora::protocols::{ALPN, Stream};
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use crate::census::Census;
+use crate::guard::{self, End};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::service::Service;
+use crate::snapshot::Snapshot;
+use crate::tls::Tls;
+
+/// How long idle connections are left open after the signal to stop. Who asks on one meanwhile is answered, and told that
+/// it closes; only who asks in the very moment when it closes without a word can lose a request.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What takes in connections.
+pub(crate) struct Edge {
+    pub(crate) proxy: Arc<HttpProxy<Service>>,
+    pub(crate) current: Arc<ArcSwap<Snapshot>>,
+    pub(crate) census: Arc<Census>,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) metrics: &'static Metrics,
+}
+
+impl Edge {
+    async fn serve(&self, stream: Stream, limits: Limits, shutdown: &ShutdownWatch) -> End {
+        let stream = match &self.tls {
+            None => stream,
+            Some(tls) => {
+                let Ok(socket) = stream.into_any().downcast::<Socket>() else { return End::Done };
+                match timeout(limits.header_time, Box::pin(tls.accept(*socket))).await {
+                    Ok(Ok(stream)) => stream,
+                    Ok(Err(error)) => {
+                        debug!(%error, "a client does not agree on TLS");
+                        return End::Done;
+                    }
+                    Err(_) => return End::Slow,
+                }
+            }
+        };
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            // Apart, so that connections that are no such thing take less memory.
+            return Box::pin(self.serve_streams(stream, limits, shutdown)).await;
+        }
+        let _flight = self.census.flight();
+        guard::connection(self.proxy.process_new(stream, shutdown), limits.patience()).await
+    }
+
+    /// HTTP/2: every stream has a guard of its own, and the connection is closed when it is idle.
+    async fn serve_streams(&self, stream: Stream, limits: Limits, shutdown: &ShutdownWatch) -> End {
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(limits.idle);
+        let streams = Arc::new(Streams {
+            proxy: Arc::clone(&self.proxy),
+            census: Arc::clone(&self.census),
+            metrics: self.metrics,
+            options,
+            limits,
+            is_used: AtomicBool::new(false),
+        });
+        let unused = async {
+            sleep(limits.header_time).await;
+            if streams.is_used.load(Ordering::Acquire) {
+                std::future::pending::<()>().await;
+            }
+        };
+        guard::streams(streams.process_new(stream, shutdown), unused).await
+    }
+}
+
+#[async_trait]
+impl ServerApp for Edge {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let limits = self.current.load().limits;
+        let _place = match self.census.connection(address(&stream), limits.places()) {
+            Ok(place) => place,
+            Err(limit) => {
+                self.metrics.refused_connections(limit).inc();
+                return None;
+            }
+        };
+        match self.serve(stream, limits, shutdown).await {
+            End::Done => {}
+            End::Slow => self.metrics.refused_connections("header_time").inc(),
+            End::Held(reason) => self.metrics.ended(reason).inc(),
+        }
+        None
+    }
+
+    async fn cleanup(&self) {
+        // Nothing need be waited for when nobody is there.
+        let _ = timeout(LINGER, self.census.empty()).await;
+        ServerApp::cleanup(&*self.proxy).await;
+    }
+}
+
+/// The streams of one HTTP/2 connection.
+struct Streams {
+    proxy: Arc<HttpProxy<Service>>,
+    census: Arc<Census>,
+    metrics: &'static Metrics,
+    options: HttpServerOptions,
+    limits: Limits,
+    /// Whether there has been a request.
+    is_used: AtomicBool,
+}
+
+#[async_trait]
+impl HttpServerApp for Streams {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        self.is_used.store(true, Ordering::Release);
+        let _flight = self.census.flight();
+        if let End::Held(reason) = guard::stream(self.proxy.process_new_http(session, shutdown)).await {
+            self.metrics.ended(reason).inc();
+        }
+        None
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        Some(self.limits.http2())
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+/// Where a connection comes from.
+fn address(stream: &Stream) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    digest.peer_addr()?.as_inet().map(std::net::SocketAddr::ip)
+}

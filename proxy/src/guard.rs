@@ -1,0 +1,233 @@
+//! Around every connection: ends it when its client is too slow, or when what it streams may not go on.
+//!
+//! Pingora runs a connection in one future, and copies upgraded connections and long responses inside it without asking
+//! anybody. This future is polled here, so that it can be dropped while it waits. The phases of a request run within
+//! such a poll, and tell the guard around them through a task-local what they begin, hold and end.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// Ends, with the reason, when a response may not go on.
+pub(crate) type Hold = Pin<Box<dyn Future<Output = &'static str> + Send>>;
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// From the first moment of a connection until it has sent the whole headers of a request.
+    pub(crate) headers: Duration,
+    /// Between two requests, beside the time for the headers.
+    pub(crate) idle: Duration,
+}
+
+/// How the future of a connection, or of one HTTP/2 stream, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By itself.
+    Done,
+    /// Its client was too slow to send the headers of a request.
+    Slow,
+    /// What it streamed may not go on, for this reason.
+    Held(&'static str),
+}
+
+/// What the phases of the request tell the guard around them.
+#[derive(Default)]
+struct Told {
+    /// Requests that have begun.
+    begun: Cell<u64>,
+    busy: Cell<bool>,
+    change: Cell<Change>,
+}
+
+#[derive(Default)]
+enum Change {
+    #[default]
+    None,
+    Hold(Hold),
+    Release,
+}
+
+tokio::task_local! {
+    static TOLD: Told;
+}
+
+/// The headers of a request have arrived.
+pub(crate) fn begin() {
+    // Absent in tests of single phases.
+    let _ = TOLD.try_with(|told| {
+        told.begun.set(told.begun.get() + 1);
+        told.busy.set(true);
+    });
+}
+
+/// The request is over.
+pub(crate) fn finish() {
+    let _ = TOLD.try_with(|told| told.busy.set(false));
+}
+
+/// Ends the connection (or the HTTP/2 stream) when `hold` does.
+pub(crate) fn hold(hold: Hold) {
+    let _ = TOLD.try_with(|told| told.change.set(Change::Hold(hold)));
+}
+
+/// What was held is over.
+pub(crate) fn release() {
+    let _ = TOLD.try_with(|told| told.change.set(Change::Release));
+}
+
+/// Runs a connection whose requests come one after the other.
+pub(crate) async fn connection(work: impl Future, patience: Patience) -> End {
+    let slow = async {
+        let mut waited = Waited::default();
+        loop {
+            sleep(patience.headers).await;
+            if waited.is_too_long(patience) {
+                return;
+            }
+        }
+    };
+    TOLD.scope(Told::default(), run(work, slow)).await
+}
+
+/// Runs one stream of a connection that carries many.
+pub(crate) async fn stream(work: impl Future) -> End {
+    TOLD.scope(Told::default(), run(work, std::future::pending())).await
+}
+
+/// Runs a connection that carries many streams, which its client must have begun to use when `slow` ends.
+pub(crate) async fn streams(work: impl Future, slow: impl Future<Output = ()>) -> End {
+    TOLD.scope(Told::default(), run(work, slow)).await
+}
+
+/// How long a connection has waited for its client, counted in looks.
+#[derive(Default)]
+struct Waited {
+    begun: u64,
+    looks: u32,
+}
+
+impl Waited {
+    /// To be called each time that the time for headers has passed.
+    fn is_too_long(&mut self, patience: Patience) -> bool {
+        let (begun, busy) = TOLD.with(|told| (told.begun.get(), told.busy.get()));
+        if busy || begun != self.begun {
+            *self = Self { begun, looks: 0 };
+            return false;
+        }
+        self.looks += 1;
+        // Before its first request a connection has no right to be idle.
+        let allowed = if begun == 0 { Duration::ZERO } else { patience.idle };
+        patience.headers * self.looks > allowed
+    }
+}
+
+async fn run(work: impl Future, slow: impl Future<Output = ()>) -> End {
+    let (mut work, mut slow) = (pin!(work), pin!(slow));
+    let mut held: Option<Hold> = None;
+    poll_fn(|context| {
+        if let Some(hold) = &mut held
+            && let Poll::Ready(reason) = hold.as_mut().poll(context)
+        {
+            return Poll::Ready(End::Held(reason));
+        }
+        if work.as_mut().poll(context).is_ready() {
+            return Poll::Ready(End::Done);
+        }
+        match TOLD.with(|told| told.change.take()) {
+            Change::None => {}
+            Change::Release => held = None,
+            Change::Hold(hold) => {
+                held = Some(hold);
+                // It has not been polled yet, so nothing would wake it.
+                context.waker().wake_by_ref();
+            }
+        }
+        slow.as_mut().poll(context).map(|()| End::Slow)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    const PATIENCE: Patience = Patience { headers: Duration::from_secs(10), idle: Duration::from_secs(30) };
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_no_headers_is_let_go_after_the_time_for_them() {
+        let start = Instant::now();
+        assert_eq!(connection(pending::<()>(), PATIENCE).await, End::Slow);
+        assert_eq!(start.elapsed(), PATIENCE.headers);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_requests_a_client_may_be_idle_for_longer() {
+        let start = Instant::now();
+        let work = async {
+            begin();
+            finish();
+            pending::<()>().await;
+        };
+        assert_eq!(connection(work, PATIENCE).await, End::Slow);
+        let (idle, elapsed) = (PATIENCE.idle, start.elapsed());
+        assert!(idle < elapsed && elapsed <= idle + PATIENCE.headers * 2, "{elapsed:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_under_way_is_not_idle() {
+        let work = async {
+            begin();
+            sleep(Duration::from_secs(3600)).await;
+        };
+        assert_eq!(connection(work, PATIENCE).await, End::Done);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_ends_the_stream_while_it_waits() {
+        let work = async {
+            hold(Box::pin(async {
+                sleep(Duration::from_secs(5)).await;
+                "over"
+            }));
+            pending::<()>().await;
+        };
+        let start = Instant::now();
+        assert_eq!(stream(work).await, End::Held("over"));
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_released_ends_nothing() {
+        let work = async {
+            hold(Box::pin(async {
+                sleep(Duration::from_secs(5)).await;
+                "over"
+            }));
+            tokio::task::yield_now().await;
+            release();
+            sleep(Duration::from_secs(60)).await;
+        };
+        assert_eq!(stream(work).await, End::Done);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guards_of_one_thread_do_not_meddle() {
+        let ended = stream(async {
+            hold(Box::pin(async { "mine" }));
+            pending::<()>().await;
+        });
+        let other = async {
+            advance(Duration::from_secs(1)).await;
+        };
+        assert_eq!(tokio::join!(ended, stream(other)), (End::Held("mine"), End::Done));
+    }
+}

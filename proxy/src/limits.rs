@@ -1,0 +1,141 @@
+//! What one client may take, so that none can exhaust the gate.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::proxy::Session;
+
+use crate::census::Places;
+use crate::guard::Patience;
+use crate::screen::Refused;
+
+/// The bounds. A count or size of 0 is no bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once, of all clients.
+    pub connections: usize,
+    /// Connections at once of one address.
+    pub connections_per_address: usize,
+    /// Bytes of a request's first line and headers.
+    pub header_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: u64,
+    /// How long the headers of a first request, a TLS handshake or the beginning of HTTP/2 may take.
+    pub header_time: Duration,
+    /// How long a connection may be idle between requests; whole seconds.
+    pub idle: Duration,
+    /// How long a client may be silent in the middle of a body.
+    pub read: Duration,
+    /// How long a client may refuse to take in more of a response.
+    pub write: Duration,
+    /// How long a WebSocket may be silent, in either direction.
+    pub quiet: Duration,
+    /// Requests after which a connection is closed, so that none lives for ever.
+    pub requests_per_connection: u32,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            connections_per_address: 0,
+            header_bytes: 64 * 1024,
+            headers: 100,
+            body_bytes: 1024 * 1024 * 1024,
+            header_time: Duration::from_secs(15),
+            idle: Duration::from_secs(75),
+            read: Duration::from_secs(60),
+            write: Duration::from_secs(60),
+            quiet: Duration::from_secs(3600),
+            requests_per_connection: 100_000,
+            streams: 100,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) const fn places(&self) -> Places {
+        Places { all: self.connections, per_address: self.connections_per_address }
+    }
+
+    pub(crate) const fn patience(&self) -> Patience {
+        Patience { headers: self.header_time, idle: self.idle }
+    }
+
+    /// Bounds what the client of a request may take its time for.
+    pub(crate) fn bound(&self, session: &mut Session) {
+        // Absent when the connection is to be closed anyway.
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(self.idle.as_secs()));
+        }
+        session.set_read_timeout(Some(self.read));
+        session.set_write_timeout(Some(self.write));
+    }
+
+    /// Refuses a request whose head is too large, or that announces a body that is. HTTP/2 has refused the first already.
+    pub(crate) fn refuse(&self, session: &Session) -> Option<Refused> {
+        let request = session.req_header();
+        let head = session.as_http1().map_or(0, |session| session.get_headers_raw_bytes().len());
+        if exceeds(head, self.header_bytes) || exceeds(request.headers.len(), self.headers) {
+            return Some(Refused {
+                status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                code: "header_too_large",
+                detail: "the headers are too many or too long".to_owned(),
+            });
+        }
+        self.refuse_body(request)
+    }
+
+    fn refuse_body(&self, request: &RequestHeader) -> Option<Refused> {
+        let announced = request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
+        self.is_too_long(announced).then(|| Refused {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: "body_too_large",
+            detail: format!("the body has more than {} bytes", self.body_bytes),
+        })
+    }
+
+    /// Whether a body of so many bytes is refused.
+    pub(crate) const fn is_too_long(&self, bytes: u64) -> bool {
+        self.body_bytes != 0 && bytes > self.body_bytes
+    }
+
+    /// What an HTTP/2 connection may take.
+    pub(crate) fn http2(&self) -> H2Options {
+        let mut options = default_h2_options();
+        options.max_concurrent_streams(self.streams);
+        options.max_header_list_size(u32::try_from(self.header_bytes).unwrap_or(u32::MAX));
+        options
+    }
+}
+
+const fn exceeds(size: usize, limit: usize) -> bool {
+    limit != 0 && size > limit
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_announced_too_long_is_refused_and_no_bound_is_none() {
+        let cases = [(Some("10"), 10, false), (Some("11"), 10, true), (Some("11"), 0, false), (None, 10, false)];
+        for (length, body_bytes, refused) in cases {
+            let mut request = RequestHeader::build(Method::POST, b"/", None).expect("a request");
+            if let Some(length) = length {
+                request.insert_header("Content-Length", length).expect("a header");
+            }
+            let limits = Limits { body_bytes, ..Limits::default() };
+            assert_eq!(limits.refuse_body(&request).is_some(), refused, "{length:?} of {body_bytes}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Responses that go on for an unknown time (WebSockets, event streams, gRPC): decided at their start like any other, and
+//! ended when the account may not have them any more.
+//!
+//! A response of known length runs to its end: who began a download while it was paid for gets all of it.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::authorize::{Denial, Policy};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use pingora::http::ResponseHeader;
+use tokio::time::timeout;
+use tracing::info;
+
+use crate::admission::Admission;
+use crate::clock::{self, Moment};
+use crate::settings::LogRequests;
+
+/// Media types that are sent in pieces for as long as something happens.
+const STREAMED: [&[u8]; 4] =
+    [b"text/event-stream", b"application/grpc", b"application/x-ndjson", b"multipart/x-mixed-replace"];
+
+/// Shortest pause between two looks, so that no setting makes streams busy.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+
+/// Whether a response goes on for an unknown time.
+pub(crate) fn is_live(response: &ResponseHeader) -> bool {
+    let streams = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        STREAMED.iter().any(|kind| value.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind)))
+    };
+    response.status == StatusCode::SWITCHING_PROTOCOLS || response.headers.get(CONTENT_TYPE).is_some_and(streams)
+}
+
+/// The right to a response that goes on.
+pub(crate) struct Lease {
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) policy: Policy,
+    pub(crate) account: AccountId,
+    /// For the log.
+    pub(crate) route: String,
+    pub(crate) log_requests: LogRequests,
+}
+
+impl Lease {
+    /// Waits until the right is over, and says why, here and in the log: the request that it cuts off logs nothing more.
+    pub(crate) async fn over(self) -> &'static str {
+        let reason = self.watch().await;
+        if self.log_requests != LogRequests::None {
+            let (account, route) = (self.account.as_str(), self.route.as_str());
+            info!(account, route, reason, "response on {route} is ended: {reason}");
+        }
+        reason
+    }
+
+    /// Waits until the right is over, by a change that is pushed or by time alone, and says why. What nobody can say ends
+    /// nothing before it is as old as any record may be.
+    async fn watch(&self) -> &'static str {
+        let follower = self.admission.ladder.follow_account(&self.account);
+        let mut known = clock::moment();
+        loop {
+            let mut change = pin!(follower.change());
+            // From here on no change is missed.
+            change.as_mut().enable();
+            let now = clock::moment();
+            let (verdict, until) = self.admission.standing(&self.policy, &self.account, now).await;
+            match verdict {
+                Ok(_) => known = now,
+                Err(Denial::Unknown) if now.tick - known.tick <= self.admission.ladder.stale_if_error() => {}
+                Err(denial) => return denial.code(),
+            }
+            // A change and the end of the pause both mean: look again.
+            let _ = timeout(pause(until, now, self.admission.ladder.max_staleness()), change).await;
+        }
+    }
+}
+
+/// How long nothing need be looked at: not past the moment when the record changes by itself, and not much longer than a
+/// lost push may go unnoticed. Many streams do not look at once.
+fn pause(until: Option<Timestamp>, now: Moment, max_staleness: Duration) -> Duration {
+    let regular = max_staleness.max(PAUSE_MIN).mul_f64(rand::random_range(0.5..1.0));
+    match until.map(|until| (until - now.time).to_std()) {
+        // A moment later, lest the clock's last digit makes it a moment early.
+        Some(Ok(left)) => regular.min(left + Duration::from_millis(1)),
+        // It is over already, and the next look will say so.
+        Some(Err(_)) => Duration::from_millis(1),
+        None => regular,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, kind: Option<&str>) -> ResponseHeader {
+        let mut response = ResponseHeader::build(status, None).expect("a status");
+        if let Some(kind) = kind {
+            response.insert_header("Content-Type", kind).expect("a header");
+        }
+        response
+    }
+
+    #[test]
+    fn what_goes_on_is_told_by_its_status_or_type() {
+        let cases = [
+            (101, None, true),
+            (200, Some("text/event-stream"), true),
+            (200, Some("Text/Event-Stream; charset=utf-8"), true),
+            (200, Some("application/grpc+proto"), true),
+            (200, Some("text/html"), false),
+            (200, Some("text/event"), false),
+            (200, None, false),
+            (100, None, false),
+        ];
+        for (status, kind, expected) in cases {
+            assert_eq!(is_live(&response(status, kind)), expected, "{status} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_ends_with_the_segment_and_is_never_none() {
+        let (now, staleness) = (clock::moment(), Duration::from_secs(5));
+        let at = |ms| Some(now.time + chrono::Duration::milliseconds(ms));
+        assert_eq!(pause(at(100), now, staleness), Duration::from_millis(101));
+        assert_eq!(pause(at(-100), now, staleness), Duration::from_millis(1));
+        for until in [at(3_600_000), None] {
+            let pause = pause(until, now, staleness);
+            assert!(staleness / 2 <= pause && pause < staleness, "{pause:?}");
+        }
+        assert!(pause(None, now, Duration::ZERO) >= PAUSE_MIN / 2);
+    }
+}

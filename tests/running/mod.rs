@@ -1,0 +1,9 @@
+//! Running it: configuration that is replaced, a process that ends or is relieved, clients that take too much.
+
+mod access_log;
+mod handover;
+mod limits;
+mod load;
+mod reload;
+mod stop;
+mod upstreams;

@@ -1,0 +1,105 @@
+//! Several servers of the site: those that are down are left out, names are looked up, and what may have had an effect is
+//! never sent twice.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::load::Load;
+use crate::protocols::client::Client;
+use crate::protocols::site::Site;
+use crate::world::{Arrangement, Setup, World, eventually, ports};
+
+fn over(addresses: &[String]) -> Setup {
+    Setup::new(Arrangement::AllPostgres).key("site.upstream", &format!("{addresses:?}"))
+}
+
+async fn status(world: &World, method: &str) -> u16 {
+    crate::world::send(world.request(method, "/page", None)).await.status
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_is_left_out_and_comes_back() {
+    let (first, second) = (Site::start().await, Site::start().await);
+    let world = World::with(over(&[first.address.to_string(), second.address.to_string()])).await;
+    let load = Load::start(world.proxy().listen.public, "/page", 4);
+    load.goes_on(50).await;
+    assert!(first.requests() > 10 && second.requests() > 10, "both are asked");
+    load.lost_nothing().await;
+    drop(second);
+    // What its idle connections carried may be lost, what begins afterwards is not.
+    eventually("it is left out", async || {
+        let before = first.requests();
+        for _ in 0..10 {
+            if status(&world, "GET").await != 200 {
+                return None;
+            }
+        }
+        (first.requests() == before + 10).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_never_there_costs_nobody_an_answer() {
+    let site = Site::start().await;
+    let world = World::with(over(&[ports::free().to_string(), site.address.to_string()])).await;
+    for method in ["GET", "POST", "GET", "POST", "GET", "POST"] {
+        assert_eq!(status(&world, method).await, 200, "nothing was sent to it: another server is asked");
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_and_each_of_its_addresses_is_a_server() {
+    let site = Site::start().await;
+    let names = [format!("localhost:{}", site.address.port()), "no-such-host.invalid:80".to_owned()];
+    let world = World::with(over(&names)).await;
+    eventually("it is found", async || (status(&world, "GET").await == 200).then_some(())).await;
+    for _ in 0..20 {
+        assert_eq!(status(&world, "GET").await, 200);
+    }
+}
+
+/// A server that takes requests in and closes without an answer.
+async fn swallows() -> (std::net::SocketAddr, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&count);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let counted = std::sync::Arc::clone(&counted);
+            tokio::spawn(async move {
+                let mut served = 0;
+                let mut bytes = [0; 4096];
+                while let Ok(taken) = stream.read(&mut bytes).await {
+                    if taken == 0 {
+                        return;
+                    }
+                    counted.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+                    served += 1;
+                    // The first on a connection is answered, so that it is used again.
+                    if served > 1 {
+                        return;
+                    }
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                    stream.write_all(answer).await.expect("a client");
+                }
+            });
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn what_may_have_had_an_effect_is_not_sent_again() {
+    let (address, count) = swallows().await;
+    let world = World::with(over(&[address.to_string()])).await;
+    let taken = || count.load(std::sync::atomic::Ordering::Acquire);
+    let mut client = Client::connect(world.proxy().listen.public).await;
+    assert_eq!(client.get("/first", None).await.map(|(status, _)| status), Some(200));
+    let before = taken();
+    client.ask("POST", "/order", None, &["Content-Length: 0"]).await;
+    let answer = client.answer().await.map(|(status, _)| status);
+    assert_eq!((answer, taken() - before), (Some(502), 1), "it was sent once, and its fate is unknown");
+}
