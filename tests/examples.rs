@@ -49,7 +49,28 @@ async fn the_express_example_serves_who_paid_and_refuses_who_comes_past_the_gate
     serves_who_paid(&world, address).await;
 }
 
-/// What both examples promise.
+#[tokio::test]
+async fn the_axum_example_serves_who_paid_and_refuses_who_comes_past_the_gate() {
+    let address = ports::free();
+    let world = World::with(Setup::new(Arrangement::AllPostgres).upstream(address)).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-example-axum"));
+    command.env("PORT", address.port().to_string());
+    let _site = start(&world, &mut command, world.dir());
+    serves_who_paid(&world, address).await;
+}
+
+#[tokio::test]
+async fn the_go_example_serves_who_paid_and_refuses_who_comes_past_the_gate() {
+    let address = ports::free();
+    let world = World::with(Setup::new(Arrangement::AllPostgres).upstream(address)).await;
+    let dir = installed("go", "main.go", |dir| run(Command::new("go").args(["build", "-o", "site"]).current_dir(dir)));
+    let mut command = Command::new(dir.join("site"));
+    command.env("PORT", address.port().to_string());
+    let _site = start(&world, &mut command, &dir);
+    serves_who_paid(&world, address).await;
+}
+
+/// What every example promises.
 async fn serves_who_paid(world: &World, site: SocketAddr) {
     eventually("the example answers through the gate", async || {
         (world.get("/", None).await.status == 200).then_some(())

@@ -94,6 +94,17 @@ async fn two_session_cookies_are_nobody() {
 }
 
 #[tokio::test]
+async fn a_session_among_cookies_in_crumbs_counts_and_the_site_gets_them_whole() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let paying = super::paying(&world).await;
+    let lines = ["Cookie: theme=dark".to_owned(), format!("Cookie: session={paying}; a=b"), "Cookie: c=d".to_owned()];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert_eq!(raw_get(world.proxy().listen.public, "/premium/crumbs", &lines).await.status, 200);
+    let whole = format!("theme=dark; session={paying}; a=b; c=d");
+    assert_eq!(world.upstream.only("/premium/crumbs").header("cookie"), Some(whole.as_str()));
+}
+
+#[tokio::test]
 async fn two_authorization_headers_are_nobody() {
     let world = World::start(Arrangement::AllPostgres).await;
     let paying = format!("Authorization: Bearer {}", super::paying(&world).await);

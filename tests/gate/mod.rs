@@ -1,8 +1,14 @@
 //! The gate under attack: what must never pass, and what the site must never receive.
 
+mod assertions;
 mod faults;
 mod headers;
 mod identity;
+mod key_files;
+mod key_sources;
+mod published_keys;
+mod published_keys_tls;
+mod policies;
 mod routes;
 mod targets;
 

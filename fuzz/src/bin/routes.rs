@@ -22,10 +22,9 @@ fuzz_target!(|input: &[u8]| {
     let Ok(target) = canonical(raw) else { return };
     let path = target.path();
 
-    let routes =
-        patterns.iter().map(|pattern| Route { pattern: pattern.clone(), methods: None, policy: Policy::public() });
+    let routes = patterns.iter().map(|pattern| Route::new(pattern.clone(), Policy::public()));
     let table = Table::new(routes.collect(), Policy::public());
-    let found = table.find(&Method::GET, path);
+    let found = table.find(&Method::GET, None, path);
     if found.destination != Destination::Site {
         return;
     }

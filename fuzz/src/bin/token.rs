@@ -6,6 +6,7 @@
 #![no_main]
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,13 +14,17 @@ use entitlement::assertion::AssertionKey;
 use fuzz::{NOW, header, header_text, mac, now, parts};
 use http::HeaderMap;
 use libfuzzer_sys::fuzz_target;
-use proxy::identity::{Credential, Identity, Key, Settings};
+use proxy::identity::{Credential, Identity, Key, Keys, Settings};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ISSUER: &str = "https://site.example";
 const AUDIENCE: &str = "site.example";
-const LEEWAY_SECONDS: i64 = 2;
+const LEEWAY_SECONDS: i64 = 30;
+
+/// What the header of a believed token never says.
+const REFUSED: [&str; 7] = ["crit", "b64", "zip", "jwk", "jku", "x5u", "x5c"];
 
 /// What a token says of its life; what its other claims are does not matter.
 #[derive(Deserialize)]
@@ -34,14 +39,25 @@ struct Subject {
 }
 
 #[derive(Deserialize)]
+struct Issuer {
+    iss: String,
+}
+
+#[derive(Deserialize)]
 struct Head {
     alg: String,
 }
 
 static ASSERTION: LazyLock<AssertionKey> = LazyLock::new(|| AssertionKey::parse(SECRET).expect("a key"));
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
-    let key = Key::hs256(SECRET).expect("a key");
-    Identity::new(Settings { cookie: Some("session".into()), issuer: ISSUER.into(), audience: AUDIENCE.into(), key })
+    let settings = Settings {
+        cookie: Some("session".into()),
+        issuer: ISSUER.into(),
+        audience: AUDIENCE.into(),
+        leeway: Duration::from_secs(LEEWAY_SECONDS.unsigned_abs()),
+        keys: Keys::Fixed(vec![Key::hs256(SECRET).expect("a key")]),
+    };
+    Identity::new(settings).expect("fixed keys need nothing")
 });
 
 fuzz_target!(|input: &[u8]| {
@@ -61,9 +77,12 @@ fuzz_target!(|input: &[u8]| {
     let headers: Option<HeaderMap> =
         filled.map(|(name, value)| header(name, value.replace('$', &token).as_bytes())).collect();
     let Some(headers) = headers else { return };
-    let Credential::Account(account) = IDENTITY.identify(&headers, now()) else { return };
+    let Some(Credential::Account(account)) = IDENTITY.peek(&headers, now()) else { return };
     assert!(authorization.contains('$') || cookie.contains('$'), "forged");
     check_head(head);
+    let said: Map<String, Value> = believed(head);
+    assert!(REFUSED.iter().all(|name| !said.contains_key(*name)), "a header that is refused");
+    assert_eq!(believed::<Issuer>(claims).iss, ISSUER);
     assert_eq!(believed::<Subject>(claims).sub, account.as_str());
     let Life { exp, nbf } = believed(claims);
     assert!(exp > (NOW - LEEWAY_SECONDS) as f64, "expired at {exp}");

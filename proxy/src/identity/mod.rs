@@ -4,18 +4,28 @@
 //! (two cookies of the name, two `Authorization` headers) is a credential that does not verify.
 
 mod cookie;
+mod head;
+mod jwks;
+mod key;
 mod seen;
 mod token;
 
-pub use token::{Key, KeyError};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
+use tokio::runtime::Handle;
 
-use seen::Seen;
-use token::Verifier;
+pub use jsonwebtoken::Algorithm;
+pub use jwks::{KEY_WAIT, Location, LocationError, PublishedError, Settings as JwksSettings};
+pub use key::{FILE_KEYS_MAX, Key, KeyError};
+
+use jwks::{Following, Published};
+use seen::{Digest, Seen};
+use token::{Expected, Invalid, KeySet, Verified};
 
 /// Longest token that is read, in bytes.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -29,7 +39,18 @@ pub struct Settings {
     pub issuer: String,
     /// The `aud` claim.
     pub audience: String,
-    pub key: Key,
+    /// How far the clocks of the issuer and of this host may be apart; whole seconds.
+    pub leeway: Duration,
+    pub keys: Keys,
+}
+
+/// What verifies tokens.
+#[derive(Clone, Debug)]
+pub enum Keys {
+    /// A shared secret, or the keys of a file: they change with a restart only.
+    Fixed(Vec<Key>),
+    /// The keys that an identity provider publishes.
+    Published(JwksSettings),
 }
 
 /// What a request says about who sends it.
@@ -39,6 +60,8 @@ pub enum Credential {
     Missing,
     /// Something that does not verify.
     Rejected,
+    /// A token that nobody can verify now: there has never been a key set.
+    Unverified,
     /// A valid token of this account.
     Account(AccountId),
 }
@@ -47,8 +70,16 @@ pub enum Credential {
 #[derive(Debug)]
 pub struct Identity {
     cookie: Option<String>,
-    verifier: Verifier,
+    expected: Expected,
+    trust: Trust,
     seen: Seen,
+}
+
+/// The keys that are trusted.
+#[derive(Debug)]
+enum Trust {
+    Fixed(KeySet),
+    Published { keys: Arc<Published>, following: OnceLock<Following> },
 }
 
 /// One of several values, or the only one.
@@ -59,20 +90,77 @@ enum Sole<T> {
 }
 
 impl Identity {
-    #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        let Settings { cookie, issuer, audience, key } = settings;
-        Self { cookie, verifier: Verifier::new(key, &issuer, &audience), seen: Seen::new() }
+    /// Published keys are not fetched before [`Identity::follow`].
+    ///
+    /// # Errors
+    /// When they cannot be fetched at all: TLS or a metric cannot be set up.
+    pub fn new(settings: Settings) -> Result<Self, PublishedError> {
+        let Settings { cookie, issuer, audience, leeway, keys } = settings;
+        let leeway_seconds = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX);
+        let expected = Expected { issuer, audience, leeway_seconds };
+        let trust = match keys {
+            Keys::Fixed(keys) => Trust::Fixed(KeySet::new(1, keys, &expected)),
+            Keys::Published(settings) => {
+                let keys = Arc::new(Published::new(settings, expected.clone())?);
+                Trust::Published { keys, following: OnceLock::new() }
+            }
+        };
+        Ok(Self { cookie, expected, trust, seen: Seen::new() })
     }
 
-    /// Who sends these headers at `now`. A token that was verified before is not verified again.
+    /// Keeps published keys fresh, on `io`, for as long as this value lives. Fixed ones need nothing.
+    pub fn follow(&self, io: &Handle) {
+        if let Trust::Published { keys, following } = &self.trust {
+            following.get_or_init(|| Arc::clone(keys).follow(io));
+        }
+    }
+
+    /// Waits for the first fetch of published keys, 10 s at most, once they are followed.
+    ///
+    /// # Errors
+    /// When there are no keys then.
+    pub async fn reach(&self) -> Result<(), PublishedError> {
+        match &self.trust {
+            Trust::Fixed(_) => Ok(()),
+            Trust::Published { keys, .. } => keys.reach().await,
+        }
+    }
+
+    /// Whether there are keys, or have ever been.
     #[must_use]
-    pub fn identify(&self, headers: &HeaderMap, now: Timestamp) -> Credential {
+    pub fn has_keys(&self) -> bool {
+        match &self.trust {
+            Trust::Fixed(_) => true,
+            Trust::Published { keys, .. } => keys.is_known(),
+        }
+    }
+
+    /// Who sends these headers at `now`. A token that was verified before is not verified again, and nothing is waited
+    /// for. A token whose key may just have been published is waited for, [`KEY_WAIT`] at most.
+    pub async fn identify(&self, headers: &HeaderMap, now: Timestamp) -> Credential {
+        match self.peek(headers, now) {
+            Some(credential) => credential,
+            None => Box::pin(self.renew(headers, now)).await,
+        }
+    }
+
+    /// As [`Identity::identify`], but waits for nothing: none when a set that is newer than ours could say more.
+    #[must_use]
+    pub fn peek(&self, headers: &HeaderMap, now: Timestamp) -> Option<Credential> {
         match self.token(headers) {
-            Sole::None => Credential::Missing,
-            Sole::Many => Credential::Rejected,
+            Sole::None => Some(Credential::Missing),
+            Sole::Many => Some(Credential::Rejected),
+            Sole::One(token) if token.len() > TOKEN_BYTES_MAX => Some(Credential::Rejected),
             Sole::One(token) => self.verify(token, now),
         }
+    }
+
+    async fn renew(&self, headers: &HeaderMap, now: Timestamp) -> Credential {
+        if let Trust::Published { keys, .. } = &self.trust {
+            keys.renew().await;
+        }
+        let unknown = || if self.has_keys() { Credential::Rejected } else { Credential::Unverified };
+        self.peek(headers, now).unwrap_or_else(unknown)
     }
 
     fn token<'a>(&self, headers: &'a HeaderMap) -> Sole<&'a [u8]> {
@@ -82,18 +170,26 @@ impl Identity {
         }
     }
 
-    fn verify(&self, token: &[u8], now: Timestamp) -> Credential {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Credential::Rejected;
-        }
+    fn verify(&self, token: &[u8], now: Timestamp) -> Option<Credential> {
         let digest = self.seen.digest(token);
-        if let Some(account) = self.seen.get(digest, now) {
-            return Credential::Account(account);
+        let account = match &self.trust {
+            Trust::Fixed(set) => self.verify_with(set, token, digest, now),
+            Trust::Published { keys, .. } => match self.verify_with(&keys.set(), token, digest, now) {
+                Err(Invalid::UnknownKey(algorithm)) if keys.allows(algorithm) => return None,
+                known => known,
+            },
+        };
+        Some(account.map_or(Credential::Rejected, Credential::Account))
+    }
+
+    fn verify_with(&self, set: &KeySet, token: &[u8], digest: Digest, now: Timestamp) -> Result<AccountId, Invalid> {
+        if let Some(account) = self.seen.get(digest, set.generation, now) {
+            return Ok(account);
         }
-        let Some(verified) = self.verifier.verify(token, now) else { return Credential::Rejected };
+        let verified: Verified = set.verify(token, now, &self.expected)?;
         let account = verified.account.clone();
         self.seen.remember(digest, verified);
-        Credential::Account(account)
+        Ok(account)
     }
 }
 

@@ -1,49 +1,39 @@
-//! The verification of one token: HS256 with one key, whatever the token's header says.
-
-use std::fmt;
+//! The verification of one token by the keys that are trusted now.
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::assertion::SECRET_BYTES_MIN;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
 
-/// How far the clocks of the issuer and of this host may be apart, in seconds.
-const LEEWAY_SECONDS: i64 = 2;
+use super::head::Head;
+use super::key::Key;
 
-/// A key that verifies tokens. `Debug` does not show it.
-#[derive(Clone)]
-pub struct Key(DecodingKey);
+/// Most keys that are tried for a token that does not say which it means.
+const TRIES_MAX: usize = 4;
 
-/// Why a text is not a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    #[error("the token secret is shorter than 32 bytes: use `openssl rand -hex 32`")]
-    ShortSecret,
+/// What every token must say.
+#[derive(Clone, Debug)]
+pub(super) struct Expected {
+    /// The `iss` claim.
+    pub(super) issuer: String,
+    /// One of the `aud` claim.
+    pub(super) audience: String,
+    /// How far the clocks of the issuer and of this host may be apart, in seconds.
+    pub(super) leeway_seconds: i64,
 }
 
-impl Key {
-    /// A shared secret of 32 bytes or more, for HS256.
-    ///
-    /// # Errors
-    /// When it is shorter.
-    pub fn hs256(secret: &str) -> Result<Self, KeyError> {
-        if secret.len() < SECRET_BYTES_MIN {
-            return Err(KeyError::ShortSecret);
-        }
-        Ok(Self(DecodingKey::from_secret(secret.as_bytes())))
-    }
+/// The keys that are trusted at some time.
+#[derive(Debug)]
+pub(super) struct KeySet {
+    /// Which set it is: what another one verified must be verified again.
+    pub(super) generation: u64,
+    keys: Vec<Trusted>,
 }
 
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(HS256, [redacted])")
-    }
-}
-
-/// Verifies tokens of one issuer for one audience.
-pub(super) struct Verifier {
-    key: DecodingKey,
+/// A key, and what the library is to check with it: its algorithm and no other.
+#[derive(Debug)]
+struct Trusted {
+    key: Key,
     validation: Validation,
 }
 
@@ -51,13 +41,27 @@ pub(super) struct Verifier {
 #[derive(Clone, Debug)]
 pub(super) struct Verified {
     pub(super) account: AccountId,
+    /// Of the set that verified it.
+    pub(super) generation: u64,
     /// Seconds since 1970, leeway included.
     expires: i64,
 }
 
-/// The claims that are read beside `iss` and `aud`, which the library compares. A date that is not a number is no date.
+/// Why a token is not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Invalid {
+    /// The set has no key that it could mean: another set may have it. Its algorithm is what the token says.
+    UnknownKey(Algorithm),
+    /// Whatever keys there are.
+    Always,
+}
+
+/// The claims that are read beside `aud`, which the library compares. A date that is not a number is no date, and an
+/// issuer is one.
 #[derive(Deserialize)]
 struct Claims {
+    #[expect(dead_code, reason = "it must be one text; the library compares it")]
+    iss: String,
     sub: String,
     exp: f64,
     #[serde(default)]
@@ -70,27 +74,43 @@ impl Verified {
     }
 }
 
-impl Verifier {
-    pub(super) fn new(key: Key, issuer: &str, audience: &str) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // The library would read the system's clock: both dates are compared below.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        Self { key: key.0, validation }
+impl KeySet {
+    pub(super) fn new(generation: u64, keys: Vec<Key>, expected: &Expected) -> Self {
+        let trusted = |key: Key| {
+            let mut validation = Validation::new(key.algorithm());
+            validation.set_issuer(&[&expected.issuer]);
+            validation.set_audience(&[&expected.audience]);
+            validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+            // The library would read the system's clock: both dates are compared below.
+            validation.validate_exp = false;
+            validation.validate_nbf = false;
+            Trusted { key, validation }
+        };
+        Self { generation, keys: keys.into_iter().map(trusted).collect() }
+    }
+
+    /// Whether these are the keys of the set.
+    pub(super) fn holds(&self, keys: &[Key]) -> bool {
+        self.keys.iter().map(|trusted| &trusted.key).eq(keys)
     }
 
     /// What a token says, if it verifies at `now`.
-    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Option<Verified> {
-        let data = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).ok()?;
-        // An extension that the issuer calls critical and that we do not know (RFC 7515 section 4.1.11).
-        if data.header.crit.is_some() {
-            return None;
+    pub(super) fn verify(&self, token: &[u8], now: Timestamp, expected: &Expected) -> Result<Verified, Invalid> {
+        let head = Head::read(token).ok_or(Invalid::Always)?;
+        let named = || self.keys.iter().filter(|trusted| trusted.key.is_named(head.key_id()));
+        if named().next().is_none() {
+            return Err(Invalid::UnknownKey(head.alg));
         }
-        let Claims { sub, exp, nbf } = data.claims;
-        if nbf.is_some_and(|nbf| seconds(nbf).saturating_sub(LEEWAY_SECONDS) > now.timestamp()) {
+        let usable = named().filter(|trusted| trusted.key.algorithm() == head.alg).take(TRIES_MAX);
+        let decode = |with: &Trusted| jsonwebtoken::decode::<Claims>(token, with.key.decoding(), &with.validation).ok();
+        let data = usable.filter_map(decode).next().ok_or(Invalid::Always)?;
+        self.read(data.claims, now, expected.leeway_seconds).ok_or(Invalid::Always)
+    }
+
+    /// What the claims of a rightly signed token come to at `now`.
+    fn read(&self, claims: Claims, now: Timestamp, leeway_seconds: i64) -> Option<Verified> {
+        let Claims { sub, exp, nbf, .. } = claims;
+        if nbf.is_some_and(|nbf| seconds(nbf).saturating_sub(leeway_seconds) > now.timestamp()) {
             return None;
         }
         // A header value loses its outer blanks on the way: the application would read another account.
@@ -98,14 +118,9 @@ impl Verifier {
             return None;
         }
         let account = AccountId::parse(&sub).ok()?;
-        let verified = Verified { account, expires: seconds(exp).saturating_add(LEEWAY_SECONDS) };
+        let expires = seconds(exp).saturating_add(leeway_seconds);
+        let verified = Verified { account, generation: self.generation, expires };
         verified.is_valid(now).then_some(verified)
-    }
-}
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("validation", &self.validation).finish_non_exhaustive()
     }
 }
 

@@ -1,32 +1,6 @@
-//! The corpus of credentials: what is accepted, and everything that must not be.
-
-use base64::Engine as _;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::{Value, json};
+//! What a token says, and where it stands.
 
 use super::*;
-
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
-const NOW: i64 = 1_700_000_000;
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_timestamp(second, 0).expect("in range")
-}
-
-fn identity() -> Identity {
-    let key = Key::hs256(SECRET).expect("a key");
-    let (issuer, audience) = ("https://read.example".to_owned(), "read.example".to_owned());
-    Identity::new(Settings { cookie: Some("session".into()), issuer, audience, key })
-}
-
-fn claims() -> Value {
-    json!({ "iss": "https://read.example", "aud": "read.example", "sub": "user-1", "exp": NOW + 60 })
-}
-
-fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
-    let key = EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("it signs")
-}
 
 fn token(claims: &Value) -> String {
     signed(Algorithm::HS256, SECRET, claims)
@@ -43,20 +17,8 @@ fn with(name: &str, value: Option<Value>) -> String {
     token(&claims)
 }
 
-fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in pairs {
-        headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
-    }
-    headers
-}
-
 fn identify(pairs: &[(&'static str, &str)]) -> Credential {
-    identity().identify(&headers(pairs), at(NOW))
-}
-
-fn known(account: &str) -> Credential {
-    Credential::Account(AccountId::parse(account).expect("an id"))
+    identity().peek(&headers(pairs), at(NOW)).expect("a fixed key says it at once")
 }
 
 #[test]
@@ -77,7 +39,7 @@ fn a_token_is_found_wherever_it_may_be() {
     ];
     for (what, pairs) in cases {
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        assert_eq!(identity().identify(&headers(&pairs), at(NOW)), known("user-1"), "{what}");
+        assert_eq!(identify(&pairs), known("user-1"), "{what}");
     }
 }
 
@@ -108,17 +70,13 @@ fn what_can_be_read_in_two_ways_is_rejected() {
 
 #[test]
 fn a_token_that_is_not_ours_is_rejected() {
-    let base64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let unsigned = |header: Value, body: &Value| {
-        let encode = |value: &Value| base64.encode(value.to_string());
-        format!("{}.{}.", encode(&header), encode(body))
-    };
+    let unsigned =
+        |header: Value, body: &Value| format!("{}.{}.", base64(&header.to_string()), base64(&body.to_string()));
     let good = token(&claims());
     let stripped = good.rsplit_once('.').expect("three parts").0.to_owned();
-    let mut critical = Header::new(Algorithm::HS256);
-    critical.crit = Some(vec!["exp".into()]);
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    let critical = jsonwebtoken::encode(&critical, &claims(), &key).expect("it signs");
+    let text = claims().to_string();
+    let forged = |header: &str| forged(header, &text, Algorithm::HS256, SECRET);
+    let claimed = |claims: &str| super::forged(r#"{"alg":"HS256"}"#, claims, Algorithm::HS256, SECRET);
     let cases = [
         ("empty", String::new()),
         ("not a token", "abc".into()),
@@ -130,7 +88,25 @@ fn a_token_that_is_not_ours_is_rejected() {
         ("alg HS384 with the same secret", signed(Algorithm::HS384, SECRET, &claims())),
         ("alg HS512 with the same secret", signed(Algorithm::HS512, SECRET, &claims())),
         ("another secret", signed(Algorithm::HS256, "another-secret-of-more-than-32-bytes", &claims())),
-        ("a critical extension", critical),
+        ("a critical extension", forged(r#"{"alg":"HS256","crit":["exp"],"exp":1}"#)),
+        ("no critical extension, but the word", forged(r#"{"alg":"HS256","crit":null}"#)),
+        ("a payload that is not encoded", forged(r#"{"alg":"HS256","b64":false}"#)),
+        ("a packed payload", forged(r#"{"alg":"HS256","zip":"DEF"}"#)),
+        ("a key of its own", forged(r#"{"alg":"HS256","jwk":{"kty":"oct","k":"AAAA"}}"#)),
+        ("a key somewhere", forged(r#"{"alg":"HS256","jku":"https://evil.example/keys"}"#)),
+        ("a certificate somewhere", forged(r#"{"alg":"HS256","x5u":"https://evil.example/cert"}"#)),
+        ("a certificate", forged(r#"{"alg":"HS256","x5c":["MIIB"]}"#)),
+        ("two algorithms", forged(r#"{"alg":"none","alg":"HS256"}"#)),
+        ("no algorithm", forged(r#"{"typ":"JWT"}"#)),
+        ("an algorithm in another case", forged(r#"{"alg":"hs256"}"#)),
+        ("two key ids", forged(r#"{"alg":"HS256","kid":"a","kid":"b"}"#)),
+        ("a key id that is no text", forged(r#"{"alg":"HS256","kid":["a"]}"#)),
+        ("a key id that is too long", forged(&json!({"alg": "HS256", "kid": "k".repeat(257)}).to_string())),
+        ("a header that is no object", forged(r#"["HS256"]"#)),
+        ("claims that are no object", claimed(r#"["user-1"]"#)),
+        ("two subjects", claimed(&text.replace("{", r#"{"sub":"user-2","#))),
+        ("two ends", claimed(&text.replace("{", r#"{"exp":99999999999,"#))),
+        ("characters of another base64", good.replacen(['-', '_'], "+", 1) + "="),
         ("no exp", with("exp", None)),
         ("no iss", with("iss", None)),
         ("no aud", with("aud", None)),
@@ -138,9 +114,12 @@ fn a_token_that_is_not_ours_is_rejected() {
         ("exp is text", with("exp", Some(json!("1700000060")))),
         ("exp is null", with("exp", Some(json!(null)))),
         ("exp is negative", with("exp", Some(json!(-1)))),
-        ("expired", with("exp", Some(json!(NOW - 2)))),
-        ("nbf ahead", with("nbf", Some(json!(NOW + 3)))),
+        ("expired", with("exp", Some(json!(NOW - LEEWAY_SECONDS)))),
+        ("nbf ahead", with("nbf", Some(json!(NOW + LEEWAY_SECONDS + 1)))),
         ("nbf is text", with("nbf", Some(json!("0")))),
+        ("two issuers", with("iss", Some(json!(["https://read.example", "https://evil.example"])))),
+        ("an issuer that is a prefix", with("iss", Some(json!("https://read.example/")))),
+        ("no audience at all", with("aud", Some(json!([])))),
         ("another issuer", with("iss", Some(json!("https://evil.example")))),
         ("another audience", with("aud", Some(json!(["a", "b"])))),
         ("sub is empty", with("sub", Some(json!("")))),
@@ -161,8 +140,8 @@ fn what_a_valid_token_may_say() {
         ("audiences", with("aud", Some(json!(["other", "read.example"])))),
         ("exp with a fraction", with("exp", Some(json!(1_700_000_000.5)))),
         ("exp far ahead", with("exp", Some(json!(9_007_199_254_740_991_i64)))),
-        ("expired within the leeway", with("exp", Some(json!(NOW - 1)))),
-        ("nbf within the leeway", with("nbf", Some(json!(NOW + 2)))),
+        ("expired within the leeway", with("exp", Some(json!(NOW - LEEWAY_SECONDS + 1)))),
+        ("nbf within the leeway", with("nbf", Some(json!(NOW + LEEWAY_SECONDS)))),
     ];
     for (what, token) in cases {
         assert_eq!(identify(&[("authorization", &format!("Bearer {token}"))]), known("user-1"), "{what}");
@@ -172,26 +151,51 @@ fn what_a_valid_token_may_say() {
 #[test]
 fn a_remembered_token_ends_when_it_expires() {
     let identity = identity();
-    let headers = headers(&[("authorization", &format!("Bearer {}", token(&claims())))]);
-    assert_eq!(identity.identify(&headers, at(NOW)), known("user-1"));
-    assert_eq!(identity.identify(&headers, at(NOW + 61)), known("user-1"), "from memory");
-    assert_eq!(identity.identify(&headers, at(NOW + 62)), Credential::Rejected);
-    assert_eq!(identity.identify(&headers, at(NOW)), known("user-1"), "a clock that goes back is no reason to forget");
+    let headers = bearing(&token(&claims()));
+    let peek = |second| identity.peek(&headers, at(second)).expect("at once");
+    assert_eq!(peek(NOW), known("user-1"));
+    assert_eq!(peek(NOW + 60 + LEEWAY_SECONDS - 1), known("user-1"), "from memory");
+    assert_eq!(peek(NOW + 60 + LEEWAY_SECONDS), Credential::Rejected);
+    assert_eq!(peek(NOW), known("user-1"), "a clock that goes back is no reason to forget");
 }
 
 #[test]
 fn one_token_is_never_taken_for_another() {
     let identity = identity();
     for account in ["a", "b", "c"] {
-        let headers = headers(&[("authorization", &format!("Bearer {}", with("sub", Some(json!(account)))))]);
+        let headers = bearing(&with("sub", Some(json!(account))));
         for _ in 0..2 {
-            assert_eq!(identity.identify(&headers, at(NOW)), known(account));
+            assert_eq!(identity.peek(&headers, at(NOW)), Some(known(account)));
         }
     }
     let good = token(&claims());
     let (message, _) = good.rsplit_once('.').expect("three parts");
-    let forged = headers(&[("authorization", &format!("Bearer {message}.{}", "A".repeat(43)))]);
-    assert_eq!(identity.identify(&forged, at(NOW)), Credential::Rejected);
+    let forged = bearing(&format!("{message}.{}", "A".repeat(43)));
+    assert_eq!(identity.peek(&forged, at(NOW)), Some(Credential::Rejected));
+}
+
+#[test]
+fn only_so_many_tokens_are_remembered() {
+    let seen = Seen::new();
+    let set = KeySet::new(1, vec![Key::hs256(SECRET).expect("a key")], &identity().expected);
+    let verified = set.verify(token(&claims()).as_bytes(), at(NOW), &identity().expected).expect("it verifies");
+    let most = u64::try_from(seen::TOKENS_MAX).expect("it fits");
+    for number in 0..most + 1_000 {
+        seen.remember(seen.digest(&number.to_be_bytes()), verified.clone());
+    }
+    let kept = (0..most + 1_000).filter(|number| seen.get(seen.digest(&number.to_be_bytes()), 1, at(NOW)).is_some());
+    let kept = kept.count();
+    assert!((most as usize / 2..=most as usize).contains(&kept), "{kept}");
+}
+
+#[test]
+fn a_digest_has_a_key_of_its_own_in_every_process() {
+    let digests: std::collections::HashSet<_> = (0..100).map(|_| Seen::new().digest(b"token")).collect();
+    assert_eq!(digests.len(), 100);
+    let seen = Seen::new();
+    let both_halves = |digest: Digest| (digest as u64 != 0, (digest >> 64) as u64 != 0);
+    assert_eq!(both_halves(seen.digest(b"token")), (true, true), "128 bits, not 64");
+    assert_ne!(seen.digest(b"token"), seen.digest(b"tokem"));
 }
 
 #[test]

@@ -1,0 +1,3 @@
+module tollgate-example-go
+
+go 1.19

@@ -1,0 +1,224 @@
+//! The keys that the site's identity provider publishes (RFC 7517), kept fresh in the background.
+//!
+//! Requests only ever read the last good set, and no lock is waited for. A request waits for a fetch, shortly, in one
+//! case: its token names a key that the set does not have, and a fetch is under way or may begin. Between the beginnings
+//! of two fetches lies a floor, so whoever makes up key ids makes us ask no more often.
+
+mod fetch;
+mod metrics;
+pub(super) mod read;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, Guard};
+use entitlement::Timestamp;
+use jsonwebtoken::Algorithm;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep_until, timeout};
+use tracing::{info, warn};
+
+pub use fetch::{Location, LocationError};
+pub use metrics::MetricsError;
+
+use crate::clock;
+use fetch::Fetcher;
+use metrics::Metrics;
+
+use super::key::Key;
+use super::token::{Expected, KeySet};
+
+/// Longest time that a request waits for the key that its token names.
+pub const KEY_WAIT: Duration = Duration::from_secs(1);
+
+/// The pause after the first of several failures; each later one is twice as long.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+
+/// The longest pause after failures: a process that waits for its first set is not ready.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Where keys are published, and how they may be used.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub location: Location,
+    /// Those that a token may be signed with; none that works with a shared secret.
+    pub algorithms: Vec<Algorithm>,
+    /// How often the set is fetched.
+    pub refresh: Duration,
+    /// The least time between the beginnings of two fetches, when a key is missing.
+    pub refetch_min: Duration,
+}
+
+/// Why published keys cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishedError {
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error("there are no usable keys at {0}")]
+    Absent(Location),
+}
+
+/// The published keys that are trusted now.
+#[derive(Debug)]
+pub(super) struct Published {
+    settings: Settings,
+    expected: Expected,
+    fetcher: Fetcher,
+    /// Empty, of generation 0, until the first set is there.
+    set: ArcSwap<KeySet>,
+    /// Tells the background task that a key is missing.
+    wanted: Notify,
+    progress: watch::Sender<Progress>,
+    metrics: &'static Metrics,
+}
+
+/// How far the background task is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// When the last fetch began.
+    began: Option<Instant>,
+    is_under_way: bool,
+    /// How many fetches have ended.
+    ended: u64,
+}
+
+/// The background task; it ends with this value.
+#[derive(Debug)]
+pub(super) struct Following(JoinHandle<()>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Published {
+    /// Nothing is fetched before [`Published::follow`].
+    pub(super) fn new(settings: Settings, expected: Expected) -> Result<Self, PublishedError> {
+        let fetcher = Fetcher::new(settings.location.clone())?;
+        let set = ArcSwap::from_pointee(KeySet::new(0, Vec::new(), &expected));
+        let (wanted, progress) = (Notify::new(), watch::Sender::default());
+        Ok(Self { settings, expected, fetcher, set, wanted, progress, metrics: Metrics::get()? })
+    }
+
+    /// Fetches the set now, and again and again, on `io`.
+    pub(super) fn follow(self: Arc<Self>, io: &Handle) -> Following {
+        Following(io.spawn(async move {
+            let mut failures = 0;
+            loop {
+                failures = if self.fetch().await { 0 } else { failures + 1 };
+                self.pause(self.interval(failures)).await;
+            }
+        }))
+    }
+
+    /// The set that is trusted now.
+    pub(super) fn set(&self) -> Guard<Arc<KeySet>> {
+        self.set.load()
+    }
+
+    /// Whether there has ever been a set.
+    pub(super) fn is_known(&self) -> bool {
+        self.set().generation > 0
+    }
+
+    /// Whether a key that we do not have could be for this algorithm.
+    pub(super) fn allows(&self, algorithm: Algorithm) -> bool {
+        self.settings.algorithms.contains(&algorithm)
+    }
+
+    /// Returns when a fetch that is under way, or that begins now, has ended; at once, if none may begin yet. Waits for
+    /// [`KEY_WAIT`] at most.
+    pub(super) async fn renew(&self) {
+        let mut progress = self.progress.subscribe();
+        let seen = *progress.borrow_and_update();
+        if !seen.is_under_way {
+            if !self.is_due(seen, clock::moment().tick) {
+                return;
+            }
+            self.wanted.notify_one();
+        }
+        // Whether it ended in time shows in the set.
+        let _ = timeout(KEY_WAIT, progress.wait_for(|progress| progress.ended > seen.ended)).await;
+    }
+
+    /// Waits for the first set, or the first failure to get it.
+    pub(super) async fn reach(&self) -> Result<(), PublishedError> {
+        let mut progress = self.progress.subscribe();
+        let _ = timeout(fetch::DEADLINE * 2, progress.wait_for(|progress| progress.ended > 0)).await;
+        if self.is_known() { Ok(()) } else { Err(PublishedError::Absent(self.settings.location.clone())) }
+    }
+
+    /// Whether the floor between two fetches has passed at `tick`.
+    fn is_due(&self, progress: Progress, tick: Instant) -> bool {
+        progress.began.is_none_or(|began| tick.saturating_duration_since(began) >= self.settings.refetch_min)
+    }
+
+    /// One fetch. Whatever goes wrong, the last good set stays.
+    async fn fetch(&self) -> bool {
+        self.progress.send_modify(|progress| {
+            progress.began = Some(clock::moment().tick);
+            progress.is_under_way = true;
+        });
+        let fetched = self.fetcher.fetch().await.and_then(|body| read::keys(&body, &self.settings.algorithms));
+        let has_worked = match fetched {
+            Ok(keys) => {
+                self.replace(keys, clock::moment().time);
+                true
+            }
+            Err(error) => {
+                self.metrics.failed.inc();
+                let (location, kept) = (self.settings.location.to_string(), self.is_known());
+                warn!(location, kept, reason = %error, "the key set cannot be fetched: the last one stays in force");
+                false
+            }
+        };
+        self.progress.send_modify(|progress| {
+            progress.is_under_way = false;
+            progress.ended += 1;
+        });
+        has_worked
+    }
+
+    /// The same keys stay the same set, and what they verified stays verified.
+    fn replace(&self, keys: Vec<Key>, now: Timestamp) {
+        let current = self.set.load();
+        if !current.holds(&keys) {
+            let location = self.settings.location.to_string();
+            info!(location, keys = keys.len(), "the key set has changed: the new one is in force");
+            self.metrics.keys.set(i64::try_from(keys.len()).unwrap_or(i64::MAX));
+            self.set.store(Arc::new(KeySet::new(current.generation + 1, keys, &self.expected)));
+        }
+        self.metrics.succeeded.inc();
+        self.metrics.last_success.set(now.timestamp());
+    }
+
+    /// How long until the next fetch, after so many failures in a row. Several processes shall not ask at the same time.
+    fn interval(&self, failures: u32) -> Duration {
+        let usual = self.settings.refresh.mul_f64(0.9 + 0.1 * rand::random::<f64>());
+        match failures {
+            0 => usual,
+            failures => usual.min(RETRY_MAX).min(RETRY_MIN.saturating_mul(2_u32.saturating_pow(failures - 1))),
+        }
+    }
+
+    /// Waits for so long, or until a key is missing and the floor has passed.
+    async fn pause(&self, length: Duration) {
+        let end = clock::moment().plus(length).tick;
+        loop {
+            tokio::select! {
+                () = sleep_until(end.into()) => return,
+                () = self.wanted.notified() => {
+                    let progress = *self.progress.borrow();
+                    if self.is_due(progress, clock::moment().tick) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
