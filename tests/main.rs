@@ -5,6 +5,8 @@
 mod world;
 mod journeys;
 mod gate;
+mod gateways;
+mod attack;
 mod webhooks;
 mod crash;
 mod chaos;
@@ -14,5 +16,7 @@ mod browser;
 mod commands;
 mod admin;
 mod rotation;
+mod protocols;
+mod running;
 mod examples;
 mod tidy;

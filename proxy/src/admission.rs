@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::authorize::{Basis, Caller, Denial, Permit, Policy, authorize};
 
@@ -45,15 +46,40 @@ impl Admission {
             Credential::Account(account) => return self.decide_known(policy, account, now).await,
             Credential::Missing => Caller::Anonymous,
             Credential::Rejected => Caller::Rejected,
+            Credential::Unverified => Caller::Unverified,
         };
         let verdict = authorize(caller, policy, now.time);
-        Ok(Decision { verdict, view: None, degraded: None, account: None, layer: None })
+        let is_fallback = verdict.is_ok() && matches!(caller, Caller::Unverified);
+        let degraded = is_fallback.then_some(Degraded::Fallback);
+        Ok(Decision { verdict, view: None, degraded, account: None, layer: None })
+    }
+
+    /// Whether an account that was let in may go on at `now`, and when that changes by itself.
+    pub(crate) async fn standing(
+        &self,
+        policy: &Policy,
+        account: &AccountId,
+        now: Moment,
+    ) -> (Result<Permit, Denial>, Option<Timestamp>) {
+        let (verdict, found) = self.settle(policy, account, now).await;
+        (verdict, found.and_then(|found| found.entry.record().timeline.at(now.time).until))
     }
 
     async fn decide_known(&self, policy: &Policy, account: AccountId, now: Moment) -> Result<Decision, ViewError> {
-        let mut found = match self.ladder.peek(&account, now) {
+        let (verdict, found) = self.settle(policy, &account, now).await;
+        self.told(verdict, account, found, now)
+    }
+
+    /// The verdict on a known account, and the record that it rests on.
+    async fn settle(
+        &self,
+        policy: &Policy,
+        account: &AccountId,
+        now: Moment,
+    ) -> (Result<Permit, Denial>, Option<Found>) {
+        let mut found = match self.ladder.peek(account, now) {
             Some(found) => Some(found),
-            None => Box::pin(self.ladder.find(&account, now)).await.ok(),
+            None => Box::pin(self.ladder.find(account, now)).await.ok(),
         };
         let mut verdict = authorize(caller(found.as_ref()), policy, now.time);
         if let (Err(Denial::Pay { .. } | Denial::Forbidden { .. }), Some(denied)) = (&verdict, &found) {
@@ -64,7 +90,7 @@ impl Admission {
             };
             verdict = authorize(caller(found.as_ref()), policy, now.time);
         }
-        self.told(verdict, account, found, now)
+        (verdict, found)
     }
 
     /// Adds to a verdict what the application is told.

@@ -18,6 +18,12 @@ pub struct Metrics {
     pub(crate) age_seconds: Histogram,
     pub(crate) push_connected: IntGauge,
     degraded: IntCounterVec,
+    /// Clients that are connected.
+    pub(crate) connections: IntGauge,
+    /// Responses under way that go on for an unknown time.
+    pub(crate) live: IntGauge,
+    ended: IntCounterVec,
+    refused_connections: IntCounterVec,
 }
 
 /// What becomes of a request.
@@ -79,8 +85,12 @@ impl Metrics {
             prometheus::register(Box::new(histogram.clone()))?;
             Ok::<_, Error>(histogram)
         };
-        let push_connected = IntGauge::new("tollgate_push_connected", "1 while changes are pushed to this process")?;
-        prometheus::register(Box::new(push_connected.clone()))?;
+        let gauge = |name, help| {
+            let gauge = IntGauge::new(name, help)?;
+            prometheus::register(Box::new(gauge.clone()))?;
+            Ok::<_, Error>(gauge)
+        };
+        let push_connected = gauge("tollgate_push_connected", "1 while changes are pushed to this process")?;
         Ok(Self {
             requests: vector(
                 "tollgate_requests_total",
@@ -110,6 +120,18 @@ impl Metrics {
                 "Requests decided without fresh knowledge, by reason",
                 &["reason"],
             )?,
+            connections: gauge("tollgate_connections", "Clients that are connected")?,
+            live: gauge("tollgate_live_responses", "WebSockets, event streams and the like that are under way")?,
+            ended: vector(
+                "tollgate_live_ended_total",
+                "WebSockets, event streams and the like that were ended as the account may not have them any more",
+                &["reason"],
+            )?,
+            refused_connections: vector(
+                "tollgate_connections_refused_total",
+                "Connections that were closed without an answer, by the limit that says so",
+                &["limit"],
+            )?,
         })
     }
 
@@ -127,6 +149,16 @@ impl Metrics {
             stale: counter("stale"),
             poisoned: counter("poisoned"),
         }
+    }
+
+    /// What may not go on was ended, for this reason.
+    pub(crate) fn ended(&self, reason: &str) -> IntCounter {
+        self.ended.with_label_values(&[reason])
+    }
+
+    /// A connection was closed for this limit.
+    pub(crate) fn refused_connections(&self, limit: &str) -> IntCounter {
+        self.refused_connections.with_label_values(&[limit])
     }
 
     pub(crate) fn degraded(&self, reason: &str) -> IntCounter {

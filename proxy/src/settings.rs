@@ -7,7 +7,10 @@ use std::time::Duration;
 use entitlement::assertion::AssertionKey;
 use entitlement::authorize::Policy;
 
-use crate::{identity, ladder, routes};
+use crate::forwarded::TrustedProxies;
+use crate::limits::Limits;
+use crate::tls::Certificate;
+use crate::{identity, ladder, routes, upstream};
 
 /// Everything that the gate needs to know.
 #[derive(Clone, Debug)]
@@ -20,8 +23,8 @@ pub struct Settings {
     pub pricing_url: String,
     /// The public listener.
     pub listen: SocketAddr,
-    /// The site: one address, or several that share the load.
-    pub upstreams: Vec<SocketAddr>,
+    /// The site.
+    pub upstream: upstream::Settings,
     /// The internal listener of billing.
     pub billing: SocketAddr,
     pub identity: identity::Settings,
@@ -33,12 +36,23 @@ pub struct Settings {
     /// For what no route names.
     pub default: Policy,
     pub log_requests: LogRequests,
+    /// Whose word on the client's address, scheme and host is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Threads that serve requests.
     pub threads: usize,
-    /// How long requests under way are served after the signal to stop; whole seconds.
-    pub grace_period: Duration,
-    /// How long the runtimes may take to end after that; whole seconds.
-    pub graceful_shutdown_timeout: Duration,
+    pub limits: Limits,
+    /// With one, the public listener speaks TLS only.
+    pub certificate: Option<Certificate>,
+    pub stopping: Stopping,
+}
+
+/// How the gate ends after the signal to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopping {
+    /// How long it still takes in connections, while `/readyz` tells load balancers to send no more.
+    pub delay: Duration,
+    /// How long requests under way may then take.
+    pub grace: Duration,
 }
 
 /// Which requests are logged, one line each.

@@ -87,7 +87,15 @@ impl Views {
     /// # Errors
     /// As [`Views::of`].
     pub fn of_unresolved(&self, account: &AccountId, now: Timestamp) -> Result<Arc<View>, ViewError> {
-        Ok(Arc::new(self.make(account, None, now)?))
+        if let Some(view) = self.kept.get(account)
+            && view.plan.is_none()
+            && view.holds(now)
+        {
+            return Ok(view);
+        }
+        let view = Arc::new(self.make(account, None, now)?);
+        self.kept.insert(account.clone(), Arc::clone(&view));
+        Ok(view)
     }
 
     fn make(&self, account: &AccountId, segment: Option<&Segment>, now: Timestamp) -> Result<View, ViewError> {
@@ -143,7 +151,12 @@ impl View {
                 && plan.of.status == segment.status
                 && plan.of.until == segment.until
         });
-        same && self.from <= now && now < self.until
+        same && self.holds(now)
+    }
+
+    /// Whether its assertion is in the first half of its life, and what it shows has not ended.
+    fn holds(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
     }
 }
 
@@ -253,5 +266,10 @@ pub(crate) mod tests {
         let token = view.assertion.to_str().expect("text");
         let claims = views.key.verify(token, "https://read.example", "read.example", at(1)).expect("it verifies");
         assert_eq!((claims.tier, claims.status, claims.features), (None, None, Vec::new()));
+        let again = |second| views.of_unresolved(&account, at(second)).expect("a view");
+        assert!(Arc::ptr_eq(&view, &again(29)), "signed once for many requests");
+        assert!(!Arc::ptr_eq(&view, &again(30)));
+        let known = views.of(&account, &segment(None), at(31)).expect("a view");
+        assert!(known.plan.is_some(), "as soon as somebody can say");
     }
 }

@@ -7,6 +7,7 @@ use billing::{ASSERTION_AUDIENCE, Billing, Secret};
 use chrono::TimeDelta;
 use entitlement::assertion::AssertionKey;
 use entitlement::subscription::Grace;
+use proxy::upstream::Protocol;
 use tokio::runtime::Runtime;
 
 use crate::config::Config;
@@ -16,11 +17,8 @@ use crate::config::secrets::Secrets;
 /// Connections to a PostgreSQL server. The embedded one has exactly one.
 const POOL_SIZE: u32 = 16;
 
-/// How long a webhook waits for its own effects before it is answered "accepted".
+/// How long a webhook waits for its own effects before it is answered "accepted"; a tenth of it when others wait too.
 const INLINE_WAIT: Duration = Duration::from_millis(250);
-
-/// How long Pingora's runtimes may take to end once no request is in flight.
-const RUNTIME_END: Duration = Duration::from_secs(1);
 
 /// The runtime on which everything but Pingora's own services runs.
 pub fn runtime() -> Result<Runtime> {
@@ -92,13 +90,14 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         login_url: config.file.site.login_url.clone(),
         pricing_url: config.file.site.pricing_url.clone(),
         listen: crate::config::address("listen.public", &config.file.listen.public)?,
-        upstreams: config.upstreams()?,
+        upstream: upstream_settings(config)?,
         billing: crate::config::address("listen.billing", &config.file.listen.billing)?,
         identity: proxy::identity::Settings {
-            cookie: config.file.identity.cookie.clone(),
+            cookie: config.identity.cookie.clone(),
             issuer: config.issuer(),
             audience: config.audience(),
-            key: proxy::identity::Key::hs256(secrets.jwt_secret()?)?,
+            leeway: config.identity.leeway,
+            keys: config.identity.keys(secrets)?,
         },
         assertion,
         cache: proxy::ladder::Settings {
@@ -114,9 +113,23 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
             file::Requests::Denied => proxy::LogRequests::Denied,
             file::Requests::None => proxy::LogRequests::None,
         },
+        trusted_proxies: config.trusted_proxies.clone(),
         threads,
-        grace_period: config.file.shutdown.grace,
-        graceful_shutdown_timeout: RUNTIME_END,
+        limits: config.limits,
+        certificate: config.certificate.clone(),
+        stopping: proxy::Stopping { delay: config.file.shutdown.delay, grace: config.file.shutdown.grace },
+    })
+}
+
+fn upstream_settings(config: &Config) -> Result<proxy::upstream::Settings> {
+    let proxy = &config.file.proxy;
+    Ok(proxy::upstream::Settings {
+        site: config.upstreams()?,
+        protocol: if proxy.http2 { Protocol::Http2 } else { Protocol::Http1 },
+        resolve: proxy.resolve.max(Duration::from_secs(1)),
+        connect: proxy.connect,
+        read: proxy.read,
+        write: proxy.write,
     })
 }
 

@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::config::identity::Source;
 use crate::config::secrets::Secrets;
 use crate::{ConfigFile, output};
 
@@ -42,6 +43,12 @@ struct Claims<'a> {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     let secrets = Secrets::from_env()?;
+    if !matches!(config.identity.source, Source::Secret) {
+        bail!(
+            "`tollgate token` signs with TOLLGATE_JWT_SECRET, but here tokens are verified by {}: sign in on the site instead",
+            config.identity.source.describe()
+        );
+    }
     let secret = secrets.jwt_secret()?;
     if secrets.is_live() || !(is_development(config.site_host()) || secret.starts_with("dev")) {
         bail!(

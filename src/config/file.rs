@@ -16,7 +16,7 @@ pub struct File {
     pub catalog: Option<String>,
     pub site: Site,
     pub listen: Listen,
-    pub identity: Identity,
+    pub identity: super::identity::Section,
     pub cache: Cache,
     #[serde(default, rename = "route")]
     pub routes: Vec<Route>,
@@ -31,6 +31,8 @@ pub struct File {
     pub stripe: Stripe,
     pub polar: Polar,
     pub log: Log,
+    pub limits: super::limits::Limits,
+    pub tls: Option<super::limits::Tls>,
     pub proxy: Proxy,
     pub shutdown: Shutdown,
     pub embedded: Embedded,
@@ -55,15 +57,6 @@ pub struct Listen {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Identity {
-    pub cookie: Option<String>,
-    pub algorithm: String,
-    pub issuer: String,
-    pub audience: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Cache {
     #[serde(with = "humantime_serde")]
     pub max_staleness: Duration,
@@ -78,7 +71,12 @@ pub struct Cache {
 pub struct Route {
     pub path: String,
     pub methods: Option<Vec<String>>,
+    pub hosts: Option<Vec<String>>,
     pub require: Require,
+    #[serde(default)]
+    pub cors_origins: Vec<String>,
+    #[serde(default, with = "humantime_serde")]
+    pub timeout: Option<Duration>,
     pub meter: Option<String>,
     #[serde(default)]
     pub on_error: OnError,
@@ -95,7 +93,8 @@ pub struct Rule {
     pub mode: Mode,
 }
 
-/// `{ tier = "paid" }`, `{ feature = "archive" }`, `{ signed_in = true }` or `{ public = true }`.
+/// `{ tier = "paid" }`, `{ feature = "archive" }`, `{ signed_in = true }` or `{ public = true }`; what stands side by side
+/// is required together, and of `any` one is enough.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Require {
@@ -103,6 +102,7 @@ pub struct Require {
     pub feature: Option<String>,
     pub signed_in: Option<bool>,
     pub public: Option<bool>,
+    pub any: Option<Vec<Require>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -179,6 +179,16 @@ pub enum Requests {
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
     pub threads: usize,
+    pub trusted_proxies: Vec<String>,
+    pub http2: bool,
+    #[serde(with = "humantime_serde")]
+    pub connect: Duration,
+    #[serde(with = "humantime_serde")]
+    pub read: Duration,
+    #[serde(with = "humantime_serde")]
+    pub write: Duration,
+    #[serde(with = "humantime_serde")]
+    pub resolve: Duration,
 }
 
 #[derive(Debug, Deserialize)]
@@ -186,6 +196,9 @@ pub struct Proxy {
 pub struct Shutdown {
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
+    #[serde(with = "humantime_serde")]
+    pub delay: Duration,
+    pub handover: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -196,7 +209,18 @@ pub struct Embedded {
 
 impl File {
     /// Lays `text` over the defaults.
+    #[cfg(test)]
     pub fn parse(text: &str) -> Result<Self> {
+        Self::from_table(Self::table(text)?)
+    }
+
+    /// What [`File::table`] made.
+    pub fn from_table(table: toml::Table) -> Result<Self> {
+        Self::deserialize(table).map_err(|error| anyhow!("{}", explain(&error)))
+    }
+
+    /// Lays `text` over the defaults, as keys and values that have not been checked yet.
+    pub fn table(text: &str) -> Result<toml::Table> {
         let mine: toml::Table = toml::from_str(text).map_err(|error| anyhow!("{}", explain(&error)))?;
         let mut merged: toml::Table = toml::from_str(DEFAULT).map_err(|error| anyhow!("{}", explain(&error)))?;
         // A rule is one thing: a `require` of the file replaces the default's, it does not add to it.
@@ -206,8 +230,9 @@ impl File {
         ) {
             default.remove("require");
         }
+        super::identity::make_room(&mut merged, &mine);
         lay_over(&mut merged, mine);
-        Self::deserialize(merged).map_err(|error| anyhow!("{}", explain(&error)))
+        Ok(merged)
     }
 }
 

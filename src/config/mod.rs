@@ -2,7 +2,10 @@
 //!
 //! Everything is parsed and checked here, before anything binds or connects.
 
+pub mod changes;
 pub mod file;
+pub mod identity;
+pub mod limits;
 pub mod routes;
 pub mod secrets;
 
@@ -10,10 +13,16 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use entitlement::Timestamp;
 use entitlement::catalog::Catalog;
+use proxy::forwarded::TrustedProxies;
 use url::Url;
 
 use file::File;
+use identity::Identity;
+
+/// Days before its end from which a certificate is warned of: Let's Encrypt's are renewed 30 days before it.
+const RENEWAL_DAYS: i64 = 14;
 
 /// A configuration that can be run.
 #[derive(Debug)]
@@ -21,9 +30,18 @@ pub struct Config {
     pub file: File,
     /// The parsed `site.url`, without a trailing slash when printed by [`Config::site_url`].
     site: Url,
+    /// Who is asking.
+    pub identity: Identity,
     pub catalog: Option<Catalog>,
     pub routes: Vec<proxy::routes::Route>,
     pub default: entitlement::authorize::Policy,
+    /// Whose word on the client is believed.
+    pub trusted_proxies: TrustedProxies,
+    pub limits: proxy::Limits,
+    /// With one, the public listener speaks TLS.
+    pub certificate: Option<proxy::Certificate>,
+    /// Every key with its value, to see what a newer configuration changes.
+    pub table: toml::Table,
     /// What is accepted, but the operator should know.
     pub warnings: Vec<String>,
     /// Paths in the file are relative to this directory.
@@ -47,15 +65,11 @@ impl Config {
 
     /// As [`Config::parse`], with a catalog at hand for a text that names none.
     pub fn parse_with(text: &str, directory: PathBuf, catalog: Option<Catalog>) -> Result<Self> {
-        let file = File::parse(text)?;
+        let table = File::table(text)?;
+        let file = File::from_table(table.clone())?;
         let site = site_url(&file.site.url)?;
         check_urls(&file)?;
-        if file.identity.algorithm != "HS256" {
-            bail!(
-                "identity.algorithm = \"{}\" is not supported: write \"HS256\" (with TOLLGATE_JWT_SECRET)",
-                file.identity.algorithm
-            );
-        }
+        let identity = Identity::check(&file.identity, &directory)?;
         let catalog = match &file.catalog {
             Some(path) => Some(read_catalog(&directory.join(path))?),
             None => catalog,
@@ -64,7 +78,44 @@ impl Config {
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
         routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
-        Ok(Self { file, site, catalog, routes, default, warnings, directory })
+        routes::warn_of_hidden(&routes, &mut warnings);
+        let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
+        let limits = file.limits.check()?;
+        let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
+        Ok(Self {
+            file,
+            site,
+            identity,
+            catalog,
+            routes,
+            default,
+            trusted_proxies,
+            limits,
+            certificate,
+            table,
+            warnings,
+            directory,
+        })
+    }
+
+    /// Whether the certificate may be served at `now`.
+    pub fn check_certificate(&self, now: Timestamp) -> Result<()> {
+        let Some(certificate) = &self.certificate else { return Ok(()) };
+        let (from, until) = certificate.validity();
+        if until <= now {
+            bail!("tls.certificate has expired on {}: put a new one in its place", until.date_naive());
+        }
+        if now < from {
+            bail!("tls.certificate is not valid before {from}: is the clock right?");
+        }
+        Ok(())
+    }
+
+    /// What an operator should know of the certificate at `now`.
+    pub fn warn_of_certificate(&self, now: Timestamp) -> Option<String> {
+        let (_, until) = self.certificate.as_ref()?.validity();
+        let days = (until - now).num_days();
+        (days < RENEWAL_DAYS).then(|| format!("tls.certificate expires in {days} days, on {}", until.date_naive()))
     }
 
     /// The public origin, without a trailing slash.
@@ -94,12 +145,19 @@ impl Config {
         self.directory.join(&self.file.embedded.path)
     }
 
-    /// The addresses of the site.
-    pub fn upstreams(&self) -> Result<Vec<SocketAddr>> {
+    /// Where processes take over from each other; none when they do not.
+    pub fn handover_path(&self) -> Option<PathBuf> {
+        let place = &self.file.shutdown.handover;
+        (!place.is_empty()).then(|| self.directory.join(place))
+    }
+
+    /// The servers of the site. Names are looked up while it runs.
+    pub fn upstreams(&self) -> Result<Vec<proxy::upstream::Address>> {
         if self.file.site.upstream.is_empty() {
             bail!("site.upstream is empty: name at least one address of your site, such as \"127.0.0.1:3000\"");
         }
-        self.file.site.upstream.iter().map(|name| address("site.upstream", name)).collect()
+        let parse = |name: &String| name.parse().with_context(|| format!("site.upstream = \"{name}\""));
+        self.file.site.upstream.iter().map(parse).collect()
     }
 }
 

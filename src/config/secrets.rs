@@ -66,6 +66,12 @@ impl Secrets {
         if secrets.admin_token.as_ref().is_some_and(|token| token.len() < ADMIN_TOKEN_BYTES_MIN) {
             bail!("TOLLGATE_ADMIN_TOKEN is shorter than 16 bytes: make one with `openssl rand -hex 32`");
         }
+        // Each would then be accepted in the place of the other, and a user could claim any tier.
+        if let (Some(jwt), Some(assertion)) = (&secrets.jwt_secret, &secrets.assertion_key)
+            && assertion.split(',').any(|key| key.trim() == jwt)
+        {
+            bail!("TOLLGATE_JWT_SECRET and TOLLGATE_ASSERTION_KEY are the same: each needs a key of its own");
+        }
         Ok(secrets)
     }
 
@@ -193,6 +199,15 @@ mod tests {
         assert!(key.starts_with("TOLLGATE_ASSERTION_KEY: ") && !key.contains("hunter2"), "{key}");
         let admin = refused(&[("TOLLGATE_ADMIN_TOKEN", "hunter2")]);
         assert!(admin.contains("openssl rand -hex 32") && !admin.contains("hunter2"), "{admin}");
+    }
+
+    #[test]
+    fn a_session_token_is_never_taken_for_an_assertion() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        for assertion in [secret.to_owned(), format!("another-secret-of-more-than-32-bytes, {secret}")] {
+            let error = refused(&[("TOLLGATE_JWT_SECRET", secret), ("TOLLGATE_ASSERTION_KEY", &assertion)]);
+            assert!(error.contains("a key of its own") && !error.contains(secret), "{error}");
+        }
     }
 
     #[test]

@@ -71,8 +71,13 @@ pub async fn raw(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
 
 /// Writes bytes to a fresh connection and returns at least the head of the first answer.
 pub async fn raw_head(address: SocketAddr, request: impl AsRef<[u8]>) -> RawAnswer {
+    RawAnswer::parse(raw_start(address, request).await)
+}
+
+/// As [`raw_head`], for a server that may close without an answer.
+pub async fn raw_start(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
     let has_head = |answer: &[u8]| answer.windows(4).any(|four| four == b"\r\n\r\n");
-    RawAnswer::parse(talk(address, request.as_ref(), has_head).await)
+    talk(address, request.as_ref(), has_head).await
 }
 
 /// Writes, then reads until it is enough or the connection closes.

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod clock;
 pub mod http;
+pub mod keys;
 pub mod polar;
 pub mod ports;
 pub mod process;
@@ -12,6 +13,7 @@ pub mod relay;
 pub mod servers;
 pub mod setup;
 pub mod stripe;
+pub mod tls_keys;
 pub mod token;
 pub mod tollgate;
 pub mod upstream;

@@ -137,7 +137,7 @@ impl Setup {
         self
     }
 
-    /// Sets one key, such as `cache.max_staleness`, to a TOML value.
+    /// Sets one key, such as `cache.max_staleness`, to a TOML value; an empty one takes it away.
     pub fn key(mut self, key: &str, value: &str) -> Self {
         self.keys.push((key.to_owned(), value.to_owned()));
         self
@@ -209,7 +209,9 @@ shutdown.grace = "2s"
     for (key, value) in &setup.keys {
         // The last word wins: a key that stands above is replaced.
         text = text.lines().filter(|line| !line.starts_with(&format!("{key} ="))).collect::<Vec<_>>().join("\n");
-        text.push_str(&format!("\n{key} = {value}\n"));
+        if !value.is_empty() {
+            text.push_str(&format!("\n{key} = {value}\n"));
+        }
     }
     text.push_str(&setup.routes);
     std::fs::write(path, text).expect("the configuration is written");

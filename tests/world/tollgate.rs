@@ -40,6 +40,19 @@ impl Tollgate {
         self.process = run(self.role, &self.config, &self.environment);
     }
 
+    /// Starts another process beside it, with the same configuration under another name.
+    pub fn successor(&self, name: &str) -> Self {
+        let config = self.config.with_file_name(format!("{name}.toml"));
+        std::fs::copy(&self.config, &config).expect("it is copied");
+        Self::start(self.role, self.listen, config, self.environment.clone())
+    }
+
+    /// Changes its configuration file.
+    pub fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(&self.config).expect("it was written");
+        std::fs::write(&self.config, change(text)).expect("it is written");
+    }
+
     /// Waits until it says that it is ready.
     pub async fn ready(&mut self) {
         let (client, url) = (client(), format!("http://{}/readyz", self.listen.admin));
@@ -55,6 +68,11 @@ impl Tollgate {
     /// Asks the admin listener.
     pub async fn admin(&self, path: &str) -> Answer {
         super::http::send(client().get(format!("http://{}{path}", self.listen.admin))).await
+    }
+
+    /// As [`Tollgate::admin`], of a process that may not listen yet.
+    pub async fn try_admin(&self, path: &str) -> Option<Answer> {
+        try_send(client().get(format!("http://{}{path}", self.listen.admin))).await.ok()
     }
 
     /// The sum of a counter or gauge over all series whose labels contain each of `labels`, such as `verdict="pay"`.

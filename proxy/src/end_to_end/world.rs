@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::routes::{Pattern, Route};
-use crate::{Below, BelowError, Gate, LogRequests, Settings, clock, identity, ladder};
+use crate::{Below, BelowError, Gate, LogRequests, Settings, clock, identity, ladder, upstream};
 
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -98,19 +98,20 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
     let paid = Policy { require: Requirement::Tier("paid".into()), ..Policy::public() };
     let signed_in = Policy { require: Requirement::SignedIn, ..Policy::public() };
     let route =
-        |pattern, methods, policy| Route { pattern: Pattern::parse(pattern).expect("a pattern"), methods, policy };
+        |pattern, methods, policy| Route { methods, ..Route::new(Pattern::parse(pattern).expect("a pattern"), policy) };
     Settings {
         site_url: "https://read.example".into(),
         login_url: "/login".into(),
         pricing_url: "/billing/pricing".into(),
         listen,
-        upstreams,
+        upstream: upstream::Settings::of(upstreams.into_iter().map(Into::into).collect()),
         billing,
         identity: identity::Settings {
             cookie: Some("session".into()),
             issuer: "https://read.example".into(),
             audience: "read.example".into(),
-            key: identity::Key::hs256(SECRET).expect("a key"),
+            leeway: Duration::from_secs(30),
+            keys: identity::Keys::Fixed(vec![identity::Key::hs256(SECRET).expect("a key")]),
         },
         assertion: AssertionKey::parse(SECRET).expect("a key"),
         cache: ladder::Settings {
@@ -122,9 +123,11 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
         routes: vec![route("/premium/**", None, paid.clone()), route("/account", Some(vec![Method::GET]), signed_in)],
         default: Policy::public(),
         log_requests: LogRequests::All,
+        trusted_proxies: Default::default(),
         threads: 1,
-        grace_period: Duration::ZERO,
-        graceful_shutdown_timeout: Duration::from_secs(1),
+        limits: crate::Limits::default(),
+        certificate: None,
+        stopping: crate::Stopping { delay: Duration::ZERO, grace: Duration::from_secs(1) },
     }
 }
 
