@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminToken, Ready};
 use crate::commands::parts;
-use crate::config::secrets::Secrets;
 use crate::config::Config;
+use crate::config::secrets::Secrets;
 use crate::embedded::{Embedded, Place};
 use crate::handover::Listeners;
 use crate::listeners::{self, Offered};
@@ -98,8 +98,13 @@ impl Server {
         }
         let gate = match public {
             Some(listener) => {
-                let gate =
-                    start_gate(listener, config, secrets, (assertion.clone(), component.clone(), local), runtime.handle())?;
+                let gate = start_gate(
+                    listener,
+                    config,
+                    secrets,
+                    (assertion.clone(), component.clone(), local),
+                    runtime.handle(),
+                )?;
                 ready.push(Box::new(gate.readiness()));
                 Some(gate)
             }

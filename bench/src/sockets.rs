@@ -47,7 +47,7 @@ fn allowed() -> usize {
     let hard = limit.maximum.map(|maximum| maximum.max(wanted));
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: hard });
     if raised.is_err() {
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit.clone() });
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(wanted);
     usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(SOCKETS).min(SOCKETS)

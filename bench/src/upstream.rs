@@ -46,8 +46,7 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
         if request.starts_with(b"GET /premium/socket ") {
             stream.write_all(SWITCHED).await.ok()?;
             // Quiet until the proxy closes.
-            stream.read(&mut [0; 16]).await.ok()?;
-            return None;
+            return stream.read_to_end(&mut Vec::new()).await.ok().map(drop);
         }
         if request.starts_with(b"GET /premium/echo ") {
             stream.write_all(&answer(request)).await.ok()?;

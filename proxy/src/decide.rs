@@ -139,6 +139,8 @@ pub(crate) fn denied(denial: &Denial, own: Answer, dialect: Dialect) -> Answer {
 mod tests {
     use super::*;
 
+    type Lines = [(&'static str, &'static str)];
+
     fn asked(method: &str, target: &str, lines: &[(&'static str, &str)]) -> Result<Question, &'static str> {
         let mut request = RequestHeader::build(method, target.as_bytes(), None).expect("a request");
         for (name, value) in lines {
@@ -168,7 +170,7 @@ mod tests {
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         let uri = ("X-Forwarded-Uri", "/a");
-        let cases: [(&str, &[(&str, &str)], &str); 8] = [
+        let cases: [(&str, &Lines, &str); 8] = [
             ("/decide", &[], "no_forwarded_uri"),
             ("/decide", &[uri, ("X-Forwarded-Uri", "/b")], "two_forwarded_values"),
             ("/decide", &[uri, ("X-Original-URI", "/b")], "two_forwarded_values"),

@@ -40,10 +40,10 @@ pub mod fuzzing;
 #[cfg(test)]
 mod end_to_end;
 
-pub use ladder::{Below, BelowError, HttpBilling};
-pub use readiness::Readiness;
 pub use control::{Control, Prepared, Verification};
+pub use ladder::{Below, BelowError, HttpBilling};
 pub use limits::Limits;
+pub use readiness::Readiness;
 pub use server::{Gate, GateError};
 pub use settings::{LogRequests, Secret, Settings, Stopping};
 pub use signals::{Signals, Stop};

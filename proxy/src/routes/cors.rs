@@ -79,6 +79,8 @@ const fn is_of_host(byte: u8) -> bool {
 mod tests {
     use super::*;
 
+    type Lines = [(&'static str, &'static str)];
+
     fn asks(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let header = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
@@ -95,7 +97,7 @@ mod tests {
         const APP: (&str, &str) = ("origin", "https://app.example");
         const WANTS: (&str, &str) = ("access-control-request-method", "POST");
         let cors = Cors::parse(&["https://app.example"]).expect("an origin");
-        let cases: [(Method, &[(&str, &str)], bool); 7] = [
+        let cases: [(Method, &Lines, bool); 7] = [
             (Method::OPTIONS, &[APP, WANTS], true),
             (Method::OPTIONS, &[APP], false),
             (Method::OPTIONS, &[WANTS], false),
