@@ -5,6 +5,7 @@
 #   scripts/fuzz.sh record routes       only these
 #   scripts/fuzz.sh repeat TARGET FILE  one input again, such as one of those in fuzz/artifacts
 #
+# FUZZ_SEED makes up the same inputs again, as far as time allows; without it every run makes up others.
 # Starts from fuzz/corpus; what is found on the way is kept in fuzz/target/corpus, and the next run goes on from there.
 # A target that fails leaves its input in fuzz/artifacts, and this script says so and fails.
 set -eu
@@ -40,7 +41,8 @@ one() {
     log=fuzz/target/logs/$1.log
     mkdir -p "$found"
     status=0
-    bounded "$1" -max_total_time="$seconds" -dict="fuzz/dictionaries/$1.dict" -print_final_stats=1 -verbosity=1 \
+    # shellcheck disable=SC2086 # nothing, or one word
+    bounded "$1" ${FUZZ_SEED:+-seed=$FUZZ_SEED} -max_total_time="$seconds" -dict="fuzz/dictionaries/$1.dict" -print_final_stats=1 -verbosity=1 \
         "$found" "fuzz/corpus/$1" >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
         tail -n 60 "$log" >&2

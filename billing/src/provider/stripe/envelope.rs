@@ -80,12 +80,15 @@ mod tests {
             let envelope = Envelope { api_version: Some(version.into()), ..envelope.clone() };
             assert_eq!(envelope.is_of_unknown_version(), expected, "{version}");
         }
-        let bad: [&[u8]; 10] = [
+        let bad: [&[u8]; 13] = [
             b"",
             b"[]",
             b"{",
             b"\xff\xfe",
             br#"{"type":"x","created":1}"#,
+            br#"{"id":"evt_1","type":"x","created":-1}"#,
+            br#"{"id":"evt_1","type":"x","created":"1011-11-14T22:13:20.000Z"}"#,
+            br#"{"id":"evt_1","type":"x","created":"+10000-01-01T00:00:00Z"}"#,
             br#"{"id":7,"type":"x","created":1}"#,
             br#"{"id":"","type":"x","created":1}"#,
             br#"{"id":"evt\u0000","type":"x","created":1}"#,

@@ -48,7 +48,16 @@ impl<'de> Deserialize<'de> for Moment {
 #[serde(untagged)]
 pub enum Created {
     Seconds(Moment),
-    Text(Timestamp),
+    Text(#[serde(deserialize_with = "written")] Timestamp),
+}
+
+/// A moment as a text, within the bounds of [`Moment`].
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let moment = Timestamp::deserialize(deserializer)?;
+    if (0..=SECONDS_MAX).contains(&moment.timestamp()) {
+        return Ok(moment);
+    }
+    Err(D::Error::custom(format!("{moment} is not a moment between 1970 and 9000")))
 }
 
 impl Created {
