@@ -222,7 +222,7 @@ mod tests {
             assert_eq!(check(text).expect(text).source.describe(), expected, "{text}");
         }
         let default = check("").expect("the default");
-        assert_eq!((default.cookie.as_deref(), default.leeway.as_secs()), (Some("session"), 30));
+        assert_eq!((default.cookie.as_deref(), default.leeway.as_secs()), (Some("session"), 2));
         assert_eq!(check("cookie = \"\"").expect("no cookie").cookie, None);
     }
 
