@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use crate::census::Census;
-use crate::guard::{self, End};
+use crate::guard::{self, End, Outcome};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::service::Service;
@@ -39,24 +39,24 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    async fn serve(&self, stream: Stream, limits: Limits, shutdown: &ShutdownWatch) -> End {
+    async fn serve(&self, stream: Stream, limits: Limits, shutdown: &ShutdownWatch) -> Outcome {
         let stream = match &self.tls {
             None => stream,
             Some(tls) => {
-                let Ok(socket) = stream.into_any().downcast::<Socket>() else { return End::Done };
+                let Ok(socket) = stream.into_any().downcast::<Socket>() else { return Outcome::Ended(End::Done) };
                 match timeout(limits.header_time, Box::pin(tls.accept(*socket))).await {
                     Ok(Ok(stream)) => stream,
                     Ok(Err(error)) => {
                         debug!(%error, "a client does not agree on TLS");
-                        return End::Done;
+                        return Outcome::Ended(End::Done);
                     }
-                    Err(_) => return End::Slow,
+                    Err(_) => return Outcome::Ended(End::Slow),
                 }
             }
         };
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             // Apart, so that connections that are no such thing take less memory.
-            return Box::pin(self.serve_streams(stream, limits, shutdown)).await;
+            return Outcome::Ended(Box::pin(self.serve_streams(stream, limits, shutdown)).await);
         }
         let _flight = self.census.flight();
         guard::connection(self.proxy.process_new(stream, shutdown), limits.patience()).await
@@ -84,11 +84,21 @@ impl Edge {
     }
 }
 
+impl Edge {
+    fn count(&self, end: End) {
+        match end {
+            End::Done => {}
+            End::Slow => self.metrics.refused_connections("header_time").inc(),
+            End::Held(reason) => self.metrics.ended(reason).inc(),
+        }
+    }
+}
+
 #[async_trait]
 impl ServerApp for Edge {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let limits = self.current.load().limits;
-        let _place = match self.census.connection(address(&stream), limits.places()) {
+        let place = match self.census.connection(address(&stream), limits.places()) {
             Ok(place) => place,
             Err(limit) => {
                 self.metrics.refused_connections(limit).inc();
@@ -96,9 +106,14 @@ impl ServerApp for Edge {
             }
         };
         match self.serve(stream, limits, shutdown).await {
-            End::Done => {}
-            End::Slow => self.metrics.refused_connections("header_time").inc(),
-            End::Held(reason) => self.metrics.ended(reason).inc(),
+            Outcome::Ended(end) => self.count(end),
+            Outcome::GoesOn(rest) => {
+                let edge = Arc::clone(self);
+                tokio::spawn(async move {
+                    let _place = place;
+                    edge.count(rest.await);
+                });
+            }
         }
         None
     }

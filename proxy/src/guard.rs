@@ -15,6 +15,9 @@ use tokio::time::sleep;
 /// Ends, with the reason, when a response may not go on.
 pub(crate) type Hold = Pin<Box<dyn Future<Output = &'static str> + Send>>;
 
+/// What a connection goes on with when its requests are over.
+pub(crate) type Rest = Pin<Box<dyn Future<Output = End> + Send>>;
+
 /// How long a client may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
@@ -35,6 +38,13 @@ pub(crate) enum End {
     Held(&'static str),
 }
 
+/// How a connection whose requests come one after the other ended.
+pub(crate) enum Outcome {
+    Ended(End),
+    /// Its last request made something else of it.
+    GoesOn(Rest),
+}
+
 /// What the phases of the request tell the guard around them.
 #[derive(Default)]
 struct Told {
@@ -42,6 +52,7 @@ struct Told {
     begun: Cell<u64>,
     busy: Cell<bool>,
     change: Cell<Change>,
+    rest: Cell<Option<Rest>>,
 }
 
 #[derive(Default)]
@@ -75,13 +86,18 @@ pub(crate) fn hold(hold: Hold) {
     let _ = TOLD.try_with(|told| told.change.set(Change::Hold(hold)));
 }
 
+/// Goes on with `rest` when the connection's requests are over.
+pub(crate) fn go_on(rest: Rest) {
+    let _ = TOLD.try_with(|told| told.rest.set(Some(rest)));
+}
+
 /// What was held is over.
 pub(crate) fn release() {
     let _ = TOLD.try_with(|told| told.change.set(Change::Release));
 }
 
 /// Runs a connection whose requests come one after the other.
-pub(crate) async fn connection(work: impl Future, patience: Patience) -> End {
+pub(crate) async fn connection(work: impl Future, patience: Patience) -> Outcome {
     let slow = async {
         let mut waited = Waited::default();
         loop {
@@ -91,7 +107,14 @@ pub(crate) async fn connection(work: impl Future, patience: Patience) -> End {
             }
         }
     };
-    TOLD.scope(Told::default(), run(work, slow)).await
+    let ended = async {
+        let end = run(work, slow).await;
+        match TOLD.with(|told| told.rest.take()) {
+            Some(rest) if end == End::Done => Outcome::GoesOn(rest),
+            _ => Outcome::Ended(end),
+        }
+    };
+    TOLD.scope(Told::default(), ended).await
 }
 
 /// Runs one stream of a connection that carries many.
@@ -162,10 +185,29 @@ mod tests {
 
     const PATIENCE: Patience = Patience { headers: Duration::from_secs(10), idle: Duration::from_secs(30) };
 
+    fn end(outcome: Outcome) -> End {
+        match outcome {
+            Outcome::Ended(end) => end,
+            Outcome::GoesOn(_) => panic!("it goes on"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_goes_on_when_its_last_request_says_so() {
+        let outcome = connection(async { go_on(Box::pin(async { End::Held("over") })) }, PATIENCE).await;
+        let Outcome::GoesOn(rest) = outcome else { panic!("it ended") };
+        assert_eq!(rest.await, End::Held("over"));
+        let slow = async {
+            go_on(Box::pin(async { End::Done }));
+            pending::<()>().await;
+        };
+        assert_eq!(end(connection(slow, PATIENCE).await), End::Slow);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_sends_no_headers_is_let_go_after_the_time_for_them() {
         let start = Instant::now();
-        assert_eq!(connection(pending::<()>(), PATIENCE).await, End::Slow);
+        assert_eq!(end(connection(pending::<()>(), PATIENCE).await), End::Slow);
         assert_eq!(start.elapsed(), PATIENCE.headers);
     }
 
@@ -177,7 +219,7 @@ mod tests {
             finish();
             pending::<()>().await;
         };
-        assert_eq!(connection(work, PATIENCE).await, End::Slow);
+        assert_eq!(end(connection(work, PATIENCE).await), End::Slow);
         let (idle, elapsed) = (PATIENCE.idle, start.elapsed());
         assert!(idle < elapsed && elapsed <= idle + PATIENCE.headers * 2, "{elapsed:?}");
     }
@@ -188,7 +230,7 @@ mod tests {
             begin();
             sleep(Duration::from_secs(3600)).await;
         };
-        assert_eq!(connection(work, PATIENCE).await, End::Done);
+        assert_eq!(end(connection(work, PATIENCE).await), End::Done);
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,6 +20,7 @@ pub mod upstream;
 mod context;
 mod snapshot;
 mod live;
+mod tunnel;
 mod guard;
 mod access_log;
 mod service;

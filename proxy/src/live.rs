@@ -67,7 +67,8 @@ impl Lease {
             // From here on no change is missed.
             change.as_mut().enable();
             let now = clock::moment();
-            let (verdict, until) = self.admission.standing(&self.policy, &self.account, now).await;
+            // Apart, so that its memory is held only while it looks.
+            let (verdict, until) = Box::pin(self.admission.standing(&self.policy, &self.account, now)).await;
             match verdict {
                 Ok(_) => known = now,
                 Err(Denial::Unknown) if now.tick - known.tick <= self.admission.ladder.stale_if_error() => {}

@@ -27,9 +27,8 @@ use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
 use crate::screen::{Refused, check_reading, host_of, screen};
 use crate::snapshot::Snapshot;
-use crate::upstream::Upstreams;
 use crate::view::View;
-use crate::{access_log, caching, clock, decide, failure, guard, live};
+use crate::{access_log, caching, clock, decide, failure, guard, live, tunnel};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -166,14 +165,7 @@ impl Service {
         let snapshot = &context.snapshot;
         session.set_read_timeout(Some(snapshot.limits.quiet));
         let counted = self.census.live();
-        let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
-        let lease = context.account.clone().zip(gated).map(|(account, rule)| Lease {
-            admission: Arc::clone(&snapshot.admission),
-            policy: rule.policy.clone(),
-            account,
-            route: rule.label.clone(),
-            log_requests: snapshot.log_requests,
-        });
+        let lease = self.lease(context);
         guard::hold(Box::pin(async move {
             let _counted = counted;
             match lease {
@@ -181,6 +173,19 @@ impl Service {
                 None => std::future::pending().await,
             }
         }));
+    }
+
+    /// The right to a response that goes on; none where everybody has it.
+    pub(crate) fn lease(&self, context: &Context) -> Option<Lease> {
+        let snapshot = &context.snapshot;
+        let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
+        context.account.clone().zip(gated).map(|(account, rule)| Lease {
+            admission: Arc::clone(&snapshot.admission),
+            policy: rule.policy.clone(),
+            account,
+            route: rule.label.clone(),
+            log_requests: snapshot.log_requests,
+        })
     }
 }
 
@@ -209,7 +214,13 @@ impl ProxyHttp for Service {
             None => self.admit(session, context, now).await?,
         };
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
-        let Some(answer) = answer else { return Ok(false) };
+        let Some(answer) = answer else {
+            if !tunnel::is_asked(session) || context.destination != Destination::Site {
+                return Ok(false);
+            }
+            // Apart, so that other requests take less memory.
+            return Box::pin(self.tunnel(session, context)).await.map(|()| true);
+        };
         if let Err(error) = answer.write(session).await {
             debug!(%error, "the client left before it was answered");
             session.set_keepalive(None);
@@ -217,7 +228,7 @@ impl ProxyHttp for Service {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         if context.permit.is_none() {
             return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
         }
@@ -230,9 +241,6 @@ impl ProxyHttp for Service {
         };
         if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
             peer.options.read_timeout = Some(timeout);
-        }
-        if is_websocket(session) {
-            Upstreams::upgrade(&mut peer, context.snapshot.limits.quiet);
         }
         Ok(peer)
     }
@@ -337,13 +345,6 @@ impl ProxyHttp for Service {
 fn told<'a>(view: &'a View, context: &'a Context) -> Told<'a> {
     let assertion = context.snapshot.admission.views.assertion(view, context.destination);
     Told { view, assertion, degraded: context.degraded }
-}
-
-/// Whether the site is asked for an upgrade: every other one is left out on the way, as the `h2c` that Java's client
-/// offers with each first request.
-fn is_websocket(session: &Session) -> bool {
-    let upgrade = session.get_header(http::header::UPGRADE);
-    session.is_upgrade_req() && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// The other end of the client's connection.

@@ -87,7 +87,11 @@ async fn streams_end_when_the_subscription_does_and_those_of_others_go_on() {
 
         live.world.applied(&subscription.ended().event("deleted")).await;
         let answered = Instant::now();
-        for client in &mut leaving {
+        for (number, client) in leaving.iter_mut().enumerate() {
+            if number % 2 == 0 {
+                // A WebSocket is told why: a close frame with 1008 (RFC 6455 section 7.4.1).
+                client.receives(b"\x88\x12\x03\xf0payment_required").await;
+            }
             client.ends().await;
         }
         assert!(answered.elapsed() < PUSHED, "{:?} after the webhook was applied", answered.elapsed());

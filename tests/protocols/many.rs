@@ -9,7 +9,7 @@ use crate::world::{Arrangement, Setup, World, token};
 const SOCKETS: usize = 2_000;
 
 /// The most that one may take in a build without optimization, in kB.
-const EACH_KB_MAX: usize = 64;
+const EACH_KB_MAX: usize = 24;
 
 #[tokio::test]
 async fn an_idle_websocket_takes_little_memory() {

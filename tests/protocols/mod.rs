@@ -8,3 +8,4 @@ mod live;
 mod many;
 pub mod secure;
 pub mod site;
+mod tunnels;

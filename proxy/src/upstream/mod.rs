@@ -1,7 +1,6 @@
 //! The servers behind the gate: the site, on one address or several, and billing.
 
 mod discovery;
-mod upgrading;
 
 pub use discovery::{Address, AddressError};
 
@@ -82,6 +81,14 @@ impl Settings {
 pub(crate) struct Upstreams {
     site: Site,
     billing: HttpPeer,
+    patience: Patience,
+}
+
+/// How long a server may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) connect: Duration,
+    pub(crate) read: Duration,
 }
 
 /// The site's servers.
@@ -104,7 +111,8 @@ impl Upstreams {
             [Address::Socket(address)] => Site::One(spoken(peer(*address, settings), settings.protocol)),
             several => Self::many(several, settings, io),
         };
-        Ok(Self { site, billing })
+        let patience = Patience { connect: settings.connect, read: settings.read };
+        Ok(Self { site, billing, patience })
     }
 
     fn many(addresses: &[Address], settings: &Settings, io: &Handle) -> Site {
@@ -147,9 +155,17 @@ impl Upstreams {
         Box::new(self.billing.clone())
     }
 
-    /// Gives a request that asks for another protocol a connection of its own, which may be silent for `quiet`.
-    pub(crate) fn upgrade(peer: &mut HttpPeer, quiet: Duration) {
-        upgrading::prepare(peer, quiet);
+    /// The address of a server of the site, in turn; none when all are down.
+    pub(crate) fn site_address(&self) -> Option<SocketAddr> {
+        match &self.site {
+            Site::One(peer) => peer._address.as_inet().copied(),
+            Site::Many { balancer, .. } => balancer.select(b"", SELECTIONS_MAX)?.addr.as_inet().copied(),
+        }
+    }
+
+    /// How long a server of the site may take.
+    pub(crate) const fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// Whether another try can reach another server.

@@ -1,0 +1,161 @@
+//! WebSockets. The gate makes the handshake with the site itself, and a task that takes little memory copies what follows.
+//!
+//! Pingora would keep the state and the buffers of a whole request for as long as a WebSocket is open. It also ends an
+//! upgraded request when its site answers before Pingora has noted that there is no body
+//! (<https://github.com/cloudflare/pingora/issues/946>).
+
+mod frames;
+mod handshake;
+mod relay;
+mod stand_in;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::Method;
+use pingora::http::ResponseHeader;
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::{ProxyHttp, Session};
+use pingora::{Error, ErrorType, Result};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::context::Context;
+use crate::guard::{self, End};
+use crate::live::Lease;
+use crate::respond;
+use crate::service::Service;
+
+use self::handshake::{Answer, Opened};
+use self::relay::relay;
+
+/// Whether the site is asked for a WebSocket (RFC 6455 section 4.1): every other upgrade is left out on the way, as the
+/// `h2c` that Java's client offers with each first request.
+pub(crate) fn is_asked(session: &Session) -> bool {
+    let upgrade = session.get_header(http::header::UPGRADE);
+    session.is_upgrade_req() && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+impl Service {
+    /// Asks the site for a WebSocket, and writes its answer. What follows a yes goes on outside of Pingora's request.
+    ///
+    /// # Errors
+    /// What [`crate::failure`] tells the client of.
+    pub(crate) async fn tunnel(&self, session: &mut Session, context: &mut Context) -> Result<()> {
+        if session.req_header().method != Method::GET || !session.as_mut().is_body_empty() {
+            let refused = respond::refusal("bad_request", "A WebSocket begins with a GET without a body.");
+            session.set_keepalive(None);
+            return refused.write(session).await;
+        }
+        let mut request = session.req_header().clone();
+        self.upstream_request_filter(session, &mut request, context).await?;
+        let patience = self.patience(context);
+        let site = self.connect(context).await?;
+        match handshake::ask(site, request, patience).await? {
+            Answer::Opened(opened) => self.go_on(session, context, opened).await,
+            Answer::Refused(mut response, body) => {
+                // What the client sent behind its question was meant for a WebSocket.
+                session.set_keepalive(None);
+                self.response_filter(session, &mut response, context).await?;
+                session.write_response_header(Box::new(response), false).await?;
+                handshake::pass_on(body, session, patience).await
+            }
+        }
+    }
+
+    /// How long the site may think.
+    fn patience(&self, context: &Context) -> Duration {
+        let own = context.snapshot.rule(context).and_then(|rule| rule.timeout);
+        own.unwrap_or_else(|| context.snapshot.upstreams.patience().read)
+    }
+
+    /// Connects with a server of the site; with another one when the first cannot be reached.
+    async fn connect(&self, context: &mut Context) -> Result<TcpStream> {
+        loop {
+            let server = context.snapshot.upstreams.site_address();
+            let server = server.ok_or_else(|| {
+                Error::explain(ErrorType::ConnectNoRoute, "no server of the site is healthy").into_up()
+            })?;
+            match connect(server, context.snapshot.upstreams.patience().connect).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) if context.failed_tries > 0 || !context.snapshot.upstreams.are_many() => return Err(error),
+                Err(error) => {
+                    debug!(%error, "another server of the site is tried");
+                    context.failed_tries += 1;
+                }
+            }
+        }
+    }
+
+    /// Tells the client yes, and hands both ends of the connection over to a task of their own.
+    async fn go_on(&self, session: &mut Session, context: &mut Context, opened: Opened) -> Result<()> {
+        let Opened { response, site, from_site } = opened;
+        session.write_response_header(Box::new(response), false).await?;
+        // What the client has said already.
+        let from_client = match session.as_mut().read_request_body().now_or_never() {
+            Some(read) => read?.unwrap_or_default(),
+            None => bytes::Bytes::new(),
+        };
+        let client = take(session).await?;
+        let quiet = context.snapshot.limits.quiet;
+        let lease = self.lease(context);
+        let counted = self.census.live();
+        guard::go_on(Box::pin(async move {
+            let _counted = counted;
+            let reason = relay((client, from_client), (site, from_site), quiet, over(lease)).await;
+            reason.map_or(End::Done, End::Held)
+        }));
+        Ok(())
+    }
+}
+
+/// Waits until the right to a response is over; for ever when it needs none.
+async fn over(lease: Option<Lease>) -> &'static str {
+    match lease {
+        Some(lease) => lease.over().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn connect(server: SocketAddr, patience: Duration) -> Result<TcpStream> {
+    match timeout(patience, TcpStream::connect(server)).await {
+        Ok(Ok(stream)) => {
+            // What is small must not wait for more.
+            let _ = stream.set_nodelay(true);
+            Ok(stream)
+        }
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Err(Error::because(ErrorType::ConnectRefused, "a WebSocket", error).into_up())
+        }
+        Ok(Err(error)) => Err(Error::because(ErrorType::ConnectError, "a WebSocket", error).into_up()),
+        Err(_) => Err(Error::explain(ErrorType::ConnectTimedout, "a WebSocket").into_up()),
+    }
+}
+
+/// Takes the client's end out of a session, which keeps what its last words are about.
+async fn take(session: &mut Session) -> Result<Stream> {
+    let stand_in = stand_in::of(session).await?;
+    match *std::mem::replace(&mut session.downstream_session, Box::new(stand_in)) {
+        ServerSession::H1(session) => Ok(session.into_inner()),
+        _ => Err(Error::explain(ErrorType::InternalError, "only HTTP/1 has upgrades")),
+    }
+}
+
+/// What a site's headers are for a client: those of one connection stay on it (RFC 9110 section 7.6.1).
+fn for_client(status: http::StatusCode, headers: &http::HeaderMap, is_opened: bool) -> Result<ResponseHeader> {
+    let mut response = ResponseHeader::build(status, Some(headers.len()))?;
+    for (name, value) in headers {
+        let is_of_connection = ["connection", "keep-alive", "upgrade", "proxy-connection"].contains(&name.as_str());
+        if !is_of_connection {
+            response.append_header(name.clone(), value.clone())?;
+        }
+    }
+    if is_opened {
+        response.insert_header(http::header::CONNECTION, "Upgrade")?;
+        response.insert_header(http::header::UPGRADE, "websocket")?;
+    }
+    Ok(response)
+}
