@@ -83,10 +83,22 @@ pub enum Mode {
     Shadow,
 }
 
+/// What a credential that does not verify is worth where none is required.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvalidToken {
+    /// As much as none: an expired session must not close the pages from which one signs in again.
+    #[default]
+    Ignore,
+    /// A denial: who tries to be somebody is told that it failed.
+    Deny,
+}
+
 /// A route's rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     pub require: Requirement,
+    pub invalid_token: InvalidToken,
     pub on_error: OnError,
     pub mode: Mode,
     /// Whether anything sold meets the requirement: else the answer is "forbidden", not "pay".
@@ -97,7 +109,13 @@ impl Policy {
     /// Open to everybody.
     #[must_use]
     pub const fn public() -> Self {
-        Self { require: Requirement::Public, on_error: OnError::Deny, mode: Mode::Enforce, for_sale: true }
+        Self {
+            require: Requirement::Public,
+            invalid_token: InvalidToken::Ignore,
+            on_error: OnError::Deny,
+            mode: Mode::Enforce,
+            for_sale: true,
+        }
     }
 }
 
@@ -198,6 +216,9 @@ pub fn authorize(caller: Caller<'_>, policy: &Policy, now: Timestamp) -> Result<
 /// Whether the requirement is met, before the route's policy on faults and shadowing.
 fn check(caller: Caller<'_>, policy: &Policy, now: Timestamp) -> Result<(), Denial> {
     let entitlement = match (&policy.require, caller) {
+        (Requirement::Public, Caller::Rejected) if policy.invalid_token == InvalidToken::Deny => {
+            return Err(Denial::BadCredential);
+        }
         (Requirement::Public, _) => return Ok(()),
         (_, Caller::Anonymous) => return Err(Denial::SignIn),
         (_, Caller::Rejected) => return Err(Denial::BadCredential),
@@ -270,6 +291,21 @@ mod tests {
 
     fn either() -> Requirement {
         Requirement::Any(vec![tier("team"), feature("api")])
+    }
+
+    #[test]
+    fn a_bad_token_counts_on_a_public_route_only_where_that_is_wanted() {
+        let strict = Policy { invalid_token: InvalidToken::Deny, ..Policy::public() };
+        let holder = holding("pro", None);
+        for (caller, expected) in [
+            (Caller::Rejected, Some(Denial::BadCredential)),
+            (Caller::Anonymous, None),
+            (Caller::Unverified, None),
+            (Caller::Unresolved, None),
+            (Caller::Known(&holder), None),
+        ] {
+            assert_eq!(authorize(caller, &strict, at(1)).err(), expected, "{caller:?}");
+        }
     }
 
     #[test]

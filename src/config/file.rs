@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use entitlement::authorize::{Mode, OnError};
+use entitlement::authorize::{InvalidToken, Mode, OnError};
 use entitlement::subscription::Policy;
 use serde::Deserialize;
 
@@ -79,6 +79,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     pub meter: Option<String>,
     #[serde(default)]
+    pub invalid_token: InvalidToken,
+    #[serde(default)]
     pub on_error: OnError,
     #[serde(default)]
     pub mode: Mode,
@@ -89,6 +91,7 @@ pub struct Route {
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     pub require: Require,
+    pub invalid_token: InvalidToken,
     pub on_error: OnError,
     pub mode: Mode,
 }

@@ -79,6 +79,7 @@ impl Config {
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
         routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
         routes::warn_of_hidden(&routes, &mut warnings);
+        routes::warn_of_other_hosts(&routes, &default, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let limits = file.limits.check()?;
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;

@@ -35,7 +35,8 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
     if let Some(meter) = &rule.meter {
         warnings.push(format!("{name}: meter = \"{meter}\" is not counted by this version"));
     }
-    let policy = Policy { require: requirement, on_error: rule.on_error, mode: rule.mode, for_sale };
+    let (invalid_token, on_error, mode) = (rule.invalid_token, rule.on_error, rule.mode);
+    let policy = Policy { require: requirement, invalid_token, on_error, mode, for_sale };
     Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout })
 }
 
@@ -43,7 +44,8 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
 pub fn policy(name: &str, rule: &Rule, catalog: Option<&Catalog>) -> Result<Policy> {
     let require = requirement(name, &rule.require)?;
     let for_sale = for_sale(name, &require, catalog)?;
-    Ok(Policy { require, on_error: rule.on_error, mode: rule.mode, for_sale })
+    let (invalid_token, on_error, mode) = (rule.invalid_token, rule.on_error, rule.mode);
+    Ok(Policy { require, invalid_token, on_error, mode, for_sale })
 }
 
 /// A login page behind the gate sends browsers to itself for ever.
@@ -72,6 +74,24 @@ pub fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
             let (later, earlier) = (&later.pattern, &earlier.pattern);
             warnings.push(format!(
                 "route \"{later}\" never decides: \"{earlier}\" stands before it: move it up or remove it"
+            ));
+        }
+    }
+}
+
+/// A rule for some hosts says nothing of the others, on which the same page may be served.
+pub fn warn_of_other_hosts(routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
+    let table = Table::new(routes.to_vec(), default.clone());
+    for route in routes.iter().filter(|route| route.hosts.is_some() && route.policy.require != Requirement::Public) {
+        let open = paths_of(&route.pattern).into_iter().find(|path| {
+            let rule = table.find(&http::Method::GET, None, path);
+            rule.policy.require == Requirement::Public
+        });
+        if let Some(path) = open {
+            warnings.push(format!(
+                "route \"{}\" holds for its hosts alone: under another name \"{path}\" is public: add a rule without `hosts`, or \
+                 require something in [default]",
+                route.pattern
             ));
         }
     }
@@ -249,6 +269,19 @@ mod tests {
         let text =
             format!("[[route]]\npath = \"/a\"\n{narrow}[[route]]\npath = \"/a\"\nrequire = {{ public = true }}\n");
         assert_eq!(parse(&text).expect("it can be run").warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_paid_page_that_is_public_under_another_name_is_warned_of() {
+        let rule = |hosts: &str| format!("[[route]]\npath = \"/a/**\"\n{hosts}require = {{ signed_in = true }}\n");
+        let default = "[default]\nrequire = { signed_in = true }\n";
+        let hosts = "hosts = [\"app.example\"]\n";
+        for (text, is_open) in
+            [(rule(hosts), true), (rule(""), false), (rule(hosts) + &rule(""), false), (rule(hosts) + default, false)]
+        {
+            let warnings = parse(&text).expect("it can be run").warnings;
+            assert_eq!(warnings.iter().any(|warning| warning.contains("another name")), is_open, "{text}");
+        }
     }
 
     #[test]

@@ -34,6 +34,11 @@ require = { public = true }
 timeout = "1s"
 
 [[route]]
+path = "/strict/**"
+require = { public = true }
+invalid_token = "deny"
+
+[[route]]
 path = "/shadowed/**"
 require = { tier = "paid" }
 mode = "shadow"
@@ -41,6 +46,25 @@ mode = "shadow"
 
 async fn world() -> World {
     World::with(Setup::new(Arrangement::AllPostgres).routes(ROUTES)).await
+}
+
+#[tokio::test]
+async fn a_bad_token_on_a_public_page_is_nobodys_unless_the_route_says_otherwise() {
+    let world = world().await;
+    let good = token(&unique("reader"));
+    for (path, token, status) in [
+        ("/open/a", Some("bad"), 200),
+        ("/strict/a", Some("bad"), 401),
+        ("/strict/a", None, 200),
+        ("/strict/a", Some(good.as_str()), 200),
+    ] {
+        let answer = world.get(path, token).await;
+        assert_eq!(answer.status, status, "{path} {token:?}: {answer:?}");
+        if status == 401 {
+            assert_eq!(answer.code(), "invalid_token");
+        }
+    }
+    assert!(world.upstream.only("/open/a").identity().is_empty());
 }
 
 #[tokio::test]
