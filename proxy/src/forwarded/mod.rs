@@ -106,7 +106,12 @@ impl<'a> Origin<'a> {
         };
         let headers = &mut parts.headers;
         if let Some(peer) = self.peer {
-            let (chain, client) = if self.is_trusted { self.chain(headers, peer) } else { (value(peer), value(peer)) };
+            let (chain, client) = if self.is_trusted {
+                self.chain(headers, peer)
+            } else {
+                let client = value(peer);
+                (client.clone(), client)
+            };
             headers.insert(FOR, chain);
             headers.insert(REAL_IP, client);
         }

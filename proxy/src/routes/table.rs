@@ -128,7 +128,7 @@ impl Table {
             *best = found.map_or(*best, |index| index.min(*best));
             return;
         }
-        let (segment, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let (segment, rest) = split(rest);
         if let Some(next) = node.literal(segment) {
             self.search(next, rest, sought, best);
         }
@@ -143,9 +143,18 @@ impl Table {
         let mut rest = if deep.is_leaf() { "" } else { rest };
         while !rest.is_empty() {
             self.search(deep, rest, sought, best);
-            rest = rest.split_once('/').map_or("", |(_, rest)| rest);
+            rest = split(rest).1;
         }
         self.search(deep, rest, sought, best);
+    }
+}
+
+/// The first segment, and what follows its slash. Segments are short: looking at each byte costs less than a search that is
+/// made for long texts.
+fn split(path: &str) -> (&str, &str) {
+    match path.bytes().position(|byte| byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (path, ""),
     }
 }
 
@@ -183,7 +192,7 @@ impl Node {
         if self.literals.is_empty() {
             return None;
         }
-        let text = if segment.contains('%') {
+        let text = if segment.as_bytes().contains(&b'%') {
             percent_decode_str(segment).decode_utf8_lossy()
         } else {
             Cow::Borrowed(segment)

@@ -34,7 +34,8 @@ pub fn host(raw: &[u8]) -> Result<Cow<'_, str>, HostRefusal> {
         return Err(HostRefusal::Missing);
     }
     let text = std::str::from_utf8(raw).map_err(|_| HostRefusal::Malformed)?;
-    let name_ends = if text.starts_with('[') { text.find(']').map(|at| at + 1) } else { text.find(':') };
+    let name_ends =
+        if text.starts_with('[') { text.find(']').map(|at| at + 1) } else { raw.iter().position(|byte| *byte == b':') };
     let (name, port) = text.split_at(name_ends.unwrap_or(text.len()));
     if !is_port(port) {
         return Err(HostRefusal::Malformed);

@@ -107,8 +107,10 @@ pub fn canonical(raw: &[u8]) -> Result<Target<'_>, Refusal> {
 #[must_use]
 pub fn reread(path: &str) -> Option<&str> {
     // Escapes are in capitals, and most paths have none.
-    let mut escapes = path.match_indices('%').peekable();
-    escapes.peek()?;
+    if !path.as_bytes().contains(&b'%') {
+        return None;
+    }
+    let mut escapes = path.match_indices('%');
     let end = escapes.find(|(at, _)| matches!(path.get(*at..at + 3), Some("%3F" | "%23"))).map(|(at, _)| at);
     let left = path[..end.unwrap_or(path.len())].trim_end_matches("%20");
     (left.len() < path.len()).then_some(left)
