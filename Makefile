@@ -1,7 +1,7 @@
 # Each target installs what it needs, then runs cargo. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench lint fuzz
+.PHONY: help demo test chaos bench lint fuzz soak instructions
 
 # The queries were checked against a real database when they were written; a build needs none.
 export SQLX_OFFLINE := true
@@ -22,9 +22,17 @@ chaos: ## a hundred made-up lives while everything fails; CHAOS_SEEDS=n for more
 	CHAOS_SEEDS="$${CHAOS_SEEDS:-100}" scripts/with-servers.sh \
 		cargo test --features demo --test blackbox chaos:: -- --nocapture
 
-bench: ## what gating costs beside a bare Pingora, and how fresh it is, on this machine
+bench: ## what gating costs, beside a bare Pingora and what else one might use, on this machine; BENCH="peers --publish docs" for a part
 	scripts/install.sh
-	scripts/bench.sh
+	scripts/bench.sh $(BENCH)
+
+soak: ## ten minutes of everything at once: nothing may grow, nothing may fail; SOAK_SECONDS=n for less
+	scripts/install.sh
+	scripts/soak.sh
+
+instructions: ## the hot path against the instructions that are kept, by callgrind; KEEP=1 keeps the new ones
+	scripts/install.sh count
+	scripts/instructions.sh
 
 lint: ## formatting, clippy and documentation, without a warning
 	scripts/install.sh

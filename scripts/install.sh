@@ -3,6 +3,8 @@
 #
 #   scripts/install.sh          to build and run: a C compiler, cmake, Postgres, Redis
 #   scripts/install.sh tests    also what only the tests need: Python, Go, Node.js, Chromium, nginx, Caddy
+#   scripts/install.sh count    also what counts instructions: valgrind
+#   scripts/install.sh peers    also what `make bench` compares with: nginx with Lua, HAProxy, Caddy, Python
 #
 # Works as root or with sudo and asks nothing. A service that came with a package installed here is stopped: Tollgate
 # starts private servers. What was there before is left alone.
@@ -41,12 +43,16 @@ needs_of_build() {
     need_postgres
 }
 
-needs_of_tests() {
-    need git git
-    need curl curl
+needs_of_python() {
     need python3 python3
     # `python3 -m venv` needs ensurepip, which Debian ships apart.
     have python3 && python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+}
+
+needs_of_tests() {
+    need git git
+    need curl curl
+    needs_of_python
     need golang-go go
     need nodejs node
     need npm npm
@@ -54,6 +60,19 @@ needs_of_tests() {
     need chromium-driver chromedriver
     # Not everybody's PATH has the directory where it is.
     [ -x /usr/sbin/nginx ] || need nginx-light nginx
+    need caddy caddy
+}
+
+needs_of_counting() {
+    need valgrind valgrind callgrind_control
+}
+
+needs_of_peers() {
+    needs_of_python
+    [ -x /usr/sbin/nginx ] || need nginx-light nginx
+    [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || missing="$missing libnginx-mod-http-lua"
+    [ -e /usr/lib/x86_64-linux-gnu/lua/5.1/cjson.so ] || missing="$missing lua-cjson"
+    [ -x /usr/sbin/haproxy ] || need haproxy haproxy
     need caddy caddy
 }
 
@@ -80,7 +99,11 @@ stop_service() {
 }
 
 needs_of_build
-[ "${1:-}" != tests ] || needs_of_tests
+case "${1:-}" in
+    tests) needs_of_tests ;;
+    count) needs_of_counting ;;
+    peers) needs_of_peers ;;
+esac
 
 if ! have cargo; then
     echo 'install: cargo is missing: install Rust 1.95 or newer from https://rustup.rs' >&2
@@ -101,3 +124,4 @@ stop_service redis-server redis-server
 stop_service postgresql postgresql
 stop_service nginx-light nginx
 stop_service caddy caddy
+stop_service haproxy haproxy

@@ -194,7 +194,7 @@ fn start_gate(
             settings.billing,
             settings.assertion.clone(),
             settings.site_url.clone(),
-            proxy::ladder::BILLING_DEADLINE,
+            settings.cache.billing_deadline,
         )?),
     };
     Ok(Gate::over(listener, settings, io.clone(), below, local)?)
@@ -219,6 +219,10 @@ struct InProcess(Billing);
 impl proxy::Below for InProcess {
     async fn resolve(&self, account: &AccountId) -> Result<Entitlement, proxy::BelowError> {
         self.0.resolve(account).await.map_err(|error| proxy::BelowError::Failed(error.into()))
+    }
+
+    async fn has_told(&self) -> Result<bool, proxy::BelowError> {
+        Ok(self.0.has_told())
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod world;
 mod journeys;
+mod selling;
 mod gate;
 mod gateways;
 mod attack;
@@ -11,6 +12,9 @@ mod webhooks;
 mod crash;
 mod chaos;
 mod faults;
+mod freshness;
+mod outage;
+mod scale;
 mod bad_input;
 mod browser;
 mod commands;

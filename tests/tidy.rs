@@ -8,7 +8,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const LINES_MAX: usize = 400;
 
 /// The product's own sources; tests and the simulated provider speak as the outside does.
-const PRODUCT: [&str; 4] = ["src", "proxy/src", "billing/src", "entitlement/src"];
+const PRODUCT: [&str; 5] = ["src", "proxy/src", "billing/src", "entitlement/src", "cache/src"];
 
 /// All files below `directory` with this extension, by their path from the root.
 fn files(directory: &str, extension: &str) -> Vec<PathBuf> {
@@ -79,7 +79,9 @@ fn proxy_knows_no_database_and_billing_no_proxy() {
     assert!(!proxy.iter().any(|name| name.contains("sqlx") || name == "billing"), "{proxy:?}");
     let billing = dependencies("billing");
     assert!(!billing.iter().any(|name| name.contains("pingora") || name == "proxy"), "{billing:?}");
-    assert!(!dependencies("entitlement").iter().any(|name| name == "proxy" || name == "billing"));
+    for package in ["entitlement", "cache"] {
+        assert!(!dependencies(package).iter().any(|name| name == "proxy" || name == "billing"), "{package}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::load::{Load, Until, lap};
 use crate::process::{Process, output};
@@ -47,6 +47,18 @@ impl Profile {
         ["valgrind", "--tool=callgrind", "--fair-sched=yes", &file].map(str::to_owned).to_vec()
     }
 
+    /// The same, but nothing is counted until [`Self::switch_on`]: until then the process is several times faster.
+    pub fn command_off(&self) -> Vec<String> {
+        let mut command = self.command();
+        command.push("--instr-atstart=no".to_owned());
+        command
+    }
+
+    /// Begins to count.
+    pub async fn switch_on(&self, process: &Process) -> Result<()> {
+        output("callgrind_control", &["--instr=on", &process.id().to_string()]).await.map(drop)
+    }
+
     /// Warms the process up, then counts exactly `requests` requests.
     pub async fn count(&mut self, process: &Process, load: &Load, warm: u64, requests: u64) -> Result<Count> {
         lap(load, Until::Count(warm)).await?;
@@ -57,6 +69,7 @@ impl Profile {
         self.dumps += 1;
         let file = self.file.with_added_extension(self.dumps.to_string());
         let total = total(&file).await?;
+        ensure!(total > 0.0, "callgrind has counted nothing");
         Ok(Count { per_request: total / requests as f64, file })
     }
 }

@@ -16,6 +16,36 @@ pub fn used(pid: i32) -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
+/// CPU time of several processes.
+pub fn used_by(pids: &[i32]) -> Result<Duration> {
+    pids.iter().map(|&pid| used(pid)).sum()
+}
+
+/// A process and all that it has started, and they.
+pub fn tree(root: i32) -> Result<Vec<i32>> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        // It may have ended since it was listed.
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        // The name, in parentheses, may hold anything: what counts stands after it.
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<i32>().ok());
+        parents.extend(parent.map(|parent| (pid, parent)));
+    }
+    let mut tree = vec![root];
+    let mut next = 0;
+    while let Some(&known) = tree.get(next) {
+        tree.extend(parents.iter().filter(|(_, parent)| *parent == known).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    Ok(tree)
+}
+
+/// Files, sockets and pipes that a process has open.
+pub fn open_files(pid: i32) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 /// Resident memory of a process, in MiB.
 pub fn resident_mib(pid: i32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -47,6 +77,7 @@ mod tests {
         while used(me).expect("counted") < before + Duration::from_millis(20) {
             sum = std::hint::black_box(sum + 1);
         }
+        assert!(tree(me).expect("listed").contains(&me) && open_files(me).expect("listed") > 2);
         assert!(resident_mib(me).expect("counted") > 0.5);
         assert!(machine().expect("counted").0 > Duration::from_millis(20));
     }

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::http;
+use crate::{cpu, http};
 
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How much of a process's log an error quotes, in bytes.
@@ -124,6 +126,11 @@ impl Process {
         self.until(limit, async || http::status(address, &request).await.is_ok_and(|status| status == 200)).await
     }
 
+    /// Waits until somebody listens at `address`.
+    pub async fn listening(&mut self, address: SocketAddr, limit: Duration) -> Result<()> {
+        self.until(limit, async || TcpStream::connect(address).await.is_ok()).await
+    }
+
     /// Waits until `check` holds, the process ends or the time is over.
     pub async fn until(&mut self, limit: Duration, check: impl AsyncFn() -> bool) -> Result<()> {
         let deadline = Instant::now() + limit;
@@ -139,6 +146,11 @@ impl Process {
         Ok(())
     }
 
+    /// Sends a signal that does not end it.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.pid, signal)?)
+    }
+
     /// Waits for the process to end by itself, well.
     pub async fn finished(&mut self, limit: Duration) -> Result<()> {
         let ended = tokio::time::timeout(limit, self.child.wait()).await;
@@ -149,6 +161,11 @@ impl Process {
 
     /// Asks the process to end, waits, and kills it if it does not.
     pub async fn stop(mut self) -> Result<()> {
+        self.end().await
+    }
+
+    /// As [`Self::stop`], for one whose place another takes.
+    pub async fn end(&mut self) -> Result<()> {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
@@ -173,14 +190,31 @@ pub fn last_cpu() -> usize {
 
 /// Moves the driver itself, which has one thread.
 pub fn pin_driver(cpus: Cpus) -> Result<()> {
-    let mut set = rustix::thread::CpuSet::new();
+    sched_setaffinity(None, &set(cpus)).context("the driver cannot choose its CPU")
+}
+
+/// Moves a running process, with all its threads and all that it has started.
+pub fn pin(root: i32, cpus: Cpus) -> Result<()> {
+    for pid in cpu::tree(root)? {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        for thread in threads.flatten() {
+            let id = thread.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+            // What ends meanwhile need not be moved.
+            let _ = sched_setaffinity(id, &set(cpus));
+        }
+    }
+    Ok(())
+}
+
+fn set(cpus: Cpus) -> CpuSet {
+    let mut set = CpuSet::new();
     if cpus != Cpus::Others {
         set.set(0);
     }
     if cpus != Cpus::Measured {
         set.set(last_cpu());
     }
-    rustix::thread::sched_setaffinity(None, &set).context("the driver cannot choose its CPU")
+    set
 }
 
 /// An address on loopback that nobody listens on.

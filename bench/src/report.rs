@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::plot::{self, Bin, Point};
+
 /// What a value is held against.
 pub enum Bar {
     None,
@@ -12,11 +14,21 @@ pub enum Bar {
     Missed(String),
 }
 
+/// Many values of several things, side by side.
+pub struct Table {
+    pub title: String,
+    pub head: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
 /// What has been measured so far.
 pub struct Report {
     machine: Vec<String>,
     rows: Vec<(String, String, Bar)>,
+    tables: Vec<Table>,
     notes: Vec<String>,
+    points: Vec<Point>,
+    bins: Vec<Bin>,
 }
 
 impl Bar {
@@ -33,7 +45,7 @@ impl Bar {
 
 impl Report {
     pub fn new(machine: Vec<String>) -> Self {
-        Self { machine, rows: Vec::new(), notes: Vec::new() }
+        Self { machine, rows: Vec::new(), tables: Vec::new(), notes: Vec::new(), points: Vec::new(), bins: Vec::new() }
     }
 
     pub fn row(&mut self, what: impl Into<String>, value: impl Into<String>, bar: Bar) {
@@ -46,11 +58,30 @@ impl Report {
         self.notes.push(note);
     }
 
-    /// Prints the whole report and writes it to `file`.
+    pub fn table(&mut self, table: Table) {
+        self.tables.push(table);
+    }
+
+    /// What a request costs each contender, for the picture.
+    pub fn plot(&mut self, points: Vec<Point>) {
+        self.points = points;
+    }
+
+    /// How soon changes were enforced, for the picture.
+    pub fn histogram(&mut self, bins: Vec<Bin>) {
+        self.bins = bins;
+    }
+
+    /// Prints the whole report and writes it into `directory` as `NAME.md`, with the picture beside it as `bench.svg`.
     #[expect(clippy::print_stdout, reason = "the report is what the program is for")]
-    pub fn finish(&self, file: &Path) -> Result<()> {
-        let text = self.text()?;
-        std::fs::write(file, &text)?;
+    pub fn finish(&self, directory: &Path, name: &str) -> Result<()> {
+        std::fs::create_dir_all(directory)?;
+        let mut text = self.text()?;
+        if let Some(picture) = plot::svg(&self.points, &self.bins) {
+            std::fs::write(directory.join("bench.svg"), picture)?;
+            text = text.replacen("\n\n", "\n\n![CPU time of a gated request, beside its peers](bench.svg)\n\n", 1);
+        }
+        std::fs::write(directory.join(format!("{name}.md")), &text)?;
         println!("\n{text}");
         Ok(())
     }
@@ -71,6 +102,14 @@ impl Report {
                 Bar::Missed(bar) => (bar.as_str(), "missed"),
             };
             writeln!(text, "| {what:first$} | {value:>second$} | {bar:15} | {verdict:6} |")?;
+        }
+        for table in &self.tables {
+            writeln!(text, "\n## {}\n\n| {} |", table.title, table.head.join(" | "))?;
+            // Names stand on the left, numbers on the right.
+            writeln!(text, "| --- |{}", " ---: |".repeat(table.head.len().saturating_sub(1)))?;
+            for row in &table.rows {
+                writeln!(text, "| {} |", row.join(" | "))?;
+            }
         }
         writeln!(text)?;
         for note in &self.notes {
@@ -96,9 +135,12 @@ mod tests {
         report.row("ratio", "1.2", Bar::at_most(1.2, 1.15, "×"));
         report.row("rate", "9/s", Bar::at_least(9.0, 8.0, "/s"));
         report.note("a note".into());
+        let row = vec!["nginx".into(), "9 µs".into()];
+        report.table(Table { title: "Peers".into(), head: vec!["who".into(), "CPU".into()], rows: vec![row] });
         let text = report.text().expect("text");
         assert!(text.contains("| ratio    |      1.2 | ≤ 1.15 ×        | missed |"), "{text}");
         assert!(text.contains("≥ 8 /s") && text.contains("| met    |"), "{text}");
+        assert!(text.contains("## Peers\n\n| who | CPU |\n| --- | ---: |\n| nginx | 9 µs |\n"), "{text}");
         assert!(text.contains("- a machine\n") && text.ends_with("- a note\n"), "{text}");
     }
 }

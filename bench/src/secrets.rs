@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -16,12 +16,14 @@ pub const SITE: &str = "https://read.example";
 const AUDIENCE: &str = "read.example";
 /// Longer than any run.
 const TOKEN_LIFETIME_SECONDS: i64 = 24 * 3600;
+const TIER_OF_TOKENS: &str = "paid";
 /// What a subscription has paid for.
 const PERIOD_SECONDS: i64 = 30 * 86_400;
 /// The head of an Ed25519 private key in PKCS#8 (RFC 8410 section 7); the 32 bytes of the key follow.
 const ED25519_PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 /// What `tollgate` and the driver share.
+#[derive(Clone)]
 pub struct Secrets {
     pub jwt: String,
     /// Ed25519, as production would have it.
@@ -51,17 +53,33 @@ impl Secrets {
 
     /// A token that a gate with this public key accepts.
     pub fn token_by(&self, tokens: Tokens, account: &str) -> Result<String> {
-        let (algorithm, key) = match tokens {
-            Tokens::Hs256 => (Algorithm::HS256, EncodingKey::from_secret(self.jwt.as_bytes())),
-            Tokens::Rs256 => (Algorithm::RS256, EncodingKey::from_rsa_pem(include_bytes!("../../tests/keys/rsa.pem"))?),
-            Tokens::EdDsa => {
-                (Algorithm::EdDSA, EncodingKey::from_ed_pem(include_bytes!("../../tests/keys/ed25519.pem"))?)
-            }
+        let key = match tokens {
+            Tokens::Hs256 => EncodingKey::from_secret(self.jwt.as_bytes()),
+            Tokens::Rs256 => EncodingKey::from_rsa_pem(include_bytes!("../../tests/keys/rsa.pem"))?,
+            Tokens::EdDsa => EncodingKey::from_ed_pem(include_bytes!("../../tests/keys/ed25519.pem"))?,
         };
-        let now = clock::now().timestamp();
-        let claims =
-            json!({ "iss": SITE, "aud": AUDIENCE, "sub": account, "iat": now, "exp": now + TOKEN_LIFETIME_SECONDS });
-        Ok(jsonwebtoken::encode(&Header::new(algorithm), &claims, &key)?)
+        let claims = claims(account, TIER_OF_TOKENS, TOKEN_LIFETIME_SECONDS);
+        Ok(jsonwebtoken::encode(&Header::new(tokens.algorithm()), &claims, &key)?)
+    }
+
+    /// A token that names another tier, or is valid for another time.
+    pub fn token_of(&self, account: &str, tier: &str, lifetime_seconds: i64) -> Result<String> {
+        let key = EncodingKey::from_secret(self.jwt.as_bytes());
+        Ok(jsonwebtoken::encode(&Header::default(), &claims(account, tier, lifetime_seconds), &key)?)
+    }
+
+    /// A token whose signature is right under a key that nobody has: another secret, or a public key taken for one.
+    pub fn forged(&self, account: &str, key: &str) -> Result<String> {
+        let key = EncodingKey::from_secret(key.as_bytes());
+        let claims = claims(account, TIER_OF_TOKENS, TOKEN_LIFETIME_SECONDS);
+        Ok(jsonwebtoken::encode(&Header::default(), &claims, &key)?)
+    }
+
+    /// A token that says it needs no signature.
+    pub fn unsigned(account: &str) -> String {
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let head = part(json!({ "alg": "none", "typ": "JWT" }));
+        format!("{head}.{}.", part(claims(account, TIER_OF_TOKENS, TOKEN_LIFETIME_SECONDS)))
     }
 
     /// A token that the gate accepts.
@@ -83,6 +101,12 @@ impl Secrets {
         );
         Ok((head + &body).into_bytes())
     }
+}
+
+/// The claims of a token. The tier is for gates that believe a token's word on it; Tollgate does not read it.
+fn claims(account: &str, tier: &str, lifetime_seconds: i64) -> Value {
+    let now = clock::now().timestamp();
+    json!({ "iss": SITE, "aud": AUDIENCE, "sub": account, "iat": now, "exp": now + lifetime_seconds, "tier": tier })
 }
 
 /// `customer.subscription.created`, in the shape of the API versions since 2025-03-31.
@@ -120,6 +144,8 @@ fn item(account: &str, now: i64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use jsonwebtoken::Algorithm;
+
     use super::*;
 
     #[test]

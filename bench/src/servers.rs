@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use redis::aio::MultiplexedConnection;
 use rustix::process::{Signal, getuid};
 use tokio::process::Command;
 
@@ -17,6 +18,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub struct Servers {
     postgres: Process,
     redis: Process,
+    directory: PathBuf,
+    pub redis_port: String,
     pub database_url: String,
     pub redis_url: String,
 }
@@ -25,13 +28,36 @@ impl Servers {
     /// Starts both with their files in `directory`.
     pub async fn start(directory: &Path) -> Result<Self> {
         let (postgres, database_url) = postgres(directory).await?;
-        let (redis, redis_url) = redis(directory).await?;
-        Ok(Self { postgres, redis, database_url, redis_url })
+        let redis_port = free_address()?.port().to_string();
+        let redis = start_redis(directory, &redis_port).await?;
+        let redis_url = format!("redis://127.0.0.1:{redis_port}");
+        Ok(Self { postgres, redis, directory: directory.to_owned(), redis_port, database_url, redis_url })
+    }
+
+    pub fn postgres_id(&self) -> i32 {
+        self.postgres.id()
+    }
+
+    pub fn redis_id(&self) -> i32 {
+        self.redis.id()
+    }
+
+    /// A connection to Redis.
+    pub async fn redis(&self) -> Result<MultiplexedConnection> {
+        Ok(redis::Client::open(self.redis_url.as_str())?.get_multiplexed_async_connection().await?)
     }
 
     /// Runs one statement; its rows as lines, with columns apart by `|`.
     pub async fn query(&self, statement: &str) -> Result<String> {
         query(&self.database_url, statement).await
+    }
+
+    /// Ends Redis, and starts an empty one in its place when it has been `away`.
+    pub async fn restart_redis(&mut self, away: Duration) -> Result<()> {
+        self.redis.end().await?;
+        tokio::time::sleep(away).await;
+        self.redis = start_redis(&self.directory, &self.redis_port).await?;
+        Ok(())
     }
 
     pub async fn stop(self) -> Result<()> {
@@ -80,13 +106,12 @@ async fn postgres(directory: &Path) -> Result<(Process, String)> {
     Ok((process, url))
 }
 
-async fn redis(directory: &Path) -> Result<(Process, String)> {
-    let port = free_address()?.port().to_string();
+async fn start_redis(directory: &Path, port: &str) -> Result<Process> {
     let mut process = Launch::new("redis", directory, "redis-server")
-        .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"])
+        .args(["--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no"])
         .start(Cpus::Any)?;
-    process.until(START_LIMIT, async || output("redis-cli", &["-p", &port, "ping"]).await.is_ok()).await?;
-    Ok((process, format!("redis://127.0.0.1:{port}")))
+    process.until(START_LIMIT, async || output("redis-cli", &["-p", port, "ping"]).await.is_ok()).await?;
+    Ok(process)
 }
 
 /// A server program of Postgres; Debian keeps them out of the search path.

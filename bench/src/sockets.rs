@@ -8,10 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::cpu;
-use crate::process::Cpus;
 use crate::report::{Bar, Report};
 use crate::webhooks::{PAID_ACCOUNTS, paid_account};
-use crate::world::{Run, Tokens, World};
+use crate::world::{Run, World};
 
 const SOCKETS: usize = 10_000;
 /// Files that the driver and a proxy need beside two for each socket.
@@ -21,7 +20,7 @@ const HEAD_BYTES_MAX: usize = 4096;
 /// Opens them on a proxy of their own.
 pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
     let sockets = allowed();
-    let run = Run { name: "proxy-sockets", role: "proxy", cpus: Cpus::Any, by: &[], tokens: Tokens::Hs256 };
+    let run = Run::of("proxy-sockets", "proxy");
     let proxy = world.tollgate(run).await?;
     world.check_gate(proxy.public, &paid_account(0)).await?;
     let before = cpu::resident_mib(proxy.process.id())?;
@@ -41,19 +40,27 @@ pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
 
 /// How many may be open: both ends of the site's side are files of this process and of the proxy.
 fn allowed() -> usize {
-    let wanted = 2 * SOCKETS as u64 + OTHER_FILES;
+    let files = allow_files(2 * SOCKETS as u64 + OTHER_FILES);
+    usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(SOCKETS).min(SOCKETS)
+}
+
+/// Raises how many files this process and what it starts from now on may have open; how many that are now.
+pub fn allow_files(wanted: u64) -> u64 {
     let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return wanted;
+    }
     // Only root may raise the hard limit; without it there are fewer.
     let hard = limit.maximum.map(|maximum| maximum.max(wanted));
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: hard });
     if raised.is_err() {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     }
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(wanted);
-    usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(SOCKETS).min(SOCKETS)
+    getrlimit(Resource::Nofile).current.unwrap_or(wanted)
 }
 
-async fn upgrade(proxy: SocketAddr, token: &str) -> Result<TcpStream> {
+/// Opens one WebSocket, and keeps it.
+pub async fn upgrade(proxy: SocketAddr, token: &str) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(proxy).await?;
     let request = format!(
         "GET /premium/socket HTTP/1.1\r\nHost: read.example\r\nAuthorization: Bearer {token}\r\nConnection: Upgrade\r\n\

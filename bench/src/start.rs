@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::process::Cpus;
 use crate::report::{Bar, Report};
 use crate::stats::sorted;
-use crate::world::{Run, Tokens, World};
+use crate::world::{Run, World};
 
 const STARTS: usize = 7;
 const EMBEDDED_STARTS: usize = 3;
@@ -18,7 +17,7 @@ pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
     let mut seconds = Vec::new();
     for _ in 0..STARTS {
         let began = Instant::now();
-        let run = Run { name: "all", role: "all", cpus: Cpus::Any, by: &[], tokens: Tokens::Hs256 };
+        let run = Run::of("all", "all");
         let tollgate = world.tollgate(run).await?;
         seconds.push(began.elapsed().as_secs_f64());
         tollgate.process.stop().await?;

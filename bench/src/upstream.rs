@@ -1,4 +1,4 @@
-//! The site behind the proxies: a page of 1 KiB at once, or, under `/premium/echo`, the request's head as it arrived, or,
+//! The site behind the proxies: a page of 1 KiB at once, or, under `/premium/echo` and `/open/echo`, the request's head as it arrived, or,
 //! under `/premium/socket`, a WebSocket that stays quiet.
 
 use std::net::SocketAddr;
@@ -48,7 +48,7 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
             // Quiet until the proxy closes.
             return stream.read_to_end(&mut Vec::new()).await.ok().map(drop);
         }
-        if request.starts_with(b"GET /premium/echo ") {
+        if request.starts_with(b"GET /premium/echo ") || request.starts_with(b"GET /open/echo ") {
             stream.write_all(&answer(request)).await.ok()?;
         } else {
             stream.write_all(&page).await.ok()?;

@@ -18,13 +18,19 @@ use crate::world::World;
 pub const PAID_ACCOUNTS: usize = 1_000;
 const STEADY_PER_SECOND: u32 = 300;
 const STEADY_CONNECTIONS: usize = 16;
-const BURST: usize = 3_000;
+/// Accounts that buy back to back.
+pub const BURST: usize = 3_000;
 const BURST_CONNECTIONS: usize = 64;
 const APPLIED_LIMIT: Duration = Duration::from_secs(60);
 
 /// The `n`th paid account.
 pub fn paid_account(n: usize) -> String {
     format!("reader-{n}")
+}
+
+/// The `n`th account that bought back to back: paid as well, and asked for by no other measurement.
+pub fn burst_account(n: usize) -> String {
+    format!("burst-{n}")
 }
 
 /// Delivers to the public listener at `target`, as Stripe does.
@@ -39,7 +45,7 @@ pub async fn measure(world: &World, target: SocketAddr, report: &mut Report) -> 
         Bar::at_most(p99, 50.0, "ms"),
     );
 
-    let burst = deliveries(world, (0..BURST).map(|n| format!("burst-{n}")))?;
+    let burst = deliveries(world, (0..BURST).map(burst_account))?;
     let answers = deliver(target, burst, BURST_CONNECTIONS, None).await?;
     let rate = BURST as f64 / answers.elapsed.as_secs_f64();
     report.row("webhooks made durable, back to back", format!("{rate:.0}/s"), Bar::at_least(rate, 1_500.0, "/s"));

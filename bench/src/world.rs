@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jsonwebtoken::Algorithm;
 use tempfile::TempDir;
 
 use crate::http::{self, Connection};
@@ -15,9 +16,12 @@ use crate::upstream;
 
 /// A page that needs the tier `paid`.
 pub const PAID_PAGE: &str = "/premium/page";
-const PAID_ECHO: &str = "/premium/echo";
+pub const PAID_ECHO: &str = "/premium/echo";
+/// As many as a site would have.
+const ROUTES: usize = 10;
 const CATALOG: &str = include_str!("../../config/catalog.toml");
-const READY_LIMIT: Duration = Duration::from_secs(120);
+/// How long a process may take until it is ready; under valgrind it takes a while.
+pub const READY_LIMIT: Duration = Duration::from_secs(120);
 
 /// Everything that outlives one measurement.
 pub struct World {
@@ -31,10 +35,14 @@ pub struct World {
     pub bare: PathBuf,
 }
 
-/// One running process of Tollgate.
+/// One running process of Tollgate, or one that stands for it.
 pub struct Tollgate {
     pub process: Process,
     pub public: SocketAddr,
+    /// Metrics and readiness, where it has them.
+    pub admin: SocketAddr,
+    /// Its configuration, where it has one.
+    pub config: PathBuf,
 }
 
 /// How the site signs its users' tokens.
@@ -45,7 +53,18 @@ pub enum Tokens {
     EdDsa,
 }
 
+impl Tokens {
+    pub const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Hs256 => Algorithm::HS256,
+            Self::Rs256 => Algorithm::RS256,
+            Self::EdDsa => Algorithm::EdDSA,
+        }
+    }
+}
+
 /// How to run Tollgate.
+#[derive(Clone, Copy)]
 pub struct Run<'a> {
     pub name: &'static str,
     pub role: &'static str,
@@ -53,6 +72,17 @@ pub struct Run<'a> {
     /// A command that runs it, such as valgrind; empty for none.
     pub by: &'a [String],
     pub tokens: Tokens,
+    /// Rules in all; the one that is measured is the last.
+    pub routes: usize,
+    /// What else its configuration says.
+    pub extra: &'a str,
+}
+
+impl Run<'_> {
+    /// As a site would run it.
+    pub const fn of(name: &'static str, role: &'static str) -> Self {
+        Self { name, role, cpus: Cpus::Any, by: &[], tokens: Tokens::Hs256, routes: ROUTES, extra: "" }
+    }
 }
 
 impl World {
@@ -69,7 +99,7 @@ impl World {
             bare: binaries.join("bare"),
             directory,
         };
-        let config = world.configure("migrate", world.billing)?;
+        let config = world.configure(&Run::of("migrate", "billing"), world.billing)?;
         let mut migrate = world.launch("migrate", "migrate", &config).start(Cpus::Any)?;
         migrate.finished(READY_LIMIT).await?;
         Ok(world)
@@ -82,17 +112,17 @@ impl World {
     /// Starts a process of Tollgate and waits until it says that it is ready.
     pub async fn tollgate(&self, run: Run<'_>) -> Result<Tollgate> {
         let billing = if run.role == "all" { free_address()? } else { self.billing };
-        let config = self.configure(run.name, billing)?;
+        let config = self.configure(&run, billing)?;
         self.verify_by(&config, run.tokens)?;
         let launch = self.launch(run.name, "run", &config).args(["--role", run.role]).by(run.by);
         let mut process = launch.start(run.cpus)?;
         process.ready(config.admin, "/readyz", READY_LIMIT).await?;
-        Ok(Tollgate { process, public: config.public })
+        Ok(Tollgate { process, public: config.public, admin: config.admin, config: config.file })
     }
 
     /// Starts a build with the embedded database, in role `all` without servers, and waits until it is ready.
     pub async fn embedded(&self, binary: &Path) -> Result<Tollgate> {
-        let config = self.configure("embedded", free_address()?)?;
+        let config = self.configure(&Run::of("embedded", "all"), free_address()?)?;
         let launch = Launch::new("embedded", self.directory(), binary)
             .args(["run".as_ref(), "--config".as_ref(), config.file.as_os_str()])
             .env("TOLLGATE_JWT_SECRET", &self.secrets.jwt)
@@ -100,7 +130,7 @@ impl World {
             .without("REDIS_URL");
         let mut process = launch.start(Cpus::Any)?;
         process.ready(config.admin, "/readyz", READY_LIMIT).await?;
-        Ok(Tollgate { process, public: config.public })
+        Ok(Tollgate { process, public: config.public, admin: config.admin, config: config.file })
     }
 
     /// Starts the bare Pingora, with `settings` `same` (as Tollgate's) or `plain`, and waits until it answers.
@@ -110,12 +140,12 @@ impl World {
         let mut process =
             launch.args([&public.to_string(), &self.upstream.to_string(), settings]).by(by).start(cpus)?;
         process.ready(public, PAID_PAGE, READY_LIMIT).await?;
-        Ok(Tollgate { process, public })
+        Ok(Tollgate { process, public, admin: public, config: PathBuf::new() })
     }
 
     /// Compares everything with the provider whose API is at `api_base`, by the command.
     pub async fn reconcile(&self, key: &str, api_base: &str, limit: Duration) -> Result<()> {
-        let config = self.configure("reconcile", self.billing)?;
+        let config = self.configure(&Run::of("reconcile", "billing"), self.billing)?;
         let mut text = std::fs::read_to_string(&config.file)?;
         text.push_str(&format!("[stripe]\napi_base = \"{api_base}\"\n"));
         std::fs::write(&config.file, text)?;
@@ -135,18 +165,18 @@ impl World {
     }
 
     /// Writes the configuration of one process.
-    fn configure(&self, name: &str, billing: SocketAddr) -> Result<Config> {
+    fn configure(&self, run: &Run<'_>, billing: SocketAddr) -> Result<Config> {
         let (public, admin) = (free_address()?, free_address()?);
-        let file = self.directory().join(format!("{name}.toml"));
-        // Nine rules before the one that is measured, as a site would have.
-        let routes: String = (1..10).map(|n| rule(&format!("/section-{n}/**"), "signed_in = true")).collect();
+        let file = self.directory().join(format!("{}.toml", run.name));
+        let routes: String = (1..run.routes).map(|n| rule(&format!("/section-{n}/**"), "signed_in = true")).collect();
         let text = format!(
             "catalog = \"catalog.toml\"\n\
              [site]\nurl = \"{SITE}\"\nupstream = [\"{}\"]\n\
              [listen]\npublic = \"{public}\"\nbilling = \"{billing}\"\nadmin = \"{admin}\"\n\
-             [proxy]\nthreads = 1\n[shutdown]\ngrace = \"1s\"\n{routes}{}",
+             [proxy]\nthreads = 1\n[shutdown]\ngrace = \"1s\"\n{routes}{}{}",
             self.upstream,
-            rule("/premium/**", "tier = \"paid\"")
+            rule("/premium/**", "tier = \"paid\""),
+            run.extra
         );
         std::fs::write(&file, text)?;
         Ok(Config { file, public, admin })
@@ -205,14 +235,17 @@ fn rule(path: &str, require: &str) -> String {
     format!("[[route]]\npath = \"{path}\"\nrequire = {{ {require} }}\n")
 }
 
+/// The processor, by the name that it has.
+pub fn processor() -> Result<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo")?;
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("?");
+    Ok(model.trim_start_matches([' ', '\t', ':']).to_owned())
+}
+
 /// What the numbers were measured on and with, one line each.
 pub async fn machine(valgrind: bool) -> Result<Vec<String>> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or("?")
-        .trim_start_matches([' ', '\t', ':']);
+    let model = processor()?;
     let memory = std::fs::read_to_string("/proc/meminfo")?;
     let memory = memory.split_whitespace().nth(1).context("an empty /proc/meminfo")?.parse::<u64>()? / 1024 / 1024;
     let cpus = cpu.lines().filter(|line| line.starts_with("processor")).count();

@@ -40,6 +40,8 @@ pub(crate) struct Inner {
     inline_max: usize,
     /// Questions to the providers: one at a time about each customer.
     pub asking: Asking,
+    /// Checkouts: one request at a time works on that of each account.
+    pub selling: Asking,
     /// What goes on after its request was answered, to be waited for at shutdown.
     pub tasks: TaskTracker,
     rules: ArcSwap<Rules>,
@@ -75,6 +77,7 @@ impl Billing {
             inline: Arc::new(Semaphore::new(inline_max)),
             inline_max,
             asking: Asking::default(),
+            selling: Asking::default(),
             tasks: TaskTracker::new(),
             rules: ArcSwap::from_pointee(rules),
             settings,

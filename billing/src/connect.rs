@@ -57,8 +57,8 @@ pub enum ConnectError {
         #[source]
         source: sqlx::Error,
     },
-    #[error("REDIS_URL is not the URL of a Redis server: use redis://host:6379")]
-    RedisUrl,
+    #[error("REDIS_URL cannot be used")]
+    RedisUrl(#[source] cache::PlaceError),
     #[error("the Stripe API cannot be called as configured: check STRIPE_API_KEY and the URL of the API")]
     Stripe,
     #[error("POLAR_WEBHOOK_SECRET has a secret that is only a prefix: copy the whole of it")]
@@ -84,7 +84,7 @@ impl Billing {
         }
         let options = PgConnectOptions::from_str(database_url).map_err(|_| ConnectError::DatabaseUrl)?;
         let options = options.application_name("tollgate");
-        let outlets = Outlets::new(settings.redis_url.as_ref(), local).map_err(|_| ConnectError::RedisUrl)?;
+        let outlets = Outlets::new(settings.redis_url.as_ref(), local).map_err(ConnectError::RedisUrl)?;
         Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
         polar::api::Client::configured(&settings.polar).map_err(|_| ConnectError::Polar)?;
         if !settings.polar.webhook_secrets.iter().all(polar::signature::is_usable) {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
 
 use crate::component::Billing;
 use crate::provider::client::Client;
@@ -20,6 +21,8 @@ pub(crate) struct Providers {
     pub stripe_client: Option<Client>,
     /// None without an access token: then nothing is asked of Polar.
     pub polar_client: Option<polar::api::Client>,
+    /// Recognised only to be refused: see [`Settings::operator_token`].
+    operator_token: Option<Secret>,
 }
 
 /// The secrets that can be replaced while billing runs.
@@ -33,6 +36,8 @@ pub struct Credentials {
     pub polar_access_token: Option<Secret>,
     /// See [`Polar::webhook_secrets`].
     pub polar_webhook_secrets: Vec<Secret>,
+    /// See [`Settings::operator_token`].
+    pub operator_token: Option<Secret>,
 }
 
 /// Why credentials were not replaced: none of them was.
@@ -56,6 +61,7 @@ impl Providers {
             polar_client: polar::api::Client::configured(&settings.polar).ok().flatten(),
             stripe: settings.stripe.clone(),
             polar: settings.polar.clone(),
+            operator_token: settings.operator_token.clone(),
         }
     }
 
@@ -79,7 +85,15 @@ impl Providers {
         }
         let stripe_client = Client::configured(&stripe).map_err(|_| CredentialsError::StripeKey)?;
         let polar_client = polar::api::Client::configured(&polar).map_err(|_| CredentialsError::PolarToken)?;
-        Ok(Self { stripe, polar, stripe_client, polar_client })
+        Ok(Self { stripe, polar, stripe_client, polar_client, operator_token: credentials.operator_token })
+    }
+}
+
+impl Providers {
+    /// Whether a token is the operator's. Of two digests the place of the first difference says nothing.
+    pub fn is_operator(&self, token: &str) -> bool {
+        let digest = |text: &str| Sha256::digest(text.as_bytes());
+        self.operator_token.as_ref().is_some_and(|known| digest(known.expose_secret()) == digest(token))
     }
 }
 
@@ -120,6 +134,7 @@ mod tests {
             stripe_webhook_secrets: vec![Secret::from("whsec_new")],
             polar_access_token: Some(Secret::from("polar_new")),
             polar_webhook_secrets: vec![Secret::from("polar_whs_new")],
+            operator_token: Some(Secret::from("operator_new")),
         }
     }
 
@@ -136,6 +151,7 @@ mod tests {
         assert_eq!(providers.polar.access_token.as_ref().map(ExposeSecret::expose_secret), Some("polar_new"));
         assert_eq!(shown(&providers.polar.webhook_secrets), ["polar_whs_new"]);
         assert!(providers.stripe_client.is_some());
+        assert!(providers.is_operator("operator_new") && !providers.is_operator("operator_ne"));
         assert_eq!(providers.stripe.api_base, settings.stripe.api_base);
         assert!(!format!("{providers:?}").contains("new"), "no secret is shown");
     }

@@ -33,6 +33,12 @@ pub(crate) async fn entitlement(
     Ok((headers, text).into_response())
 }
 
+/// `GET /internal/told`: 200 when the cache has been told of every change, 409 while it lacks some that it could not be told
+/// of. It says nothing of any account, so no assertion is asked for.
+pub(crate) async fn told(State(billing): State<Billing>) -> StatusCode {
+    if billing.has_told() { StatusCode::OK } else { StatusCode::CONFLICT }
+}
+
 /// The proxy signs for the very account that it asks about: what it was given by mistake opens nothing else.
 fn check_assertion(billing: &Billing, headers: &HeaderMap, account: &AccountId, now: Timestamp) -> Result<(), Problem> {
     let settings = billing.settings();

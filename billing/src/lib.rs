@@ -20,6 +20,8 @@ mod reconcile;
 mod prune;
 mod watch;
 mod resolve;
+mod credits;
+mod referral;
 mod internal;
 mod ops;
 mod provider;
@@ -37,14 +39,19 @@ pub use component::Billing;
 pub use connect::ConnectError;
 pub use credentials::{Credentials, CredentialsError};
 pub use ops::{CatalogReport, Explained, ExplainedSegment, Granted, OperatorError, Replayed, Revoked};
+pub use pages::{Image, Look, Pages, Texts};
 pub use problem::Problem;
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;
 pub use reconcile::{Kind, ReconcileError, Report};
-pub use settings::{ASSERTION_AUDIENCE, POLAR_API_BASE, Polar, Reconcile, STRIPE_API_BASE, Secret, Settings, Stripe};
+pub use settings::{
+    ASSERTION_AUDIENCE, ConvertOn, POLAR_API_BASE, Polar, Reconcile, Referral, STRIPE_API_BASE, Secret, Settings,
+    Stripe,
+};
 pub use store::StoreError;
 pub use store::audit::AuditLine;
-pub use store::credits::Credit;
+pub use store::consents::Consent;
+pub use store::credits::{Credit, Term};
 pub use store::inbox::{EventLine, Filter, Stuck, StuckState};
 /// The word to stop, for [`Billing::run`].
 pub use tokio_util::sync::CancellationToken;

@@ -11,6 +11,7 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    instead: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -21,13 +22,16 @@ struct Document<'a> {
     status: u16,
     code: &'static str,
     detail: &'a str,
+    /// A path of this interface that leads to what was wanted (RFC 9457 section 3.2: an extension member).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instead: Option<&'static str>,
 }
 
 impl Problem {
     /// A problem with the stable `code` and a sentence that reads alone. `detail` reaches the caller: no secrets.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code, detail: detail.into(), instead: None }
     }
 
     /// 503: Postgres cannot be reached, or refuses to work; the caller should try again.
@@ -37,10 +41,35 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail)
     }
 
+    /// 503: it was given up in the middle, and nothing is half done; the caller should try again.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        let detail = "This could not be finished. Nothing has happened; try again shortly.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "interrupted", detail)
+    }
+
+    /// The same, naming the path that leads to what was wanted.
+    #[must_use]
+    pub fn instead(self, path: &'static str) -> Self {
+        Self { instead: Some(path), ..self }
+    }
+
     /// The stable code of the answer.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The sentence that reads alone.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 }
 
@@ -53,10 +82,13 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             code: self.code,
             detail: &self.detail,
+            instead: self.instead,
         };
         let mut response = (self.status, Json(document)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        // For whoever answers a person instead of a program: the hosted pages say the same in their own words.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use futures_util::FutureExt;
 use http::StatusCode;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::component::Billing;
 use crate::problem::Problem;
-use crate::{api, ingest, internal, pages};
+use crate::{api, ingest, internal, pages, referral};
 
 /// How long what has begun may go on after the word to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -22,13 +23,14 @@ const DRAIN: Duration = Duration::from_secs(10);
 impl Billing {
     /// Everything that billing answers.
     pub fn router(&self) -> Router {
+        let invited = from_fn_with_state(self.clone(), referral::at_first_sight);
         Router::new()
             .route("/api/stripe/webhook", post(ingest::stripe))
             .route("/api/polar/webhook", post(ingest::polar))
             .route("/internal/entitlements/{account}", get(internal::entitlement))
+            .route("/internal/told", get(internal::told))
             .route("/.well-known/tollgate/jwks.json", get(internal::jwks))
-            .merge(api::router())
-            .merge(pages::router())
+            .merge(api::router().merge(pages::router(self)).layer(invited))
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here."))
             .layer(DefaultBodyLimit::max(ingest::BODY_BYTES_MAX))
             .with_state(self.clone())

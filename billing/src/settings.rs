@@ -1,10 +1,13 @@
 //! What billing needs to be told by the configuration; nothing here is read from the environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use entitlement::assertion::AssertionKey;
 use entitlement::subscription::{Grace, Policy};
+
+use crate::pages::Pages;
 
 /// A text that is never shown: `Debug` redacts it, and it is wiped from memory when dropped.
 pub type Secret = secrecy::SecretString;
@@ -21,6 +24,8 @@ pub struct Settings {
     pub pricing_url: String,
     /// Where visitors sign in: a path of the site or a URL.
     pub login_url: String,
+    /// How the hosted pages look, and what they say.
+    pub pages: Arc<Pages>,
     /// Signs and verifies assertions.
     pub assertion: AssertionKey,
     /// The audience that an assertion must have to be believed by billing.
@@ -31,10 +36,14 @@ pub struct Settings {
     pub stripe: Stripe,
     /// How to speak with Polar, and how to recognise it, as it was at start.
     pub polar: Polar,
+    /// The operator's token for the admin interface, as it was at start: whoever holds it is nobody who buys.
+    pub operator_token: Option<Secret>,
     /// How long access goes on without a word from the provider.
     pub grace: Grace,
     /// What refunds, disputes, pauses and unpaid subscriptions do to access.
     pub policy: Policy,
+    /// What inviting others is worth.
+    pub referral: Referral,
     /// How often the rows are compared with the providers.
     pub reconcile: Reconcile,
     /// How long the body of an event is kept after it was done; for ever when absent.
@@ -75,6 +84,41 @@ pub struct Polar {
     pub webhook_secrets: Vec<Secret>,
     /// The key of `metadata` that names the account.
     pub metadata_key: String,
+}
+
+/// What inviting others is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referral {
+    /// Days for both sides; 0: nothing is given.
+    pub credit_days: u32,
+    /// The tier of those days; the lowest that is sold when absent.
+    pub tier: Option<String>,
+    /// What makes an invited account one that was brought.
+    pub convert_on: ConvertOn,
+    /// How often one account is rewarded; without bound when absent.
+    pub rewards_max: Option<u32>,
+    /// How long a browser remembers by whom it was invited, in days.
+    pub cookie_days: u32,
+    /// Where an invitation leads: a path of the site.
+    pub landing_url: String,
+}
+
+/// What makes an invited account one that was brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConvertOn {
+    /// Its first payment of real money.
+    #[default]
+    Payment,
+    /// Its first paid tier, a trial included.
+    Tier,
+}
+
+impl Default for Referral {
+    fn default() -> Self {
+        let (tier, rewards_max, landing_url) = (None, None, "/".to_owned());
+        Self { credit_days: 45, tier, convert_on: ConvertOn::Payment, rewards_max, cookie_days: 30, landing_url }
+    }
 }
 
 /// How often the rows are compared with the providers; never when absent.

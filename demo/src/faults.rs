@@ -29,6 +29,8 @@ pub enum FaultKind {
     TooManyRequests { retry_after_secs: u32 },
     /// 500, with an error in the provider's own format.
     ServerError,
+    /// 402, with an error in the provider's own format: the buyer's bank refuses.
+    Declined,
     /// 502, with a page in HTML, as a proxy before the provider sends it.
     BadGateway,
     /// No answer, for two minutes.
@@ -180,6 +182,7 @@ impl Door {
                 response.headers_mut().insert(header::RETRY_AFTER, retry_after_secs.into());
                 response
             }
+            FaultKind::Declined => json(StatusCode::PAYMENT_REQUIRED),
             FaultKind::ServerError => json(StatusCode::INTERNAL_SERVER_ERROR),
             FaultKind::BadGateway => (StatusCode::BAD_GATEWAY, Html("<h1>502 Bad Gateway</h1>")).into_response(),
             FaultKind::Hang | FaultKind::Hold => {

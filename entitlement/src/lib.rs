@@ -15,6 +15,7 @@ pub mod payment;
 pub mod event;
 pub mod decide;
 pub mod timeline;
+pub mod credit;
 pub mod record;
 pub mod authorize;
 pub mod assertion;

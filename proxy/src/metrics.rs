@@ -56,6 +56,8 @@ pub(crate) struct LayerCounters {
     pub(crate) hit: IntCounter,
     pub(crate) miss: IntCounter,
     pub(crate) error: IntCounter,
+    /// Not asked, as too many others ask.
+    pub(crate) busy: IntCounter,
     /// In L1: there, but not fresh.
     pub(crate) stale: IntCounter,
     /// In Redis, or pushed: not a record.
@@ -146,6 +148,7 @@ impl Metrics {
             hit: counter("hit"),
             miss: counter("miss"),
             error: counter("error"),
+            busy: counter("busy"),
             stale: counter("stale"),
             poisoned: counter("poisoned"),
         }

@@ -131,6 +131,9 @@ impl Service {
             }
             Err(denial) => {
                 (context.verdict, context.reason) = (Verdict::Deny, denial.code());
+                if matches!(denial, Denial::Unknown) {
+                    self.metrics.degraded("unknown").inc();
+                }
                 self.metrics.requests(&rule.label, Verdict::Deny, denial.code()).inc();
                 Ok(Err(denial))
             }

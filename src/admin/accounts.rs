@@ -3,17 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use billing::{AuditLine, Billing, Explained, Granted, Problem, Revoked};
-use chrono::{DateTime, TimeDelta, Utc};
-use entitlement::Timestamp;
+use billing::{AuditLine, Billing, Explained, Granted, Problem, Revoked, Term};
+use chrono::{DateTime, Utc};
 use entitlement::account::AccountId;
 use serde::{Deserialize, Serialize};
 
 use super::request::{Body, Limit, Path, Query};
 use crate::commands::parts;
-
-/// Longest credit that is given in days, as at the command line: a hundred years.
-const DAYS_MAX: u32 = 36_500;
 
 /// `GET /admin/accounts/{account}`: at which moment; now when it does not say.
 #[derive(Deserialize)]
@@ -66,7 +62,7 @@ pub async fn audit(
 pub struct Credit {
     tier: String,
     reason: String,
-    /// For how many days from now; or see `until`. Without both it does not end.
+    /// For how many days, after those that it has already; or see `until`. Without both it does not end.
     days: Option<u32>,
     until: Option<DateTime<Utc>>,
 }
@@ -76,8 +72,8 @@ pub async fn grant(
     Path(account): Path<AccountId>,
     Body(credit): Body<Credit>,
 ) -> Result<(StatusCode, Json<Granted>), Problem> {
-    let until = end(credit.days, credit.until)?;
-    let granted = billing.grant(&account, &credit.tier, &credit.reason, until).await?;
+    let term = term(credit.days, credit.until)?;
+    let granted = billing.grant(&account, &credit.tier, &credit.reason, term).await?;
     Ok((StatusCode::CREATED, Json(granted)))
 }
 
@@ -97,15 +93,12 @@ pub async fn revoke(
     Ok(Json(billing.revoke(&account, Some(credit)).await?))
 }
 
-fn end(days: Option<u32>, until: Option<DateTime<Utc>>) -> Result<Option<Timestamp>, Problem> {
-    let bad = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "bad_request", detail);
+fn term(days: Option<u32>, until: Option<DateTime<Utc>>) -> Result<Term, Problem> {
     match (days, until) {
-        (Some(_), Some(_)) => Err(bad("Say `days` or `until`, not both.")),
-        (Some(days), None) if !(1..=DAYS_MAX).contains(&days) => Err(bad("`days` is 1 to 36500.")),
-        (Some(days), None) => {
-            let end = parts::now().checked_add_signed(TimeDelta::days(i64::from(days)));
-            end.map(Some).ok_or_else(|| bad("That many days are not in the calendar."))
+        (Some(_), Some(_)) => {
+            Err(Problem::new(StatusCode::BAD_REQUEST, "bad_request", "Say `days` or `until`, not both."))
         }
-        (None, until) => Ok(until),
+        (Some(days), None) => Ok(Term::Days(days)),
+        (None, until) => Ok(until.into()),
     }
 }

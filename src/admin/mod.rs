@@ -2,6 +2,7 @@
 //! sees and does. Never on the public listener.
 
 mod accounts;
+mod consents;
 mod events;
 mod health;
 mod reconcile;
@@ -47,6 +48,7 @@ fn api() -> Router<Billing> {
         .route("/events/replay", post(events::replay_stuck))
         .route("/events/{id}", get(events::show))
         .route("/events/{id}/replay", post(events::replay))
+        .route("/consents", get(consents::list))
         .route("/reconcile", post(reconcile::reconcile))
         .route("/accounts/{account}", get(accounts::explain))
         .route("/accounts/{account}/audit", get(accounts::audit))

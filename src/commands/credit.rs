@@ -1,8 +1,8 @@
 //! `tollgate grant` and `tollgate revoke`: access that no subscription pays for.
 
-use anyhow::{Context, Result};
-use chrono::{DateTime, TimeDelta, Utc};
-use entitlement::Timestamp;
+use anyhow::Result;
+use billing::Term;
+use chrono::{DateTime, Utc};
 use entitlement::account::AccountId;
 
 use super::parts;
@@ -12,7 +12,7 @@ use crate::{ConfigFile, logging, output};
 
 /// Give an account a tier without a subscription
 ///
-/// It begins now and stands beside whatever the account pays for. The reason and the end are kept, and `explain account` shows them.
+/// It begins now. With --until it stands beside whatever the account pays for; days follow those that it has already, and are spent only while nothing else gives as much. The reason and the end are kept, and `explain account` shows them.
 #[derive(clap::Args)]
 pub struct Grant {
     /// The account id: the `sub` of its token
@@ -49,12 +49,16 @@ pub struct Revoke {
 /// Gives, and says what and until when.
 pub fn grant(arguments: &Grant) -> Result<()> {
     logging::start_quiet();
-    let until = arguments.days.map_or(Ok(arguments.until), |days| end_after(days).map(Some))?;
+    let term = arguments.days.map_or_else(|| Term::from(arguments.until), Term::Days);
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
-        let granted = billing.grant(&arguments.account, &arguments.tier, &arguments.reason, until).await?;
-        let end = until.map_or("without end".to_owned(), |until| format!("until {}", until.to_rfc3339()));
+        let granted = billing.grant(&arguments.account, &arguments.tier, &arguments.reason, term).await?;
+        let end = match term {
+            Term::Until(until) => format!("until {}", until.to_rfc3339()),
+            Term::Days(days) => format!("for {days} days, after those that it has"),
+            Term::Open => "without end".to_owned(),
+        };
         output::line(format_args!("credit {}: {} has {} {end}", granted.credit, arguments.account, arguments.tier));
         say_when_it_holds(granted.published);
         Ok(())
@@ -84,9 +88,4 @@ fn say_when_it_holds(published: bool) {
             "the cache could not be told: `tollgate run` goes on trying, and proxies ask again by themselves",
         );
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a command is where time comes in")]
-fn end_after(days: u32) -> Result<Timestamp> {
-    Utc::now().checked_add_signed(TimeDelta::days(i64::from(days))).context("that many days are not in the calendar")
 }

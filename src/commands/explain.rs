@@ -232,13 +232,11 @@ fn print_account(explained: &Explained, at: Timestamp) {
     }
     for credit in &explained.credits {
         let revoked = if credit.revoked_at.is_some() { ", taken back" } else { "" };
-        output::line(format_args!(
-            "credit {}  {} until {}{revoked}  {}",
-            credit.id,
-            credit.tier,
-            time(credit.ends_at, "open"),
-            credit.reason
-        ));
+        let end = match credit.days {
+            Some(days) => format!("for {days} days"),
+            None => format!("until {}", time(credit.ends_at, "open")),
+        };
+        output::line(format_args!("credit {}  {} {end}{revoked}  {}", credit.id, credit.tier, credit.reason));
     }
     for invoice in &explained.invoices {
         let failed = invoice.failed_at.map(|at| format!(", first failed at {}", at.to_rfc3339())).unwrap_or_default();

@@ -38,6 +38,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
         site_url: config.site_url(),
         pricing_url: file.site.pricing_url.clone(),
         login_url: file.site.login_url.clone(),
+        pages: std::sync::Arc::clone(&config.pages),
         assertion,
         assertion_audience: ASSERTION_AUDIENCE.to_owned(),
         identity_audience: config.audience(),
@@ -56,6 +57,8 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
         },
         grace: Grace { past_due: delta(grace.past_due), renewal: delta(grace.renewal), trial: delta(grace.trial) },
         policy: file.policy,
+        operator_token: credentials.operator_token,
+        referral: referral_settings(&file.referral),
         reconcile: billing::Reconcile {
             delta: unless_zero(file.reconcile.delta),
             full: unless_zero(file.reconcile.full),
@@ -68,6 +71,17 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
     }
 }
 
+fn referral_settings(referral: &file::Referral) -> billing::Referral {
+    billing::Referral {
+        credit_days: referral.credit_days,
+        tier: (!referral.tier.is_empty()).then(|| referral.tier.clone()),
+        convert_on: referral.convert_on,
+        rewards_max: (referral.rewards_max > 0).then_some(referral.rewards_max),
+        cookie_days: referral.cookie_days,
+        landing_url: referral.landing_url.clone(),
+    }
+}
+
 /// The secrets of the providers, which may be replaced while billing runs.
 pub fn credentials(secrets: &Secrets) -> billing::Credentials {
     let all = |secrets: &[String]| secrets.iter().cloned().map(Secret::from).collect();
@@ -76,6 +90,7 @@ pub fn credentials(secrets: &Secrets) -> billing::Credentials {
         stripe_webhook_secrets: all(&secrets.stripe_webhook_secrets),
         polar_access_token: secrets.polar_access_token.clone().map(Secret::from),
         polar_webhook_secrets: all(&secrets.polar_webhook_secrets),
+        operator_token: secrets.admin_token.clone().map(Secret::from),
     }
 }
 
@@ -104,6 +119,8 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
             max_staleness: config.file.cache.max_staleness,
             stale_if_error: config.file.cache.stale_if_error,
             capacity: config.file.cache.capacity,
+            redis_deadline: config.file.cache.redis_deadline,
+            billing_deadline: config.file.cache.billing_deadline,
             redis_url: secrets.redis_url.clone().map(proxy::Secret::new),
         },
         routes: config.routes.clone(),

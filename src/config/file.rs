@@ -26,8 +26,8 @@ pub struct File {
     pub reconcile: Reconcile,
     pub retention: Retention,
     pub inbox: Inbox,
-    #[expect(dead_code, reason = "read once referrals are sold; the key is part of the contract")]
     pub referral: Referral,
+    pub pages: super::pages::Section,
     pub stripe: Stripe,
     pub polar: Polar,
     pub log: Log,
@@ -63,6 +63,10 @@ pub struct Cache {
     #[serde(with = "humantime_serde")]
     pub stale_if_error: Duration,
     pub capacity: usize,
+    #[serde(with = "humantime_serde")]
+    pub redis_deadline: Duration,
+    #[serde(with = "humantime_serde")]
+    pub billing_deadline: Duration,
 }
 
 /// One `[[route]]`.
@@ -144,8 +148,12 @@ pub struct Inbox {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Referral {
-    #[expect(dead_code, reason = "see File::referral")]
     pub credit_days: u32,
+    pub tier: String,
+    pub convert_on: billing::ConvertOn,
+    pub rewards_max: u32,
+    pub cookie_days: u32,
+    pub landing_url: String,
 }
 
 #[derive(Debug, Deserialize)]

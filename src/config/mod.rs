@@ -6,11 +6,13 @@ pub mod changes;
 pub mod file;
 pub mod identity;
 pub mod limits;
+pub mod pages;
 pub mod routes;
 pub mod secrets;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
@@ -23,6 +25,12 @@ use identity::Identity;
 
 /// Days before its end from which a certificate is warned of: Let's Encrypt's are renewed 30 days before it.
 const RENEWAL_DAYS: i64 = 14;
+
+/// Longest reward for an invitation, in days: a hundred years.
+const REFERRAL_DAYS_MAX: u32 = 36_500;
+
+/// Longest memory of a browser, in days (RFC 6265bis section 5.6.2).
+const COOKIE_DAYS_MAX: u32 = 400;
 
 /// A configuration that can be run.
 #[derive(Debug)]
@@ -38,6 +46,8 @@ pub struct Config {
     /// Whose word on the client is believed.
     pub trusted_proxies: TrustedProxies,
     pub limits: proxy::Limits,
+    /// How the hosted pages look, and what they say.
+    pub pages: Arc<billing::Pages>,
     /// With one, the public listener speaks TLS.
     pub certificate: Option<proxy::Certificate>,
     /// Every key with its value, to see what a newer configuration changes.
@@ -69,6 +79,7 @@ impl Config {
         let file = File::from_table(table.clone())?;
         let site = site_url(&file.site.url)?;
         check_urls(&file)?;
+        check_cache(&file.cache)?;
         let identity = Identity::check(&file.identity, &directory)?;
         let catalog = match &file.catalog {
             Some(path) => Some(read_catalog(&directory.join(path))?),
@@ -82,6 +93,7 @@ impl Config {
         routes::warn_of_other_hosts(&routes, &default, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let limits = file.limits.check()?;
+        let pages = file.pages(&table, &directory, site.host_str().unwrap_or_default())?;
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
         Ok(Self {
             file,
@@ -92,6 +104,7 @@ impl Config {
             default,
             trusted_proxies,
             limits,
+            pages,
             certificate,
             table,
             warnings,
@@ -188,10 +201,18 @@ fn site_url(text: &str) -> Result<Url> {
 }
 
 fn check_urls(file: &File) -> Result<()> {
-    for (key, path) in [("site.login_url", &file.site.login_url), ("site.pricing_url", &file.site.pricing_url)] {
+    let paths = [
+        ("site.login_url", &file.site.login_url),
+        ("site.pricing_url", &file.site.pricing_url),
+        ("referral.landing_url", &file.referral.landing_url),
+    ];
+    for (key, path) in paths {
         if !path.starts_with('/') || path.starts_with("//") || path.contains(['\\', '?', '#']) {
             bail!("{key} = \"{path}\" must be a path on the site, such as \"/login\"");
         }
+    }
+    if file.referral.credit_days > REFERRAL_DAYS_MAX || !(1..=COOKIE_DAYS_MAX).contains(&file.referral.cookie_days) {
+        bail!("referral.credit_days is at most {REFERRAL_DAYS_MAX}, and referral.cookie_days 1 to {COOKIE_DAYS_MAX}");
     }
     check_api("stripe.api_base", &file.stripe.api_base)?;
     check_api("polar.api_base", &file.polar.api_base)?;
@@ -201,6 +222,15 @@ fn check_urls(file: &File) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn check_cache(cache: &file::Cache) -> Result<()> {
+    for (key, deadline) in [("redis_deadline", cache.redis_deadline), ("billing_deadline", cache.billing_deadline)] {
+        if deadline.is_zero() {
+            bail!("cache.{key} is no time at all: nobody could keep to it");
+        }
+    }
+    Ok(())
 }
 
 fn check_api(key: &str, api: &str) -> Result<()> {

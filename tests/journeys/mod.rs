@@ -21,4 +21,4 @@ macro_rules! in_every_arrangement {
         }
     };
 }
-use in_every_arrangement;
+pub(crate) use in_every_arrangement;

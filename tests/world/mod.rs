@@ -5,6 +5,7 @@ pub mod browser;
 pub mod clock;
 pub mod http;
 pub mod keys;
+pub mod lines;
 pub mod polar;
 pub mod ports;
 pub mod process;
@@ -19,6 +20,7 @@ pub mod tollgate;
 pub mod upstream;
 pub mod wait;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ pub use tollgate::{Output, Tollgate};
 pub use upstream::{Received, Upstream};
 pub use wait::eventually;
 
+use lines::{Lines, Surroundings, relayed};
 use relay::Relay;
 use servers::{Database, Postgres, Redis};
 use setup::{Listen, Parts, Relays};
@@ -54,6 +57,8 @@ pub struct World {
     pub provider: Option<Provider>,
     /// Between Tollgate and Postgres, and between Tollgate and Redis, when the setup asks for them.
     pub relays: Vec<Relay>,
+    /// Between all parts, in [`Arrangement::Replicated`].
+    pub lines: Option<Lines>,
     /// The public origin.
     pub url: String,
     client: reqwest::Client,
@@ -77,17 +82,34 @@ impl World {
             Some(shape) => Some(provider::start(shape).await),
             None => None,
         };
-        let stripe_api = provider.as_ref().map(|provider| format!("{}/", provider.url()));
-        let parts = Parts { upstream: setup.upstream.unwrap_or(upstream.address), stripe_api };
         let mut relays = Vec::new();
-        let mut through = |url: &str| match setup.relays {
-            Relays::None => url.to_owned(),
-            Relays::Both => relayed(url, &mut relays),
+        let database_url = database.as_ref().map(|database| database.url.clone());
+        let redis_url = redis.as_ref().map(|redis| redis.url.clone());
+        let listens = listens(setup.arrangement.roles());
+        let mut surroundings = Surroundings {
+            database_url,
+            redis_url,
+            stripe_api: provider.as_ref().map(|provider| format!("{}/", provider.url())),
         };
-        let database_url = database.as_ref().map(|database| through(&database.url));
-        let redis_url = redis.as_ref().map(|redis| through(&redis.url));
-        let environment = environment(&setup, database_url, redis_url);
-        let mut processes = start(&setup, dir.path(), &parts, &environment);
+        if setup.relays == Relays::Both {
+            let urls = [&mut surroundings.database_url, &mut surroundings.redis_url];
+            relays.extend(urls.into_iter().flatten().map(|url| relayed(url)));
+        }
+        let (lines, listens, each) = match setup.arrangement {
+            Arrangement::Replicated => {
+                let (lines, each) = Lines::lay(setup.arrangement.roles(), &listens, &surroundings);
+                let billing = lines.billing.address;
+                let of_proxy = |(listen, role): (Listen, &&str)| {
+                    if *role == "proxy" { Listen { billing, ..listen } } else { listen }
+                };
+                let listens = listens.into_iter().zip(setup.arrangement.roles()).map(of_proxy).collect();
+                (Some(lines), listens, each)
+            }
+            _ => (None, listens, vec![surroundings; setup.arrangement.roles().len()]),
+        };
+        let upstream_address = setup.upstream.unwrap_or(upstream.address);
+        let mut processes = start(&setup, dir.path(), upstream_address, &listens, &each);
+        let environment = environment(&setup, &each[0]);
         for process in &mut processes {
             process.ready().await;
         }
@@ -95,7 +117,8 @@ impl World {
         if let Some(provider) = &provider {
             provider.set_webhook_url(Some(format!("{url}/api/stripe/webhook")));
         }
-        Self { processes, upstream, database, redis, provider, relays, url, client: http::client(), environment, dir }
+        let client = http::client();
+        Self { processes, upstream, database, redis, provider, relays, lines, url, client, environment, dir }
     }
 
     /// The processes that face the public.
@@ -239,7 +262,7 @@ impl Drop for World {
 }
 
 /// The environment of every process; what the setup says comes last and wins.
-fn environment(setup: &Setup, database_url: Option<String>, redis_url: Option<String>) -> Vec<(String, String)> {
+fn environment(setup: &Setup, surroundings: &Surroundings) -> Vec<(String, String)> {
     let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut environment = vec![
         set("TOLLGATE_JWT_SECRET", token::SECRET),
@@ -248,9 +271,9 @@ fn environment(setup: &Setup, database_url: Option<String>, redis_url: Option<St
         set("RUST_LOG", "info"),
         set("RUST_BACKTRACE", "1"),
     ];
-    environment.extend(database_url.map(|url| set("DATABASE_URL", &url)));
+    environment.extend(surroundings.database_url.as_ref().map(|url| set("DATABASE_URL", url)));
     environment.extend(setup.provider.map(|_| set("STRIPE_API_KEY", provider::API_KEY)));
-    environment.extend(redis_url.map(|url| set("REDIS_URL", &url)));
+    environment.extend(surroundings.redis_url.as_ref().map(|url| set("REDIS_URL", url)));
     for (name, value) in &setup.environment {
         environment.retain(|(known, _)| known != name);
         environment.push((name.clone(), value.clone()));
@@ -258,39 +281,35 @@ fn environment(setup: &Setup, database_url: Option<String>, redis_url: Option<St
     environment
 }
 
-/// The same URL, but through a relay.
-fn relayed(url: &str, relays: &mut Vec<Relay>) -> String {
-    let mut url = url::Url::parse(url).expect("a URL");
-    let target = url.socket_addrs(|| None).expect("it has a port")[0];
-    let relay = Relay::to(target);
-    url.set_ip_host(relay.address.ip()).expect("it has a host");
-    url.set_port(Some(relay.address.port())).expect("it has a port");
-    relays.push(relay);
-    url.to_string()
+/// An address of its own for each process; all have the same billing, unless several run it.
+fn listens(roles: &[&str]) -> Vec<Listen> {
+    let (billing, count) = (ports::free(), roles.iter().filter(|role| **role == "billing").count());
+    let billing = || if count > 1 { ports::free() } else { billing };
+    roles.iter().map(|_| Listen { public: ports::free(), billing: billing(), admin: ports::free() }).collect()
 }
 
-/// Starts one process for each role, all with the same site URL and billing address.
-fn start(setup: &Setup, dir: &Path, parts: &Parts, environment: &[(String, String)]) -> Vec<Tollgate> {
-    let billing = ports::free();
-    let listens: Vec<Listen> = setup
-        .arrangement
-        .roles()
-        .iter()
-        .map(|_| Listen { public: ports::free(), billing, admin: ports::free() })
-        .collect();
-    let url = format!("http://{}", public(setup.arrangement.roles(), &listens));
+/// Starts one process for each role, all with the same site URL.
+fn start(
+    setup: &Setup,
+    dir: &Path,
+    upstream: SocketAddr,
+    listens: &[Listen],
+    surroundings: &[Surroundings],
+) -> Vec<Tollgate> {
+    let url = format!("http://{}", public(setup.arrangement.roles(), listens));
     std::fs::write(dir.join("catalog.toml"), &setup.catalog).expect("the catalog is written");
-    let start = |(number, (role, listen)): (usize, (&&'static str, &Listen))| {
+    let start = |(number, ((role, listen), surroundings)): (usize, ((&&'static str, &Listen), &Surroundings))| {
         // The first has the name that commands look for.
         let config = dir.join(if number == 0 { "tollgate.toml".to_owned() } else { format!("tollgate-{number}.toml") });
-        setup::write_config(&config, setup, &url, listen, parts);
-        Tollgate::start(role, *listen, config, environment.to_vec())
+        let parts = Parts { upstream, stripe_api: surroundings.stripe_api.clone() };
+        setup::write_config(&config, setup, &url, listen, &parts);
+        Tollgate::start(role, *listen, config, environment(setup, surroundings))
     };
-    setup.arrangement.roles().iter().zip(&listens).enumerate().map(start).collect()
+    setup.arrangement.roles().iter().zip(listens).zip(surroundings).enumerate().map(start).collect()
 }
 
 /// The public address of the first process that has one.
-fn public(roles: &[&str], listens: &[Listen]) -> std::net::SocketAddr {
+fn public(roles: &[&str], listens: &[Listen]) -> SocketAddr {
     let first = roles.iter().position(|role| *role != "billing").expect("one process faces the public");
     listens[first].public
 }

@@ -18,6 +18,8 @@ pub enum Arrangement {
     AllPostgresRedis,
     /// Two proxies and one billing, with Postgres and Redis.
     Separate,
+    /// Two proxies and two billings, each on lines of its own that can be broken.
+    Replicated,
 }
 
 impl Arrangement {
@@ -26,13 +28,14 @@ impl Arrangement {
     }
 
     pub fn has_redis(self) -> bool {
-        matches!(self, Self::AllPostgresRedis | Self::Separate)
+        matches!(self, Self::AllPostgresRedis | Self::Separate | Self::Replicated)
     }
 
     /// The role of each process, in the order in which they start.
     pub fn roles(self) -> &'static [&'static str] {
         match self {
             Self::Separate => &["billing", "proxy", "proxy"],
+            Self::Replicated => &["billing", "billing", "proxy", "proxy"],
             _ => &["all"],
         }
     }

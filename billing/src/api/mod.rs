@@ -1,10 +1,13 @@
 //! The JSON interface of the signed-in.
 
+mod addons;
+pub mod invoices;
+mod referral;
 mod request;
 mod sell;
 mod signed_in;
 pub mod standing;
-mod subscription;
+pub mod subscription;
 mod tiers;
 
 use axum::Router;
@@ -16,12 +19,13 @@ use http::{HeaderValue, header};
 
 use crate::Billing;
 
-pub use signed_in::Visitor;
+pub use request::OwnOrigin;
+pub use signed_in::{SignedIn, Visitor, claims};
 
 /// Longest body that is read, in bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// The routes under `/api/billing/`, and the two under `/api/stripe/` that sell.
+/// The routes under `/api/billing/`, the two under `/api/stripe/` that sell, and the link by which others are invited.
 pub fn router() -> Router<Billing> {
     Router::new()
         .route("/api/billing/checkout", post(sell::checkout))
@@ -32,6 +36,11 @@ pub fn router() -> Router<Billing> {
         .route("/api/billing/reactivate", post(subscription::reactivate))
         .route("/api/billing/subscription", get(subscription::show))
         .route("/api/billing/tiers", get(tiers::list))
+        .route("/api/billing/addons", get(addons::list))
+        .route("/api/billing/my-addons", get(addons::mine))
+        .route("/api/billing/invoices", get(invoices::list))
+        .route("/api/billing/referral", get(referral::show).post(referral::bind))
+        .route("/billing/r/{code}", get(referral::capture))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(map_response(unstored))
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::request::{Body, OwnOrigin};
-use super::signed_in::SignedIn;
+use super::signed_in::{NotOperator, SignedIn};
 use crate::Billing;
 use crate::checkout::{self, Order};
 use crate::problem::Problem;
@@ -19,6 +19,7 @@ pub struct Target {
 /// `POST /api/billing/checkout`
 pub async fn checkout(
     State(billing): State<Billing>,
+    _: NotOperator,
     SignedIn(claims): SignedIn,
     Body(order): Body<Order>,
 ) -> Result<Json<Target>, Problem> {

@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use entitlement::Timestamp;
 use entitlement::assertion::Claims;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 
 use crate::Billing;
 use crate::problem::Problem;
@@ -20,6 +20,24 @@ pub struct SignedIn(pub Claims);
 /// A caller who may be signed in; an assertion that does not verify gets a 401.
 #[derive(Debug)]
 pub struct Visitor(pub Option<Claims>);
+
+/// A caller who does not hold the operator's token: that one buys for nobody.
+#[derive(Debug)]
+pub struct NotOperator;
+
+impl FromRequestParts<Billing> for NotOperator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, billing: &Billing) -> Result<Self, Problem> {
+        let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = authorization.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim());
+        if token.is_some_and(|token| billing.providers().is_operator(token)) {
+            let detail = "An operator's token cannot buy: sign in as the account that does.";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "operator_cannot_buy", detail));
+        }
+        Ok(Self)
+    }
+}
 
 impl FromRequestParts<Billing> for SignedIn {
     type Rejection = Problem;
@@ -40,7 +58,10 @@ impl FromRequestParts<Billing> for Visitor {
 }
 
 /// The verified claims, or nothing when there is no assertion at all.
-fn claims(headers: &HeaderMap, settings: &Settings, now: Timestamp) -> Result<Option<Claims>, Problem> {
+///
+/// # Errors
+/// 401 when there is one that does not verify, or more than one.
+pub fn claims(headers: &HeaderMap, settings: &Settings, now: Timestamp) -> Result<Option<Claims>, Problem> {
     let mut assertions = headers.get_all(ASSERTION).iter();
     let Some(assertion) = assertions.next() else { return Ok(None) };
     let problem = || Problem::new(StatusCode::UNAUTHORIZED, "invalid_token", "The assertion does not verify.");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::catalog::{Cadence, Catalog, Price, Provider, Sold, Tier};
+use entitlement::catalog::{Addon, Cadence, Catalog, Price, Provider, Sold, Tier};
 use entitlement::subscription::{State, Subscription};
 use entitlement::timeline::Segment;
 
@@ -75,6 +75,18 @@ impl Standing {
         let mut live: Vec<_> = running.filter_map(|subscription| bought(self.catalog(), subscription)).collect();
         live.sort_by_key(|live| std::cmp::Reverse((live.tier.rank, live.subscription.started_at)));
         live
+    }
+
+    /// The add-ons that subscriptions which are not over at `now` pay for, with the subscription.
+    pub fn addons(&self, now: Timestamp) -> impl Iterator<Item = (&Addon, &Subscription)> {
+        let running = self.subscriptions.iter().filter(move |subscription| is_running(subscription, now));
+        running.flat_map(|subscription| {
+            let sold = |id: &String| self.catalog().sold(subscription.id.provider, id);
+            subscription.prices.iter().filter_map(sold).filter_map(move |sold| match sold {
+                Sold::Addon(addon) => Some((addon, subscription)),
+                Sold::Tier(_) => None,
+            })
+        })
     }
 
     /// Whether the account has had a subscription that gave access: then a trial has been used, or was not wanted.

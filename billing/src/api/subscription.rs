@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract;
+use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::{Catalog, Provider};
@@ -46,6 +47,8 @@ struct ShownSubscription {
     state: &'static str,
     started_at: Timestamp,
     trial_ends_at: Option<Timestamp>,
+    /// Days of the trial that remain; one that has begun counts.
+    trial_days_remaining: Option<i64>,
     /// The end of what is paid for, or of the trial.
     period_end: Option<Timestamp>,
     cancel_at: Option<Timestamp>,
@@ -66,8 +69,9 @@ pub async fn show(
     extract::State(billing): extract::State<Billing>,
     SignedIn(claims): SignedIn,
 ) -> Result<Json<Shown>, Problem> {
-    let standing = standing::of(&billing, &claims.sub, crate::clock::now()).await?;
-    Ok(Json(shown(claims.sub, &standing)))
+    let now = crate::clock::now();
+    let standing = standing::of(&billing, &claims.sub, now).await?;
+    Ok(Json(shown(claims.sub, &standing, now)))
 }
 
 /// `POST /api/billing/cancel`
@@ -117,7 +121,7 @@ async fn managed_here(billing: &Billing, account: &AccountId) -> Result<(String,
     Ok((first, ids.collect()))
 }
 
-fn shown(account: AccountId, standing: &Standing) -> Shown {
+fn shown(account: AccountId, standing: &Standing, now: Timestamp) -> Shown {
     let segment = &standing.segment;
     Shown {
         account,
@@ -127,11 +131,11 @@ fn shown(account: AccountId, standing: &Standing) -> Shown {
         limits: segment.plan.limits.clone(),
         levels: segment.plan.levels.clone(),
         valid_until: segment.until,
-        subscriptions: standing.subscriptions.iter().map(|s| shown_subscription(standing.catalog(), s)).collect(),
+        subscriptions: standing.subscriptions.iter().map(|s| shown_subscription(standing.catalog(), s, now)).collect(),
     }
 }
 
-fn shown_subscription(catalog: &Catalog, subscription: &Subscription) -> ShownSubscription {
+fn shown_subscription(catalog: &Catalog, subscription: &Subscription, now: Timestamp) -> ShownSubscription {
     let bought = bought(catalog, subscription);
     let (trial_ends_at, period_end, ended_at) = match subscription.state {
         State::Trialing { ends_at } => (Some(ends_at), Some(ends_at), None),
@@ -147,8 +151,15 @@ fn shown_subscription(catalog: &Catalog, subscription: &Subscription) -> ShownSu
         state: state_name(subscription.state),
         started_at: subscription.started_at,
         trial_ends_at,
+        trial_days_remaining: trial_ends_at.map(|end| whole_days(end - now)),
         period_end,
         cancel_at: subscription.cancel_at,
         ended_at,
     }
+}
+
+/// A day that has begun counts.
+fn whole_days(left: TimeDelta) -> i64 {
+    let seconds = left.num_seconds().max(0);
+    seconds / 86_400 + i64::from(seconds % 86_400 > 0)
 }

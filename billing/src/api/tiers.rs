@@ -29,8 +29,9 @@ struct Shown {
     prices: Vec<ShownPrice>,
 }
 
+/// One way to pay.
 #[derive(Debug, Serialize)]
-struct ShownPrice {
+pub struct ShownPrice {
     provider: Provider,
     cadence: &'static str,
     /// Minor units of the currency.
@@ -59,7 +60,8 @@ fn shown(tier: &Tier) -> Shown {
     }
 }
 
-fn shown_price(price: &Price) -> ShownPrice {
+/// A price as it is shown.
+pub fn shown_price(price: &Price) -> ShownPrice {
     ShownPrice {
         provider: price.provider,
         cadence: cadence(price.cadence),

@@ -147,7 +147,13 @@ impl Billing {
                 return Ok(Fate::Ignored);
             }
         };
-        let mut effects = Effects::new(Attempt { provider: claimed.provider, cause: &cause, rules, now });
+        let mut effects = Effects::new(Attempt {
+            provider: claimed.provider,
+            cause: &cause,
+            rules,
+            referral: &self.settings().referral,
+            now,
+        });
         effects.learn(conn, &lessons).await?;
         if let Some(customer) = effects.waits_for.clone() {
             let reason = format!("account not known: customer {customer}");

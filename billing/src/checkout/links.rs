@@ -1,5 +1,6 @@
 //! The URLs between the site, the billing pages and the provider; and which `next` a buyer may be sent on to.
 
+use entitlement::catalog::Provider;
 use url::{Position, Url};
 
 /// Longest `next` that is followed, in bytes. Stripe refuses a success URL of more than 5000 characters, and each byte
@@ -49,9 +50,12 @@ pub fn with_next(target: &str, next: Option<&str>) -> String {
 /// Where the provider sends the buyer after paying. It puts the session's id where the braces stand, which therefore
 /// stay as they are.
 #[must_use]
-pub fn success_url(site_url: &str, next: Option<&str>) -> String {
-    let target = on_site(site_url, RETURN_PATH) + "?session_id={CHECKOUT_SESSION_ID}";
-    with_next(&target, next)
+pub fn success_url(site_url: &str, provider: Provider, next: Option<&str>) -> String {
+    let session = match provider {
+        Provider::Stripe => "{CHECKOUT_SESSION_ID}",
+        Provider::Polar => "{CHECKOUT_ID}",
+    };
+    with_next(&format!("{}?session_id={session}", on_site(site_url, RETURN_PATH)), next)
 }
 
 fn encoded(name: &str, value: &str) -> String {
@@ -103,7 +107,7 @@ mod tests {
         assert_eq!(with_next("/login", Some("/billing?a=b&c")), "/login?next=%2Fbilling%3Fa%3Db%26c");
         assert_eq!(with_next("/login?via=link", Some("/")), "/login?via=link&next=%2F");
         assert_eq!(
-            success_url("https://read.example", Some("/premium/a")),
+            success_url("https://read.example", Provider::Stripe, Some("/premium/a")),
             "https://read.example/billing/return?session_id={CHECKOUT_SESSION_ID}&next=%2Fpremium%2Fa"
         );
     }

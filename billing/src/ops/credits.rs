@@ -1,6 +1,5 @@
 //! Complimentary access: given by hand, with a reason and an end, and taken back.
 
-use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Catalog;
 use serde::Serialize;
@@ -9,7 +8,10 @@ use super::OperatorError;
 use crate::clock;
 use crate::component::Billing;
 use crate::store::accounts::{self, Change};
-use crate::store::credits;
+use crate::store::credits::{self, Term};
+
+/// Longest credit by the day: a hundred years.
+const DAYS_MAX: u32 = 36_500;
 
 /// Who acts, in the audit log.
 const CAUSE: &str = "operator";
@@ -35,31 +37,36 @@ pub struct Revoked {
 }
 
 impl Billing {
-    /// Gives an account a tier from now on, until a moment or for good.
+    /// Gives an account a tier from now on: until a moment, for good, or by the day. Days follow those that it has
+    /// already, and are spent only while nothing else gives as much.
     ///
     /// # Errors
-    /// When the catalog has no such tier or everybody has it, the end is past, the reason is missing, or the database
-    /// fails.
+    /// When the catalog has no such tier or everybody has it, the end is past or there is no day, the reason is missing,
+    /// or the database fails.
     pub async fn grant(
         &self,
         account: &AccountId,
         tier: &str,
         reason: &str,
-        until: Option<Timestamp>,
+        term: impl Into<Term>,
     ) -> Result<Granted, OperatorError> {
+        let term = term.into();
         let now = clock::now();
         let reason = reason.trim();
         if reason.is_empty() {
             return Err(OperatorError::NoReason);
         }
-        if until.is_some_and(|until| until <= now) {
-            return Err(OperatorError::EndsInThePast);
-        }
+        let end = match term {
+            Term::Until(until) if until <= now => return Err(OperatorError::EndsInThePast),
+            Term::Days(days) if !(1..=DAYS_MAX).contains(&days) => return Err(OperatorError::BadDays),
+            Term::Until(until) => format!("until {}", until.to_rfc3339()),
+            Term::Days(days) => format!("for {days} days"),
+            Term::Open => "for good".to_owned(),
+        };
         let mut tx = self.pool().begin().await?;
         check_tier(&self.rules(&mut tx).await?.catalog, tier)?;
         accounts::ensure(&mut tx, account, now).await?;
-        let credit = credits::give(&mut tx, account, tier, reason, until, now).await?;
-        let end = until.map_or_else(|| "for good".to_owned(), |until| format!("until {}", until.to_rfc3339()));
+        let credit = credits::give(&mut tx, account, tier, reason, term, now).await?;
         let detail = format!("credit {credit} gives {tier} {end}: {reason}");
         let version = accounts::changed(&mut tx, account, Change { cause: CAUSE, detail: &detail }, now).await?;
         tx.commit().await?;

@@ -1,6 +1,7 @@
 //! What an operator does: the functions behind the command line and the admin interface.
 
 mod catalog;
+mod consents;
 mod credits;
 mod events;
 mod explain;
@@ -24,6 +25,8 @@ pub enum OperatorError {
     BaseTier(String),
     #[error("the end must lie in the future")]
     EndsInThePast,
+    #[error("a credit by the day has 1 to 36500 days")]
+    BadDays,
     #[error("say why, in 1 to 500 characters: somebody will ask")]
     NoReason,
     #[error("there is nothing to revoke: `{0}` has no such credit that still gives something")]
@@ -47,6 +50,7 @@ impl From<OperatorError> for Problem {
             OperatorError::UnknownTier { .. } => (StatusCode::BAD_REQUEST, "unknown_tier"),
             OperatorError::BaseTier(_) => (StatusCode::BAD_REQUEST, "base_tier"),
             OperatorError::EndsInThePast => (StatusCode::BAD_REQUEST, "ends_in_the_past"),
+            OperatorError::BadDays => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NoReason => (StatusCode::BAD_REQUEST, "no_reason"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
             OperatorError::BodyPruned(_) => (StatusCode::CONFLICT, "body_pruned"),

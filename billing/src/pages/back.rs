@@ -10,14 +10,18 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::frame::Frame;
 use super::html;
 use crate::Billing;
 use crate::api::{Visitor, standing};
-use crate::checkout::links;
+use crate::checkout::{self, links};
 use crate::problem::Problem;
 
 /// How long the answer is held back, waiting for the purchase to take effect. Proxies wait longer than this.
 const WAIT_SECONDS_MAX: u64 = 10;
+
+/// How long the provider may take to say what was bought; its webhook may still be faster.
+const CONFIRM_SECONDS_MAX: u64 = 4;
 
 /// How often it is looked whether the purchase has taken effect.
 const LOOK_EVERY_MS: u64 = 100;
@@ -28,17 +32,27 @@ static WAITING: Semaphore = Semaphore::const_new(64);
 /// After how long the page that waits asks again.
 const REFRESH_SECONDS: u32 = 2;
 
+/// How often it asks by itself: a few minutes in all. Then a link is left, for a forgotten window must not ask for ever.
+const TRIES_MAX: u32 = 20;
+
 /// What the page is told in its address. The session's id stands there too, for whoever has to help: what the account
 /// has decides, not what the address says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Asked {
     next: Option<String>,
+    session_id: Option<String>,
+    /// How often the page has asked again.
+    tries: Option<u32>,
 }
 
 #[derive(Template)]
 #[template(path = "confirming.html")]
-struct Confirming {
+struct Confirming<'a> {
+    frame: Frame<'a>,
     refresh_seconds: u32,
+    /// Where the page asks again.
+    again: String,
+    by_itself: bool,
 }
 
 /// `GET /billing/return`
@@ -54,7 +68,7 @@ pub async fn get(
     };
     if !has_taken_effect(&billing, &claims.sub).await {
         tracing::warn!(account = %claims.sub, "a purchase has not taken effect yet");
-        return Ok(html::page(&Confirming { refresh_seconds: REFRESH_SECONDS }));
+        return Ok(html::page(&confirming(&billing, &asked, next.as_deref())));
     }
     // The next page is asked for at once, so the cache must know by then. Where it cannot be told, the proxy asks
     // billing before it denies.
@@ -62,9 +76,34 @@ pub async fn get(
     Ok(html::see_other(next.as_deref().unwrap_or("/billing?upgraded=1")))
 }
 
-/// Waits until the account has more than everybody has, or for too long. Holds no connection while it sleeps.
+fn confirming<'a>(billing: &'a Billing, asked: &Asked, next: Option<&str>) -> Confirming<'a> {
+    let frame = Frame::new(billing, &billing.settings().pages.texts.back.title, links::RETURN_PATH);
+    let tries = asked.tries.unwrap_or(0);
+    let by_itself = tries < TRIES_MAX;
+    // Whoever asks by hand may wait once more.
+    let again = again(asked.session_id.as_deref(), next, if by_itself { tries.saturating_add(1) } else { 0 });
+    Confirming { frame, refresh_seconds: REFRESH_SECONDS, again, by_itself }
+}
+
+/// The page's own address, with how often it was asked for.
+fn again(session: Option<&str>, next: Option<&str>, tries: u32) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    let session = session.map(|session| ("session_id", session));
+    query.extend_pairs(session.into_iter().chain(next.map(|next| ("next", next))));
+    query.append_pair("tries", &tries.to_string());
+    format!("{}?{}", links::RETURN_PATH, query.finish())
+}
+
+/// Asks what was bought, then waits until the account has more than everybody has, or for too long. Holds no connection
+/// while it sleeps.
 async fn has_taken_effect(billing: &Billing, account: &AccountId) -> bool {
     let deadline = Instant::now() + Duration::from_secs(WAIT_SECONDS_MAX);
+    let confirmed = checkout::confirm(billing, account, crate::clock::now());
+    match tokio::time::timeout(Duration::from_secs(CONFIRM_SECONDS_MAX), confirmed).await {
+        Ok(Ok(())) => {}
+        Ok(Err(problem)) => tracing::warn!(%account, code = problem.code(), "a purchase could not be asked for"),
+        Err(_) => tracing::warn!(%account, "the provider takes long to say what was bought"),
+    }
     // Beyond that many, the page that asks again does the waiting.
     let place = WAITING.try_acquire();
     loop {
@@ -83,11 +122,22 @@ async fn has_taken_effect(billing: &Billing, account: &AccountId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::examples;
 
     #[test]
-    fn the_waiting_page_asks_again_by_itself() {
-        let page = Confirming { refresh_seconds: 2 }.render().expect("a page");
-        assert!(page.contains(r#"<meta http-equiv="refresh" content="2">"#), "{page}");
-        assert!(page.contains("Your payment is being confirmed"));
+    fn the_waiting_page_asks_again_by_itself_and_stays_where_it_is() {
+        let look = examples::pages();
+        let frame = Frame::of(&look, "/billing/pricing", &look.texts.back.title, links::RETURN_PATH);
+        let again = again(Some("cs_1\"><b>"), Some("/premium/a?b=c"), 3);
+        assert_eq!(again, "/billing/return?session_id=cs_1%22%3E%3Cb%3E&next=%2Fpremium%2Fa%3Fb%3Dc&tries=3");
+        let page = Confirming { frame: frame.clone(), refresh_seconds: 2, again, by_itself: true };
+        let html = page.render().expect("a page");
+        let refresh =
+            r#"<meta http-equiv="refresh" content="2; url=/billing/return?session_id=cs_1%22%3E%3Cb%3E&#38;next="#;
+        assert!(html.contains(refresh), "{html}");
+        assert!(html.contains("Your payment is being confirmed"));
+        let page = Confirming { frame, refresh_seconds: 2, again: "/billing/return?tries=0".into(), by_itself: false };
+        let html = page.render().expect("a page");
+        assert!(!html.contains("refresh") && html.contains(r#"href="/billing/return?tries=0""#), "{html}");
     }
 }

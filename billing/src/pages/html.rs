@@ -6,12 +6,11 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::problem::Problem;
 
-/// No inline script or style, so that nothing that finds its way into a page can run.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-
-const SCRIPT: &str = include_str!("../../templates/app.js");
-const STYLE: &str = include_str!("../../templates/app.css");
+/// No inline script or style, so that nothing that finds its way into a page can run. Forms lead to this site alone:
+/// the way on to a provider is a page of ours, because a browser would hold a redirect against `form-action` too.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                                       font-src 'self' data:; base-uri 'none'; form-action 'self'; \
+                                       frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 /// Renders a page.
 pub fn page(template: &impl Template) -> Response {
@@ -19,6 +18,15 @@ pub fn page(template: &impl Template) -> Response {
         tracing::error!(%error, "a page could not be rendered");
         broken()
     })
+}
+
+/// A page that says what went wrong, with the problem's status.
+pub fn page_with(status: StatusCode, template: &impl Template) -> Response {
+    let mut answer = page(template);
+    if answer.status().is_success() {
+        *answer.status_mut() = status;
+    }
+    answer
 }
 
 /// A 303 to a URL that was built or checked here.
@@ -34,27 +42,18 @@ fn broken() -> Response {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The page could not be made.").into_response()
 }
 
-/// The script of all pages.
-pub async fn script() -> Response {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
-}
-
-/// The style of all pages.
-pub async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
-}
-
 /// Adds to every answer under `/billing` what keeps it private and inert.
 pub async fn guarded(mut answer: Response) -> Response {
     let guards: [(HeaderName, &'static str); 4] = [
-        (header::CACHE_CONTROL, "no-store"),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // The session's id stands in the address of the return page.
+        // The session's id stands in the address of the return page. Our own forms still name their origin.
         (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in guards {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    answer.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     answer
 }

@@ -1,26 +1,52 @@
-//! The hosted pages.
+//! The hosted pages. They are whole without a script: forms are posted, and answered with a page or a redirect.
 
 mod account;
+mod actions;
 mod back;
-mod consent;
+mod fault;
+mod form;
+mod frame;
 mod html;
+mod look;
 mod money;
 mod pricing;
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
-use axum::middleware::map_response;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{map_response, map_response_with_state};
+use axum::routing::{any, get, post};
+use http::StatusCode;
 
 use crate::Billing;
 use crate::checkout::links;
+use crate::problem::Problem;
+
+#[cfg(test)]
+pub use look::examples;
+pub use look::{Image, Look, Pages, Texts};
+
+/// Longest form that is read, in bytes.
+const FORM_BYTES_MAX: usize = 16 * 1024;
 
 /// The routes under `/billing`.
-pub fn router() -> Router<Billing> {
+pub fn router(billing: &Billing) -> Router<Billing> {
     Router::new()
         .route(links::ACCOUNT_PATH, get(account::get))
         .route(links::PRICING_PATH, get(pricing::get))
         .route(links::RETURN_PATH, get(back::get))
-        .route("/billing/app.css", get(html::style))
-        .route("/billing/app.js", get(html::script))
+        .route("/billing/checkout", post(actions::checkout).get(actions::to_pricing))
+        .route("/billing/portal", post(actions::portal).get(actions::to_account))
+        .route("/billing/cancel", post(actions::cancel).get(actions::to_account))
+        .route("/billing/reactivate", post(actions::reactivate).get(actions::to_account))
+        .route(look::ASSET_ROUTE, get(look::asset))
+        .route("/billing/{*rest}", any(nothing))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(map_response_with_state(billing.clone(), fault::dressed))
         .layer(map_response(html::guarded))
+}
+
+async fn nothing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
 }

@@ -1,6 +1,6 @@
 //! Amounts as buyers read them.
 
-use entitlement::catalog::{Cadence, Price};
+use entitlement::catalog::Price;
 
 /// Currencies whose minor unit is the whole one (ISO 4217).
 const NO_DECIMALS: [&str; 16] =
@@ -12,33 +12,30 @@ const THREE_DECIMALS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 /// The price without its cadence: `£7`, `€9.50`, `CHF 12`.
 #[must_use]
 pub fn amount(price: &Price) -> String {
-    let currency = price.currency.as_str();
+    sum(price.amount, &price.currency)
+}
+
+/// An amount of a currency in lower case, in minor units.
+#[must_use]
+pub fn sum(amount: i64, currency: &str) -> String {
     let decimals = match currency {
         _ if NO_DECIMALS.contains(&currency) => 0,
         _ if THREE_DECIMALS.contains(&currency) => 3,
         _ => 2,
     };
-    let unit = 10_i64.pow(decimals);
-    let (whole, rest) = (price.amount / unit, price.amount % unit);
+    let unit = 10_u64.pow(decimals);
+    let (sign, amount) = (if amount < 0 { "−" } else { "" }, amount.unsigned_abs());
+    let (whole, rest) = (amount / unit, amount % unit);
     let number = if rest == 0 {
         grouped(whole)
     } else {
         format!("{}.{rest:0width$}", grouped(whole), width = decimals as usize)
     };
     match currency {
-        "gbp" => format!("£{number}"),
-        "eur" => format!("€{number}"),
-        "usd" => format!("${number}"),
-        _ => format!("{} {number}", currency.to_ascii_uppercase()),
-    }
-}
-
-/// How often it is charged, after the amount.
-#[must_use]
-pub const fn per(cadence: Cadence) -> &'static str {
-    match cadence {
-        Cadence::Monthly => "a month",
-        Cadence::Annual => "a year",
+        "gbp" => format!("{sign}£{number}"),
+        "eur" => format!("{sign}€{number}"),
+        "usd" => format!("{sign}${number}"),
+        _ => format!("{sign}{} {number}", currency.to_ascii_uppercase()),
     }
 }
 
@@ -59,8 +56,6 @@ pub fn grouped(number: impl std::fmt::Display) -> String {
 
 #[cfg(test)]
 mod tests {
-    use entitlement::catalog::Provider;
-
     use super::*;
 
     #[test]
@@ -74,18 +69,10 @@ mod tests {
             ("jpy", 1_500, "JPY 1,500"),
             ("kwd", 1_250, "KWD 1.250"),
             ("eur", 0, "€0"),
+            ("eur", -950, "−€9.50"),
         ];
         for (currency, minor, expected) in cases {
-            let price = Price {
-                provider: Provider::Stripe,
-                id: "price_1".into(),
-                cadence: Cadence::Monthly,
-                amount: minor,
-                currency: currency.into(),
-                consent: None,
-                trial_days: 0,
-            };
-            assert_eq!(amount(&price), expected);
+            assert_eq!(sum(minor, currency), expected);
         }
     }
 }

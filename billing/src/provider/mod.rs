@@ -12,6 +12,7 @@ use self::client::{Listed, Page, ProviderError};
 
 pub mod client;
 pub mod polar;
+pub(crate) mod sell;
 pub mod stripe;
 
 /// Why an event that Tollgate acts on cannot be read: its form is not what its provider documents.

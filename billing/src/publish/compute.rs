@@ -1,5 +1,6 @@
 //! An entitlement is a pure function of rows and time: nothing here asks anybody.
 
+use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Sold;
@@ -8,15 +9,20 @@ use entitlement::record::Entitlement;
 use entitlement::subscription::{Access, Setback, Subscription};
 use entitlement::timeline::{Grant, Source, Status, timeline};
 
+use crate::credits;
 use crate::store::catalogs::Rules;
 use crate::store::credits::Credit;
 use crate::store::money::Money;
 use crate::store::snapshot::Snapshot;
 
+/// How long what is over stays in a record, in minutes: whoever reads it may have a clock that is behind ours.
+const PAST_MINUTES: i64 = 10;
+
 /// What an account has, as it is cached at `now`.
 #[must_use]
 pub fn entitlement_of(account: &AccountId, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> Entitlement {
-    let timeline = timeline(&rules.catalog, &grants(snapshot, rules)).cacheable(now);
+    let past = TimeDelta::minutes(PAST_MINUTES);
+    let timeline = timeline(&rules.catalog, &grants(snapshot, rules)).cacheable(now - past);
     Entitlement { account: account.clone(), version: snapshot.version, timeline }
 }
 
@@ -27,7 +33,8 @@ pub fn grants(snapshot: &Snapshot, rules: &Rules) -> Vec<Grant> {
         let access = access(subscription, snapshot, rules);
         access.into_iter().flat_map(move |access| of_access(subscription, access, rules))
     });
-    subscribed.chain(snapshot.credits.iter().filter_map(of_credit)).collect()
+    let grants = subscribed.chain(snapshot.credits.iter().filter_map(of_credit)).collect();
+    credits::with_days(grants, snapshot, rules)
 }
 
 /// The access that a subscription of the account gives, after everything that was taken back.
@@ -72,7 +79,11 @@ fn is_for(subscription: &Subscription, money: &Money, rules: &Rules) -> bool {
 }
 
 /// One grant for each price that buys a tier: a price that no catalog names grants nothing.
-fn of_access<'a>(subscription: &'a Subscription, access: Access, rules: &'a Rules) -> impl Iterator<Item = Grant> + 'a {
+pub(crate) fn of_access<'a>(
+    subscription: &'a Subscription,
+    access: Access,
+    rules: &'a Rules,
+) -> impl Iterator<Item = Grant> + 'a {
     let sold = subscription.prices.iter().filter_map(|price| rules.catalog.sold(subscription.id.provider, price));
     let tiers = sold.filter_map(|sold| match sold {
         Sold::Tier(tier) => Some(tier),
@@ -88,6 +99,9 @@ fn of_access<'a>(subscription: &'a Subscription, access: Access, rules: &'a Rule
 }
 
 fn of_credit(credit: &Credit) -> Option<Grant> {
+    if credit.days.is_some() {
+        return None;
+    }
     let until = credit.until();
     let grant = Grant {
         source: Source::Credit(credit.id),

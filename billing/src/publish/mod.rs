@@ -1,9 +1,10 @@
 //! From rows to the cache: the timeline of an account, told to whoever gates on it. Repeatable at any time.
 
-mod compute;
+pub(crate) mod compute;
 mod outlets;
 mod publisher;
 pub use publisher::Published;
+mod recent;
 mod redis;
 
 pub use compute::{entitlement_of, grants};

@@ -1,18 +1,32 @@
 //! Who is told of a change: the cache that all proxies share, and a proxy in this very process.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use cache::{Outcome, PlaceError};
+use entitlement::account::AccountId;
 use entitlement::record::{self, Entitlement};
-use tokio::sync::broadcast;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::time::Instant;
 
 use super::PublishError;
+use super::recent::Recent;
 use super::redis::Cache;
 use crate::settings::Secret;
+
+/// Answers that are put into the cache at once; beyond, the next one who asks does it.
+const FILLS_MAX: usize = 64;
 
 /// Where changes go.
 pub(crate) struct Outlets {
     cache: Option<Cache>,
     local: Option<broadcast::Sender<Arc<Entitlement>>>,
+    /// Whether the cache could not be told of a change, and has not been since.
+    is_behind: AtomicBool,
+    recent: Mutex<Recent>,
+    /// For answers that are being put into the cache.
+    fills: Arc<Semaphore>,
 }
 
 /// Whether anybody was told.
@@ -24,13 +38,21 @@ pub(crate) enum Told {
 }
 
 impl Outlets {
+    /// Begins to connect to the cache, on the current runtime.
+    ///
     /// # Errors
-    /// When the URL of the cache cannot be read. It is not contacted yet.
+    /// When the URL of the cache cannot be read.
     pub fn new(
         redis_url: Option<&Secret>,
         local: Option<broadcast::Sender<Arc<Entitlement>>>,
-    ) -> ::redis::RedisResult<Self> {
-        Ok(Self { cache: redis_url.map(Cache::new).transpose()?, local })
+    ) -> Result<Self, PlaceError> {
+        Ok(Self {
+            cache: redis_url.map(Cache::new).transpose()?,
+            local,
+            is_behind: AtomicBool::new(false),
+            recent: Mutex::default(),
+            fills: Arc::new(Semaphore::new(FILLS_MAX)),
+        })
     }
 
     /// Tells everybody who gates on it what an account has now.
@@ -45,21 +67,73 @@ impl Outlets {
             let _ = local.send(Arc::clone(&entitlement));
         }
         if let Some(cache) = &self.cache {
-            cache.publish(&entitlement, &record::encode(&entitlement)?).await?;
+            if let Err(error) = cache.publish(&entitlement, &record::encode(&entitlement)?).await {
+                self.set_behind(true);
+                return Err(error.into());
+            }
+            self.recent.lock().note(entitlement, Instant::now());
         }
         Ok(told)
     }
 
-    /// Puts what was asked for into the cache, unless it holds something as new.
-    pub async fn fill(&self, entitlement: &Entitlement) -> Result<(), PublishError> {
-        if let Some(cache) = &self.cache {
-            cache.fill(entitlement, &record::encode(entitlement)?).await?;
+    /// Notes whether the cache lacks changes that it could not be told of.
+    pub fn set_behind(&self, is_behind: bool) {
+        if self.is_behind.swap(is_behind, Ordering::Relaxed) != is_behind {
+            tracing::warn!(is_behind, "whether the cache lacks changes; while it does, proxies ask billing");
         }
-        Ok(())
+    }
+
+    /// Whether the cache lacks changes that it could not be told of.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
+    }
+
+    /// Puts what was asked for into the cache, unless it holds something as new. `None` when there is no cache.
+    pub async fn fill(&self, entitlement: &Entitlement) -> Result<Option<Outcome>, PublishError> {
+        match &self.cache {
+            Some(cache) => Ok(Some(cache.fill(entitlement, &record::encode(entitlement)?).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A place for an answer that is to be put into the cache; none without a cache, and when too many have one.
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.cache.as_ref()?;
+        Arc::clone(&self.fills).try_acquire_owned().ok()
+    }
+
+    /// Stores once more what the cache was told lately. Returns the accounts whose record it had lost: all have to be told
+    /// again. What cannot be stored may be lost, and the cache is behind until it is known.
+    pub async fn store_again(&self) -> Vec<AccountId> {
+        let Some(cache) = &self.cache else { return Vec::new() };
+        let connection = cache.connection();
+        let due = self.recent.lock().due(connection, Instant::now());
+        let (mut lost, mut is_behind) = (Vec::new(), connection.is_none() && !self.recent.lock().is_empty());
+        let mut due = due.into_iter();
+        while let Some(record) = due.next() {
+            match self.fill(&record).await {
+                Ok(Some(Outcome::Stored)) => lost.push(record.account.clone()),
+                Ok(_) => {}
+                Err(_) => {
+                    is_behind = true;
+                    let mut recent = self.recent.lock();
+                    std::iter::once(record).chain(due.by_ref()).for_each(|record| recent.note(record, Instant::now()));
+                    recent.is_elsewhere();
+                }
+            }
+        }
+        self.set_behind(is_behind);
+        lost
+    }
+
+    /// As if the connection were another now.
+    #[cfg(test)]
+    pub fn is_elsewhere(&self) {
+        self.recent.lock().is_elsewhere();
     }
 
     /// The version of an account that the cache holds; `None` when it holds none, or there is no cache.
-    pub async fn cached_version(&self, account: &entitlement::account::AccountId) -> Result<Option<u64>, PublishError> {
+    pub async fn cached_version(&self, account: &AccountId) -> Result<Option<u64>, PublishError> {
         match &self.cache {
             Some(cache) => Ok(cache.version(account).await?),
             None => Ok(None),

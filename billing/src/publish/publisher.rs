@@ -108,13 +108,31 @@ impl Billing {
         outbox::put_off(&mut conn, account, now + TimeDelta::seconds(wait)).await
     }
 
+    /// Tells again what the cache had been told of, and has lost.
+    async fn look_again(&self) {
+        let lost = self.shared().outlets.store_again().await;
+        if lost.is_empty() {
+            return;
+        }
+        tracing::info!(
+            accounts = lost.len(),
+            "the cache had lost records that it was told of lately: it is told again"
+        );
+        for accounts in lost.chunks(CONCURRENCY) {
+            self.publish_at_once(accounts.iter().cloned(), clock::now()).await;
+        }
+    }
+
     /// Publishes until told to stop. A fault is tried again with a growing delay, so that a Redis that comes back is
     /// not met by a storm.
     pub(crate) async fn run_publisher(self, stop: CancellationToken) {
         let mut faults: u32 = 0;
         while !stop.is_cancelled() {
             match self.publish_until(clock::now(), &stop).await {
-                Ok(_) => faults = 0,
+                Ok(_) => {
+                    faults = 0;
+                    self.look_again().await;
+                }
                 Err(error) => {
                     faults = faults.saturating_add(1);
                     tracing::warn!(faults, error = chain::told(&error), "publishing failed; it is tried again");

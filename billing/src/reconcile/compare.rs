@@ -21,11 +21,13 @@ use crate::store::accounts::{self, Change};
 use crate::store::reconciliations::{self, Compared};
 
 /// Who changes an account here, in the audit log.
-const CAUSE: &str = "reconciliation";
+pub(super) const CAUSE: &str = "reconciliation";
 
 /// One question.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asking {
+pub(crate) struct Asking {
+    /// Who changes an account, in the audit log.
+    pub cause: &'static str,
     pub provider: Provider,
     pub observation: i64,
     pub now: Timestamp,
@@ -41,7 +43,7 @@ impl Billing {
         report: &mut Report,
         now: Timestamp,
     ) -> Result<Option<String>, ReconcileError> {
-        let asking = Asking { provider, observation: self.draw().await?, now };
+        let asking = Asking { cause: CAUSE, provider, observation: self.draw().await?, now };
         let page = provider::page(&self.providers(), provider, list, after, Moments { at: now, now }).await?;
         report.compared += i64::try_from(page.items.len()).unwrap_or(0);
         let differing = match list {
@@ -143,13 +145,19 @@ impl Billing {
     }
 
     /// Writes answers like those to events, in one transaction, and publishes.
-    async fn learn(&self, asking: Asking, objects: &[Vec<Event>]) -> Result<Vec<Repaired>, ReconcileError> {
+    pub(crate) async fn learn(&self, asking: Asking, objects: &[Vec<Event>]) -> Result<Vec<Repaired>, ReconcileError> {
         let lesson = |event: &Event| Lesson { event: undated(event.clone()), evidence: evidence(asking.observation) };
         let lessons: Vec<Vec<Lesson>> = objects.iter().map(|events| events.iter().map(lesson).collect()).collect();
         let of_provider: Vec<_> = lessons.iter().map(|lessons| (asking.provider, lessons.as_slice())).collect();
         let mut tx = self.pool().begin().await.map_err(StoreError::from)?;
         let rules = self.rules(&mut tx).await?;
-        let attempt = Attempt { provider: asking.provider, cause: CAUSE, rules: &rules, now: asking.now };
+        let attempt = Attempt {
+            provider: asking.provider,
+            cause: asking.cause,
+            rules: &rules,
+            referral: &self.settings().referral,
+            now: asking.now,
+        };
         effect::lock(&mut tx, &of_provider).await?;
         let (mut repaired, mut changes, mut changed) = (Vec::new(), Vec::new(), BTreeSet::new());
         for lessons in &lessons {
@@ -161,7 +169,7 @@ impl Billing {
             repaired.push(Repaired { is_news: outcome.is_news, waits_for });
             changes.extend(outcome.changes);
         }
-        let changes = changes.iter().map(|(account, detail)| (account, Change { cause: CAUSE, detail }));
+        let changes = changes.iter().map(|(account, detail)| (account, Change { cause: asking.cause, detail }));
         let changes: Vec<_> = changes.collect();
         accounts::each_changed(&mut tx, &changes, asking.now).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -171,7 +179,7 @@ impl Billing {
     }
 }
 
-struct Repaired {
+pub(crate) struct Repaired {
     is_news: bool,
     waits_for: Option<String>,
 }

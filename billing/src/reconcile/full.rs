@@ -6,7 +6,7 @@ use entitlement::decide::Evidence;
 use entitlement::event::{Event, Fact, Object};
 use entitlement::subscription::{State, Subscription};
 
-use super::compare::Asking;
+use super::compare::{Asking, CAUSE};
 use super::{ReconcileError, Report};
 use crate::component::Billing;
 use crate::provider::client::ProviderError;
@@ -85,7 +85,7 @@ impl Billing {
             (unseen, reconciliations::any_seen(&mut conn, run.provider, run.observation).await?)
         };
         for id in &unseen {
-            let asking = Asking { provider: run.provider, observation: self.draw().await?, now };
+            let asking = Asking { cause: CAUSE, provider: run.provider, observation: self.draw().await?, now };
             let object = Object::Subscription(id.id.clone());
             let answers = provider::look(&self.providers(), run.provider, &object, Moments { at: now, now }).await;
             report.compared += 1;
@@ -122,7 +122,7 @@ impl Billing {
         Ok(vec![Event { facts, ..Event::default() }])
     }
 
-    pub(super) async fn draw(&self) -> Result<i64, StoreError> {
+    pub(crate) async fn draw(&self) -> Result<i64, StoreError> {
         let mut conn = self.pool().acquire().await?;
         subscriptions::next_observation(&mut conn).await
     }

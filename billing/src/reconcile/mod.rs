@@ -22,6 +22,7 @@ use crate::store::reconciliations::{self, Run};
 use crate::store::{StoreError, links};
 
 pub use crate::store::reconciliations::Kind;
+pub(crate) use compare::Asking;
 
 /// Why a comparison stopped. It goes on from there the next time.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use entitlement::credit::DayCredit;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
@@ -16,21 +17,53 @@ pub struct Credit {
     /// Why it was given.
     pub reason: String,
     pub starts_at: Timestamp,
-    /// Open when `None`.
+    /// Open when `None`, unless it is so many days.
     pub ends_at: Option<Timestamp>,
+    /// Days that are spent while nothing else gives as much; else it is an interval.
+    #[serde(default)]
+    pub days: Option<i32>,
     /// When an operator took it back.
     pub revoked_at: Option<Timestamp>,
 }
 
 impl Credit {
-    /// When it stops giving access; open when `None`.
+    /// When an interval stops giving access; open when `None`.
     #[must_use]
     pub fn until(&self) -> Option<Timestamp> {
         [self.ends_at, self.revoked_at].into_iter().flatten().min()
     }
+
+    /// The credit as days, when it is not an interval.
+    #[must_use]
+    pub fn by_the_day(&self) -> Option<DayCredit> {
+        Some(DayCredit {
+            id: self.id,
+            tier: self.tier.clone(),
+            days: u32::try_from(self.days?).ok()?,
+            given_at: self.starts_at,
+            revoked_at: self.revoked_at,
+        })
+    }
 }
 
-/// Gives a credit from `now` on; the account must have a row. Returns its id.
+/// How long a credit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Term {
+    /// Until a moment, whatever else gives access meanwhile.
+    Until(Timestamp),
+    /// For good.
+    Open,
+    /// So many days, spent one after the other while nothing else gives as much.
+    Days(u32),
+}
+
+impl From<Option<Timestamp>> for Term {
+    fn from(until: Option<Timestamp>) -> Self {
+        until.map_or(Self::Open, Self::Until)
+    }
+}
+
+/// Gives a credit from `now` on; the account must have a row. Days are counted up to a hundred years. Returns its id.
 ///
 /// # Errors
 /// When the database fails.
@@ -39,19 +72,25 @@ pub async fn give(
     account: &AccountId,
     tier: &str,
     reason: &str,
-    until: Option<Timestamp>,
+    term: Term,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
+    let (until, days) = match term {
+        Term::Until(until) => (Some(until), None),
+        Term::Open => (None, None),
+        Term::Days(days) => (None, Some(i32::try_from(days).unwrap_or(i32::MAX))),
+    };
     let query = sqlx::query_scalar!(
         r#"
-        insert into credits (account, tier, reason, starts_at, ends_at, created_at) values ($1, $2, $3, $4, $5, $4)
-        returning id
+        insert into credits (account, tier, reason, starts_at, ends_at, days, created_at)
+        values ($1, $2, $3, $4, $5, $6, $4) returning id
         "#,
         account.as_str(),
         tier,
         reason_of(reason),
         now,
-        until
+        until,
+        days
     );
     Ok(query.fetch_one(conn).await?)
 }

@@ -8,6 +8,8 @@ mod error;
 pub mod accounts;
 pub mod audit;
 pub mod catalogs;
+pub mod checkouts;
+pub mod consents;
 pub mod credits;
 pub mod customers;
 pub mod events;
@@ -15,11 +17,13 @@ pub mod inbox;
 pub mod links;
 pub mod money;
 pub mod outbox;
+pub mod referrals;
 pub mod reconciliations;
 pub mod retention;
 pub mod schema;
 pub mod snapshot;
 pub mod subscriptions;
+pub mod trials;
 
 pub use error::StoreError;
 

@@ -1,8 +1,10 @@
 //! Everything that an entitlement is computed from, as it stood at one moment.
 
+use std::collections::BTreeMap;
+
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::subscription::{State, Subscription};
+use entitlement::subscription::{State, Subscription, SubscriptionId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
@@ -21,6 +23,8 @@ pub struct Snapshot {
     /// The current catalog.
     pub catalog: Option<i64>,
     pub subscriptions: Vec<Subscription>,
+    /// Of those that give nothing although they still stand: since when.
+    pub suspended: BTreeMap<SubscriptionId, Timestamp>,
     pub credits: Vec<Credit>,
     /// The payments for them of which something went back, or is about to.
     pub returned: Vec<Money>,
@@ -143,6 +147,7 @@ impl Rows {
         let subscriptions = rows_of::<Row>("subscriptions", account, self.subscriptions.0)?;
         let returned = rows_of::<MoneyRow>("payments", account, self.returned.0)?;
         Ok(Snapshot {
+            suspended: subscriptions.iter().filter_map(Row::suspended).collect(),
             version: self.version.map_or(Ok(0), |version| version_of("accounts", account, version))?,
             catalog: self.catalog,
             subscriptions: subscriptions.into_iter().map(Subscription::try_from).collect::<Result<_, _>>()?,

@@ -31,6 +31,7 @@ pub(super) struct Row {
     as_of: Timestamp,
     before: Option<Json<Standing>>,
     observation: i64,
+    suspended_at: Option<Timestamp>,
 }
 
 /// A state as it is stored: its name, and the one date that it carries.
@@ -72,6 +73,12 @@ fn columns(state: State) -> Columns {
 }
 
 impl Row {
+    /// Since when it gives nothing although it still stands, and which it is.
+    pub fn suspended(&self) -> Option<(SubscriptionId, Timestamp)> {
+        let provider = self.provider.parse().ok()?;
+        Some((SubscriptionId { provider, id: self.subscription_id.clone() }, self.suspended_at?))
+    }
+
     fn state(&self) -> Result<State, String> {
         let dated = |date: Option<Timestamp>| date.ok_or_else(|| format!("`{}` without its date", self.state));
         match self.state.as_str() {
@@ -128,7 +135,7 @@ pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option
         r#"
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
-            before as "before: Json<Standing>", observation
+            before as "before: Json<Standing>", observation, suspended_at
         from subscriptions where provider = $1 and subscription_id = $2
         "#,
         id.provider.as_str(),
@@ -151,7 +158,7 @@ pub async fn of_customer(
         r#"
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
-            before as "before: Json<Standing>", observation
+            before as "before: Json<Standing>", observation, suspended_at
         from subscriptions where provider = $1 and customer_id = $2 order by subscription_id
         "#,
         provider.as_str(),
@@ -211,6 +218,11 @@ pub async fn asked_since(conn: &mut PgConnection, id: &SubscriptionId, number: i
     Ok(query.fetch_one(conn).await?)
 }
 
+/// Whether it may give nothing although it still stands.
+const fn is_suspended(subscription: &Subscription) -> bool {
+    subscription.collection_paused || matches!(subscription.state, State::Unpaid | State::Paused)
+}
+
 /// Stores a subscription as it stands now. A new one becomes the account's; a known one stays where it is.
 ///
 /// # Errors
@@ -228,16 +240,18 @@ pub async fn put(
         insert into subscriptions (
             provider, subscription_id, account, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             ended_at, cancel_at, started_at, period_start, as_of, updated_at, lapsed_at, collection_paused, before,
-            observation
+            observation, suspended_at
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
         on conflict (provider, subscription_id) do update set
             prices = excluded.prices, state = excluded.state, trial_ends_at = excluded.trial_ends_at,
             paid_until = excluded.paid_until, past_due_since = excluded.past_due_since,
             ended_at = excluded.ended_at, cancel_at = excluded.cancel_at, started_at = excluded.started_at,
             period_start = excluded.period_start, as_of = excluded.as_of, updated_at = excluded.updated_at,
             lapsed_at = excluded.lapsed_at, collection_paused = excluded.collection_paused,
-            before = excluded.before, observation = greatest(subscriptions.observation, excluded.observation)
+            before = excluded.before, observation = greatest(subscriptions.observation, excluded.observation),
+            suspended_at = case when excluded.suspended_at is not null
+                then coalesce(subscriptions.suspended_at, excluded.suspended_at) end
         "#,
         subscription.id.provider.as_str(),
         subscription.id.id,
@@ -257,7 +271,8 @@ pub async fn put(
         stored.lapsed_at,
         subscription.collection_paused,
         subscription.before.as_deref().map(Json) as _,
-        observation
+        observation,
+        is_suspended(subscription).then_some(now)
     );
     match query.execute(conn).await?.rows_affected() {
         1 => Ok(()),

@@ -16,6 +16,7 @@ mod order;
 mod polar;
 mod publish;
 mod reconcile;
+mod referral;
 mod retention;
 mod routes;
 mod shop;
@@ -37,7 +38,7 @@ use tokio::sync::broadcast;
 
 use crate::component::Billing;
 use crate::publish::Outlets;
-use crate::settings::{ASSERTION_AUDIENCE, Polar, Reconcile, Secret, Settings, Stripe};
+use crate::settings::{ASSERTION_AUDIENCE, Polar, Reconcile, Referral, Secret, Settings, Stripe};
 use crate::store::events::{self, Arrival, Arrived};
 
 pub const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
@@ -52,6 +53,7 @@ pub fn settings() -> Settings {
         site_url: "https://read.example".into(),
         pricing_url: "/billing/pricing".into(),
         login_url: "/login".into(),
+        pages: std::sync::Arc::new(crate::pages::examples::pages()),
         assertion: AssertionKey::parse(ASSERTION_KEY).expect("a key"),
         assertion_audience: ASSERTION_AUDIENCE.into(),
         identity_audience: "read.example".into(),
@@ -70,6 +72,8 @@ pub fn settings() -> Settings {
         },
         grace: Grace { past_due: TimeDelta::days(14), renewal: TimeDelta::days(3), trial: TimeDelta::zero() },
         policy: Policy::default(),
+        operator_token: Some("the operator's token".into()),
+        referral: Referral::default(),
         reconcile: Reconcile::default(),
         bodies_kept: None,
         inbox_alert: 1000,

@@ -56,11 +56,55 @@ async fn a_push_goes_out_even_when_a_fill_was_faster_but_never_an_old_one(
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn what_was_filled_late_into_a_cache_that_has_forgotten_is_put_right(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    world.billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    let read = world.billing.compute(&world.account, world.now).await.expect("rows");
+    world.billing.grant(&world.account, "team", "a gift", None).await.expect("granted");
+    // The newer record was told, and is evicted before the older answer is filled in.
+    let client = redis::Client::open(redis_url()).expect("a URL");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
+    let () = redis::cmd("DEL").arg(record::key(&world.account)).query_async(&mut redis).await.expect("evicted");
+    world.billing.fill(&read, world.now).await.expect("Redis");
+    let cached = world.cached().await.expect("a record");
+    assert_eq!(cached.version, read.version + 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_redis_has_lost_is_told_again(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    world.billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    let told = world.cached().await.expect("a record");
+    let outlets = &world.billing.shared().outlets;
+    assert!(outlets.store_again().await.is_empty(), "nothing is lost, and the connection is the same");
+    let client = redis::Client::open(redis_url()).expect("a URL");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
+    let () = redis::cmd("DEL").arg(record::key(&world.account)).query_async(&mut redis).await.expect("lost");
+    // As after a failover: whoever answers now is another.
+    outlets.is_elsewhere();
+    assert_eq!(outlets.store_again().await, std::slice::from_ref(&world.account));
+    assert_eq!(world.cached().await.expect("a record"), told);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn nothing_is_known_of_a_stranger_and_that_is_soon_forgotten(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
     let stranger = world.billing.resolve(&world.account).await.expect("rows");
     assert_eq!((stranger.version, shown(&stranger, world.now)), (0, "free none".to_owned()));
-    assert_eq!(world.cached().await.expect("a record").version, 0);
+    // Nobody waits for the cache to be filled.
+    let filled = async {
+        loop {
+            match world.cached().await {
+                Some(filled) => return filled,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let filled = tokio::time::timeout(std::time::Duration::from_secs(1), filled).await.expect("it is filled at once");
+    assert_eq!(filled.version, 0);
     let client = redis::Client::open(redis_url()).expect("a URL");
     let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
     let mut ttl = redis::cmd("TTL");

@@ -1,7 +1,8 @@
-//! The part of Polar's API that a reader needs: one table of routes, each a function of the books.
+//! The part of Polar's API that a reader and a seller need: one table of routes, each a function of the books.
 
 use std::collections::HashMap;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::books::model::{Order, Refund, Subscription};
@@ -17,9 +18,38 @@ const LIMIT_MAX: usize = 100;
 /// The parameters of a query; of one that is named twice the last.
 pub type Query = HashMap<String, String>;
 
-/// Answers a GET of `path`, which stands below `/v1/`; `None` when there is no such route.
-pub fn read(books: &Books, path: &str, query: &Query) -> Result<Option<Value>, Refusal> {
-    let segments: Vec<&str> = path.split('/').collect();
+/// One call, with its token already checked.
+pub struct Call<'a> {
+    /// Below `/v1/`.
+    pub path: &'a str,
+    pub query: &'a Query,
+    pub body: &'a [u8],
+}
+
+/// Answers a POST, which makes something; `None` when there is no such route. `base` is the provider's own address.
+pub fn write(books: &mut Books, call: &Call<'_>, base: &str) -> Result<Option<Value>, Refusal> {
+    Ok(Some(match call.path {
+        "checkouts/" => {
+            let id = books.open_checkout(sent(call.body)?)?;
+            render::checkout(books.checkout(&id)?, books, base)
+        }
+        "customer-sessions/" => {
+            let (customer, return_url) = books.open_portal(&sent(call.body)?)?;
+            render::portal(&customer, return_url.as_deref(), books, base)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// The body as it must be: a field that is not known here may be a misspelt one.
+fn sent<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::in_body("body", &error.to_string()))
+}
+
+/// Answers a GET; `None` when there is no such route. `base` is the provider's own address.
+pub fn read(books: &Books, call: &Call<'_>, base: &str) -> Result<Option<Value>, Refusal> {
+    let query = call.query;
+    let segments: Vec<&str> = call.path.split('/').collect();
     Ok(Some(match segments.as_slice() {
         ["subscriptions", ""] => subscriptions(books, query)?,
         ["subscriptions", id] => render::subscription(books.subscription(id)?, books),
@@ -30,6 +60,7 @@ pub fn read(books: &Books, path: &str, query: &Query) -> Result<Option<Value>, R
         ["customers", id, "state"] => render::state(books.customer(id)?, books),
         ["orders", ""] => orders(books, query)?,
         ["orders", id] => render::order(books.order(id)?, books),
+        ["checkouts", id] if !id.is_empty() => render::checkout(books.checkout(id)?, books, base),
         ["refunds", ""] => refunds(books, query)?,
         ["refunds", id] => render::refund(books.refund(id)?, books),
         _ => return Ok(None),

@@ -78,6 +78,21 @@ impl Polar {
         Ok(self.shared.change(|books| books.subscribe(new))?)
     }
 
+    /// The buyer pays an open checkout, or begins its trial; answers the subscription.
+    ///
+    /// # Errors
+    /// When there is no such checkout, it is not open, or the customer has a subscription that runs.
+    pub fn complete_checkout(&self, checkout: &str) -> Result<String> {
+        Ok(self.shared.change(|books| books.complete_checkout(checkout))?)
+    }
+
+    /// Every checkout as the API shows it, oldest first.
+    #[must_use]
+    pub fn checkouts(&self) -> Vec<Value> {
+        let books = &self.shared.ledger().books;
+        books.checkouts.iter().map(|checkout| render::checkout(checkout, books, &self.shared.base_url)).collect()
+    }
+
     /// Moves a subscription to another product.
     ///
     /// # Errors

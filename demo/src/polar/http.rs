@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
@@ -16,7 +17,7 @@ use crate::faults::Entry;
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Lists, whose addresses end in a slash: without it Polar redirects.
-const LISTS: [&str; 4] = ["subscriptions", "customers", "orders", "refunds"];
+const LISTS: [&str; 6] = ["subscriptions", "customers", "orders", "refunds", "checkouts", "customer-sessions"];
 
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -32,9 +33,11 @@ async fn serve_api(
     Path(path): Path<String>,
     Query(query): Query<api::Query>,
     headers: HeaderMap,
+    body: Bytes,
 ) -> Response {
     let full = format!("/v1/{path}");
-    let answer = || answer(&shared, &method, &path, &query, &headers);
+    let call = api::Call { path: &path, query: &query, body: &body };
+    let answer = || answer(&shared, &method, &call, &headers);
     let response = match shared.door.enter(&method, &full) {
         Entry::Answer => answer(),
         Entry::Hold(held) => {
@@ -48,17 +51,25 @@ async fn serve_api(
     response
 }
 
-fn answer(shared: &Shared, method: &Method, path: &str, query: &api::Query, headers: &HeaderMap) -> Response {
+fn answer(shared: &Shared, method: &Method, call: &api::Call<'_>, headers: &HeaderMap) -> Response {
     if let Err(refusal) = check_token(&shared.access_token, headers) {
         return refusal.into_response();
+    }
+    let path = call.path;
+    if LISTS.contains(&path) {
+        return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, format!("/v1/{path}/"))]).into_response();
+    }
+    if *method == Method::POST {
+        return match shared.change(|books| api::write(books, call, &shared.base_url)) {
+            Ok(Some(object)) => (StatusCode::CREATED, Json(object)).into_response(),
+            Ok(None) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+            Err(refusal) => refusal.into_response(),
+        };
     }
     if *method != Method::GET {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    if LISTS.contains(&path) {
-        return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, format!("/v1/{path}/"))]).into_response();
-    }
-    match api::read(&shared.ledger().books, path, query) {
+    match api::read(&shared.ledger().books, call, &shared.base_url) {
         Ok(Some(object)) => Json(object).into_response(),
         Ok(None) => Refusal::NotFound.into_response(),
         Err(refusal) => refusal.into_response(),

@@ -14,6 +14,8 @@ pub enum Refusal {
     NotFound,
     /// 422: a parameter makes no sense.
     Invalid { param: &'static str, message: &'static str },
+    /// 422: a field of the body makes no sense.
+    InvalidBody { param: String, message: String },
     /// 403: the subscription is over, or on its way there.
     AlreadyCanceled,
     /// 429: everything is kept in memory, and has a limit.
@@ -26,6 +28,7 @@ impl std::fmt::Display for Refusal {
             Self::Unauthorized => f.write_str("the token is not valid"),
             Self::NotFound => f.write_str("not found"),
             Self::Invalid { param, message } => write!(f, "{param}: {message}"),
+            Self::InvalidBody { param, message } => write!(f, "{param}: {message}"),
             Self::AlreadyCanceled => f.write_str("the subscription is already canceled"),
             Self::Full => f.write_str("the simulated provider is full: start it anew"),
         }
@@ -39,11 +42,15 @@ impl Refusal {
         Self::Invalid { param, message }
     }
 
+    pub fn in_body(param: &str, message: &str) -> Self {
+        Self::InvalidBody { param: param.to_owned(), message: message.to_owned() }
+    }
+
     const fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid { .. } | Self::InvalidBody { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::AlreadyCanceled => StatusCode::FORBIDDEN,
             Self::Full => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -60,6 +67,10 @@ impl Refusal {
             Self::Invalid { param, message } => json!({
                 "error": "RequestValidationError",
                 "detail": [{ "loc": ["query", param], "msg": message, "type": "value_error" }],
+            }),
+            Self::InvalidBody { param, message } => json!({
+                "error": "RequestValidationError",
+                "detail": [{ "loc": ["body", param], "msg": message, "type": "value_error" }],
             }),
             Self::AlreadyCanceled => json!({
                 "error": "AlreadyCanceledSubscription",

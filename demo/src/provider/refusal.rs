@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 
 /// An error of this status that is nobody's fault but Stripe's.
 pub fn of_status(status: StatusCode) -> Value {
+    if status == StatusCode::PAYMENT_REQUIRED {
+        let error = json!({ "type": "card_error", "code": "card_declined", "message": "Your card was declined." });
+        return json!({ "error": error });
+    }
     let kind = if status == StatusCode::TOO_MANY_REQUESTS { "rate_limit_error" } else { "api_error" };
     json!({ "error": { "type": kind, "message": "An unknown error occurred." } })
 }

@@ -118,6 +118,8 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
             max_staleness: Duration::from_secs(5),
             stale_if_error: Duration::from_secs(600),
             capacity: 1000,
+            redis_deadline: Duration::from_millis(50),
+            billing_deadline: Duration::from_millis(200),
             redis_url: None,
         },
         routes: vec![route("/premium/**", None, paid.clone()), route("/account", Some(vec![Method::GET]), signed_in)],

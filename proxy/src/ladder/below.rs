@@ -24,6 +24,15 @@ pub trait Below: Send + Sync + 'static {
     /// When it cannot be said now; the caller falls back to what it has.
     async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError>;
 
+    /// Whether the cache has been told of every change that is not of this very moment. While it has not, neither the cache
+    /// nor what is pushed can be relied on.
+    ///
+    /// # Errors
+    /// When it cannot be said now.
+    async fn has_told(&self) -> Result<bool, BelowError> {
+        Ok(true)
+    }
+
     /// Whether it can be asked at all: what readiness waits for.
     ///
     /// # Errors
@@ -120,6 +129,16 @@ impl Below for HttpBilling {
             text.extend_from_slice(&chunk);
         }
         Ok(record::decode_for(account, &String::from_utf8_lossy(&text))?)
+    }
+
+    async fn has_told(&self) -> Result<bool, BelowError> {
+        let response = self.client.get(format!("{}internal/told", self.base)).send().await.map_err(Self::failure)?;
+        match response.status() {
+            // An older build, which cannot say.
+            reqwest::StatusCode::OK | reqwest::StatusCode::NOT_FOUND => Ok(true),
+            reqwest::StatusCode::CONFLICT => Ok(false),
+            status => Err(BelowError::Status(status.as_u16())),
+        }
     }
 
     async fn reach(&self) -> Result<(), BelowError> {

@@ -3,10 +3,13 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Shortest pause, in milliseconds; the longest is twice that. The jitter keeps replicas from coming back as one.
+/// Shortest pause, in milliseconds; with the jitter it may be twice that. The jitter keeps replicas from coming back as one.
 const PAUSE_MS: u64 = 100;
 
-/// Closed until a layer fails so many times in a row, then open for a short while.
+/// How often the pause doubles while failures go on: it is less than 2 seconds always.
+const DOUBLINGS_MAX: u32 = 3;
+
+/// Closed until a layer fails so many times in a row, then open for a short while, and a longer one when it fails again.
 #[derive(Debug)]
 pub(super) struct Circuit {
     failures_max: u32,
@@ -29,9 +32,16 @@ impl Circuit {
         self.failures.store(0, Ordering::Relaxed);
     }
 
+    /// A question failed that was asked at `now_ms`.
     pub(super) fn failed(&self, now_ms: u64) {
-        if self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= self.failures_max {
-            let pause_ms = rand::random_range(PAUSE_MS..=2 * PAUSE_MS);
+        // Those that were asked before the circuit opened tell nothing new: many fail at once.
+        if !self.is_closed(now_ms) {
+            return;
+        }
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if let Some(more) = failures.checked_sub(self.failures_max) {
+            let pause_ms = PAUSE_MS << more.min(DOUBLINGS_MAX);
+            let pause_ms = rand::random_range(pause_ms..=2 * pause_ms);
             self.open_until_ms.fetch_max(now_ms + pause_ms, Ordering::Relaxed);
         }
     }
@@ -54,5 +64,19 @@ mod tests {
         assert!(circuit.is_closed(1_000 + 2 * PAUSE_MS));
         circuit.failed(2_000);
         assert!(!circuit.is_closed(2_000), "still down: one failure is enough");
+    }
+
+    #[test]
+    fn who_fails_on_is_asked_less_and_less_often_but_never_left_alone() {
+        let circuit = Circuit::new(1);
+        let mut now_ms = 0;
+        for pause_ms in [100, 200, 400, 800, 800, 800] {
+            for _ in 0..50 {
+                circuit.failed(now_ms);
+            }
+            assert!(!circuit.is_closed(now_ms + pause_ms - 1), "{pause_ms}");
+            now_ms += 2 * pause_ms;
+            assert!(circuit.is_closed(now_ms), "fifty that failed at once count as one: {pause_ms}");
+        }
     }
 }

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use entitlement::account::AccountId;
 use entitlement::record::Entitlement;
-use tokio::time::timeout;
-use tracing::debug;
 
+use super::billing::Reason;
 use super::entry::{Confirmation, Source};
 use super::flight::Pilot;
 use super::redis::Read;
-use super::{BILLING_DEADLINE, BelowError, Ladder, Layer, Unresolved};
+use super::{Ladder, Layer, Unresolved};
 use crate::clock::Moment;
 
 /// Where a flight begins.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Depth {
     Redis,
     Billing,
@@ -23,6 +22,7 @@ pub(super) enum Depth {
 impl Ladder {
     /// Flies one flight. A change that is pushed meanwhile wins over what it finds.
     pub(super) async fn pilot(self: Arc<Self>, pilot: Pilot, from: Depth, now: Moment) {
+        // Both as they were before anybody was asked: what is found may be as old as that.
         let (epoch, at_ms) = (self.epoch.current(), self.millis_at(now));
         let answer = self.climb(pilot.account(), from, at_ms).await;
         let mut landing = answer.map(|(record, layer)| {
@@ -40,7 +40,9 @@ impl Ladder {
 
     /// Asks layer after layer.
     async fn climb(&self, account: &AccountId, from: Depth, now_ms: u64) -> Result<(Entitlement, Layer), Unresolved> {
+        // Redis may lack changes while it cannot be told of them: then it is not asked.
         if let (Depth::Redis, Some(redis)) = (from, &self.redis)
+            && self.epoch.is_told()
             && let Read::Found(record) = redis.read(account, now_ms).await
         {
             // A record that is older than what is known here is outdated: billing knows better.
@@ -49,30 +51,7 @@ impl Ladder {
                 return Ok((record, Layer::Redis));
             }
         }
-        self.ask_billing(account, now_ms).await.map(|record| (record, Layer::Billing))
-    }
-
-    async fn ask_billing(&self, account: &AccountId, now_ms: u64) -> Result<Entitlement, Unresolved> {
-        if !self.circuit.is_closed(now_ms) {
-            return Err(Unresolved);
-        }
-        let answer = timeout(BILLING_DEADLINE, self.below.resolve(account)).await.unwrap_or(Err(BelowError::Timeout));
-        match answer {
-            Ok(record) if record.account == *account => {
-                self.counters.billing.hit.inc();
-                self.circuit.succeeded();
-                Ok(record)
-            }
-            Ok(_) => {
-                self.counters.billing.poisoned.inc();
-                Err(Unresolved)
-            }
-            Err(error) => {
-                self.counters.billing.error.inc();
-                self.circuit.failed(now_ms);
-                debug!(error = &error as &dyn std::error::Error, "billing does not say what an account has");
-                Err(Unresolved)
-            }
-        }
+        let why = if from == Depth::Redis { Reason::Lookup } else { Reason::Recheck };
+        self.billing.ask(account, why, now_ms).await.map(|record| (record, Layer::Billing))
     }
 }

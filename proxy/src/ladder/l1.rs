@@ -25,6 +25,12 @@ impl L1 {
         self.entries.get(account)
     }
 
+    /// As when the cache is full.
+    #[cfg(test)]
+    pub(super) fn forget(&self, account: &AccountId) {
+        self.entries.remove(account);
+    }
+
     /// Takes in a record unless a newer one is known, and gives the newest. A record that is known already is
     /// confirmed.
     pub(super) fn offer(&self, record: Entitlement, confirmation: Confirmation) -> Arc<Entry> {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod below;
+mod billing;
 mod circuit;
 mod climb;
 mod entry;
@@ -25,22 +26,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ::redis::{Client, RedisError};
+use cache::{Place, PlaceError};
 use entitlement::account::AccountId;
 use entitlement::record::Entitlement;
 use prometheus::IntCounter;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::{sleep, timeout};
+use tracing::warn;
 
-use self::circuit::Circuit;
+use self::billing::Billing;
 use self::climb::Depth;
 use self::entry::{Confirmation, Source};
 use self::flight::{Boarding, Flights, Landing};
 use self::followers::Followers;
 use self::l1::L1;
 use self::push::Epoch;
-use self::redis::Redis;
+use self::redis::{Redis, Shared};
 use crate::clock::Moment;
 use crate::metrics::{LayerCounters, Metrics};
 use crate::settings::Secret;
@@ -51,15 +53,8 @@ const NEGATIVE_MS_MAX: u64 = 2_000;
 /// How long after a question to billing the next one waits that is asked before one account is denied, in milliseconds.
 const ASK_INTERVAL_MS: u64 = 200;
 
-/// How long billing may take to answer.
-pub const BILLING_DEADLINE: Duration = Duration::from_millis(200);
-
-/// How long a request waits for a flight: longer than both deadlines of a flight, so that it ends only if the I/O
-/// runtime stands still.
-const FLIGHT_DEADLINE: Duration = Duration::from_secs(1);
-
-/// Failures of billing in a row after which it is left alone for a moment.
-const BILLING_FAILURES_MAX: u32 = 5;
+/// How much longer than all of its deadlines a flight is waited for: it ends only if the I/O runtime stands still.
+const FLIGHT_MARGIN: Duration = Duration::from_millis(500);
 
 /// The bounds of the cache.
 #[derive(Clone, Debug)]
@@ -70,16 +65,25 @@ pub struct Settings {
     pub stale_if_error: Duration,
     /// Most accounts in this process.
     pub capacity: usize,
+    /// How long Redis may take to answer.
+    pub redis_deadline: Duration,
+    /// How long billing may take to answer.
+    pub billing_deadline: Duration,
     /// The cache that all proxies share; none for one process alone.
     pub redis_url: Option<Secret>,
+}
+
+impl Settings {
+    fn place(&self) -> Result<Option<Place>, PlaceError> {
+        self.redis_url.as_ref().map(|url| Place::parse(url.expose())).transpose()
+    }
 }
 
 /// The layers.
 pub struct Ladder {
     l1: L1,
-    redis: Option<Redis>,
-    below: Arc<dyn Below>,
-    circuit: Circuit,
+    redis: Option<Arc<dyn Shared>>,
+    billing: Billing,
     epoch: Epoch,
     /// Of accounts that are asked for, and of denials that are asked again.
     lookups: Arc<Flights>,
@@ -91,12 +95,13 @@ pub struct Ladder {
     expects_push: AtomicBool,
     max_staleness_ms: AtomicU64,
     stale_if_error_ms: AtomicU64,
+    /// How long a request waits for a flight.
+    patience: Duration,
     counters: Counters,
 }
 
 struct Counters {
     l1: LayerCounters,
-    billing: LayerCounters,
     pushed_poison: IntCounter,
 }
 
@@ -108,19 +113,27 @@ impl Ladder {
     pub fn new(settings: &Settings, io: Handle, below: Arc<dyn Below>, now: Moment) -> Result<Arc<Self>, LadderError> {
         let metrics = Metrics::get().map_err(LadderError::Metrics)?;
         let within = io.enter();
-        let client = settings.redis_url.as_ref().map(|url| Client::open(url.expose())).transpose()?;
-        let redis = client.map(|client| Redis::new(client, metrics.layer("redis"))).transpose()?;
+        let redis = settings.place()?.map(|place| {
+            let redis: Arc<dyn Shared> = Redis::new(place, settings.redis_deadline, metrics.layer("redis"));
+            redis
+        });
         drop(within);
-        let counters = Counters {
-            l1: metrics.layer("l1"),
-            billing: metrics.layer("billing"),
-            pushed_poison: metrics.layer("push").poisoned,
-        };
-        Ok(Arc::new(Self {
+        Ok(Self::over(redis, settings, io, (below, now), metrics))
+    }
+
+    /// The layers over any shared cache.
+    fn over(
+        redis: Option<Arc<dyn Shared>>,
+        settings: &Settings,
+        io: Handle,
+        (below, now): (Arc<dyn Below>, Moment),
+        metrics: &Metrics,
+    ) -> Arc<Self> {
+        let counters = Counters { l1: metrics.layer("l1"), pushed_poison: metrics.layer("push").poisoned };
+        Arc::new(Self {
             l1: L1::new(settings.capacity),
             redis,
-            below,
-            circuit: Circuit::new(BILLING_FAILURES_MAX),
+            billing: Billing::new(below, settings.billing_deadline, metrics.layer("billing")),
             epoch: Epoch::new(metrics.push_connected.clone()),
             lookups: Arc::default(),
             rechecks: Arc::default(),
@@ -131,8 +144,10 @@ impl Ladder {
             expects_push: AtomicBool::new(false),
             max_staleness_ms: AtomicU64::new(millis(settings.max_staleness)),
             stale_if_error_ms: AtomicU64::new(millis(settings.stale_if_error)),
+            // The last one twice: for its turn, and for its answer.
+            patience: settings.redis_deadline * 2 + settings.billing_deadline * 2 + FLIGHT_MARGIN,
             counters,
-        }))
+        })
     }
 
     /// Begins to follow pushed changes: from Redis when there is one, else from the channel of this process.
@@ -145,11 +160,12 @@ impl Ladder {
         local: Option<broadcast::Receiver<Arc<Entitlement>>>,
     ) -> Result<(), LadderError> {
         self.expects_push.store(settings.redis_url.is_some() || local.is_some(), Ordering::Release);
-        match (&settings.redis_url, local) {
-            (Some(url), _) => {
-                let client = Client::open(url.expose())?;
+        match (settings.place()?, local) {
+            (Some(place), _) => {
                 let poison = self.counters.pushed_poison.clone();
-                self.io.spawn(push::follow_redis(client, Arc::clone(self), poison, settings.max_staleness));
+                let heartbeat = push::heartbeat(settings.max_staleness);
+                self.io.spawn(push::follow_redis(place, Arc::clone(self), poison, heartbeat));
+                self.io.spawn(Arc::clone(self).watch_telling(heartbeat));
             }
             (None, Some(channel)) => {
                 self.io.spawn(push::follow_local(channel, Arc::clone(self)));
@@ -157,6 +173,23 @@ impl Ladder {
             (None, None) => {}
         }
         Ok(())
+    }
+
+    /// Asks billing again and again whether it can tell the cache of changes. Whoever is not told cannot know it otherwise.
+    async fn watch_telling(self: Arc<Self>, pause: Duration) {
+        loop {
+            sleep(pause.mul_f64(rand::random_range(0.8..1.0))).await;
+            self.look_for_backlog().await;
+        }
+    }
+
+    /// One look. When billing does not answer, nothing is known to have changed.
+    async fn look_for_backlog(&self) {
+        let Some(is_told) = self.billing.has_told().await else { return };
+        if is_told != self.epoch.is_told() {
+            warn!(is_told, "whether the cache can be told of changes: while it cannot, billing is asked instead");
+        }
+        self.epoch.told(is_told);
     }
 
     /// Whether there is a channel on which changes are pushed.
@@ -202,8 +235,9 @@ impl Ladder {
             self.counters.l1.miss.inc();
             return None;
         };
-        let age_ms = entry.age_ms(self.millis_at(now));
-        if !self.is_fresh(&entry, age_ms) {
+        let now_ms = self.millis_at(now);
+        let age_ms = entry.age_ms(now_ms);
+        if !self.is_fresh(&entry, now_ms, age_ms) {
             self.counters.l1.stale.inc();
             return None;
         }
@@ -254,12 +288,20 @@ impl Ladder {
         Found { entry, layer, age_ms, freshness }
     }
 
-    fn is_fresh(&self, entry: &Entry, age_ms: u64) -> bool {
+    fn is_fresh(&self, entry: &Entry, now_ms: u64, age_ms: u64) -> bool {
         if entry.record().version == 0 && age_ms > NEGATIVE_MS_MAX {
             return false;
         }
         let current = self.epoch.current();
-        (current != 0 && entry.epoch() == current) || age_ms <= self.max_staleness_ms.load(Ordering::Relaxed)
+        (current != 0 && entry.epoch() == current) || self.is_young(entry, now_ms, age_ms)
+    }
+
+    /// Whether a record may be served without push. What billing says is true when it is said; what the cache says may be
+    /// outdated already, for as long as it takes to notice that it cannot be told of changes: half of the time is kept for
+    /// that.
+    fn is_young(&self, entry: &Entry, now_ms: u64, age_ms: u64) -> bool {
+        let most_ms = self.max_staleness_ms.load(Ordering::Relaxed);
+        age_ms <= most_ms / 2 || entry.asked_ms().is_some_and(|asked_ms| now_ms.saturating_sub(asked_ms) <= most_ms)
     }
 
     /// Joins or starts a flight, and waits until it lands.
@@ -272,7 +314,7 @@ impl Ladder {
                 landing
             }
         };
-        let landed = timeout(FLIGHT_DEADLINE, landing.wait_for(Option::is_some)).await;
+        let landed = timeout(self.patience, landing.wait_for(Option::is_some)).await;
         match landed {
             Ok(Ok(result)) => result.clone().unwrap_or(Err(Unresolved)),
             // The flight was dropped, or takes longer than its own deadlines.
@@ -305,7 +347,10 @@ impl push::Sink for Ladder {
 
 impl std::fmt::Debug for Ladder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ladder").field("redis", &self.redis).field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Ladder")
+            .field("redis", &self.redis.is_some())
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -313,7 +358,7 @@ impl std::fmt::Debug for Ladder {
 #[derive(Debug, thiserror::Error)]
 pub enum LadderError {
     #[error("the Redis URL cannot be used")]
-    Redis(#[from] RedisError),
+    Redis(#[from] PlaceError),
     #[error("the metrics cannot be registered: {0}")]
     Metrics(&'static str),
 }
@@ -322,6 +367,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod redis_tests;
 #[cfg(test)]

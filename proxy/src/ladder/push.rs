@@ -1,19 +1,20 @@
 //! Changes that are pushed to this process, and the knowledge of whether they are.
 //!
 //! Every confirmed subscription begins an epoch. A record that was confirmed in the current epoch is fresh for as long
-//! as the epoch lasts, as no change of it can be missed; when the channel is lost, no epoch is current.
+//! as the epoch lasts, as no change of it can be missed; when the channel is lost, no epoch is current. Nor is one while
+//! billing has changes of which it cannot tell the cache: then there is nothing to be pushed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use entitlement::record::{self, CHANNEL, Entitlement};
-use futures_util::StreamExt;
+use cache::{Lost, Place, Subscription};
+use entitlement::record::{self, CHANNEL, Entitlement, RecordError};
+use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge};
-use redis::{Client, RedisError};
 use tokio::sync::broadcast;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tracing::{info, warn};
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
 
 /// Shortest pause before another subscription, in milliseconds.
 const PAUSE_MS_MIN: u64 = 50;
@@ -21,16 +22,26 @@ const PAUSE_MS_MIN: u64 = 50;
 /// Longest pause before another subscription, in milliseconds.
 const PAUSE_MS_MAX: u64 = 5_000;
 
-/// How long connecting and subscribing may take.
-const SUBSCRIBE_DEADLINE: Duration = Duration::from_secs(2);
+/// Shortest and longest time between two tests of the channel: within twice that a silent loss is noticed.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 
 /// Which push epoch is current, if any.
 #[derive(Debug)]
 pub(super) struct Epoch {
     /// 0 while nothing is pushed.
     current: AtomicU32,
-    last: AtomicU32,
+    state: Mutex<State>,
     gauge: IntGauge,
+}
+
+#[derive(Debug)]
+struct State {
+    last: u32,
+    /// Whether the channel holds.
+    is_open: bool,
+    /// Whether billing can tell the cache of changes.
+    is_told: bool,
 }
 
 /// Who takes in what is pushed.
@@ -41,21 +52,11 @@ pub(super) trait Sink: Send + Sync + 'static {
     fn pushed(&self, record: Arc<Entitlement>);
 }
 
-/// Why a subscription ended.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error("redis failed")]
-    Redis(#[from] RedisError),
-    #[error("redis did not answer in time")]
-    Timeout,
-    #[error("redis closed the connection")]
-    Closed,
-}
-
 impl Epoch {
     pub(super) fn new(gauge: IntGauge) -> Self {
         gauge.set(0);
-        Self { current: AtomicU32::new(0), last: AtomicU32::new(0), gauge }
+        let state = Mutex::new(State { last: 0, is_open: false, is_told: true });
+        Self { current: AtomicU32::new(0), state, gauge }
     }
 
     /// The current epoch, or 0.
@@ -63,29 +64,62 @@ impl Epoch {
         self.current.load(Ordering::Acquire)
     }
 
+    /// Whether billing can tell the cache of changes.
+    pub(super) fn is_told(&self) -> bool {
+        self.state.lock().is_told
+    }
+
     /// Begins a new epoch: what was confirmed before may have changed unnoticed.
     pub(super) fn begin(&self) {
-        let epoch = self.last.fetch_add(1, Ordering::AcqRel) + 1;
-        self.current.store(epoch, Ordering::Release);
-        self.gauge.set(1);
+        self.change(|state| state.is_open = true);
     }
 
     /// Ends the current epoch.
     pub(super) fn end(&self) {
-        self.current.store(0, Ordering::Release);
-        self.gauge.set(0);
+        self.change(|state| state.is_open = false);
+    }
+
+    /// Notes whether billing can tell the cache of changes. When it can again, a new epoch begins.
+    pub(super) fn told(&self, is_told: bool) {
+        if self.is_told() != is_told {
+            self.change(|state| state.is_told = is_told);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        let is_current = state.is_open && state.is_told;
+        if is_current {
+            state.last += 1;
+        }
+        self.current.store(if is_current { state.last } else { 0 }, Ordering::Release);
+        self.gauge.set(i64::from(is_current));
     }
 }
 
-/// Follows the Redis channel for ever. `staleness_max` bounds how long a silent loss goes unnoticed.
-pub(super) async fn follow_redis<S: Sink>(client: Client, sink: Arc<S>, poisoned: IntCounter, staleness_max: Duration) {
+/// How often the channel is tested, so that a loss is noticed well before `staleness_max` is over.
+pub(super) fn heartbeat(staleness_max: Duration) -> Duration {
+    (staleness_max / 4).clamp(HEARTBEAT_MIN, HEARTBEAT_MAX)
+}
+
+/// Follows the Redis channel for ever.
+pub(super) async fn follow_redis<S: Sink>(place: Place, sink: Arc<S>, poisoned: IntCounter, heartbeat: Duration) {
     let mut pause_ms = PAUSE_MS_MIN;
     loop {
-        let before = sink.epoch().last.load(Ordering::Acquire);
-        let Err(lost) = subscription(&client, &*sink, &poisoned, staleness_max / 4).await;
+        let mut was_open = false;
+        let lost = match Subscription::open(&place, CHANNEL, heartbeat).await {
+            Ok(subscription) => {
+                sink.epoch().begin();
+                info!("changes are pushed to this process");
+                was_open = true;
+                take_in(subscription, &*sink, &poisoned).await
+            }
+            Err(lost) => lost,
+        };
         sink.epoch().end();
-        // One that held for a while starts over with the shortest pause.
-        if sink.epoch().last.load(Ordering::Acquire) != before {
+        // One that held starts over with the shortest pause.
+        if was_open {
             pause_ms = PAUSE_MS_MIN;
         }
         warn!(error = &lost as &dyn std::error::Error, "changes are not pushed to this process: subscribing again");
@@ -94,43 +128,27 @@ pub(super) async fn follow_redis<S: Sink>(client: Client, sink: Arc<S>, poisoned
     }
 }
 
-/// One subscription, until it is lost. A heartbeat finds a connection that is dead without having been closed.
-async fn subscription<S: Sink>(
-    client: &Client,
-    sink: &S,
-    poisoned: &IntCounter,
-    heartbeat: Duration,
-) -> Result<std::convert::Infallible, Lost> {
-    let connect = async {
-        let (mut control, messages) = client.get_async_pubsub().await?.split();
-        control.subscribe(CHANNEL).await?;
-        Ok::<_, RedisError>((control, messages))
-    };
-    let (mut control, mut messages) = timeout(SUBSCRIBE_DEADLINE, connect).await.map_err(|_| Lost::Timeout)??;
-    sink.epoch().begin();
-    info!("changes are pushed to this process");
-    let mut beat = interval(heartbeat);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Takes in what is pushed, until the subscription is lost.
+async fn take_in<S: Sink>(mut subscription: Subscription, sink: &S, poisoned: &IntCounter) -> Lost {
     loop {
-        tokio::select! {
-            message = messages.next() => match record::decode(&text_of(&message.ok_or(Lost::Closed)?)) {
-                Ok(record) => sink.pushed(Arc::new(record)),
-                Err(error) => {
+        let message = match subscription.next().await {
+            Ok(message) => message,
+            Err(lost) => return lost,
+        };
+        match record::decode(&String::from_utf8_lossy(&message)) {
+            Ok(record) => sink.pushed(Arc::new(record)),
+            Err(error) => {
+                if matches!(error, RecordError::Format(_)) {
+                    debug!("a change was told in the format of a newer build");
+                } else {
                     poisoned.inc();
                     warn!(error = &error as &dyn std::error::Error, "a pushed change cannot be read");
-                    // Nobody knows whom it was about.
-                    sink.epoch().begin();
                 }
-            },
-            _ = beat.tick() => {
-                timeout(heartbeat, control.ping::<redis::Value>()).await.map_err(|_| Lost::Timeout)??;
+                // Nobody knows whom it was about.
+                sink.epoch().begin();
             }
         }
     }
-}
-
-fn text_of(message: &redis::Msg) -> String {
-    String::from_utf8_lossy(message.get_payload_bytes()).into_owned()
 }
 
 /// Follows the channel of this process, for as long as somebody sends on it.

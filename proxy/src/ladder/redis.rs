@@ -1,35 +1,39 @@
 //! The layer in Redis: one bounded read per question, and none while it is down.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use cache::{Link, Patience, Place};
 use entitlement::account::AccountId;
-use entitlement::record::{self, Entitlement, RECORD_BYTES_MAX};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, RedisError, cmd};
-use tokio::time::timeout;
+use entitlement::record::{self, Entitlement, RECORD_BYTES_MAX, RecordError};
+use redis::{RedisError, cmd};
 use tracing::{debug, warn};
+
+use std::time::Duration;
 
 use super::circuit::Circuit;
 use crate::metrics::LayerCounters;
 
-/// How long one read may take.
-const DEADLINE: Duration = Duration::from_millis(50);
-
 /// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Longest pause between two attempts to connect again.
-const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
-
 /// The cache that all proxies share.
+#[async_trait]
+pub(super) trait Shared: Send + Sync + 'static {
+    /// The record that is stored for an account.
+    async fn read(&self, account: &AccountId, now_ms: u64) -> Read;
+}
+
+/// The cache in Redis.
+#[derive(Debug)]
 pub(super) struct Redis {
-    connection: ConnectionManager,
+    link: Link,
     circuit: Circuit,
     counters: LayerCounters,
 }
 
 /// What a read finds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Read {
     Found(Entitlement),
     /// Nothing, or nothing that is a record.
@@ -39,48 +43,10 @@ pub(super) enum Read {
 }
 
 impl Redis {
-    /// Must be called within the runtime that is to carry the connection. Connects at the first read.
-    ///
-    /// # Errors
-    /// When the client's options contradict each other.
-    pub(super) fn new(client: Client, counters: LayerCounters) -> Result<Self, RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_DEADLINE))
-            .set_response_timeout(Some(DEADLINE))
-            .set_max_delay(RECONNECT_PAUSE_MAX);
-        let connection = ConnectionManager::new_lazy_with_config(client, config)?;
-        Ok(Self { connection, circuit: Circuit::new(1), counters })
-    }
-
-    /// The record that is stored for an account.
-    pub(super) async fn read(&self, account: &AccountId, now_ms: u64) -> Read {
-        if !self.circuit.is_closed(now_ms) {
-            return Read::Down;
-        }
-        let mut connection = self.connection.clone();
-        // A bounded read: whatever lies under the key, no more than the longest record and a byte is transferred.
-        let mut query = cmd("GETRANGE");
-        query.arg(record::key(account)).arg(0).arg(RECORD_BYTES_MAX);
-        let answer = timeout(DEADLINE, query.query_async::<Vec<u8>>(&mut connection)).await;
-        match answer {
-            Ok(Ok(value)) => {
-                self.circuit.succeeded();
-                self.decode(account, &value)
-            }
-            Ok(Err(error)) if is_about_the_value(&error) => {
-                self.circuit.succeeded();
-                self.poisoned(&error);
-                Read::Nothing
-            }
-            Ok(Err(error)) => {
-                debug!(%error, "redis failed");
-                self.down(now_ms)
-            }
-            Err(_) => {
-                debug!("redis did not answer in time");
-                self.down(now_ms)
-            }
-        }
+    /// Must be called within the runtime that is to carry the connection. `deadline` bounds one read.
+    pub(super) fn new(place: Place, deadline: Duration, counters: LayerCounters) -> Arc<Self> {
+        let link = Link::open(place, Patience { connect: CONNECT_DEADLINE, answer: deadline });
+        Arc::new(Self { link, circuit: Circuit::new(1), counters })
     }
 
     fn decode(&self, account: &AccountId, value: &[u8]) -> Read {
@@ -93,6 +59,11 @@ impl Redis {
                 self.counters.hit.inc();
                 Read::Found(record)
             }
+            // Written by a newer build that runs beside this one: nothing is wrong.
+            Err(RecordError::Format(_)) => {
+                self.counters.miss.inc();
+                Read::Nothing
+            }
             Err(error) => {
                 self.poisoned(&error);
                 Read::Nothing
@@ -104,17 +75,34 @@ impl Redis {
         self.counters.poisoned.inc();
         warn!(error, "redis holds something else than a record");
     }
-
-    fn down(&self, now_ms: u64) -> Read {
-        self.counters.error.inc();
-        self.circuit.failed(now_ms);
-        Read::Down
-    }
 }
 
-impl std::fmt::Debug for Redis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redis").field("circuit", &self.circuit).finish_non_exhaustive()
+#[async_trait]
+impl Shared for Redis {
+    async fn read(&self, account: &AccountId, now_ms: u64) -> Read {
+        if !self.circuit.is_closed(now_ms) {
+            return Read::Down;
+        }
+        // A bounded read: whatever lies under the key, no more than the longest record and a byte is transferred.
+        let mut query = cmd("GETRANGE");
+        query.arg(record::key(account)).arg(0).arg(RECORD_BYTES_MAX);
+        match self.link.query::<Vec<u8>>(&query).await {
+            Ok(value) => {
+                self.circuit.succeeded();
+                self.decode(account, &value)
+            }
+            Err(error) if is_about_the_value(&error) => {
+                self.circuit.succeeded();
+                self.poisoned(&error);
+                Read::Nothing
+            }
+            Err(error) => {
+                debug!(%error, "redis does not say what an account has");
+                self.counters.error.inc();
+                self.circuit.failed(now_ms);
+                Read::Down
+            }
+        }
     }
 }
 

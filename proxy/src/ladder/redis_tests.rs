@@ -33,7 +33,7 @@ impl Server {
     }
 
     async fn connection(&self) -> ::redis::aio::MultiplexedConnection {
-        let client = Client::open(self.url.as_str()).expect("a URL");
+        let client = ::redis::Client::open(self.url.as_str()).expect("a URL");
         loop {
             if let Ok(connection) = client.get_multiplexed_async_connection().await {
                 return connection;
@@ -79,6 +79,8 @@ fn ladder(server: &Server) -> (Arc<Ladder>, Arc<Billing>) {
         max_staleness: Duration::from_secs(1),
         stale_if_error: Duration::from_secs(600),
         capacity: 1000,
+        redis_deadline: Duration::from_millis(50),
+        billing_deadline: Duration::from_millis(200),
         redis_url: Some(Secret::new(server.url.clone())),
     };
     let billing = Arc::new(Billing(AtomicUsize::new(0)));

@@ -64,6 +64,8 @@ impl World {
             max_staleness: Duration::from_secs(5),
             stale_if_error: Duration::from_secs(600),
             capacity: 1000,
+            redis_deadline: Duration::from_millis(50),
+            billing_deadline: Duration::from_millis(200),
             redis_url: None,
         };
         let billing = Arc::new(Billing {
@@ -181,6 +183,32 @@ async fn with_push_a_record_is_fresh_for_the_epoch_in_which_it_was_confirmed() {
 }
 
 #[tokio::test]
+async fn what_a_cache_says_is_believed_for_half_as_long_as_what_billing_says() {
+    let world = World::new(PLENTY);
+    world.holds(record(1, "paid"));
+    let at_ms = world.ladder.millis_at(world.start);
+    world.ladder.l1.offer(record(1, "paid"), Confirmation { epoch: 0, at_ms, source: Source::Cache });
+    assert_eq!(world.told(2.5).await, Some((FromL1, 1, Fresh)));
+    assert_eq!(world.told(2.6).await, Some((FromBilling, 1, Fresh)), "it may have been outdated when it was read");
+    assert_eq!(world.told(7.6).await, Some((FromL1, 1, Fresh)));
+}
+
+#[tokio::test]
+async fn while_the_cache_cannot_be_told_of_changes_there_is_no_push() {
+    let world = World::new(PLENTY);
+    world.holds(record(1, "paid"));
+    world.ladder.epoch.begin();
+    assert_eq!(world.told(0.0).await, Some((FromBilling, 1, Fresh)));
+    world.ladder.epoch.told(false);
+    assert_eq!(world.told(10.0).await, Some((FromBilling, 1, Fresh)), "whoever could tell cannot");
+    world.ladder.epoch.begin();
+    assert_eq!(world.told(20.0).await, Some((FromBilling, 1, Fresh)), "nor can they on another channel");
+    world.ladder.epoch.told(true);
+    assert_eq!(world.told(30.0).await, Some((FromBilling, 1, Fresh)), "nothing of before counts");
+    assert_eq!(world.told(3_000.0).await, Some((FromL1, 1, Fresh)));
+}
+
+#[tokio::test]
 async fn a_push_is_seen_at_once_and_never_goes_backward() {
     let world = World::new(PLENTY);
     world.holds(record(2, "free"));
@@ -295,7 +323,7 @@ async fn a_denial_that_cannot_be_checked_does_not_become_a_flood() {
     for _ in 0..50 {
         assert!(world.ladder.recheck(&found, world.after(2.0)).await.is_err());
     }
-    assert_eq!(world.questions(), 1 + BILLING_FAILURES_MAX as usize);
+    assert_eq!(world.questions(), 1 + billing::FAILURES_MAX as usize);
 }
 
 #[tokio::test]
@@ -304,7 +332,7 @@ async fn billing_that_fails_is_left_alone_for_a_moment() {
     for _ in 0..20 {
         assert_eq!(world.told(0.0).await, None);
     }
-    assert_eq!(world.questions(), BILLING_FAILURES_MAX as usize);
+    assert_eq!(world.questions(), billing::FAILURES_MAX as usize);
     world.holds(record(1, "paid"));
     assert_eq!(world.told(1.0).await, Some((FromBilling, 1, Fresh)));
 }

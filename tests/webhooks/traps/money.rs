@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use demo::provider::{Proration, Provider, RefundStatus, Subscribe};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Buyer, calm, number, provider, shop};
 use crate::world::stripe::{Bill, Event, Subscription, unique};
@@ -158,16 +158,31 @@ async fn w32_a_trial_has_paid_nothing_and_the_first_payment_is_known() {
     let world = shop().await;
     let provider = provider(&world);
     let buyer = Buyer::at(provider);
+    let host = Buyer::at(provider);
+    let brought = async || world.get("/api/billing/referral", Some(&host.token)).await.json();
+    let invitation = json!({ "code": brought().await["code"] });
+    assert_eq!(world.post("/api/billing/referral", &buyer.token, &invitation).await.status, 200, "invited");
     provider.subscribe(Subscribe { trial_days: 7, ..buyer.order("price_monthly") }).expect("it begins");
     buyer.reads(&world, 200, "on trial").await;
     let bills = "select count(*) from invoices where customer_id = $1";
     assert_eq!(number(&world, bills, &buyer.customer).await, 1, "a trial has a bill");
     assert_eq!(number(&world, PAID, &buyer.customer).await, 0, "of nothing");
+    assert_eq!(brought().await["credit_days_left"], 0, "which earns nobody anything");
+    host.reads(&world, 402, "no money has moved").await;
     provider.advance(Duration::from_secs(8 * 86_400)).expect("later");
     calm(&world).await;
     assert_eq!(number(&world, PAID, &buyer.customer).await, 700, "the first payment");
-    let paid = invoices(provider, &buyer).pop().expect("a bill");
-    provider.refund(&paid, None).expect("refunded");
+    assert_eq!((&brought().await["converted"], &brought().await["credit_days_left"]), (&1.into(), &45.into()));
+    host.reads(&world, 200, "somebody has paid").await;
+    provider.advance(Duration::from_secs(31 * 86_400)).expect("a renewal");
     calm(&world).await;
+    assert_eq!(brought().await["credit_days_left"], 45, "once");
+    let bills = provider.invoices();
+    let first = |bill: &&Value| bill["customer"] == buyer.customer.as_str() && bill["amount_paid"] == 700;
+    let first = bills.iter().find(first).and_then(|bill| bill["id"].as_str()).expect("a bill");
+    provider.refund(first, None).expect("refunded");
+    calm(&world).await;
+    assert_eq!((&brought().await["converted"], &brought().await["credit_days_left"]), (&0.into(), &0.into()));
+    host.reads(&world, 402, "the money went back").await;
     assert_eq!(number(&world, BACK, &buyer.customer).await, 700, "and that it went back");
 }

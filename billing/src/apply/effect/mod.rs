@@ -1,6 +1,7 @@
 //! What was learnt becomes rows, and rows that matter become a new version of the account.
 
 mod money;
+mod referral;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,7 @@ use sqlx::PgConnection;
 
 use super::note;
 use crate::metrics;
+use crate::settings::Referral;
 use crate::store::catalogs::Rules;
 use crate::store::links::{self, Link, Linked, Placing};
 use crate::store::{StoreError, accounts, subscriptions};
@@ -25,6 +27,8 @@ pub(crate) struct Attempt<'a> {
     /// For the audit log.
     pub cause: &'a str,
     pub rules: &'a Rules,
+    /// What inviting others is worth.
+    pub referral: &'a Referral,
     pub now: Timestamp,
 }
 
@@ -46,6 +50,10 @@ pub(crate) struct Effects<'a> {
     is_news: bool,
     /// What of it is about money.
     money_news: Vec<Fact>,
+    /// Accounts that have bought something, or paid for it.
+    buyers: BTreeSet<AccountId>,
+    /// Accounts of whose payments something went back.
+    paid_back: BTreeSet<AccountId>,
     /// The customer for whose account everything waits.
     pub waits_for: Option<String>,
     ignored: Option<&'static str>,
@@ -105,6 +113,8 @@ impl<'a> Effects<'a> {
             moved: BTreeSet::new(),
             is_news: false,
             money_news: Vec::new(),
+            buyers: BTreeSet::new(),
+            paid_back: BTreeSet::new(),
             waits_for: None,
             ignored: None,
             note: None,
@@ -121,7 +131,8 @@ impl<'a> Effects<'a> {
                 self.learn_fact(conn, lesson, fact).await?;
             }
         }
-        self.weigh_money(conn).await
+        self.weigh_money(conn).await?;
+        self.weigh_referrals(conn).await
     }
 
     async fn learn_fact(&mut self, conn: &mut PgConnection, lesson: &Lesson, fact: &Fact) -> Result<(), StoreError> {
@@ -176,6 +187,7 @@ impl<'a> Effects<'a> {
                 let next = Known { subscription, observation };
                 subscriptions::put(conn, &account, &next, self.attempt.now).await?;
                 let unknown = note::unknown_prices(&next.subscription, self.attempt.rules);
+                self.note_purchase(conn, &account, (&next.subscription, known.is_none())).await?;
                 if known.is_none() {
                     self.warn_of_double_payment(conn, &account, &next.subscription).await?;
                 }

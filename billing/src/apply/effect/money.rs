@@ -54,12 +54,20 @@ impl Effects<'_> {
                 _ => Vec::new(),
             };
             let account = self.account_of_money(conn, &fact, &payments).await?;
+            if let (Fact::Invoice(invoice), Some(account)) = (&fact, &account)
+                && invoice.paid > 0
+            {
+                self.buyers.insert(account.clone());
+            }
             for payment in payments {
                 if !money::is_returned(conn, self.attempt.provider, &payment).await? {
                     continue;
                 }
                 match &account {
-                    Some(account) => self.changed(account, described(&fact)),
+                    Some(account) => {
+                        self.changed(account, described(&fact));
+                        self.paid_back.insert(account.clone());
+                    }
                     None => self.note = Some(format!("kept until it is known what the payment {payment} was for")),
                 }
             }

@@ -39,6 +39,11 @@ impl ProviderError {
         Self::Unavailable("no answer in time".into())
     }
 
+    /// A refusal in the provider's words, cut to what can be shown.
+    pub(in crate::provider) fn refused(message: &str) -> Self {
+        Self::Refused(shortened(Some(message)))
+    }
+
     pub(super) fn from_stripe(error: StripeError) -> Self {
         match error {
             StripeError::Stripe(error, status) => {
@@ -60,13 +65,27 @@ impl ProviderError {
         }
     }
 
+    /// The stable code of the answer to the buyer.
+    const fn code(&self) -> &'static str {
+        match self {
+            // Nothing has changed, and the same request may work in a moment: an answer that cannot be read is the error
+            // page of something in between more often than not.
+            Self::Unavailable(_) | Self::Unusable(_) => "provider_unavailable",
+            Self::Refused(_) | Self::Missing(_) | Self::UnknownCustomer | Self::Key(_) | Self::Settings(_) => {
+                "provider_error"
+            }
+        }
+    }
+
     /// What the buyer is told.
     fn for_buyer(&self) -> String {
         match self {
             Self::Refused(message) | Self::Missing(message) => message.clone(),
             Self::UnknownCustomer => "The payment provider does not know this customer any more.".into(),
-            Self::Unavailable(_) => "The payment provider cannot be reached right now. Try again shortly.".into(),
-            Self::Key(_) | Self::Unusable(_) | Self::Settings(_) => {
+            Self::Unavailable(_) | Self::Unusable(_) => {
+                "The payment provider cannot be reached right now. Try again shortly.".into()
+            }
+            Self::Key(_) | Self::Settings(_) => {
                 "The payment provider could not be asked. The operator of this site has to look into it.".into()
             }
         }
@@ -84,7 +103,7 @@ impl From<ProviderError> for Problem {
                 tracing::error!(reason = %error, "the payment provider cannot be used");
             }
         }
-        Self::new(StatusCode::BAD_GATEWAY, "provider_error", error.for_buyer())
+        Self::new(StatusCode::BAD_GATEWAY, error.code(), error.for_buyer())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Answers are read with our own lenient types: the generated ones refuse every object of another API version. Requests
 //! carry the version that the library is pinned to, so an answer's shape does not follow the account's default.
 
+mod bills;
 mod error;
 mod list;
 mod look;
@@ -18,9 +19,10 @@ use sha2::{Digest, Sha256};
 use stripe::{IdempotencyKey, RequestStrategy};
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
+pub use bills::Bill;
 pub use error::ProviderError;
 pub use list::{Listed, Page};
-pub use sell::{Buyer, Checkout};
+pub use sell::{Buyer, Checkout, CheckoutState, Opened};
 pub use subscription::Kept;
 
 /// How long one call may take in all, with its repetitions. A buyer waits for it.
@@ -47,8 +49,8 @@ enum Sameness {
     /// Repetitions of this very call.
     OwnRepetitions,
     /// Every call with this content in the minute of this moment: two clicks, or two tabs. Not longer, because a
-    /// failure on Stripe's side is replayed too.
-    WithinMinute(Timestamp),
+    /// failure on Stripe's side is replayed too. And only of those with one number.
+    WithinMinute(Timestamp, i64),
 }
 
 impl Client {
@@ -94,7 +96,7 @@ impl Client {
         let request = || RequestBuilder::new(StripeMethod::Post, path).form(form);
         let key = match sameness {
             Sameness::OwnRepetitions => IdempotencyKey::new_uuid_v4(),
-            Sameness::WithinMinute(now) => content_key(&request(), now)?,
+            Sameness::WithinMinute(now, number) => content_key(&request(), now, number)?,
         };
         self.call(request, &RequestStrategy::Idempotent(key)).await
     }
@@ -124,9 +126,9 @@ impl Client {
 }
 
 /// The same for the same content in the same minute, and within Stripe's 255 characters whatever the content.
-fn content_key(request: &RequestBuilder, now: Timestamp) -> Result<IdempotencyKey, ProviderError> {
+fn content_key(request: &RequestBuilder, now: Timestamp, number: i64) -> Result<IdempotencyKey, ProviderError> {
     let minute = now.timestamp().div_euclid(60);
-    let content = format!("{minute}\n{}\n{}", request.path, request.body.as_deref().unwrap_or_default());
+    let content = format!("{minute}\n{number}\n{}\n{}", request.path, request.body.as_deref().unwrap_or_default());
     let key = format!("tollgate-{}", hex::encode(Sha256::digest(content)));
     IdempotencyKey::new(key).map_err(|error| ProviderError::Settings(error.to_string()))
 }
@@ -147,10 +149,14 @@ mod tests {
     use super::*;
 
     fn key(path: &str, body: &str, second: i64) -> String {
+        numbered_key(path, body, second, 1)
+    }
+
+    fn numbered_key(path: &str, body: &str, second: i64, number: i64) -> String {
         let mut request = RequestBuilder::new(StripeMethod::Post, path);
         request.body = Some(body.into());
         let now = Timestamp::from_timestamp(second, 0).expect("in range");
-        content_key(&request, now).expect("a key").into_inner()
+        content_key(&request, now, number).expect("a key").into_inner()
     }
 
     #[test]
@@ -161,6 +167,7 @@ mod tests {
         {
             assert_ne!(first, other);
         }
+        assert_ne!(first, numbered_key("/customers", "a=1", 60, 2));
         assert!(key("/customers", &"x".repeat(5_000), 60).len() <= 255);
     }
 

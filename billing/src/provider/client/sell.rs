@@ -22,13 +22,35 @@ pub struct Buyer<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Checkout<'a> {
     pub buyer: Buyer<'a>,
-    pub customer: &'a str,
+    /// Stripe's price, Polar's product.
     pub price: &'a str,
     pub tier: &'a str,
     /// Days before the first charge; 0 for none.
     pub trial_days: u32,
     pub success_url: &'a str,
     pub cancel_url: &'a str,
+    /// Which of the account's checkouts it is: an equal one after this is another.
+    pub attempt: i64,
+}
+
+/// A hosted checkout that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    pub id: String,
+    pub url: String,
+}
+
+/// How a hosted checkout stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckoutState {
+    /// It can be paid.
+    Open,
+    /// The payment is on its way, and nothing is bought yet.
+    Processing,
+    /// It has bought a subscription, paid or to be paid.
+    Complete,
+    /// It can no longer be paid.
+    Over,
 }
 
 #[derive(Serialize)]
@@ -69,7 +91,7 @@ struct SubscriptionData<'a> {
 }
 
 impl<'a> CheckoutForm<'a> {
-    fn of(checkout: &Checkout<'a>) -> Self {
+    fn of(customer: &'a str, checkout: &Checkout<'a>) -> Self {
         let account = checkout.buyer.account.as_str();
         // On the subscription too: its events may arrive before the session's.
         let metadata = BTreeMap::from([
@@ -79,7 +101,7 @@ impl<'a> CheckoutForm<'a> {
         ]);
         Self {
             mode: "subscription",
-            customer: checkout.customer,
+            customer,
             // A longer account is still named by metadata.
             client_reference_id: Some(account).filter(|id| id.chars().count() <= REFERENCE_CHARS_MAX),
             line_items: [Line { price: checkout.price, quantity: 1 }],
@@ -103,12 +125,23 @@ struct PortalForm<'a> {
 
 #[derive(miniserde::Deserialize)]
 struct SessionAnswer {
+    id: String,
     url: Option<String>,
 }
 
+#[derive(miniserde::Deserialize)]
+struct StateAnswer {
+    status: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
 impl SessionAnswer {
-    fn into_url(self) -> Result<String, ProviderError> {
-        self.url.filter(|url| !url.is_empty()).ok_or_else(|| ProviderError::Unusable("a session without a URL".into()))
+    fn opened(self) -> Result<Opened, ProviderError> {
+        let url = self.url.filter(|url| !url.is_empty());
+        let url = url.ok_or_else(|| ProviderError::Unusable("a session without a URL".into()))?;
+        Ok(Opened { id: self.id, url })
     }
 }
 
@@ -128,18 +161,57 @@ impl Client {
         // Also makes the content another one, so that the lost customer's creation is not replayed.
         metadata.extend(replaces.map(|customer| ("replaces", customer)));
         let form = CustomerForm { metadata };
-        let answer: CustomerAnswer = self.post("/customers", &form, Sameness::WithinMinute(now)).await?;
+        let answer: CustomerAnswer = self.post("/customers", &form, Sameness::WithinMinute(now, 0)).await?;
         Ok(answer.id)
     }
 
-    /// Opens a hosted checkout for one subscription and answers its URL. Equal calls within a minute open one.
+    /// Opens a hosted checkout for one subscription. Equal calls within a minute open one.
     ///
     /// # Errors
     /// [`ProviderError::UnknownCustomer`] when the customer is gone, or any other.
-    pub async fn create_checkout(&self, checkout: &Checkout<'_>, now: Timestamp) -> Result<String, ProviderError> {
-        let answer: SessionAnswer =
-            self.post("/checkout/sessions", &CheckoutForm::of(checkout), Sameness::WithinMinute(now)).await?;
-        answer.into_url()
+    pub async fn create_checkout(
+        &self,
+        customer: &str,
+        checkout: &Checkout<'_>,
+        now: Timestamp,
+    ) -> Result<Opened, ProviderError> {
+        let sameness = Sameness::WithinMinute(now, checkout.attempt);
+        let form = CheckoutForm::of(customer, checkout);
+        let answer: SessionAnswer = self.post("/checkout/sessions", &form, sameness).await?;
+        answer.opened()
+    }
+
+    /// How a hosted checkout stands; over when the provider does not have it.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn checkout_state(&self, id: &str) -> Result<CheckoutState, ProviderError> {
+        let asked: Result<StateAnswer, _> = self.get(&format!("/checkout/sessions/{}", checked_id(id)?)).await;
+        match asked {
+            Ok(answer) => Ok(match answer.status.as_deref() {
+                Some("open") => CheckoutState::Open,
+                Some("complete") => CheckoutState::Complete,
+                _ => CheckoutState::Over,
+            }),
+            Err(ProviderError::Missing(_)) => Ok(CheckoutState::Over),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes a hosted checkout, so that it can no longer be paid; answers how it stands then: a buyer may have been
+    /// faster.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn close_checkout(&self, id: &str) -> Result<CheckoutState, ProviderError> {
+        let path = format!("/checkout/sessions/{}/expire", checked_id(id)?);
+        let closed: Result<StateAnswer, _> = self.post(&path, &Nothing {}, Sameness::OwnRepetitions).await;
+        match closed {
+            Ok(_) => Ok(CheckoutState::Over),
+            // It is not open any more.
+            Err(ProviderError::Refused(_) | ProviderError::Missing(_)) => self.checkout_state(id).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens the customer portal and answers its URL, which the provider lets expire.
@@ -149,7 +221,7 @@ impl Client {
     pub async fn create_portal(&self, customer: &str, return_url: &str) -> Result<String, ProviderError> {
         let form = PortalForm { customer: checked_id(customer)?, return_url };
         let answer: SessionAnswer = self.post("/billing_portal/sessions", &form, Sameness::OwnRepetitions).await?;
-        answer.into_url()
+        Ok(answer.opened()?.url)
     }
 }
 
@@ -163,14 +235,14 @@ mod tests {
         let account = AccountId::parse(account).expect("an id");
         let checkout = Checkout {
             buyer: Buyer { account: &account, metadata_key: "account" },
-            customer: "cus_1",
             price: "price_monthly",
             tier: "paid",
             trial_days,
             success_url: "https://read.example/billing/return?session_id={CHECKOUT_SESSION_ID}&next=%2Fa",
             cancel_url: "https://read.example/billing/pricing",
+            attempt: 0,
         };
-        let request = RequestBuilder::new(StripeMethod::Post, "/").form(&CheckoutForm::of(&checkout));
+        let request = RequestBuilder::new(StripeMethod::Post, "/").form(&CheckoutForm::of("cus_1", &checkout));
         url::form_urlencoded::parse(request.body.expect("a body").as_bytes()).into_owned().collect()
     }
 

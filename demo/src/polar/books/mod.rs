@@ -3,6 +3,7 @@
 //! No I/O and no clock: time comes in through [`Books::play_until`], and what changes leaves events behind, in order.
 
 pub mod model;
+mod checkouts;
 mod customers;
 mod lifecycle;
 mod money;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::lifecycle::Turn;
-use self::model::{Customer, Order, Refund, Subscription};
+use self::model::{Checkout, Customer, Order, Refund, Subscription};
 use super::refusal::Refusal;
 use super::render;
 use super::settings::Product;
@@ -50,6 +51,7 @@ pub struct Books {
     pub subscriptions: Table<Subscription>,
     pub orders: Table<Order>,
     pub refunds: Table<Refund>,
+    pub checkouts: Table<Checkout>,
     /// The customer behind each of the site's own ids.
     external: HashMap<String, String>,
     agenda: Agenda<Turn>,
@@ -72,6 +74,7 @@ impl Books {
             subscriptions: Table::default(),
             orders: Table::default(),
             refunds: Table::default(),
+            checkouts: Table::default(),
             external: HashMap::new(),
             agenda: Agenda::default(),
             events: VecDeque::new(),
@@ -161,7 +164,13 @@ impl Books {
 
     /// Refuses to grow without end: asks for room for `rows` more of each kind.
     fn check_room(&self, rows: usize) -> Result<(), Refusal> {
-        let lengths = [self.customers.len(), self.subscriptions.len(), self.orders.len(), self.refunds.len()];
+        let lengths = [
+            self.customers.len(),
+            self.subscriptions.len(),
+            self.orders.len(),
+            self.refunds.len(),
+            self.checkouts.len(),
+        ];
         if lengths.iter().any(|have| have + rows > ROWS_MAX) { Err(Refusal::Full) } else { Ok(()) }
     }
 }

@@ -162,6 +162,35 @@ impl Row for Order {
     }
 }
 
+/// A hosted checkout of one product.
+pub struct Checkout {
+    pub id: String,
+    /// Stands in its URL.
+    pub secret: String,
+    pub product: Product,
+    pub external_customer_id: Option<String>,
+    pub metadata: Metadata,
+    pub customer_metadata: Metadata,
+    pub allow_discount_codes: bool,
+    /// 0: charged at once.
+    pub trial_days: u32,
+    pub success_url: Option<String>,
+    pub return_url: Option<String>,
+    pub created: Timestamp,
+    pub expires: Timestamp,
+    /// Who bought, and what: once it was paid.
+    pub customer: Option<String>,
+    pub subscription: Option<String>,
+}
+
+impl Row for Checkout {
+    const KIND: &'static str = "checkout";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 pub struct Refund {
     pub id: String,
     pub order: String,

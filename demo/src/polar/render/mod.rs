@@ -1,5 +1,6 @@
 //! The books in Polar's words: JSON objects that satisfy the schemas of its version 2026-04.
 
+mod checkout;
 mod customer;
 mod order;
 mod product;
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Timestamp;
 
+pub use self::checkout::{checkout, portal};
 pub use self::customer::{customer, state};
 pub use self::order::{order, refund};
 pub use self::subscription::subscription;

@@ -3,6 +3,7 @@
 mod calls;
 mod deliveries;
 mod lifecycle;
+mod selling;
 
 use std::time::Duration;
 

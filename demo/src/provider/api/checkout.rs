@@ -57,6 +57,25 @@ const KNOWN: [&str; 42] = [
     "ui_mode",
 ];
 
+/// What stands in `subscription_data`, and in a line.
+const KNOWN_OF_SUBSCRIPTION: [&str; 13] = [
+    "application_fee_percent",
+    "billing_cycle_anchor",
+    "billing_mode",
+    "default_tax_rates",
+    "description",
+    "invoice_settings",
+    "metadata",
+    "on_behalf_of",
+    "proration_behavior",
+    "transfer_data",
+    "trial_end",
+    "trial_period_days",
+    "trial_settings",
+];
+const KNOWN_OF_LINE: [&str; 7] =
+    ["adjustable_quantity", "dynamic_tax_rates", "metadata", "price", "price_data", "quantity", "tax_rates"];
+
 /// Stripe's limit for `client_reference_id`.
 const REFERENCE_CHARS_MAX: usize = 200;
 /// Stripe's limit for a trial.
@@ -71,6 +90,8 @@ pub fn create(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refu
     let [item] = items.as_slice() else {
         return Err(Refusal::invalid("line_items", "The simulated provider takes exactly one line item."));
     };
+    form.only_in("subscription_data", &KNOWN_OF_SUBSCRIPTION)?;
+    form.only_in(item, &KNOWN_OF_LINE)?;
     let (price, quantity) = (format!("{item}[price]"), format!("{item}[quantity]"));
     let price = books.price(&form.required(&price)?, &price)?.clone();
     let quantity = quantity_of(form, &quantity)?;

@@ -78,6 +78,14 @@ impl Form {
         stranger.map_or(Ok(()), |name| Err(Refusal::unknown_parameter(name)))
     }
 
+    /// Refuses what stands below `name` and is none of `known`.
+    pub fn only_in(&self, name: &str, known: &[&str]) -> Result<(), Refusal> {
+        let Some(path) = segments(name) else { return Ok(()) };
+        let below = self.pairs.iter().filter_map(|(own, _)| own.strip_prefix(path.as_slice())?.first());
+        let stranger = below.into_iter().find(|inner| !known.contains(&inner.as_str()));
+        stranger.map_or(Ok(()), |inner| Err(Refusal::unknown_parameter(&format!("{name}[{inner}]"))))
+    }
+
     /// A value, empty or not; `name` is written as the caller writes it, such as `a[b]`.
     pub fn raw(&self, name: &str) -> Option<&str> {
         let path = segments(name)?;

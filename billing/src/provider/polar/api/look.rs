@@ -21,8 +21,9 @@ impl Client {
             Object::Subscription(id) => self.look_at_subscription(id, told).await,
             Object::Customer(id) => self.look_at_customer(id, told).await,
             Object::Invoice(id) => self.look_at_order(id, told).await,
-            // Polar tells of none of these by an id of its own.
-            Object::Charge(_) | Object::Dispute(_) | Object::Checkout(_) => Ok(Vec::new()),
+            Object::Checkout(id) => self.look_at_checkout(id, told).await,
+            // Polar tells of neither by an id of its own.
+            Object::Charge(_) | Object::Dispute(_) => Ok(Vec::new()),
         };
         match looked {
             Err(ProviderError::Missing(_)) => Ok(Vec::new()),
@@ -33,6 +34,15 @@ impl Client {
     async fn look_at_subscription(&self, id: &str, told: Told<'_>) -> Result<Vec<Event>, ProviderError> {
         let seen = self.get(&format!("v1/subscriptions/{}", checked_id(id)?), &[]).await?;
         Ok(vec![interpret::subscription(&seen, &told).map_err(unusable)?])
+    }
+
+    /// A checkout names its customer once it was paid; what was bought belongs to them.
+    async fn look_at_checkout(&self, id: &str, told: Told<'_>) -> Result<Vec<Event>, ProviderError> {
+        let seen = self.get(&format!("v1/checkouts/{}", checked_id(id)?), &[]).await?;
+        match seen["customer_id"].as_str() {
+            Some(customer) => self.look_at_customer(customer, told).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// A customer, and all their subscriptions.

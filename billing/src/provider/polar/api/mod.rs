@@ -1,24 +1,26 @@
-//! What Tollgate asks of Polar: how subscriptions, orders and refunds stand now
+//! What Tollgate asks of Polar: how subscriptions, orders and refunds stand now, checkouts and portal sessions
 //! (<https://polar.sh/docs/api-reference/introduction>).
 //!
-//! It only reads, so a call may be repeated. A redirect is not followed: the token would go with it.
+//! Any call may be repeated: it reads, or opens a page that nobody knows of until its answer is here. A redirect is not
+//! followed: the token would go with it.
 
 mod list;
 mod look;
+mod sell;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::ExposeSecret;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
@@ -62,10 +64,16 @@ const PATIENCE: Patience = Patience {
 /// A connection to Polar's API. Cloning is cheap. `Debug` does not show the token.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: Url,
     headers: HeaderMap,
     patience: Patience,
+}
+
+/// One call: a GET, or a POST of JSON.
+struct Call {
+    url: Url,
+    body: Option<Bytes>,
 }
 
 /// Why an attempt failed, and when Polar wants the next one.
@@ -118,16 +126,27 @@ impl Client {
         settings.access_token.as_ref().map(|token| Self::new(token, &settings.api_base)).transpose()
     }
 
-    /// Asks until there is an answer, a refusal, or no time left.
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, ProviderError> {
         let mut url = self.base.join(path).map_err(|error| ProviderError::Settings(error.to_string()))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
+        self.call(&Call { url, body: None }).await
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, ProviderError> {
+        let settings = |what: String| ProviderError::Settings(what);
+        let url = self.base.join(path).map_err(|error| settings(error.to_string()))?;
+        let body = serde_json::to_vec(body).map_err(|error| settings(error.to_string()))?;
+        self.call(&Call { url, body: Some(body.into()) }).await
+    }
+
+    /// Asks until there is an answer, a refusal, or no time left.
+    async fn call(&self, call: &Call) -> Result<Value, ProviderError> {
         let attempts = async {
             let mut pause = self.patience.first_pause;
             for _ in 1..ATTEMPTS_MAX {
-                let failed = match self.attempt_in_time(&url).await {
+                let failed = match self.attempt_in_time(call).await {
                     Err(failed) if matches!(failed.error, ProviderError::Unavailable(_)) => failed,
                     end => return end.map_err(|failed| failed.error),
                 };
@@ -138,20 +157,25 @@ impl Client {
                 tokio::time::sleep(asked_for.max(pause.mul_f64(1.0 + rand::random::<f64>()))).await;
                 pause *= 2;
             }
-            self.attempt_in_time(&url).await.map_err(|failed| failed.error)
+            self.attempt_in_time(call).await.map_err(|failed| failed.error)
         };
         tokio::time::timeout(self.patience.call, attempts).await.unwrap_or_else(|_| Err(too_slow()))
     }
 
-    async fn attempt_in_time(&self, url: &Url) -> Result<Value, Failed> {
-        let attempt = tokio::time::timeout(self.patience.attempt, self.attempt(url)).await;
+    async fn attempt_in_time(&self, call: &Call) -> Result<Value, Failed> {
+        let attempt = tokio::time::timeout(self.patience.attempt, self.attempt(call)).await;
         attempt.unwrap_or_else(|_| Err(Failed::from(too_slow())))
     }
 
-    async fn attempt(&self, url: &Url) -> Result<Value, Failed> {
-        let request = Request::get(url.as_str()).body(Empty::new());
+    async fn attempt(&self, call: &Call) -> Result<Value, Failed> {
+        let method = if call.body.is_some() { Method::POST } else { Method::GET };
+        let body = Full::new(call.body.clone().unwrap_or_default());
+        let request = Request::builder().method(method).uri(call.url.as_str()).body(body);
         let mut request = request.map_err(|error| ProviderError::Settings(error.to_string()))?;
         request.headers_mut().clone_from(&self.headers);
+        if call.body.is_some() {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         let answer = self.http.request(request).await.map_err(|error| {
             let why = if error.is_connect() { "it cannot be reached" } else { "the connection broke" };
             ProviderError::Unavailable(why.into())
@@ -163,7 +187,7 @@ impl Client {
                 None => ProviderError::Unavailable("the connection broke".into()),
             })?;
         let body = body.to_bytes();
-        if head.status != StatusCode::OK {
+        if !matches!(head.status, StatusCode::OK | StatusCode::CREATED) {
             let error = refusal(head.status, &body);
             return Err(Failed { error, retry_after: retry_after(&head.headers) });
         }
@@ -187,12 +211,24 @@ fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     struct Answer {
         error: String,
     }
+    #[derive(Deserialize)]
+    struct Invalid {
+        detail: Vec<Fault>,
+    }
+    #[derive(Deserialize)]
+    struct Fault {
+        msg: String,
+    }
     let named = || serde_json::from_slice(body).ok().map(|Answer { error }| error);
     match status.as_u16() {
         401 | 403 => ProviderError::Key(status.as_u16()),
         408 | 429 | 500.. => ProviderError::Unavailable(format!("status {status}")),
         // Somebody else's 404, of a wrong URL or version, does not say that Polar has no such object.
         404 if named().as_deref() == Some("ResourceNotFound") => ProviderError::Missing("Not found".into()),
+        422 => match serde_json::from_slice(body).ok().and_then(|Invalid { detail }| detail.into_iter().next()) {
+            Some(Fault { msg }) => ProviderError::refused(&msg),
+            None => ProviderError::Unusable(format!("status {status}")),
+        },
         _ => ProviderError::Unusable(format!("status {status}")),
     }
 }

@@ -145,9 +145,16 @@ async fn each_object_is_asked_for_with_what_explains_it() {
     assert_eq!(asked, ["/v1/orders/o-1", "/v1/refunds/?order_id=o-1&page=1&limit=100", "/v1/subscriptions/s-1"]);
     assert_eq!(facts, Ok(["invoice o-1", "payment o-1 840", "refund r-1", "subscription s-1"].map(Into::into).into()));
 
-    for object in [Object::Charge("x".into()), Object::Dispute("x".into()), Object::Checkout("x".into())] {
+    for object in [Object::Charge("x".into()), Object::Dispute("x".into())] {
         assert_eq!(asked_for(&object, vec![missing()]).await, (vec![], Ok(vec![])), "{object:?}");
     }
+    let checkout = Answer::Is(200, json!({ "id": "k-1", "status": "succeeded", "customer_id": "c-1" }));
+    let answers = vec![checkout, customer.clone(), page(&[subscription("s-1")], 1)];
+    let (asked, facts) = asked_for(&Object::Checkout("k-1".into()), answers).await;
+    assert_eq!(asked[..2], ["/v1/checkouts/k-1", "/v1/customers/c-1"]);
+    assert_eq!(facts, Ok(vec!["linked".into(), "subscription s-1".into()]));
+    let open = Answer::Is(200, json!({ "id": "k-1", "status": "open", "customer_id": null }));
+    assert_eq!(asked_for(&Object::Checkout("k-1".into()), vec![open]).await.1, Ok(vec![]), "nothing is bought yet");
     let endless = vec![customer, page(&[subscription("s-1")], 99)];
     let (asked, facts) = asked_for(&Object::Customer("c-1".into()), endless).await;
     assert!(

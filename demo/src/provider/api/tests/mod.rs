@@ -121,6 +121,18 @@ fn a_bad_call_is_refused_as_stripe_refuses_it() {
         (&post, "checkout/sessions", "mode=payment".to_owned(), (400, "", "mode")),
         (&post, "checkout/sessions", order("&customer=cus_none"), (400, "resource_missing", "customer")),
         (&post, "checkout/sessions", order("&success_url=read.example"), (400, "", "success_url")),
+        (
+            &post,
+            "checkout/sessions",
+            order("&subscription_data[trial_days]=14"),
+            (400, "parameter_unknown", "subscription_data[trial_days]"),
+        ),
+        (
+            &post,
+            "checkout/sessions",
+            order("&line_items[0][amount]=1"),
+            (400, "parameter_unknown", "line_items[0][amount]"),
+        ),
         (&post, "checkout/sessions", order(&long), (400, "", "client_reference_id")),
         (&post, "checkout/sessions", order("&customer_email=a"), (400, "", "customer")),
         (

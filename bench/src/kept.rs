@@ -1,0 +1,151 @@
+//! The instructions of the hot path, compared with those that are kept in a file: so a regression is seen on the day it comes.
+//!
+//! Counted is Tollgate's proxy by itself and the bare Pingora, built alike and quickly (`--profile counted`). Where
+//! compiler and processor are those of the file every count is compared; elsewhere what differs from them would decide, and
+//! only the ratio is compared.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::callgrind::Profile;
+use crate::http;
+use crate::load::Load;
+use crate::process::{Cpus, Launch, free_address, output};
+use crate::report::progress;
+use crate::secrets::Secrets;
+use crate::upstream;
+use crate::world::{PAID_PAGE, READY_LIMIT, processor};
+
+/// By how much a count may differ, as a share.
+const TOLERANCE: f64 = 0.03;
+const ACCOUNTS: usize = 100;
+/// One after the other: how many wait at the same time would differ from run to run.
+const CONNECTIONS: usize = 1;
+const WARM: u64 = 1_000;
+const REQUESTS: u64 = 3_000;
+const HEAD: &str = "# User-space instructions of one warm request, by callgrind: `make instructions` compares, `make instructions KEEP=1`\n\
+                    # writes this file. A change of more than 3 % is either a regression, or a reason to keep the new number.\n";
+
+/// What is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    compiler: String,
+    processor: String,
+    /// The bare Pingora.
+    bare: f64,
+    /// The gate in front of the same site.
+    gate: f64,
+}
+
+/// What is to be done with the counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    Compare,
+    Keep,
+}
+
+/// Counts, and compares with `file` or writes it. The binaries stand in `binaries`.
+pub async fn measure(binaries: &Path, profiles: &Path, file: &Path, counted: Counted) -> Result<()> {
+    let now = count(binaries, profiles).await?;
+    progress(&format!(
+        "bench: instructions a request: bare Pingora {:.0}, Tollgate {:.0}: {:.3} ×",
+        now.bare,
+        now.gate,
+        now.gate / now.bare
+    ));
+    if counted == Counted::Keep {
+        return Ok(std::fs::write(file, format!("{HEAD}{}", toml::to_string(&now)?))?);
+    }
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let kept: Kept = toml::from_str(&text)?;
+    let complaints = complaints(&kept, &now);
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the hot path has changed:\n  {}\nkeep it with `make instructions KEEP=1` if it is meant",
+        complaints.join("\n  ")
+    )
+}
+
+/// What is out of bounds.
+fn complaints(kept: &Kept, now: &Kept) -> Vec<String> {
+    let compare = |what: &str, kept: f64, now: f64| {
+        let change = now / kept - 1.0;
+        let percent = change * 100.0;
+        (change.abs() > TOLERANCE).then(|| format!("{what}: {now:.3} instead of {kept:.3}, {percent:+.1} %"))
+    };
+    let ratio = compare("Tollgate against bare Pingora", kept.gate / kept.bare, now.gate / now.bare);
+    let is_alike = (&kept.compiler, &kept.processor) == (&now.compiler, &now.processor);
+    let counts = [
+        compare("instructions of bare Pingora", kept.bare, now.bare),
+        compare("instructions of Tollgate", kept.gate, now.gate),
+    ];
+    ratio.into_iter().chain(counts.into_iter().flatten().filter(|_| is_alike)).collect()
+}
+
+async fn count(binaries: &Path, profiles: &Path) -> Result<Kept> {
+    let directory = tempfile::Builder::new().prefix("tollgate-counted.").tempdir()?;
+    let (secrets, site) = (Secrets::generate(), upstream::start().await?.to_string());
+    let requests = (0..ACCOUNTS)
+        .map(|n| Ok(http::get(PAID_PAGE, Some(&secrets.token(&format!("reader-{n}"))?))))
+        .collect::<Result<Arc<[_]>>>()?;
+    let mut counts = [0.0; 2];
+    for (name, count) in ["bare", "gate"].into_iter().zip(&mut counts) {
+        let mut profile = Profile::new(profiles, &format!("kept-{name}"))?;
+        let target = free_address()?;
+        let mut words = vec![target.to_string(), site.clone()];
+        words.extend((name == "bare").then(|| "same".to_owned()));
+        let launch = Launch::new(name, directory.path(), binaries.join(name)).args(words);
+        let launch =
+            launch.env("TOLLGATE_JWT_SECRET", &secrets.jwt).env("TOLLGATE_ASSERTION_KEY", &secrets.assertion_pem);
+        let mut process = launch.by(profile.command()).start(Cpus::Any)?;
+        process.ready(target, "/", READY_LIMIT).await?;
+        if name == "gate" {
+            check(target).await?;
+        }
+        let load = Load { target, requests: Arc::clone(&requests), connections: CONNECTIONS, expected: 200 };
+        *count = profile.count(&process, &load, WARM, REQUESTS).await?.per_request.round();
+        process.stop().await?;
+    }
+    let [bare, gate] = counts;
+    Ok(Kept { compiler: output("rustc", &["--version"]).await?, processor: processor()?, bare, gate })
+}
+
+/// A gate that lets everybody through would count well.
+async fn check(gate: SocketAddr) -> Result<()> {
+    match http::status(gate, &http::get(PAID_PAGE, None)).await? {
+        401 => Ok(()),
+        status => bail!("the gate answered nobody {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(bare: f64, gate: f64) -> Kept {
+        Kept { compiler: "rustc 1".into(), processor: "a".into(), bare, gate }
+    }
+
+    #[test]
+    fn a_change_of_more_than_three_percent_is_told() {
+        assert!(complaints(&kept(100.0, 110.0), &kept(102.0, 111.0)).is_empty());
+        let told = complaints(&kept(100.0, 110.0), &kept(100.0, 114.0));
+        assert_eq!(told.len(), 2, "its ratio and its count: {told:?}");
+        assert!(told[0].contains("+3.6 %"), "{told:?}");
+        assert_eq!(complaints(&kept(100.0, 110.0), &kept(100.0, 106.0)).len(), 2, "what is gained is kept as well");
+    }
+
+    #[test]
+    fn another_compiler_is_compared_by_the_ratio_alone() {
+        let other = Kept { compiler: "rustc 2".into(), ..kept(200.0, 220.0) };
+        assert!(complaints(&kept(100.0, 110.0), &other).is_empty());
+        assert_eq!(complaints(&kept(100.0, 110.0), &Kept { gate: 240.0, ..other }).len(), 1);
+    }
+}

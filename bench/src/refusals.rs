@@ -1,0 +1,59 @@
+//! What a refusal costs beside a pass, in CPU time of the proxy, at real speed: a proxy that callgrind slows down is asked as
+//! often by the clock, so questions that are bound to the clock would be counted far too often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::load::{Load, Until, lap};
+use crate::process::{Cpus, pin_driver};
+use crate::report::{Bar, Report};
+use crate::stats::median;
+use crate::webhooks::{PAID_ACCOUNTS, paid_account};
+use crate::world::{PAID_PAGE, Run, World};
+use crate::{cpu, http};
+
+const CONNECTIONS: usize = 64;
+const ROUNDS: usize = 7;
+const LAP: Duration = Duration::from_secs(2);
+const FREE_ACCOUNTS: usize = 1_000;
+
+/// Laps of passes and of refusals, in turn.
+pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
+    let proxy = world.tollgate(Run { cpus: Cpus::Measured, ..Run::of("proxy-refusing", "proxy") }).await?;
+    let free = |count: usize| (0..count).map(|n| unpaid(world, n)).collect::<Result<Arc<[_]>>>();
+    let passes: Arc<[_]> = world.requests((0..PAID_ACCOUNTS).map(paid_account))?.into();
+    let kinds = [
+        ("a pass", 200, passes),
+        ("not signed in (401)", 401, Arc::from([http::get(PAID_PAGE, None)])),
+        ("one account that has not paid (402)", 402, free(1)?),
+        ("1 000 accounts that have not paid (402)", 402, free(FREE_ACCOUNTS)?),
+    ];
+    pin_driver(Cpus::Others)?;
+    let mut rounds = Vec::new();
+    for _ in 0..=ROUNDS {
+        let mut cpu_us = [0.0; 4];
+        for ((_, expected, requests), cpu_us) in kinds.iter().zip(&mut cpu_us) {
+            let (target, requests) = (proxy.public, Arc::clone(requests));
+            let load = Load { target, requests, connections: CONNECTIONS, expected: *expected };
+            let before = cpu::used(proxy.process.id())?;
+            let lap = lap(&load, Until::Elapsed(LAP)).await?;
+            *cpu_us = (cpu::used(proxy.process.id())? - before).as_secs_f64() * 1e6 / lap.requests as f64;
+        }
+        rounds.push(cpu_us);
+    }
+    pin_driver(Cpus::Any)?;
+    // The first round was for warming up.
+    let rounds = rounds.get(1..).unwrap_or_default();
+    for (kind, (what, ..)) in kinds.iter().enumerate().skip(1) {
+        let ratio = median(rounds.iter().map(|cpu_us| cpu_us[kind] / cpu_us[0]));
+        let what = format!("CPU of a refusal against a pass: {what}");
+        report.row(what, format!("{ratio:.2}"), Bar::at_most(ratio, 1.0, "×"));
+    }
+    proxy.process.stop().await
+}
+
+fn unpaid(world: &World, n: usize) -> Result<Vec<u8>> {
+    Ok(http::get(PAID_PAGE, Some(&world.secrets.token(&format!("unpaid-{n}"))?)))
+}

@@ -1,0 +1,74 @@
+//! What is sold beside the tiers, and what of it an account has.
+
+use axum::Json;
+use axum::extract::State;
+use entitlement::Timestamp;
+use entitlement::catalog::{Addon, Provider};
+use serde::Serialize;
+
+use super::signed_in::SignedIn;
+use super::standing::{self, sold};
+use super::tiers::{ShownPrice, shown_price};
+use crate::Billing;
+use crate::clock;
+use crate::problem::Problem;
+
+/// Every add-on, as the catalog orders them.
+#[derive(Debug, Serialize)]
+pub struct Addons {
+    addons: Vec<Shown>,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    code: String,
+    name: String,
+    /// What the buyer must state, by name.
+    requires: Vec<String>,
+    prices: Vec<ShownPrice>,
+}
+
+/// The add-ons of an account.
+#[derive(Debug, Serialize)]
+pub struct Mine {
+    addons: Vec<Held>,
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    code: String,
+    name: String,
+    provider: Provider,
+    /// What pays for it.
+    subscription: String,
+    cancel_at: Option<Timestamp>,
+}
+
+/// `GET /api/billing/addons`
+pub async fn list(State(billing): State<Billing>, _: SignedIn) -> Result<Json<Addons>, Problem> {
+    let rules = sold(&billing).await?;
+    Ok(Json(Addons { addons: rules.catalog.addons().iter().map(shown).collect() }))
+}
+
+/// `GET /api/billing/my-addons`
+pub async fn mine(State(billing): State<Billing>, SignedIn(claims): SignedIn) -> Result<Json<Mine>, Problem> {
+    let now = clock::now();
+    let standing = standing::of(&billing, &claims.sub, now).await?;
+    let held = standing.addons(now).map(|(addon, subscription)| Held {
+        code: addon.code.clone(),
+        name: addon.name.clone(),
+        provider: subscription.id.provider,
+        subscription: subscription.id.id.clone(),
+        cancel_at: subscription.cancel_at,
+    });
+    Ok(Json(Mine { addons: held.collect() }))
+}
+
+fn shown(addon: &Addon) -> Shown {
+    Shown {
+        code: addon.code.clone(),
+        name: addon.name.clone(),
+        requires: addon.requires.clone(),
+        prices: addon.prices.iter().map(shown_price).collect(),
+    }
+}

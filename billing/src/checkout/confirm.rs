@@ -1,0 +1,42 @@
+//! Back from paying: what a checkout bought is read from its provider and applied at once, however late its webhook is.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::event::Object;
+
+use crate::Billing;
+use crate::problem::Problem;
+use crate::provider::{self, Moments};
+use crate::reconcile::{Asking, ReconcileError};
+use crate::store::{StoreError, checkouts};
+
+/// Who changes the account, in the audit log.
+const CAUSE: &str = "checkout";
+
+/// Asks how the account's last checkout stands and applies that. Nothing happens when there is none, or nobody can be
+/// asked.
+///
+/// # Errors
+/// 502 when the provider does not answer, 503 when the database fails.
+pub async fn confirm(billing: &Billing, account: &AccountId, now: Timestamp) -> Result<(), Problem> {
+    let mut conn = billing.pool().acquire().await.map_err(StoreError::from)?;
+    let session = checkouts::session_of(&mut conn, account).await?;
+    drop(conn);
+    let Some(session) = session else { return Ok(()) };
+    let asking = Asking { cause: CAUSE, provider: session.provider, observation: billing.draw().await?, now };
+    let object = Object::Checkout(session.id);
+    let moments = Moments { at: now, now };
+    let answers = provider::look(&billing.providers(), session.provider, &object, moments).await?;
+    if answers.is_empty() {
+        return Ok(());
+    }
+    match billing.learn(asking, &[answers]).await {
+        Ok(_) => Ok(()),
+        Err(ReconcileError::Store(error)) => Err(error.into()),
+        Err(ReconcileError::Provider(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::error!(%error, "a checkout could not be confirmed");
+            Err(Problem::interrupted())
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The customer portal, in which a subscription is changed, paid for and ended.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use http::StatusCode;
+
+use super::{check_configured, links, not_configured};
+use crate::Billing;
+use crate::api::standing;
+use crate::problem::Problem;
+use crate::provider;
+use crate::provider::client::ProviderError;
+use crate::provider::sell;
+use crate::store::{StoreError, customers};
+
+/// Opens the customer portal and answers its URL, which the provider lets expire: of the provider that is paid, else of
+/// the one at which the account is known.
+///
+/// # Errors
+/// 404 when the account never bought anything here, 502 with the provider's message, 503 when there is no key.
+pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp) -> Result<String, Problem> {
+    let providers = billing.providers();
+    if !provider::ALL.into_iter().any(|provider| provider::can_ask(&providers, provider)) {
+        return Err(not_configured());
+    }
+    let none = || Problem::new(StatusCode::NOT_FOUND, "no_customer", "Nothing was bought here yet.");
+    let standing = standing::of(billing, account, now).await?;
+    // The customer that pays, before the one that would.
+    let paying = standing.live(now).into_iter().next();
+    let paying = paying.map(|live| (live.subscription.id.provider, live.subscription.customer.clone()));
+    let (provider, customer) = match paying {
+        Some(paying) => paying,
+        None => stored_customer(billing, account).await?.ok_or_else(none)?,
+    };
+    check_configured(billing, provider)?;
+    let return_url = links::on_site(&billing.settings().site_url, links::ACCOUNT_PATH);
+    match sell::create_portal(&providers, provider, &customer, &return_url).await {
+        Err(ProviderError::UnknownCustomer) => Err(none()),
+        opened => Ok(opened?),
+    }
+}
+
+async fn stored_customer(billing: &Billing, account: &AccountId) -> Result<Option<(Provider, String)>, StoreError> {
+    let mut conn = billing.pool().acquire().await?;
+    for provider in provider::ALL {
+        if let Some(customer) = customers::customer_of(&mut conn, provider, account).await? {
+            return Ok(Some((provider, customer)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,82 @@
+//! Taking turns: the checkout of one account is worked on by one request at a time, in whichever process.
+//!
+//! Within a process they queue; between processes a lease in the database decides, since a lock of a row would hold a
+//! connection while the provider is asked. A process that dies leaves the lease to expire.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use http::StatusCode;
+use tokio::sync::MutexGuard;
+use tokio::time::Instant;
+
+use crate::Billing;
+use crate::clock;
+use crate::problem::Problem;
+use crate::store::checkouts::{self, Lease};
+
+/// How long a request waits for its turn.
+const WAIT: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether another process is done.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Longer than all the calls of one turn may take, at ten seconds each.
+const LEASE_SECONDS: i64 = 75;
+
+/// A turn, to be ended by [`Turn::end`].
+pub struct Turn<'a> {
+    pub lease: Lease,
+    billing: &'a Billing,
+    account: &'a AccountId,
+    _place: MutexGuard<'a, ()>,
+}
+
+impl<'a> Turn<'a> {
+    /// Waits for the turn.
+    ///
+    /// # Errors
+    /// 503 when others take too long, or the database fails.
+    pub async fn take(billing: &'a Billing, account: &'a AccountId) -> Result<Self, Problem> {
+        let deadline = Instant::now() + WAIT;
+        // Shared by chance with few other accounts; which provider it is does not matter.
+        let place = billing.shared().selling.lock(Provider::Stripe, account.as_str());
+        let place = tokio::time::timeout_at(deadline, place).await.map_err(|_| busy())?;
+        loop {
+            if let Some(lease) = Self::lease(billing, account).await? {
+                return Ok(Self { lease, billing, account, _place: place });
+            }
+            if Instant::now() >= deadline {
+                return Err(busy());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn lease(billing: &Billing, account: &AccountId) -> Result<Option<Lease>, Problem> {
+        let now = clock::now();
+        let mut tx = billing.pool().begin().await.map_err(crate::StoreError::from)?;
+        let lease = checkouts::take(&mut tx, account, now + TimeDelta::seconds(LEASE_SECONDS), now).await?;
+        tx.commit().await.map_err(crate::StoreError::from)?;
+        Ok(lease)
+    }
+
+    /// Lets the next one go on. When that fails, the lease expires.
+    pub async fn end(self) {
+        let released = async {
+            let mut conn = self.billing.pool().acquire().await?;
+            checkouts::release(&mut conn, self.account, &self.lease, clock::now()).await
+        };
+        let released: Result<(), crate::StoreError> = released.await;
+        if let Err(error) = released {
+            tracing::warn!(account = %self.account, error = crate::chain::told(&error), "a checkout stays locked for a while");
+        }
+    }
+}
+
+fn busy() -> Problem {
+    let detail = "Another checkout of this account is being opened. Try again shortly.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "checkout_busy", detail)
+}

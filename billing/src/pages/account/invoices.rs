@@ -1,0 +1,110 @@
+//! What was billed, with the documents, as the providers know it.
+
+use std::time::Duration;
+
+use entitlement::account::AccountId;
+
+use crate::Billing;
+use crate::api::invoices::{self, Billed};
+use crate::pages::actions::is_safe;
+use crate::pages::look::Texts;
+use crate::pages::money;
+
+/// How long the providers may take: the rest of the page does not wait longer for them.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// The history of invoices, as far as it is known.
+#[derive(Clone, Debug)]
+pub enum Invoices {
+    /// Nothing was billed.
+    None,
+    /// Newest first.
+    Known(Vec<Line>),
+    /// They could not be asked for, or not in time.
+    Unavailable,
+}
+
+/// An invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub date: String,
+    pub amount: String,
+    pub status: String,
+    /// Where its PDF is, at the provider.
+    pub pdf_url: Option<String>,
+}
+
+impl Invoices {
+    /// Asks the providers.
+    pub async fn of(billing: &Billing, account: &AccountId) -> Self {
+        match tokio::time::timeout(WAIT, invoices::of(billing, account)).await {
+            Ok(Ok(billed)) if billed.is_empty() => Self::None,
+            Ok(Ok(billed)) => {
+                Self::Known(billed.into_iter().map(|billed| line(&billing.settings().pages.texts, billed)).collect())
+            }
+            Ok(Err(problem)) => {
+                tracing::warn!(%account, code = problem.code(), "the invoices cannot be shown");
+                Self::Unavailable
+            }
+            Err(_) => {
+                tracing::warn!(%account, "the invoices cannot be shown: the provider takes too long");
+                Self::Unavailable
+            }
+        }
+    }
+}
+
+fn line(texts: &Texts, billed: Billed) -> Line {
+    let bill = billed.bill;
+    let status = match bill.status.as_str() {
+        "paid" => texts.account.invoice_paid.clone(),
+        "open" | "pending" | "uncollectible" => texts.account.invoice_open.clone(),
+        "void" => texts.account.invoice_void.clone(),
+        "refunded" => texts.account.invoice_refunded.clone(),
+        other => other.replace('_', " "),
+    };
+    Line {
+        date: texts.day(bill.created_at),
+        amount: money::sum(bill.total, &bill.currency),
+        status,
+        // A link that is no page is left out rather than followed.
+        pdf_url: bill.pdf.filter(|url| is_safe(url)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use entitlement::catalog::Provider;
+
+    use super::*;
+    use crate::api::standing::examples::on;
+    use crate::pages::examples;
+    use crate::provider::client::Bill;
+
+    #[test]
+    fn a_bill_is_told_in_words_and_leads_to_nothing_but_a_page() {
+        let told = |status: &str, pdf: &str| {
+            let bill = Bill {
+                id: "in_1".into(),
+                number: None,
+                status: status.into(),
+                created_at: on(3, 1),
+                total: 700,
+                paid: 700,
+                currency: "gbp".into(),
+                url: None,
+                pdf: Some(pdf.into()),
+            };
+            line(&examples::pages().texts, Billed { provider: Provider::Stripe, bill })
+        };
+        let paid = told("paid", "https://pay.stripe.com/invoice/in_1/pdf");
+        assert_eq!((paid.date.as_str(), paid.amount.as_str(), paid.status.as_str()), ("1 March 2026", "£7", "Paid"));
+        assert_eq!(paid.pdf_url.as_deref(), Some("https://pay.stripe.com/invoice/in_1/pdf"));
+        assert_eq!(told("open", "javascript:alert(1)").pdf_url, None);
+        for (word, shown) in
+            [("open", "Open"), ("void", "Void"), ("refunded", "Refunded"), ("of_tomorrow", "of tomorrow")]
+        {
+            assert_eq!(told(word, "").status, shown);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The page of one's own plan: what it is, until when, how to change it, and what was earned and paid.
+
+mod invoices;
+mod plan;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use entitlement::assertion::Claims;
+use serde::Deserialize;
+
+use super::frame::Frame;
+use super::look::{Texts, fill};
+use super::{fault, html};
+use crate::Billing;
+use crate::api::Visitor;
+use crate::api::standing::{self, Standing};
+use crate::checkout::links;
+use crate::problem::Problem;
+use crate::referral::{self, Standing as Inviting};
+use invoices::Invoices;
+use plan::{Actions, Plan};
+
+/// What the page is told in its address.
+#[derive(Debug, Default, Deserialize)]
+pub struct Asked {
+    /// Present when the buyer comes from paying.
+    upgraded: Option<String>,
+    /// Which form was sent.
+    done: Option<String>,
+}
+
+/// What somebody gets for inviting others, and with what.
+#[derive(Clone, Debug)]
+struct Invitation {
+    text: String,
+    link: String,
+    conversions: String,
+}
+
+#[derive(Clone, Template)]
+#[template(path = "account.html")]
+struct Page<'a> {
+    frame: Frame<'a>,
+    /// What was done just now.
+    done: Option<String>,
+    plan: Plan,
+    /// Days of paid access beside any subscription.
+    credit: Option<String>,
+    invitation: Option<Invitation>,
+    invoices: Invoices,
+}
+
+/// `GET /billing`
+pub async fn get(
+    State(billing): State<Billing>,
+    Visitor(claims): Visitor,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    let Some(claims) = claims else {
+        return Ok(html::see_other(&links::with_next(&billing.settings().login_url, Some(links::ACCOUNT_PATH))));
+    };
+    show(&billing, &claims, asked, None).await
+}
+
+/// The page, with what went wrong on it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn show(
+    billing: &Billing,
+    claims: &Claims,
+    asked: Asked,
+    problem: Option<&Problem>,
+) -> Result<Response, Problem> {
+    let now = crate::clock::now();
+    let texts = &billing.settings().pages.texts;
+    let standing = standing::of(billing, &claims.sub, now).await?;
+    let inviting = referral::standing(billing, &claims.sub, now).await?;
+    let error = problem.map(|problem| fault::told(texts, problem));
+    let page = Page {
+        frame: Frame::new(billing, &texts.account.title, links::ACCOUNT_PATH).with_error(error),
+        done: done(texts, &asked, &standing),
+        plan: Plan::of(texts, &standing, now),
+        credit: credit(texts, &inviting),
+        invitation: invitation(texts, &inviting),
+        invoices: Invoices::of(billing, &claims.sub).await,
+    };
+    Ok(match problem {
+        Some(problem) => html::page_with(problem.status(), &page),
+        None => html::page(&page),
+    })
+}
+
+/// The days that the account has beside any subscription.
+fn credit(texts: &Texts, inviting: &Inviting) -> Option<String> {
+    let days = inviting.credit_days_left;
+    let told = texts.days(i64::try_from(days).unwrap_or(i64::MAX));
+    (days > 0).then(|| fill(&texts.account.credit_days, &[("days", &told)]))
+}
+
+/// Nobody is asked to invite for nothing.
+fn invitation(texts: &Texts, inviting: &Inviting) -> Option<Invitation> {
+    if inviting.credit_days == 0 {
+        return None;
+    }
+    let days = texts.days(inviting.credit_days.into());
+    let conversions = match inviting.converted {
+        1 => texts.account.conversion.clone(),
+        count => fill(&texts.account.conversions, &[("count", &count.to_string())]),
+    };
+    let text = fill(&texts.account.referral_text, &[("days", &days)]);
+    Some(Invitation { text, link: inviting.link.clone(), conversions })
+}
+
+/// What an address says was done; of a purchase only when there is something to show for it.
+fn done(texts: &Texts, asked: &Asked, standing: &Standing) -> Option<String> {
+    match asked.done.as_deref() {
+        Some("ending") => Some(texts.account.ending.clone()),
+        Some("kept") => Some(texts.account.kept.clone()),
+        _ => {
+            let upgraded = asked.upgraded.is_some() && standing.has_more_than_everybody();
+            upgraded.then(|| texts.account.thanks.clone())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

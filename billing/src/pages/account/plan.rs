@@ -1,0 +1,144 @@
+//! The plan in words: its name, its state, its next date, and what can be done about it.
+
+use entitlement::Timestamp;
+use entitlement::catalog::Cadence;
+use entitlement::subscription::State;
+use entitlement::timeline::Status;
+
+use crate::api::standing::{Live, Standing};
+use crate::pages::look::{Texts, days_left, fill};
+use crate::pages::money;
+
+/// What an account has, and what it can do about it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub tier_code: String,
+    pub tier_name: String,
+    pub status_code: &'static str,
+    pub status: String,
+    pub trial: Option<Trial>,
+    /// What has to be done for access to stay.
+    pub warning: Option<Warning>,
+    pub subscriptions: Vec<Line>,
+    pub actions: Actions,
+}
+
+/// A trial that runs.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    pub left: String,
+    /// Days in all, and days that are over: for a bar.
+    pub days: i64,
+    pub past: i64,
+}
+
+/// A payment is missing.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    pub text: String,
+    /// Until when there is access all the same.
+    pub until: Option<String>,
+}
+
+/// A subscription in one line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub name: String,
+    pub line: String,
+}
+
+/// What can be done about the subscriptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actions {
+    /// There is none: choose a plan.
+    Choose,
+    /// Manage them, and end them.
+    End,
+    /// Manage them, and take their end back.
+    Keep,
+    /// Manage them: they are ended where they are managed.
+    Manage,
+}
+
+impl Plan {
+    pub fn of(texts: &Texts, standing: &Standing, now: Timestamp) -> Self {
+        let segment = &standing.segment;
+        let tier_code = segment.plan.tier.to_string();
+        let live = standing.live(now);
+        let tier = standing.catalog().tier(&tier_code);
+        Self {
+            tier_name: tier.map_or_else(|| tier_code.clone(), |tier| tier.name.clone()),
+            tier_code,
+            status_code: segment.status.as_str(),
+            status: in_words(texts, segment.status),
+            trial: live.iter().find_map(|live| trial(texts, live, now)),
+            warning: live.iter().find_map(|live| warning(texts, live, standing)),
+            actions: actions(&live),
+            subscriptions: live.iter().map(|live| line(texts, live)).collect(),
+        }
+    }
+}
+
+fn actions(live: &[Live<'_>]) -> Actions {
+    let mut here = live.iter().filter(|live| live.is_managed_here()).peekable();
+    match (live.is_empty(), here.peek().is_some()) {
+        (true, _) => Actions::Choose,
+        (false, false) => Actions::Manage,
+        (false, true) if here.all(|live| live.subscription.cancel_at.is_some()) => Actions::Keep,
+        (false, true) => Actions::End,
+    }
+}
+
+fn in_words(texts: &Texts, status: Status) -> String {
+    let texts = &texts.account;
+    let text = match status {
+        Status::Active => &texts.active,
+        Status::Trialing => &texts.trialing,
+        Status::Canceling => &texts.canceling,
+        Status::PastDue => &texts.past_due,
+        Status::Credit => &texts.credit,
+        Status::None => &texts.none,
+    };
+    text.clone()
+}
+
+fn trial(texts: &Texts, live: &Live<'_>, now: Timestamp) -> Option<Trial> {
+    let State::Trialing { ends_at } = live.subscription.state else { return None };
+    let left = days_left(ends_at - now);
+    let days = days_left(ends_at - live.subscription.started_at).max(left).max(1);
+    let text = fill(&texts.account.trial_left, &[("days", &texts.days(left))]);
+    Some(Trial { left: text, days, past: days - left })
+}
+
+fn warning(texts: &Texts, live: &Live<'_>, standing: &Standing) -> Option<Warning> {
+    let text = match live.subscription.state {
+        State::PastDue { since } => fill(&texts.account.failed, &[("date", &texts.day(since))]),
+        State::Unpaid => texts.account.unpaid.clone(),
+        _ => return None,
+    };
+    let until = standing.segment.until.filter(|_| standing.segment.status == Status::PastDue);
+    let until = until.map(|until| fill(&texts.account.access_until, &[("date", &texts.day(until))]));
+    Some(Warning { text, until })
+}
+
+fn line(texts: &Texts, live: &Live<'_>) -> Line {
+    let with = match live.price.cadence {
+        Cadence::Monthly => &texts.common.monthly,
+        Cadence::Annual => &texts.common.annual,
+    };
+    let price = fill(with, &[("amount", &money::amount(live.price))]);
+    let dated = |text: &str, at: Timestamp| fill(text, &[("date", &texts.day(at)), ("price", &price)]);
+    let line = match (live.subscription.state, live.subscription.cancel_at) {
+        (State::Trialing { .. }, Some(end)) => dated(&texts.account.ends, end),
+        (State::Trialing { ends_at }, None) => dated(&texts.account.trial_then, ends_at),
+        (State::Paused, _) => format!("{price}. {}", texts.account.paused),
+        // The warning says the rest.
+        (State::PastDue { .. } | State::Unpaid, _) => format!("{price}."),
+        (_, Some(end)) => format!("{price}. {}", dated(&texts.account.ends, end)),
+        (State::Active { paid_until: Some(end) }, None) => {
+            format!("{price}. {}", dated(&texts.account.next_payment, end))
+        }
+        (_, None) => format!("{price}."),
+    };
+    Line { name: live.tier.name.clone(), line }
+}

@@ -1,0 +1,185 @@
+//! The page of one's own plan, in every state that a plan can be in.
+
+use askama::Template;
+use entitlement::Timestamp;
+use entitlement::catalog::Provider;
+use entitlement::subscription::{State, Subscription, SubscriptionId};
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::standing::examples::{on, standing, subscription};
+use crate::pages::examples;
+use crate::pages::look::Pages;
+use crate::pages::tests::{elements, hostile, marked, read_out};
+
+const PAID: State = State::Active { paid_until: None };
+
+fn nobody() -> Inviting {
+    Inviting {
+        code: "abc2345678".into(),
+        link: "https://read.example/billing/r/abc2345678".into(),
+        converted: 0,
+        credit_days: 45,
+        credit_days_left: 0,
+    }
+}
+
+fn page<'a>(look: &'a Pages, standing: &Standing, inviting: &Inviting) -> Page<'a> {
+    Page {
+        frame: Frame::of(look, "/billing/pricing", &look.texts.account.title, links::ACCOUNT_PATH),
+        done: None,
+        plan: Plan::of(&look.texts, standing, on(3, 10)),
+        credit: credit(&look.texts, inviting),
+        invitation: invitation(&look.texts, inviting),
+        invoices: Invoices::None,
+    }
+}
+
+fn rendered(subscriptions: Vec<Subscription>) -> String {
+    page(&examples::pages(), &standing(subscriptions, on(3, 10)), &nobody()).render().expect("a page")
+}
+
+fn paid() -> Subscription {
+    subscription("price_monthly", State::Active { paid_until: Some(on(4, 1)) })
+}
+
+fn ending(end: Timestamp) -> Subscription {
+    Subscription { cancel_at: Some(end), ..paid() }
+}
+
+#[test]
+fn each_subscription_is_told_in_one_line() {
+    use State::{Active, PastDue, Paused, Trialing, Unpaid};
+    let active = Active { paid_until: Some(on(4, 1)) };
+    let cases = [
+        (active, None, "£7 a month. Next payment on 1 April 2026."),
+        (active, Some(on(4, 1)), "£7 a month. Ends on 1 April 2026."),
+        (PAID, None, "£7 a month."),
+        (Trialing { ends_at: on(3, 15) }, None, "Then £7 a month, from 15 March 2026."),
+        (Trialing { ends_at: on(3, 11) }, Some(on(3, 11)), "Ends on 11 March 2026."),
+        (PastDue { since: on(3, 9) }, None, "£7 a month."),
+        (Unpaid, None, "£7 a month."),
+        (Paused, None, "£7 a month. Paused."),
+    ];
+    for (state, cancel_at, expected) in cases {
+        let html = rendered(vec![Subscription { cancel_at, ..subscription("price_monthly", state) }]);
+        assert!(html.contains(&format!("{expected}</p>")), "{expected}: {html}");
+    }
+}
+
+#[test]
+fn a_trial_counts_down() {
+    let trial = |ends_at| rendered(vec![subscription("price_annual", State::Trialing { ends_at })]);
+    let html = trial(on(3, 15));
+    assert!(html.contains("Free trial: 5 days remaining"), "{html}");
+    assert!(html.contains(r#"<progress max="14" value="9""#), "nine of fourteen days are over: {html}");
+    assert!(trial(on(3, 11)).contains("Free trial: 1 day remaining"));
+    assert!(!rendered(vec![paid()]).contains("remaining"), "nothing counts down once it is paid for");
+}
+
+#[test]
+fn a_payment_that_failed_is_said_with_what_to_do_and_until_when() {
+    let html = rendered(vec![subscription("price_monthly", State::PastDue { since: on(3, 9) })]);
+    assert!(
+        html.contains("Your last payment failed") && html.contains("The payment of 9 March 2026 failed."),
+        "{html}"
+    );
+    assert!(html.contains("You have access until 23 March 2026."), "{html}");
+    let warning = html.split("notice warn").nth(1).and_then(|html| html.split("</section>").next()).expect("a warning");
+    assert!(warning.contains(r#"action="/billing/portal""#) && warning.contains("Update how you pay"), "{warning}");
+    let html = rendered(vec![subscription("price_monthly", State::Unpaid)]);
+    assert!(html.contains("to get your access back") && !html.contains("You have access until"), "{html}");
+    assert!(!rendered(vec![paid()]).contains("notice warn"));
+}
+
+#[test]
+fn what_can_be_done_follows_from_the_subscriptions() {
+    let polar = SubscriptionId { provider: Provider::Polar, id: "polar_1".into() };
+    let elsewhere = Subscription { id: polar, prices: vec!["product_annual".into()], ..paid() };
+    let over = subscription("price_monthly", State::Ended { at: on(3, 9) });
+    let cases = [
+        ("nothing", vec![], ["See the plans", "Free"]),
+        ("over", vec![over], ["See the plans", "No subscription"]),
+        ("goes on", vec![paid()], ["Cancel at the end of the period", "Manage subscription"]),
+        ("ends", vec![ending(on(4, 1))], ["Keep the subscription", "Ends soon"]),
+        ("one of two ends", vec![ending(on(4, 1)), paid()], ["Cancel at the end of the period", "Active"]),
+        ("another provider", vec![elsewhere], ["Manage subscription", "Paid"]),
+    ];
+    let actions = ["See the plans", "Cancel at the end", "Keep the subscription"];
+    for (what, subscriptions, expected) in cases {
+        let html = rendered(subscriptions);
+        for text in expected {
+            assert!(html.contains(text), "{what}: {text}: {html}");
+        }
+        let found = actions.iter().filter(|action| html.contains(**action)).count();
+        assert_eq!(found, usize::from(what != "another provider"), "{what}: {html}");
+        let is_subscribed = !html.contains("See the plans");
+        assert_eq!(html.contains(r#"action="/billing/portal""#), is_subscribed, "{what}: nothing else to manage");
+    }
+}
+
+#[test]
+fn credit_and_invitations_are_shown_when_there_are_any() {
+    let look = examples::pages();
+    let nothing = standing(vec![], on(3, 10));
+    let told = |inviting: &Inviting| page(&look, &nothing, inviting).render().expect("a page");
+    let html = told(&nobody());
+    assert!(!html.contains("on your account"), "{html}");
+    assert!(html.contains(r#"value="https://read.example/billing/r/abc2345678""#), "{html}");
+    assert!(html.contains("0 conversions still in their window") && html.contains("45 days of paid access"), "{html}");
+    let html = told(&Inviting { converted: 1, credit_days_left: 44, ..nobody() });
+    assert!(html.contains("+44 days on your account"), "{html}");
+    assert!(html.contains("1 conversion still in its window"), "{html}");
+    assert!(!html.contains("Manage subscription"), "credit alone is nothing to manage");
+    let html = told(&Inviting { credit_days: 0, ..nobody() });
+    assert!(!html.contains("Invite"), "nobody is asked to invite for nothing: {html}");
+}
+
+#[test]
+fn no_text_of_the_page_is_out_of_the_operators_reach() {
+    let look = marked();
+    let states = [
+        vec![],
+        vec![paid()],
+        vec![ending(on(4, 1))],
+        vec![subscription("price_annual", State::Trialing { ends_at: on(3, 15) })],
+        vec![subscription("price_monthly", State::PastDue { since: on(3, 9) })],
+    ];
+    let line =
+        || invoices::Line { date: "§".into(), amount: "£7".into(), status: "§".into(), pdf_url: Some("/".into()) };
+    for subscriptions in states {
+        let inviting = Inviting { converted: 2, credit_days_left: 3, ..nobody() };
+        let page = page(&look, &standing(subscriptions, on(3, 10)), &inviting);
+        for invoices in [Invoices::Known(vec![line()]), Invoices::Unavailable] {
+            let html = Page { invoices, done: Some("§".into()), ..page.clone() }.render().expect("a page");
+            for text in read_out(&html) {
+                let data = ["£", "Free", "Paid", "read.example"];
+                assert!(text.contains('§') || data.iter().any(|data| text.starts_with(data)), "{text:?}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_shown_can_become_markup(text in hostile()) {
+        let look = examples::pages();
+        let rendered = |text: &str| {
+            let inviting = Inviting { link: text.to_owned(), ..nobody() };
+            let page = page(&look, &standing(vec![paid()], on(3, 10)), &inviting);
+            let plan = Plan { tier_name: text.to_owned(), tier_code: text.to_owned(), ..page.plan.clone() };
+            let line = invoices::Line {
+                date: text.to_owned(),
+                amount: text.to_owned(),
+                status: text.to_owned(),
+                pdf_url: Some(text.to_owned()),
+            };
+            let frame = page.frame.clone().with_error(Some(text.to_owned()));
+            let invoices = Invoices::Known(vec![line]);
+            Page { frame, done: Some(text.to_owned()), plan, invoices, ..page }.render().expect("a page")
+        };
+        let (plain, shown) = (rendered("x"), rendered(&text));
+        prop_assert_eq!(elements(&shown), elements(&plain));
+        prop_assert_eq!(shown.matches('"').count(), plain.matches('"').count(), "no attribute ends early");
+    }
+}

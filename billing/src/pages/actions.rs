@@ -1,0 +1,143 @@
+//! What the forms do: buy, manage, end, take the end back. No script is needed for any of it.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use entitlement::assertion::Claims;
+use http::StatusCode;
+use serde::Deserialize;
+use url::Url;
+
+use super::form::OwnForm;
+use super::frame::Frame;
+use super::{account, html, pricing};
+use crate::Billing;
+use crate::api::{OwnOrigin, SignedIn, Visitor, subscription};
+use crate::checkout::{self, Order, links};
+use crate::problem::Problem;
+
+/// A form whose button says it all.
+#[derive(Debug, Deserialize)]
+pub struct Pressed {}
+
+/// The way on to the provider.
+#[derive(Template)]
+#[template(path = "going.html")]
+struct Going<'a> {
+    frame: Frame<'a>,
+    url: &'a str,
+}
+
+/// `POST /billing/checkout`
+pub async fn checkout(
+    State(billing): State<Billing>,
+    Visitor(claims): Visitor,
+    OwnForm(order): OwnForm<Order>,
+) -> Result<Response, Problem> {
+    let next = order.next.as_deref().and_then(links::own_path);
+    let Some(claims) = claims else {
+        return Ok(signing_in(&billing, &links::with_next(links::PRICING_PATH, next.as_deref())));
+    };
+    match checkout::open(&billing, &claims.sub, &order, crate::clock::now()).await {
+        Ok(url) => going(&billing, &url),
+        Err(problem) => {
+            let asked = pricing::Asked { next, cadence: order.cadence };
+            pricing::show(&billing, Some(&claims), asked, Some(&problem)).await
+        }
+    }
+}
+
+/// `POST /billing/portal`
+pub async fn portal(
+    State(billing): State<Billing>,
+    Visitor(claims): Visitor,
+    _: OwnForm<Pressed>,
+) -> Result<Response, Problem> {
+    let Some(claims) = claims else { return Ok(signing_in(&billing, links::ACCOUNT_PATH)) };
+    match checkout::open_portal(&billing, &claims.sub, crate::clock::now()).await {
+        Ok(url) => going(&billing, &url),
+        Err(problem) => account::show(&billing, &claims, account::Asked::default(), Some(&problem)).await,
+    }
+}
+
+/// `POST /billing/cancel`
+pub async fn cancel(
+    State(billing): State<Billing>,
+    Visitor(claims): Visitor,
+    _: OwnForm<Pressed>,
+) -> Result<Response, Problem> {
+    let Some(claims) = claims else { return Ok(signing_in(&billing, links::ACCOUNT_PATH)) };
+    let done = subscription::cancel(State(billing.clone()), SignedIn(claims.clone()), OwnOrigin).await;
+    then(&billing, &claims, done.map(drop), "/billing?done=ending").await
+}
+
+/// `POST /billing/reactivate`
+pub async fn reactivate(
+    State(billing): State<Billing>,
+    Visitor(claims): Visitor,
+    _: OwnForm<Pressed>,
+) -> Result<Response, Problem> {
+    let Some(claims) = claims else { return Ok(signing_in(&billing, links::ACCOUNT_PATH)) };
+    let done = subscription::reactivate(State(billing.clone()), SignedIn(claims.clone()), OwnOrigin).await;
+    then(&billing, &claims, done.map(drop), "/billing?done=kept").await
+}
+
+/// `GET` of where a form was sent: somebody has loaded the answer again, so the page is shown afresh.
+pub async fn to_pricing() -> Response {
+    html::see_other(links::PRICING_PATH)
+}
+
+/// As [`to_pricing`], for the forms of one's own plan.
+pub async fn to_account() -> Response {
+    html::see_other(links::ACCOUNT_PATH)
+}
+
+async fn then(billing: &Billing, claims: &Claims, done: Result<(), Problem>, page: &str) -> Result<Response, Problem> {
+    match done {
+        Ok(()) => Ok(html::see_other(page)),
+        Err(problem) => account::show(billing, claims, account::Asked::default(), Some(&problem)).await,
+    }
+}
+
+/// To the sign-in page, and then to a page of ours: what was sent is not kept.
+fn signing_in(billing: &Billing, page: &str) -> Response {
+    html::see_other(&links::with_next(&billing.settings().login_url, Some(page)))
+}
+
+/// A page that leads on to the provider by itself.
+fn going(billing: &Billing, url: &str) -> Result<Response, Problem> {
+    if !is_safe(url) {
+        tracing::error!("the payment provider answered a URL that no browser should be sent to");
+        let detail = "The payment provider's answer cannot be used.";
+        return Err(Problem::new(StatusCode::BAD_GATEWAY, "provider_unusable", detail));
+    }
+    let frame = Frame::new(billing, &billing.settings().pages.texts.back.going, "");
+    Ok(html::page(&Going { frame, url }))
+}
+
+/// `https`, or `http` on this machine, as the simulated provider has it.
+pub fn is_safe(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let is_here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    url.scheme() == "https" || (url.scheme() == "http" && is_here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_sent_to_nothing_but_pages() {
+        for (url, safe) in [
+            ("https://checkout.stripe.com/c/pay/cs_test_1#fid", true),
+            ("http://127.0.0.1:4000/checkout/cs_1", true),
+            ("http://checkout.stripe.com/c", false),
+            ("javascript:alert(1)", false),
+            ("data:text/html,x", false),
+            ("//evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_safe(url), safe, "{url}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What went wrong, for a person: the same problems that programs are told, in the operator's words.
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+
+use super::frame::Frame;
+use super::look::{Texts, fill};
+use crate::Billing;
+use crate::problem::Problem;
+
+#[derive(Template)]
+#[template(path = "fault.html")]
+struct Page<'a> {
+    frame: Frame<'a>,
+    text: String,
+}
+
+/// The problem in a sentence for the visitor.
+pub fn told(texts: &Texts, problem: &Problem) -> String {
+    let errors = &texts.errors;
+    let text = match problem.code() {
+        "consent_required" => &errors.consent_required,
+        "already_subscribed" => &errors.already_subscribed,
+        "tier_not_found" | "no_price" | "unknown_cadence" | "unknown_provider" => &errors.not_sold,
+        "no_customer" => &errors.no_customer,
+        "no_active_subscription" => &errors.no_active_subscription,
+        "not_canceling" => &errors.not_canceling,
+        "foreign_origin" => &errors.foreign_origin,
+        "not_configured" => &errors.not_configured,
+        "invalid_token" => &errors.invalid_token,
+        "provider_error" => return fill(&errors.provider_error, &[("message", problem.detail())]),
+        _ => by_status(texts, problem.status()),
+    };
+    text.clone()
+}
+
+fn by_status(texts: &Texts, status: StatusCode) -> &String {
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => &texts.errors.not_found,
+        StatusCode::CONFLICT
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => &texts.errors.busy,
+        status if status.is_client_error() => &texts.errors.bad_request,
+        _ => &texts.errors.internal,
+    }
+}
+
+/// Turns a refusal that is not a page yet into one, whoever refused.
+pub async fn dressed(State(billing): State<Billing>, answer: Response) -> Response {
+    let status = answer.status();
+    let is_page =
+        answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if is_page || !(status.is_client_error() || status.is_server_error()) {
+        return answer;
+    }
+    let texts = &billing.settings().pages.texts;
+    let problem = answer.extensions().get::<Problem>();
+    let text = problem.map_or_else(|| by_status(texts, status).clone(), |problem| told(texts, problem));
+    let page = Page { frame: Frame::new(&billing, &texts.errors.title, ""), text };
+    let Ok(html) = page.render() else { return answer };
+    let (mut parts, _) = answer.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    Response::from_parts(parts, Body::from(html))
+}

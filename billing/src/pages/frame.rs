@@ -1,0 +1,55 @@
+//! What stands around every page: the operator's name or logo, the way to the other pages, and what went wrong.
+
+use crate::Billing;
+use crate::checkout::links;
+use crate::pages::look::{Pages, fill};
+
+/// The frame of a page.
+#[derive(Clone, Debug)]
+pub struct Frame<'a> {
+    pub look: &'a Pages,
+    /// The page's name, as its window shows it.
+    pub title: String,
+    /// Where the page is, when the frame links to it.
+    pub here: &'static str,
+    /// Where buyers choose.
+    pub pricing_url: &'a str,
+    /// What went wrong, in words for the visitor.
+    pub error: Option<String>,
+    /// The way back to the site.
+    pub back: String,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame of a page called `title`.
+    pub fn new(billing: &'a Billing, title: &str, here: &'static str) -> Self {
+        let settings = billing.settings();
+        Self::of(&settings.pages, &settings.pricing_url, title, here)
+    }
+
+    /// As [`Frame::new`], from its parts.
+    pub fn of(look: &'a Pages, pricing_url: &'a str, title: &str, here: &'static str) -> Self {
+        let back = fill(&look.texts.common.back, &[("site", &look.site_name)]);
+        Self { look, title: title.to_owned(), here, pricing_url, error: None, back }
+    }
+
+    /// The same with what went wrong, which the window's name says too.
+    #[must_use]
+    pub fn with_error(mut self, error: Option<String>) -> Self {
+        if error.is_some() {
+            self.title = fill(&self.look.texts.errors.page, &[("title", &self.title)]);
+        }
+        self.error = error;
+        self
+    }
+
+    /// The page of one's own plan.
+    pub const fn account_url(&self) -> &'static str {
+        links::ACCOUNT_PATH
+    }
+
+    /// Whether the page that the frame links to as `url` is this one.
+    pub fn is_here(&self, url: &str) -> bool {
+        self.here == url
+    }
+}

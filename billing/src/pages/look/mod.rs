@@ -1,0 +1,119 @@
+//! How the pages look and what they say, as the operator has told.
+
+mod assets;
+mod texts;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+pub use assets::{Asset, ROUTE as ASSET_ROUTE, get as asset};
+pub use texts::{Texts, days_left, fill};
+
+const STYLE: &str = include_str!("../../../templates/pages.css");
+const SCRIPT: &str = include_str!("../../../templates/pages.js");
+
+/// What an operator may say about the pages; checked by whoever reads the configuration.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The language of the texts (BCP 47).
+    pub language: String,
+    pub site_name: String,
+    /// Where to ask for a tier that has no price.
+    pub contact_url: Option<String>,
+    pub logo: Option<Image>,
+    /// Comes after the pages' own.
+    pub stylesheet: Option<String>,
+    /// What a buyer agrees to, by the id that a price names.
+    pub consents: BTreeMap<String, String>,
+    /// The codes of features and metrics, in words.
+    pub words: BTreeMap<String, String>,
+    pub texts: Texts,
+}
+
+/// A picture.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Its media type.
+    pub kind: &'static str,
+    pub bytes: Bytes,
+}
+
+/// The look of the pages, ready to be served.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    pub(crate) language: String,
+    pub(crate) site_name: String,
+    pub(crate) contact_url: Option<String>,
+    pub(crate) texts: Texts,
+    pub(crate) style: Asset,
+    pub(crate) script: Asset,
+    pub(crate) theme: Option<Asset>,
+    pub(crate) logo: Option<Asset>,
+    consents: BTreeMap<String, String>,
+    words: BTreeMap<String, String>,
+}
+
+impl Pages {
+    /// Pages of that look.
+    #[must_use]
+    pub fn new(look: Look) -> Self {
+        const CSS: &str = "text/css; charset=utf-8";
+        Self {
+            language: look.language,
+            site_name: look.site_name,
+            contact_url: look.contact_url,
+            texts: look.texts,
+            style: Asset::new("pages", CSS, STYLE),
+            script: Asset::new("pages", "text/javascript; charset=utf-8", SCRIPT),
+            theme: look.stylesheet.map(|text| Asset::new("theme", CSS, text)),
+            logo: look.logo.map(|logo| Asset::new("logo", logo.kind, logo.bytes)),
+            consents: look.consents,
+            words: look.words,
+        }
+    }
+
+    /// The text of that id; one that is not known here cannot be agreed to on the hosted page.
+    #[must_use]
+    pub fn consent(&self, id: &str) -> Option<&str> {
+        self.consents.get(id).map(String::as_str)
+    }
+
+    /// A feature's or metric's code as buyers read it.
+    pub(crate) fn word(&self, code: &str) -> String {
+        self.words.get(code).cloned().unwrap_or_else(|| code.replace(['_', '-'], " "))
+    }
+
+    fn assets(&self) -> impl Iterator<Item = &Asset> {
+        [&self.style, &self.script].into_iter().chain(&self.theme).chain(&self.logo)
+    }
+}
+
+#[cfg(test)]
+pub mod examples {
+    //! The pages as the configuration's default has them.
+
+    use super::*;
+
+    /// As they are when nobody says anything else.
+    pub fn look() -> Look {
+        let default: toml::Table =
+            toml::from_str(include_str!("../../../../config/tollgate.toml")).expect("the default");
+        let part = |name: &str| default["pages"][name].clone();
+        Look {
+            language: "en".into(),
+            site_name: "read.example".into(),
+            contact_url: None,
+            logo: None,
+            stylesheet: None,
+            consents: part("consents").try_into().expect("consents"),
+            words: part("words").try_into().expect("words"),
+            texts: part("texts").try_into().expect("texts"),
+        }
+    }
+
+    /// [`look`], ready.
+    pub fn pages() -> Pages {
+        Pages::new(look())
+    }
+}

@@ -1,0 +1,163 @@
+//! Every text of the pages. The words stand in the configuration, where an operator can replace each of them.
+
+use chrono::Datelike;
+use entitlement::Timestamp;
+use serde::Deserialize;
+
+/// All texts; their keys in the configuration are the names here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Texts {
+    pub(crate) common: Common,
+    pub(crate) pricing: Pricing,
+    pub(crate) account: Account,
+    pub(crate) back: Back,
+    pub(crate) errors: Errors,
+}
+
+/// Declares a table of texts.
+macro_rules! texts {
+    ($(#[$doc:meta])* $name:ident { $($key:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name { $(pub $key: String),+ }
+    };
+}
+
+/// What several pages say.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Common {
+    pub skip: String,
+    pub back: String,
+    pub pricing: String,
+    pub account: String,
+    pub date: String,
+    pub months: [String; 12],
+    pub day: String,
+    pub days: String,
+    pub monthly: String,
+    pub annual: String,
+}
+
+texts! {
+    /// The pricing page.
+    Pricing {
+        title, lead, cadence, monthly, annual, saving, per_month, per_year, free, free_text, custom, contact, current, includes,
+        limit, level, unlimited, trial, buy, buy_trial, sign_in, not_here, subscribed, manage,
+    }
+}
+
+texts! {
+    /// The page of one's own plan.
+    Account {
+        title, thanks, ending, kept, active, trialing, canceling, past_due, credit, none, trial_left, trial_then,
+        next_payment, ends, access_until, failed_title, failed, unpaid, paused, manage, pay, cancel, cancel_text,
+        cancel_now, keep, plans, credit_days, credit_text, referral, referral_text, referral_link, copy,
+        copied, conversion, conversions, invoices, invoice_paid,
+        invoice_open, invoice_void, invoice_refunded, invoice_pdf, invoices_unavailable,
+    }
+}
+
+texts! {
+    /// On the way to the provider, and back from it.
+    Back { title, wait, later, again, going, go }
+}
+
+texts! {
+    /// What went wrong, by the code of the problem.
+    Errors {
+        title, page, consent_required, already_subscribed, not_sold, no_customer, no_active_subscription,
+        not_canceling, foreign_origin, not_configured, provider_error, invalid_token, not_found, busy, bad_request,
+        internal,
+    }
+}
+
+/// Puts values in the place of `{names}`. A value is never looked into, so it cannot bring names of its own.
+#[must_use]
+pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let known = after.split_once('}').and_then(|(name, after)| {
+            let (_, value) = values.iter().find(|(known, _)| *known == name)?;
+            Some((value, after))
+        });
+        match known {
+            Some((value, after)) => {
+                filled.push_str(value);
+                rest = after;
+            }
+            None => {
+                filled.push('{');
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+impl Texts {
+    /// The day of a moment (UTC), in words.
+    #[must_use]
+    pub fn day(&self, at: Timestamp) -> String {
+        let month = usize::try_from(at.month0()).ok().and_then(|month| self.common.months.get(month));
+        let (day, year) = (at.day().to_string(), at.year().to_string());
+        let month = month.map(String::as_str).unwrap_or_default();
+        fill(&self.common.date, &[("day", &day), ("month", month), ("year", &year)])
+    }
+
+    /// A number of days, in words.
+    #[must_use]
+    pub fn days(&self, days: i64) -> String {
+        if days == 1 { self.common.day.clone() } else { fill(&self.common.days, &[("days", &days.to_string())]) }
+    }
+}
+
+/// Whole days of a span; one that has begun counts.
+#[must_use]
+pub fn days_left(left: chrono::Duration) -> i64 {
+    const DAY_SECONDS: i64 = 86_400;
+    (left.num_seconds().max(0) + DAY_SECONDS - 1) / DAY_SECONDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples;
+    use super::*;
+
+    #[test]
+    fn values_are_filled_in_once() {
+        let values = [("days", "{tier}"), ("tier", "Paid")];
+        for (text, expected) in [
+            ("{days} of {tier}", "{tier} of Paid"),
+            ("{unknown} {tier}", "{unknown} Paid"),
+            ("a { b {tier", "a { b {tier"),
+            ("{{tier}}", "{Paid}"),
+            ("", ""),
+        ] {
+            assert_eq!(fill(text, &values), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_has_begun_counts() {
+        let texts = &examples::pages().texts;
+        for (seconds, expected) in [(0, "0 days"), (1, "1 day"), (86_400, "1 day"), (86_401, "2 days"), (-5, "0 days")]
+        {
+            assert_eq!(texts.days(days_left(chrono::Duration::seconds(seconds))), expected);
+        }
+    }
+
+    #[test]
+    fn a_date_is_written_as_the_texts_say() {
+        let mut texts = examples::pages().texts.clone();
+        let at = crate::api::standing::examples::on(3, 9);
+        assert_eq!(texts.day(at), "9 March 2026");
+        "{month} {day}, {year}".clone_into(&mut texts.common.date);
+        assert_eq!(texts.day(at), "March 9, 2026");
+    }
+}

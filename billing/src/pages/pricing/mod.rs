@@ -1,0 +1,149 @@
+//! The pricing page: a column for each tier, and what the visitor can do.
+
+mod columns;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use entitlement::Timestamp;
+use entitlement::assertion::Claims;
+use entitlement::catalog::{Cadence, Catalog, Provider};
+use serde::Deserialize;
+
+use super::frame::Frame;
+use super::{fault, html};
+use crate::Billing;
+use crate::api::Visitor;
+use crate::api::standing::{self, Standing};
+use crate::checkout::{self, links};
+use crate::problem::Problem;
+use columns::{Column, Consent, Shop, Toggle, columns};
+
+/// What the page is told in its address, or by the form that it has sent.
+#[derive(Debug, Default, Deserialize)]
+pub struct Asked {
+    /// The page to go on to after paying.
+    pub next: Option<String>,
+    /// Which prices are shown first.
+    pub cadence: Option<String>,
+}
+
+/// What the visitor can do here.
+#[derive(Debug, PartialEq, Eq)]
+enum Viewer {
+    /// Sign in, and come back.
+    Anonymous { sign_in: String },
+    /// Buy. `trial`: whether a free trial can still be had.
+    Free { trial: Trial },
+    /// Manage the subscription there is.
+    Subscribed,
+}
+
+/// Whether a free trial can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    Offered,
+    Used,
+}
+
+/// What is sold, and what of it is shown first.
+#[derive(Clone, Copy, Debug)]
+struct Sold<'a> {
+    catalog: &'a Catalog,
+    sellers: &'a [Provider],
+    shown: Cadence,
+}
+
+#[derive(Template)]
+#[template(path = "pricing.html")]
+struct Page<'a> {
+    frame: Frame<'a>,
+    viewer: Viewer,
+    tiers: Vec<Column>,
+    toggle: Option<Toggle>,
+    next: Option<String>,
+}
+
+/// `GET /billing/pricing`
+pub async fn get(
+    State(billing): State<Billing>,
+    Visitor(claims): Visitor,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    show(&billing, claims.as_ref(), asked, None).await
+}
+
+/// The page, with what went wrong on it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn show(
+    billing: &Billing,
+    claims: Option<&Claims>,
+    asked: Asked,
+    problem: Option<&Problem>,
+) -> Result<Response, Problem> {
+    let settings = billing.settings();
+    let next = asked.next.as_deref().and_then(links::own_path);
+    let shown = cadence(asked.cadence.as_deref());
+    let sellers = &sellers(billing);
+    let texts = &settings.pages.texts;
+    let error = problem.map(|problem| fault::told(texts, problem));
+    let frame = Frame::new(billing, &texts.pricing.title, links::PRICING_PATH).with_error(error);
+    let page = match claims {
+        None => {
+            let back = links::with_next(links::PRICING_PATH, next.as_deref());
+            let sign_in = links::with_next(&settings.login_url, Some(&back));
+            let rules = standing::sold(billing).await?;
+            let sold = Sold { catalog: &rules.catalog, sellers, shown };
+            page(frame, Viewer::Anonymous { sign_in }, &sold, None)
+        }
+        Some(claims) => {
+            let now = crate::clock::now();
+            let standing = standing::of(billing, &claims.sub, now).await?;
+            let (viewer, tier) = (viewer(&standing, now), standing.segment.plan.tier.clone());
+            let sold = Sold { catalog: standing.catalog(), sellers, shown };
+            page(frame, viewer, &sold, Some(&tier))
+        }
+    };
+    let page = Page { next, ..page };
+    Ok(match problem {
+        Some(problem) => html::page_with(problem.status(), &page),
+        None => html::page(&page),
+    })
+}
+
+fn viewer(standing: &Standing, now: Timestamp) -> Viewer {
+    match (standing.live(now).is_empty(), standing.is_new_buyer()) {
+        (false, _) => Viewer::Subscribed,
+        (true, true) => Viewer::Free { trial: Trial::Offered },
+        (true, false) => Viewer::Free { trial: Trial::Used },
+    }
+}
+
+fn page<'a>(frame: Frame<'a>, viewer: Viewer, sold: &Sold<'_>, current: Option<&str>) -> Page<'a> {
+    let trial = match viewer {
+        Viewer::Free { trial } => trial,
+        Viewer::Anonymous { .. } => Trial::Offered,
+        Viewer::Subscribed => Trial::Used,
+    };
+    let shop = Shop { look: frame.look, catalog: sold.catalog, sellers: sold.sellers, trial };
+    let (tiers, toggle) = (columns(shop, current), Toggle::over(shop, sold.shown));
+    Page { frame, viewer, tiers, toggle, next: None }
+}
+
+/// The providers that can be asked for a checkout.
+fn sellers(billing: &Billing) -> Vec<Provider> {
+    let all = [Provider::Stripe, Provider::Polar];
+    all.into_iter().filter(|provider| checkout::check_configured(billing, *provider).is_ok()).collect()
+}
+
+fn cadence(word: Option<&str>) -> Cadence {
+    match word {
+        Some("annual") => Cadence::Annual,
+        _ => Cadence::Monthly,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Selling: one question, whichever provider it goes to. Polar makes its own customers; at Stripe they are made first.
+
+use entitlement::Timestamp;
+use entitlement::catalog::Provider;
+
+use super::client::{Bill, Checkout, CheckoutState, Opened, ProviderError};
+use crate::credentials::Providers;
+
+fn nobody() -> ProviderError {
+    ProviderError::Settings("there is no key".into())
+}
+
+/// Opens a checkout, at Stripe for a customer.
+pub(crate) async fn create_checkout(
+    providers: &Providers,
+    provider: Provider,
+    customer: Option<&str>,
+    checkout: &Checkout<'_>,
+    now: Timestamp,
+) -> Result<Opened, ProviderError> {
+    match (provider, customer) {
+        (Provider::Stripe, Some(customer)) => {
+            let client = providers.stripe_client.as_ref().ok_or_else(nobody)?;
+            client.create_checkout(customer, checkout, now).await
+        }
+        (Provider::Stripe, None) => Err(ProviderError::UnknownCustomer),
+        (Provider::Polar, _) => providers.polar_client.as_ref().ok_or_else(nobody)?.create_checkout(checkout).await,
+    }
+}
+
+/// How a checkout stands.
+pub(crate) async fn checkout_state(
+    providers: &Providers,
+    provider: Provider,
+    id: &str,
+) -> Result<CheckoutState, ProviderError> {
+    match provider {
+        Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.checkout_state(id).await,
+        Provider::Polar => providers.polar_client.as_ref().ok_or_else(nobody)?.checkout_state(id).await,
+    }
+}
+
+/// Closes a checkout where the provider can; answers how it stands then. Polar's close by themselves, and it lets nobody
+/// subscribe twice.
+pub(crate) async fn close_checkout(
+    providers: &Providers,
+    provider: Provider,
+    id: &str,
+) -> Result<CheckoutState, ProviderError> {
+    match provider {
+        Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.close_checkout(id).await,
+        Provider::Polar => match checkout_state(providers, provider, id).await? {
+            CheckoutState::Open => Ok(CheckoutState::Over),
+            state => Ok(state),
+        },
+    }
+}
+
+/// Opens the customer portal.
+pub(crate) async fn create_portal(
+    providers: &Providers,
+    provider: Provider,
+    customer: &str,
+    return_url: &str,
+) -> Result<String, ProviderError> {
+    match provider {
+        Provider::Stripe => {
+            providers.stripe_client.as_ref().ok_or_else(nobody)?.create_portal(customer, return_url).await
+        }
+        Provider::Polar => {
+            providers.polar_client.as_ref().ok_or_else(nobody)?.create_portal(customer, return_url).await
+        }
+    }
+}
+
+/// The newest bills of a customer, newest first.
+pub(crate) async fn bills(
+    providers: &Providers,
+    provider: Provider,
+    customer: &str,
+) -> Result<Vec<Bill>, ProviderError> {
+    match provider {
+        Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.bills(customer).await,
+        Provider::Polar => providers.polar_client.as_ref().ok_or_else(nobody)?.bills(customer).await,
+    }
+}

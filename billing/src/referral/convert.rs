@@ -1,0 +1,127 @@
+//! What an invitation is worth, given and taken back: in the transaction that learns of the money.
+
+use chrono::TimeDelta;
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::{Catalog, Tier};
+use entitlement::payment::Returned;
+use entitlement::subscription::Setback;
+use sqlx::PgConnection;
+
+use crate::settings::{ConvertOn, Referral};
+use crate::store::catalogs::Rules;
+use crate::store::credits::{self, Term};
+use crate::store::money::Money;
+use crate::store::referrals::{self, Bill, Conversion, Due, Rewarded};
+use crate::store::{StoreError, accounts, snapshot};
+
+/// Accounts that get a new version, and what changed for them.
+pub type Changes = Vec<(AccountId, String)>;
+
+/// Rewards both sides when an invited account has become one that was brought, once.
+///
+/// # Errors
+/// When the database fails.
+pub async fn convert(
+    conn: &mut PgConnection,
+    referee: &AccountId,
+    terms: &Referral,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Changes, StoreError> {
+    let Some(due) = referrals::due(conn, referee).await? else { return Ok(Vec::new()) };
+    let bill =
+        due.bills.iter().find(|bill| bill.prices.iter().any(|id| rules.catalog.sold(bill.provider, id).is_some()));
+    if bill.is_none() && terms.convert_on == ConvertOn::Payment {
+        return Ok(Vec::new());
+    }
+    if let Some(bill) = bill
+        && referrals::is_customer_of(conn, bill.provider, &bill.customer, &due.referrer).await?
+    {
+        tracing::info!(%referee, referrer = %due.referrer, "an invitation is worth nothing: its own referrer pays");
+        return Ok(Vec::new());
+    }
+    let mut changes = reward(conn, &due, bill, (terms, rules), now).await?;
+    // The money may have gone back before it was known what it was for.
+    changes.extend(take_back(conn, referee, now).await?);
+    Ok(changes)
+}
+
+async fn reward(
+    conn: &mut PgConnection,
+    due: &Due,
+    bill: Option<&Bill>,
+    (terms, rules): (&Referral, &Rules),
+    now: Timestamp,
+) -> Result<Changes, StoreError> {
+    let Due { referee, referrer, .. } = due;
+    let rewarded = referrals::hold_referrer(conn, referrer).await?;
+    let is_within = |count: i64| terms.rewards_max.is_none_or(|max| count < i64::from(max));
+    let tier = tier(&rules.catalog, terms).filter(|_| terms.credit_days > 0);
+    let mut changes = Vec::new();
+    let mut credit_of = async |account: &AccountId, reason: String| -> Result<Option<i64>, StoreError> {
+        let Some(tier) = tier else { return Ok(None) };
+        accounts::ensure(conn, account, now).await?;
+        let credit = credits::give(conn, account, &tier.code, &reason, Term::Days(terms.credit_days), now).await?;
+        changes.push((
+            account.clone(),
+            format!("credit {credit} gives {} for {} days: {reason}", tier.code, terms.credit_days),
+        ));
+        Ok(Some(credit))
+    };
+    let referee_credit = credit_of(referee, format!("invited by {referrer}")).await?;
+    let referrer_credit = match rewarded {
+        Some(count) if is_within(count) => credit_of(referrer, format!("invited {referee}")).await?,
+        _ => None,
+    };
+    let window_ends_at = now + TimeDelta::days(i64::from(terms.credit_days));
+    let conversion = Conversion { referee, bill, referee_credit, referrer_credit, at: now, window_ends_at };
+    referrals::convert(conn, conversion).await?;
+    tracing::info!(%referee, %referrer, "an invitation has brought an account that pays");
+    Ok(changes)
+}
+
+/// The tier of the days: as the terms say, else the lowest that is sold.
+fn tier<'a>(catalog: &'a Catalog, terms: &Referral) -> Option<&'a Tier> {
+    let named = terms.tier.as_ref().and_then(|code| catalog.tier(code));
+    let above = || catalog.tiers().iter().filter(|tier| tier.rank > 0);
+    named.or_else(|| above().find(|tier| !tier.prices.is_empty())).or_else(|| above().next())
+}
+
+/// Takes the reward back when the payment that earned it has gone back in time, and gives it again when that turns out
+/// not to be so. What was used by then stays used.
+///
+/// # Errors
+/// When the database fails.
+pub async fn take_back(conn: &mut PgConnection, referee: &AccountId, now: Timestamp) -> Result<Changes, StoreError> {
+    let Some(rewarded) = referrals::rewarded(conn, referee).await? else { return Ok(Vec::new()) };
+    let snapshot = snapshot::read_one(conn, referee).await?;
+    let is_back = snapshot.returned.iter().any(|money| is_of(money, &rewarded) && went_back(money, &rewarded));
+    let (at, word) = match (is_back, rewarded.taken_back_at) {
+        (true, None) => (Some(now), "taken back"),
+        (false, Some(_)) => (None, "given again"),
+        _ => return Ok(Vec::new()),
+    };
+    let accounts = referrals::set_taken_back(conn, referee, &rewarded, at).await?;
+    tracing::info!(%referee, referrer = %rewarded.referrer, word, "the reward for an invitation");
+    let change = |account| (account, format!("the credit for inviting {referee} is {word}: its first payment"));
+    Ok(accounts.into_iter().map(change).collect())
+}
+
+/// Whether the payment is the one that earned the reward. One whose bill nobody has told is, when it was made by then.
+fn is_of(money: &Money, rewarded: &Rewarded) -> bool {
+    let Some((provider, invoice)) = &rewarded.bill else { return true };
+    let is_first = money.payment.made_at.is_some_and(|at| at <= rewarded.converted_at);
+    let is_billed = money.invoice.as_ref().map_or(is_first, |billed| billed.id == *invoice);
+    money.provider == provider.as_str() && is_billed
+}
+
+fn went_back(money: &Money, rewarded: &Rewarded) -> bool {
+    let Money { payment, refunds, disputes, .. } = money;
+    let covers_from = payment.made_at.unwrap_or(rewarded.converted_at);
+    let setbacks = Returned { payment, refunds, disputes, covers_from }.setbacks();
+    setbacks.iter().any(|setback| match setback {
+        Setback::Refunded { at, .. } | Setback::Lost { at, .. } => *at <= rewarded.window_ends_at,
+        Setback::Disputed { .. } | Setback::CustomerGone { .. } => false,
+    })
+}

@@ -1,0 +1,80 @@
+//! What buyers agreed to: proof, which is only ever added to.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use super::StoreError;
+
+/// That a buyer agreed.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed<'a> {
+    pub account: &'a AccountId,
+    /// The id of the wording.
+    pub text: &'a str,
+    pub provider: Provider,
+    pub price: &'a str,
+    /// The checkout that it was for: said again for the same one, it is one consent.
+    pub attempt: i64,
+    pub at: Timestamp,
+}
+
+/// One consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Consent {
+    /// The greater, the later.
+    pub id: i64,
+    pub account: String,
+    /// The id of the wording.
+    pub text: String,
+    pub provider: String,
+    pub price: String,
+    pub agreed_at: Timestamp,
+}
+
+/// Writes down what a buyer agreed to; the account must have a row.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record(conn: &mut PgConnection, agreed: Agreed<'_>) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        r#"
+        insert into consents (account, text, provider, price_id, attempt, agreed_at) values ($1, $2, $3, $4, $5, $6)
+        on conflict on constraint consents_once do nothing
+        "#,
+        agreed.account.as_str(),
+        agreed.text,
+        agreed.provider.as_str(),
+        agreed.price,
+        agreed.attempt,
+        agreed.at
+    );
+    query.execute(conn).await?;
+    Ok(())
+}
+
+/// The newest consents, newest first: of one account or of all; with `before` only those with a smaller id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    conn: &mut PgConnection,
+    account: Option<&AccountId>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Consent>, StoreError> {
+    let query = sqlx::query_as!(
+        Consent,
+        r#"
+        select id, account, text, provider, price_id as price, agreed_at from consents
+        where ($1::text is null or account = $1) and ($2::bigint is null or id < $2)
+        order by id desc limit $3
+        "#,
+        account.map(AccountId::as_str),
+        before,
+        limit
+    );
+    Ok(query.fetch_all(conn).await?)
+}

@@ -1,0 +1,19 @@
+//! The Redis that all processes share: where it is, connections to it that come back by themselves, the channel on which
+//! changes are pushed, and the one rule by which a record takes the place of another.
+//!
+//! It may be one server, a Cluster, or whatever Sentinels say is the master; nobody else has to know which.
+
+mod clip;
+mod connection;
+mod link;
+mod place;
+mod rule;
+mod sentinel;
+mod subscription;
+mod topology;
+
+pub use connection::Connection;
+pub use link::{Link, Patience};
+pub use place::{Place, PlaceError};
+pub use rule::{Outcome, Push, STORE, Store, outcome};
+pub use subscription::{Lost, Subscription};

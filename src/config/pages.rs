@@ -1,0 +1,194 @@
+//! How the hosted pages look and speak: `[pages]`, with its files read and its texts checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use billing::{Image, Look, Pages, Texts};
+use serde::Deserialize;
+use toml::Value;
+
+use super::file::{DEFAULT, File};
+
+/// The largest logo, in bytes: every visitor loads it.
+const LOGO_BYTES_MAX: u64 = 256 * 1024;
+
+/// The largest stylesheet, in bytes.
+const STYLESHEET_BYTES_MAX: u64 = 256 * 1024;
+
+/// `[pages]` as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    language: String,
+    site_name: String,
+    logo: Option<String>,
+    stylesheet: Option<String>,
+    contact_url: String,
+    consents: BTreeMap<String, String>,
+    words: BTreeMap<String, String>,
+    texts: Texts,
+}
+
+impl File {
+    /// Reads the files that `[pages]` names, in `directory`, and checks its texts. `table` is the file with all its keys;
+    /// `host` names the site when nothing else does.
+    pub fn pages(&self, table: &toml::Table, directory: &Path, host: &str) -> Result<Arc<Pages>> {
+        let section = &self.pages;
+        check_language(&section.language)?;
+        check_contact(&section.contact_url)?;
+        let default: toml::Table = toml::from_str(DEFAULT).context("the default configuration")?;
+        check_placeholders(&at(&default, "texts"), &at(table, "texts"))?;
+        check_consents(&at(&default, "consents"), &section.consents)?;
+        let logo = section.logo.as_ref().map(|name| logo(&directory.join(name))).transpose().context("pages.logo")?;
+        let stylesheet = section.stylesheet.as_ref().map(|name| stylesheet(&directory.join(name))).transpose();
+        let site_name = if section.site_name.is_empty() { host } else { &section.site_name };
+        Ok(Arc::new(Pages::new(Look {
+            language: section.language.clone(),
+            site_name: site_name.to_owned(),
+            contact_url: (!section.contact_url.is_empty()).then(|| section.contact_url.clone()),
+            logo,
+            stylesheet: stylesheet.context("pages.stylesheet")?,
+            consents: section.consents.clone(),
+            words: section.words.clone(),
+            texts: section.texts.clone(),
+        })))
+    }
+}
+
+/// The part of `[pages]` with this name.
+fn at(table: &toml::Table, name: &str) -> Value {
+    let part = table.get("pages").and_then(|pages| pages.get(name));
+    part.cloned().unwrap_or_else(|| Value::Table(toml::Table::new()))
+}
+
+/// A language tag such as `en` or `pt-BR` (BCP 47), as far as a wrong one would hurt.
+fn check_language(tag: &str) -> Result<()> {
+    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    let starts = tag.split('-').next().is_some_and(|first| first.bytes().all(|b| b.is_ascii_alphabetic()));
+    if starts && tag.split('-').all(is_part) {
+        return Ok(());
+    }
+    bail!("pages.language = \"{tag}\" is not a language tag: write it as \"en\" or \"pt-BR\"")
+}
+
+fn check_contact(url: &str) -> Result<()> {
+    let is_path = url.starts_with('/') && !url.starts_with("//") && !url.contains('\\');
+    if url.is_empty() || is_path || url.starts_with("https://") || url.starts_with("mailto:") {
+        return Ok(());
+    }
+    bail!("pages.contact_url = \"{url}\" must be https://, mailto: or a path on the site")
+}
+
+/// What somebody agreed to must stay readable under its id.
+fn check_consents(default: &Value, consents: &BTreeMap<String, String>) -> Result<()> {
+    for (id, text) in consents {
+        let known = default.get(id).and_then(Value::as_str);
+        if known.is_some_and(|known| known != text) {
+            bail!(
+                "pages.consents.{id} is a text that buyers may have agreed to: give the new wording an id of its own"
+            );
+        }
+        if text.trim().is_empty() {
+            bail!("pages.consents.{id} is empty: nobody can agree to nothing");
+        }
+    }
+    Ok(())
+}
+
+/// A text may use what its default uses, and nothing else.
+fn check_placeholders(default: &Value, mine: &Value) -> Result<()> {
+    let (Value::Table(default), Value::Table(mine)) = (default, mine) else { return Ok(()) };
+    for (section, texts) in mine {
+        let texts = texts.as_table().into_iter().flatten();
+        for (key, text) in texts.filter_map(|(key, text)| Some((key, text.as_str()?))) {
+            let known = default.get(section).and_then(|texts| texts.get(key)).and_then(Value::as_str);
+            let known = placeholders(known.unwrap_or_default());
+            if let Some(wrong) = placeholders(text).difference(&known).next() {
+                let known: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
+                let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+                bail!("pages.texts.{section}.{key} has {{{wrong}}}, but here can be filled in: {known}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands in braces.
+fn placeholders(text: &str) -> BTreeSet<&str> {
+    text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
+}
+
+fn logo(path: &Path) -> Result<Image> {
+    let kind = match path.extension().and_then(|kind| kind.to_str()) {
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("webp") => "image/webp",
+        _ => bail!("{} must be an SVG, PNG, JPEG or WebP", path.display()),
+    };
+    Ok(Image { kind, bytes: read(path, LOGO_BYTES_MAX)?.into() })
+}
+
+fn stylesheet(path: &Path) -> Result<String> {
+    String::from_utf8(read(path, STYLESHEET_BYTES_MAX)?).map_err(|_| anyhow!("{} is not UTF-8", path.display()))
+}
+
+fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+    let size =
+        std::fs::metadata(path).with_context(|| format!("cannot read {}: check the path", path.display()))?.len();
+    if size > bytes_max {
+        bail!("{} has {size} bytes: {bytes_max} are the most", path.display());
+    }
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(text: &str, directory: &Path) -> Result<Arc<Pages>> {
+        let table = File::table(text)?;
+        File::from_table(table.clone())?.pages(&table, directory, "read.example")
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("large.png"), vec![0; 300_000]).expect("it is written");
+        std::fs::write(directory.path().join("bad.css"), [0xff]).expect("it is written");
+        let cases = [
+            ("language = \"\"", "not a language tag"),
+            ("language = \"english language\"", "not a language tag"),
+            ("contact_url = \"javascript:alert(1)\"", "must be https://"),
+            ("contact_url = \"//evil.example\"", "must be https://"),
+            ("logo = \"none.svg\"", "pages.logo: cannot read"),
+            ("logo = \"logo.gif\"", "must be an SVG, PNG, JPEG or WebP"),
+            ("logo = \"large.png\"", "262144 are the most"),
+            ("stylesheet = \"bad.css\"", "is not UTF-8"),
+            ("consents.monthly-waiver-1 = \"Yes.\"", "give the new wording an id of its own"),
+            ("consents.mine = \" \"", "nobody can agree to nothing"),
+            ("texts.pricing.titel = \"Plans\"", "did you mean `title`?"),
+            ("texts.pricing.buy = \"Get {plan}\"", "texts.pricing.buy has {plan}, but here can be filled in: {tier}"),
+            ("texts.pricing.title = \"{site}\"", "here can be filled in: nothing"),
+            ("texts.common.months = [\"Jan\"]", "length"),
+        ];
+        for (text, expected) in cases {
+            let error = pages(&format!("[pages]\n{text}\n"), directory.path()).expect_err(text);
+            let error = format!("{error:#}");
+            assert!(error.contains(expected), "{error:?} should contain {expected:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_is_complete_and_files_are_read_beside_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        pages("", directory.path()).expect("the default is valid");
+        std::fs::write(directory.path().join("logo.svg"), "<svg/>").expect("it is written");
+        std::fs::write(directory.path().join("mine.css"), ":root { --accent: #123456; }").expect("it is written");
+        let mine = "[pages]\nlanguage = \"pt-BR\"\nlogo = \"logo.svg\"\nstylesheet = \"mine.css\"\n\
+                    consents.mine = \"I agree.\"\ntexts.pricing.title = \"Planos\"\n";
+        pages(mine, directory.path()).expect("it is valid");
+    }
+}

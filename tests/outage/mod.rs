@@ -1,0 +1,16 @@
+//! Parts that go away, fall silent, become slow, flap, forget, or refuse to write, between two proxies and two billing
+//! processes: what is still answered and how it is marked, how old it may be, that nothing acknowledged is lost, and that
+//! nobody has to restart anything.
+
+mod billing;
+mod both;
+mod denial;
+mod flood;
+mod postgres;
+mod provider;
+mod push;
+mod redis;
+mod scene;
+
+use scene::Scene;
+pub use scene::{Reader, pushed};

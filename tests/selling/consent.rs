@@ -1,0 +1,53 @@
+//! What a buyer agrees to is written down before anything is sold, and an operator can show it.
+
+use serde_json::{Value, json};
+
+use super::{Buyer, WAIVER, annual, monthly, provider, setup};
+use crate::world::http::client;
+use crate::world::{Arrangement, World, now, send};
+
+const OPERATOR: &str = "the operator's own token";
+
+#[tokio::test]
+async fn a_consent_is_recorded_once_for_each_checkout_and_can_be_listed() {
+    let world = World::with(setup(Arrangement::AllPostgres).environment("TOLLGATE_ADMIN_TOKEN", OPERATOR)).await;
+    let (ann, bob) = (Buyer::new(&world), Buyer::new(&world));
+    let before = now();
+    assert_eq!(ann.orders(&json!({ "cadence": "monthly" })).await.code(), "consent_required");
+    assert_eq!(listed(&world, "").await, Vec::<Value>::new(), "nobody agreed to anything");
+    let session = ann.opens(&monthly()).await;
+    ann.opens(&monthly()).await;
+    bob.opens(&annual()).await;
+    let all = listed(&world, "").await;
+    let [consent] = all.as_slice() else { panic!("one consent: {all:?}") };
+    assert_eq!(
+        (&consent["account"], &consent["text"], &consent["provider"], &consent["price"]),
+        (&json!(ann.account), &json!(WAIVER), &json!("stripe"), &json!("price_monthly"))
+    );
+    let agreed_at: chrono::DateTime<chrono::Utc> =
+        consent["agreed_at"].as_str().and_then(|at| at.parse().ok()).expect("a moment");
+    assert!(before <= agreed_at && agreed_at <= now(), "{consent}");
+    // Another checkout is another agreement.
+    provider(&world).expire_checkout(&session).expect("expired");
+    ann.opens(&monthly()).await;
+    bob.opens(&monthly()).await;
+    assert_eq!(listed(&world, &format!("?account={}", ann.account)).await.len(), 2);
+    let newest = listed(&world, "?limit=1").await;
+    assert_eq!(newest[0]["account"], bob.account.as_str());
+    assert_eq!(listed(&world, &format!("?before={}", newest[0]["id"])).await.len(), 2);
+
+    let printed = world.tollgate(&["consents", "--account", &bob.account]).await.success();
+    assert!(printed.contains(&format!("{} {WAIVER} stripe:price_monthly", bob.account)), "{printed}");
+    assert!(!printed.contains(&ann.account), "{printed}");
+    let json: Value = serde_json::from_str(&world.tollgate(&["consents", "--json"]).await.success()).expect("JSON");
+    assert_eq!(json.as_array().map(Vec::len), Some(3), "{json}");
+}
+
+async fn listed(world: &World, query: &str) -> Vec<Value> {
+    let url = format!("http://{}/admin/consents{query}", world.billing().listen.admin);
+    let stranger = send(client().get(&url)).await;
+    assert_eq!(stranger.status, 401, "it is the operator's: {stranger:?}");
+    let answer = send(client().get(&url).bearer_auth(OPERATOR)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["consents"].as_array().expect("a list").clone()
+}

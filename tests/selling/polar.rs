@@ -1,0 +1,81 @@
+//! Selling through Polar: its checkout and its portal, by its API.
+
+use demo::polar::{Fault, FaultKind};
+use serde_json::{Value, json};
+
+use super::text;
+use crate::world::polar::{Asking, PAID, WithPolar};
+use crate::world::stripe::unique;
+use crate::world::{Arrangement, Setup, eventually, token};
+
+fn order() -> Value {
+    json!({ "tier": "paid", "cadence": "monthly" })
+}
+
+crate::journeys::in_every_arrangement!(what_polar_sells_is_bought_managed_and_ended_there);
+
+async fn what_polar_sells_is_bought_managed_and_ended_there(arrangement: Arrangement) {
+    let scene = WithPolar::start(Setup::new(arrangement), Asking::Yes).await;
+    let (world, polar) = (&scene.world, &scene.polar);
+    let account = unique("buyer");
+    let token = token(&account);
+    let none = world.post("/api/billing/portal", &token, &json!({})).await;
+    assert_eq!((none.status, none.code().as_str()), (404, "no_customer"));
+    let with_next = json!({ "tier": "paid", "cadence": "monthly", "next": "/premium/one" });
+    let opened = world.post("/api/billing/checkout", &token, &with_next).await;
+    assert_eq!(opened.status, 200, "{opened:?}");
+    let again = world.post("/api/billing/checkout", &token, &order()).await;
+    assert_eq!(again.json()["url"], opened.json()["url"], "the open one");
+    let checkouts = polar.checkouts();
+    let [checkout] = checkouts.as_slice() else { panic!("one checkout: {checkouts:?}") };
+    assert_eq!((&checkout["url"], &checkout["product_id"]), (&opened.json()["url"], &json!(PAID)));
+    assert_eq!(
+        (&checkout["external_customer_id"], &checkout["metadata"]["account"]),
+        (&json!(account), &json!(account))
+    );
+    assert_eq!((&checkout["allow_discount_codes"], &checkout["allow_trial"]), (&json!(true), &json!(false)));
+
+    // Whoever is faster than the webhook is let in, too.
+    polar.hold();
+    polar.complete_checkout(&text(checkout, "id")).expect("paid");
+    let back = text(checkout, "success_url").replace(&world.url, "");
+    let returned = world.browse(&back, Some(&token)).await;
+    assert_eq!((returned.status, returned.header("location")), (303, "/premium/one"), "{returned:?}");
+    assert_eq!(world.get("/premium/one", Some(&token)).await.status, 200);
+    polar.release();
+    scene.settled().await;
+    let second = world.post("/api/billing/checkout", &token, &order()).await;
+    assert_eq!((second.status, second.code().as_str()), (409, "already_subscribed"), "{second:?}");
+    let portal = world.post("/api/billing/portal", &token, &json!({})).await;
+    assert!(
+        text(&portal.json(), "url").starts_with(&format!("{}/portal?customer_session_token=", polar.url())),
+        "{portal:?}"
+    );
+    let invoices = world.get("/api/billing/invoices", Some(&token)).await.json();
+    assert_eq!(
+        (&invoices["invoices"][0]["provider"], &invoices["invoices"][0]["paid"]),
+        (&json!("polar"), &json!(700))
+    );
+    polar.revoke(&text(&polar.subscriptions()[0], "id")).expect("revoked");
+    eventually("it is over", async || (world.get("/premium/one", Some(&token)).await.status == 402).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn a_polar_that_cannot_answer_sells_nothing_and_can_be_asked_again() {
+    let scene = WithPolar::start(Setup::new(Arrangement::AllPostgres), Asking::Yes).await;
+    let token = token(&unique("buyer"));
+    for kind in [FaultKind::BadGateway, FaultKind::ServerError, FaultKind::TooManyRequests { retry_after_secs: 60 }] {
+        let fault = Fault { kind: kind.clone(), path: "/v1/checkouts".into(), count: 9 };
+        scene.polar.fail_calls(fault).expect("planned");
+        let failed = scene.world.post("/api/billing/checkout", &token, &order()).await;
+        assert_eq!((failed.status, failed.code().as_str()), (502, "provider_unavailable"), "{kind:?}: {failed:?}");
+        scene.polar.heal_calls();
+    }
+    let opened = scene.world.post("/api/billing/checkout", &token, &order()).await;
+    assert_eq!((opened.status, scene.polar.checkouts().len()), (200, 1), "{opened:?}");
+    let without = WithPolar::start(Setup::new(Arrangement::AllPostgres), Asking::No).await;
+    let named = json!({ "tier": "paid", "cadence": "monthly", "provider": "polar" });
+    let refused = without.world.post("/api/billing/checkout", &token, &named).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "not_configured"), "{refused:?}");
+}

@@ -1,0 +1,143 @@
+//! What is wrong with a request, and what is wrong at the provider: a clear answer, nothing half done, and the same
+//! request works when the cause is gone.
+
+use demo::provider::{Fault, FaultKind};
+use serde_json::json;
+
+use super::{Buyer, monthly, provider, setup, shop};
+use crate::world::http::client;
+use crate::world::{Arrangement, World, send};
+
+#[tokio::test]
+async fn what_the_provider_answers_badly_is_told_and_can_be_tried_again() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let provider = provider(&world);
+    let cases = [
+        ("too many requests", FaultKind::TooManyRequests { retry_after_secs: 1 }, 9, "provider_unavailable"),
+        ("a declined card", FaultKind::Declined, 1, "provider_error"),
+        ("an error of its own", FaultKind::ServerError, 9, "provider_unavailable"),
+        ("a page in HTML", FaultKind::BadGateway, 9, "provider_unavailable"),
+    ];
+    for path in ["/v1/customers", "/v1/checkout/sessions"] {
+        for (what, kind, count, code) in &cases {
+            let buyer = Buyer::new(&world);
+            provider.fail_calls(Fault { kind: kind.clone(), path: path.into(), count: *count }).expect("planned");
+            let failed = buyer.orders(&monthly()).await;
+            assert_eq!((failed.status, failed.code().as_str()), (502, *code), "{path}, {what}: {failed:?}");
+            assert!(!failed.body.contains("sk_test") && !failed.json()["detail"].is_null(), "{failed:?}");
+            provider.heal_calls();
+            let session = buyer.opens(&monthly()).await;
+            provider.complete_checkout(&session).expect("paid");
+            buyer.becomes("active").await;
+            let of_buyer = |object: &&serde_json::Value| object["metadata"]["account"] == buyer.account.as_str();
+            assert_eq!(provider.customers().iter().filter(of_buyer).count(), 1, "{path}, {what}: one customer");
+            assert_eq!(provider.subscriptions().iter().filter(of_buyer).count(), 1, "{path}, {what}");
+        }
+    }
+    let declined = Buyer::new(&world);
+    let fault = Fault { path: "/v1/customers".into(), ..Fault::next(FaultKind::Declined) };
+    provider.fail_calls(fault).expect("planned");
+    assert_eq!(declined.orders(&monthly()).await.json()["detail"], "Your card was declined.", "in its own words");
+}
+
+#[tokio::test]
+async fn a_provider_that_says_nothing_is_given_up() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    provider.fail_calls(Fault { kind: FaultKind::Hang, path: String::new(), count: 9 }).expect("planned");
+    let failed = buyer.orders(&monthly()).await;
+    assert_eq!((failed.status, failed.code().as_str()), (502, "provider_unavailable"), "{failed:?}");
+    provider.heal_calls();
+    buyer.opens(&monthly()).await;
+    assert_eq!(provider.sessions().len(), 1);
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_code() {
+    let setup = setup(Arrangement::AllPostgres).environment("TOLLGATE_ADMIN_TOKEN", "the operator's own token");
+    let world = World::with(setup).await;
+    let buyer = Buyer::new(&world);
+    let cases = [
+        (json!({}), 400, "unknown_cadence"),
+        (json!({ "cadence": "weekly" }), 400, "unknown_cadence"),
+        (json!({ "cadence": "monthly" }), 400, "consent_required"),
+        (json!({ "cadence": "monthly", "consent": "monthly-waiver-0" }), 400, "consent_required"),
+        (json!({ "tier": "platinum", "cadence": "monthly" }), 404, "tier_not_found"),
+        (json!({ "tier": "business", "cadence": "annual" }), 400, "no_price"),
+        (json!({ "cadence": "annual", "provider": "polar" }), 400, "no_price"),
+        (json!({ "cadence": "annual", "provider": "paddle" }), 400, "unknown_provider"),
+        (json!([]), 400, "not_json"),
+    ];
+    for (order, status, code) in cases {
+        let refused = buyer.orders(&order).await;
+        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{order}");
+    }
+    for (path, status, code) in [
+        ("portal", 404, "no_customer"),
+        ("cancel", 400, "no_active_subscription"),
+        ("reactivate", 400, "no_active_subscription"),
+    ] {
+        let refused = world.post(&format!("/api/billing/{path}"), &buyer.token, &json!({})).await;
+        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{path}");
+    }
+    let operator = world.post("/api/billing/checkout", "the operator's own token", &monthly()).await;
+    assert_eq!((operator.status, operator.code().as_str()), (400, "operator_cannot_buy"), "{operator:?}");
+    assert!(provider(&world).customers().is_empty(), "nobody was made for nothing");
+    buyer.buys(&monthly()).await;
+    buyer.becomes("active").await;
+    let kept = world.post("/api/billing/reactivate", &buyer.token, &json!({})).await;
+    assert_eq!((kept.status, kept.code().as_str()), (400, "not_canceling"));
+
+    let world = World::start(Arrangement::AllPostgres).await;
+    let buyer = Buyer::new(&world);
+    for path in ["checkout", "portal", "cancel", "reactivate"] {
+        let refused = world.post(&format!("/api/billing/{path}"), &buyer.token, &json!({ "cadence": "annual" })).await;
+        assert_eq!((refused.status, refused.code().as_str()), (503, "not_configured"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn around_the_proxy_nobody_is_believed() {
+    let world = shop(Arrangement::AllPostgresRedis).await;
+    let buyer = Buyer::new(&world);
+    let billing = world.billing().listen.billing;
+    let routes = [
+        ("POST", "checkout"),
+        ("POST", "portal"),
+        ("POST", "cancel"),
+        ("POST", "reactivate"),
+        ("GET", "subscription"),
+        ("GET", "tiers"),
+        ("GET", "addons"),
+        ("GET", "my-addons"),
+        ("GET", "invoices"),
+        ("GET", "referral"),
+        ("POST", "referral"),
+    ];
+    for (method, route) in routes {
+        let url = format!("http://{billing}/api/billing/{route}");
+        let plain = || client().request(method.parse().expect("a method"), &url).json(&monthly());
+        let attempts = [
+            ("nothing", plain(), "sign_in"),
+            ("the site's token", plain().bearer_auth(&buyer.token), "sign_in"),
+            ("the plain headers", plain().header("x-entitlement-account", &buyer.account), "sign_in"),
+            (
+                "the site's token for an assertion",
+                plain().header("x-entitlement-assertion", &buyer.token),
+                "invalid_token",
+            ),
+        ];
+        for (what, request, code) in attempts {
+            let answer = send(request).await;
+            assert_eq!((answer.status, answer.code().as_str()), (401, code), "{method} {route} with {what}");
+        }
+    }
+    // The assertion that the site gets is for the site.
+    world.get("/signed-in/one", Some(&buyer.token)).await;
+    let received = world.upstream.received().pop().expect("a request");
+    let assertion = received.header("x-entitlement-assertion").expect("an assertion").to_owned();
+    let request = client().get(format!("http://{billing}/api/billing/subscription"));
+    let answer = send(request.header("x-entitlement-assertion", assertion)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (401, "invalid_token"), "{answer:?}");
+}
