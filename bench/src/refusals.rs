@@ -11,7 +11,7 @@ use crate::process::{Cpus, pin_driver};
 use crate::report::{Bar, Report};
 use crate::stats::median;
 use crate::webhooks::{PAID_ACCOUNTS, paid_account};
-use crate::world::{PAID_PAGE, Run, World};
+use crate::world::{PAID_PAGE, PATIENT, Run, World};
 use crate::{cpu, http};
 
 const CONNECTIONS: usize = 64;
@@ -21,7 +21,8 @@ const FREE_ACCOUNTS: usize = 1_000;
 
 /// Laps of passes and of refusals, in turn.
 pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
-    let proxy = world.tollgate(Run { cpus: Cpus::Measured, ..Run::of("proxy-refusing", "proxy") }).await?;
+    let proxy =
+        world.tollgate(Run { cpus: Cpus::Measured, extra: PATIENT, ..Run::of("proxy-refusing", "proxy") }).await?;
     let free = |count: usize| (0..count).map(|n| unpaid(world, n)).collect::<Result<Arc<[_]>>>();
     let passes: Arc<[_]> = world.requests((0..PAID_ACCOUNTS).map(paid_account))?.into();
     let kinds = [

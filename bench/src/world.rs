@@ -19,6 +19,9 @@ pub const PAID_PAGE: &str = "/premium/page";
 pub const PAID_ECHO: &str = "/premium/echo";
 /// As many as a site would have.
 const ROUTES: usize = 10;
+/// For measurements of what something costs: on a busy machine, or under callgrind, an answer from below may come late, and
+/// a request would be answered 503.
+pub const PATIENT: &str = "[cache]\nredis_deadline = \"5s\"\nbilling_deadline = \"5s\"\n";
 const CATALOG: &str = include_str!("../../config/catalog.toml");
 /// How long a process may take until it is ready; under valgrind it takes a while.
 pub const READY_LIMIT: Duration = Duration::from_secs(120);

@@ -93,7 +93,7 @@ impl World {
         };
         if setup.relays == Relays::Both {
             let urls = [&mut surroundings.database_url, &mut surroundings.redis_url];
-            relays.extend(urls.into_iter().flatten().map(|url| relayed(url)));
+            relays.extend(urls.into_iter().flatten().map(relayed));
         }
         let (lines, listens, each) = match setup.arrangement {
             Arrangement::Replicated => {

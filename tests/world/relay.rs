@@ -234,7 +234,7 @@ fn connect(line: &Arc<Line>, client: TcpStream) {
     let (Ok(from_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { return };
     let (shared, kept) = (Arc::clone(line), Arc::clone(&passage));
     std::thread::spawn(move || {
-        pass(&shared, &kept, (from_client, to_server), &mut |piece| listen_in(&shared, &kept, piece))
+        pass(&shared, &kept, (from_client, to_server), &mut |piece| listen_in(&shared, &kept, piece));
     });
     let shared = Arc::clone(line);
     std::thread::spawn(move || pass(&shared, &passage, (server, client), &mut |_| {}));

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::report::{Bar, Report};
 use crate::sockets;
 use crate::webhooks::burst_account;
-use crate::world::{PAID_PAGE, Run, Tollgate, World};
+use crate::world::{PAID_PAGE, PATIENT, Run, Tollgate, World};
 
 /// Requests at once for one cold account.
 const HERD: usize = 1_000;
@@ -28,7 +28,7 @@ const ASKED_MAX: f64 = 5.5;
 pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
     // Both ends of each connection are files of this process.
     sockets::allow_files(4 * HERD as u64);
-    let proxy = world.tollgate(Run::of("proxy-below", "proxy")).await?;
+    let proxy = world.tollgate(Run { extra: PATIENT, ..Run::of("proxy-below", "proxy") }).await?;
     herd(world, &proxy, report).await?;
     let one = vec![refused(world, 0)?];
     let asked = flood(&proxy, one, "one free account", report).await?;

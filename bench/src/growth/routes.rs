@@ -11,15 +11,13 @@ use crate::load::Load;
 use crate::process::Cpus;
 use crate::report::{Bar, Report};
 use crate::webhooks::paid_account;
-use crate::world::{Run, World};
+use crate::world::{PATIENT, Run, World};
 
 const FEW: usize = 10;
 const MANY: usize = 1_000;
 const WARM: u64 = 500;
 const REQUESTS: u64 = 2_000;
 const CONNECTIONS: usize = 8;
-/// Callgrind makes no answer from below late.
-const PATIENT: &str = "[cache]\nredis_deadline = \"5s\"\nbilling_deadline = \"5s\"\n";
 
 pub async fn measure(world: &World, profiles: &Path, report: &mut Report) -> Result<()> {
     let requests: Arc<[Vec<u8>]> = world.requests(std::iter::once(paid_account(0)))?.into();

@@ -9,14 +9,12 @@ use anyhow::Result;
 use super::stage::Stage;
 use super::{nginx, others};
 use crate::process::{Cpus, Process};
-use crate::world::{Run, Tokens};
+use crate::world::{PATIENT, Run, Tokens};
 
 /// How long a contender may take until it answers.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
 /// Less than one record: each request reads Redis.
 const NO_MEMORY: &str = "[cache]\ncapacity = 1\n";
-/// What is measured is the cost: on a busy machine an answer may come late.
-const PATIENT: &str = "[cache]\nbilling_deadline = \"5s\"\n";
 
 /// One way to let paying users through, or to let everybody through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
