@@ -62,15 +62,19 @@ pub fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy,
 
 /// A rule that an earlier one hides decides nothing, which is never meant.
 pub fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
-    let hides = |earlier: &Route, later: &Route| {
+    // Each by itself; made once, as making one is what takes time.
+    let alone =
+        |route: &Route| Table::new(vec![Route::new(route.pattern.clone(), route.policy.clone())], Policy::public());
+    let tables: Vec<Table> = routes.iter().map(alone).collect();
+    let hides = |(earlier, table): (&Route, &Table), later: &Route| {
         let wider = |earlier: &Route| earlier.methods.is_none() && earlier.hosts.is_none();
         let same = earlier.methods == later.methods && earlier.hosts == later.hosts;
-        let table = Table::new(vec![Route::new(earlier.pattern.clone(), earlier.policy.clone())], Policy::public());
         let reaches = |path: &String| table.find(&http::Method::GET, None, path).label == earlier.pattern.as_str();
         (wider(earlier) || same) && paths_of(&later.pattern).iter().all(reaches)
     };
     for (place, later) in routes.iter().enumerate() {
-        if let Some(earlier) = routes[..place].iter().find(|earlier| hides(earlier, later)) {
+        let mut earlier = routes[..place].iter().zip(&tables);
+        if let Some((earlier, _)) = earlier.find(|earlier| hides(*earlier, later)) {
             let (later, earlier) = (&later.pattern, &earlier.pattern);
             warnings.push(format!(
                 "route \"{later}\" never decides: \"{earlier}\" stands before it: move it up or remove it"

@@ -108,7 +108,7 @@ impl Seller {
         }
         let now = clock::now();
         let state = match sell::checkout_state(&providers, session.provider, &session.id).await? {
-            CheckoutState::Open if is_same => {
+            CheckoutState::Open if is_same && self.has_customer(session.provider).await? => {
                 let seen = Session { seen_at: now, ..session.clone() };
                 let mut conn = self.billing.pool().acquire().await.map_err(StoreError::from)?;
                 checkouts::put(&mut conn, &self.account, lease, Some(&seen)).await?;
@@ -121,6 +121,20 @@ impl Seller {
             CheckoutState::Complete => self.refuse_unsettled(now).await.map(|()| None),
             CheckoutState::Processing => Err(payment_pending()),
             CheckoutState::Open | CheckoutState::Over => Ok(None),
+        }
+    }
+
+    /// Whether the provider still knows as whom the account buys. Polar has customers only once they have paid.
+    async fn has_customer(&self, provider: Provider) -> Result<bool, Problem> {
+        if provider == Provider::Polar {
+            return Ok(true);
+        }
+        let mut conn = self.billing.pool().acquire().await.map_err(StoreError::from)?;
+        let stored = customers::customer_of(&mut conn, Provider::Stripe, &self.account).await?;
+        drop(conn);
+        match stored {
+            Some(customer) => Ok(client(&self.billing)?.has_customer(&customer).await?),
+            None => Ok(false),
         }
     }
 

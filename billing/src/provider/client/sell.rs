@@ -134,6 +134,11 @@ struct StateAnswer {
     status: Option<String>,
 }
 
+#[derive(miniserde::Deserialize)]
+struct Presence {
+    deleted: Option<bool>,
+}
+
 #[derive(Serialize)]
 struct Nothing {}
 
@@ -194,6 +199,19 @@ impl Client {
                 _ => CheckoutState::Over,
             }),
             Err(ProviderError::Missing(_)) => Ok(CheckoutState::Over),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the provider still knows a customer: nobody can pay in a checkout of one that was deleted.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn has_customer(&self, id: &str) -> Result<bool, ProviderError> {
+        let asked: Result<Presence, _> = self.get(&format!("/customers/{}", checked_id(id)?)).await;
+        match asked {
+            Ok(customer) => Ok(customer.deleted != Some(true)),
+            Err(ProviderError::Missing(_) | ProviderError::UnknownCustomer) => Ok(false),
             Err(error) => Err(error),
         }
     }
