@@ -29,6 +29,10 @@ use crate::handover::Listeners;
 use crate::listeners::{self, Offered};
 use crate::reload::{self, Hangups, InForce, Users};
 
+/// How long billing may take at least on the embedded database, which is one backend for everything: a busy machine must not
+/// look like one whose billing is down.
+const EMBEDDED_DEADLINE: Duration = Duration::from_secs(5);
+
 /// How many changes may wait for the proxy of the same process; beyond that it reads again.
 const CHANGES_WAITING_MAX: usize = 4096;
 
@@ -187,7 +191,10 @@ fn start_gate(
     (assertion, billing, local): Shared,
     io: &Handle,
 ) -> Result<Gate> {
-    let settings = parts::proxy_settings(config, secrets, assertion)?;
+    let mut settings = parts::proxy_settings(config, secrets, assertion)?;
+    if billing.is_some() && secrets.database_url.is_none() {
+        settings.cache.billing_deadline = settings.cache.billing_deadline.max(EMBEDDED_DEADLINE);
+    }
     let below: Arc<dyn proxy::Below> = match billing {
         Some(billing) => Arc::new(InProcess(billing)),
         None => Arc::new(proxy::HttpBilling::new(
