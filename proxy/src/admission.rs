@@ -43,7 +43,10 @@ impl Admission {
         now: Moment,
     ) -> Result<Decision, ViewError> {
         let caller = match credential {
-            Credential::Account(account) => return self.decide_known(policy, account, now).await,
+            Credential::Account(account) => {
+                let (verdict, found) = self.settle(policy, &account, now).await;
+                return self.told(verdict, account, found, now);
+            }
             Credential::Missing => Caller::Anonymous,
             Credential::Rejected => Caller::Rejected,
             Credential::Unverified => Caller::Unverified,
@@ -63,11 +66,6 @@ impl Admission {
     ) -> (Result<Permit, Denial>, Option<Timestamp>) {
         let (verdict, found) = self.settle(policy, account, now).await;
         (verdict, found.and_then(|found| found.entry.record().timeline.at(now.time).until))
-    }
-
-    async fn decide_known(&self, policy: &Policy, account: AccountId, now: Moment) -> Result<Decision, ViewError> {
-        let (verdict, found) = self.settle(policy, &account, now).await;
-        self.told(verdict, account, found, now)
     }
 
     /// The verdict on a known account, and the record that it rests on.

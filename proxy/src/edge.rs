@@ -40,19 +40,21 @@ pub(crate) struct Edge {
 
 impl Edge {
     async fn serve(&self, stream: Stream, limits: Limits, shutdown: &ShutdownWatch) -> Outcome {
+        let Ok(mut socket) = stream.into_any().downcast::<Socket>() else { return Outcome::Ended(End::Done) };
+        if let Err(error) = socket.set_keepalive(&limits.keepalive()) {
+            debug!(%error, "a connection that is over already");
+            return Outcome::Ended(End::Done);
+        }
         let stream = match &self.tls {
-            None => stream,
-            Some(tls) => {
-                let Ok(socket) = stream.into_any().downcast::<Socket>() else { return Outcome::Ended(End::Done) };
-                match timeout(limits.header_time, Box::pin(tls.accept(*socket))).await {
-                    Ok(Ok(stream)) => stream,
-                    Ok(Err(error)) => {
-                        debug!(%error, "a client does not agree on TLS");
-                        return Outcome::Ended(End::Done);
-                    }
-                    Err(_) => return Outcome::Ended(End::Slow),
+            None => socket,
+            Some(tls) => match timeout(limits.header_time, Box::pin(tls.accept(*socket))).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => {
+                    debug!(%error, "a client does not agree on TLS");
+                    return Outcome::Ended(End::Done);
                 }
-            }
+                Err(_) => return Outcome::Ended(End::Slow),
+            },
         };
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             // Apart, so that connections that are no such thing take less memory.

@@ -7,7 +7,9 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -64,7 +66,8 @@ enum Change {
 }
 
 tokio::task_local! {
-    static TOLD: Told;
+    /// Boxed, because it is moved in and out of its place at every poll.
+    static TOLD: Box<Told>;
 }
 
 /// The headers of a request have arrived.
@@ -114,17 +117,17 @@ pub(crate) async fn connection(work: impl Future, patience: Patience) -> Outcome
             _ => Outcome::Ended(end),
         }
     };
-    TOLD.scope(Told::default(), ended).await
+    TOLD.scope(Box::default(), ended).await
 }
 
 /// Runs one stream of a connection that carries many.
 pub(crate) async fn stream(work: impl Future) -> End {
-    TOLD.scope(Told::default(), run(work, std::future::pending())).await
+    TOLD.scope(Box::default(), run(work, std::future::pending())).await
 }
 
 /// Runs a connection that carries many streams, which its client must have begun to use when `slow` ends.
 pub(crate) async fn streams(work: impl Future, slow: impl Future<Output = ()>) -> End {
-    TOLD.scope(Told::default(), run(work, slow)).await
+    TOLD.scope(Box::default(), run(work, slow)).await
 }
 
 /// How long a connection has waited for its client, counted in looks.
@@ -149,9 +152,45 @@ impl Waited {
     }
 }
 
+/// Wakes a task, and remembers that it did: what waits for it need not be polled before. A connection is polled several
+/// times for each request, and the timer behind it hardly ever has anything to say.
+struct Bell {
+    has_rung: AtomicBool,
+    task: Waker,
+}
+
+impl Bell {
+    /// It has rung, so that what waits for it is polled a first time.
+    fn new(task: &Waker) -> Arc<Self> {
+        Arc::new(Self { has_rung: AtomicBool::new(true), task: task.clone() })
+    }
+
+    /// Polls `future` if the bell has rung since it was polled last.
+    fn poll<F: Future>(self: &Arc<Self>, future: Pin<&mut F>) -> Poll<F::Output> {
+        if !self.has_rung.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        // Before the poll: if it rings meanwhile, the future is polled again.
+        self.has_rung.store(false, Ordering::Release);
+        future.poll(&mut Context::from_waker(&Arc::clone(self).into()))
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_rung.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
+}
+
 async fn run(work: impl Future, slow: impl Future<Output = ()>) -> End {
     let (mut work, mut slow) = (pin!(work), pin!(slow));
     let mut held: Option<Hold> = None;
+    let mut bell: Option<Arc<Bell>> = None;
     poll_fn(|context| {
         if let Some(hold) = &mut held
             && let Poll::Ready(reason) = hold.as_mut().poll(context)
@@ -170,7 +209,11 @@ async fn run(work: impl Future, slow: impl Future<Output = ()>) -> End {
                 context.waker().wake_by_ref();
             }
         }
-        slow.as_mut().poll(context).map(|()| End::Slow)
+        let bell = match &mut bell {
+            Some(bell) if bell.task.will_wake(context.waker()) => bell,
+            other => other.insert(Bell::new(context.waker())),
+        };
+        bell.poll(slow.as_mut()).map(|()| End::Slow)
     })
     .await
 }
@@ -231,6 +274,24 @@ mod tests {
             sleep(Duration::from_secs(3600)).await;
         };
         assert_eq!(end(connection(work, PATIENCE).await), End::Done);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_timer_is_polled_only_when_it_has_something_to_say() {
+        let mut polls = 0;
+        let mut timer = pin!(sleep(PATIENCE.headers));
+        let slow = poll_fn(|context| {
+            polls += 1;
+            timer.as_mut().poll(context)
+        });
+        let work = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            pending::<()>().await;
+        };
+        assert_eq!(streams(work, slow).await, End::Slow);
+        assert_eq!(polls, 2, "once to begin and once to end");
     }
 
     #[tokio::test(start_paused = true)]

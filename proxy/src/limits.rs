@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use pingora::http::RequestHeader;
+use pingora::protocols::TcpKeepalive;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::Session;
 
@@ -69,14 +70,21 @@ impl Limits {
         Patience { headers: self.header_time, idle: self.idle }
     }
 
-    /// Bounds what the client of a request may take its time for.
+    /// Bounds what the client of a request may take its time for. How long it may be idle is the guard's to see; and how
+    /// long it may not take in what is sent, with HTTP/1, the kernel's ([`Limits::keepalive`]): Pingora would set two
+    /// timers more for each request.
     pub(crate) fn bound(&self, session: &mut Session) {
-        // Absent when the connection is to be closed anyway.
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(self.idle.as_secs()));
-        }
         session.set_read_timeout(Some(self.read));
-        session.set_write_timeout(Some(self.write));
+        if session.is_http2() || !KERNEL_BOUNDS_WRITES {
+            // A stream's window can be shut while its connection moves.
+            session.set_write_timeout(Some(self.write));
+        }
+    }
+
+    /// What the kernel sees to on the connection of a client: who is gone without a word is noticed, and who takes in
+    /// nothing of what is sent is cut off.
+    pub(crate) const fn keepalive(&self) -> TcpKeepalive {
+        keepalive(self.write)
     }
 
     /// Refuses a request whose head is too large, or that announces a body that is. HTTP/2 has refused the first already.
@@ -113,6 +121,21 @@ impl Limits {
         options.max_concurrent_streams(self.streams);
         options.max_header_list_size(u32::try_from(self.header_bytes).unwrap_or(u32::MAX));
         options
+    }
+}
+
+/// Whether a connection on which nothing could be sent for some time is ended by the kernel.
+pub(crate) const KERNEL_BOUNDS_WRITES: bool = cfg!(target_os = "linux");
+
+/// Probes of a silent connection, which also ends when what was sent is not taken in for as long as `write`: not
+/// acknowledged, or its window shut (`TCP_USER_TIMEOUT`, tcp(7)).
+pub(crate) const fn keepalive(write: Duration) -> TcpKeepalive {
+    TcpKeepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(15),
+        count: 4,
+        #[cfg(target_os = "linux")]
+        user_timeout: write,
     }
 }
 

@@ -9,8 +9,7 @@ use arc_swap::ArcSwap;
 use entitlement::record::Entitlement;
 use parking_lot::Mutex;
 use pingora::apps::HttpServerOptions;
-use pingora::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
-use pingora::protocols::TcpKeepalive;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
 use pingora::server::Fds;
 use pingora::server::configuration::ServerConf;
@@ -150,7 +149,7 @@ impl Gate {
         };
         let buffers = if tls.is_some() { L4BufferSettings::default().read(TLS_BUFFER) } else { PLAIN_BUFFERS };
         let mut listening = Listening::new("gate".to_owned(), edge);
-        let endpoint = ListenerConfig::tcp(address.to_string()).l4_buffer(buffers).tcp_socket_options(socket_options());
+        let endpoint = ListenerConfig::tcp(address.to_string()).l4_buffer(buffers);
         listening.add_listener(endpoint);
         let control = Control::new(current, tls, io, metrics);
         Ok(Self { listening, listeners, address, runtime, census, control, readiness })
@@ -226,19 +225,6 @@ async fn drained(census: &Census, grace: Duration) {
     if live > 0 {
         info!(live, "WebSockets and event streams end with the process");
     }
-}
-
-/// A client that is gone without a word is noticed: a quiet stream would else be kept for as long as it may be quiet.
-fn socket_options() -> TcpSocketOptions {
-    let mut options = TcpSocketOptions::default();
-    options.tcp_keepalive = Some(TcpKeepalive {
-        idle: Duration::from_secs(60),
-        interval: Duration::from_secs(15),
-        count: 4,
-        #[cfg(target_os = "linux")]
-        user_timeout: Duration::ZERO,
-    });
-    options
 }
 
 fn runtime(threads: usize) -> std::io::Result<Runtime> {

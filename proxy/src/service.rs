@@ -47,7 +47,7 @@ impl Service {
         let snapshot = Arc::clone(&context.snapshot);
         let request = session.req_header();
         if decide::asks(request.uri.path()) {
-            return self.decide(session, context, now).await.map(Some);
+            return Box::pin(self.decide(session, context, now)).await.map(Some);
         }
         let host = if snapshot.table.has_hosts() { host_of(request) } else { None };
         let sought = (&request.method, host.as_deref(), request.uri.path());
@@ -194,16 +194,17 @@ impl Service {
 
 #[async_trait]
 impl ProxyHttp for Service {
-    type CTX = Context;
+    /// Boxed, because Pingora moves it with each of its futures.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.current.load_full())
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(self.current.load_full()))
     }
 
     /// None: the gate changes no body.
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, context: &mut Box<Context>) -> Result<bool> {
         let now = clock::moment();
         guard::begin();
         context.began = Some(now.tick);
@@ -217,21 +218,21 @@ impl ProxyHttp for Service {
             None => self.admit(session, context, now).await?,
         };
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
+        // What follows stands apart, so that a request that passes takes less memory.
         let Some(answer) = answer else {
             if !tunnel::is_asked(session) || context.destination != Destination::Site {
                 return Ok(false);
             }
-            // Apart, so that other requests take less memory.
             return Box::pin(self.tunnel(session, context)).await.map(|()| true);
         };
-        if let Err(error) = answer.write(session).await {
+        if let Err(error) = Box::pin(answer.write(session)).await {
             debug!(%error, "the client left before it was answered");
             session.set_keepalive(None);
         }
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         if context.permit.is_none() {
             return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
         }
@@ -252,7 +253,7 @@ impl ProxyHttp for Service {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         let told = context.view.as_deref().map(|view| told(view, context));
         headers::rewrite(request, &origin(session, &context.snapshot.trusted_proxies), told)?;
@@ -268,7 +269,7 @@ impl ProxyHttp for Service {
         _: &'life1 mut Session,
         body: &'life2 mut Option<Bytes>,
         _: bool,
-        context: &'life3 mut Context,
+        context: &'life3 mut Box<Context>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'async_trait>>
     where
         'life0: 'async_trait,
@@ -288,7 +289,7 @@ impl ProxyHttp for Service {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         if live::is_live(response) && !context.is_live {
             self.hold(session, context);
@@ -303,7 +304,7 @@ impl ProxyHttp for Service {
         &self,
         _: &mut Session,
         _: &HttpPeer,
-        context: &mut Context,
+        context: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Nothing has been sent: another server may take the request, once.
@@ -317,7 +318,7 @@ impl ProxyHttp for Service {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
         let answer = failure::answer(error, context.destination);
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
         if let Some(answer) = answer {
@@ -329,7 +330,7 @@ impl ProxyHttp for Service {
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Box<Context>) {
         guard::finish();
         if context.is_live {
             guard::release();
@@ -338,7 +339,7 @@ impl ProxyHttp for Service {
     }
 
     /// For Pingora's own log lines. The query stays out: it may hold secrets.
-    fn request_summary(&self, session: &Session, _: &Context) -> String {
+    fn request_summary(&self, session: &Session, _: &Box<Context>) -> String {
         let request = session.req_header();
         format!("{} {}", request.method, request.uri.path())
     }

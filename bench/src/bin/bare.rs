@@ -1,6 +1,6 @@
 //! A bare Pingora: passes every request to one upstream and decides nothing. What Tollgate costs is measured against it,
 //! so it is built the same way, with the same allocator, and its server, connections and timeouts are set as those of
-//! Tollgate's proxy are. As `plain` it is Pingora as it comes.
+//! Tollgate's proxy are, by the means that Pingora has. As `plain` it is Pingora as it comes.
 //!
 //!     bare LISTEN UPSTREAM same|plain
 

@@ -36,7 +36,7 @@ use self::relay::relay;
 /// `h2c` that Java's client offers with each first request.
 pub(crate) fn is_asked(session: &Session) -> bool {
     let upgrade = session.get_header(http::header::UPGRADE);
-    session.is_upgrade_req() && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket")) && session.is_upgrade_req()
 }
 
 impl Service {
@@ -44,7 +44,7 @@ impl Service {
     ///
     /// # Errors
     /// What [`crate::failure`] tells the client of.
-    pub(crate) async fn tunnel(&self, session: &mut Session, context: &mut Context) -> Result<()> {
+    pub(crate) async fn tunnel(&self, session: &mut Session, context: &mut Box<Context>) -> Result<()> {
         if session.req_header().method != Method::GET || !session.as_mut().is_body_empty() {
             let refused = respond::refusal("bad_request", "A WebSocket begins with a GET without a body.");
             session.set_keepalive(None);
@@ -73,7 +73,7 @@ impl Service {
     }
 
     /// Connects with a server of the site; with another one when the first cannot be reached.
-    async fn connect(&self, context: &mut Context) -> Result<TcpStream> {
+    async fn connect(&self, context: &mut Box<Context>) -> Result<TcpStream> {
         loop {
             let server = context.snapshot.upstreams.site_address();
             let server = server.ok_or_else(|| {
@@ -91,7 +91,7 @@ impl Service {
     }
 
     /// Tells the client yes, and hands both ends of the connection over to a task of their own.
-    async fn go_on(&self, session: &mut Session, context: &mut Context, opened: Opened) -> Result<()> {
+    async fn go_on(&self, session: &mut Session, context: &mut Box<Context>, opened: Opened) -> Result<()> {
         let Opened { response, site, from_site } = opened;
         session.write_response_header(Box::new(response), false).await?;
         // What the client has said already.

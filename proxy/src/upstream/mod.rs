@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use self::discovery::Discovery;
+use crate::limits::{KERNEL_BOUNDS_WRITES, keepalive};
 
 /// How long an idle connection is kept: less than the 5 seconds after which common application servers close theirs.
 const IDLE: Duration = Duration::from_secs(4);
@@ -108,7 +109,7 @@ impl Upstreams {
         let billing = peer(billing, settings);
         let site = match settings.site.as_slice() {
             [] => return Err(NoUpstream),
-            [Address::Socket(address)] => Site::One(spoken(peer(*address, settings), settings.protocol)),
+            [Address::Socket(address)] => Site::One(spoken(peer(*address, settings), settings)),
             several => Self::many(several, settings, io),
         };
         let patience = Patience { connect: settings.connect, read: settings.read };
@@ -129,7 +130,7 @@ impl Upstreams {
         io.spawn(async move { watched.run(stopped, None).await });
         // The address is replaced for each request.
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Site::Many { balancer, template: spoken(peer(any, settings), settings.protocol), stop }
+        Site::Many { balancer, template: spoken(peer(any, settings), settings), stop }
     }
 
     /// Waits, for a bounded time, until there is a server.
@@ -187,13 +188,16 @@ fn peer(address: SocketAddr, settings: &Settings) -> HttpPeer {
     peer.options.connection_timeout = Some(settings.connect);
     peer.options.total_connection_timeout = Some(settings.connect);
     peer.options.read_timeout = Some(settings.read);
-    peer.options.write_timeout = Some(settings.write);
+    peer.options.tcp_keepalive = Some(keepalive(settings.write));
+    peer.options.write_timeout = (!KERNEL_BOUNDS_WRITES).then_some(settings.write);
     peer.options.idle_timeout = Some(IDLE);
     peer
 }
 
-fn spoken(mut peer: HttpPeer, protocol: Protocol) -> HttpPeer {
-    if protocol == Protocol::Http2 {
+fn spoken(mut peer: HttpPeer, settings: &Settings) -> HttpPeer {
+    if settings.protocol == Protocol::Http2 {
+        // A stream's window can be shut while its connection moves.
+        peer.options.write_timeout = Some(settings.write);
         peer.options.set_http_version(2, 2);
         peer.options.max_h2_streams = STREAMS_MAX;
         peer.options.h2_ping_interval = Some(PING_INTERVAL);
