@@ -7,6 +7,7 @@ mod component;
 mod clock;
 mod chain;
 mod problem;
+mod cookie;
 mod settings;
 mod credentials;
 mod metrics;

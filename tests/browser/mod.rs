@@ -1,6 +1,7 @@
 //! A person with a browser: signs in, meets the gate, pays, reads, and changes their mind.
 
 mod changes;
+mod dunning;
 mod eyes;
 mod forms;
 mod invitations;
@@ -8,6 +9,7 @@ mod keyboard;
 mod market;
 mod purchase;
 mod scriptless;
+mod windows;
 
 use demo::provider::Shape;
 use demo::site::{Settings, Site, seeded_users};
@@ -32,7 +34,11 @@ struct Visit {
 
 impl Visit {
     async fn start() -> Self {
-        let setup = Setup::new(Arrangement::AllPostgresRedis).key("pages.site_name", "\"The Reader\"");
+        Self::in_arrangement(Arrangement::AllPostgresRedis).await
+    }
+
+    async fn in_arrangement(arrangement: Arrangement) -> Self {
+        let setup = Setup::new(arrangement).key("pages.site_name", "\"The Reader\"");
         Self::with(Setup { catalog: CATALOG.to_owned(), ..setup.routes(ROUTES) }).await
     }
 

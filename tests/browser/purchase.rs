@@ -4,7 +4,7 @@ use demo::site::seeded_users;
 
 use super::forms::sent;
 use super::{ANNUAL, MONTHLY, Visit, eyes};
-use crate::world::token;
+use crate::world::{Arrangement, token};
 
 #[tokio::test]
 async fn a_person_signs_in_agrees_pays_and_reads() {
@@ -60,6 +60,29 @@ async fn a_person_signs_in_agrees_pays_and_reads() {
     browser.click("Sign out").await;
     visit.open(&article).await;
     browser.sees("Sign in").await;
+    visit.end().await;
+}
+
+crate::journeys::in_every_arrangement!(a_month_is_bought_managed_and_ended_in_a_browser);
+
+async fn a_month_is_bought_managed_and_ended_in_a_browser(arrangement: Arrangement) {
+    let visit = Visit::in_arrangement(arrangement).await;
+    let browser = &visit.browser;
+    let article = demo::site::paid_paths().next().expect("a paid article");
+    visit.open_as(2, &article).await;
+    browser.sees("Pricing").await;
+    browser.find(&format!("{MONTHLY} input[name=consent]")).await.click().await.expect("it is ticked");
+    browser.find(&format!("{MONTHLY} button")).await.click().await.expect("the checkout opens");
+    browser.click("Pay").await;
+    browser.find("article").await;
+    assert_eq!(browser.path().await, article, "back on the page that was asked for");
+    visit.open("/billing").await;
+    assert_eq!(browser.text("[data-status]").await, "Active");
+    browser.find("details > summary").await.click().await.expect("it opens");
+    browser.click("Cancel at the end of the period").await;
+    visit.comes_to_say("[data-status]", "Ends soon").await;
+    browser.click("Keep the subscription").await;
+    visit.comes_to_say("[data-status]", "Active").await;
     visit.end().await;
 }
 

@@ -1,10 +1,12 @@
-//! What is sold beside the tiers is shown, and gives no tier.
+//! What is sold beside the tiers: shown, bought with what it requires, held, and ended. It gives no tier.
 
-use serde_json::json;
+use demo::provider::CancelAt;
+use serde_json::{Value, json};
 
-use super::{Buyer, setup};
+use super::{Buyer, annual, provider, setup, text};
 use crate::world::stripe::{Subscription, checkout_completed, unique};
-use crate::world::{Arrangement, Setup, World};
+use crate::world::wait::DEADLINE;
+use crate::world::{Arrangement, Setup, World, eventually};
 
 const DOMAIN: &str = r#"
 [[addon]]
@@ -19,6 +21,88 @@ cadence = "annual"
 amount = 1500
 currency = "gbp"
 "#;
+
+async fn shop() -> World {
+    let usual = setup(Arrangement::AllPostgresRedis);
+    let catalog = format!("{}{DOMAIN}", usual.catalog);
+    World::with(Setup { catalog, ..usual }).await
+}
+
+fn domain(name: &str) -> Value {
+    json!({ "addon": "domain", "details": { "domain_name": name, "account": "somebody else" }, "next": "/signed-in/one" })
+}
+
+#[tokio::test]
+async fn an_order_for_an_add_on_that_cannot_be_filled_says_why() {
+    let world = shop().await;
+    let buyer = Buyer::new(&world);
+    let cases = [
+        (json!({ "addon": "domain" }), 400, "detail_required"),
+        (domain(" "), 400, "detail_required"),
+        (domain("https://shop.example"), 400, "detail_invalid"),
+        (json!({ "addon": "domain", "details": "shop.example" }), 400, "not_json"),
+        (json!({ "addon": "domain", "tier": "paid", "cadence": "annual" }), 400, "one_at_a_time"),
+        (json!({ "addon": "domain", "cadence": "monthly" }), 400, "no_price"),
+        (json!({ "addon": "domain", "cadence": "weekly" }), 400, "unknown_cadence"),
+        (json!({ "addon": "none" }), 404, "addon_not_found"),
+        (json!({ "addon": "paid" }), 404, "addon_not_found"),
+    ];
+    for (order, status, code) in cases {
+        let refused = buyer.orders(&order).await;
+        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{order}");
+    }
+    assert!(provider(&world).customers().is_empty(), "nobody was made for nothing");
+}
+
+#[tokio::test]
+async fn an_add_on_is_bought_with_what_it_requires_held_and_ended() {
+    let world = shop().await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    let mine = async || buyer.get("/api/billing/my-addons").await["addons"].clone();
+    let first = buyer.opens(&domain("first.example")).await;
+    assert_eq!(buyer.opens(&domain(" First.Example")).await, first, "the same, in other letters");
+    let second = buyer.opens(&domain("second.example")).await;
+    assert!(provider.complete_checkout(&first).is_err(), "it would be another domain");
+    assert_eq!(mine().await, json!([]), "nothing is paid for");
+
+    // Whoever is faster than the webhook has it, too.
+    provider.hold();
+    provider.complete_checkout(&second).expect("paid");
+    let paid = buyer.subscription();
+    for name in [("addon", "domain"), ("domain_name", "second.example"), ("account", buyer.account.as_str())] {
+        assert_eq!(paid["metadata"][name.0], name.1, "{paid}");
+    }
+    let sessions = provider.sessions();
+    let session = sessions.iter().find(|session| session["id"] == second.as_str()).expect("it is there");
+    let back = text(session, "success_url").replace("{CHECKOUT_SESSION_ID}", &second).replace(&world.url, "");
+    let returned = world.browse(&back, Some(&buyer.token)).await;
+    assert_eq!((returned.status, returned.header("location")), (303, "/signed-in/one"), "{returned:?}");
+    let held = mine().await;
+    assert_eq!(
+        (&held[0]["code"], &held[0]["details"], &held[0]["subscription"]),
+        (&json!("domain"), &json!({ "domain_name": "second.example" }), &paid["id"])
+    );
+    provider.release();
+    provider.settled(DEADLINE).await.expect("told");
+    assert_eq!(buyer.standing().await["tier"], "free", "it is no tier");
+    let again = buyer.orders(&domain("third.example")).await;
+    assert_eq!((again.status, again.code().as_str()), (409, "already_held"), "{again:?}");
+    assert_eq!(again.json()["instead"], "/api/billing/portal");
+
+    // It stands in nobody's way: a tier is bought beside it, with its trial.
+    buyer.buys(&annual()).await;
+    buyer.becomes("trialing").await;
+    assert_eq!(mine().await, held);
+    provider.cancel(&text(&paid, "id"), CancelAt::Now).expect("ended");
+    eventually("it is over", async || (mine().await == json!([])).then_some(())).await;
+    assert_eq!(buyer.standing().await["status"], "trialing", "the tier stays");
+    buyer.buys(&domain("fourth.example")).await;
+    eventually("another one is held", async || {
+        (mine().await[0]["details"]["domain_name"] == "fourth.example").then_some(())
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn add_ons_are_listed_and_those_that_are_paid_for_are_ones_own() {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Buyer, annual, monthly, provider, setup, shop, text};
+use super::{Buyer, annual, kept, monthly, provider, setup, shop, text, with_cookie};
 use crate::world::wait::DEADLINE;
-use crate::world::{Answer, Arrangement, World, eventually};
+use crate::world::{Arrangement, World, eventually};
 
 crate::journeys::in_every_arrangement!(a_link_brings_an_account_and_both_get_their_days);
 
@@ -149,17 +149,4 @@ async fn rewarded(host: &Buyer<'_>, count: u64) {
         (host.get("/api/billing/referral").await["converted"] == count).then_some(())
     })
     .await;
-}
-
-/// The cookie that a browser keeps, which no script can read.
-fn kept(answer: &Answer) -> String {
-    let cookie = answer.header("set-cookie");
-    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/"] {
-        assert!(cookie.contains(attribute), "{attribute}: {cookie}");
-    }
-    cookie.split(';').next().expect("a pair").to_owned()
-}
-
-async fn with_cookie(world: &World, path: &str, token: Option<&str>, cookie: &str) -> Answer {
-    crate::world::send(world.request("GET", path, token).header("cookie", cookie)).await
 }

@@ -108,3 +108,16 @@ impl<'a> Buyer<'a> {
 fn text(object: &Value, name: &str) -> String {
     object[name].as_str().unwrap_or_else(|| panic!("a text: {name} of {object}")).to_owned()
 }
+
+/// The cookie that a browser keeps, which no script can read.
+fn kept(answer: &Answer) -> String {
+    let cookie = answer.header("set-cookie");
+    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/"] {
+        assert!(cookie.contains(attribute), "{attribute}: {cookie}");
+    }
+    cookie.split(';').next().expect("a pair").to_owned()
+}
+
+async fn with_cookie(world: &World, path: &str, token: Option<&str>, cookie: &str) -> Answer {
+    crate::world::send(world.request("GET", path, token).header("cookie", cookie)).await
+}

@@ -6,13 +6,16 @@ use serde_json::{Value, json};
 use super::text;
 use crate::world::polar::{Asking, PAID, WithPolar};
 use crate::world::stripe::unique;
-use crate::world::{Arrangement, Setup, eventually, token};
+use crate::world::{Answer, Arrangement, Setup, World, eventually, token};
 
 fn order() -> Value {
     json!({ "tier": "paid", "cadence": "monthly" })
 }
 
-crate::journeys::in_every_arrangement!(what_polar_sells_is_bought_managed_and_ended_there);
+crate::journeys::in_every_arrangement!(
+    what_polar_sells_is_bought_managed_and_ended_there,
+    a_polar_subscription_is_ended_with_its_period_and_kept,
+);
 
 async fn what_polar_sells_is_bought_managed_and_ended_there(arrangement: Arrangement) {
     let scene = WithPolar::start(Setup::new(arrangement), Asking::Yes).await;
@@ -78,4 +81,95 @@ async fn a_polar_that_cannot_answer_sells_nothing_and_can_be_asked_again() {
     let named = json!({ "tier": "paid", "cadence": "monthly", "provider": "polar" });
     let refused = without.world.post("/api/billing/checkout", &token, &named).await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "not_configured"), "{refused:?}");
+}
+
+async fn a_polar_subscription_is_ended_with_its_period_and_kept(arrangement: Arrangement) {
+    let scene = WithPolar::start(Setup::new(arrangement), Asking::Yes).await;
+    let (world, polar) = (&scene.world, &scene.polar);
+    let account = unique("buyer");
+    let token = token(&account);
+    for path in ["cancel", "reactivate"] {
+        let nothing = ask(world, &token, path).await;
+        assert_eq!((nothing.status, nothing.code().as_str()), (400, "no_active_subscription"), "{path}");
+    }
+    scene.subscribe(&account, PAID);
+    status_becomes(world, &token, "active").await;
+    let nothing = ask(world, &token, "reactivate").await;
+    assert_eq!((nothing.status, nothing.code().as_str()), (400, "not_canceling"));
+    for _ in 0..2 {
+        let ending = ask(world, &token, "cancel").await;
+        assert_eq!((ending.status, &ending.json()["status"]), (200, &json!("scheduled")), "{ending:?}");
+        assert_eq!(moment(&ending.json()["ends_at"]), moment(&own(&scene)["ends_at"]));
+    }
+    status_becomes(world, &token, "canceling").await;
+    assert_eq!(world.get("/premium/one", Some(&token)).await.status, 200, "it is paid for");
+    let kept = ask(world, &token, "reactivate").await;
+    assert_eq!((kept.status, kept.json()), (200, json!({ "status": "active" })), "{kept:?}");
+    assert!(!own(&scene)["cancel_at_period_end"].as_bool().expect("yes or no"));
+    status_becomes(world, &token, "active").await;
+    assert_eq!(polar.calls().get("PATCH /v1/subscriptions/{id}"), Some(&2), "what is so already is not asked for");
+    scene.settled().await;
+}
+
+#[tokio::test]
+async fn a_polar_that_cannot_answer_ends_nothing_and_can_be_asked_again() {
+    let scene = WithPolar::start(Setup::new(Arrangement::AllPostgres), Asking::Yes).await;
+    let (world, polar) = (&scene.world, &scene.polar);
+    let account = unique("buyer");
+    let token = token(&account);
+    scene.subscribe(&account, PAID);
+    scene.settled().await;
+    status_becomes(world, &token, "active").await;
+    let faults = [
+        (FaultKind::BadGateway, "provider_unavailable"),
+        (FaultKind::ServerError, "provider_unavailable"),
+        (FaultKind::TooManyRequests { retry_after_secs: 60 }, "provider_unavailable"),
+        (FaultKind::Declined, "provider_error"),
+        (FaultKind::Hang, "provider_unavailable"),
+    ];
+    for (kind, code) in faults {
+        for path in ["cancel", "reactivate"] {
+            // More than are needed: comparisons ask, too.
+            let fault = Fault { kind: kind.clone(), path: "/v1/subscriptions".into(), count: 99 };
+            polar.fail_calls(fault).expect("planned");
+            let failed = ask(world, &token, path).await;
+            assert_eq!((failed.status, failed.code().as_str()), (502, code), "{path}, {kind:?}: {failed:?}");
+            assert!(!failed.body.contains("polar_oat") && failed.json()["detail"].is_string(), "{failed:?}");
+            polar.heal_calls();
+            assert_eq!(own(&scene)["cancel_at_period_end"], false, "{path}, {kind:?}");
+        }
+    }
+    assert_eq!(ask(world, &token, "cancel").await.status, 200);
+    assert_eq!(own(&scene)["cancel_at_period_end"], true);
+
+    let without = WithPolar::start(Setup::new(Arrangement::AllPostgres), Asking::No).await;
+    without.subscribe(&account, PAID);
+    status_becomes(&without.world, &token, "active").await;
+    for path in ["cancel", "reactivate"] {
+        let refused = ask(&without.world, &token, path).await;
+        assert_eq!((refused.status, refused.code().as_str()), (503, "not_configured"), "{path}: {refused:?}");
+    }
+}
+
+async fn ask(world: &World, token: &str, path: &str) -> Answer {
+    world.post(&format!("/api/billing/{path}"), token, &json!({})).await
+}
+
+/// The only subscription, as Polar shows it.
+fn own(scene: &WithPolar) -> Value {
+    let subscriptions = scene.polar.subscriptions();
+    let [own] = subscriptions.as_slice() else { panic!("one subscription: {subscriptions:?}") };
+    own.clone()
+}
+
+fn moment(text: &Value) -> chrono::DateTime<chrono::Utc> {
+    text.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("a moment: {text}"))
+}
+
+async fn status_becomes(world: &World, token: &str, status: &str) {
+    eventually(&format!("the status becomes {status}"), async || {
+        let standing = world.get("/api/billing/subscription", Some(token)).await.json();
+        (standing["status"] == status).then_some(())
+    })
+    .await;
 }

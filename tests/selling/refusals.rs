@@ -4,9 +4,9 @@
 use demo::provider::{Fault, FaultKind};
 use serde_json::json;
 
-use super::{Buyer, monthly, provider, setup, shop};
+use super::{Buyer, annual, monthly, provider, setup, shop};
 use crate::world::http::client;
-use crate::world::{Arrangement, World, send};
+use crate::world::{Arrangement, Setup, World, send};
 
 #[tokio::test]
 async fn what_the_provider_answers_badly_is_told_and_can_be_tried_again() {
@@ -38,6 +38,36 @@ async fn what_the_provider_answers_badly_is_told_and_can_be_tried_again() {
     let fault = Fault { path: "/v1/customers".into(), ..Fault::next(FaultKind::Declined) };
     provider.fail_calls(fault).expect("planned");
     assert_eq!(declined.orders(&monthly()).await.json()["detail"], "Your card was declined.", "in its own words");
+}
+
+#[tokio::test]
+async fn what_is_bought_already_is_managed_again_when_the_provider_has_recovered() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    buyer.buys(&monthly()).await;
+    buyer.becomes("active").await;
+    let cases = [
+        (FaultKind::TooManyRequests { retry_after_secs: 1 }, "provider_unavailable"),
+        (FaultKind::Declined, "provider_error"),
+        (FaultKind::ServerError, "provider_unavailable"),
+        (FaultKind::BadGateway, "provider_unavailable"),
+    ];
+    let is_ending = || !buyer.subscription()["cancel_at"].is_null();
+    for (path, ends) in [("portal", false), ("cancel", true), ("reactivate", false)] {
+        let before = is_ending();
+        let ask = async || world.post(&format!("/api/billing/{path}"), &buyer.token, &json!({})).await;
+        for (kind, code) in &cases {
+            provider.fail_calls(Fault { kind: kind.clone(), path: String::new(), count: 9 }).expect("planned");
+            let failed = ask().await;
+            assert_eq!((failed.status, failed.code().as_str()), (502, *code), "{path}, {kind:?}: {failed:?}");
+            assert!(!failed.body.contains("sk_test") && failed.json()["detail"].is_string(), "{failed:?}");
+            provider.heal_calls();
+            assert_eq!(is_ending(), before, "{path}, {kind:?}: nothing has happened");
+        }
+        let done = ask().await;
+        assert_eq!((done.status, is_ending()), (200, ends), "{path}: {done:?}");
+    }
 }
 
 #[tokio::test]
@@ -89,12 +119,17 @@ async fn every_refusal_has_its_code() {
     let kept = world.post("/api/billing/reactivate", &buyer.token, &json!({})).await;
     assert_eq!((kept.status, kept.code().as_str()), (400, "not_canceling"));
 
-    let world = World::start(Arrangement::AllPostgres).await;
+    // What the operator has not set up: a key, and anything that is paid by the year.
+    let usual = Setup::new(Arrangement::AllPostgres);
+    let catalog = usual.catalog.replace("cadence = \"annual\"", "cadence = \"monthly\"");
+    let world = World::with(Setup { catalog, ..usual }).await;
     let buyer = Buyer::new(&world);
     for path in ["checkout", "portal", "cancel", "reactivate"] {
-        let refused = world.post(&format!("/api/billing/{path}"), &buyer.token, &json!({ "cadence": "annual" })).await;
+        let refused = world.post(&format!("/api/billing/{path}"), &buyer.token, &json!({ "cadence": "monthly" })).await;
         assert_eq!((refused.status, refused.code().as_str()), (503, "not_configured"), "{path}");
     }
+    let refused = buyer.orders(&annual()).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "price_not_configured"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use demo::provider::{CancelAt, Settled, WhileProcessing};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{Buyer, annual, monthly, provider, shop, text};
+use super::{Buyer, annual, kept, monthly, provider, shop, text, with_cookie};
 use crate::world::{Arrangement, World};
 
 crate::journeys::in_every_arrangement!(fifty_clicks_open_one_checkout);
@@ -57,6 +57,45 @@ async fn a_checkout_names_the_account_everywhere_and_leads_back() {
     assert!(back.ends_with("next=%2Fpremium%2Fone"), "{back}");
     provider(&world).complete_checkout(&text(session, "id")).expect("paid");
     assert_eq!(buyer.subscription()["metadata"]["account"], buyer.account.as_str());
+}
+
+#[tokio::test]
+async fn each_browser_goes_on_to_the_page_of_its_last_click_and_never_to_another_site() {
+    let world = small().await;
+    let buyer = Buyer::new(&world);
+    let click = async |next: &str| {
+        let opened = buyer.orders(&json!({ "cadence": "annual", "next": next })).await;
+        assert_eq!(opened.status, 200, "{opened:?}");
+        (text(&opened.json(), "url"), kept(&opened))
+    };
+    let (url, one) = click("/premium/one").await;
+    let (again, other) = click("/archive/one").await;
+    let (_, nowhere) = click("").await;
+    let (_, evil) = click("//evil.example/").await;
+    let sessions = provider(&world).sessions();
+    assert_eq!((sessions.len(), &again), (1, &url), "one checkout for all of them");
+    let id = text(&sessions[0], "id");
+    provider(&world).complete_checkout(&id).expect("paid");
+    buyer.becomes("trialing").await;
+    let back = text(&sessions[0], "success_url").replace("{CHECKOUT_SESSION_ID}", &id).replace(&world.url, "");
+    let plan = "/billing?upgraded=1";
+    let forged = format!("tollgate_next=session={id}&next=https%3A%2F%2Fevil.example%2F");
+    let stale = "tollgate_next=session=cs_of_yesterday&next=%2Farchive%2Ftwo".to_owned();
+    let cases = [
+        ("the window that opened it, on another device", one, "/premium/one"),
+        ("a window that came later", other, "/archive/one"),
+        ("one that wants to go nowhere", nowhere, plan),
+        ("one that wants to leave the site", evil, plan),
+        ("what somebody else has written", forged, plan),
+        ("a click for another checkout", stale, "/premium/one"),
+        ("a browser that remembers nothing", "a=b".to_owned(), "/premium/one"),
+    ];
+    for (what, cookie, page) in cases {
+        let returned = with_cookie(&world, &back, Some(&buyer.token), &cookie).await;
+        assert_eq!((returned.status, returned.header("location")), (303, page), "{what}: {returned:?}");
+        let forgets = returned.header("set-cookie").contains("tollgate_next=; Path=/billing/return; Max-Age=0");
+        assert_eq!(forgets, cookie != "a=b", "{what}: {returned:?}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ pub async fn start(shape: Shape) -> Provider {
         price("price_monthly", 700, Cadence::Month, "Paid"),
         price("price_annual", 7000, Cadence::Year, "Paid"),
         price("price_business", 2900, Cadence::Month, "Business"),
+        price("price_domain", 1500, Cadence::Year, "Custom domain"),
     ];
     let settings = Settings { prices, shape, ..Settings::new(API_KEY, SECRETS[0]) };
     Provider::start(settings).await.expect("the provider starts")

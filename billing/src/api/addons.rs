@@ -12,6 +12,8 @@ use super::tiers::{ShownPrice, shown_price};
 use crate::Billing;
 use crate::clock;
 use crate::problem::Problem;
+use crate::store::StoreError;
+use crate::store::addons::{self as store, Details};
 
 /// Every add-on, as the catalog orders them.
 #[derive(Debug, Serialize)]
@@ -38,6 +40,8 @@ pub struct Mine {
 struct Held {
     code: String,
     name: String,
+    /// What the buyer has stated of it, by name; nothing when it was not bought here.
+    details: Details,
     provider: Provider,
     /// What pays for it.
     subscription: String,
@@ -54,9 +58,13 @@ pub async fn list(State(billing): State<Billing>, _: SignedIn) -> Result<Json<Ad
 pub async fn mine(State(billing): State<Billing>, SignedIn(claims): SignedIn) -> Result<Json<Mine>, Problem> {
     let now = clock::now();
     let standing = standing::of(&billing, &claims.sub, now).await?;
+    let mut conn = billing.pool().acquire().await.map_err(StoreError::from)?;
+    let stated = store::last(&mut conn, &claims.sub).await?;
+    drop(conn);
     let held = standing.addons(now).map(|(addon, subscription)| Held {
         code: addon.code.clone(),
         name: addon.name.clone(),
+        details: stated.get(&addon.code).cloned().unwrap_or_default(),
         provider: subscription.id.provider,
         subscription: subscription.id.id.clone(),
         cancel_at: subscription.cancel_at,

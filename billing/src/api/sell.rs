@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{AppendHeaders, IntoResponse};
+use http::header::SET_COOKIE;
 use serde::Serialize;
 
 use super::request::{Body, OwnOrigin};
 use super::signed_in::{NotOperator, SignedIn};
 use crate::Billing;
-use crate::checkout::{self, Order};
+use crate::checkout::{self, Order, onward};
 use crate::problem::Problem;
 
 /// Where the browser goes next.
@@ -22,9 +24,10 @@ pub async fn checkout(
     _: NotOperator,
     SignedIn(claims): SignedIn,
     Body(order): Body<Order>,
-) -> Result<Json<Target>, Problem> {
-    let url = checkout::open(&billing, &claims.sub, &order, crate::clock::now()).await?;
-    Ok(Json(Target { url }))
+) -> Result<impl IntoResponse, Problem> {
+    let opened = checkout::open(&billing, &claims.sub, &order, crate::clock::now()).await?;
+    let cookie = onward::remembering(&opened.id, order.next.as_deref(), billing.settings());
+    Ok((AppendHeaders(cookie.map(|cookie| (SET_COOKIE, cookie))), Json(Target { url: opened.url })))
 }
 
 /// `POST /api/billing/portal`

@@ -89,24 +89,36 @@ impl Standing {
         })
     }
 
-    /// Whether the account has had a subscription that gave access: then a trial has been used, or was not wanted.
+    /// Whether an add-on is paid for at `now`.
+    #[must_use]
+    pub fn has_addon(&self, code: &str, now: Timestamp) -> bool {
+        self.addons(now).any(|(addon, _)| addon.code == code)
+    }
+
+    /// Whether what a provider's price buys has taken effect at `now`.
+    #[must_use]
+    pub fn has_bought(&self, provider: Provider, price: &str, now: Timestamp) -> bool {
+        match self.catalog().sold(provider, price) {
+            Some(Sold::Addon(addon)) => self.has_addon(&addon.code, now),
+            Some(Sold::Tier(_)) | None => self.has_more_than_everybody(),
+        }
+    }
+
+    /// Whether the account has had no subscription to a tier that gave access: else a trial has been used, or was not
+    /// wanted.
     #[must_use]
     pub fn is_new_buyer(&self) -> bool {
+        let is_addon = |subscription: &Subscription| {
+            let sold = |id: &String| self.catalog().sold(subscription.id.provider, id);
+            subscription.prices.iter().all(|id| matches!(sold(id), Some(Sold::Addon(_))))
+        };
         let gave_access = |subscription: &Subscription| match subscription.state {
             State::Incomplete => false,
             // A first payment that never went through ends where it began.
             State::Ended { at } => subscription.started_at < at,
             _ => true,
         };
-        !self.subscriptions.iter().any(gave_access)
-    }
-}
-
-impl Live<'_> {
-    /// Whether it is paid through the provider that these pages sell through.
-    #[must_use]
-    pub fn is_managed_here(&self) -> bool {
-        self.subscription.id.provider == Provider::Stripe
+        !self.subscriptions.iter().any(|subscription| gave_access(subscription) && !is_addon(subscription))
     }
 }
 
@@ -257,6 +269,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_bought_has_taken_effect_when_it_is_there() {
+        let has = |prices: &[&str], price: &str| {
+            let active = State::Active { paid_until: Some(on(4, 1)) };
+            let subscriptions = prices.iter().map(|price| subscription(price, active)).collect();
+            standing(subscriptions, on(3, 10)).has_bought(Provider::Stripe, price, on(3, 10))
+        };
+        assert!(has(&["price_monthly"], "price_annual"), "the tier is there, by whatever price");
+        assert!(!has(&["price_monthly"], "price_domain") && has(&["price_domain"], "price_domain"));
+        assert!(!has(&["price_domain"], "price_monthly") && !has(&[], "price_of_another_shop"));
+    }
+
+    #[test]
     fn a_trial_is_for_those_who_never_had_access() {
         let cases = [
             ("nobody", None, true),
@@ -266,8 +290,9 @@ mod tests {
             ("trialing", Some(State::Trialing { ends_at: on(3, 15) }), false),
         ];
         for (what, state, expected) in cases {
-            let subscriptions = state.map(|state| subscription("price_annual", state));
-            assert_eq!(standing(subscriptions.into_iter().collect(), on(3, 10)).is_new_buyer(), expected, "{what}");
+            let had = |price: &str| state.map(|state| subscription(price, state)).into_iter().collect();
+            assert_eq!(standing(had("price_annual"), on(3, 10)).is_new_buyer(), expected, "{what}");
+            assert!(standing(had("price_domain"), on(3, 10)).is_new_buyer(), "{what}, of an add-on");
         }
     }
 }

@@ -9,17 +9,18 @@ use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::{Catalog, Provider};
-use entitlement::subscription::{State, Subscription};
+use entitlement::subscription::{State, Subscription, SubscriptionId};
 use http::StatusCode;
 use serde::Serialize;
 
 use super::request::OwnOrigin;
 use super::signed_in::SignedIn;
-use super::standing::{self, Live, Standing, bought};
+use super::standing::{self, Standing, bought};
 use crate::Billing;
 use crate::checkout;
 use crate::problem::Problem;
 use crate::provider::client::Kept;
+use crate::provider::sell;
 use crate::store::subscriptions::state_name;
 
 /// What an account has now.
@@ -80,12 +81,15 @@ pub async fn cancel(
     SignedIn(claims): SignedIn,
     _: OwnOrigin,
 ) -> Result<Json<Asked>, Problem> {
-    let client = checkout::client(&billing)?;
-    let (first, others) = managed_here(&billing, &claims.sub).await?;
-    let mut ends_at = client.end_with_period(&first).await?;
-    // Whoever bought twice by accident and cancels does not expect to go on paying.
-    for id in others {
-        ends_at = ends_at.max(client.end_with_period(&id).await?);
+    let (first, others) = running(&billing, &claims.sub).await?;
+    // Whoever bought twice by accident and cancels does not expect to go on paying, so it is all of them or none.
+    for subscription in others.iter().chain([&first]) {
+        checkout::check_configured(&billing, subscription.provider)?;
+    }
+    let providers = billing.providers();
+    let mut ends_at = sell::end_with_period(&providers, &first).await?;
+    for subscription in &others {
+        ends_at = ends_at.max(sell::end_with_period(&providers, subscription).await?);
     }
     Ok(Json(Asked { status: "scheduled", ends_at }))
 }
@@ -96,10 +100,10 @@ pub async fn reactivate(
     SignedIn(claims): SignedIn,
     _: OwnOrigin,
 ) -> Result<Json<Asked>, Problem> {
-    let client = checkout::client(&billing)?;
     // One only, the highest tier: never more is charged than was asked for.
-    let (first, _) = managed_here(&billing, &claims.sub).await?;
-    match client.keep(&first).await? {
+    let (first, _) = running(&billing, &claims.sub).await?;
+    checkout::check_configured(&billing, first.provider)?;
+    match sell::keep(&billing.providers(), &first).await? {
         Kept::Yes => Ok(Json(Asked { status: "active", ends_at: None })),
         Kept::WasNotEnding => {
             let detail = "The subscription is not scheduled to end.";
@@ -108,14 +112,14 @@ pub async fn reactivate(
     }
 }
 
-/// The ids of the subscriptions that can be ended here: the one to the highest tier, and the others.
-async fn managed_here(billing: &Billing, account: &AccountId) -> Result<(String, Vec<String>), Problem> {
+/// The subscriptions to a tier that go on: the one to the highest tier, and the others.
+async fn running(billing: &Billing, account: &AccountId) -> Result<(SubscriptionId, Vec<SubscriptionId>), Problem> {
+    checkout::check_any_configured(billing)?;
     let now = crate::clock::now();
     let standing = standing::of(billing, account, now).await?;
-    let live = standing.live(now).into_iter().filter(Live::is_managed_here);
-    let mut ids = live.map(|live| live.subscription.id.id.clone());
+    let mut ids = standing.live(now).into_iter().map(|live| live.subscription.id.clone());
     let first = ids.next().ok_or_else(|| {
-        let detail = "There is no subscription that could be ended here.";
+        let detail = "There is no subscription that could be ended or kept.";
         Problem::new(StatusCode::BAD_REQUEST, "no_active_subscription", detail)
     })?;
     Ok((first, ids.collect()))

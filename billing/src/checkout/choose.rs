@@ -1,9 +1,12 @@
-//! Which price an order names.
+//! Which price an order names: of a tier, or of an add-on.
 
-use entitlement::catalog::{Cadence, Catalog, Price, Provider, Tier};
+use std::collections::BTreeMap;
+
+use entitlement::catalog::{Addon, Cadence, Catalog, Price, Provider, Sold, Tier};
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::details;
 use crate::problem::Problem;
 
 /// What a buyer orders. Fields that are not known are ignored.
@@ -11,6 +14,11 @@ use crate::problem::Problem;
 pub struct Order {
     /// A tier's code; without one, the lowest tier that is sold at this cadence.
     pub tier: Option<String>,
+    /// An add-on's code, in the place of a tier; its cadence need not be named.
+    pub addon: Option<String>,
+    /// What the add-on requires, by name.
+    #[serde(default)]
+    pub details: BTreeMap<String, String>,
     pub cadence: Option<String>,
     /// `stripe` or `polar`; without one, the first at which it is sold and that can be asked.
     pub provider: Option<String>,
@@ -21,10 +29,12 @@ pub struct Order {
 }
 
 /// What is bought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice<'a> {
-    pub tier: &'a Tier,
+    pub item: Sold<'a>,
     pub price: &'a Price,
+    /// What the buyer has stated of an add-on.
+    pub details: BTreeMap<String, String>,
 }
 
 /// Why an order names nothing that can be bought.
@@ -33,7 +43,17 @@ pub enum Refusal {
     UnknownCadence,
     UnknownProvider,
     TierNotFound,
+    AddonNotFound,
+    /// A tier and an add-on are bought one after the other.
+    TwoThings,
+    /// What has to be stated, by name.
+    DetailRequired(String),
+    /// It was stated, but cannot be that.
+    DetailInvalid(String),
+    /// Something else is sold, or elsewhere.
     NoPrice,
+    /// No tier has a price at this cadence.
+    NothingSold,
     /// The id of the text that must be agreed to first.
     ConsentRequired(String),
 }
@@ -49,36 +69,68 @@ pub fn choose<'a>(
     sells: impl Fn(Provider) -> bool,
 ) -> Result<Choice<'a>, Refusal> {
     let cadence = match order.cadence.as_deref() {
-        Some("monthly") => Cadence::Monthly,
-        Some("annual") => Cadence::Annual,
+        Some("monthly") => Some(Cadence::Monthly),
+        Some("annual") => Some(Cadence::Annual),
+        None if order.addon.is_some() => None,
         _ => return Err(Refusal::UnknownCadence),
     };
     let provider = order.provider.as_deref().map(str::parse::<Provider>).transpose();
     let provider = provider.map_err(|_| Refusal::UnknownProvider)?;
-    let at_cadence = |tier| at_cadence(tier, cadence, provider, &sells);
-    let choice = match order.tier.as_deref() {
-        Some(code) => at_cadence(catalog.tier(code).ok_or(Refusal::TierNotFound)?),
-        // Tiers are in order of rank.
-        None => catalog.tiers().iter().find_map(at_cadence),
+    let wanted = |price: &&Price| {
+        cadence.is_none_or(|cadence| cadence == price.cadence)
+            && provider.is_none_or(|provider| provider == price.provider)
     };
-    let choice = choice.ok_or(Refusal::NoPrice)?;
+    // The first of the lowest: in the order of the providers, then in that of the catalog.
+    let cheapest =
+        |prices: &'a [Price]| prices.iter().filter(wanted).min_by_key(|price| (!sells(price.provider), price.provider));
+    let choice = match (order.addon.as_deref(), order.tier.as_deref()) {
+        (Some(_), Some(_)) => return Err(Refusal::TwoThings),
+        (Some(code), None) => of_addon(catalog, code, &order.details, cheapest)?,
+        (None, code) => of_tier(catalog, code, cadence, cheapest)?,
+    };
     match &choice.price.consent {
         Some(text) if order.consent.as_ref() != Some(text) => Err(Refusal::ConsentRequired(text.clone())),
         _ => Ok(choice),
     }
 }
 
-fn at_cadence<'a>(
-    tier: &'a Tier,
-    cadence: Cadence,
-    provider: Option<Provider>,
-    sells: &impl Fn(Provider) -> bool,
-) -> Option<Choice<'a>> {
-    let prices = tier.prices.iter().filter(|price| price.cadence == cadence);
-    let prices = prices.filter(|price| provider.is_none_or(|provider| provider == price.provider));
-    // The first of the lowest: in the order of the providers, then in that of the catalog.
-    let price = prices.min_by_key(|price| (!sells(price.provider), price.provider))?;
-    Some(Choice { tier, price })
+fn of_tier<'a>(
+    catalog: &'a Catalog,
+    code: Option<&str>,
+    cadence: Option<Cadence>,
+    price: impl Fn(&'a [Price]) -> Option<&'a Price>,
+) -> Result<Choice<'a>, Refusal> {
+    let priced =
+        |tier: &'a Tier| Some(Choice { item: Sold::Tier(tier), price: price(&tier.prices)?, details: BTreeMap::new() });
+    let is_sold = |tier: &Tier| tier.prices.iter().any(|price| Some(price.cadence) == cadence);
+    match code {
+        Some(code) => priced(catalog.tier(code).ok_or(Refusal::TierNotFound)?).ok_or(Refusal::NoPrice),
+        None if !catalog.tiers().iter().any(is_sold) => Err(Refusal::NothingSold),
+        // Tiers are in order of rank.
+        None => catalog.tiers().iter().find_map(priced).ok_or(Refusal::NoPrice),
+    }
+}
+
+fn of_addon<'a>(
+    catalog: &'a Catalog,
+    code: &str,
+    details: &BTreeMap<String, String>,
+    price: impl Fn(&'a [Price]) -> Option<&'a Price>,
+) -> Result<Choice<'a>, Refusal> {
+    let named = |addon: &&Addon| addon.code == code;
+    let addon = catalog.addons().iter().find(named).ok_or(Refusal::AddonNotFound)?;
+    let price = price(&addon.prices).ok_or(Refusal::NoPrice)?;
+    Ok(Choice { item: Sold::Addon(addon), price, details: details::stated(addon, details)? })
+}
+
+impl Choice<'_> {
+    /// What is bought: its kind, and its code.
+    pub fn named(&self) -> (&'static str, &str) {
+        match self.item {
+            Sold::Tier(tier) => ("tier", &tier.code),
+            Sold::Addon(addon) => ("addon", &addon.code),
+        }
+    }
 }
 
 impl From<Refusal> for Problem {
@@ -88,7 +140,17 @@ impl From<Refusal> for Problem {
             Refusal::UnknownCadence => Self::new(bad, "unknown_cadence", "The cadence must be monthly or annual."),
             Refusal::UnknownProvider => Self::new(bad, "unknown_provider", "The provider must be stripe or polar."),
             Refusal::TierNotFound => Self::new(StatusCode::NOT_FOUND, "tier_not_found", "There is no such tier."),
+            Refusal::AddonNotFound => Self::new(StatusCode::NOT_FOUND, "addon_not_found", "There is no such add-on."),
+            Refusal::TwoThings => Self::new(bad, "one_at_a_time", "Order a tier or an add-on, one after the other."),
+            Refusal::DetailRequired(name) => Self::new(bad, "detail_required", format!("State `{name}` in `details`.")),
+            Refusal::DetailInvalid(name) => {
+                Self::new(bad, "detail_invalid", format!("What `details` states as `{name}` cannot be that."))
+            }
             Refusal::NoPrice => Self::new(bad, "no_price", "This is not sold at this cadence."),
+            Refusal::NothingSold => {
+                let detail = "Selling is not set up: nothing has a price at this cadence.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "price_not_configured", detail)
+            }
             Refusal::ConsentRequired(text) => {
                 let detail = format!("The buyer must agree to `{text}` first: send its id as `consent`.");
                 Self::new(bad, "consent_required", detail)
@@ -120,6 +182,14 @@ mod tests {
             price = [
               { provider = "stripe", id = "lite_month", cadence = "monthly", amount = 700, currency = "eur", consent = "waiver-1" },
             ]
+            [[addon]]
+            code = "domain"
+            name = "Domain"
+            requires = ["domain_name"]
+            price = [{ provider = "stripe", id = "domain_year", cadence = "annual", amount = 1500, currency = "eur" }]
+            [[addon]]
+            code = "gift"
+            name = "Not sold"
             "#,
         )
         .expect("a valid catalog")
@@ -150,6 +220,12 @@ mod tests {
             ("sold twice", order(Some("pro"), Some("annual"), None), Ok("pro_year")),
             ("sold twice, and named", of("polar"), Ok("polar_pro")),
             ("nobody's", of("paddle"), Err(Refusal::UnknownProvider)),
+            ("sold elsewhere", Order { cadence: Some("monthly".into()), ..of("polar") }, Err(Refusal::NoPrice)),
+            (
+                "any, sold elsewhere",
+                Order { tier: None, cadence: Some("monthly".into()), ..of("polar") },
+                Err(Refusal::NoPrice),
+            ),
         ];
         let catalog = catalog();
         for (what, order, expected) in cases {
@@ -162,6 +238,46 @@ mod tests {
         assert_eq!(chosen(|provider| provider == Provider::Polar), Ok("polar_pro"), "Stripe has no key");
         assert_eq!(chosen(|_| false), Ok("pro_year"), "which then says that it has no key");
         let monthly = order(None, Some("monthly"), None);
-        assert_eq!(choose(&Catalog::empty(), &monthly, |_| true).map(|choice| choice.price), Err(Refusal::NoPrice));
+        let empty = Catalog::empty();
+        let of_nothing = choose(&empty, &monthly, |_| true).map(|choice| choice.price);
+        assert_eq!(of_nothing, Err(Refusal::NothingSold), "the operator has to act");
+    }
+
+    #[test]
+    fn an_add_on_is_ordered_alone_with_what_it_requires() {
+        let order = |addon: &str| Order {
+            addon: Some(addon.into()),
+            details: BTreeMap::from([("domain_name".into(), "Shop.example".into()), ("more".into(), "x".into())]),
+            ..Order::default()
+        };
+        let with = |change: fn(&mut Order)| {
+            let mut order = order("domain");
+            change(&mut order);
+            order
+        };
+        let cases = [
+            ("by its code alone", order("domain"), Ok("domain_year")),
+            ("with its cadence", with(|order| order.cadence = Some("annual".into())), Ok("domain_year")),
+            ("at another", with(|order| order.cadence = Some("monthly".into())), Err(Refusal::NoPrice)),
+            ("weekly", with(|order| order.cadence = Some("weekly".into())), Err(Refusal::UnknownCadence)),
+            ("elsewhere", with(|order| order.provider = Some("polar".into())), Err(Refusal::NoPrice)),
+            ("with a tier", with(|order| order.tier = Some("pro".into())), Err(Refusal::TwoThings)),
+            (
+                "without its name",
+                with(|order| order.details.clear()),
+                Err(Refusal::DetailRequired("domain_name".into())),
+            ),
+            ("not sold", order("gift"), Err(Refusal::NoPrice)),
+            ("no such add-on", order("pro"), Err(Refusal::AddonNotFound)),
+        ];
+        let catalog = catalog();
+        for (what, order, expected) in cases {
+            let chosen = choose(&catalog, &order, |_| true).map(|choice| choice.price.id.clone());
+            assert_eq!(chosen, expected.map(str::to_owned), "{what}");
+        }
+        let order = order("domain");
+        let chosen = choose(&catalog, &order, |_| true).expect("a choice");
+        assert_eq!(chosen.named(), ("addon", "domain"));
+        assert_eq!(chosen.details, BTreeMap::from([("domain_name".into(), "shop.example".into())]), "nothing else");
     }
 }

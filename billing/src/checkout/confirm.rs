@@ -2,6 +2,7 @@
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
 use entitlement::event::Object;
 
 use crate::Billing;
@@ -39,4 +40,11 @@ pub async fn confirm(billing: &Billing, account: &AccountId, now: Timestamp) -> 
             Err(Problem::interrupted())
         }
     }
+}
+
+/// The price that the account's last checkout sells, if it is this one; nothing when that cannot be said now.
+pub async fn bought(billing: &Billing, account: &AccountId, session: Option<&str>) -> Option<(Provider, String)> {
+    let mut conn = billing.pool().acquire().await.ok()?;
+    let last = checkouts::session_of(&mut conn, account).await.ok()??;
+    (session == Some(last.id.as_str())).then_some((last.provider, last.price))
 }

@@ -6,7 +6,9 @@
 
 mod choose;
 mod confirm;
+mod details;
 pub mod links;
+pub mod onward;
 mod open;
 mod portal;
 mod turn;
@@ -20,15 +22,15 @@ use crate::provider;
 use crate::provider::client::Client;
 
 pub use choose::Order;
-pub use confirm::confirm;
+pub use confirm::{bought, confirm};
 pub use open::open;
 pub use portal::open_portal;
 
-/// The connection to Stripe, through which subscriptions are ended and kept.
+/// The connection to Stripe, whose customers are made first.
 ///
 /// # Errors
 /// 503 when there is no key.
-pub fn client(billing: &Billing) -> Result<Client, Problem> {
+fn client(billing: &Billing) -> Result<Client, Problem> {
     billing.providers().stripe_client.clone().ok_or_else(not_configured)
 }
 
@@ -38,6 +40,21 @@ pub fn client(billing: &Billing) -> Result<Client, Problem> {
 /// 503 when there is no key.
 pub fn check_configured(billing: &Billing, provider: Provider) -> Result<(), Problem> {
     provider::can_ask(&billing.providers(), provider).then_some(()).ok_or_else(not_configured)
+}
+
+/// That any provider can be asked.
+///
+/// # Errors
+/// 503 when there is no key at all.
+pub fn check_any_configured(billing: &Billing) -> Result<(), Problem> {
+    if sellers(billing).is_empty() { Err(not_configured()) } else { Ok(()) }
+}
+
+/// The providers that can be asked now.
+#[must_use]
+pub fn sellers(billing: &Billing) -> Vec<Provider> {
+    let providers = billing.providers();
+    provider::ALL.into_iter().filter(|provider| provider::can_ask(&providers, *provider)).collect()
 }
 
 fn not_configured() -> Problem {

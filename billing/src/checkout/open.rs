@@ -2,7 +2,7 @@
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::catalog::Provider;
+use entitlement::catalog::{Provider, Sold};
 use entitlement::subscription::State;
 use http::StatusCode;
 
@@ -17,21 +17,22 @@ use crate::problem::Problem;
 use crate::provider::client::{Buyer, Checkout, CheckoutState, Opened, ProviderError};
 use crate::provider::{can_ask, sell};
 use crate::store::StoreError;
+use crate::store::addons::{self, Ordered};
 use crate::store::checkouts::{self, Lease, Session};
 use crate::store::consents::{self, Agreed};
 use crate::store::customers::{self, Made};
 use crate::store::trials;
 
-/// Opens a checkout for what is ordered and answers its URL: that of the open one, when there is one for the same.
+/// Opens a checkout for what is ordered: the open one, when there is one for the same.
 ///
 /// # Errors
-/// What is wrong with the order, 409 when the account pays for a tier already, 502 with the provider's message, 503 when
+/// What is wrong with the order, 409 when the account pays for it already, 502 with the provider's message, 503 when
 /// nothing is sold or the account's checkout is worked on elsewhere.
-pub async fn open(billing: &Billing, account: &AccountId, order: &Order, now: Timestamp) -> Result<String, Problem> {
+pub async fn open(billing: &Billing, account: &AccountId, order: &Order, now: Timestamp) -> Result<Opened, Problem> {
     let standing = standing::of(billing, account, now).await?;
     let choice = chosen(billing, &standing, order)?;
     check_configured(billing, choice.price.provider)?;
-    refuse_second(&standing, now)?;
+    refuse_second(&standing, &choice, now)?;
     let seller = Seller { billing: billing.clone(), account: account.clone(), order: order.clone(), asked_at: now };
     // A buyer who goes away in the middle must not leave anything half done.
     let selling = billing.shared().tasks.spawn(async move { seller.sell().await });
@@ -54,7 +55,7 @@ struct Sale<'a> {
 }
 
 impl Seller {
-    async fn sell(&self) -> Result<String, Problem> {
+    async fn sell(&self) -> Result<Opened, Problem> {
         let turn = Turn::take(&self.billing, &self.account).await?;
         let sold = self.sell_in_turn(&turn.lease).await;
         turn.end().await;
@@ -62,29 +63,33 @@ impl Seller {
     }
 
     /// Everything is read again: the one before may have changed it.
-    async fn sell_in_turn(&self, lease: &Lease) -> Result<String, Problem> {
+    async fn sell_in_turn(&self, lease: &Lease) -> Result<Opened, Problem> {
         let now = clock::now();
         let mut standing = standing::of(&self.billing, &self.account, now).await?;
-        refuse_second(&standing, now)?;
         if let Some(session) = &lease.session {
-            let choice = chosen(&self.billing, &standing, &self.order)?;
-            let sale = Sale { trial_days: self.trial_days(&standing, choice).await?, choice };
-            if let Some(url) = self.still_open(lease, session, &sale).await? {
-                return Ok(url);
+            let sale = self.sale(&standing, now).await?;
+            if let Some(open) = self.still_open(lease, session, &sale).await? {
+                return Ok(open);
             }
             // What was paid meanwhile is known by now.
             standing = standing::of(&self.billing, &self.account, now).await?;
-            refuse_second(&standing, now)?;
         }
-        let choice = chosen(&self.billing, &standing, &self.order)?;
-        let sale = Sale { trial_days: self.trial_days(&standing, choice).await?, choice };
-        self.record_consent(lease, choice, now).await?;
+        let sale = self.sale(&standing, now).await?;
+        self.write_down(lease, &sale.choice, now).await?;
         let opened = self.create(lease, &sale, now).await?;
         self.keep(lease, &sale, opened).await
     }
 
-    async fn trial_days(&self, standing: &Standing, choice: Choice<'_>) -> Result<u32, StoreError> {
-        if choice.price.trial_days == 0 || !standing.is_new_buyer() {
+    async fn sale<'a>(&self, standing: &'a Standing, now: Timestamp) -> Result<Sale<'a>, Problem> {
+        let choice = chosen(&self.billing, standing, &self.order)?;
+        refuse_second(standing, &choice, now)?;
+        Ok(Sale { trial_days: self.trial_days(standing, &choice).await?, choice })
+    }
+
+    /// A trial is of a tier: what is sold beside it is paid for at once.
+    async fn trial_days(&self, standing: &Standing, choice: &Choice<'_>) -> Result<u32, StoreError> {
+        let is_tier = matches!(choice.item, Sold::Tier(_));
+        if !is_tier || choice.price.trial_days == 0 || !standing.is_new_buyer() {
             return Ok(0);
         }
         let mut conn = self.billing.pool().acquire().await?;
@@ -92,15 +97,16 @@ impl Seller {
         Ok(if is_used { 0 } else { choice.price.trial_days })
     }
 
-    /// The URL of the account's checkout, if it can still be paid and sells the same. One that sells something else is
+    /// The account's checkout, if it can still be paid and sells the same. One that sells something else is
     /// closed: both could be paid. One that was paid is learnt of.
-    async fn still_open(&self, lease: &Lease, session: &Session, sale: &Sale<'_>) -> Result<Option<String>, Problem> {
+    async fn still_open(&self, lease: &Lease, session: &Session, sale: &Sale<'_>) -> Result<Option<Opened>, Problem> {
         let price = sale.choice.price;
-        let is_same =
-            (session.provider, &session.price, session.trial_days) == (price.provider, &price.id, sale.trial_days);
+        let is_same = (session.provider, &session.price, session.trial_days)
+            == (price.provider, &price.id, sale.trial_days)
+            && self.states_the_same(lease, &sale.choice).await?;
         // Somebody looked after this buyer asked.
         if is_same && session.seen_at >= self.asked_at {
-            return Ok(Some(session.url.clone()));
+            return Ok(Some(opened(session)));
         }
         let providers = self.billing.providers();
         if !can_ask(&providers, session.provider) {
@@ -112,7 +118,7 @@ impl Seller {
                 let seen = Session { seen_at: now, ..session.clone() };
                 let mut conn = self.billing.pool().acquire().await.map_err(StoreError::from)?;
                 checkouts::put(&mut conn, &self.account, lease, Some(&seen)).await?;
-                return Ok(Some(seen.url));
+                return Ok(Some(opened(&seen)));
             }
             CheckoutState::Open => sell::close_checkout(&providers, session.provider, &session.id).await?,
             state => state,
@@ -146,12 +152,29 @@ impl Seller {
         if is_unsettled { Err(payment_pending()) } else { Ok(()) }
     }
 
-    async fn record_consent(&self, lease: &Lease, choice: Choice<'_>, now: Timestamp) -> Result<(), StoreError> {
-        let Some(text) = &choice.price.consent else { return Ok(()) };
-        let (provider, price) = (choice.price.provider, choice.price.id.as_str());
-        let agreed = Agreed { account: &self.account, text, provider, price, attempt: lease.attempt, at: now };
+    /// Whether the session was opened for an add-on of which the same was stated: else another domain would be bought.
+    async fn states_the_same(&self, lease: &Lease, choice: &Choice<'_>) -> Result<bool, StoreError> {
+        if choice.details.is_empty() {
+            return Ok(true);
+        }
         let mut conn = self.billing.pool().acquire().await?;
-        consents::record(&mut conn, agreed).await
+        let stated = addons::of_attempt(&mut conn, &self.account, lease.attempt - 1).await?;
+        Ok(stated.as_ref() == Some(&choice.details))
+    }
+
+    /// What the buyer agreed to, and has stated.
+    async fn write_down(&self, lease: &Lease, choice: &Choice<'_>, at: Timestamp) -> Result<(), StoreError> {
+        let (account, attempt) = (&self.account, lease.attempt);
+        let mut conn = self.billing.pool().acquire().await?;
+        if let Some(text) = &choice.price.consent {
+            let (provider, price) = (choice.price.provider, choice.price.id.as_str());
+            consents::record(&mut conn, Agreed { account, text, provider, price, attempt, at }).await?;
+        }
+        if let Sold::Addon(addon) = choice.item {
+            let ordered = Ordered { account, addon: &addon.code, details: &choice.details, attempt, at };
+            addons::record(&mut conn, ordered).await?;
+        }
+        Ok(())
     }
 
     async fn create(&self, lease: &Lease, sale: &Sale<'_>, now: Timestamp) -> Result<Opened, Problem> {
@@ -164,7 +187,8 @@ impl Seller {
         let checkout = Checkout {
             buyer: Buyer { account: &self.account, metadata_key },
             price: &price.id,
-            tier: &sale.choice.tier.code,
+            sold: sale.choice.named(),
+            details: &sale.choice.details,
             trial_days: sale.trial_days,
             success_url: &links::success_url(&settings.site_url, price.provider, next.as_deref()),
             cancel_url: &links::on_site(&settings.site_url, &settings.pricing_url),
@@ -186,14 +210,14 @@ impl Seller {
     }
 
     /// Stores what was opened. Whoever has lost the turn meanwhile gives it up: another one may be open.
-    async fn keep(&self, lease: &Lease, sale: &Sale<'_>, opened: Opened) -> Result<String, Problem> {
+    async fn keep(&self, lease: &Lease, sale: &Sale<'_>, opened: Opened) -> Result<Opened, Problem> {
         let price = sale.choice.price;
         let session = Session {
             provider: price.provider,
-            id: opened.id,
+            id: opened.id.clone(),
             price: price.id.clone(),
             trial_days: sale.trial_days,
-            url: opened.url,
+            url: opened.url.clone(),
             seen_at: clock::now(),
         };
         let mut conn = self.billing.pool().acquire().await.map_err(StoreError::from)?;
@@ -203,8 +227,9 @@ impl Seller {
             sell::close_checkout(&self.billing.providers(), session.provider, &session.id).await?;
             return Err(Problem::interrupted());
         }
-        tracing::info!(account = %self.account, tier = sale.choice.tier.code, price = price.id, "a checkout was opened");
-        Ok(session.url)
+        let (kind, code) = sale.choice.named();
+        tracing::info!(account = %self.account, kind, code, price = price.id, "a checkout was opened");
+        Ok(opened)
     }
 
     /// As which customer the account buys.
@@ -231,18 +256,33 @@ impl Seller {
     }
 }
 
+fn opened(session: &Session) -> Opened {
+    Opened { id: session.id.clone(), url: session.url.clone() }
+}
+
 fn chosen<'a>(billing: &Billing, standing: &'a Standing, order: &Order) -> Result<Choice<'a>, Problem> {
     let providers = billing.providers();
     Ok(choose::choose(standing.catalog(), order, |provider| can_ask(&providers, provider))?)
 }
 
-/// Who pays for a tier changes that in the portal.
-fn refuse_second(standing: &Standing, now: Timestamp) -> Result<(), Problem> {
-    if standing.live(now).is_empty() {
-        return Ok(());
+/// Who pays for a tier, or for the same add-on, changes that in the portal.
+fn refuse_second(standing: &Standing, choice: &Choice<'_>, now: Timestamp) -> Result<(), Problem> {
+    let (is_held, code, detail) = match choice.item {
+        Sold::Tier(_) => (
+            !standing.live(now).is_empty(),
+            "already_subscribed",
+            "There is a subscription already: change it in the customer portal instead of buying another one.",
+        ),
+        Sold::Addon(addon) => (
+            standing.has_addon(&addon.code, now),
+            "already_held",
+            "The account has this add-on already: it is changed and ended in the customer portal.",
+        ),
+    };
+    if is_held {
+        return Err(Problem::new(StatusCode::CONFLICT, code, detail).instead("/api/billing/portal"));
     }
-    let detail = "There is a subscription already: change it in the customer portal instead of buying another one.";
-    Err(Problem::new(StatusCode::CONFLICT, "already_subscribed", detail).instead("/api/billing/portal"))
+    Ok(())
 }
 
 fn payment_pending() -> Problem {

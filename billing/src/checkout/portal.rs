@@ -5,7 +5,7 @@ use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use http::StatusCode;
 
-use super::{check_configured, links, not_configured};
+use super::{check_any_configured, check_configured, links};
 use crate::Billing;
 use crate::api::standing;
 use crate::problem::Problem;
@@ -20,10 +20,7 @@ use crate::store::{StoreError, customers};
 /// # Errors
 /// 404 when the account never bought anything here, 502 with the provider's message, 503 when there is no key.
 pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp) -> Result<String, Problem> {
-    let providers = billing.providers();
-    if !provider::ALL.into_iter().any(|provider| provider::can_ask(&providers, provider)) {
-        return Err(not_configured());
-    }
+    check_any_configured(billing)?;
     let none = || Problem::new(StatusCode::NOT_FOUND, "no_customer", "Nothing was bought here yet.");
     let standing = standing::of(billing, account, now).await?;
     // The customer that pays, before the one that would.
@@ -35,7 +32,7 @@ pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp)
     };
     check_configured(billing, provider)?;
     let return_url = links::on_site(&billing.settings().site_url, links::ACCOUNT_PATH);
-    match sell::create_portal(&providers, provider, &customer, &return_url).await {
+    match sell::create_portal(&billing.providers(), provider, &customer, &return_url).await {
         Err(ProviderError::UnknownCustomer) => Err(none()),
         opened => Ok(opened?),
     }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use entitlement::assertion::Claims;
 use http::StatusCode;
+use http::header::SET_COOKIE;
 use serde::Deserialize;
 use url::Url;
 
@@ -13,7 +14,7 @@ use super::frame::Frame;
 use super::{account, html, pricing};
 use crate::Billing;
 use crate::api::{OwnOrigin, SignedIn, Visitor, subscription};
-use crate::checkout::{self, Order, links};
+use crate::checkout::{self, Order, links, onward};
 use crate::problem::Problem;
 
 /// A form whose button says it all.
@@ -39,7 +40,12 @@ pub async fn checkout(
         return Ok(signing_in(&billing, &links::with_next(links::PRICING_PATH, next.as_deref())));
     };
     match checkout::open(&billing, &claims.sub, &order, crate::clock::now()).await {
-        Ok(url) => going(&billing, &url),
+        Ok(opened) => {
+            let mut answer = going(&billing, &opened.url)?;
+            let cookie = onward::remembering(&opened.id, next.as_deref(), billing.settings());
+            answer.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
+            Ok(answer)
+        }
         Err(problem) => {
             let asked = pricing::Asked { next, cadence: order.cadence };
             pricing::show(&billing, Some(&claims), asked, Some(&problem)).await

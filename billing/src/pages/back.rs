@@ -6,6 +6,8 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use entitlement::account::AccountId;
+use http::HeaderMap;
+use http::header::SET_COOKIE;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -13,8 +15,9 @@ use tokio::time::Instant;
 use super::frame::Frame;
 use super::html;
 use crate::Billing;
-use crate::api::{Visitor, standing};
-use crate::checkout::{self, links};
+use crate::api::Visitor;
+use crate::api::standing::{self, Standing};
+use crate::checkout::{self, links, onward};
 use crate::problem::Problem;
 
 /// How long the answer is held back, waiting for the purchase to take effect. Proxies wait longer than this.
@@ -60,20 +63,24 @@ pub async fn get(
     State(billing): State<Billing>,
     Visitor(claims): Visitor,
     Query(asked): Query<Asked>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let next = asked.next.as_deref().and_then(links::own_path);
+    let next = onward::next(&headers, asked.session_id.as_deref(), asked.next.as_deref());
     let Some(claims) = claims else {
         let back = links::with_next(links::RETURN_PATH, next.as_deref());
         return Ok(html::see_other(&links::with_next(&billing.settings().login_url, Some(&back))));
     };
-    if !has_taken_effect(&billing, &claims.sub).await {
+    if !has_taken_effect(&billing, &claims.sub, asked.session_id.as_deref()).await {
         tracing::warn!(account = %claims.sub, "a purchase has not taken effect yet");
         return Ok(html::page(&confirming(&billing, &asked, next.as_deref())));
     }
     // The next page is asked for at once, so the cache must know by then. Where it cannot be told, the proxy asks
     // billing before it denies.
     billing.publish_at_once([claims.sub.clone()], crate::clock::now()).await;
-    Ok(html::see_other(next.as_deref().unwrap_or("/billing?upgraded=1")))
+    let mut answer = html::see_other(next.as_deref().unwrap_or("/billing?upgraded=1"));
+    let forgotten = onward::forgotten(&headers, billing.settings());
+    answer.headers_mut().extend(forgotten.map(|cookie| (SET_COOKIE, cookie)));
+    Ok(answer)
 }
 
 fn confirming<'a>(billing: &'a Billing, asked: &Asked, next: Option<&str>) -> Confirming<'a> {
@@ -94,9 +101,9 @@ fn again(session: Option<&str>, next: Option<&str>, tries: u32) -> String {
     format!("{}?{}", links::RETURN_PATH, query.finish())
 }
 
-/// Asks what was bought, then waits until the account has more than everybody has, or for too long. Holds no connection
-/// while it sleeps.
-async fn has_taken_effect(billing: &Billing, account: &AccountId) -> bool {
+/// Asks what was bought, then waits until the account has it, or for too long; of a session that is not known, until it
+/// has more than everybody has. Holds no connection while it sleeps.
+async fn has_taken_effect(billing: &Billing, account: &AccountId, session: Option<&str>) -> bool {
     let deadline = Instant::now() + Duration::from_secs(WAIT_SECONDS_MAX);
     let confirmed = checkout::confirm(billing, account, crate::clock::now());
     match tokio::time::timeout(Duration::from_secs(CONFIRM_SECONDS_MAX), confirmed).await {
@@ -104,12 +111,17 @@ async fn has_taken_effect(billing: &Billing, account: &AccountId) -> bool {
         Ok(Err(problem)) => tracing::warn!(%account, code = problem.code(), "a purchase could not be asked for"),
         Err(_) => tracing::warn!(%account, "the provider takes long to say what was bought"),
     }
+    let bought = checkout::bought(billing, account, session).await;
     // Beyond that many, the page that asks again does the waiting.
     let place = WAITING.try_acquire();
     loop {
         // A database that fails for a moment must not show an error to somebody who has just paid.
-        let standing = standing::of(billing, account, crate::clock::now()).await;
-        if standing.is_ok_and(|standing| standing.has_more_than_everybody()) {
+        let now = crate::clock::now();
+        let has = |standing: Standing| match &bought {
+            Some((provider, price)) => standing.has_bought(*provider, price, now),
+            None => standing.has_more_than_everybody(),
+        };
+        if standing::of(billing, account, now).await.is_ok_and(has) {
             return true;
         }
         if place.is_err() || Instant::now() >= deadline {

@@ -23,8 +23,13 @@ pub fn told(texts: &Texts, problem: &Problem) -> String {
     let errors = &texts.errors;
     let text = match problem.code() {
         "consent_required" => &errors.consent_required,
-        "already_subscribed" => &errors.already_subscribed,
-        "tier_not_found" | "no_price" | "unknown_cadence" | "unknown_provider" => &errors.not_sold,
+        "already_subscribed" | "already_held" => &errors.already_subscribed,
+        "tier_not_found"
+        | "addon_not_found"
+        | "no_price"
+        | "unknown_cadence"
+        | "unknown_provider"
+        | "price_not_configured" => &errors.not_sold,
         "no_customer" => &errors.no_customer,
         "no_active_subscription" => &errors.no_active_subscription,
         "not_canceling" => &errors.not_canceling,

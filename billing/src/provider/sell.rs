@@ -1,9 +1,11 @@
-//! Selling: one question, whichever provider it goes to. Polar makes its own customers; at Stripe they are made first.
+//! Selling, and ending what was sold: one question, whichever provider it goes to. Polar makes its own customers; at Stripe
+//! they are made first.
 
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
+use entitlement::subscription::SubscriptionId;
 
-use super::client::{Bill, Checkout, CheckoutState, Opened, ProviderError};
+use super::client::{Bill, Checkout, CheckoutState, Kept, Opened, ProviderError};
 use crate::credentials::Providers;
 
 fn nobody() -> ProviderError {
@@ -70,6 +72,28 @@ pub(crate) async fn create_portal(
         Provider::Polar => {
             providers.polar_client.as_ref().ok_or_else(nobody)?.create_portal(customer, return_url).await
         }
+    }
+}
+
+/// Schedules a subscription to end with the paid period, if no end is scheduled yet; answers when it ends, or nothing
+/// when the provider does not say.
+pub(crate) async fn end_with_period(
+    providers: &Providers,
+    subscription: &SubscriptionId,
+) -> Result<Option<Timestamp>, ProviderError> {
+    let id = &subscription.id;
+    match subscription.provider {
+        Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.end_with_period(id).await,
+        Provider::Polar => providers.polar_client.as_ref().ok_or_else(nobody)?.end_with_period(id).await,
+    }
+}
+
+/// Takes a scheduled end back.
+pub(crate) async fn keep(providers: &Providers, subscription: &SubscriptionId) -> Result<Kept, ProviderError> {
+    let id = &subscription.id;
+    match subscription.provider {
+        Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.keep(id).await,
+        Provider::Polar => providers.polar_client.as_ref().ok_or_else(nobody)?.keep(id).await,
     }
 }
 

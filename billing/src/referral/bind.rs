@@ -89,8 +89,11 @@ pub async fn at_first_sight(State(billing): State<Billing>, request: Request, ne
         }
     };
     let mut answer = next.run(request).await;
-    if is_settled && !answer.headers().contains_key(header::SET_COOKIE) {
-        answer.headers_mut().append(header::SET_COOKIE, cookie::forgotten(billing.settings()));
+    if is_settled
+        && !cookie::INVITED.is_set_by(answer.headers())
+        && let Some(forgotten) = cookie::INVITED.forgotten(billing.settings())
+    {
+        answer.headers_mut().append(header::SET_COOKIE, forgotten);
     }
     answer
 }

@@ -4,12 +4,13 @@ use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::assertion::Claims;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 
+use crate::cookie::Cookie;
 use crate::settings::Settings;
 
 /// The cookie.
-const NAME: &str = "tollgate_referral";
+pub const INVITED: Cookie = Cookie { name: "tollgate_referral", path: "/" };
 
 /// The audience of what is in the cookie: it is signed like an assertion, and must not be taken for one.
 const AUDIENCE: &str = "tollgate-referral";
@@ -30,35 +31,21 @@ pub fn remembering(code: &str, settings: &Settings, now: Timestamp) -> Option<He
         valid_until: None,
     };
     let signed = settings.assertion.sign(&claims).ok()?;
-    cookie(&signed, lifetime.num_seconds(), settings)
-}
-
-/// What makes the browser forget.
-#[must_use]
-pub fn forgotten(settings: &Settings) -> HeaderValue {
-    cookie("", 0, settings).unwrap_or(HeaderValue::from_static("tollgate_referral=; Path=/; Max-Age=0"))
-}
-
-/// Lax: an invitation is followed from elsewhere (RFC 6265bis section 5.5.7).
-fn cookie(value: &str, seconds: i64, settings: &Settings) -> Option<HeaderValue> {
-    let secure = if settings.site_url.starts_with("https://") { "; Secure" } else { "" };
-    let text = format!("{NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-    HeaderValue::try_from(text).ok()
+    INVITED.remembering(&signed, lifetime.num_seconds(), settings)
 }
 
 /// The code that a browser remembers, if we signed it and it has not expired.
 #[must_use]
 pub fn code(headers: &HeaderMap, settings: &Settings, now: Timestamp) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut values =
-        cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='));
-    let signed = values.next()?;
+    let signed = INVITED.read(headers)?;
     let claims = settings.assertion.verify(signed, &settings.site_url, AUDIENCE, now).ok()?;
     Some(claims.sub.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
     use crate::settings::ASSERTION_AUDIENCE;
     use crate::tests::settings;
@@ -79,7 +66,7 @@ mod tests {
         let read = |pair: &str, days| code(&sent(pair), &settings, now + TimeDelta::days(days));
         assert_eq!(read(pair, 0).as_deref(), Some("abc2345678"));
         assert_eq!(read(&format!("a=b; {pair}; c=d"), 29).as_deref(), Some("abc2345678"));
-        assert_eq!(read(pair, 30), None, "it is forgotten");
+        assert_eq!(read(pair, 31), None, "it is forgotten");
         assert_eq!(read("tollgate_referral=abc2345678", 0), None, "anybody could write that");
         let mut forged = pair.to_owned();
         forged.pop();
@@ -89,8 +76,7 @@ mod tests {
             settings.assertion.verify(signed, &settings.site_url, ASSERTION_AUDIENCE, now).is_err(),
             "no assertion"
         );
-        assert!(
-            forgotten(&settings).to_str().is_ok_and(|text| text.contains("Max-Age=0") && text.contains("HttpOnly"))
-        );
+        let forgotten = INVITED.forgotten(&settings).expect("a cookie");
+        assert!(forgotten.to_str().is_ok_and(|text| text.contains("Max-Age=0") && text.contains("HttpOnly")));
     }
 }

@@ -6,6 +6,7 @@
 
 mod error;
 pub mod accounts;
+pub mod addons;
 pub mod audit;
 pub mod catalogs;
 pub mod checkouts;

@@ -1,7 +1,8 @@
-//! The part of Polar's API that a reader and a seller need: one table of routes, each a function of the books.
+//! The part of Polar's API that a reader and a seller need: a table of routes for each method, each a function of the books.
 
 use std::collections::HashMap;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -39,6 +40,29 @@ pub fn write(books: &mut Books, call: &Call<'_>, base: &str) -> Result<Option<Va
         }
         _ => return Ok(None),
     }))
+}
+
+/// The end of a subscription, wished for or taken back
+/// (<https://polar.sh/docs/api-reference/subscriptions/update>).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ending {
+    cancel_at_period_end: bool,
+}
+
+/// Answers a PATCH, which changes something; `None` when there is no such route.
+pub fn amend(books: &mut Books, call: &Call<'_>) -> Result<Option<Value>, Refusal> {
+    let Some(id) = call.path.strip_prefix("subscriptions/").filter(|id| !id.is_empty() && !id.contains('/')) else {
+        return Ok(None);
+    };
+    books.subscription(id)?;
+    let Ending { cancel_at_period_end } = sent(call.body)?;
+    if cancel_at_period_end {
+        books.cancel(id)?;
+    } else {
+        books.uncancel(id)?;
+    }
+    Ok(Some(render::subscription(books.subscription(id)?, books)))
 }
 
 /// The body as it must be: a field that is not known here may be a misspelt one.

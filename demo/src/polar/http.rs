@@ -8,6 +8,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::any;
+use serde_json::Value;
 
 use super::refusal::Refusal;
 use super::{Shared, api, control};
@@ -59,19 +60,22 @@ fn answer(shared: &Shared, method: &Method, call: &api::Call<'_>, headers: &Head
     if LISTS.contains(&path) {
         return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, format!("/v1/{path}/"))]).into_response();
     }
-    if *method == Method::POST {
-        return match shared.change(|books| api::write(books, call, &shared.base_url)) {
-            Ok(Some(object)) => (StatusCode::CREATED, Json(object)).into_response(),
-            Ok(None) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    match *method {
+        Method::GET => match api::read(&shared.ledger().books, call, &shared.base_url) {
+            Ok(Some(object)) => Json(object).into_response(),
+            Ok(None) => Refusal::NotFound.into_response(),
             Err(refusal) => refusal.into_response(),
-        };
+        },
+        Method::POST => changed(StatusCode::CREATED, shared.change(|books| api::write(books, call, &shared.base_url))),
+        Method::PATCH => changed(StatusCode::OK, shared.change(|books| api::amend(books, call))),
+        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
     }
-    if *method != Method::GET {
-        return StatusCode::METHOD_NOT_ALLOWED.into_response();
-    }
-    match api::read(&shared.ledger().books, call, &shared.base_url) {
-        Ok(Some(object)) => Json(object).into_response(),
-        Ok(None) => Refusal::NotFound.into_response(),
+}
+
+fn changed(status: StatusCode, object: Result<Option<Value>, Refusal>) -> Response {
+    match object {
+        Ok(Some(object)) => (status, Json(object)).into_response(),
+        Ok(None) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }

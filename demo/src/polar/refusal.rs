@@ -18,6 +18,10 @@ pub enum Refusal {
     InvalidBody { param: String, message: String },
     /// 403: the subscription is over, or on its way there.
     AlreadyCanceled,
+    /// 400: there is nothing to take back.
+    NotCanceled,
+    /// 410: what is over is not taken back.
+    Gone,
     /// 429: everything is kept in memory, and has a limit.
     Full,
 }
@@ -30,6 +34,8 @@ impl std::fmt::Display for Refusal {
             Self::Invalid { param, message } => write!(f, "{param}: {message}"),
             Self::InvalidBody { param, message } => write!(f, "{param}: {message}"),
             Self::AlreadyCanceled => f.write_str("the subscription is already canceled"),
+            Self::NotCanceled => f.write_str("the subscription is not being canceled"),
+            Self::Gone => f.write_str("the subscription is over"),
             Self::Full => f.write_str("the simulated provider is full: start it anew"),
         }
     }
@@ -52,6 +58,8 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Invalid { .. } | Self::InvalidBody { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::AlreadyCanceled => StatusCode::FORBIDDEN,
+            Self::NotCanceled => StatusCode::BAD_REQUEST,
+            Self::Gone => StatusCode::GONE,
             Self::Full => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -76,6 +84,8 @@ impl Refusal {
                 "error": "AlreadyCanceledSubscription",
                 "detail": "This subscription is already canceled or will be at the end of the period.",
             }),
+            Self::NotCanceled => json!({ "error": "BadRequest", "detail": "Bad request" }),
+            Self::Gone => json!({ "error": "ResourceUnavailable", "detail": "Resource unavailable" }),
             Self::Full => json!({ "error": "TooManyRequests", "detail": self.to_string() }),
         }
     }

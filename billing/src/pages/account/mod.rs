@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use entitlement::assertion::Claims;
+use entitlement::timeline::Status;
 use serde::Deserialize;
 
 use super::frame::Frame;
@@ -15,7 +16,7 @@ use super::{fault, html};
 use crate::Billing;
 use crate::api::Visitor;
 use crate::api::standing::{self, Standing};
-use crate::checkout::links;
+use crate::checkout::{self, links};
 use crate::problem::Problem;
 use crate::referral::{self, Standing as Inviting};
 use invoices::Invoices;
@@ -81,7 +82,7 @@ pub async fn show(
     let page = Page {
         frame: Frame::new(billing, &texts.account.title, links::ACCOUNT_PATH).with_error(error),
         done: done(texts, &asked, &standing),
-        plan: Plan::of(texts, &standing, now),
+        plan: Plan::of(texts, &standing, &checkout::sellers(billing), now),
         credit: credit(texts, &inviting),
         invitation: invitation(texts, &inviting),
         invoices: Invoices::of(billing, &claims.sub).await,
@@ -119,8 +120,9 @@ fn done(texts: &Texts, asked: &Asked, standing: &Standing) -> Option<String> {
         Some("ending") => Some(texts.account.ending.clone()),
         Some("kept") => Some(texts.account.kept.clone()),
         _ => {
-            let upgraded = asked.upgraded.is_some() && standing.has_more_than_everybody();
-            upgraded.then(|| texts.account.thanks.clone())
+            // An old address, while a payment is missing: the warning says how it stands.
+            let is_paid = standing.has_more_than_everybody() && standing.segment.status != Status::PastDue;
+            (asked.upgraded.is_some() && is_paid).then(|| texts.account.thanks.clone())
         }
     }
 }

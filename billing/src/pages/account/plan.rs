@@ -1,8 +1,8 @@
 //! The plan in words: its name, its state, its next date, and what can be done about it.
 
 use entitlement::Timestamp;
-use entitlement::catalog::Cadence;
-use entitlement::subscription::State;
+use entitlement::catalog::{Cadence, Price, Provider};
+use entitlement::subscription::{State, Subscription};
 use entitlement::timeline::Status;
 
 use crate::api::standing::{Live, Standing};
@@ -20,6 +20,8 @@ pub struct Plan {
     /// What has to be done for access to stay.
     pub warning: Option<Warning>,
     pub subscriptions: Vec<Line>,
+    /// What is paid for beside the tiers.
+    pub addons: Vec<Line>,
     pub actions: Actions,
 }
 
@@ -56,12 +58,13 @@ pub enum Actions {
     End,
     /// Manage them, and take their end back.
     Keep,
-    /// Manage them: they are ended where they are managed.
+    /// Manage them: one of them is of a provider that cannot be asked.
     Manage,
 }
 
 impl Plan {
-    pub fn of(texts: &Texts, standing: &Standing, now: Timestamp) -> Self {
+    /// `sellers` are the providers that can be asked.
+    pub fn of(texts: &Texts, standing: &Standing, sellers: &[Provider], now: Timestamp) -> Self {
         let segment = &standing.segment;
         let tier_code = segment.plan.tier.to_string();
         let live = standing.live(now);
@@ -73,19 +76,26 @@ impl Plan {
             status: in_words(texts, segment.status),
             trial: live.iter().find_map(|live| trial(texts, live, now)),
             warning: live.iter().find_map(|live| warning(texts, live, standing)),
-            actions: actions(&live),
-            subscriptions: live.iter().map(|live| line(texts, live)).collect(),
+            actions: actions(&live, sellers),
+            subscriptions: live
+                .iter()
+                .map(|live| line(texts, &live.tier.name, live.price, live.subscription))
+                .collect(),
+            addons: addons(texts, standing, now),
         }
     }
 }
 
-fn actions(live: &[Live<'_>]) -> Actions {
-    let mut here = live.iter().filter(|live| live.is_managed_here()).peekable();
-    match (live.is_empty(), here.peek().is_some()) {
-        (true, _) => Actions::Choose,
-        (false, false) => Actions::Manage,
-        (false, true) if here.all(|live| live.subscription.cancel_at.is_some()) => Actions::Keep,
-        (false, true) => Actions::End,
+/// All are ended, or none: who goes on paying for one must not think otherwise.
+fn actions(live: &[Live<'_>], sellers: &[Provider]) -> Actions {
+    if live.is_empty() {
+        Actions::Choose
+    } else if !live.iter().all(|live| sellers.contains(&live.subscription.id.provider)) {
+        Actions::Manage
+    } else if live.iter().all(|live| live.subscription.cancel_at.is_some()) {
+        Actions::Keep
+    } else {
+        Actions::End
     }
 }
 
@@ -121,14 +131,22 @@ fn warning(texts: &Texts, live: &Live<'_>, standing: &Standing) -> Option<Warnin
     Some(Warning { text, until })
 }
 
-fn line(texts: &Texts, live: &Live<'_>) -> Line {
-    let with = match live.price.cadence {
+fn addons(texts: &Texts, standing: &Standing, now: Timestamp) -> Vec<Line> {
+    let held = standing.addons(now).filter_map(|(addon, subscription)| {
+        let price = subscription.prices.iter().find_map(|id| addon.prices.iter().find(|price| price.id == *id))?;
+        Some(line(texts, &addon.name, price, subscription))
+    });
+    held.collect()
+}
+
+fn line(texts: &Texts, name: &str, price: &Price, subscription: &Subscription) -> Line {
+    let with = match price.cadence {
         Cadence::Monthly => &texts.common.monthly,
         Cadence::Annual => &texts.common.annual,
     };
-    let price = fill(with, &[("amount", &money::amount(live.price))]);
+    let price = fill(with, &[("amount", &money::amount(price))]);
     let dated = |text: &str, at: Timestamp| fill(text, &[("date", &texts.day(at)), ("price", &price)]);
-    let line = match (live.subscription.state, live.subscription.cancel_at) {
+    let line = match (subscription.state, subscription.cancel_at) {
         (State::Trialing { .. }, Some(end)) => dated(&texts.account.ends, end),
         (State::Trialing { ends_at }, None) => dated(&texts.account.trial_then, ends_at),
         (State::Paused, _) => format!("{price}. {}", texts.account.paused),
@@ -140,5 +158,5 @@ fn line(texts: &Texts, live: &Live<'_>) -> Line {
         }
         (_, None) => format!("{price}."),
     };
-    Line { name: live.tier.name.clone(), line }
+    Line { name: name.to_owned(), line }
 }

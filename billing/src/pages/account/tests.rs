@@ -25,10 +25,14 @@ fn nobody() -> Inviting {
 }
 
 fn page<'a>(look: &'a Pages, standing: &Standing, inviting: &Inviting) -> Page<'a> {
+    page_of(look, standing, inviting, &crate::provider::ALL)
+}
+
+fn page_of<'a>(look: &'a Pages, standing: &Standing, inviting: &Inviting, sellers: &[Provider]) -> Page<'a> {
     Page {
         frame: Frame::of(look, "/billing/pricing", &look.texts.account.title, links::ACCOUNT_PATH),
         done: None,
-        plan: Plan::of(&look.texts, standing, on(3, 10)),
+        plan: Plan::of(&look.texts, standing, sellers, on(3, 10)),
         credit: credit(&look.texts, inviting),
         invitation: invitation(&look.texts, inviting),
         invoices: Invoices::None,
@@ -68,6 +72,22 @@ fn each_subscription_is_told_in_one_line() {
 }
 
 #[test]
+fn an_add_on_is_shown_beside_the_plan_and_managed_like_it() {
+    let domain = || subscription("price_domain", State::Active { paid_until: Some(on(4, 1)) });
+    let line = "<strong>Domain</strong> £15 a year. Next payment on 1 April 2026.</p>";
+    let alone = rendered(vec![domain()]);
+    for text in [line, "See the plans", "Manage subscription", r#"data-tier="free""#] {
+        assert!(alone.contains(text), "{text}: {alone}");
+    }
+    assert!(!alone.contains("Cancel at the end of the period"), "that is of a plan: {alone}");
+    let beside = rendered(vec![paid(), domain()]);
+    assert!(beside.contains(line) && !beside.contains("See the plans"), "{beside}");
+    assert_eq!(beside.matches("Manage subscription").count(), 1, "{beside}");
+    let over = subscription("price_domain", State::Ended { at: on(3, 9) });
+    assert!(!rendered(vec![over]).contains("Domain"));
+}
+
+#[test]
 fn a_trial_counts_down() {
     let trial = |ends_at| rendered(vec![subscription("price_annual", State::Trialing { ends_at })]);
     let html = trial(on(3, 15));
@@ -93,9 +113,21 @@ fn a_payment_that_failed_is_said_with_what_to_do_and_until_when() {
 }
 
 #[test]
+fn nobody_is_thanked_for_what_is_not_paid() {
+    let texts = &examples::pages().texts;
+    let thanked = |subscriptions: Vec<Subscription>| {
+        let asked = Asked { upgraded: Some("1".into()), done: None };
+        done(texts, &asked, &standing(subscriptions, on(3, 10))).is_some()
+    };
+    assert!(thanked(vec![paid()]));
+    assert!(!thanked(vec![]), "nothing has come of it yet");
+    assert!(!thanked(vec![subscription("price_monthly", State::PastDue { since: on(3, 9) })]), "an old address");
+}
+
+#[test]
 fn what_can_be_done_follows_from_the_subscriptions() {
     let polar = SubscriptionId { provider: Provider::Polar, id: "polar_1".into() };
-    let elsewhere = Subscription { id: polar, prices: vec!["product_annual".into()], ..paid() };
+    let polar = Subscription { id: polar, prices: vec!["product_annual".into()], ..paid() };
     let over = subscription("price_monthly", State::Ended { at: on(3, 9) });
     let cases = [
         ("nothing", vec![], ["See the plans", "Free"]),
@@ -103,7 +135,7 @@ fn what_can_be_done_follows_from_the_subscriptions() {
         ("goes on", vec![paid()], ["Cancel at the end of the period", "Manage subscription"]),
         ("ends", vec![ending(on(4, 1))], ["Keep the subscription", "Ends soon"]),
         ("one of two ends", vec![ending(on(4, 1)), paid()], ["Cancel at the end of the period", "Active"]),
-        ("another provider", vec![elsewhere], ["Manage subscription", "Paid"]),
+        ("another provider", vec![polar.clone()], ["Cancel at the end of the period", "Paid"]),
     ];
     let actions = ["See the plans", "Cancel at the end", "Keep the subscription"];
     for (what, subscriptions, expected) in cases {
@@ -112,10 +144,15 @@ fn what_can_be_done_follows_from_the_subscriptions() {
             assert!(html.contains(text), "{what}: {text}: {html}");
         }
         let found = actions.iter().filter(|action| html.contains(**action)).count();
-        assert_eq!(found, usize::from(what != "another provider"), "{what}: {html}");
+        assert_eq!(found, 1, "{what}: {html}");
         let is_subscribed = !html.contains("See the plans");
         assert_eq!(html.contains(r#"action="/billing/portal""#), is_subscribed, "{what}: nothing else to manage");
     }
+    // Both are ended, or none.
+    let both = standing(vec![polar, ending(on(4, 1))], on(3, 10));
+    let html = page_of(&examples::pages(), &both, &nobody(), &[Provider::Stripe]).render().expect("a page");
+    assert!(!actions.iter().any(|action| html.contains(action)), "one cannot be asked for: {html}");
+    assert!(html.contains("Manage subscription"), "{html}");
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub async fn show(
     let settings = billing.settings();
     let next = asked.next.as_deref().and_then(links::own_path);
     let shown = cadence(asked.cadence.as_deref());
-    let sellers = &sellers(billing);
+    let sellers = &checkout::sellers(billing);
     let texts = &settings.pages.texts;
     let error = problem.map(|problem| fault::told(texts, problem));
     let frame = Frame::new(billing, &texts.pricing.title, links::PRICING_PATH).with_error(error);
@@ -130,12 +130,6 @@ fn page<'a>(frame: Frame<'a>, viewer: Viewer, sold: &Sold<'_>, current: Option<&
     let shop = Shop { look: frame.look, catalog: sold.catalog, sellers: sold.sellers, trial };
     let (tiers, toggle) = (columns(shop, current), Toggle::over(shop, sold.shown));
     Page { frame, viewer, tiers, toggle, next: None }
-}
-
-/// The providers that can be asked for a checkout.
-fn sellers(billing: &Billing) -> Vec<Provider> {
-    let all = [Provider::Stripe, Provider::Polar];
-    all.into_iter().filter(|provider| checkout::check_configured(billing, *provider).is_ok()).collect()
 }
 
 fn cadence(word: Option<&str>) -> Cadence {

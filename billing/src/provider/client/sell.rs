@@ -24,7 +24,10 @@ pub struct Checkout<'a> {
     pub buyer: Buyer<'a>,
     /// Stripe's price, Polar's product.
     pub price: &'a str,
-    pub tier: &'a str,
+    /// `tier` or `addon`, and its code.
+    pub sold: (&'static str, &'a str),
+    /// What the buyer has stated, by name.
+    pub details: &'a BTreeMap<String, String>,
     /// Days before the first charge; 0 for none.
     pub trial_days: u32,
     pub success_url: &'a str,
@@ -94,11 +97,10 @@ impl<'a> CheckoutForm<'a> {
     fn of(customer: &'a str, checkout: &Checkout<'a>) -> Self {
         let account = checkout.buyer.account.as_str();
         // On the subscription too: its events may arrive before the session's.
-        let metadata = BTreeMap::from([
-            ("price", checkout.price),
-            ("tier", checkout.tier),
-            (checkout.buyer.metadata_key, account),
-        ]);
+        let stated = checkout.details.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        // What is ours comes last: nothing that a buyer states may stand in its place.
+        let ours = [("price", checkout.price), checkout.sold, (checkout.buyer.metadata_key, account)];
+        let metadata: BTreeMap<&str, &str> = stated.chain(ours).collect();
         Self {
             mode: "subscription",
             customer,
@@ -254,7 +256,11 @@ mod tests {
         let checkout = Checkout {
             buyer: Buyer { account: &account, metadata_key: "account" },
             price: "price_monthly",
-            tier: "paid",
+            sold: ("tier", "paid"),
+            details: &BTreeMap::from([
+                ("domain_name".to_owned(), "shop.example".to_owned()),
+                ("account".to_owned(), "somebody".to_owned()),
+            ]),
             trial_days,
             success_url: "https://read.example/billing/return?session_id={CHECKOUT_SESSION_ID}&next=%2Fa",
             cancel_url: "https://read.example/billing/pricing",
@@ -273,9 +279,11 @@ mod tests {
             ("line_items[0][price]", "price_monthly"),
             ("line_items[0][quantity]", "1"),
             ("metadata[account]", "user:1"),
+            ("metadata[domain_name]", "shop.example"),
             ("metadata[price]", "price_monthly"),
             ("metadata[tier]", "paid"),
             ("subscription_data[metadata][account]", "user:1"),
+            ("subscription_data[metadata][domain_name]", "shop.example"),
             ("subscription_data[metadata][price]", "price_monthly"),
             ("subscription_data[metadata][tier]", "paid"),
             ("subscription_data[trial_period_days]", "14"),
@@ -295,5 +303,14 @@ mod tests {
         let longer = "x".repeat(REFERENCE_CHARS_MAX + 1);
         assert_eq!(fields(&longer, 0).get("client_reference_id"), None);
         assert_eq!(fields(&longer, 0).get("metadata[account]"), Some(&longer));
+    }
+
+    #[test]
+    fn a_session_without_a_page_is_no_session() {
+        for answer in [r#"{"id": "cs_1"}"#, r#"{"id": "cs_1", "url": null}"#, r#"{"id": "cs_1", "url": ""}"#] {
+            let answer: SessionAnswer = miniserde::json::from_str(answer).expect("a session");
+            let problem = crate::problem::Problem::from(answer.opened().expect_err("nowhere to send the buyer"));
+            assert_eq!((problem.status().as_u16(), problem.code()), (502, "provider_unavailable"));
+        }
     }
 }

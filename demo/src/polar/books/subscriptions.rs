@@ -180,8 +180,12 @@ impl Books {
 
     /// Takes a cancellation back.
     pub fn uncancel(&mut self, id: &str) -> Result<(), Refusal> {
-        if !self.living(id)?.is_ending {
-            return Err(Refusal::invalid("cancel_at_period_end", "The subscription is not being canceled."));
+        let own = self.subscription(id)?;
+        if own.status.is_over() {
+            return Err(Refusal::Gone);
+        }
+        if !own.is_ending {
+            return Err(Refusal::NotCanceled);
         }
         self.amend(id, "subscription.uncanceled", |own, _| {
             own.is_ending = false;

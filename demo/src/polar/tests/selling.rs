@@ -1,18 +1,20 @@
 //! Checkouts and portal sessions, as a seller asks for them.
 
-use reqwest::Client;
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use super::{ANNUAL, MONTHLY, PATIENCE, TOKEN, days, started, subscribed};
 use crate::polar::Polar;
 
 async fn ask(polar: &Polar, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let method = if body.is_some() { Method::POST } else { Method::GET };
+    call(polar, method, path, body).await
+}
+
+async fn call(polar: &Polar, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
     let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
-    let url = format!("{}/v1/{path}", polar.url());
-    let request = match body {
-        Some(body) => client.post(url).json(body),
-        None => client.get(url),
-    };
+    let request = client.request(method, format!("{}/v1/{path}", polar.url()));
+    let request = if let Some(body) = body { request.json(body) } else { request };
     let response = request.bearer_auth(TOKEN).send().await.expect("an answer");
     (response.status().as_u16(), response.json().await.unwrap_or_default())
 }
@@ -99,4 +101,34 @@ async fn a_portal_is_opened_for_a_customer_who_is_there() {
     ] {
         assert_eq!(ask(&polar, "customer-sessions/", Some(&body)).await.0, 422, "{body}");
     }
+}
+
+#[tokio::test]
+async fn an_end_is_wished_for_and_taken_back() {
+    let polar = started().await;
+    let (_, id) = subscribed(&polar, 0);
+    let path = format!("subscriptions/{id}");
+    let patch = async |body: Value| call(&polar, Method::PATCH, &path, Some(&body)).await;
+    let refusal = |(status, body): (u16, Value)| (status, body["error"].as_str().unwrap_or_default().to_owned());
+    let (status, ending) = patch(json!({ "cancel_at_period_end": true })).await;
+    assert_eq!((status, &ending["cancel_at_period_end"]), (200, &json!(true)));
+    assert_eq!(ending["ends_at"], ending["current_period_end"]);
+    let again = patch(json!({ "cancel_at_period_end": true })).await;
+    assert_eq!(refusal(again), (403, "AlreadyCanceledSubscription".to_owned()));
+    let (status, kept) = patch(json!({ "cancel_at_period_end": false })).await;
+    assert_eq!((status, &kept["cancel_at_period_end"], &kept["ends_at"]), (200, &json!(false), &Value::Null));
+    let again = patch(json!({ "cancel_at_period_end": false })).await;
+    assert_eq!(refusal(again), (400, "BadRequest".to_owned()));
+    for odd in [json!({}), json!({ "cancel_at_period_end": "yes" }), json!({ "cancel_at_period_end": true, "x": 1 })] {
+        assert_eq!(patch(odd.clone()).await.0, 422, "{odd}");
+    }
+    polar.revoke(&id).expect("over");
+    let over = patch(json!({ "cancel_at_period_end": false })).await;
+    assert_eq!(refusal(over), (410, "ResourceUnavailable".to_owned()));
+    let over = patch(json!({ "cancel_at_period_end": true })).await;
+    assert_eq!(refusal(over), (403, "AlreadyCanceledSubscription".to_owned()));
+    let wish = json!({ "cancel_at_period_end": true });
+    let nobody = call(&polar, Method::PATCH, "subscriptions/6f1c2a34-8f5e-4a0b-9d1c-00000000dead", Some(&wish)).await;
+    assert_eq!(refusal(nobody), (404, "ResourceNotFound".to_owned()));
+    assert_eq!(call(&polar, Method::PATCH, "customers/x", Some(&wish)).await.0, 405);
 }

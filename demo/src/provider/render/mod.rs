@@ -10,6 +10,8 @@ mod reversal;
 mod session;
 mod subscription;
 #[cfg(test)]
+mod published;
+#[cfg(test)]
 mod tests;
 
 use serde_json::{Map, Value, json};

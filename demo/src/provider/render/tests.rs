@@ -9,12 +9,12 @@ use crate::provider::books::model::{Card, DisputeStatus, Pause, PauseBehavior, R
 use crate::provider::books::{Books, ItemChange, NewCustomer, NewSession, NewSubscription, Proration, WhileProcessing};
 use crate::provider::settings::{Cadence, Price, Shape};
 
-fn view(shape: Shape) -> View {
+pub(super) fn view(shape: Shape) -> View {
     View { shape, base_url: "http://127.0.0.1:1".to_owned(), livemode: false }
 }
 
 /// Books with a customer, a completed and an open session, and so a subscription and an invoice.
-fn books(shape: Shape, trial_days: Option<u32>) -> Books {
+pub(super) fn books(shape: Shape, trial_days: Option<u32>) -> Books {
     let price = Price {
         id: "price_monthly".to_owned(),
         amount: 700,
@@ -134,7 +134,7 @@ fn reads_money(books: &Books) {
 }
 
 /// Money that was charged, declined, given back in part and taken back.
-fn troubled(shape: Shape) -> Books {
+pub(super) fn troubled(shape: Shape) -> Books {
     let mut books = books(shape, None);
     let charge = books.charges.iter().next().expect("a charge").id.clone();
     let first = books.invoices.iter().next().expect("an invoice").id.clone();

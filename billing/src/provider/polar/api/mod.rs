@@ -1,12 +1,13 @@
-//! What Tollgate asks of Polar: how subscriptions, orders and refunds stand now, checkouts and portal sessions
-//! (<https://polar.sh/docs/api-reference/introduction>).
+//! What Tollgate asks of Polar: how subscriptions, orders and refunds stand now, checkouts, portal sessions, and the end
+//! of a subscription (<https://polar.sh/docs/api-reference/introduction>).
 //!
-//! Any call may be repeated: it reads, or opens a page that nobody knows of until its answer is here. A redirect is not
-//! followed: the token would go with it.
+//! Any call may be repeated: it reads, opens a page that nobody knows of until its answer is here, or says how something
+//! shall stand. A redirect is not followed: the token would go with it.
 
 mod list;
 mod look;
 mod sell;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
@@ -70,8 +71,9 @@ pub struct Client {
     patience: Patience,
 }
 
-/// One call: a GET, or a POST of JSON.
+/// One call; what it sends is JSON.
 struct Call {
+    method: Method,
     url: Url,
     body: Option<Bytes>,
 }
@@ -131,14 +133,22 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.call(&Call { url, body: None }).await
+        self.call(&Call { method: Method::GET, url, body: None }).await
     }
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, ProviderError> {
+        self.send(Method::POST, path, body).await
+    }
+
+    async fn patch(&self, path: &str, body: &impl Serialize) -> Result<Value, ProviderError> {
+        self.send(Method::PATCH, path, body).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Value, ProviderError> {
         let settings = |what: String| ProviderError::Settings(what);
         let url = self.base.join(path).map_err(|error| settings(error.to_string()))?;
         let body = serde_json::to_vec(body).map_err(|error| settings(error.to_string()))?;
-        self.call(&Call { url, body: Some(body.into()) }).await
+        self.call(&Call { method, url, body: Some(body.into()) }).await
     }
 
     /// Asks until there is an answer, a refusal, or no time left.
@@ -168,9 +178,8 @@ impl Client {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Value, Failed> {
-        let method = if call.body.is_some() { Method::POST } else { Method::GET };
         let body = Full::new(call.body.clone().unwrap_or_default());
-        let request = Request::builder().method(method).uri(call.url.as_str()).body(body);
+        let request = Request::builder().method(call.method.clone()).uri(call.url.as_str()).body(body);
         let mut request = request.map_err(|error| ProviderError::Settings(error.to_string()))?;
         request.headers_mut().clone_from(&self.headers);
         if call.body.is_some() {
@@ -210,6 +219,8 @@ fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     #[derive(Deserialize)]
     struct Answer {
         error: String,
+        #[serde(default)]
+        detail: Value,
     }
     #[derive(Deserialize)]
     struct Invalid {
@@ -219,13 +230,19 @@ fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     struct Fault {
         msg: String,
     }
-    let named = || serde_json::from_slice(body).ok().map(|Answer { error }| error);
-    match status.as_u16() {
-        401 | 403 => ProviderError::Key(status.as_u16()),
-        408 | 429 | 500.. => ProviderError::Unavailable(format!("status {status}")),
+    let answer: Option<Answer> = serde_json::from_slice(body).ok();
+    let named = answer.as_ref().map(|answer| answer.error.as_str());
+    let told = || answer.as_ref().and_then(|answer| answer.detail.as_str()).unwrap_or("The payment provider refused.");
+    match (status.as_u16(), named) {
+        // Not about the token: about the subscription that was to be changed.
+        (403, Some("AlreadyCanceledSubscription" | "InactiveSubscription")) => ProviderError::refused(told()),
+        (400 | 402 | 410, Some(_)) => ProviderError::refused(told()),
+        (401 | 403, _) => ProviderError::Key(status.as_u16()),
+        // 409: another change of the same object is under way.
+        (408 | 409 | 429 | 500.., _) => ProviderError::Unavailable(format!("status {status}")),
         // Somebody else's 404, of a wrong URL or version, does not say that Polar has no such object.
-        404 if named().as_deref() == Some("ResourceNotFound") => ProviderError::Missing("Not found".into()),
-        422 => match serde_json::from_slice(body).ok().and_then(|Invalid { detail }| detail.into_iter().next()) {
+        (404, Some("ResourceNotFound")) => ProviderError::Missing("Not found".into()),
+        (422, _) => match serde_json::from_slice(body).ok().and_then(|Invalid { detail }| detail.into_iter().next()) {
             Some(Fault { msg }) => ProviderError::refused(&msg),
             None => ProviderError::Unusable(format!("status {status}")),
         },

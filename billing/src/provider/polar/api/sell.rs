@@ -47,8 +47,10 @@ impl Client {
     pub async fn create_checkout(&self, checkout: &Checkout<'_>) -> Result<Opened, ProviderError> {
         let account = checkout.buyer.account.as_str();
         let owner = BTreeMap::from([(checkout.buyer.metadata_key, account)]);
-        let mut metadata = owner.clone();
-        metadata.insert("tier", checkout.tier);
+        let stated = checkout.details.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        // What is ours comes last: nothing that a buyer states may stand in its place.
+        let mut metadata: BTreeMap<&str, &str> = stated.chain([checkout.sold]).collect();
+        metadata.extend(&owner);
         let days = Some(checkout.trial_days).filter(|days| *days > 0);
         let new = NewCheckout {
             products: [checked_id(checkout.price)?],

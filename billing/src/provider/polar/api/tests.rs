@@ -14,13 +14,15 @@ use super::*;
 
 /// Answers from a list, the last one for ever, and notes what it was asked.
 #[derive(Clone)]
-struct Played {
+pub(super) struct Played {
     answers: Arc<Mutex<Vec<Answer>>>,
     asked: Arc<Mutex<Vec<(String, HeaderMap)>>>,
+    /// What was sent with anything but GET: method, path and body.
+    sent: Arc<Mutex<Vec<String>>>,
 }
 
 #[derive(Clone)]
-enum Answer {
+pub(super) enum Answer {
     Is(u16, Value),
     Of(u16, &'static str, &'static str),
     Bytes(usize),
@@ -29,7 +31,13 @@ enum Answer {
 
 async fn answer(State(played): State<Played>, request: Request) -> Response {
     let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    played.asked.lock().expect("nobody panicked").push((target, request.headers().clone()));
+    played.asked.lock().expect("nobody panicked").push((target.clone(), request.headers().clone()));
+    if request.method() != Method::GET {
+        let method = request.method().clone();
+        let body = axum::body::to_bytes(request.into_body(), 1 << 16).await.expect("a body");
+        let sent = format!("{method} {target} {}", String::from_utf8_lossy(&body));
+        played.sent.lock().expect("nobody panicked").push(sent);
+    }
     let answer = {
         let mut answers = played.answers.lock().expect("nobody panicked");
         if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
@@ -44,8 +52,8 @@ async fn answer(State(played): State<Played>, request: Request) -> Response {
 }
 
 impl Played {
-    async fn with(answers: Vec<Answer>) -> (Self, Client) {
-        let played = Self { answers: Arc::new(Mutex::new(answers)), asked: Arc::default() };
+    pub(super) async fn with(answers: Vec<Answer>) -> (Self, Client) {
+        let played = Self { answers: Arc::new(Mutex::new(answers)), asked: Arc::default(), sent: Arc::default() };
         let router = axum::Router::new().fallback(answer).with_state(played.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -53,6 +61,10 @@ impl Played {
         let mut client = Client::new(&"polar_oat_hidden".into(), &url).expect("a client");
         client.patience.first_pause = Duration::from_millis(1);
         (played, client)
+    }
+
+    pub(super) fn sent(&self) -> Vec<String> {
+        self.sent.lock().expect("nobody panicked").clone()
     }
 
     fn asked(&self) -> Vec<String> {
@@ -173,6 +185,14 @@ async fn each_answer_leads_to_what_the_caller_does() {
         ("a redirect", Answer::Of(307, "location", "/v1/elsewhere"), 1, unusable("status 307 Temporary Redirect")),
         ("no token", Answer::Is(401, json!({})), 1, Err(ProviderError::Key(401))),
         ("too little a token", Answer::Is(403, json!({})), 1, Err(ProviderError::Key(403))),
+        (
+            "too little a token, in Polar's words",
+            Answer::Is(403, json!({ "error": "NotPermitted", "detail": "Not permitted" })),
+            1,
+            Err(ProviderError::Key(403)),
+        ),
+        ("somebody else's 400", Answer::Is(400, json!({})), 1, unusable("status 400 Bad Request")),
+        ("locked", Answer::Is(409, json!({ "error": "SubscriptionLocked" })), 3, unavailable("status 409 Conflict")),
         ("invalid", Answer::Is(422, json!({})), 1, unusable("status 422 Unprocessable Entity")),
         ("too much asked", Answer::Of(429, "retry-after", "0"), 3, unavailable("status 429 Too Many Requests")),
         ("much too much", Answer::Of(429, "retry-after", "60"), 1, unavailable("status 429 Too Many Requests")),
