@@ -22,7 +22,10 @@ use crate::world::{PAID_PAGE, READY_LIMIT, processor};
 
 /// By how much a count may differ, as a share.
 const TOLERANCE: f64 = 0.03;
-const ACCOUNTS: usize = 100;
+/// Few: what their assertions cost to sign, which is done again each half-minute, must not count.
+const ACCOUNTS: usize = 8;
+/// How often is counted at most. What else a busy machine does only adds.
+const TRIES: usize = 3;
 /// One after the other: how many wait at the same time would differ from run to run.
 const CONNECTIONS: usize = 1;
 const WARM: u64 = 1_000;
@@ -51,26 +54,41 @@ pub enum Counted {
 
 /// Counts, and compares with `file` or writes it. The binaries stand in `binaries`.
 pub async fn measure(binaries: &Path, profiles: &Path, file: &Path, counted: Counted) -> Result<()> {
-    let now = count(binaries, profiles).await?;
-    progress(&format!(
-        "bench: instructions a request: bare Pingora {:.0}, Tollgate {:.0}: {:.3} ×",
-        now.bare,
-        now.gate,
-        now.gate / now.bare
-    ));
-    if counted == Counted::Keep {
-        return Ok(std::fs::write(file, format!("{HEAD}{}", toml::to_string(&now)?))?);
+    let kept = match counted {
+        Counted::Keep => None,
+        Counted::Compare => {
+            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            Some(toml::from_str::<Kept>(&text)?)
+        }
+    };
+    let mut least: Option<Kept> = None;
+    for _ in 0..TRIES {
+        let now = count(binaries, profiles).await?;
+        progress(&format!(
+            "bench: instructions a request: bare Pingora {:.0}, Tollgate {:.0}: {:.3} ×",
+            now.bare,
+            now.gate,
+            now.gate / now.bare
+        ));
+        let now = least.map_or(now.clone(), |least| least.or_fewer(now));
+        if kept.as_ref().is_some_and(|kept| complaints(kept, &now).is_empty()) {
+            return Ok(());
+        }
+        least = Some(now);
     }
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let kept: Kept = toml::from_str(&text)?;
-    let complaints = complaints(&kept, &now);
-    if complaints.is_empty() {
-        return Ok(());
-    }
+    let now = least.context("nothing was counted")?;
+    let Some(kept) = kept else { return Ok(std::fs::write(file, format!("{HEAD}{}", toml::to_string(&now)?))?) };
     bail!(
         "the hot path has changed:\n  {}\nkeep it with `make instructions KEEP=1` if it is meant",
-        complaints.join("\n  ")
+        complaints(&kept, &now).join("\n  ")
     )
+}
+
+impl Kept {
+    /// The smaller count of each.
+    fn or_fewer(self, other: Self) -> Self {
+        Self { bare: self.bare.min(other.bare), gate: self.gate.min(other.gate), ..other }
+    }
 }
 
 /// What is out of bounds.
@@ -140,6 +158,11 @@ mod tests {
         assert_eq!(told.len(), 2, "its ratio and its count: {told:?}");
         assert!(told[0].contains("+3.6 %"), "{told:?}");
         assert_eq!(complaints(&kept(100.0, 110.0), &kept(100.0, 106.0)).len(), 2, "what is gained is kept as well");
+    }
+
+    #[test]
+    fn of_several_counts_the_least_disturbed_one_counts() {
+        assert_eq!(kept(100.0, 130.0).or_fewer(kept(104.0, 120.0)), kept(100.0, 120.0));
     }
 
     #[test]

@@ -23,9 +23,11 @@ impl Metrics {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// Questions to one layer below this process, whatever came of them.
+    /// Questions to one layer below this process, whatever came of them. Those that were not asked, as too many were, are
+    /// none.
     pub fn lookups(&self, layer: &str) -> f64 {
-        self.sum("tollgate_lookups_total{", &format!("layer=\"{layer}\""))
+        let of_layer = |outcome: &str| self.sum("tollgate_lookups_total{", &format!("layer=\"{layer}\"{outcome}"));
+        of_layer("") - of_layer(",outcome=\"busy\"")
     }
 }
 
@@ -36,6 +38,7 @@ mod tests {
     #[test]
     fn only_the_layer_that_is_asked_for_is_counted() {
         let text = "# HELP tollgate_lookups_total Lookups\n\
+            tollgate_lookups_total{layer=\"billing\",outcome=\"busy\"} 7\n\
             tollgate_lookups_total{layer=\"billing\",outcome=\"hit\"} 3\ntollgate_lookups_total{layer=\"billing\",outcome=\"miss\"} 2\n\
             tollgate_lookups_total{layer=\"redis\",outcome=\"hit\"} 9\n";
         assert_eq!(Metrics(text.into()).lookups("billing"), 5.0);

@@ -53,7 +53,7 @@ pub async fn measure(world: &World, target: SocketAddr, report: &mut Report) -> 
 }
 
 /// Waits until every event has had its effects, so that the next measurement begins with nothing to do.
-async fn applied(world: &World) -> Result<()> {
+pub async fn applied(world: &World) -> Result<()> {
     let deadline = Instant::now() + APPLIED_LIMIT;
     while world.servers.query("select count(*) from webhook_events where state <> 'applied'").await? != "0" {
         ensure!(Instant::now() < deadline, "some webhooks are not applied after {APPLIED_LIMIT:?}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::Scene;
+use super::scene::Reader;
 use crate::world::relay::Relay;
 use crate::world::stripe::unique;
 use crate::world::{send, token};
@@ -15,6 +16,9 @@ const OTHERS: usize = 6;
 
 /// Questions at once of each proxy: 24 about accounts that no cache knows, and 8 before denials.
 const AT_ONCE: usize = 32;
+
+/// Questions before denials that a proxy may ask billing about all accounts together: at once, and then in a second.
+const BUDGET: (usize, usize) = (200, 100);
 
 /// Asks all proxies for the page of each account, all at once, and returns the statuses.
 async fn flood(scene: &Scene, tokens: &[String], times: usize) -> Vec<u16> {
@@ -88,4 +92,39 @@ async fn those_who_have_not_paid_cannot_turn_their_denials_into_load() {
     let most = 2 * free.len() * (5 * seconds + 2);
     assert!(lookups <= most, "{lookups} lookups for {} denials in {seconds} s", answers.len());
     assert!(lookups * 5 <= answers.len(), "{lookups} lookups for {} denials", answers.len());
+}
+
+#[tokio::test]
+async fn however_many_have_not_paid_together_they_cost_no_more_than_the_budget_and_who_pays_is_let_in() {
+    // So that a busy machine does not take a late heartbeat for a loss.
+    let scene = Scene::with(Scene::setup().key("cache.max_staleness", "\"20s\"")).await;
+    let (free, buyers) = (strangers(300), [Reader::new(), Reader::new(), Reader::new()]);
+    flood(&scene, &free, 1).await;
+    for buyer in &buyers {
+        scene.world.everywhere("/premium/before", &buyer.token, 402).await;
+    }
+    let (before, start) = (scene.lines().billing.lookups(), std::time::Instant::now());
+    let flooding = async {
+        let mut answers = Vec::new();
+        // Each comes once in a round: nobody shares a question with anybody.
+        for _ in 0..8 {
+            answers.extend(flood(&scene, &free, 1).await);
+        }
+        answers
+    };
+    let buying = async {
+        for buyer in &buyers {
+            scene.world.applied(&buyer.purchase()).await;
+            scene.told().await;
+            for proxy in scene.world.proxies() {
+                let (answer, _) = scene.ask(proxy, "premium", &buyer.token).await;
+                assert_eq!(answer.status, 200, "in the midst of it: {answer:?}");
+            }
+        }
+    };
+    let (answers, ()) = tokio::join!(flooding, buying);
+    assert!(answers.iter().all(|status| *status == 402), "each of them is told to pay");
+    let (lookups, seconds) = (scene.lines().billing.lookups() - before, start.elapsed().as_secs() as usize + 1);
+    let most = 2 * (BUDGET.0 + BUDGET.1 * seconds);
+    assert!(lookups <= most, "{lookups} lookups for {} denials in {seconds} s, and {most} are allowed", answers.len());
 }

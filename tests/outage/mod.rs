@@ -10,6 +10,7 @@ mod postgres;
 mod provider;
 mod push;
 mod redis;
+mod restarted;
 mod scene;
 
 use scene::Scene;

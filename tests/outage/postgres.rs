@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use sqlx::{Connection, PgConnection};
+
 use super::Scene;
 use super::scene::Reader;
 use crate::world::relay::Relay;
-use crate::world::servers::execute;
+use crate::world::servers::{Postgres, execute};
 use crate::world::{eventually, token};
 
 /// Known readers read on, unmarked; webhooks of these buyers are sent once, as the provider would. Returns who was
@@ -107,6 +109,26 @@ async fn restarted() {
     execute(&mut connection, end.to_owned()).await;
     let taken = goes_on(&scene, &buyers).await;
     execute(&mut connection, end.to_owned()).await;
+    loses_nothing(&scene, &buyers, &taken).await;
+}
+
+#[tokio::test]
+async fn takes_no_connections() {
+    let (scene, buyers) = (Scene::start().await, buyers());
+    // As when it is full: it answers, and refuses whoever comes. The setting is not for the database one is connected to.
+    let mut inside = scene.world.database.as_ref().expect("this world has a database").connect().await;
+    let name: String =
+        sqlx::query_scalar("select current_database()::text").fetch_one(&mut inside).await.expect("it has a name");
+    drop(inside);
+    let mut beside = PgConnection::connect(&Postgres::shared().url).await.expect("Postgres answers");
+    let allow = |word: &str| format!("alter database \"{name}\" allow_connections {word}");
+    execute(&mut beside, allow("false")).await;
+    let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
+    execute(&mut beside, end).await;
+    let taken = goes_on(&scene, &buyers).await;
+    assert_eq!(taken, [false; 3], "nothing can be durable");
+    strangers_are_unknown(&scene).await;
+    execute(&mut beside, allow("true")).await;
     loses_nothing(&scene, &buyers, &taken).await;
 }
 

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod http;
 pub mod keys;
 pub mod lines;
+pub mod own_postgres;
 pub mod polar;
 pub mod ports;
 pub mod process;

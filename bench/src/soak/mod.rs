@@ -17,6 +17,7 @@ use self::watch::Watch;
 use crate::metrics::Metrics;
 use crate::report::{Bar, Report, progress};
 use crate::sockets;
+use crate::webhooks;
 use crate::world::{Run, Tollgate, World};
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
@@ -53,10 +54,17 @@ pub async fn measure(world: &mut World, billing: &Tollgate, length: Duration, re
     );
     let done = soak(world, &proxies, length, (&mut watch, &tally)).await?;
     traffic.end().await;
+    // Whatever was acknowledged has had its effects.
+    webhooks::applied(world).await?;
     for proxy in &proxies {
-        let refused = Metrics::read(proxy.admin).await?.sum("tollgate_config_reloads_total{", "refused");
-        ensure!(refused == 0.0, "a reload was refused");
+        let metrics = Metrics::read(proxy.admin).await?;
+        let [applied, refused] = ["applied", "refused"].map(|word| metrics.sum("tollgate_config_reloads_total{", word));
+        // The last one may be under way.
+        let asked = done.reloads as f64;
+        let is_well = refused == 0.0 && applied + 1.0 >= asked;
+        ensure!(is_well, "{applied} of {asked} reloads were applied, {refused} refused");
     }
+    ensure!(done.restarts > 0, "Redis was never restarted: the soak was too short");
     for proxy in proxies {
         proxy.process.stop().await?;
     }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::http::{self, Connection};
+use crate::http::{self, Answer, Connection};
 use crate::secrets::Secrets;
 use crate::sockets;
 use crate::webhooks::{PAID_ACCOUNTS, paid_account};
@@ -24,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(4);
 /// Between two purchases.
 const BUY_EVERY: Duration = Duration::from_secs(1);
 const LET_THROUGH_LIMIT: Duration = Duration::from_secs(15);
+/// An answer that takes longer is wrong, whatever it is.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 /// How long a WebSocket stays open.
 const WATCHED: Duration = Duration::from_millis(1_500);
 /// More wrong answers than anybody reads.
@@ -167,7 +170,7 @@ impl Client {
         answered(&mut Connection::new(self.proxies[0]), &delivery, 200).await?;
         for proxy in self.proxies {
             let (began, mut connection) = (Instant::now(), Connection::new(proxy));
-            while connection.exchange(&request).await?.status != 200 {
+            while asked(&mut connection, &request).await?.status != 200 {
                 ensure!(began.elapsed() < LET_THROUGH_LIMIT, "a buyer was not let through in {LET_THROUGH_LIMIT:?}");
                 tokio::time::sleep(PAUSE).await;
             }
@@ -179,7 +182,8 @@ impl Client {
     async fn watch(self) {
         let opened = async || {
             let token = self.secrets.token(&paid_account(self.number))?;
-            sockets::upgrade(self.proxies[self.number % 2], &token).await
+            let upgrade = sockets::upgrade(self.proxies[self.number % 2], &token);
+            timeout(ANSWER_LIMIT, upgrade).await.context("it was not opened in time")?
         };
         while !self.tally.is_over() {
             match opened().await {
@@ -196,8 +200,13 @@ impl Client {
     }
 }
 
+async fn asked<'a>(connection: &'a mut Connection, request: &[u8]) -> Result<Answer<'a>> {
+    let answer = timeout(ANSWER_LIMIT, connection.exchange(request)).await;
+    answer.with_context(|| format!("there was no answer in {ANSWER_LIMIT:?}"))?
+}
+
 async fn answered(connection: &mut Connection, request: &[u8], expected: u16) -> Result<()> {
-    let answer = connection.exchange(request).await?;
+    let answer = asked(connection, request).await?;
     let body = String::from_utf8_lossy(answer.body);
     ensure!(answer.status == expected, "{} instead of {expected}: {body}", answer.status);
     Ok(())

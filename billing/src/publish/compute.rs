@@ -15,14 +15,15 @@ use crate::store::credits::Credit;
 use crate::store::money::Money;
 use crate::store::snapshot::Snapshot;
 
-/// How long what is over stays in a record, in minutes: whoever reads it may have a clock that is behind ours.
-const PAST_MINUTES: i64 = 10;
+/// How far the clocks of those who read a record may be from ours, and ours from the provider's, in minutes: what is over stays
+/// in it for so long, and what begins soon has begun.
+const APART_MINUTES: i64 = 10;
 
 /// What an account has, as it is cached at `now`.
 #[must_use]
 pub fn entitlement_of(account: &AccountId, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> Entitlement {
-    let past = TimeDelta::minutes(PAST_MINUTES);
-    let timeline = timeline(&rules.catalog, &grants(snapshot, rules)).cacheable(now - past);
+    let apart = TimeDelta::minutes(APART_MINUTES);
+    let timeline = timeline(&rules.catalog, &grants(snapshot, rules)).begun(now, apart).cacheable(now - apart);
     Entitlement { account: account.clone(), version: snapshot.version, timeline }
 }
 

@@ -137,6 +137,24 @@ async fn without_redis_a_proxy_in_this_process_is_told(options: PgPoolOptions, c
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn what_was_committed_by_a_clock_that_is_ahead_is_told_by_one_that_is_behind(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    let nobody_here = billing_on(&world.pool, crate::Settings { redis_url: None, ..settings() }, None);
+    let granted = nobody_here.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    assert_eq!(world.cached().await, None, "whoever has committed cannot tell");
+    let behind = crate::clock::now() - chrono::TimeDelta::minutes(5);
+    assert_eq!(world.billing.publish_due(behind).await.expect("no fault").told, 1);
+    let cached = world.cached().await.expect("it is told");
+    assert_eq!(cached.version, granted.version);
+    // And whoever reads it with a clock that is behind as well sees that it has begun.
+    assert_eq!(shown(&cached, behind), "paid credit");
+    assert_eq!(shown(&cached, behind + chrono::TimeDelta::minutes(10)), "paid credit");
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_new_catalog_is_told_to_every_account_and_seen_by_every_process(
     options: PgPoolOptions,
     connect: PgConnectOptions,

@@ -18,6 +18,10 @@ use crate::account::AccountId;
 /// How long an assertion is valid, in seconds.
 pub const LIFETIME_SECONDS: i64 = 60;
 
+/// How far behind the clock of whoever verifies that of whoever signs may be, in seconds: else a proxy whose clock is behind by
+/// a minute could ask billing nothing, and turn away those who have just paid. More would let what was stolen be of use longer.
+pub const APART_SECONDS: i64 = 60;
+
 /// Shortest shared secret, in bytes: the output of HMAC-SHA256 (RFC 7518 section 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
 
@@ -120,17 +124,18 @@ impl AssertionKey {
         jsonwebtoken::encode(&header, claims, &self.first.sign).map_err(AssertionError::Sign)
     }
 
-    /// Verifies an assertion by any of the keys, for this issuer and audience at `now`.
+    /// Verifies an assertion by any of the keys, for this issuer and audience at `now`, on a machine whose clock may be
+    /// [`APART_SECONDS`] ahead of the signer's.
     ///
     /// # Errors
-    /// When it was signed with none of the keys, is not for this issuer and audience, or has expired.
+    /// When it was signed with none of the keys, is not for this issuer and audience, or expired before that.
     pub fn verify(&self, token: &str, issuer: &str, audience: &str, now: Timestamp) -> Result<Claims, AssertionError> {
         let mut verified = self.first.verify(token, issuer, audience);
         for other in &self.others {
             verified = verified.or_else(|_| other.verify(token, issuer, audience));
         }
         let claims = verified?;
-        if claims.exp <= now.timestamp() {
+        if claims.exp.saturating_add(APART_SECONDS) <= now.timestamp() {
             return Err(AssertionError::Expired);
         }
         Ok(claims)

@@ -1,5 +1,6 @@
 //! The layer below Redis, and what keeps it alive when everything above is gone: a deadline, a bound on the questions at
-//! once, and a pause after it failed. A dead Redis must not become a dead Postgres.
+//! once, a bound on what those ask who have not paid, and a pause after it failed. A dead Redis must not become a dead
+//! Postgres, and a flood of free users must not become load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::budget::Budget;
 use super::circuit::Circuit;
-use super::{Below, BelowError, Unresolved};
+use super::{Below, BelowError};
 use crate::metrics::LayerCounters;
 
 /// Failures of billing in a row after which it is left alone for a moment.
@@ -23,11 +25,27 @@ pub(super) const LOOKUPS_MAX: usize = 24;
 /// Questions at once before denials: a flood of those who have not paid takes nothing from those who have.
 pub(super) const RECHECKS_MAX: usize = 8;
 
+/// Questions per second before denials, of all accounts together, and how many of them may come at once. A tenth of a core's
+/// work for billing and Postgres; beyond it Redis is asked.
+pub(super) const RECHECKS_PER_SECOND: u64 = 100;
+pub(super) const RECHECKS_BURST: u64 = 200;
+
 /// Why billing is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
+    /// About an account that no cache knows.
     Lookup,
+    /// About somebody who has not paid, as far as is known. It can do without an answer.
     Recheck,
+}
+
+/// Why billing has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// It was not asked, as too many ask.
+    Busy,
+    /// It failed, or did a moment ago.
+    Failed,
 }
 
 /// Billing, with its guards.
@@ -37,6 +55,7 @@ pub(super) struct Billing {
     circuit: Circuit,
     lookups: Semaphore,
     rechecks: Semaphore,
+    budget: Budget,
     counters: LayerCounters,
 }
 
@@ -49,14 +68,19 @@ impl Billing {
             circuit: Circuit::new(FAILURES_MAX),
             lookups: Semaphore::new(LOOKUPS_MAX),
             rechecks: Semaphore::new(RECHECKS_MAX),
+            budget: Budget::new(RECHECKS_PER_SECOND, RECHECKS_BURST),
             counters,
         }
     }
 
     /// What an account has. `now_ms` is a moment on the ladder's clock.
-    pub(super) async fn ask(&self, account: &AccountId, why: Reason, now_ms: u64) -> Result<Entitlement, Unresolved> {
+    pub(super) async fn ask(&self, account: &AccountId, why: Reason, now_ms: u64) -> Result<Entitlement, Unanswered> {
         if !self.circuit.is_closed(now_ms) {
-            return Err(Unresolved);
+            return Err(Unanswered::Failed);
+        }
+        if why == Reason::Recheck && !self.budget.take(now_ms) {
+            self.counters.busy.inc();
+            return Err(Unanswered::Busy);
         }
         let places = match why {
             Reason::Lookup => &self.lookups,
@@ -64,11 +88,11 @@ impl Billing {
         };
         let Ok(Ok(_place)) = timeout(self.deadline, places.acquire()).await else {
             self.counters.busy.inc();
-            return Err(Unresolved);
+            return Err(Unanswered::Busy);
         };
         // It may have failed while others were waited for.
         if !self.circuit.is_closed(now_ms) {
-            return Err(Unresolved);
+            return Err(Unanswered::Failed);
         }
         let answer = timeout(self.deadline, self.below.resolve(account)).await.unwrap_or(Err(BelowError::Timeout));
         match answer {
@@ -79,15 +103,21 @@ impl Billing {
             }
             Ok(_) => {
                 self.counters.poisoned.inc();
-                Err(Unresolved)
+                Err(Unanswered::Failed)
             }
             Err(error) => {
                 self.counters.error.inc();
                 self.circuit.failed(now_ms);
                 debug!(error = &error as &dyn std::error::Error, "billing does not say what an account has");
-                Err(Unresolved)
+                Err(Unanswered::Failed)
             }
         }
+    }
+
+    /// As when so many are denied that nothing is left for those who come next.
+    #[cfg(test)]
+    pub(super) fn spend(&self, now_ms: u64) {
+        while self.budget.take(now_ms) {}
     }
 
     /// Whether the cache has been told of every change; `None` when billing does not say.
@@ -105,17 +135,29 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
-    /// Billing that answers nobody, and counts who asks at once.
+    /// Billing that answers nobody, and counts who asks, and how many at once.
     #[derive(Default)]
     struct Silent {
+        asked: AtomicUsize,
         at_once: AtomicUsize,
         most: AtomicUsize,
+    }
+
+    /// One who asks, until nobody waits for the answer any more.
+    struct Asking<'a>(&'a AtomicUsize);
+
+    impl Drop for Asking<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
     #[async_trait]
     impl Below for Silent {
         async fn resolve(&self, _: &AccountId) -> Result<Entitlement, BelowError> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
             let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+            let _asking = Asking(&self.at_once);
             self.most.fetch_max(at_once, Ordering::SeqCst);
             std::future::pending::<()>().await;
             Err(BelowError::Timeout)
@@ -141,9 +183,9 @@ mod tests {
         }
         assert_eq!(silent.most.load(Ordering::SeqCst), LOOKUPS_MAX + RECHECKS_MAX);
         // All of them failed at once: billing is left alone now.
-        let before = silent.at_once.load(Ordering::SeqCst);
+        let before = silent.asked.load(Ordering::SeqCst);
         let account = AccountId::parse("later").expect("an id");
         assert!(billing.ask(&account, Reason::Lookup, 1_001).await.is_err());
-        assert_eq!(silent.at_once.load(Ordering::SeqCst), before);
+        assert_eq!(silent.asked.load(Ordering::SeqCst), before);
     }
 }

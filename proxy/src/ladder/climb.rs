@@ -5,18 +5,27 @@ use std::sync::Arc;
 use entitlement::account::AccountId;
 use entitlement::record::Entitlement;
 
-use super::billing::Reason;
-use super::entry::{Confirmation, Source};
+use super::billing::{Reason, Unanswered};
+use super::entry::{Confirmation, Entry, Source};
 use super::flight::Pilot;
 use super::redis::Read;
 use super::{Ladder, Layer, Unresolved};
 use crate::clock::Moment;
 
-/// Where a flight begins.
+/// Where a flight begins, and where it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Depth {
+    /// Redis, then billing.
     Redis,
+    RedisAlone,
     Billing,
+}
+
+/// What a flight finds.
+enum Answer {
+    Told(Entitlement, Layer),
+    /// What is known already has to do.
+    Known(Arc<Entry>),
 }
 
 impl Ladder {
@@ -25,9 +34,12 @@ impl Ladder {
         // Both as they were before anybody was asked: what is found may be as old as that.
         let (epoch, at_ms) = (self.epoch.current(), self.millis_at(now));
         let answer = self.climb(pilot.account(), from, at_ms).await;
-        let mut landing = answer.map(|(record, layer)| {
-            let source = if layer == Layer::Billing { Source::Billing } else { Source::Cache };
-            (self.l1.offer(record, Confirmation { epoch, at_ms, source }), layer)
+        let mut landing = answer.map(|answer| match answer {
+            Answer::Told(record, layer) => {
+                let confirmation = confirmation(&record, layer, epoch, at_ms);
+                (self.l1.offer(record, confirmation), layer)
+            }
+            Answer::Known(entry) => (entry, Layer::L1),
         });
         if let Some(pushed) = pilot.close() {
             let newest = self.l1.offer((*pushed).clone(), Confirmation { epoch, at_ms, source: Source::Cache });
@@ -39,19 +51,51 @@ impl Ladder {
     }
 
     /// Asks layer after layer.
-    async fn climb(&self, account: &AccountId, from: Depth, now_ms: u64) -> Result<(Entitlement, Layer), Unresolved> {
-        // Redis may lack changes while it cannot be told of them: then it is not asked.
-        if let (Depth::Redis, Some(redis)) = (from, &self.redis)
-            && self.epoch.is_told()
-            && let Read::Found(record) = redis.read(account, now_ms).await
+    async fn climb(&self, account: &AccountId, from: Depth, now_ms: u64) -> Result<Answer, Unresolved> {
+        if from != Depth::Billing
+            && let Some(record) = self.read(account, now_ms).await
         {
-            // A record that is older than what is known here is outdated: billing knows better.
-            let known = self.l1.get(account).map_or(0, |entry| entry.record().version);
-            if record.version >= known {
-                return Ok((record, Layer::Redis));
-            }
+            return Ok(Answer::Told(record, Layer::Redis));
         }
-        let why = if from == Depth::Redis { Reason::Lookup } else { Reason::Recheck };
-        self.billing.ask(account, why, now_ms).await.map(|record| (record, Layer::Billing))
+        let (why, spare) = match (from, self.spare(account, now_ms)) {
+            (Depth::RedisAlone, _) => return Err(Unresolved),
+            (Depth::Billing, _) => (Reason::Recheck, None),
+            (Depth::Redis, None) => (Reason::Lookup, None),
+            (Depth::Redis, spare) => (Reason::Recheck, spare),
+        };
+        match (self.billing.ask(account, why, now_ms).await, spare) {
+            (Ok(record), _) => Ok(Answer::Told(record, Layer::Billing)),
+            (Err(Unanswered::Busy), Some(spare)) => Ok(Answer::Known(spare)),
+            (Err(_), _) => Err(Unresolved),
+        }
+    }
+
+    /// What Redis holds, unless it may lack changes, of which it cannot be told now.
+    async fn read(&self, account: &AccountId, now_ms: u64) -> Option<Entitlement> {
+        let redis = self.redis.as_ref().filter(|_| self.epoch.is_told())?;
+        let Read::Found(record) = redis.read(account, now_ms).await else { return None };
+        // A record that is older than what is known here is outdated: billing knows better.
+        let known = self.l1.get(account).map_or(0, |entry| entry.record().version);
+        (record.version >= known).then_some(record)
+    }
+
+    /// The record of somebody of whom nothing is known, which is asked for again and again only because what everybody has
+    /// may be another by now. It serves on when too many ask.
+    fn spare(&self, account: &AccountId, now_ms: u64) -> Option<Arc<Entry>> {
+        let is_spare =
+            |entry: &Arc<Entry>| entry.record().version == 0 && self.is_current(entry, now_ms, entry.age_ms(now_ms));
+        self.l1.get(account).filter(is_spare)
+    }
+}
+
+/// What an answer is worth. "Nothing is known" is put into Redis by somebody who does not look again whether it was true by
+/// then, and lies there for a moment only: no epoch makes it last.
+fn confirmation(record: &Entitlement, layer: Layer, epoch: u32, at_ms: u64) -> Confirmation {
+    match layer {
+        Layer::Billing => Confirmation { epoch, at_ms, source: Source::Billing },
+        Layer::L1 | Layer::Redis => {
+            let epoch = if record.version == 0 { 0 } else { epoch };
+            Confirmation { epoch, at_ms, source: Source::Cache }
+        }
     }
 }

@@ -70,7 +70,12 @@ impl Entry {
 
     /// Milliseconds since the last confirmation.
     pub(super) fn age_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.confirmed_ms.load(Ordering::Acquire))
+        now_ms.saturating_sub(self.confirmed_ms())
+    }
+
+    /// When it was last confirmed, in milliseconds of the ladder's clock.
+    pub(super) fn confirmed_ms(&self) -> u64 {
+        self.confirmed_ms.load(Ordering::Acquire)
     }
 
     /// When billing itself was last asked about the account, in milliseconds, rounded down to tenths of a second; `None`

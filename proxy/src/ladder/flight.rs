@@ -26,6 +26,8 @@ pub(super) struct Flights(Mutex<HashMap<AccountId, Flight>>);
 /// One flight under way.
 #[derive(Debug)]
 struct Flight {
+    /// When it took off, in milliseconds of the ladder's clock.
+    at_ms: u64,
     landing: watch::Receiver<Option<Landing>>,
     /// The newest record that was pushed since take-off.
     pushed: Option<Arc<Entitlement>>,
@@ -49,8 +51,8 @@ pub(super) struct Pilot {
 }
 
 impl Flights {
-    /// Joins the flight for the account, or opens one.
-    pub(super) fn board(self: &Arc<Self>, account: &AccountId) -> Boarding {
+    /// Joins the flight for the account, or opens one that takes off at `now_ms`.
+    pub(super) fn board(self: &Arc<Self>, account: &AccountId, now_ms: u64) -> Boarding {
         let mut flights = self.lock();
         if let Some(flight) = flights.get(account) {
             return Boarding::Joined(flight.landing.clone());
@@ -59,9 +61,14 @@ impl Flights {
             return Boarding::Full;
         }
         let (sender, landing) = watch::channel(None);
-        flights.insert(account.clone(), Flight { landing: landing.clone(), pushed: None });
+        flights.insert(account.clone(), Flight { at_ms: now_ms, landing: landing.clone(), pushed: None });
         let pilot = Pilot { flights: Arc::clone(self), account: account.clone(), landing: sender };
         Boarding::Led(landing, pilot)
+    }
+
+    /// The flight for the account that took off before `since_ms`, if it has not landed: what it finds may be older than that.
+    pub(super) fn earlier(&self, account: &AccountId, since_ms: u64) -> Option<watch::Receiver<Option<Landing>>> {
+        self.lock().get(account).filter(|flight| flight.at_ms < since_ms).map(|flight| flight.landing.clone())
     }
 
     /// Keeps a pushed record for the flight that it overtakes, if there is one.

@@ -7,8 +7,10 @@
 mod answer;
 mod below;
 mod billing;
+mod budget;
 mod circuit;
 mod climb;
+mod denial;
 mod entry;
 mod flight;
 mod followers;
@@ -49,9 +51,6 @@ use crate::settings::Secret;
 
 /// Longest life of a record of an account that nobody knows, in milliseconds.
 const NEGATIVE_MS_MAX: u64 = 2_000;
-
-/// How long after a question to billing the next one waits that is asked before one account is denied, in milliseconds.
-const ASK_INTERVAL_MS: u64 = 200;
 
 /// How much longer than all of its deadlines a flight is waited for: it ends only if the I/O runtime stands still.
 const FLIGHT_MARGIN: Duration = Duration::from_millis(500);
@@ -260,38 +259,17 @@ impl Ladder {
         }
     }
 
-    /// What billing says of an account that is about to be denied. Whoever comes too soon after the last question waits,
-    /// and all who wait share the next one: what is served was asked after the request came, however many there are.
-    ///
-    /// # Errors
-    /// When billing does not say, or has been asked for this very request.
-    pub async fn recheck(self: &Arc<Self>, denied: &Found, now: Moment) -> Result<Found, Unresolved> {
-        if denied.layer == Layer::Billing {
-            return Err(Unresolved);
-        }
-        let came_ms = self.millis_at(now);
-        let next_ms = denied.entry.asked_ms().map_or(0, |asked_ms| asked_ms + ASK_INTERVAL_MS);
-        let wait = Duration::from_millis(next_ms.saturating_sub(came_ms).min(ASK_INTERVAL_MS));
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
-        let (account, now) = (denied.entry.record().account.clone(), now.plus(wait));
-        if let Some(entry) = self.l1.get(&account).filter(|entry| entry.asked_ms() > Some(came_ms)) {
-            return Ok(self.found(entry, Layer::L1, Freshness::Fresh, now));
-        }
-        let (entry, layer) = self.fly(&self.rechecks, &account, Depth::Billing, now).await?;
-        Ok(self.found(entry, layer, Freshness::Fresh, now))
-    }
-
     fn found(&self, entry: Arc<Entry>, layer: Layer, freshness: Freshness, now: Moment) -> Found {
         let age_ms = entry.age_ms(self.millis_at(now));
         Found { entry, layer, age_ms, freshness }
     }
 
     fn is_fresh(&self, entry: &Entry, now_ms: u64, age_ms: u64) -> bool {
-        if entry.record().version == 0 && age_ms > NEGATIVE_MS_MAX {
-            return false;
-        }
+        (entry.record().version > 0 || age_ms <= NEGATIVE_MS_MAX) && self.is_current(entry, now_ms, age_ms)
+    }
+
+    /// Whether no change of a record can have been missed for longer than it may.
+    fn is_current(&self, entry: &Entry, now_ms: u64, age_ms: u64) -> bool {
         let current = self.epoch.current();
         (current != 0 && entry.epoch() == current) || self.is_young(entry, now_ms, age_ms)
     }
@@ -306,7 +284,7 @@ impl Ladder {
 
     /// Joins or starts a flight, and waits until it lands.
     async fn fly(self: &Arc<Self>, flights: &Arc<Flights>, account: &AccountId, from: Depth, now: Moment) -> Landing {
-        let mut landing = match flights.board(account) {
+        let mut landing = match flights.board(account, self.millis_at(now)) {
             Boarding::Full => return Err(Unresolved),
             Boarding::Joined(landing) => landing,
             Boarding::Led(landing, pilot) => {
@@ -367,6 +345,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+#[cfg(test)]
+mod flood_tests;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -9,18 +9,26 @@ use entitlement::record;
 use entitlement::timeline::{Plan, Segment, Status, Timeline};
 use tokio::sync::oneshot;
 
+use super::rule::Rule;
 use super::step::{ACCOUNTS, REPLICAS, Step};
 use crate::ladder::redis::{Read, Shared};
 use crate::ladder::{AccountId, Below, BelowError, Entitlement};
 
+/// How long Redis keeps that nothing is known of an account, in milliseconds.
+const NEGATIVE_MS: u64 = 2_000;
+
 /// Everything beside the proxies.
 pub(super) struct Outside {
+    /// The rule that is left out.
+    pub(super) without: Option<Rule>,
     pub(super) now_ms: u64,
-    /// When each version of each account was committed; the first is version 1.
+    /// When each version of each account was committed; the first is version 1, and before it nothing is known.
     pub(super) commits: [Vec<u64>; ACCOUNTS],
     /// The newest version of which the cache was told.
     pub(super) told: [u64; ACCOUNTS],
     pub(super) redis: [String; ACCOUNTS],
+    /// When what Redis holds of an account goes by itself.
+    expires_ms: [u64; ACCOUNTS],
     pub(super) replica: [String; ACCOUNTS],
     pub(super) is_refusing: bool,
     pub(super) is_behind: bool,
@@ -41,12 +49,14 @@ pub(super) struct Outside {
 
 impl Outside {
     /// As nothing has happened yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(without: Option<Rule>) -> Self {
         Self {
+            without,
             now_ms: 0,
-            commits: std::array::from_fn(|_| vec![0]),
-            told: [1; ACCOUNTS],
+            commits: Default::default(),
+            told: [0; ACCOUNTS],
             redis: Default::default(),
+            expires_ms: [u64::MAX; ACCOUNTS],
             replica: Default::default(),
             is_refusing: false,
             is_behind: false,
@@ -69,11 +79,34 @@ impl Outside {
         if self.is_refusing {
             return Err(());
         }
-        let outcome = outcome(self.redis[account].as_bytes(), version);
+        let mut outcome = outcome(self.redis[account].as_bytes(), version);
+        if self.without == Some(Rule::SetIfNewer) {
+            outcome = Outcome::Stored;
+        }
         if outcome == Outcome::Stored {
             self.redis[account] = record::encode(&made(account, version)).expect("it encodes");
+            self.expires_ms[account] = if version == 0 { self.now_ms + NEGATIVE_MS } else { u64::MAX };
         }
         Ok(outcome)
+    }
+
+    /// Time passes for Redis too.
+    pub(super) fn expire(&mut self) {
+        for account in 0..ACCOUNTS {
+            if self.expires_ms[account] <= self.now_ms {
+                self.redis[account].clear();
+            }
+        }
+    }
+
+    /// Redis has other contents now, of which what is short-lived goes as soon as it would have.
+    pub(super) fn replace_redis(&mut self, contents: [String; ACCOUNTS]) {
+        self.redis = contents;
+        self.is_reconnected = true;
+        for account in 0..ACCOUNTS {
+            let is_negative = outcome(self.redis[account].as_bytes(), 0) == Outcome::Known;
+            self.expires_ms[account] = if is_negative { self.now_ms + NEGATIVE_MS } else { u64::MAX };
+        }
     }
 
     fn publish(&mut self, (account, version): (usize, u64)) {
@@ -81,7 +114,11 @@ impl Outside {
             self.is_behind = true;
             return;
         };
-        if outcome != Outcome::Outdated {
+        let is_pushed = match self.without {
+            Some(Rule::PushWhatIsKnown) => outcome == Outcome::Stored,
+            _ => outcome != Outcome::Outdated,
+        };
+        if is_pushed {
             let record = Arc::new(made(account, version));
             self.channels.iter_mut().flatten().for_each(|channel| channel.push_back(Arc::clone(&record)));
         }
@@ -91,7 +128,7 @@ impl Outside {
 
     fn verify(&mut self, (account, version): (usize, u64)) {
         let newest = self.newest(account);
-        if newest > version {
+        if newest > version && self.without != Some(Rule::VerifyFills) {
             self.publish((account, newest));
         }
     }
@@ -111,6 +148,9 @@ impl Outside {
         }
         if self.is_reconnected && !self.is_refusing {
             self.is_reconnected = false;
+            if self.without == Some(Rule::StoreAgain) {
+                return;
+            }
             for told in self.recent.clone() {
                 if self.store(told) == Ok(Outcome::Stored) {
                     self.publish((told.0, self.newest(told.0)));
@@ -166,7 +206,8 @@ impl Below for Asked {
     }
 
     async fn has_told(&self) -> Result<bool, BelowError> {
-        Ok(!self.lock().is_behind)
+        let outside = self.lock();
+        Ok(!outside.is_behind || outside.without == Some(Rule::TellOfBacklog))
     }
 }
 
@@ -187,6 +228,8 @@ pub(super) fn happen(outside: &mut Outside, step: Step) {
         Step::Fill(number) => {
             if let Some((_, next)) = one(&mut outside.filling, number)
                 && outside.store(next) == Ok(Outcome::Stored)
+                // That nothing is known lies there for a moment only, and is not looked at again.
+                && next.1 > 0
             {
                 outside.verifying.push(next);
             }

@@ -22,6 +22,10 @@ pub(super) enum Step {
     Read(usize, usize),
     /// A proxy asks billing itself, before a denial.
     Recheck(usize, usize),
+    /// A proxy asks Redis alone, before a denial that billing does not check.
+    Reread(usize, usize),
+    /// So many were denied that a proxy asks billing about those who have not paid no more for now.
+    Flood(usize),
     /// A layer answers a question.
     Answer(usize),
     /// A proxy takes in the next change that was pushed to it.
@@ -50,8 +54,8 @@ pub(super) enum Step {
 
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
     use Step::{
-        Accept, Answer, Commit, Deliver, Evict, Failover, Fill, Forget, Lose, Pass, Publish, Read, Recheck, Reconnect,
-        Refuse, Replicate, Restart, Silence, Snapshot, Verify,
+        Accept, Answer, Commit, Deliver, Evict, Failover, Fill, Flood, Forget, Lose, Pass, Publish, Read, Recheck,
+        Reconnect, Refuse, Replicate, Reread, Restart, Silence, Snapshot, Verify,
     };
     let (replica, account, any) = (0..REPLICAS, 0..ACCOUNTS, 0..8_usize);
     prop_oneof![
@@ -62,6 +66,8 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         2 => any.clone().prop_map(Verify),
         10 => (replica.clone(), account.clone()).prop_map(|(replica, account)| Read(replica, account)),
         4 => (replica.clone(), account.clone()).prop_map(|(replica, account)| Recheck(replica, account)),
+        2 => (replica.clone(), account.clone()).prop_map(|(replica, account)| Reread(replica, account)),
+        1 => replica.clone().prop_map(Flood),
         8 => any.prop_map(Answer),
         5 => replica.clone().prop_map(Deliver),
         1 => replica.clone().prop_map(Lose),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use super::outside::{Asked, Outside, happen, id};
+use super::rule::Rule;
 use super::step::{ACCOUNTS, REPLICAS, Step};
 use crate::ladder::push::Sink;
 use crate::ladder::*;
@@ -21,6 +22,9 @@ const FILLED_MS: u64 = 1_500;
 
 /// How often a proxy asks whether the cache could be told, in milliseconds.
 const LOOK_MS: u64 = 1_250;
+
+/// How far the wall clock of each proxy is from the others', in minutes: it must not matter.
+const APART_MINUTES: [i64; REPLICAS] = [-7, 9];
 
 /// A proxy.
 struct Replica {
@@ -47,13 +51,15 @@ pub(super) struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
-        let outside = Arc::new(Asked::new(Outside::new()));
+    /// A world in which a rule is left out, or none.
+    pub fn new(without: Option<Rule>) -> Self {
+        let outside = Arc::new(Asked::new(Outside::new(without)));
         let start = crate::clock::moment();
         // No deadline ever ends by itself here.
         let never = Duration::from_secs(3600);
+        let believed = if without == Some(Rule::KeepTheBound) { 2 * MAX_STALENESS_MS } else { MAX_STALENESS_MS };
         let settings = Settings {
-            max_staleness: Duration::from_millis(MAX_STALENESS_MS),
+            max_staleness: Duration::from_millis(believed),
             stale_if_error: Duration::from_secs(600),
             capacity: 100,
             redis_deadline: never,
@@ -74,7 +80,12 @@ impl World {
     pub async fn take(&mut self, step: Step) -> Result<(), String> {
         match step {
             Step::Read(replica, account) => self.read(replica, account)?,
-            Step::Recheck(replica, account) => self.recheck(replica, account),
+            Step::Recheck(replica, account) => self.reask(replica, account, Depth::Billing),
+            Step::Reread(replica, account) => self.reask(replica, account, Depth::RedisAlone),
+            Step::Flood(replica) => {
+                let ladder = &self.replicas[replica].ladder;
+                ladder.billing.spend(ladder.millis_at(self.now(replica)));
+            }
             Step::Deliver(replica) => self.deliver(replica),
             Step::Lose(replica) => self.lose(replica),
             Step::Silence(replica) => {
@@ -120,12 +131,17 @@ impl World {
         Ok(())
     }
 
-    fn now(&self) -> Moment {
-        self.start.plus(Duration::from_millis(self.outside.lock().now_ms))
+    fn now(&self, replica: usize) -> Moment {
+        let now = self.start.plus(Duration::from_millis(self.outside.lock().now_ms));
+        Moment { time: now.time + chrono::Duration::minutes(APART_MINUTES[replica]), ..now }
+    }
+
+    fn is_without(&self, rule: Rule) -> bool {
+        self.outside.lock().without == Some(rule)
     }
 
     fn read(&mut self, replica: usize, account: usize) -> Result<(), String> {
-        let (now, asked_ms) = (self.now(), self.outside.lock().now_ms);
+        let (now, asked_ms) = (self.now(replica), self.outside.lock().now_ms);
         let proxy = &mut self.replicas[replica];
         if let Some(found) = proxy.ladder.peek(&id(account), now) {
             return self.judge(replica, account, asked_ms, &found);
@@ -137,11 +153,11 @@ impl World {
     }
 
     /// As before a denial; only the wait between two of them is left out, which is real time.
-    fn recheck(&mut self, replica: usize, account: usize) {
-        let (now, asked_ms) = (self.now(), self.outside.lock().now_ms);
+    fn reask(&mut self, replica: usize, account: usize, from: Depth) {
+        let (now, asked_ms) = (self.now(replica), self.outside.lock().now_ms);
         let ladder = Arc::clone(&self.replicas[replica].ladder);
         let answer = tokio::spawn(async move {
-            let (entry, layer) = ladder.fly(&ladder.rechecks, &id(account), Depth::Billing, now).await?;
+            let (entry, layer) = ladder.fly(&ladder.rechecks, &id(account), from, now).await?;
             Ok(ladder.found(entry, layer, Freshness::Fresh, now))
         });
         self.replicas[replica].reads.push(Request { account, asked_ms, answer });
@@ -159,7 +175,9 @@ impl World {
 
     fn deliver(&mut self, replica: usize) {
         let pushed = self.outside.lock().channels[replica].as_mut().and_then(VecDeque::pop_front);
-        if let Some(record) = pushed {
+        if let Some(record) = pushed
+            && !self.is_without(Rule::TakePushesIn)
+        {
             self.replicas[replica].ladder.pushed(record);
         }
     }
@@ -167,7 +185,9 @@ impl World {
     fn lose(&mut self, replica: usize) {
         self.outside.lock().channels[replica] = None;
         self.replicas[replica].silent_ms = None;
-        self.replicas[replica].ladder.epoch.end();
+        if !self.is_without(Rule::NoticeLoss) {
+            self.replicas[replica].ladder.epoch.end();
+        }
     }
 
     fn reconnect(&mut self, replica: usize) {
@@ -178,7 +198,10 @@ impl World {
         let mut outside = self.outside.lock();
         if outside.channels[replica].is_none() {
             outside.channels[replica] = Some(VecDeque::new());
-            self.replicas[replica].ladder.epoch.begin();
+            // Who has not noticed that it was lost takes it for the same one.
+            if outside.without != Some(Rule::NoticeLoss) || !self.replicas[replica].ladder.is_pushed() {
+                self.replicas[replica].ladder.epoch.begin();
+            }
         }
     }
 
@@ -187,8 +210,7 @@ impl World {
         {
             let mut outside = self.outside.lock();
             let contents = contents(&outside);
-            outside.redis = contents;
-            outside.is_reconnected = true;
+            outside.replace_redis(contents);
         }
         (0..REPLICAS).for_each(|replica| self.lose(replica));
     }
@@ -217,11 +239,13 @@ impl World {
             let mut outside = self.outside.lock();
             outside.now_ms += ms;
             let now_ms = outside.now_ms;
+            outside.expire();
             outside.filling.retain(|(read_ms, _)| now_ms <= read_ms + FILLED_MS);
             now_ms
         };
         for replica in 0..REPLICAS {
-            if self.replicas[replica].silent_ms.is_some_and(|since| since + NOTICED_MS <= now_ms) {
+            let is_silent = self.replicas[replica].silent_ms.is_some_and(|since| since + NOTICED_MS <= now_ms);
+            if is_silent && !self.is_without(Rule::NoticeSilence) {
                 self.lose(replica);
             }
             if self.replicas[replica].looked_ms + LOOK_MS <= now_ms {

@@ -1,0 +1,96 @@
+//! A Postgres that a test may stop and start again on the same data: the shared one belongs to all tests.
+
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use sqlx::{Connection, PgConnection};
+
+use super::eventually;
+use super::process::{Process, signal};
+use super::servers::Postgres;
+
+/// A server of one's own. The process ends before its data goes.
+pub struct OwnPostgres {
+    pub url: String,
+    process: Option<Process>,
+    data: PathBuf,
+    log: PathBuf,
+    _server: Postgres,
+}
+
+impl OwnPostgres {
+    /// Makes the data, and starts a server on it.
+    pub async fn start() -> Self {
+        let server = Postgres::start();
+        let mut connection = PgConnection::connect(&server.url).await.expect("Postgres answers");
+        let data: String =
+            sqlx::query_scalar("show data_directory").fetch_one(&mut connection).await.expect("it has data");
+        drop(connection);
+        let (url, data) = (server.url.clone(), PathBuf::from(data));
+        let log = data.with_file_name("own.log");
+        let mut own = Self { url, process: None, data, log, _server: server };
+        // From now on it is a child of this process, which alone can tell when it has ended.
+        let id = fs::read_to_string(own.data.join("postmaster.pid")).expect("it runs");
+        signal(id.lines().next().and_then(|id| id.parse().ok()).expect("a process id"), "INT");
+        eventually("the first server has stopped", async || (!own.data.join("postmaster.pid").exists()).then_some(()))
+            .await;
+        own.restart().await;
+        own
+    }
+
+    /// Stops it as its service does: every connection ends at once, and what is committed is written down.
+    pub async fn stop(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        signal(process.id(), "INT");
+        eventually("Postgres has stopped", async || process.ended()).await;
+    }
+
+    /// `kill -9`: what is committed has to be found again at the next start.
+    pub fn kill(&mut self) {
+        self.process.take().expect("it runs").kill();
+    }
+
+    /// Starts it again on the same data, and waits until it answers.
+    pub async fn restart(&mut self) {
+        eventually("Postgres answers again", async || {
+            let process = self.process.get_or_insert_with(|| run(&self.data, self.log.clone()));
+            // Those that a killed one left behind may hold its memory for a moment.
+            if process.ended().is_some() {
+                self.process = None;
+                return None;
+            }
+            PgConnection::connect(&self.url).await.ok().map(drop)
+        })
+        .await;
+    }
+
+    /// Whether nobody listens.
+    pub fn is_away(&self) -> bool {
+        let url = url::Url::parse(&self.url).expect("a URL");
+        TcpStream::connect(url.socket_addrs(|| None).expect("it has a port")[0]).is_err()
+    }
+
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.expect("Postgres answers")
+    }
+}
+
+/// Runs the server with the options that it had, as the owner of its data: it refuses to run as root.
+fn run(data: &PathBuf, log: PathBuf) -> Process {
+    let options = fs::read_to_string(data.join("postmaster.opts")).expect("it ran before");
+    let script = format!("exec {}", options.trim());
+    let owner = fs::metadata(data).expect("a directory");
+    let is_own = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == owner.uid());
+    let mut command = if is_own {
+        Command::new("sh")
+    } else {
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={}", owner.uid()), format!("--regid={}", owner.gid())]);
+        command.args(["--clear-groups", "sh"]);
+        command
+    };
+    Process::start("postgres", command.args(["-c", &script]).current_dir(data), log)
+}
