@@ -14,7 +14,9 @@ use crate::provider::settings::Shape;
 const EXAMPLES: &str = "STRIPE_EXAMPLES";
 
 /// What Stripe documents, and its examples leave out.
-const LEFT_OUT: [&str; 5] = [
+const LEFT_OUT: [&str; 6] = [
+    // <https://docs.stripe.com/api/events/object#event_object-data-previous_attributes>
+    "event.data.previous_attributes",
     // <https://docs.stripe.com/api/invoice-line-item/object#invoice_line_item_object-pricing-price_details>
     "invoice.lines.data[].pricing.price_details",
     // <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-last_payment_error>
