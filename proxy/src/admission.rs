@@ -5,6 +5,7 @@ use std::sync::Arc;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::authorize::{Basis, Caller, Denial, Permit, Policy, authorize};
+use entitlement::record::Entitlement;
 
 use crate::clock::Moment;
 use crate::headers::Degraded;
@@ -84,7 +85,11 @@ impl Admission {
             // "Pay first" is never said from a record that may be outdated.
             found = match denied.freshness {
                 Freshness::Stale => None,
-                Freshness::Fresh => Some(Box::pin(self.ladder.recheck(denied, now)).await.unwrap_or(denied.clone())),
+                Freshness::Fresh => {
+                    let is_enough = |record: &Entitlement| authorize(Caller::Known(record), policy, now.time).is_ok();
+                    let newest = Box::pin(self.ladder.recheck(denied, now, is_enough)).await;
+                    Some(newest.unwrap_or(denied.clone()))
+                }
             };
             verdict = authorize(caller(found.as_ref()), policy, now.time);
         }

@@ -1,8 +1,11 @@
 //! Several servers of the site: those that are down are left out, names are looked up, and what may have had an effect is
 //! never sent twice.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::load::Load;
 use crate::protocols::client::Client;
@@ -102,4 +105,25 @@ async fn what_may_have_had_an_effect_is_not_sent_again() {
     client.ask("POST", "/order", None, &["Content-Length: 0"]).await;
     let answer = client.answer().await.map(|(status, _)| status);
     assert_eq!((answer, taken() - before), (Some(502), 1), "it was sent once, and its fate is unknown");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_in_nothing_of_a_body_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    // Connections are kept, and nothing is read from them.
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        loop {
+            kept.push(listener.accept().await.expect("a connection"));
+        }
+    });
+    let world = World::with(over(&[address.to_string()]).key("proxy.write", "\"1s\"")).await;
+    let mut client = TcpStream::connect(world.proxy().listen.public).await.expect("a connection");
+    let head = b"POST /upload HTTP/1.1\r\nHost: read.example\r\nContent-Length: 100000000\r\n\r\n";
+    client.write_all(head).await.expect("it takes the head");
+    // What does not fit anywhere waits here, until the gate has given up and closes.
+    let block = vec![0; 1 << 20];
+    let sending = async { while client.write_all(&block).await.is_ok() {} };
+    timeout(Duration::from_secs(20), sending).await.expect("the client is let go, too");
 }

@@ -126,7 +126,7 @@ impl World {
             Some(found) => found,
             None => self.ladder.find(account, now).await.expect("somebody knows"),
         };
-        self.ladder.recheck(&found, now).await.unwrap_or(found)
+        self.ladder.recheck(&found, now, |_| false).await.unwrap_or(found)
     }
 
     /// All of them, again and again. Returns how often billing was asked after everybody had come once.
