@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection};
-
 use super::Scene;
 use super::scene::Reader;
 use crate::world::relay::Relay;
-use crate::world::servers::{Postgres, execute};
+use crate::world::servers::{Postgres, connect, execute};
 use crate::world::{eventually, token};
 
 /// Known readers read on, unmarked; webhooks of these buyers are sent once, as the provider would. Returns who was
@@ -120,7 +118,7 @@ async fn takes_no_connections() {
     let name: String =
         sqlx::query_scalar("select current_database()::text").fetch_one(&mut inside).await.expect("it has a name");
     drop(inside);
-    let mut beside = PgConnection::connect(&Postgres::shared().url).await.expect("Postgres answers");
+    let mut beside = connect(&Postgres::shared().url).await.expect("Postgres answers");
     let allow = |word: &str| format!("alter database \"{name}\" allow_connections {word}");
     execute(&mut beside, allow("false")).await;
     let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");

@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::eventually;
 use super::process::{Process, signal};
-use super::servers::Postgres;
+use super::servers::{Postgres, connect};
 
 /// A server of one's own. The process ends before its data goes.
 pub struct OwnPostgres {
@@ -25,7 +25,7 @@ impl OwnPostgres {
     /// Makes the data, and starts a server on it.
     pub async fn start() -> Self {
         let server = Postgres::start();
-        let mut connection = PgConnection::connect(&server.url).await.expect("Postgres answers");
+        let mut connection = connect(&server.url).await.expect("Postgres answers");
         let data: String =
             sqlx::query_scalar("show data_directory").fetch_one(&mut connection).await.expect("it has data");
         drop(connection);
@@ -62,7 +62,7 @@ impl OwnPostgres {
                 self.process = None;
                 return None;
             }
-            PgConnection::connect(&self.url).await.ok().map(drop)
+            connect(&self.url).await.ok().map(drop)
         })
         .await;
     }
@@ -74,7 +74,7 @@ impl OwnPostgres {
     }
 
     pub async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.url).await.expect("Postgres answers")
+        connect(&self.url).await.expect("Postgres answers")
     }
 }
 

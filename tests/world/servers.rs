@@ -7,10 +7,11 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, OnceLock, mpsc};
 
 use sqlx::{Connection, PgConnection};
+use tokio::runtime::{Builder, Runtime};
 
 use super::ports;
 use super::process::Process;
@@ -54,7 +55,7 @@ impl Postgres {
     pub async fn database(&self) -> Database {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("tollgate_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut connection = PgConnection::connect(&self.url).await.expect("Postgres answers");
+        let mut connection = connect(&self.url).await.expect("Postgres answers");
         execute(&mut connection, format!("create database {name}")).await;
         let mut url = url::Url::parse(&self.url).expect("a Postgres URL");
         url.set_path(&name);
@@ -80,25 +81,37 @@ pub struct Database {
 
 impl Database {
     pub async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.url).await.expect("Postgres answers")
+        connect(&self.url).await.expect("Postgres answers")
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
-        // A thread, because a runtime cannot block on another.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                // A server that the test has stopped took its databases with it.
-                if let Ok(mut connection) = PgConnection::connect(&server).await {
-                    execute(&mut connection, format!("drop database if exists {name} with (force)")).await;
-                }
-            });
+        let (dropped, is_dropped) = mpsc::channel::<()>();
+        CONNECTIONS.spawn(async move {
+            // A server that the test has stopped took its databases with it.
+            if let Ok(mut connection) = PgConnection::connect(&server).await {
+                execute(&mut connection, format!("drop database if exists {name} with (force)")).await;
+            }
+            drop(dropped);
         });
-        let _ = dropping.join();
+        let _ = is_dropped.recv();
     }
+}
+
+/// Where connections are made and databases dropped, whatever the thread of a test does meanwhile: Postgres drops one
+/// only after it has heard from each client that is just connecting, of whatever database, and a test that waits for
+/// that on the thread on which it connects would wait for itself.
+static CONNECTIONS: LazyLock<Runtime> = LazyLock::new(|| {
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("connections").enable_all().build();
+    runtime.expect("a runtime")
+});
+
+/// A connection to a server or a database.
+pub async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
+    let url = url.to_owned();
+    CONNECTIONS.spawn(async move { PgConnection::connect(&url).await }).await.expect("connecting does not panic")
 }
 
 /// Runs one statement that takes no values.
