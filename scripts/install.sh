@@ -2,7 +2,7 @@
 # Installs the Debian packages that Tollgate needs, says what it does, and does nothing when all is there.
 #
 #   scripts/install.sh          to build and run: a C compiler, cmake, Postgres, Redis
-#   scripts/install.sh tests    also what only the tests need: Python, Go, Node.js, Chromium, nginx, Caddy
+#   scripts/install.sh tests    also what only the tests need: Python, Go, Node.js, Chromium, nginx, Caddy, libfaketime
 #   scripts/install.sh count    also what counts instructions: valgrind
 #   scripts/install.sh peers    also what `make bench` compares with: nginx with Lua, HAProxy, Caddy, Python
 #
@@ -29,6 +29,14 @@ need_postgres() {
         [ -x "$bin/postgres" ] && [ -x "$bin/initdb" ] && return
     done
     missing="$missing postgresql"
+}
+
+# A library that is loaded before a program: there is no command to look for.
+need_faketime() {
+    for library in /usr/lib/*/faketime/libfaketimeMT.so.1; do
+        [ -e "$library" ] && return
+    done
+    missing="$missing libfaketime"
 }
 
 needs_of_build() {
@@ -61,6 +69,7 @@ needs_of_tests() {
     # Not everybody's PATH has the directory where it is.
     [ -x /usr/sbin/nginx ] || need nginx-light nginx
     need caddy caddy
+    need_faketime
 }
 
 needs_of_counting() {

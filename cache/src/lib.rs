@@ -6,6 +6,7 @@
 mod clip;
 mod connection;
 mod link;
+mod pauses;
 mod place;
 mod rule;
 mod sentinel;
@@ -14,6 +15,7 @@ mod topology;
 
 pub use connection::Connection;
 pub use link::{Link, Patience};
+pub use pauses::Pauses;
 pub use place::{Place, PlaceError};
 pub use rule::{Outcome, Push, STORE, Store, outcome};
 pub use subscription::{Lost, Subscription};

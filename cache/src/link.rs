@@ -15,7 +15,7 @@ use tracing::{debug, info};
 
 use crate::clip::within;
 use crate::place::Kind;
-use crate::{Connection, Place, sentinel};
+use crate::{Connection, Pauses, Place, sentinel};
 
 /// Shortest pause before another connection, in milliseconds.
 const PAUSE_MS_MIN: u64 = 25;
@@ -141,7 +141,7 @@ impl std::fmt::Debug for Link {
 
 /// Makes one connection after the other, until nobody wants any more.
 async fn keep(place: Place, patience: Patience, told: watch::Sender<State>, mut losses: mpsc::Receiver<u64>) {
-    let (mut number, mut pause_ms) = (0, PAUSE_MS_MIN);
+    let (mut number, mut pauses) = (0, Pauses::between(PAUSE_MS_MIN, PAUSE_MS_MAX));
     while !losses.is_closed() {
         match within(patience.connect, connect(&place, patience)).await {
             Ok(connection) => {
@@ -155,7 +155,7 @@ async fn keep(place: Place, patience: Patience, told: watch::Sender<State>, mut 
                     Ok(Held::Wanted) => {}
                     Ok(Held::Unwanted) => return,
                     Err(_) => {
-                        pause_ms = PAUSE_MS_MIN;
+                        pauses.start_over();
                         if lost(&mut losses, number).await == Held::Unwanted {
                             return;
                         }
@@ -166,8 +166,7 @@ async fn keep(place: Place, patience: Patience, told: watch::Sender<State>, mut 
             Err(error) => debug!(%error, "Redis cannot be connected to"),
         }
         told.send_replace(State::Closed);
-        sleep(Duration::from_millis(rand::random_range(pause_ms / 2..=pause_ms))).await;
-        pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
+        sleep(pauses.take()).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! Freshness across processes: whoever publishes, and however many at once, versions only grow and the newest wins. What
 //! every order of events does is tried where it can be: with the ladder itself.
 
+mod skew;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;

@@ -13,5 +13,4 @@ mod redis;
 mod restarted;
 mod scene;
 
-use scene::Scene;
-pub use scene::{Reader, pushed};
+pub use scene::{Reader, Scene, pushed};

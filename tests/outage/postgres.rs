@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use super::Scene;
 use super::scene::Reader;
+use crate::world::own_postgres::{OwnPostgres, exhaust};
 use crate::world::relay::Relay;
 use crate::world::servers::{Postgres, connect, execute};
-use crate::world::{eventually, token};
+use crate::world::{Tollgate, eventually, token};
+
+/// The code of `out_of_memory`, whether of the server's own or of what all sessions share
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+const OUT_OF_MEMORY: &str = "53200";
 
 /// Known readers read on, unmarked; webhooks of these buyers are sent once, as the provider would. Returns who was
 /// acknowledged.
@@ -107,6 +112,29 @@ async fn restarted() {
     execute(&mut connection, end.to_owned()).await;
     let taken = goes_on(&scene, &buyers).await;
     execute(&mut connection, end.to_owned()).await;
+    loses_nothing(&scene, &buyers, &taken).await;
+}
+
+#[tokio::test]
+async fn out_of_memory() {
+    // It can count some hundred locks, of everybody together, and whoever writes needs one.
+    let postgres = OwnPostgres::with("-c max_connections=60 -c max_locks_per_transaction=10 -c autovacuum=off").await;
+    let (scene, buyers) = (Scene::with(Scene::setup().postgres(&postgres.url)).await, buyers());
+    let (mut greedy, mut beside) = (postgres.connect().await, postgres.connect().await);
+    eventually("nobody can write", async || {
+        assert_eq!(exhaust(&mut greedy).await, OUT_OF_MEMORY);
+        let write = sqlx::query("select txid_current()").execute(&mut beside).await;
+        (write.err()?.as_database_error()?.code()? == OUT_OF_MEMORY).then_some(())
+    })
+    .await;
+    let taken = goes_on(&scene, &buyers).await;
+    assert!(taken.contains(&false), "what cannot be durable is refused");
+    // Whoever only reads may need no more memory than there is.
+    let (stranger, _) = scene.ask(scene.world.proxy(), "premium", &token("a-stranger")).await;
+    assert!([402, 503].contains(&stranger.status), "nobody is let in who is not known: {stranger:?}");
+    let said = |process: &Tollgate| process.process.log().contains("out of shared memory");
+    assert!(scene.world.processes[..2].iter().any(said), "billing says why");
+    drop(greedy);
     loses_nothing(&scene, &buyers, &taken).await;
 }
 

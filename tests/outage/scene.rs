@@ -187,6 +187,11 @@ impl Reader {
         self.subscription.event("created")
     }
 
+    /// Another subscription of the same account, of this moment.
+    pub fn again(&self) -> Subscription {
+        Subscription { metadata: Some(self.account.clone()), ..Subscription::of(&unique("cus")) }
+    }
+
     pub fn end(&self) -> Event {
         self.subscription.ended().event("deleted")
     }

@@ -14,6 +14,7 @@ pub mod provider;
 pub mod relay;
 pub mod servers;
 pub mod setup;
+pub mod skew;
 pub mod stripe;
 pub mod tls_keys;
 pub mod token;
@@ -76,7 +77,11 @@ impl World {
     /// Starts what `setup` says, and returns when every process is ready.
     pub async fn with(setup: Setup) -> Self {
         let dir = tempfile::Builder::new().prefix("tollgate-world.").tempdir().expect("a directory");
-        let database = if setup.arrangement.has_postgres() { Some(Postgres::shared().database().await) } else { None };
+        let database = match &setup.postgres {
+            Some(url) => Some(Postgres::at(url).database().await),
+            None if setup.arrangement.has_postgres() => Some(Postgres::shared().database().await),
+            None => None,
+        };
         let redis = setup.arrangement.has_redis().then(|| Redis::start(dir.path()));
         let upstream = Upstream::start();
         let provider = match setup.provider {

@@ -1,4 +1,4 @@
-//! A Postgres that a test may stop and start again on the same data: the shared one belongs to all tests.
+//! A Postgres that a test may stop and start again on the same data, or fill up: the shared one belongs to all tests.
 
 use std::fs;
 use std::net::TcpStream;
@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use sqlx::PgConnection;
+use sqlx::error::DatabaseError;
 
 use super::eventually;
 use super::process::{Process, signal};
@@ -17,6 +18,8 @@ pub struct OwnPostgres {
     pub url: String,
     process: Option<Process>,
     data: PathBuf,
+    /// Its command, with all options.
+    command: String,
     log: PathBuf,
     _server: Postgres,
 }
@@ -24,6 +27,11 @@ pub struct OwnPostgres {
 impl OwnPostgres {
     /// Makes the data, and starts a server on it.
     pub async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// As [`OwnPostgres::start`], with more options of `postgres`, which win over those that every server has.
+    pub async fn with(options: &str) -> Self {
         let server = Postgres::start();
         let mut connection = connect(&server.url).await.expect("Postgres answers");
         let data: String =
@@ -31,7 +39,9 @@ impl OwnPostgres {
         drop(connection);
         let (url, data) = (server.url.clone(), PathBuf::from(data));
         let log = data.with_file_name("own.log");
-        let mut own = Self { url, process: None, data, log, _server: server };
+        let command = fs::read_to_string(data.join("postmaster.opts")).expect("it runs");
+        let command = format!("{} {options}", command.trim());
+        let mut own = Self { url, process: None, data, command, log, _server: server };
         // From now on it is a child of this process, which alone can tell when it has ended.
         let id = fs::read_to_string(own.data.join("postmaster.pid")).expect("it runs");
         signal(id.lines().next().and_then(|id| id.parse().ok()).expect("a process id"), "INT");
@@ -56,7 +66,7 @@ impl OwnPostgres {
     /// Starts it again on the same data, and waits until it answers.
     pub async fn restart(&mut self) {
         eventually("Postgres answers again", async || {
-            let process = self.process.get_or_insert_with(|| run(&self.data, self.log.clone()));
+            let process = self.process.get_or_insert_with(|| run(&self.data, &self.command, self.log.clone()));
             // Those that a killed one left behind may hold its memory for a moment.
             if process.ended().is_some() {
                 self.process = None;
@@ -78,10 +88,17 @@ impl OwnPostgres {
     }
 }
 
-/// Runs the server with the options that it had, as the owner of its data: it refuses to run as root.
-fn run(data: &PathBuf, log: PathBuf) -> Process {
-    let options = fs::read_to_string(data.join("postmaster.opts")).expect("it ran before");
-    let script = format!("exec {}", options.trim());
+/// Takes locks until the server has no memory for one more, as a session beside does that locks too much. They are given
+/// back when the connection ends, not with the statement that fails. Returns how that is told.
+pub async fn exhaust(connection: &mut PgConnection) -> String {
+    let all = "select pg_advisory_lock(pg_backend_pid(), n) from generate_series(1, 1000000) n";
+    let full = sqlx::query(all).execute(connection).await.expect_err("its memory has an end");
+    full.as_database_error().and_then(DatabaseError::code).unwrap_or_default().into_owned()
+}
+
+/// Runs the server, as the owner of its data: it refuses to run as root.
+fn run(data: &PathBuf, command: &str, log: PathBuf) -> Process {
+    let script = format!("exec {command}");
     let owner = fs::metadata(data).expect("a directory");
     let is_own = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == owner.uid());
     let mut command = if is_own {

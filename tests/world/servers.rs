@@ -33,6 +33,11 @@ impl Postgres {
         })
     }
 
+    /// A server that somebody else keeps.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), _keeper: None }
+    }
+
     /// A server of one's own, which asks every user for a password.
     pub fn start() -> Self {
         let mut keeper = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/with-servers.sh"))

@@ -116,6 +116,8 @@ pub struct Setup {
     pub provider: Option<Shape>,
     /// Whether Postgres and Redis are reached through relays.
     pub relays: Relays,
+    /// The Postgres server, when it is not that of all tests.
+    pub postgres: Option<String>,
     /// The site's address, when it is not the recording site.
     pub upstream: Option<SocketAddr>,
 }
@@ -130,6 +132,7 @@ impl Setup {
             environment: Vec::new(),
             provider: None,
             relays: Relays::None,
+            postgres: None,
             upstream: None,
         }
     }
@@ -161,6 +164,12 @@ impl Setup {
     /// Reaches Postgres and Redis through relays that can be cut.
     pub fn relays(mut self) -> Self {
         self.relays = Relays::Both;
+        self
+    }
+
+    /// Makes the database in the Postgres server of this URL.
+    pub fn postgres(mut self, url: &str) -> Self {
+        self.postgres = Some(url.to_owned());
         self
     }
 

@@ -40,6 +40,12 @@ impl Tollgate {
         self.process = run(self.role, &self.config, &self.environment);
     }
 
+    /// Changes its environment, from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts another process beside it, with the same configuration under another name.
     pub fn successor(&self, name: &str) -> Self {
         let config = self.config.with_file_name(format!("{name}.toml"));

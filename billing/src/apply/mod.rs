@@ -131,3 +131,20 @@ fn delay(attempts: i32) -> chrono::Duration {
     let most = 2_i64.saturating_pow(doublings).min(DELAY_SECONDS_MAX) * 1000;
     chrono::Duration::milliseconds(rand::rng().random_range(most * 3 / 4..=most))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_together_is_tried_again_apart_and_later_each_time() {
+        for (attempts, most_ms) in
+            [(1, 1_000), (2, 2_000), (8, 128_000), (12, 2_048_000), (13, 3_600_000), (99, 3_600_000)]
+        {
+            let waits: Vec<i64> = (0..200).map(|_| delay(attempts).num_milliseconds()).collect();
+            assert!(waits.iter().all(|wait| (most_ms * 3 / 4..=most_ms).contains(wait)), "{attempts}: {waits:?}");
+            assert!(waits.iter().any(|wait| *wait < most_ms * 13 / 16), "some early, {attempts}: {waits:?}");
+            assert!(waits.iter().any(|wait| *wait > most_ms * 15 / 16), "some late, {attempts}: {waits:?}");
+        }
+    }
+}

@@ -1,12 +1,14 @@
 //! An entitlement is a pure function of rows and time: nothing here asks anybody.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Sold;
 use entitlement::payment::Returned;
 use entitlement::record::Entitlement;
-use entitlement::subscription::{Access, Setback, Subscription};
+use entitlement::subscription::{Access, Setback, State, Subscription};
 use entitlement::timeline::{Grant, Source, Status, timeline};
 
 use crate::credits;
@@ -15,16 +17,35 @@ use crate::store::credits::Credit;
 use crate::store::money::Money;
 use crate::store::snapshot::Snapshot;
 
-/// How far the clocks of those who read a record may be from ours, and ours from the provider's, in minutes: what is over stays
-/// in it for so long, and what begins soon has begun.
+/// How far the clocks of those who read a record may be from ours, and ours from the provider's, in minutes: what is over by time
+/// alone stays in it for so long, and what begins soon has begun.
 const APART_MINUTES: i64 = 10;
 
 /// What an account has, as it is cached at `now`.
 #[must_use]
 pub fn entitlement_of(account: &AccountId, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> Entitlement {
     let apart = TimeDelta::minutes(APART_MINUTES);
-    let timeline = timeline(&rules.catalog, &grants(snapshot, rules)).begun(now, apart).cacheable(now - apart);
+    let (mut grants, over) = (grants(snapshot, rules), over(snapshot, rules));
+    let is_past = |grant: &Grant| grant.until.is_some_and(|until| until <= now + apart);
+    grants.retain(|grant| !(over.contains(&grant.source) && is_past(grant)));
+    let timeline = timeline(&rules.catalog, &grants).begun(now, apart).cacheable(now - apart);
     Entitlement { account: account.clone(), version: snapshot.version, timeline }
+}
+
+/// What is over because somebody said so, not because a moment has come. It is over by every clock: whoever reads the record with
+/// one that is behind must not wait for a moment that has passed.
+fn over(snapshot: &Snapshot, rules: &Rules) -> BTreeSet<Source> {
+    let ended = snapshot.subscriptions.iter().filter(|subscription| is_over(subscription, snapshot, rules));
+    let ended = ended.map(|subscription| Source::Subscription(subscription.id.clone()));
+    let revoked = snapshot.credits.iter().filter(|credit| credit.revoked_at.is_some());
+    ended.chain(revoked.map(|credit| Source::Credit(credit.id))).collect()
+}
+
+/// Whether its provider told of an end, or of money that went back: such a moment is never later than that in which it was told.
+fn is_over(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> bool {
+    let access = |setbacks: &[Setback]| subscription.access(&rules.grace, &rules.policy, setbacks);
+    matches!(subscription.state, State::Lapsed { .. } | State::Ended { .. })
+        || access(&setbacks(subscription, snapshot, rules)) != access(&[])
 }
 
 /// Every reason for which an account holds a tier, past ones included.
@@ -41,17 +62,21 @@ pub fn grants(snapshot: &Snapshot, rules: &Rules) -> Vec<Grant> {
 /// The access that a subscription of the account gives, after everything that was taken back.
 #[must_use]
 pub fn access(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> Option<Access> {
-    let returned = snapshot.returned.iter().flat_map(|money| setbacks(subscription, money, rules));
+    subscription.access(&rules.grace, &rules.policy, &setbacks(subscription, snapshot, rules))
+}
+
+/// Everything that takes access from a subscription although its state would give it.
+fn setbacks(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> Vec<Setback> {
+    let returned = snapshot.returned.iter().flat_map(|money| setbacks_by(subscription, money, rules));
     let provider = subscription.id.provider.as_str();
     let is_owner = |provider_of: &str, customer: &str| provider_of == provider && *customer == subscription.customer;
     let gone = snapshot.gone.iter().filter(|gone| is_owner(&gone.provider, &gone.customer_id));
     let gone = gone.map(|gone| Setback::CustomerGone { at: gone.gone_at });
-    let setbacks: Vec<Setback> = returned.chain(gone).collect();
-    subscription.access(&rules.grace, &rules.policy, &setbacks)
+    returned.chain(gone).collect()
 }
 
 /// What a payment does to a subscription: something when it paid for it.
-fn setbacks(subscription: &Subscription, money: &Money, rules: &Rules) -> Vec<Setback> {
+fn setbacks_by(subscription: &Subscription, money: &Money, rules: &Rules) -> Vec<Setback> {
     if money.provider != subscription.id.provider.as_str() {
         return Vec::new();
     }

@@ -154,3 +154,18 @@ fn backoff(faults: u32) -> Duration {
         Duration::from_millis(250).saturating_mul(2_u32.saturating_pow(faults.min(8))).min(Duration::from_secs(5));
     rand::rng().random_range(most / 2..=most)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_failed_together_come_back_apart_and_later_each_time() {
+        for (faults, most_ms) in [(1, 500), (2, 1_000), (3, 2_000), (4, 4_000), (5, 5_000), (1_000, 5_000)] {
+            let waits: Vec<u128> = (0..200).map(|_| backoff(faults).as_millis()).collect();
+            assert!(waits.iter().all(|wait| (most_ms / 2..=most_ms).contains(wait)), "{faults}: {waits:?}");
+            assert!(waits.iter().any(|wait| *wait < most_ms * 5 / 8), "some are early, {faults}: {waits:?}");
+            assert!(waits.iter().any(|wait| *wait > most_ms * 7 / 8), "and some late, {faults}: {waits:?}");
+        }
+    }
+}

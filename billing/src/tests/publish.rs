@@ -5,10 +5,11 @@ use std::sync::Arc;
 use entitlement::account::AccountId;
 use entitlement::record::{self, Entitlement};
 use futures_util::StreamExt;
+use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::broadcast;
 
-use super::{World, billing_on, redis_url, settings, shown};
+use super::{World, active, billing_on, checkout, event, redis_url, settings, shown, with};
 use crate::publish::Told;
 
 async fn of_version(world: &World, version: u64) -> Entitlement {
@@ -152,6 +153,35 @@ async fn what_was_committed_by_a_clock_that_is_ahead_is_told_by_one_that_is_behi
     // And whoever reads it with a clock that is behind as well sees that it has begun.
     assert_eq!(shown(&cached, behind), "paid credit");
     assert_eq!(shown(&cached, behind + chrono::TimeDelta::minutes(10)), "paid credit");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_over_by_somebody_s_word_is_over_by_every_clock(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let behind = crate::clock::now() - chrono::TimeDelta::minutes(5);
+    let soon = crate::clock::now() + chrono::TimeDelta::minutes(1);
+    let revoke = async || world.billing.revoke(&world.account, None).await.expect("taken back");
+    world.billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    revoke().await;
+    assert_eq!(shown(&world.cached().await.expect("it is told"), behind), "free none", "taken back by an operator");
+    let (running, ended) = (active("cus_1", "sub_1", "price_monthly", world.at(-600)), world.at(-60).timestamp());
+    world.apply(&[checkout("evt_1", "cus_1", "sub_1", &world.account, world.at(-600))]).await;
+    world.apply(&[event("evt_2", "customer.subscription.created", world.at(-600), &running)]).await;
+    assert_eq!(shown(&world.cached().await.expect("it is told"), behind), "paid active");
+    let ended = with(&running, &json!({ "status": "canceled", "ended_at": ended }));
+    world.apply(&[event("evt_3", "customer.subscription.deleted", world.at(-60), &ended)]).await;
+    assert_eq!(shown(&world.cached().await.expect("it is told"), behind), "free none", "its provider says so");
+    let running = active("cus_2", "sub_2", "price_monthly", world.at(-600));
+    world.apply(&[checkout("evt_4", "cus_2", "sub_2", &world.account, world.at(-600))]).await;
+    world.apply(&[event("evt_5", "customer.subscription.created", world.at(-600), &running)]).await;
+    assert_eq!(shown(&world.cached().await.expect("it is told"), behind), "paid active");
+    let gone = json!({ "id": "cus_2", "object": "customer" });
+    world.apply(&[event("evt_6", "customer.deleted", world.at(-30), &gone)]).await;
+    assert_eq!(shown(&world.cached().await.expect("it is told"), behind), "free none", "with its customer");
+    // What ends by time alone ends by the clock of whoever looks.
+    world.billing.grant(&world.account, "paid", "a gift", Some(soon)).await.expect("granted");
+    let cached = world.cached().await.expect("it is told");
+    assert_eq!((shown(&cached, behind), shown(&cached, soon)), ("paid credit".to_owned(), "free none".to_owned()));
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -67,6 +67,24 @@ mod tests {
     }
 
     #[test]
+    fn those_who_failed_together_come_back_apart() {
+        for (failures, pause_ms) in [(1, 100), (2, 200), (3, 400), (4, 800), (5, 800)] {
+            let open_for = |_: u32| {
+                let (circuit, mut now_ms) = (Circuit::new(1), 0);
+                for _ in 0..failures {
+                    now_ms = circuit.open_until_ms.load(Ordering::Relaxed);
+                    circuit.failed(now_ms);
+                }
+                circuit.open_until_ms.load(Ordering::Relaxed) - now_ms
+            };
+            let replicas: Vec<u64> = (0..200).map(open_for).collect();
+            assert!(replicas.iter().all(|ms| (pause_ms..=2 * pause_ms).contains(ms)), "{failures}: {replicas:?}");
+            assert!(replicas.iter().any(|ms| *ms < pause_ms * 5 / 4), "some are early, {failures}: {replicas:?}");
+            assert!(replicas.iter().any(|ms| *ms > pause_ms * 7 / 4), "and some late, {failures}: {replicas:?}");
+        }
+    }
+
+    #[test]
     fn who_fails_on_is_asked_less_and_less_often_but_never_left_alone() {
         let circuit = Circuit::new(1);
         let mut now_ms = 0;

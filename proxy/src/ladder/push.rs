@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cache::{Lost, Place, Subscription};
+use cache::{Lost, Pauses, Place, Subscription};
 use entitlement::record::{self, CHANNEL, Entitlement, RecordError};
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge};
@@ -105,7 +105,7 @@ pub(super) fn heartbeat(staleness_max: Duration) -> Duration {
 
 /// Follows the Redis channel for ever.
 pub(super) async fn follow_redis<S: Sink>(place: Place, sink: Arc<S>, poisoned: IntCounter, heartbeat: Duration) {
-    let mut pause_ms = PAUSE_MS_MIN;
+    let mut pauses = Pauses::between(PAUSE_MS_MIN, PAUSE_MS_MAX);
     loop {
         let mut was_open = false;
         let lost = match Subscription::open(&place, CHANNEL, heartbeat).await {
@@ -120,11 +120,10 @@ pub(super) async fn follow_redis<S: Sink>(place: Place, sink: Arc<S>, poisoned: 
         sink.epoch().end();
         // One that held starts over with the shortest pause.
         if was_open {
-            pause_ms = PAUSE_MS_MIN;
+            pauses.start_over();
         }
         warn!(error = &lost as &dyn std::error::Error, "changes are not pushed to this process: subscribing again");
-        sleep(Duration::from_millis(rand::random_range(pause_ms / 2..=pause_ms))).await;
-        pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
+        sleep(pauses.take()).await;
     }
 }
 
