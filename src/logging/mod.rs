@@ -1,12 +1,17 @@
 //! Logs on standard error: for people on a terminal, as JSON otherwise. `RUST_LOG` narrows or widens them.
 
+mod line;
+
 use std::io::IsTerminal;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+
+use line::JsonLine;
 
 /// What is logged when `RUST_LOG` does not say: our own words, and others' warnings.
 const DEFAULT_FILTER: &str = "warn,tollgate=info,proxy=info,billing=info,demo=info,entitlement=info";
@@ -30,7 +35,7 @@ fn start_with(filter: &str) {
     let lines = if std::io::stderr().is_terminal() {
         lines.with_target(false).boxed()
     } else {
-        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        lines.fmt_fields(JsonFields::new()).event_format(JsonLine).boxed()
     };
     tracing_subscriber::registry().with(filter).with(filter_fn(is_harmless)).with(lines).init();
 }
