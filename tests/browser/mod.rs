@@ -44,6 +44,8 @@ impl Visit {
 
     async fn with(setup: Setup) -> Self {
         let address = ports::free();
+        // A browser does not ask again: billing has more time than usual, as the tests share their machine.
+        let setup = setup.key("cache.billing_deadline", "\"3s\"");
         let world = World::with(setup.provider(Shape::Endive).upstream(address)).await;
         let settings = Settings {
             listen: address,
