@@ -26,7 +26,7 @@ pub struct Arguments {
 
 /// Runs until a signal.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    logging::start();
+    let _log = logging::start()?;
     let runtime = parts::runtime()?;
     let hangups = Hangups::listen(&runtime)?;
     raise_file_limit();

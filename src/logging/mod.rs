@@ -1,9 +1,11 @@
 //! Logs on standard error: for people on a terminal, as JSON otherwise. `RUST_LOG` narrows or widens them.
 
+mod background;
 mod line;
 
 use std::io::IsTerminal;
 
+use anyhow::Result;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt;
@@ -11,6 +13,9 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+pub use background::Log;
 use line::JsonLine;
 
 /// What is logged when `RUST_LOG` does not say: our own words, and others' warnings.
@@ -19,19 +24,26 @@ const DEFAULT_FILTER: &str = "warn,tollgate=info,proxy=info,billing=info,demo=in
 /// What is logged by commands whose own words are the answer.
 const QUIET_FILTER: &str = "error";
 
-/// Starts the log of a server, once, for the whole process.
-pub fn start() {
-    start_with(DEFAULT_FILTER);
+/// Starts the log of a server, once, for the whole process. Nobody waits for who reads it; the end of what is returned
+/// waits until it is written.
+///
+/// # Errors
+/// When its metric cannot be registered.
+#[must_use = "what is not written yet is lost without it"]
+pub fn start() -> Result<Log> {
+    let (writer, log) = Log::start(std::io::stderr())?;
+    start_with(DEFAULT_FILTER, BoxMakeWriter::new(writer));
+    Ok(log)
 }
 
 /// Starts the log of a command: errors alone, unless `RUST_LOG` asks for more.
 pub fn start_quiet() {
-    start_with(QUIET_FILTER);
+    start_with(QUIET_FILTER, BoxMakeWriter::new(std::io::stderr));
 }
 
-fn start_with(filter: &str) {
+fn start_with(filter: &str, writer: BoxMakeWriter) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(writer);
     let lines = if std::io::stderr().is_terminal() {
         lines.with_target(false).boxed()
     } else {

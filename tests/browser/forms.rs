@@ -54,7 +54,8 @@ async fn only_our_own_pages_can_send_a_form() {
     let provider = world.provider.as_ref().expect("this world has one");
     assert!(provider.customers().is_empty(), "nothing was begun");
     let answer = sent(&world, "/billing/checkout", Some(&token), &[("origin", &own)], &order).await;
-    assert!(answer.status == 200 && answer.body.contains(r#"http-equiv="refresh" content="0; url=http://127.0.0.1:"#));
+    let onward = r#"http-equiv="refresh" content="0; url=http://127.0.0.1:"#;
+    assert!(answer.status == 200 && answer.body.contains(onward), "{answer:?}");
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! The log of requests: one line each, with what an operator looks for and nothing that is secret.
 
+use std::io::BufRead;
+
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::protocols::client::{Client, status};
 use crate::world::http::raw;
 use crate::world::stripe::unique;
+use crate::world::wait::DEADLINE;
 use crate::world::{Arrangement, Setup, World, eventually, token};
 
 /// The lines about requests, as JSON.
@@ -76,12 +80,44 @@ async fn no_client_can_write_a_line_of_its_own() {
 #[tokio::test]
 async fn only_what_did_not_pass_is_logged_unless_all_is_asked_for() {
     for (setting, expected) in [("denied", 1), ("none", 0)] {
-        let world =
-            World::with(Setup::new(Arrangement::AllPostgres).key("log.requests", &format!("\"{setting}\""))).await;
+        let setup = Setup::new(Arrangement::AllPostgres).key("log.requests", &format!("\"{setting}\""));
+        let mut world = World::with(setup).await;
         assert_eq!(world.get("/page", None).await.status, 200);
         assert_eq!(world.get("/premium/page", None).await.status, 401);
-        // The log is written before the connection is used again.
         assert_eq!(world.get("/page", None).await.status, 200);
+        // It writes all of its log before it ends.
+        world.processes[0].process.terminate(DEADLINE);
         assert_eq!(requests(&world).len(), expected, "{setting}");
     }
+}
+
+#[tokio::test]
+async fn a_collector_that_does_not_read_holds_nobody_up() {
+    let mut world = World::start(Arrangement::AllPostgres).await;
+    world.processes[0].restart_unread();
+    world.processes[0].ready().await;
+    let pipe = world.processes[0].process.pipe();
+    let dropped = async || world.proxy().metric("tollgate_log_lines_dropped_total", &[]).await;
+    assert_eq!(dropped().await as u64, 0);
+    // More than a pipe, what is written at once and the lines that may wait take in, all together.
+    let path = format!("/premium/{}", "long".repeat(60));
+    let mut asked = 0;
+    while dropped().await as u64 == 0 {
+        assert!(asked < 100_000, "none of {asked} lines was dropped");
+        let refused = join_all((0..500).map(|_| world.get(&path, None))).await;
+        assert!(refused.iter().all(|answer| answer.status == 401), "all are answered");
+        asked += refused.len();
+    }
+    // What was not dropped arrives, when it is read: whole lines, and nothing else.
+    let reading = std::thread::spawn(move || {
+        std::io::BufReader::new(pipe).lines().collect::<std::io::Result<Vec<_>>>().expect("it is text")
+    });
+    let dropped = dropped().await as usize;
+    assert!(world.processes[0].process.terminate(DEADLINE).success());
+    let lines = reading.join().expect("it is read to its end");
+    let requests = lines.iter().filter(|line| {
+        let line: Value = serde_json::from_str(line).expect("every line is JSON");
+        line["path"].as_str().is_some_and(|logged| path.starts_with(logged))
+    });
+    assert_eq!(requests.count() + dropped, asked);
 }

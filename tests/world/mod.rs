@@ -11,6 +11,7 @@ pub mod polar;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod reasons;
 pub mod relay;
 pub mod servers;
 pub mod setup;
@@ -76,6 +77,7 @@ impl World {
 
     /// Starts what `setup` says, and returns when every process is ready.
     pub async fn with(setup: Setup) -> Self {
+        reasons::tell();
         let dir = tempfile::Builder::new().prefix("tollgate-world.").tempdir().expect("a directory");
         let database = match &setup.postgres {
             Some(url) => Some(Postgres::at(url).database().await),

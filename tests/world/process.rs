@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running process, killed when this is dropped, and by its leash when the test process itself is killed.
@@ -16,12 +16,26 @@ pub struct Process {
 impl Process {
     /// Starts `command` with its output in the file `log`.
     pub fn start(name: &str, command: &mut Command, log: PathBuf) -> Self {
+        let err = File::options().create(true).append(true).open(&log).expect("a log file");
+        Self::writing_to(name, command, log, err.into())
+    }
+
+    /// Starts `command` with its errors on a pipe that nobody reads, until somebody takes it: [`Process::pipe`].
+    pub fn unread(name: &str, command: &mut Command, log: PathBuf) -> Self {
+        Self::writing_to(name, command, log, Stdio::piped())
+    }
+
+    fn writing_to(name: &str, command: &mut Command, log: PathBuf, err: Stdio) -> Self {
         let out = File::options().create(true).append(true).open(&log).expect("a log file");
-        let err = out.try_clone().expect("the same file");
         let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn();
         let child = child.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let leash = leash(&child);
         Self { name: name.to_owned(), child, leash, log }
+    }
+
+    /// The pipe of [`Process::unread`].
+    pub fn pipe(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("its errors are on a pipe")
     }
 
     pub fn id(&self) -> u32 {

@@ -30,14 +30,20 @@ pub struct Tollgate {
 impl Tollgate {
     /// Starts a process; it is not ready yet.
     pub fn start(role: &'static str, listen: Listen, config: PathBuf, environment: Vec<(String, String)>) -> Self {
-        let process = run(role, &config, &environment);
+        let process = run(role, &config, &environment, Process::start);
         Self { role, listen, process, config, environment }
     }
 
     /// Starts it again after its end, as it was.
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = run(self.role, &self.config, &self.environment);
+        self.process = run(self.role, &self.config, &self.environment, Process::start);
+    }
+
+    /// As [`Tollgate::restart`], with a log that nobody reads.
+    pub fn restart_unread(&mut self) {
+        self.process.kill();
+        self.process = run(self.role, &self.config, &self.environment, Process::unread);
     }
 
     /// Changes its environment, from its next start on.
@@ -94,12 +100,17 @@ impl Tollgate {
     }
 }
 
-fn run(role: &str, config: &Path, environment: &[(String, String)]) -> Process {
+fn run(
+    role: &str,
+    config: &Path,
+    environment: &[(String, String)],
+    start: impl Fn(&str, &mut Command, PathBuf) -> Process,
+) -> Process {
     let log = config.with_extension("log");
     let name = format!("{role} ({})", config.file_stem().and_then(|name| name.to_str()).unwrap_or_default());
     let mut command = command(config.parent().expect("the configuration is in a directory"), environment);
     command.args(["run", "--role", role, "--config"]).arg(config);
-    Process::start(&name, &mut command, log)
+    start(&name, &mut command, log)
 }
 
 /// The binary with no environment but this.
