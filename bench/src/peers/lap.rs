@@ -13,69 +13,61 @@ use crate::stats;
 
 const CONNECTIONS: usize = 64;
 const WARM: Duration = Duration::from_millis(1_500);
-const LAP: Duration = Duration::from_secs(3);
+/// Short, so that two that follow one another meet the same machine.
+pub const LAP: Duration = Duration::from_millis(750);
 /// Fewer where each request goes down to Postgres: what waits for longer than billing may take would be answered 503.
 const COLD_CONNECTIONS: usize = 16;
 /// One connection, one request at a time.
 const LOW: Duration = Duration::from_millis(1_500);
-/// Laps that are run at most to find an undisturbed one.
-const TRIES: usize = 3;
-/// CPUs that others may use during an undisturbed lap.
-const FOREIGN_MAX: f64 = 0.15;
 
 /// What one lap showed.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct Shown {
     /// Of all processes of the contender together.
     pub cpu_us: f64,
     pub per_second: f64,
-    /// p50, p95, p99 with 64 connections.
-    pub high_ms: [f64; 3],
-    /// p50, p99 with one connection.
-    pub low_us: [f64; 2],
-    /// Of its own processes: servers that it shares are not counted.
-    pub resident_mib: f64,
+    /// p50, p95, p99.
+    pub latency_ms: [f64; 3],
     /// Share of a CPU that the contender used, with the servers.
     pub used: f64,
     /// Share of the other CPU that the driver and the site used.
     pub driver: f64,
-    /// CPUs used by anybody else.
-    pub foreign: f64,
 }
 
-/// Warms a contender up and measures it.
-pub async fn measure(who: Who, running: &Running, stage: &Stage<'_>) -> Result<Shown> {
-    let load = |connections, requests| Load { target: running.target, requests, connections, expected: 200 };
-    let warm = load(CONNECTIONS, who.requests(stage));
-    lap(&warm, Until::Elapsed(WARM)).await?;
-    let pids = pids(running)?;
-    let mut best: Option<Shown> = None;
-    for _ in 0..TRIES {
-        let shown = if who == Who::Cold {
-            let cold = load(COLD_CONNECTIONS, Arc::clone(&stage.cold));
-            one(&cold, Until::Count(stage.cold.len() as u64), &pids).await?
-        } else {
-            one(&warm, Until::Elapsed(LAP), &pids).await?
-        };
-        if best.as_ref().is_none_or(|best| shown.foreign < best.foreign) {
-            best = Some(shown);
-        }
-        // Once asked for, an account is not cold any more.
-        if who == Who::Cold || best.as_ref().is_some_and(|best| best.foreign <= FOREIGN_MAX) {
-            break;
-        }
-    }
-    let Some(mut shown) = best else { anyhow::bail!("no lap was run") };
-    if who != Who::Cold {
-        let low = lap(&load(1, who.requests(stage)), Until::Elapsed(LOW)).await?;
-        shown.low_us = [0.5, 0.99].map(|q| stats::quantile(&low.latencies_us, q));
-    }
-    for process in &running.own {
-        for pid in cpu::tree(process.id())? {
-            shown.resident_mib += cpu::resident_mib(pid)?;
-        }
-    }
-    Ok(shown)
+/// Lets a contender fill what it remembers.
+pub async fn warm(who: Who, running: &Running, stage: &Stage<'_>) -> Result<()> {
+    lap(&load(who, running, stage, CONNECTIONS), Until::Elapsed(WARM)).await?;
+    Ok(())
+}
+
+/// Many connections, back to back.
+pub async fn high(who: Who, running: &Running, stage: &Stage<'_>) -> Result<Shown> {
+    one(&load(who, running, stage, CONNECTIONS), Until::Elapsed(LAP), running).await
+}
+
+/// One connection: p50 and p99 in microseconds.
+pub async fn low(who: Who, running: &Running, stage: &Stage<'_>) -> Result<[f64; 2]> {
+    let low = lap(&load(who, running, stage, 1), Until::Elapsed(LOW)).await?;
+    Ok([0.5, 0.99].map(|q| stats::quantile(&low.latencies_us, q)))
+}
+
+/// Each account once.
+pub async fn cold(running: &Running, stage: &Stage<'_>) -> Result<Shown> {
+    warm(Who::Cold, running, stage).await?;
+    let requests = Arc::clone(&stage.cold);
+    let count = Until::Count(requests.len() as u64);
+    let load = Load { target: running.target, requests, connections: COLD_CONNECTIONS, expected: 200 };
+    one(&load, count, running).await
+}
+
+/// Of its own processes: servers that it shares are not counted.
+pub fn resident_mib(running: &Running) -> Result<f64> {
+    let trees = running.own.iter().map(|process| cpu::tree(process.id())).collect::<Result<Vec<_>>>()?;
+    trees.into_iter().flatten().map(cpu::resident_mib).sum()
+}
+
+fn load(who: Who, running: &Running, stage: &Stage<'_>, connections: usize) -> Load {
+    Load { target: running.target, requests: who.requests(stage), connections, expected: 200 }
 }
 
 /// Everything that works for the contender.
@@ -87,23 +79,18 @@ fn pids(running: &Running) -> Result<Vec<i32>> {
     Ok(pids)
 }
 
-async fn one(load: &Load, until: Until, pids: &[i32]) -> Result<Shown> {
-    let driver = i32::try_from(std::process::id())?;
-    let before = (cpu::used_by(pids)?, cpu::used(driver)?, cpu::machine()?);
+async fn one(load: &Load, until: Until, running: &Running) -> Result<Shown> {
+    let (pids, driver) = (pids(running)?, i32::try_from(std::process::id())?);
+    let before = (cpu::used_by(&pids)?, cpu::used(driver)?);
     let lap = lap(load, until).await?;
-    let used = cpu::used_by(pids)?.saturating_sub(before.0).as_secs_f64();
+    let used = cpu::used_by(&pids)?.saturating_sub(before.0).as_secs_f64();
     let own = cpu::used(driver)?.saturating_sub(before.1).as_secs_f64();
-    let machine = cpu::machine()?;
-    let (busy, stolen) = ((machine.0 - before.2.0).as_secs_f64(), (machine.1 - before.2.1).as_secs_f64());
     let elapsed = lap.elapsed.as_secs_f64();
     Ok(Shown {
         cpu_us: used * 1e6 / lap.requests as f64,
         per_second: lap.per_second(),
-        high_ms: [0.5, 0.95, 0.99].map(|q| lap.latency_ms(q)),
-        low_us: [0.0; 2],
-        resident_mib: 0.0,
+        latency_ms: [0.5, 0.95, 0.99].map(|q| lap.latency_ms(q)),
         used: used / elapsed,
         driver: own / elapsed,
-        foreign: ((busy - used - own).max(0.0) + stolen) / elapsed,
     })
 }

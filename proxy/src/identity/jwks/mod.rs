@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
+use cache::Pauses;
 use entitlement::Timestamp;
 use jsonwebtoken::Algorithm;
 use tokio::runtime::Handle;
@@ -33,11 +34,11 @@ use super::token::{Expected, KeySet};
 /// Longest time that a request waits for the key that its token names.
 pub const KEY_WAIT: Duration = Duration::from_secs(1);
 
-/// The pause after the first of several failures; each later one is twice as long.
-const RETRY_MIN: Duration = Duration::from_secs(1);
+/// The longest pause after the first of several failures, in milliseconds; each later one is up to twice as long.
+const RETRY_MS_MIN: u64 = 1_000;
 
-/// The longest pause after failures: a process that waits for its first set is not ready.
-const RETRY_MAX: Duration = Duration::from_secs(30);
+/// The longest pause after failures, in milliseconds: a process that waits for its first set is not ready.
+const RETRY_MS_MAX: u64 = 30_000;
 
 /// Where keys are published, and how they may be used.
 #[derive(Clone, Debug)]
@@ -108,10 +109,15 @@ impl Published {
     /// Fetches the set now, and again and again, on `io`.
     pub(super) fn follow(self: Arc<Self>, io: &Handle) -> Following {
         Following(io.spawn(async move {
-            let mut failures = 0;
+            let mut pauses = Pauses::between(RETRY_MS_MIN, RETRY_MS_MAX);
             loop {
-                failures = if self.fetch().await { 0 } else { failures + 1 };
-                self.pause(self.interval(failures)).await;
+                let next = if self.fetch().await {
+                    pauses.start_over();
+                    self.interval()
+                } else {
+                    pauses.take().min(self.interval())
+                };
+                self.pause(next).await;
             }
         }))
     }
@@ -197,13 +203,9 @@ impl Published {
         self.metrics.last_success.set(now.timestamp());
     }
 
-    /// How long until the next fetch, after so many failures in a row. Several processes shall not ask at the same time.
-    fn interval(&self, failures: u32) -> Duration {
-        let usual = self.settings.refresh.mul_f64(0.9 + 0.1 * rand::random::<f64>());
-        match failures {
-            0 => usual,
-            failures => usual.min(RETRY_MAX).min(RETRY_MIN.saturating_mul(2_u32.saturating_pow(failures - 1))),
-        }
+    /// How long until the next fetch, when all is well. Several processes shall not ask at the same time.
+    fn interval(&self) -> Duration {
+        self.settings.refresh.mul_f64(0.9 + 0.1 * rand::random::<f64>())
     }
 
     /// Waits for so long, or until a key is missing and the floor has passed.
