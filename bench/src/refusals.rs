@@ -15,8 +15,8 @@ use crate::world::{PAID_PAGE, PATIENT, Run, World};
 use crate::{cpu, http};
 
 const CONNECTIONS: usize = 64;
-const ROUNDS: usize = 7;
-const LAP: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 15;
+const LAP: Duration = Duration::from_millis(750);
 const FREE_ACCOUNTS: usize = 1_000;
 
 /// Laps of passes and of refusals, in turn.

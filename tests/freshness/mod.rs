@@ -29,7 +29,7 @@ pub async fn version(world: &World, account: &str) -> Option<i64> {
 
 #[tokio::test]
 async fn two_billing_processes_publish_at_once_and_no_version_goes_backward() {
-    let world = World::with(Setup::new(Arrangement::Replicated)).await;
+    let mut world = World::with(Setup::new(Arrangement::Replicated)).await;
     pushed(&world, 1.0).await;
     let account = unique("buyer");
     let token = token(&account);
@@ -63,4 +63,21 @@ async fn two_billing_processes_publish_at_once_and_no_version_goes_backward() {
         world.accepted(&one.ended().event("deleted")).await;
     }
     world.everywhere("/premium/over", &token, 402).await;
+    assert_eq!(deadlocks(&mut world).await, 0, "none had to wait for another that waited for it");
+}
+
+/// How often Postgres had to end a transaction for the sake of another. Those who connect to it are gone then: each tells what
+/// it has counted when it leaves.
+async fn deadlocks(world: &mut World) -> i64 {
+    world.processes.clear();
+    let mut connection = world.database.as_ref().expect("this world has a database").connect().await;
+    eventually("all have left", async || {
+        let others =
+            "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+        let count: i64 = sqlx::query_scalar(others).fetch_one(&mut connection).await.expect("it can be read");
+        (count == 0).then_some(())
+    })
+    .await;
+    let query = "select deadlocks from pg_stat_database where datname = current_database()";
+    sqlx::query_scalar(query).fetch_one(&mut connection).await.expect("it is counted")
 }

@@ -65,10 +65,12 @@ pub async fn each_changed(
     let accounts: Vec<&str> = changes.iter().map(|(account, _)| account.as_str()).collect();
     let causes: Vec<String> = changes.iter().map(|(_, change)| reason_of(change.cause)).collect();
     let details: Vec<String> = changes.iter().map(|(_, change)| reason_of(change.detail)).collect();
+    // Not `for update`: others who have written a row that refers to the account wait for it here as well, and each of two
+    // would wait for the other.
     let query = sqlx::query!(
         r#"
         with locked as (
-            select account from accounts where account = any($1) order by account for update
+            select account from accounts where account = any($1) order by account for no key update
         ), bumped as (
             update accounts set version = version + 1 where account in (select account from locked)
             returning account, version

@@ -62,7 +62,7 @@ pub async fn settle(conn: &mut PgConnection, made: Made<'_>, now: Timestamp) -> 
 /// Makes the account's row if need be, and holds it: two requests for one account go one after the other.
 async fn lock_account(conn: &mut PgConnection, account: &AccountId, now: Timestamp) -> Result<(), StoreError> {
     accounts::ensure(conn, account, now).await?;
-    let query = sqlx::query!("select version from accounts where account = $1 for update", account.as_str());
+    let query = sqlx::query!("select version from accounts where account = $1 for no key update", account.as_str());
     query.fetch_one(conn).await?;
     Ok(())
 }
