@@ -21,7 +21,7 @@ on_error = "allow"
 "#;
 
 /// How long a change may take to be enforced: the second that is allowed, the deadlines, and what a busy machine adds.
-const ENFORCED_WITHIN: Duration = Duration::from_secs(8);
+const ENFORCED_WITHIN: Duration = Duration::from_secs(20);
 
 pub struct Scene {
     pub world: World,

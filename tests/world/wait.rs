@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// How long a change may take to show in another process before the test fails. Far above what it should take: the
 /// machine that runs the tests may be busy.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(40);
 
 /// Polls until `probe` returns a value.
 ///
