@@ -1,7 +1,9 @@
 //! The log of a server is written by a thread of its own: a collector that reads slowly, or not at all, holds no request up.
 
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::Result;
 use prometheus::IntCounter;
@@ -16,6 +18,10 @@ const LINES_WAITING_MAX: usize = 8192;
 /// How much is written at once, in bytes, when lines come faster than they are taken.
 const WRITE_BYTES: usize = 64 * 1024;
 
+/// How long lines are collected after some were written. While the thread sleeps, a line costs no request the system call that
+/// would wake it.
+const COLLECTING: Duration = Duration::from_millis(10);
+
 /// The thread that writes. Its end waits a second at most for what is not written yet.
 pub struct Log {
     _writing: WorkerGuard,
@@ -28,9 +34,24 @@ impl Log {
     /// When the metric of what is dropped cannot be registered.
     pub(super) fn start(out: impl Write + Send + 'static) -> Result<(NonBlocking, Self)> {
         let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_WAITING_MAX);
-        let (writer, writing) = builder.thread_name("log").finish(BufWriter::with_capacity(WRITE_BYTES, out));
+        let (writer, writing) = builder.thread_name("log").finish(Batches(BufWriter::with_capacity(WRITE_BYTES, out)));
         prometheus::register(Box::new(Dropped::new(writer.error_counter())?))?;
         Ok((writer, Self { _writing: writing }))
+    }
+}
+
+/// Writes many lines at once, when there are many. It is flushed when no further line waits.
+struct Batches<W: Write>(BufWriter<W>);
+
+impl<W: Write> Write for Batches<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        sleep(COLLECTING);
+        Ok(())
     }
 }
 
@@ -65,7 +86,6 @@ impl Collector for Dropped {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
