@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use thirtyfour::error::WebDriverErrorInner;
 use thirtyfour::prelude::*;
 
 use super::http::{client, try_send};
@@ -55,28 +56,31 @@ impl Browser {
     /// Follows a link or presses a button, by its text.
     pub async fn click(&self, text: &str) {
         let path = format!("//a[normalize-space()='{text}'] | //button[normalize-space()='{text}']");
-        let found = self.driver.query(By::XPath(path)).and_clickable().first().await;
-        let found = found.unwrap_or_else(|error| panic!("nothing to click that says {text:?}: {error}"));
-        found.click().await.unwrap_or_else(|error| panic!("{text:?} cannot be clicked: {error}"));
+        eventually(&format!("something that says {text:?} is clicked"), async || {
+            let found = present(self.driver.query(By::XPath(path.clone())).and_clickable().first().await)?;
+            present(found.click().await)
+        })
+        .await;
     }
 
     /// What a CSS selector finds first, once it is there.
     pub async fn find(&self, css: &str) -> WebElement {
-        let found = self.driver.query(By::Css(css)).and_displayed().first().await;
-        found.unwrap_or_else(|error| panic!("{css} is not on the page: {error}"))
+        eventually(&format!("{css} is on the page"), async || {
+            present(self.driver.query(By::Css(css)).and_displayed().first().await)
+        })
+        .await
     }
 
     /// The text of what a CSS selector finds first.
     pub async fn text(&self, css: &str) -> String {
-        self.find(css).await.text().await.expect("it has a text")
+        eventually(&format!("{css} has a text"), async || present(self.find(css).await.text().await)).await
     }
 
     /// Waits until the page's heading is this.
     pub async fn sees(&self, heading: &str) {
         eventually(&format!("the page says {heading:?}"), async || {
-            // The element that is found may belong to the page that is being left: then it is stale, and looked for again.
-            let found = self.driver.find(By::Css("h1")).await.ok()?;
-            (found.text().await.ok()? == heading).then_some(())
+            let found = present(self.driver.find(By::Css("h1")).await)?;
+            (present(found.text().await)? == heading).then_some(())
         })
         .await;
     }
@@ -85,5 +89,14 @@ impl Browser {
     pub async fn path(&self) -> String {
         let url = self.driver.current_url().await.expect("it is somewhere");
         url[url::Position::BeforePath..].to_owned()
+    }
+}
+
+/// What the driver answers about an element; nothing when there is none. One that was found may belong to the page that is
+/// being left: then it is stale, and looked for again.
+fn present<T>(answer: WebDriverResult<T>) -> Option<T> {
+    match answer.as_ref().map_err(WebDriverError::as_inner) {
+        Err(WebDriverErrorInner::StaleElementReference(_) | WebDriverErrorInner::NoSuchElement(_)) => None,
+        _ => Some(answer.unwrap_or_else(|error| panic!("the browser refuses: {error}"))),
     }
 }
