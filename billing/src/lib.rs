@@ -19,6 +19,7 @@ mod apply;
 mod publish;
 mod reconcile;
 mod prune;
+mod unread;
 mod watch;
 mod resolve;
 mod credits;

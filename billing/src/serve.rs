@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use futures_util::FutureExt;
 use http::StatusCode;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::component::Billing;
 use crate::problem::Problem;
-use crate::{api, ingest, internal, pages, referral};
+use crate::{api, ingest, internal, pages, referral, unread};
 
 /// How long what has begun may go on after the word to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -33,6 +33,7 @@ impl Billing {
             .merge(api::router().merge(pages::router(self)).layer(invited))
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here."))
             .layer(DefaultBodyLimit::max(ingest::BODY_BYTES_MAX))
+            .layer(from_fn(unread::take_in))
             .with_state(self.clone())
     }
 

@@ -9,3 +9,4 @@ mod many;
 pub mod secure;
 pub mod site;
 mod tunnels;
+mod unread;
