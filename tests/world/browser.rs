@@ -95,8 +95,16 @@ impl Browser {
 /// What the driver answers about an element; nothing when there is none. One that was found may belong to the page that is
 /// being left: then it is stale, and looked for again.
 fn present<T>(answer: WebDriverResult<T>) -> Option<T> {
-    match answer.as_ref().map_err(WebDriverError::as_inner) {
-        Err(WebDriverErrorInner::StaleElementReference(_) | WebDriverErrorInner::NoSuchElement(_)) => None,
-        _ => Some(answer.unwrap_or_else(|error| panic!("the browser refuses: {error}"))),
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(error) if is_gone(&error) => None,
+        Err(error) => panic!("the browser refuses: {error}"),
     }
+}
+
+fn is_gone(error: &WebDriverError) -> bool {
+    use WebDriverErrorInner::{NoSuchElement, StaleElementReference};
+    // What the driver has no word of its own for when the page goes while it looks.
+    const LEFT: &str = "does not belong to the document";
+    matches!(error.as_inner(), NoSuchElement(_) | StaleElementReference(_)) || error.to_string().contains(LEFT)
 }
