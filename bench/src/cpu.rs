@@ -16,9 +16,14 @@ pub fn used(pid: i32) -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// CPU time of several processes.
-pub fn used_by(pids: &[i32]) -> Result<Duration> {
-    pids.iter().map(|&pid| used(pid)).sum()
+/// CPU time of each of several processes; nothing of one that has ended.
+pub fn used_by(pids: &[i32]) -> Vec<Duration> {
+    pids.iter().map(|&pid| used(pid).unwrap_or_default()).collect()
+}
+
+/// CPU time since then, of those that are still there.
+pub fn used_since(pids: &[i32], before: &[Duration]) -> Duration {
+    used_by(pids).iter().zip(before).map(|(now, before)| now.saturating_sub(*before)).sum()
 }
 
 /// A process and all that it has started, and they.
@@ -77,6 +82,9 @@ mod tests {
         while used(me).expect("counted") < before + Duration::from_millis(20) {
             sum = std::hint::black_box(sum + 1);
         }
+        let (none, ended) = (Duration::ZERO, [i32::MAX]);
+        assert_eq!((used_by(&ended), used_since(&ended, &[before])), (vec![none], none));
+        assert!(used_since(&[me], &[before]) >= Duration::from_millis(20));
         assert!(tree(me).expect("listed").contains(&me) && open_files(me).expect("listed") > 2);
         assert!(resident_mib(me).expect("counted") > 0.5);
         assert!(machine().expect("counted").0 > Duration::from_millis(20));

@@ -81,9 +81,9 @@ fn pids(running: &Running) -> Result<Vec<i32>> {
 
 async fn one(load: &Load, until: Until, running: &Running) -> Result<Shown> {
     let (pids, driver) = (pids(running)?, i32::try_from(std::process::id())?);
-    let before = (cpu::used_by(&pids)?, cpu::used(driver)?);
+    let before = (cpu::used_by(&pids), cpu::used(driver)?);
     let lap = lap(load, until).await?;
-    let used = cpu::used_by(&pids)?.saturating_sub(before.0).as_secs_f64();
+    let used = cpu::used_since(&pids, &before.0).as_secs_f64();
     let own = cpu::used(driver)?.saturating_sub(before.1).as_secs_f64();
     let elapsed = lap.elapsed.as_secs_f64();
     Ok(Shown {
