@@ -15,12 +15,14 @@ use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::census::Census;
 use crate::guard::{self, End, Outcome};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::requests::Requests;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::tls::Tls;
@@ -32,6 +34,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What takes in connections.
 pub(crate) struct Edge {
     pub(crate) proxy: Arc<HttpProxy<Service>>,
+    /// The same as in `proxy`.
+    pub(crate) service: Service,
+    pub(crate) closing: CancellationToken,
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
     pub(crate) census: Arc<Census>,
     pub(crate) tls: Option<Arc<Tls>>,
@@ -61,7 +66,8 @@ impl Edge {
             return Outcome::Ended(Box::pin(self.serve_streams(stream, limits, shutdown)).await);
         }
         let _flight = self.census.flight();
-        guard::connection(self.proxy.process_new(stream, shutdown), limits.patience()).await
+        let requests = Requests { proxy: &self.proxy, service: &self.service, shutdown, closing: &self.closing };
+        guard::connection(requests.serve(stream), limits.patience(), self.closing.cancelled()).await
     }
 
     /// HTTP/2: every stream has a guard of its own, and the connection is closed when it is idle.
@@ -81,6 +87,7 @@ impl Edge {
             if streams.is_used.load(Ordering::Acquire) {
                 std::future::pending::<()>().await;
             }
+            End::Slow
         };
         guard::streams(streams.process_new(stream, shutdown), unused).await
     }
@@ -123,6 +130,7 @@ impl ServerApp for Edge {
     async fn cleanup(&self) {
         // Nothing need be waited for when nobody is there.
         let _ = timeout(LINGER, self.census.empty()).await;
+        self.closing.cancel();
         ServerApp::cleanup(&*self.proxy).await;
     }
 }

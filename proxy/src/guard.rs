@@ -99,19 +99,31 @@ pub(crate) fn release() {
     let _ = TOLD.try_with(|told| told.change.set(Change::Release));
 }
 
-/// Runs a connection whose requests come one after the other.
-pub(crate) async fn connection(work: impl Future, patience: Patience) -> Outcome {
-    let slow = async {
+/// Runs a connection whose requests come one after the other. When `closing` ends, it is over if no request is under way;
+/// if one is, `work` ends after it.
+pub(crate) async fn connection(work: impl Future, patience: Patience, closing: impl Future) -> Outcome {
+    let over = async {
+        let mut closing = pin!(closing);
         let mut waited = Waited::default();
+        let mut is_closing = false;
         loop {
-            sleep(patience.headers).await;
-            if waited.is_too_long(patience) {
-                return;
+            tokio::select! {
+                () = sleep(patience.headers) => {
+                    if waited.is_too_long(patience) {
+                        return End::Slow;
+                    }
+                }
+                _ = &mut closing, if !is_closing => {
+                    is_closing = true;
+                    if !TOLD.with(|told| told.busy.get()) {
+                        return End::Done;
+                    }
+                }
             }
         }
     };
     let ended = async {
-        let end = run(work, slow).await;
+        let end = run(work, over).await;
         match TOLD.with(|told| told.rest.take()) {
             Some(rest) if end == End::Done => Outcome::GoesOn(rest),
             _ => Outcome::Ended(end),
@@ -122,12 +134,12 @@ pub(crate) async fn connection(work: impl Future, patience: Patience) -> Outcome
 
 /// Runs one stream of a connection that carries many.
 pub(crate) async fn stream(work: impl Future) -> End {
-    TOLD.scope(Box::default(), run(work, std::future::pending())).await
+    TOLD.scope(Box::default(), run(work, std::future::pending::<End>())).await
 }
 
-/// Runs a connection that carries many streams, which its client must have begun to use when `slow` ends.
-pub(crate) async fn streams(work: impl Future, slow: impl Future<Output = ()>) -> End {
-    TOLD.scope(Box::default(), run(work, slow)).await
+/// Runs a connection that carries many streams, for as long as `over` does not end.
+pub(crate) async fn streams(work: impl Future, over: impl Future<Output = End>) -> End {
+    TOLD.scope(Box::default(), run(work, over)).await
 }
 
 /// How long a connection has waited for its client, counted in looks.
@@ -187,8 +199,8 @@ impl Wake for Bell {
     }
 }
 
-async fn run(work: impl Future, slow: impl Future<Output = ()>) -> End {
-    let (mut work, mut slow) = (pin!(work), pin!(slow));
+async fn run(work: impl Future, over: impl Future<Output = End>) -> End {
+    let (mut work, mut over) = (pin!(work), pin!(over));
     let mut held: Option<Hold> = None;
     let mut bell: Option<Arc<Bell>> = None;
     poll_fn(|context| {
@@ -213,7 +225,7 @@ async fn run(work: impl Future, slow: impl Future<Output = ()>) -> End {
             Some(bell) if bell.task.will_wake(context.waker()) => bell,
             other => other.insert(Bell::new(context.waker())),
         };
-        bell.poll(slow.as_mut()).map(|()| End::Slow)
+        bell.poll(over.as_mut())
     })
     .await
 }
@@ -237,20 +249,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_goes_on_when_its_last_request_says_so() {
-        let outcome = connection(async { go_on(Box::pin(async { End::Held("over") })) }, PATIENCE).await;
+        let outcome =
+            connection(async { go_on(Box::pin(async { End::Held("over") })) }, PATIENCE, pending::<()>()).await;
         let Outcome::GoesOn(rest) = outcome else { panic!("it ended") };
         assert_eq!(rest.await, End::Held("over"));
         let slow = async {
             go_on(Box::pin(async { End::Done }));
             pending::<()>().await;
         };
-        assert_eq!(end(connection(slow, PATIENCE).await), End::Slow);
+        assert_eq!(end(connection(slow, PATIENCE, pending::<()>()).await), End::Slow);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_sends_no_headers_is_let_go_after_the_time_for_them() {
         let start = Instant::now();
-        assert_eq!(end(connection(pending::<()>(), PATIENCE).await), End::Slow);
+        assert_eq!(end(connection(pending::<()>(), PATIENCE, pending::<()>()).await), End::Slow);
         assert_eq!(start.elapsed(), PATIENCE.headers);
     }
 
@@ -262,9 +275,23 @@ mod tests {
             finish();
             pending::<()>().await;
         };
-        assert_eq!(end(connection(work, PATIENCE).await), End::Slow);
+        assert_eq!(end(connection(work, PATIENCE, pending::<()>()).await), End::Slow);
         let (idle, elapsed) = (PATIENCE.idle, start.elapsed());
         assert!(idle < elapsed && elapsed <= idle + PATIENCE.headers * 2, "{elapsed:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_idle_when_all_ends_is_let_go_and_who_asks_is_answered() {
+        let closing = || sleep(Duration::from_secs(1));
+        let start = Instant::now();
+        assert_eq!(end(connection(pending::<()>(), PATIENCE, closing()).await), End::Done);
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+        let work = async {
+            begin();
+            sleep(Duration::from_secs(3600)).await;
+        };
+        assert_eq!(end(connection(work, PATIENCE, closing()).await), End::Done);
+        assert_eq!(start.elapsed(), Duration::from_secs(3601));
     }
 
     #[tokio::test(start_paused = true)]
@@ -273,7 +300,7 @@ mod tests {
             begin();
             sleep(Duration::from_secs(3600)).await;
         };
-        assert_eq!(end(connection(work, PATIENCE).await), End::Done);
+        assert_eq!(end(connection(work, PATIENCE, pending::<()>()).await), End::Done);
     }
 
     #[tokio::test(start_paused = true)]
@@ -282,7 +309,7 @@ mod tests {
         let mut timer = pin!(sleep(PATIENCE.headers));
         let slow = poll_fn(|context| {
             polls += 1;
-            timer.as_mut().poll(context)
+            timer.as_mut().poll(context).map(|()| End::Slow)
         });
         let work = async {
             for _ in 0..100 {

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use entitlement::record::Entitlement;
 use parking_lot::Mutex;
 use pingora::apps::HttpServerOptions;
+use pingora::connectors::ConnectorOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
 use pingora::server::Fds;
@@ -18,6 +19,7 @@ use pingora::services::listening::Service as Listening;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{broadcast, oneshot, watch};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admission::Admission;
@@ -34,14 +36,14 @@ use crate::settings::Settings;
 use crate::signals::Stop;
 use crate::snapshot::{Parts, Snapshot};
 use crate::tls::Tls;
-use crate::upstream::{NoUpstream, Upstreams};
+use crate::upstream::{Connections, NoUpstream, Upstreams};
 use crate::view::Views;
 
 /// Idle connections to the servers behind the gate that are kept, in all.
 const IDLE_CONNECTIONS_MAX: usize = 1024;
 
 /// Tries for one request. Only those are repeated that cannot have had an effect.
-const TRIES_MAX: usize = 3;
+pub(crate) const TRIES_MAX: usize = 3;
 
 /// What is read ahead of TLS, which reads in small pieces, in bytes: one record.
 const TLS_BUFFER: usize = 16 * 1024;
@@ -135,13 +137,18 @@ impl Gate {
         let configuration = Arc::new(configuration(&settings));
         let census = Census::new(metrics.connections.clone(), metrics.live.clone());
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(settings, parts, metrics)));
-        let service = Service { current: Arc::clone(&current), census: Arc::clone(&census), metrics };
-        let mut proxy = http_proxy(&configuration, service);
+        let options = ConnectorOptions::from_server_conf(&configuration);
+        let connections = Arc::new(Connections::new(options, IDLE_CONNECTIONS_MAX));
+        runtime.spawn(Connections::watch(Arc::downgrade(&connections)));
+        let service = Service { current: Arc::clone(&current), census: Arc::clone(&census), metrics, connections };
+        let mut proxy = http_proxy(&configuration, service.clone());
         let mut options = HttpServerOptions::default();
         options.keepalive_request_limit = Some(current.load().limits.requests_per_connection);
         proxy.server_options = Some(options);
         let edge = Edge {
             proxy: Arc::new(proxy),
+            service,
+            closing: CancellationToken::new(),
             current: Arc::clone(&current),
             census: Arc::clone(&census),
             tls: tls.clone(),

@@ -13,7 +13,7 @@ use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::admission::{Decision, reason};
 use crate::census::Census;
@@ -27,18 +27,22 @@ use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
 use crate::screen::{Refused, check_reading, host_of, screen};
 use crate::snapshot::Snapshot;
+use crate::upstream::Connections;
 use crate::view::View;
-use crate::{access_log, caching, clock, decide, failure, guard, live, tunnel};
+use crate::{access_log, caching, clock, decide, exchange, failure, guard, live, tunnel};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
 
 /// The gate as Pingora sees it.
+#[derive(Clone)]
 pub(crate) struct Service {
     /// What new requests go by.
     pub(crate) current: Arc<ArcSwap<Snapshot>>,
     pub(crate) census: Arc<Census>,
     pub(crate) metrics: &'static Metrics,
+    /// For requests that Pingora's own proxying is not needed for.
+    pub(crate) connections: Arc<Connections>,
 }
 
 impl Service {
@@ -220,6 +224,9 @@ impl ProxyHttp for Service {
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
         // What follows stands apart, so that a request that passes takes less memory.
         let Some(answer) = answer else {
+            if exchange::is_plain(session) && context.snapshot.upstreams.speaks_http1(context.destination) {
+                return Box::pin(self.exchange(session, context)).await.map(|()| true);
+            }
             if !tunnel::is_asked(session) || context.destination != Destination::Site {
                 return Ok(false);
             }
@@ -233,16 +240,7 @@ impl ProxyHttp for Service {
     }
 
     async fn upstream_peer(&self, _: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
-        if context.permit.is_none() {
-            return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
-        }
-        let upstreams = &context.snapshot.upstreams;
-        let mut peer = match context.destination {
-            Destination::Billing | Destination::Webhook => upstreams.billing(),
-            Destination::Site => upstreams.site().ok_or_else(|| {
-                Error::explain(ErrorType::ConnectNoRoute, "no server of the site is healthy").into_up()
-            })?,
-        };
+        let mut peer = Box::new(exchange::peer(&context.snapshot, context)?.into_owned());
         if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
             peer.options.read_timeout = Some(timeout);
         }
@@ -255,12 +253,8 @@ impl ProxyHttp for Service {
         request: &mut RequestHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let told = context.view.as_deref().map(|view| told(view, context));
-        headers::rewrite(request, &origin(session, &context.snapshot.trusted_proxies), told)?;
-        match (told, context.degraded) {
-            (None, Some(degraded)) => headers::degrade(request, degraded),
-            _ => Ok(()),
-        }
+        let (origin, told) = (origin(session, &context.snapshot.trusted_proxies), who(context));
+        headers::rewrite(request, &origin, told, context.degraded)
     }
 
     /// Counts what passes. A future that captures nothing takes no memory: this is called for every request.
@@ -321,6 +315,7 @@ impl ProxyHttp for Service {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
         let answer = failure::answer(error, context.destination);
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
+        error!(%error, status = error_code, "cannot serve {}", self.request_summary(session, context));
         if let Some(answer) = answer {
             session.set_keepalive(None);
             if let Err(error) = answer.write(session).await {
@@ -328,6 +323,11 @@ impl ProxyHttp for Service {
             }
         }
         FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// The errors of both ways are logged alike, by [`Self::fail_to_proxy`].
+    fn suppress_error_log(&self, _: &Session, _: &Box<Context>, _: &Error) -> bool {
+        true
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Box<Context>) {
@@ -345,14 +345,18 @@ impl ProxyHttp for Service {
     }
 }
 
-/// What whoever serves the request is told of its sender.
+/// What whoever serves the request is told of its sender, when that is known.
+pub(crate) fn who(context: &Context) -> Option<Told<'_>> {
+    context.view.as_deref().map(|view| told(view, context))
+}
+
 fn told<'a>(view: &'a View, context: &'a Context) -> Told<'a> {
     let assertion = context.snapshot.admission.views.assertion(view, context.destination);
     Told { view, assertion, degraded: context.degraded }
 }
 
 /// The other end of the client's connection.
-fn origin<'a>(session: &Session, trusted: &'a TrustedProxies) -> Origin<'a> {
+pub(crate) fn origin<'a>(session: &Session, trusted: &'a TrustedProxies) -> Origin<'a> {
     let peer = session.client_addr().and_then(|address| address.as_inet().copied());
     let is_encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
     Origin::new(peer, if is_encrypted { Scheme::Https } else { Scheme::Http }, trusted)

@@ -52,28 +52,33 @@ impl Degraded {
 ///
 /// # Errors
 /// When the target cannot be kept, which is one that the gate lets through.
-pub(crate) fn rewrite(request: &mut RequestHeader, origin: &Origin<'_>, told: Option<Told<'_>>) -> Result<()> {
+pub(crate) fn rewrite(
+    request: &mut RequestHeader,
+    origin: &Origin<'_>,
+    told: Option<Told<'_>>,
+    degraded: Option<Degraded>,
+) -> Result<()> {
     // The parts keep a target that is text; another one must be put back.
     let target = (!request.raw_path_is_utf8()).then(|| request.raw_path().to_vec());
     let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
     let mut parts = Parts::from(std::mem::replace(request, nothing));
-    strip(&mut parts.headers, origin);
-    join_cookies(&mut parts.headers);
-    parts.headers.reserve(12);
-    origin.write(&mut parts);
-    if let Some(told) = told {
-        told.write(&mut parts.headers);
-    }
+    write(&mut parts, origin, told, degraded);
     *request = RequestHeader::from(parts);
     target.map_or(Ok(()), |target| request.set_raw_path(&target))
 }
 
-/// Tells of a request that passes although nobody could say who sends it.
-///
-/// # Errors
-/// Never: the value can travel.
-pub(crate) fn degrade(request: &mut RequestHeader, degraded: Degraded) -> Result<()> {
-    request.insert_header(DEGRADED, HeaderValue::from_static(degraded.as_str()))
+/// The same for a request in parts.
+pub(crate) fn write(parts: &mut Parts, origin: &Origin<'_>, told: Option<Told<'_>>, degraded: Option<Degraded>) {
+    strip(&mut parts.headers, origin);
+    join_cookies(&mut parts.headers);
+    parts.headers.reserve(12);
+    origin.write(parts);
+    match (told, degraded) {
+        (Some(told), _) => told.write(&mut parts.headers),
+        // It passes although nobody could say who sends it.
+        (None, Some(degraded)) => parts.headers.extend(of_stranger(degraded)),
+        (None, None) => {}
+    }
 }
 
 /// What is told of a request that passes although nobody could say who sends it, for another gateway to pass on.

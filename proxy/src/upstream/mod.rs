@@ -1,9 +1,12 @@
 //! The servers behind the gate: the site, on one address or several, and billing.
 
+mod connections;
 mod discovery;
 
+pub(crate) use connections::Connections;
 pub use discovery::{Address, AddressError};
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +22,7 @@ use tracing::warn;
 
 use self::discovery::Discovery;
 use crate::limits::{KERNEL_BOUNDS_WRITES, keepalive};
+use crate::routes::Destination;
 
 /// How long an idle connection is kept: less than the 5 seconds after which common application servers close theirs.
 const IDLE: Duration = Duration::from_secs(4);
@@ -142,18 +146,27 @@ impl Upstreams {
     }
 
     /// A server of the site, in turn; none when all are down.
-    pub(crate) fn site(&self) -> Option<Box<HttpPeer>> {
+    pub(crate) fn site(&self) -> Option<Cow<'_, HttpPeer>> {
         match &self.site {
-            Site::One(peer) => Some(Box::new(peer.clone())),
+            Site::One(peer) => Some(Cow::Borrowed(peer)),
             Site::Many { balancer, template, .. } => {
                 let backend = balancer.select(b"", SELECTIONS_MAX)?;
-                Some(Box::new(HttpPeer { _address: backend.addr, ..template.clone() }))
+                Some(Cow::Owned(HttpPeer { _address: backend.addr, ..template.clone() }))
             }
         }
     }
 
-    pub(crate) fn billing(&self) -> Box<HttpPeer> {
-        Box::new(self.billing.clone())
+    pub(crate) const fn billing(&self) -> &HttpPeer {
+        &self.billing
+    }
+
+    /// Whether what serves such requests speaks HTTP/1.
+    pub(crate) fn speaks_http1(&self, destination: Destination) -> bool {
+        let peer = match (destination, &self.site) {
+            (Destination::Billing | Destination::Webhook, _) => &self.billing,
+            (Destination::Site, Site::One(peer) | Site::Many { template: peer, .. }) => peer,
+        };
+        peer.options.alpn.get_max_http_version() == 1
     }
 
     /// The address of a server of the site, in turn; none when all are down.

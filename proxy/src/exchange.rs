@@ -1,0 +1,199 @@
+//! How most requests are carried to the site and their answers back: without a body, and in HTTP/1.1 on both sides.
+//!
+//! Pingora's own proxying is made for whatever may come: two tasks with queues between them, a copy of each head with every
+//! name as it was written, hooks that are called one by one. A request that has nothing to say but its head needs none of
+//! that, and it costs less than half this way. All that touches the wire is Pingora's: what reads, checks and writes
+//! heads and bodies, what connects, and what keeps connections. What is not plain goes the long way.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::HttpTask;
+use pingora::protocols::http::v1::client::HttpSession;
+use pingora::proxy::{ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result, RetryType};
+use tokio::task::unconstrained;
+use tracing::warn;
+
+use crate::context::Context;
+use crate::headers;
+use crate::routes::Destination;
+use crate::server::TRIES_MAX;
+use crate::service::{Service, origin, who};
+use crate::snapshot::Snapshot;
+
+/// Headers that speak of a body, of one connection or of another protocol: Pingora knows what is to be done with them.
+const SPECIAL: [HeaderName; 10] = [
+    CONTENT_LENGTH,
+    EXPECT,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Whether a request can go this way.
+pub(crate) fn is_plain(session: &mut Session) -> bool {
+    !session.is_http2() && is_plain_head(session.req_header()) && session.as_mut().is_body_empty()
+}
+
+fn is_plain_head(request: &RequestHeader) -> bool {
+    let stays = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+    matches!(request.method, Method::GET | Method::HEAD)
+        && request.version == Version::HTTP_11
+        && request.uri.authority().is_none()
+        && request.raw_path_is_utf8()
+        && request.headers.contains_key(HOST)
+        && !request.headers.keys().any(|name| SPECIAL.contains(name))
+        && request.headers.get_all(CONNECTION).iter().all(stays)
+}
+
+impl Service {
+    /// Carries a plain request to where it goes, and the answer back.
+    ///
+    /// # Errors
+    /// What [`crate::failure`] tells the client of.
+    pub(crate) async fn exchange(&self, session: &mut Session, context: &mut Box<Context>) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.attempt(session, context).await {
+                Err(error) if error.retry() && tries < TRIES_MAX => {
+                    warn!(%error, tries, "a server cannot be reached, or closed a connection that was idle: tried again");
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn attempt(&self, session: &mut Session, context: &mut Box<Context>) -> Result<()> {
+        let snapshot = Arc::clone(&context.snapshot);
+        let peer = peer(&snapshot, context)?;
+        let (mut server, is_reused) = match self.connections.get(&peer).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                let peer = peer.into_owned();
+                return Err(self.fail_to_connect(session, &peer, context, error.into_up()));
+            }
+        };
+        let own = snapshot.rule(context).and_then(|rule| rule.timeout);
+        server.read_timeout = own.or(peer.options.read_timeout);
+        server.write_timeout = peer.options.write_timeout;
+        let request = head(session, context);
+        match self.carry(session, context, &mut server, request).await {
+            Ok(()) => {
+                self.connections.release(server, &peer).await;
+                Ok(())
+            }
+            Err(error) => {
+                let mut error = error.more_context(format!("Peer: {peer}"));
+                error.retry.decide_reuse(is_reused);
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks the server, and writes what it answers.
+    async fn carry(
+        &self,
+        session: &mut Session,
+        context: &mut Box<Context>,
+        server: &mut HttpSession,
+        request: RequestHeader,
+    ) -> Result<()> {
+        server.write_request_header(Box::new(request)).await.map_err(|mut error| {
+            // Nothing has been answered, and asking has no effect (RFC 9110 section 9.2.1).
+            error.retry = RetryType::ReusedOnly;
+            error.into_up()
+        })?;
+        loop {
+            let task = tokio::select! {
+                biased;
+                task = server.read_response_task() => task.map_err(Error::into_up)?,
+                // Ends only with an error: the client has left, or says what nobody expects.
+                gone = session.downstream_session.read_body_or_idle(true) => {
+                    return Err(gone.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down());
+                }
+            };
+            let mut tasks = Vec::with_capacity(2);
+            let HttpTask::Header(mut response, is_end) = task else {
+                tasks.push(task);
+                if session.write_response_tasks(tasks).await? {
+                    return Ok(());
+                }
+                continue;
+            };
+            self.prepare(session, context, &mut response, is_end).await?;
+            tasks.push(HttpTask::Header(response, is_end));
+            // A short body has come with the head, and leaves with it.
+            if !is_end && let Some(more) = unconstrained(server.read_response_task()).now_or_never() {
+                tasks.push(more.unwrap_or_else(|error| HttpTask::Failed(error.into_up())));
+            }
+            if session.write_response_tasks(tasks).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes a server's head one for the client.
+    async fn prepare(
+        &self,
+        session: &mut Session,
+        context: &mut Box<Context>,
+        response: &mut ResponseHeader,
+        is_end: bool,
+    ) -> Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
+        }
+        let has_body = !is_end
+            && session.req_header().method != Method::HEAD
+            && !response.status.is_informational()
+            && !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let is_framed = [TRANSFER_ENCODING, CONTENT_LENGTH].iter().any(|name| response.headers.contains_key(name));
+        if has_body && !is_framed {
+            // It ends with the server's connection; the client's can stay.
+            response.set_version(Version::HTTP_11);
+            response.insert_header(TRANSFER_ENCODING, "chunked")?;
+        }
+        self.response_filter(session, response, context).await
+    }
+}
+
+/// Where a request that may pass goes.
+///
+/// # Errors
+/// When it may not, or when there is no such place.
+pub(crate) fn peer<'a>(snapshot: &'a Snapshot, context: &Context) -> Result<Cow<'a, HttpPeer>> {
+    if context.permit.is_none() {
+        return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
+    }
+    match context.destination {
+        Destination::Billing | Destination::Webhook => Ok(Cow::Borrowed(snapshot.upstreams.billing())),
+        Destination::Site => snapshot
+            .upstreams
+            .site()
+            .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no server of the site is healthy").into_up()),
+    }
+}
+
+/// The head of a plain request, as it goes on.
+fn head(session: &Session, context: &Context) -> RequestHeader {
+    let mut parts: Parts = session.req_header().as_owned_parts();
+    parts.headers.remove(CONNECTION);
+    headers::write(&mut parts, &origin(session, &context.snapshot.trusted_proxies), who(context), context.degraded);
+    RequestHeader::from(parts)
+}
