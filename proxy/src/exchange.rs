@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
     UPGRADE,
 };
 use http::request::Parts;
@@ -32,9 +32,10 @@ use crate::service::{Service, origin, who};
 use crate::snapshot::Snapshot;
 
 /// Headers that speak of a body, of one connection or of another protocol: Pingora knows what is to be done with them.
-const SPECIAL: [HeaderName; 10] = [
+const SPECIAL: [HeaderName; 11] = [
     CONTENT_LENGTH,
     EXPECT,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
@@ -56,7 +57,6 @@ fn is_plain_head(request: &RequestHeader) -> bool {
         && request.version == Version::HTTP_11
         && request.uri.authority().is_none()
         && request.raw_path_is_utf8()
-        && request.headers.contains_key(HOST)
         && !request.headers.keys().any(|name| SPECIAL.contains(name))
         && request.headers.get_all(CONNECTION).iter().all(stays)
 }
@@ -156,9 +156,6 @@ impl Service {
         response: &mut ResponseHeader,
         is_end: bool,
     ) -> Result<()> {
-        if response.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
-        }
         let has_body = !is_end
             && session.req_header().method != Method::HEAD
             && !response.status.is_informational()

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use entitlement::authorize::{Basis, Denial, Permit, Policy};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -285,6 +285,10 @@ impl ProxyHttp for Service {
         response: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // WebSockets go another way, and no other upgrade is passed on.
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
+        }
         if live::is_live(response) && !context.is_live {
             self.hold(session, context);
         }

@@ -1,5 +1,6 @@
 //! The gate as a whole: what a client gets, and what reaches the servers behind.
 
+mod ways;
 mod world;
 
 use std::sync::Arc;

@@ -85,7 +85,7 @@ fn echo(name: &'static str) -> SocketAddr {
 }
 
 /// A head up to and with its empty line; none at the end of the connection.
-fn read_head(stream: &mut TcpStream) -> Option<String> {
+pub(super) fn read_head(stream: &mut TcpStream) -> Option<String> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte).ok()?;
