@@ -7,25 +7,29 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::{BufMut, BytesMut};
 use futures_util::FutureExt;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
     UPGRADE,
 };
-use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Stream;
 use pingora::protocols::http::HttpTask;
 use pingora::protocols::http::v1::client::HttpSession;
 use pingora::proxy::{ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result, RetryType};
+use tokio::io::AsyncWriteExt;
 use tokio::task::unconstrained;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::context::Context;
-use crate::headers;
+use crate::headers::{self, Lines, Told};
 use crate::routes::Destination;
 use crate::server::TRIES_MAX;
 use crate::service::{Service, origin, who};
@@ -46,6 +50,9 @@ const SPECIAL: [HeaderName; 11] = [
     UPGRADE,
 ];
 
+/// A usual head, in bytes.
+const HEAD_BYTES: usize = 1500;
+
 /// Whether a request can go this way.
 pub(crate) fn is_plain(session: &mut Session) -> bool {
     !session.is_http2() && is_plain_head(session.req_header()) && session.as_mut().is_body_empty()
@@ -53,7 +60,7 @@ pub(crate) fn is_plain(session: &mut Session) -> bool {
 
 fn is_plain_head(request: &RequestHeader) -> bool {
     let stays = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
-    matches!(request.method, Method::GET | Method::HEAD)
+    request.method == Method::GET
         && request.version == Version::HTTP_11
         && request.uri.authority().is_none()
         && request.raw_path_is_utf8()
@@ -82,43 +89,31 @@ impl Service {
     async fn attempt(&self, session: &mut Session, context: &mut Box<Context>) -> Result<()> {
         let snapshot = Arc::clone(&context.snapshot);
         let peer = peer(&snapshot, context)?;
-        let (mut server, is_reused) = match self.connections.get(&peer).await {
+        let (mut stream, is_reused) = match self.connections.get(&peer).await {
             Ok(connected) => connected,
             Err(error) => {
                 let peer = peer.into_owned();
                 return Err(self.fail_to_connect(session, &peer, context, error.into_up()));
             }
         };
-        let own = snapshot.rule(context).and_then(|rule| rule.timeout);
-        server.read_timeout = own.or(peer.options.read_timeout);
-        server.write_timeout = peer.options.write_timeout;
-        let request = head(session, context);
-        match self.carry(session, context, &mut server, request).await {
-            Ok(()) => {
-                self.connections.release(server, &peer).await;
-                Ok(())
-            }
-            Err(error) => {
-                let mut error = error.more_context(format!("Peer: {peer}"));
-                error.retry.decide_reuse(is_reused);
-                Err(error)
-            }
-        }
+        let done = async {
+            ask(&mut stream, &head(session, context)?, peer.options.write_timeout).await?;
+            let mut server = HttpSession::new_with_options(stream, &*peer);
+            let own = snapshot.rule(context).and_then(|rule| rule.timeout);
+            server.read_timeout = own.or(peer.options.read_timeout);
+            self.carry(session, context, &mut server).await?;
+            self.connections.release(server, &peer).await;
+            Ok(())
+        };
+        done.await.map_err(|error: Box<Error>| {
+            let mut error = error.more_context(format!("Peer: {peer}"));
+            error.retry.decide_reuse(is_reused);
+            error
+        })
     }
 
-    /// Asks the server, and writes what it answers.
-    async fn carry(
-        &self,
-        session: &mut Session,
-        context: &mut Box<Context>,
-        server: &mut HttpSession,
-        request: RequestHeader,
-    ) -> Result<()> {
-        server.write_request_header(Box::new(request)).await.map_err(|mut error| {
-            // Nothing has been answered, and asking has no effect (RFC 9110 section 9.2.1).
-            error.retry = RetryType::ReusedOnly;
-            error.into_up()
-        })?;
+    /// Writes what a server answers.
+    async fn carry(&self, session: &mut Session, context: &mut Box<Context>, server: &mut HttpSession) -> Result<()> {
         loop {
             let task = tokio::select! {
                 biased;
@@ -129,18 +124,16 @@ impl Service {
                 }
             };
             let mut tasks = Vec::with_capacity(2);
-            let HttpTask::Header(mut response, is_end) = task else {
-                tasks.push(task);
-                if session.write_response_tasks(tasks).await? {
-                    return Ok(());
+            match task {
+                HttpTask::Header(mut response, is_end) => {
+                    self.prepare(session, context, &mut response, is_end).await?;
+                    tasks.push(HttpTask::Header(response, is_end));
+                    // A short body has come with the head, and leaves with it.
+                    if !is_end && let Some(more) = unconstrained(server.read_response_task()).now_or_never() {
+                        tasks.push(more.unwrap_or_else(|error| HttpTask::Failed(error.into_up())));
+                    }
                 }
-                continue;
-            };
-            self.prepare(session, context, &mut response, is_end).await?;
-            tasks.push(HttpTask::Header(response, is_end));
-            // A short body has come with the head, and leaves with it.
-            if !is_end && let Some(more) = unconstrained(server.read_response_task()).now_or_never() {
-                tasks.push(more.unwrap_or_else(|error| HttpTask::Failed(error.into_up())));
+                other => tasks.push(other),
             }
             if session.write_response_tasks(tasks).await? {
                 return Ok(());
@@ -157,7 +150,6 @@ impl Service {
         is_end: bool,
     ) -> Result<()> {
         let has_body = !is_end
-            && session.req_header().method != Method::HEAD
             && !response.status.is_informational()
             && !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let is_framed = [TRANSFER_ENCODING, CONTENT_LENGTH].iter().any(|name| response.headers.contains_key(name));
@@ -188,9 +180,65 @@ pub(crate) fn peer<'a>(snapshot: &'a Snapshot, context: &Context) -> Result<Cow<
 }
 
 /// The head of a plain request, as it goes on.
-fn head(session: &Session, context: &Context) -> RequestHeader {
-    let mut parts: Parts = session.req_header().as_owned_parts();
-    parts.headers.remove(CONNECTION);
-    headers::write(&mut parts, &origin(session, &context.snapshot.trusted_proxies), who(context), context.degraded);
-    RequestHeader::from(parts)
+///
+/// # Errors
+/// When its target would end the line, which is one that the gate does not let through.
+fn head(session: &Session, context: &Context) -> Result<BytesMut> {
+    let request = session.req_header();
+    let target = request.raw_path();
+    if target.iter().any(|byte| byte.is_ascii_control() || *byte == b' ') {
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a target that ends its line").into_down());
+    }
+    let mut head = Head(BytesMut::with_capacity(HEAD_BYTES));
+    for part in [b"GET ", target, b" HTTP/1.1\r\n"] {
+        head.0.put_slice(part);
+    }
+    let origin = origin(session, &context.snapshot.trusted_proxies);
+    headers::write((&request.headers, &request.uri), &origin, who(context), context.degraded, &mut head);
+    head.0.put_slice(b"\r\n");
+    Ok(head.0)
+}
+
+/// A head as it is sent.
+struct Head(BytesMut);
+
+impl Lines for Head {
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if *name == CONNECTION {
+            return;
+        }
+        let name = if *name == HOST { "Host" } else { name.as_str() };
+        self.0.reserve(name.len() + value.len() + ": \r\n".len());
+        for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            self.0.put_slice(part);
+        }
+    }
+
+    fn tell(&mut self, told: Told<'_>) {
+        match told.lines {
+            Some(lines) => {
+                self.0.put_slice(lines.as_ref());
+                told.write_degraded(self);
+            }
+            None => told.write(self),
+        }
+    }
+}
+
+/// Sends a head.
+async fn ask(server: &mut Stream, head: &[u8], patience: Option<Duration>) -> Result<()> {
+    let sent = async {
+        server.write_all(head).await?;
+        server.flush().await
+    };
+    let sent = match patience {
+        Some(patience) => timeout(patience, sent).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())),
+        None => sent.await,
+    };
+    sent.map_err(|error| {
+        let mut error = Error::because(ErrorType::WriteError, "a head", error);
+        // Nothing has been answered, and asking has no effect (RFC 9110 section 9.2.1).
+        error.retry = RetryType::ReusedOnly;
+        error.into_up()
+    })
 }

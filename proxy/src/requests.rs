@@ -131,5 +131,5 @@ async fn first_bytes(stream: &mut Stream) -> Option<BytesMut> {
 
 /// Whether these are the whole head of a request that has no more than a head.
 fn may_be_plain(bytes: &[u8]) -> bool {
-    (bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD ")) && bytes.ends_with(b"\r\n\r\n")
+    bytes.starts_with(b"GET ") && bytes.ends_with(b"\r\n\r\n")
 }

@@ -356,7 +356,8 @@ pub(crate) fn who(context: &Context) -> Option<Told<'_>> {
 
 fn told<'a>(view: &'a View, context: &'a Context) -> Told<'a> {
     let assertion = context.snapshot.admission.views.assertion(view, context.destination);
-    Told { view, assertion, degraded: context.degraded }
+    let lines = (context.destination == Destination::Site).then_some(&view.lines);
+    Told { view, assertion, lines, degraded: context.degraded }
 }
 
 /// The other end of the client's connection.

@@ -1,5 +1,6 @@
 //! What the application is told of an account, as header values that are made once and sent many times.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -8,10 +9,11 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::assertion::{AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
 use entitlement::timeline::{Plan, Segment};
-use http::HeaderValue;
 use http::header::InvalidHeaderValue;
+use http::{HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 
+use crate::headers;
 use crate::ladder::BILLING_AUDIENCE;
 use crate::routes::Destination;
 
@@ -26,6 +28,8 @@ pub struct View {
     pub(crate) plan: Option<PlanView>,
     /// For the site.
     pub(crate) assertion: HeaderValue,
+    /// All that the site is told, as lines of a head. The values above are parts of it.
+    pub(crate) lines: Block,
     /// For billing; made when billing is first asked.
     billing: OnceLock<Option<HeaderValue>>,
     claims: Claims,
@@ -114,19 +118,36 @@ impl Views {
         };
         let half_life = now + Duration::seconds(LIFETIME_SECONDS / 2);
         let ends = segment.and_then(|segment| segment.until);
-        let tier = segment.map_or("", |segment| &segment.plan.tier);
-        let until = ends.map(|until| until.to_rfc3339_opts(SecondsFormat::AutoSi, true)).unwrap_or_default();
-        let texts = [account.as_str(), tier, &claims.features.join(","), &until, &self.key.sign(&claims)?];
-        let [account, tier, features, valid_until, assertion] = side_by_side(texts);
-        let plan = |segment: &Segment| {
-            let status = HeaderValue::from_static(segment.status.as_str());
-            let valid_until = segment.until.map(|_| valid_until).transpose()?;
-            Ok::<_, ViewError>(PlanView { tier: tier?, status, features: features?, valid_until, of: segment.clone() })
-        };
+        // In one piece of memory: among thousands of accounts each is new to the processor's caches, and what lies
+        // together is fetched together.
+        let mut lines = Lines::default();
+        let account = lines.add(&headers::ACCOUNT, account.as_str());
+        let plan = segment.map(|segment| {
+            let tier = lines.add(&headers::TIER, &segment.plan.tier);
+            let status = lines.add(&headers::STATUS, segment.status.as_str());
+            let features = lines.add(&headers::FEATURES, &claims.features.join(","));
+            let valid_until = segment
+                .until
+                .map(|until| lines.add(&headers::VALID_UNTIL, &until.to_rfc3339_opts(SecondsFormat::AutoSi, true)));
+            (segment, tier, status, features, valid_until)
+        });
+        let assertion = lines.add(&headers::ASSERTION, &self.key.sign(&claims)?);
+        let lines = Bytes::from(lines.0);
+        let value = |range| HeaderValue::from_maybe_shared(lines.slice(range));
+        let plan = plan.map(|(segment, tier, status, features, valid_until)| {
+            Ok::<_, ViewError>(PlanView {
+                tier: value(tier)?,
+                status: value(status)?,
+                features: value(features)?,
+                valid_until: valid_until.map(value).transpose()?,
+                of: segment.clone(),
+            })
+        });
         Ok(View {
-            account: account?,
-            plan: segment.map(plan).transpose()?,
-            assertion: secret(assertion?),
+            account: value(account)?,
+            plan: plan.transpose()?,
+            assertion: secret(value(assertion)?),
+            lines: Block(lines.clone()),
             billing: OnceLock::new(),
             claims,
             from: now,
@@ -174,11 +195,34 @@ fn features(plan: &Plan) -> Vec<String> {
     plan.features.iter().map(ToString::to_string).collect()
 }
 
-/// Values of these texts in one piece of memory: among thousands of accounts each is new to the processor's caches, and what
-/// lies together is fetched together.
-fn side_by_side<const N: usize>(texts: [&str; N]) -> [Result<HeaderValue, InvalidHeaderValue>; N] {
-    let mut all = Bytes::from(texts.concat());
-    texts.map(|text| HeaderValue::from_maybe_shared(all.split_to(text.len())))
+/// Lines of a head. One of them is an assertion, so `Debug` shows none.
+#[derive(Clone)]
+pub struct Block(Bytes);
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Block {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Block").finish_non_exhaustive()
+    }
+}
+
+/// Lines of a head in the making.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    /// Adds a line. Returns where its value stands.
+    fn add(&mut self, name: &HeaderName, value: &str) -> Range<usize> {
+        self.0.extend([name.as_str(), ": "]);
+        let start = self.0.len();
+        self.0.extend([value, "\r\n"]);
+        start..start + value.len()
+    }
 }
 
 /// A value that no log shows.
@@ -232,6 +276,17 @@ pub(crate) mod tests {
         );
         assert_eq!(plan.features, "alerts,archive");
         assert_eq!(plan.valid_until.as_ref().expect("an end"), "2023-11-14T22:14:50Z");
+        let line = |name: &str, value: &HeaderValue| [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat();
+        let lines = [
+            line("x-entitlement-account", &view.account),
+            line("x-entitlement-tier", &plan.tier),
+            line("x-entitlement-status", &plan.status),
+            line("x-entitlement-features", &plan.features),
+            line("x-entitlement-valid-until", plan.valid_until.as_ref().expect("an end")),
+            line("x-entitlement-assertion", &view.assertion),
+        ];
+        assert_eq!(view.lines.as_ref(), lines.concat());
+        assert!(!format!("{view:?}").contains(view.assertion.to_str().expect("text")), "no log shows an assertion");
         let billing = views.billing_assertion(&view).expect("it signs");
         for (token, audience) in [(&view.assertion, "read.example"), (billing, BILLING_AUDIENCE)] {
             let token = token.to_str().expect("text");
@@ -239,6 +294,15 @@ pub(crate) mod tests {
             assert_eq!((claims.sub, claims.tier), (account.clone(), Some("paid".into())));
             assert_eq!((claims.exp - claims.iat, claims.valid_until), (60, Some(at(90).timestamp())));
         }
+    }
+
+    #[test]
+    fn a_value_that_would_begin_a_line_makes_no_view() {
+        let mut odd = segment(None);
+        let plan = Plan { tier: "paid\r\nx-entitlement-tier: enterprise".into(), ..Plan::clone(&odd.plan) };
+        odd.plan = Arc::new(plan);
+        let account = AccountId::parse("a").expect("an id");
+        assert!(matches!(views().of(&account, &odd, at(0)), Err(ViewError::Header(_))));
     }
 
     #[test]

@@ -6,10 +6,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::HOST;
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 
+use crate::headers::Lines;
 use crate::target;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -94,37 +94,28 @@ impl<'a> Origin<'a> {
         self.is_trusted
     }
 
-    /// Tells the site. When the peer is not trusted, nothing that speaks of the way to the gate may be left in the headers.
-    pub(crate) fn write(&self, parts: &mut Parts) {
-        let asked = || match (parts.headers.get(HOST), parts.uri.authority()) {
+    /// What the site is told of the way that a request with these headers has come. When the peer is not trusted, nothing
+    /// else may be said of it.
+    pub(crate) fn way(&self, headers: &HeaderMap, uri: &Uri) -> Way {
+        let asked = || match (headers.get(HOST), uri.authority()) {
             (Some(host), _) => Some(host.clone()),
             // HTTP/2 need not repeat it (RFC 9113 section 8.3.1).
             (None, Some(authority)) => HeaderValue::from_str(authority.as_str()).ok(),
             (None, None) => None,
         };
         let (host, scheme) = if self.is_trusted {
-            (told_host(&parts.headers).or_else(asked), told_scheme(&parts.headers).unwrap_or(self.scheme))
+            (told_host(headers).or_else(asked), told_scheme(headers).unwrap_or(self.scheme))
         } else {
             (asked(), self.scheme)
         };
-        let headers = &mut parts.headers;
-        if let Some(peer) = self.peer {
-            let (chain, client) = if self.is_trusted {
-                self.chain(headers, peer)
-            } else {
-                let client = value(peer);
-                (client.clone(), client)
-            };
-            headers.insert(FOR, chain);
-            headers.insert(REAL_IP, client);
-        }
-        headers.insert(PROTO, HeaderValue::from_static(scheme.as_str()));
-        if let Some(host) = host {
-            headers.insert(AUTHORITY, host);
-        }
-        if self.is_trusted && !told_port(headers) {
-            headers.remove(PORT);
-        }
+        let hops = self.peer.map(|peer| {
+            if self.is_trusted {
+                return self.chain(headers, peer);
+            }
+            let client = value(peer);
+            (client.clone(), client)
+        });
+        Way { hops, scheme, host, keeps_port: self.is_trusted && told_port(headers) }
     }
 
     /// What a trusted peer forwards of the hops before it, with itself as the last; and the client, which is the last hop
@@ -147,6 +138,40 @@ impl<'a> Origin<'a> {
         chain.extend_from_slice(peer.to_string().as_bytes());
         // All of it was in headers before.
         (HeaderValue::from_bytes(&chain).unwrap_or_else(|_| value(peer)), value(client))
+    }
+}
+
+/// How a request came to the gate, as the site is told.
+pub(crate) struct Way {
+    /// All hops, and the client.
+    hops: Option<(HeaderValue, HeaderValue)>,
+    scheme: Scheme,
+    host: Option<HeaderValue>,
+    /// Whether the client's word on the port stands.
+    keeps_port: bool,
+}
+
+impl Way {
+    /// Whether what has come under this name must not go on: it is said anew, or nobody knows.
+    pub(crate) fn replaces(&self, name: &HeaderName) -> bool {
+        match name {
+            name if *name == FOR || *name == REAL_IP => self.hops.is_some(),
+            name if *name == AUTHORITY => self.host.is_some(),
+            name if *name == PORT => !self.keeps_port,
+            name => *name == PROTO,
+        }
+    }
+
+    /// Says it.
+    pub(crate) fn write(&self, lines: &mut impl Lines) {
+        if let Some((chain, client)) = &self.hops {
+            lines.add(&FOR, chain);
+            lines.add(&REAL_IP, client);
+        }
+        lines.add(&PROTO, &HeaderValue::from_static(self.scheme.as_str()));
+        if let Some(host) = &self.host {
+            lines.add(&AUTHORITY, host);
+        }
     }
 }
 

@@ -4,27 +4,32 @@
 
 mod names;
 
+use std::borrow::Cow;
+
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
 use crate::forwarded::Origin;
-use crate::view::View;
+use crate::view::{Block, View};
 use names::{Writer, writer};
 
-const ACCOUNT: HeaderName = HeaderName::from_static("x-entitlement-account");
-const TIER: HeaderName = HeaderName::from_static("x-entitlement-tier");
-const STATUS: HeaderName = HeaderName::from_static("x-entitlement-status");
-const FEATURES: HeaderName = HeaderName::from_static("x-entitlement-features");
-const VALID_UNTIL: HeaderName = HeaderName::from_static("x-entitlement-valid-until");
+pub(crate) const ACCOUNT: HeaderName = HeaderName::from_static("x-entitlement-account");
+pub(crate) const TIER: HeaderName = HeaderName::from_static("x-entitlement-tier");
+pub(crate) const STATUS: HeaderName = HeaderName::from_static("x-entitlement-status");
+pub(crate) const FEATURES: HeaderName = HeaderName::from_static("x-entitlement-features");
+pub(crate) const VALID_UNTIL: HeaderName = HeaderName::from_static("x-entitlement-valid-until");
 const DEGRADED: HeaderName = HeaderName::from_static("x-entitlement-degraded");
-const ASSERTION: HeaderName = HeaderName::from_static("x-entitlement-assertion");
+pub(crate) const ASSERTION: HeaderName = HeaderName::from_static("x-entitlement-assertion");
 
 /// What the gate reads of a request, beside what it writes. Of the body's framing it reads the length.
 const READ: [HeaderName; 6] =
     [AUTHORIZATION, COOKIE, HOST, ORIGIN, CONTENT_LENGTH, http::header::ACCESS_CONTROL_REQUEST_METHOD];
+
+/// Most headers that the gate writes itself.
+const OWN_MAX: usize = 12;
 
 /// Why an answer was given without fresh knowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +51,25 @@ impl Degraded {
     }
 }
 
-/// Makes a request's headers those that the site may believe: where it comes from, and who sends it when that is known.
-/// Names go out in lower case, the client's too: that costs half as much as keeping how each was written, which means
-/// nothing (RFC 9110 section 5.1).
+/// Where the headers of a request that goes on are written, one after the other.
+pub(crate) trait Lines {
+    /// Adds a line. There may be others of the same name.
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue);
+
+    /// Adds what is told of the caller.
+    fn tell(&mut self, told: Told<'_>) {
+        told.write(self);
+    }
+}
+
+impl Lines for HeaderMap {
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.append(name.clone(), value.clone());
+    }
+}
+
+/// Makes a request's headers those that the site may believe. Names go out in lower case, the client's too: that costs
+/// half as much as keeping how each was written, which means nothing (RFC 9110 section 5.1).
 ///
 /// # Errors
 /// When the target cannot be kept, which is one that the gate lets through.
@@ -62,21 +83,41 @@ pub(crate) fn rewrite(
     let target = (!request.raw_path_is_utf8()).then(|| request.raw_path().to_vec());
     let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
     let mut parts = Parts::from(std::mem::replace(request, nothing));
-    write(&mut parts, origin, told, degraded);
+    let mut headers = HeaderMap::with_capacity(parts.headers.len() + OWN_MAX);
+    write((&parts.headers, &parts.uri), origin, told, degraded, &mut headers);
+    parts.headers = headers;
     *request = RequestHeader::from(parts);
     target.map_or(Ok(()), |target| request.set_raw_path(&target))
 }
 
-/// The same for a request in parts.
-pub(crate) fn write(parts: &mut Parts, origin: &Origin<'_>, told: Option<Told<'_>>, degraded: Option<Degraded>) {
-    strip(&mut parts.headers, origin);
-    join_cookies(&mut parts.headers);
-    parts.headers.reserve(12);
-    origin.write(parts);
+/// Writes the headers that the site may believe: the client's without those that only the gate may say, where the request
+/// comes from, and who sends it when that is known.
+pub(crate) fn write(
+    (headers, uri): (&HeaderMap, &Uri),
+    origin: &Origin<'_>,
+    told: Option<Told<'_>>,
+    degraded: Option<Degraded>,
+    lines: &mut impl Lines,
+) {
+    let way = origin.way(headers, uri);
+    for (name, value) in headers {
+        let stays = match writer(name.as_str().as_bytes()) {
+            Writer::Anyone => *name != COOKIE,
+            Writer::Proxy => origin.is_trusted() && !way.replaces(name),
+            Writer::Gate => false,
+        };
+        if stays {
+            lines.add(name, value);
+        }
+    }
+    if let Some(cookies) = cookies(headers) {
+        lines.add(&COOKIE, &cookies);
+    }
+    way.write(lines);
     match (told, degraded) {
-        (Some(told), _) => told.write(&mut parts.headers),
+        (Some(told), _) => lines.tell(told),
         // It passes although nobody could say who sends it.
-        (None, Some(degraded)) => parts.headers.extend(of_stranger(degraded)),
+        (None, Some(degraded)) => lines.add(&DEGRADED, &HeaderValue::from_static(degraded.as_str())),
         (None, None) => {}
     }
 }
@@ -86,27 +127,16 @@ pub(crate) fn of_stranger(degraded: Degraded) -> HeaderMap {
     HeaderMap::from_iter([(DEGRADED, HeaderValue::from_static(degraded.as_str()))])
 }
 
-/// Removes what the client may not say.
-fn strip(headers: &mut HeaderMap, origin: &Origin<'_>) {
-    let may_stay = |name: &HeaderName| match writer(name.as_str().as_bytes()) {
-        Writer::Anyone => true,
-        Writer::Proxy => origin.is_trusted(),
-        Writer::Gate => false,
-    };
-    while let Some(name) = headers.keys().find(|name| !may_stay(name)).cloned() {
-        headers.remove(&name);
-    }
-}
-
-/// Makes one line of several, as HTTP/2 may split it (RFC 9113 section 8.2.3): a site that reads only the first, or only
-/// the last, would see other cookies than the gate.
-fn join_cookies(headers: &mut HeaderMap) {
+/// One line of several, as HTTP/2 may split it (RFC 9113 section 8.2.3): a site that reads only the first, or only the
+/// last, would see other cookies than the gate.
+fn cookies(headers: &HeaderMap) -> Option<Cow<'_, HeaderValue>> {
     let mut lines = headers.get_all(COOKIE).iter();
-    let (Some(_), Some(_)) = (lines.next(), lines.next()) else { return };
-    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
-        headers.insert(COOKIE, joined);
+    let first = lines.next()?;
+    if lines.next().is_none() {
+        return Some(Cow::Borrowed(first));
     }
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    HeaderValue::from_bytes(&lines.join(&b"; "[..])).ok().map(Cow::Owned)
 }
 
 /// What the application is told of the caller.
@@ -115,6 +145,8 @@ pub struct Told<'a> {
     pub view: &'a View,
     /// Signed for whoever serves the request; none when it could not be signed.
     pub assertion: Option<&'a HeaderValue>,
+    /// All of it but `degraded` as lines of a head, where they were made beforehand.
+    pub lines: Option<&'a Block>,
     pub degraded: Option<Degraded>,
 }
 
@@ -126,21 +158,26 @@ impl Told<'_> {
         headers
     }
 
-    fn write(self, headers: &mut HeaderMap) {
-        headers.insert(ACCOUNT, self.view.account.clone());
+    pub(crate) fn write(self, lines: &mut (impl Lines + ?Sized)) {
+        lines.add(&ACCOUNT, &self.view.account);
         if let Some(plan) = &self.view.plan {
-            headers.insert(TIER, plan.tier.clone());
-            headers.insert(STATUS, plan.status.clone());
-            headers.insert(FEATURES, plan.features.clone());
+            lines.add(&TIER, &plan.tier);
+            lines.add(&STATUS, &plan.status);
+            lines.add(&FEATURES, &plan.features);
             if let Some(until) = &plan.valid_until {
-                headers.insert(VALID_UNTIL, until.clone());
+                lines.add(&VALID_UNTIL, until);
             }
         }
         if let Some(assertion) = self.assertion {
-            headers.insert(ASSERTION, assertion.clone());
+            lines.add(&ASSERTION, assertion);
         }
+        self.write_degraded(lines);
+    }
+
+    /// What stands in none of the lines that were made beforehand.
+    pub(crate) fn write_degraded(self, lines: &mut (impl Lines + ?Sized)) {
         if let Some(degraded) = self.degraded {
-            headers.insert(DEGRADED, HeaderValue::from_static(degraded.as_str()));
+            lines.add(&DEGRADED, &HeaderValue::from_static(degraded.as_str()));
         }
     }
 }

@@ -78,7 +78,7 @@ fn several_lines_of_cookies_become_one() {
 #[test]
 fn what_is_told_keeps_the_rest_of_the_request_as_it_is() {
     let view = crate::view::tests::paid_view();
-    let told = Told { view: &view, assertion: Some(&view.assertion), degraded: Some(Degraded::Stale) };
+    let told = Told { view: &view, assertion: Some(&view.assertion), lines: None, degraded: Some(Degraded::Stale) };
     let trusted = TrustedProxies::default();
     let origin = Origin::new(Some(PEER.parse().expect("an address")), Scheme::Http, &trusted);
     for target in [&b"/a?b=c"[..], b"/a?b=\xff\xfe", b"/caf%C3%A9?\xc3\xa9"] {

@@ -48,14 +48,12 @@ impl Connections {
     ///
     /// # Errors
     /// When a new one is needed and cannot be made.
-    pub(crate) async fn get(&self, peer: &HttpPeer) -> Result<(HttpSession, bool)> {
+    pub(crate) async fn get(&self, peer: &HttpPeer) -> Result<(Stream, bool)> {
         let waiting = peer._address.as_inet().and_then(|address| self.take(*address, Instant::now()));
-        let is_reused = waiting.is_some();
-        let stream = match waiting {
-            Some(stream) => stream,
-            None => Box::pin(self.transport.new_stream(peer)).await?,
-        };
-        Ok((HttpSession::new_with_options(stream, peer), is_reused))
+        match waiting {
+            Some(stream) => Ok((stream, true)),
+            None => Ok((Box::pin(self.transport.new_stream(peer)).await?, false)),
+        }
     }
 
     /// Takes back a connection on which an answer has been read to its end, if it can be used again.
