@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use super::world::{Billing, Client, free, header, read_head, settings, start};
+use super::world::{Billing, Client, free, header, read_head, settings, start, token};
+use crate::Settings;
+use crate::forwarded::TrustedProxies;
 
 /// What keeps a request from being plain, and means nothing.
 const LONG_WAY: &str = "Content-Length: 0\r\n";
@@ -88,12 +90,15 @@ fn site() -> (SocketAddr, Receiver<()>) {
 /// A gate before such a server, for as long as the tests run.
 fn gate() -> SocketAddr {
     static GATE: OnceLock<SocketAddr> = OnceLock::new();
-    *GATE.get_or_init(|| gate_of(site().0))
+    *GATE.get_or_init(|| gate_of(site().0, &[]))
 }
 
-fn gate_of(site: SocketAddr) -> SocketAddr {
-    let address = free();
-    let (stop, _) = start(settings(address, vec![site], free()), Arc::new(Billing::default()));
+/// One for which the account `payer` has paid.
+fn gate_of(site: SocketAddr, trusted: &[&str]) -> SocketAddr {
+    let (address, billing) = (free(), Arc::new(Billing::default()));
+    billing.holds("payer", 1, "paid");
+    let trusted_proxies = TrustedProxies::parse(trusted).expect("addresses");
+    let (stop, _) = start(Settings { trusted_proxies, ..settings(address, vec![site], free()) }, billing);
     std::mem::forget(stop);
     address
 }
@@ -109,7 +114,11 @@ struct Seen {
 }
 
 fn see(method: &str, target: &str, lines: &str) -> Seen {
-    let mut stream = TcpStream::connect(gate()).expect("a connection");
+    see_at(gate(), method, target, lines)
+}
+
+fn see_at(gate: SocketAddr, method: &str, target: &str, lines: &str) -> Seen {
+    let mut stream = TcpStream::connect(gate).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     let request = format!("{method} {target} HTTP/1.1\r\nHost: read.example\r\n{lines}\r\n");
     stream.write_all(request.as_bytes()).expect("it takes it");
@@ -193,22 +202,40 @@ fn half_an_answer_is_never_taken_for_a_whole_one() {
 
 #[test]
 fn the_site_gets_the_same_head() {
-    let seen = |lines: &str| {
-        let body = String::from_utf8(see("GET", "/seen?a=%20b", lines).body).expect("text");
-        let mut lines: Vec<_> =
-            body.lines().filter(|line| !line.eq_ignore_ascii_case("content-length: 0")).map(str::to_owned).collect();
-        lines.sort();
-        lines
-    };
-    let others = "Accept: */*\r\nCookie: a=b\r\nX-ODD: 1\r\nX-Odd: 2\r\nX-Forwarded-For: 1.2.3.4\r\n";
-    let plain = seen(others);
-    assert_eq!(plain, seen(&format!("{others}{LONG_WAY}")));
-    assert_eq!(plain, seen(&format!("Connection: Keep-Alive\r\n{others}")));
-    // What is of the client's connection stays there, whichever way the rest goes.
-    for line in
-        ["Keep-Alive: timeout=5", "TE: trailers", "Connection: close", "Upgrade: h2c", "Proxy-Connection: close"]
-    {
-        assert_eq!(plain, seen(&format!("{line}\r\n{others}")), "{line}");
+    let bearer = format!("Authorization: Bearer {}\r\n", token("payer"));
+    let unknown = format!("Authorization: Bearer {}\r\n", token("nobody-knows"));
+    let others = "Accept: */*\r\nCookie: a=b\r\nX-ODD: 1\r\nX-Odd: 2\r\nCookie: c=d\r\nX-Entitlement-Tier: root\r\n";
+    let forwarded = "X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Host: other.example\r\n\
+                     X-Forwarded-Proto: https\r\nX-Forwarded-User: a\r\nX-Real-IP: 9.9.9.9\r\nForwarded: for=1.2.3.4\r\n";
+    let own = [
+        "Keep-Alive: timeout=5",
+        "TE: trailers",
+        "Connection: close",
+        "Connection: x, y",
+        "Upgrade: h2c",
+        "Proxy-Connection: close",
+        "Proxy-Authorization: Basic YQ==",
+        "HTTP2-Settings: AAAA",
+    ];
+    for gate in [gate(), gate_of(site().0, &["127.0.0.1"])] {
+        for (target, caller) in [("/seen?a=%20b", ""), ("/premium/seen", bearer.as_str()), ("/account", &unknown)] {
+            let others = format!("{caller}{others}{forwarded}");
+            let seen = |lines: &str| {
+                let body = String::from_utf8(see_at(gate, "GET", target, lines).body).expect("text");
+                assert!(body.starts_with(&format!("GET {target} HTTP/1.1\r\n")), "{body}");
+                let lines = body.lines().filter(|line| !line.eq_ignore_ascii_case("content-length: 0"));
+                let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+                lines.sort();
+                lines
+            };
+            let plain = seen(&others);
+            assert_eq!(plain, seen(&format!("{others}{LONG_WAY}")));
+            assert_eq!(plain, seen(&format!("Connection: Keep-Alive\r\n{others}")));
+            // What is of the client's connection stays there, whichever way the rest goes.
+            for line in own {
+                assert_eq!(plain, seen(&format!("{line}\r\n{others}")), "{line}");
+            }
+        }
     }
 }
 
@@ -257,7 +284,7 @@ fn what_comes_behind_a_head_is_not_lost_and_not_taken_for_another_request() {
 #[test]
 fn a_site_that_thinks_learns_that_its_client_has_left() {
     let (site, has_left) = site();
-    let gate = gate_of(site);
+    let gate = gate_of(site, &[]);
     for lines in ["", LONG_WAY] {
         let mut client = Client::new(gate);
         client.send(format!("GET /think HTTP/1.1\r\nHost: read.example\r\n{lines}\r\n").as_bytes());
