@@ -98,6 +98,12 @@ pub fn get(path: &str, token: Option<&str>) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: read.example\r\n{authorization}\r\n").into_bytes()
 }
 
+/// A whole POST without a body.
+pub fn post(path: &str, token: &str) -> Vec<u8> {
+    format!("POST {path} HTTP/1.1\r\nHost: read.example\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n")
+        .into_bytes()
+}
+
 /// The status of one request on a connection of its own.
 pub async fn status(address: SocketAddr, request: &[u8]) -> Result<u16> {
     Ok(Connection::new(address).exchange(request).await?.status)

@@ -25,9 +25,12 @@ pub async fn measure(world: &World, profiles: &Path, report: &mut Report) -> Res
     let one = world.requests(std::iter::once(paid_account(0)))?.into();
     let many = world.requests((0..PAID_ACCOUNTS).map(paid_account))?.into();
 
-    let plain = bare(world, profiles, "plain", &one).await?;
-    let same = bare(world, profiles, "same", &one).await?;
-    let same_many = bare(world, profiles, "same", &many).await?;
+    let plain = bare(world, profiles, ("plain", "one"), &one).await?;
+    let same = bare(world, profiles, ("same", "one"), &one).await?;
+    let same_many = bare(world, profiles, ("same", "many"), &many).await?;
+    // What is no GET goes all the way through Pingora's proxying.
+    let posts = [http::post(PAID_PAGE, &world.secrets.token(&paid_account(0))?)].into();
+    let same_posts = bare(world, profiles, ("same", "posts"), &posts).await?;
 
     let mut profile = Profile::new(profiles, "tollgate")?;
     let by = profile.command();
@@ -36,11 +39,13 @@ pub async fn measure(world: &World, profiles: &Path, report: &mut Report) -> Res
     world.check_gate(tollgate.public, &paid_account(0)).await?;
     let gated = profile.count(&tollgate.process, &load(&one, tollgate.public), WARM, REQUESTS).await?;
     let gated_many = profile.count(&tollgate.process, &load(&many, tollgate.public), WARM_MANY, REQUESTS).await?;
+    let gated_posts = profile.count(&tollgate.process, &load(&posts, tollgate.public), WARM, REQUESTS).await?;
     tollgate.process.stop().await?;
 
     report.row("instructions a request: Pingora as it comes", thousands(&plain), Bar::None);
     compare(report, "one account", &same, &gated);
     compare(report, "1 000 accounts in turn", &same_many, &gated_many);
+    compare(report, "POST", &same_posts, &gated_posts);
     for (what, tokens) in [("RS256", Tokens::Rs256), ("EdDSA", Tokens::EdDsa)] {
         let count = signed_by(world, profiles, tokens).await?;
         let ratio = count.per_request / gated.per_request;
@@ -68,8 +73,13 @@ async fn signed_by(world: &World, profiles: &Path, tokens: Tokens) -> Result<Cou
     Ok(count)
 }
 
-async fn bare(world: &World, profiles: &Path, settings: &str, requests: &Arc<[Vec<u8>]>) -> Result<Count> {
-    let mut profile = Profile::new(profiles, &format!("bare-{settings}-{}", requests.len()))?;
+async fn bare(
+    world: &World,
+    profiles: &Path,
+    (settings, what): (&str, &str),
+    requests: &Arc<[Vec<u8>]>,
+) -> Result<Count> {
+    let mut profile = Profile::new(profiles, &format!("bare-{settings}-{what}"))?;
     let bare = world.bare(settings, Cpus::Measured, &profile.command()).await?;
     let count = profile.count(&bare.process, &load(requests, bare.public), WARM, REQUESTS).await?;
     bare.process.stop().await?;

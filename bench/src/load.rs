@@ -27,6 +27,8 @@ pub struct Load {
 pub enum Until {
     Count(u64),
     Elapsed(Duration),
+    /// As [`Self::Elapsed`], with so much time at least from one request of a connection to its next.
+    Paced(Duration, Duration),
 }
 
 /// What a lap did.
@@ -72,7 +74,7 @@ async fn drive(load: Load, until: Until, start: Instant, sent: Arc<AtomicU64>) -
         let turn = sent.fetch_add(1, Ordering::Relaxed);
         let over = match until {
             Until::Count(count) => turn >= count,
-            Until::Elapsed(limit) => start.elapsed() >= limit,
+            Until::Elapsed(limit) | Until::Paced(limit, _) => start.elapsed() >= limit,
         };
         if over {
             return Ok(latencies);
@@ -83,6 +85,9 @@ async fn drive(load: Load, until: Until, start: Instant, sent: Arc<AtomicU64>) -
         latencies.push(began.elapsed().as_secs_f64() * 1e6);
         if answer.status != load.expected {
             bail!("the load got status {}: {}", answer.status, String::from_utf8_lossy(answer.body));
+        }
+        if let Until::Paced(_, every) = until {
+            tokio::time::sleep(every.saturating_sub(began.elapsed())).await;
         }
     }
 }
@@ -99,5 +104,14 @@ mod tests {
         let lap = lap(&load, Until::Count(1_000)).await.expect("a lap");
         assert_eq!(lap.requests, 1_000);
         assert!(lap.latency_ms(0.5) > 0.0 && lap.latency_ms(0.5) <= lap.latency_ms(1.0));
+    }
+
+    #[tokio::test]
+    async fn a_paced_lap_sends_no_more_than_its_pace_allows() {
+        let target = upstream::start().await.expect("it starts");
+        let load = Load { target, requests: Arc::new([http::get("/", None)]), connections: 8, expected: 200 };
+        let (limit, every) = (Duration::from_millis(200), Duration::from_millis(50));
+        let lap = lap(&load, Until::Paced(limit, every)).await.expect("a lap");
+        assert!((8..=8 * 5).contains(&lap.requests), "{}", lap.requests);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Pingora's own proxying is made for whatever may come: two tasks with queues between them, a copy of each head with every
 //! name as it was written, hooks that are called one by one. A request that has nothing to say but its head needs none of
-//! that, and it costs less than half this way. All that touches the wire is Pingora's: what reads, checks and writes
-//! heads and bodies, what connects, and what keeps connections. What is not plain goes the long way.
+//! that, and takes little more than half the instructions this way. What reads and checks heads and bodies, frames answers
+//! and connects is Pingora's here too. What is not plain goes the long way.
 
 use std::borrow::Cow;
 use std::sync::Arc;

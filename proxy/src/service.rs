@@ -319,7 +319,11 @@ impl ProxyHttp for Service {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
         let answer = failure::answer(error, context.destination);
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
-        error!(%error, status = error_code, "cannot serve {}", self.request_summary(session, context));
+        let summary = self.request_summary(session, context);
+        match error_code {
+            0 => debug!(%error, "the client of {summary} has left"),
+            status => error!(%error, status, "cannot serve {summary}"),
+        }
         if let Some(answer) = answer {
             session.set_keepalive(None);
             if let Err(error) = answer.write(session).await {

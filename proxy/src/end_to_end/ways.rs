@@ -177,11 +177,11 @@ fn chunks(stream: &mut TcpStream) -> (Vec<u8>, bool) {
 #[test]
 fn whatever_a_server_says_arrives_alike() {
     for method in ["GET", "HEAD"] {
-        for index in 0..ANSWERS.len() {
+        for (index, answer) in ANSWERS.iter().enumerate() {
             let target = format!("/{index}");
             let plain = see(method, &target, "");
-            assert_eq!(plain, see(method, &target, LONG_WAY), "{method}: {:?}", ANSWERS[index]);
-            assert_eq!(plain, see(method, &target, "Connection: keep-alive\r\n"), "{method}: {:?}", ANSWERS[index]);
+            assert_eq!(plain, see(method, &target, LONG_WAY), "{method}: {answer:?}");
+            assert_eq!(plain, see(method, &target, "Connection: keep-alive\r\n"), "{method}: {answer:?}");
         }
     }
     let large = see("GET", "/large", "");
