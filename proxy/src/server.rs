@@ -39,7 +39,8 @@ use crate::tls::Tls;
 use crate::upstream::{Connections, NoUpstream, Upstreams};
 use crate::view::Views;
 
-/// Idle connections to the servers behind the gate that are kept, in all.
+/// Idle connections to the servers behind the gate that are kept: in all by Pingora, for each server by
+/// [`Connections`].
 const IDLE_CONNECTIONS_MAX: usize = 1024;
 
 /// Tries for one request. Only those are repeated that cannot have had an effect.
