@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use entitlement::account::AccountId;
 use entitlement::authorize::Permit;
 
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) began: Option<Instant>,
     /// Bytes of the request's body so far.
     pub(crate) body_bytes: u64,
+    /// The whole body of a request that is carried by [`crate::exchange`].
+    pub(crate) plain: Option<Bytes>,
 }
 
 impl Context {
@@ -56,6 +59,7 @@ impl Context {
             is_live: false,
             began: None,
             body_bytes: 0,
+            plain: None,
         }
     }
 }

@@ -1,15 +1,16 @@
-//! How most requests are carried to the site and their answers back: without a body, and in HTTP/1.1 on both sides.
+//! How most requests are carried to the site and their answers back: those of HTTP/1.1 on both sides whose body, if any,
+//! has come with the head.
 //!
 //! Pingora's own proxying is made for whatever may come: two tasks with queues between them, a copy of each head with every
-//! name as it was written, hooks that are called one by one. A request that has nothing to say but its head needs none of
-//! that, and takes little more than half the instructions this way. What reads and checks heads and bodies, frames answers
-//! and connects is Pingora's here too. What is not plain goes the long way.
+//! name as it was written, hooks that are called one by one. A request that is here as a whole needs none of that, and takes
+//! little more than half the instructions this way. What reads and checks heads and bodies, frames answers and connects is
+//! Pingora's here too. What is not plain goes the long way.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
@@ -36,8 +37,7 @@ use crate::service::{Service, origin, who};
 use crate::snapshot::Snapshot;
 
 /// Headers that speak of a body, of one connection or of another protocol: Pingora knows what is to be done with them.
-const SPECIAL: [HeaderName; 11] = [
-    CONTENT_LENGTH,
+const SPECIAL: [HeaderName; 10] = [
     EXPECT,
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
@@ -53,14 +53,31 @@ const SPECIAL: [HeaderName; 11] = [
 /// A usual head, in bytes.
 const HEAD_BYTES: usize = 1500;
 
-/// Whether a request can go this way.
-pub(crate) fn is_plain(session: &mut Session) -> bool {
-    !session.is_http2() && is_plain_head(session.req_header()) && session.as_mut().is_body_empty()
+/// The body of a request that can go this way, of which so many bytes have come.
+pub(crate) async fn plain(session: &mut Session, bytes: usize) -> Option<Bytes> {
+    let head = session.as_http1()?.get_headers_raw_bytes().len();
+    let request = session.req_header();
+    if !is_plain_head(request) {
+        return None;
+    }
+    let mut lengths = request.headers.get_all(CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (None, _) => session.as_mut().is_body_empty().then(Bytes::new),
+        // All of it is here, and nothing behind it.
+        (Some(length), None) if length.as_bytes() == itoa::Buffer::new().format(bytes - head).as_bytes() => {
+            let mut body = BytesMut::new();
+            while !session.as_mut().is_body_done() {
+                body.extend_from_slice(&session.as_mut().read_request_body().await.ok()??);
+            }
+            Some(body.freeze())
+        }
+        _ => None,
+    }
 }
 
 fn is_plain_head(request: &RequestHeader) -> bool {
     let stays = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
-    request.method == Method::GET
+    request.method != Method::HEAD
         && request.version == Version::HTTP_11
         && request.uri.authority().is_none()
         && request.raw_path_is_utf8()
@@ -96,6 +113,7 @@ impl Service {
                 return Err(self.fail_to_connect(session, &peer, context, error.into_up()));
             }
         };
+        let is_idempotent = session.req_header().method.is_idempotent();
         let done = async {
             ask(&mut stream, &head(session, context)?, peer.options.write_timeout).await?;
             let mut server = HttpSession::new_with_options(stream, &*peer);
@@ -107,7 +125,11 @@ impl Service {
         };
         done.await.map_err(|error: Box<Error>| {
             let mut error = error.more_context(format!("Peer: {peer}"));
-            error.retry.decide_reuse(is_reused);
+            if is_idempotent {
+                error.retry.decide_reuse(is_reused);
+            } else {
+                error.set_retry(false);
+            }
             error
         })
     }
@@ -179,7 +201,7 @@ pub(crate) fn peer<'a>(snapshot: &'a Snapshot, context: &Context) -> Result<Cow<
     }
 }
 
-/// The head of a plain request, as it goes on.
+/// The head of a plain request, as it goes on, and its body.
 ///
 /// # Errors
 /// When its target would end the line, which is one that the gate does not let through.
@@ -189,13 +211,15 @@ fn head(session: &Session, context: &Context) -> Result<BytesMut> {
     if target.iter().any(|byte| byte.is_ascii_control() || *byte == b' ') {
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a target that ends its line").into_down());
     }
-    let mut head = Head(BytesMut::with_capacity(HEAD_BYTES));
-    for part in [b"GET ", target, b" HTTP/1.1\r\n"] {
+    let body = context.plain.as_deref().unwrap_or_default();
+    let mut head = Head(BytesMut::with_capacity(HEAD_BYTES + body.len()));
+    for part in [request.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
         head.0.put_slice(part);
     }
     let origin = origin(session, &context.snapshot.trusted_proxies);
     headers::write((&request.headers, &request.uri), &origin, who(context), context.degraded, &mut head);
     head.0.put_slice(b"\r\n");
+    head.0.put_slice(body);
     Ok(head.0)
 }
 
@@ -225,10 +249,10 @@ impl Lines for Head {
     }
 }
 
-/// Sends a head.
-async fn ask(server: &mut Stream, head: &[u8], patience: Option<Duration>) -> Result<()> {
+/// Sends a request.
+async fn ask(server: &mut Stream, request: &[u8], patience: Option<Duration>) -> Result<()> {
     let sent = async {
-        server.write_all(head).await?;
+        server.write_all(request).await?;
         server.flush().await
     };
     let sent = match patience {
@@ -236,8 +260,8 @@ async fn ask(server: &mut Stream, head: &[u8], patience: Option<Duration>) -> Re
         None => sent.await,
     };
     sent.map_err(|error| {
-        let mut error = Error::because(ErrorType::WriteError, "a head", error);
-        // Nothing has been answered, and asking has no effect (RFC 9110 section 9.2.1).
+        let mut error = Error::because(ErrorType::WriteError, "a request", error);
+        // Nothing has been answered.
         error.retry = RetryType::ReusedOnly;
         error.into_up()
     })

@@ -2,7 +2,7 @@
 //!
 //! Pingora makes room for everything that proxying may need before it has read a word: some fifty KiB that are copied for
 //! every request, and held by every connection that waits for one. So the first bytes are awaited here, with no room at
-//! all, and what turns out to be plain ([`exchange::is_plain`]) is served here too, in Pingora's sessions. Everything else
+//! all, and what turns out to be plain (`exchange`) is served here too, in Pingora's sessions. Everything else
 //! goes to Pingora with its bytes, as if nobody had seen them.
 
 use std::future::poll_fn;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::BytesMut;
+use memchr::memmem;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -26,6 +27,9 @@ use crate::service::Service;
 
 /// Most bytes that are read at first. A head that is longer goes the long way.
 const FIRST_BYTES_MAX: usize = 8 * 1024;
+
+/// What a head ends with.
+const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// How long Pingora waits for the rest of a head, in seconds, where the guard does not end the connection before.
 const KEEPALIVE_SECONDS: u64 = 60;
@@ -71,10 +75,12 @@ impl Requests<'_> {
         let mut session = Session::new_h1(stream);
         self.prepare(&mut session, settings, bytes);
         let mut context = self.service.new_ctx();
-        let is_plain = matches!(session.read_request().await, Ok(true))
-            && exchange::is_plain(&mut session)
-            && context.snapshot.upstreams.speaks_http1(Destination::Site);
-        if !is_plain {
+        if matches!(session.read_request().await, Ok(true))
+            && context.snapshot.upstreams.speaks_http1(Destination::Site)
+        {
+            context.plain = exchange::plain(&mut session, again.len()).await;
+        }
+        if context.plain.is_none() {
             return self.long(*session.downstream_session, again).await;
         }
         if *self.shutdown.borrow() {
@@ -129,7 +135,8 @@ async fn first_bytes(stream: &mut Stream) -> Option<BytesMut> {
     .await
 }
 
-/// Whether these are the whole head of a request that has no more than a head.
+/// Whether there is a whole head here, of a request that may be plain.
 fn may_be_plain(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"GET ") && bytes.ends_with(b"\r\n\r\n")
+    let is_whole = || bytes.ends_with(HEAD_END) || memmem::find(bytes, HEAD_END).is_some();
+    !bytes.starts_with(b"HEAD ") && is_whole()
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{ALLOW, HOST};
+use http::header::{ALLOW, CONTENT_LENGTH, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use pingora::Result;
@@ -58,7 +58,18 @@ pub(crate) fn screen(request: &mut RequestHeader) -> Result<Option<Refused>> {
         let detail = "the Connection header names a header that is not hop-by-hop";
         return Ok(Some(Refused::bad("connection_header", detail)));
     }
+    if !has_clear_length(request) {
+        return Ok(Some(Refused::bad("content_length", "the Content-Length is not one number in one line")));
+    }
     Ok(None)
+}
+
+/// Whether a length is written as every server reads it. The same one twice or in a list is allowed to refuse, but not to
+/// pass on (RFC 9112 section 6.3): a server that reads another length takes a part of the body for the next request.
+fn has_clear_length(request: &RequestHeader) -> bool {
+    let mut lines = request.headers.get_all(CONTENT_LENGTH).iter();
+    let is_number = |line: &HeaderValue| !line.is_empty() && line.as_bytes().iter().all(u8::is_ascii_digit);
+    lines.next().is_none_or(is_number) && lines.next().is_none()
 }
 
 /// Refuses a screened request when a server that reads its path once more would find it under another rule than this
@@ -136,6 +147,14 @@ mod tests {
             (request("GET", "/a", &[("Host", "")]), Some((400, "missing_host"))),
             (request("GET", "/a", &[("Host", "a/b")]), Some((400, "bad_host"))),
             (request("GET", "/a", &[host, ("Connection", "cookie")]), Some((400, "connection_header"))),
+            (request("POST", "/a", &[host, ("Content-Length", "003")]), None),
+            (request("POST", "/a", &[host, ("Content-Length", "3, 3")]), Some((400, "content_length"))),
+            (request("POST", "/a", &[host, ("Content-Length", "+3")]), Some((400, "content_length"))),
+            (request("POST", "/a", &[host, ("Content-Length", "")]), Some((400, "content_length"))),
+            (
+                request("POST", "/a", &[host, ("Content-Length", "3"), ("Content-Length", "3")]),
+                Some((400, "content_length")),
+            ),
         ];
         for (mut request, expected) in cases {
             let refused = screen(&mut request).expect("a verdict");

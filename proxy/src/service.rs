@@ -224,7 +224,7 @@ impl ProxyHttp for Service {
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
         // What follows stands apart, so that a request that passes takes less memory.
         let Some(answer) = answer else {
-            if exchange::is_plain(session) && context.snapshot.upstreams.speaks_http1(context.destination) {
+            if context.plain.is_some() {
                 return Box::pin(self.exchange(session, context)).await.map(|()| true);
             }
             if !tunnel::is_asked(session) || context.destination != Destination::Site {

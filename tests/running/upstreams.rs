@@ -99,13 +99,16 @@ async fn what_may_have_had_an_effect_is_not_sent_again() {
     let (address, count) = swallows().await;
     let world = World::with(over(&[address.to_string()])).await;
     let taken = || count.load(std::sync::atomic::Ordering::Acquire);
-    let mut client = Client::connect(world.proxy().listen.public).await;
-    client.ask("POST", "/first", None, &["Content-Length: 0"]).await;
-    assert_eq!(client.answer().await.map(|(status, _)| status), Some(200));
-    let before = taken();
-    client.ask("POST", "/order", None, &["Content-Length: 0"]).await;
-    let answer = client.answer().await.map(|(status, _)| status);
-    assert_eq!((answer, taken() - before), (Some(502), 1), "it was sent once, and its fate is unknown");
+    // The second speaks of its connection, and so goes another way.
+    for lines in [&["Content-Length: 0"][..], &["Content-Length: 0", "Keep-Alive: timeout=9"]] {
+        let mut client = Client::connect(world.proxy().listen.public).await;
+        client.ask("POST", "/first", None, lines).await;
+        assert_eq!(client.answer().await.map(|(status, _)| status), Some(200));
+        let before = taken();
+        client.ask("POST", "/order", None, lines).await;
+        let answer = client.answer().await.map(|(status, _)| status);
+        assert_eq!((answer, taken() - before), (Some(502), 1), "it was sent once, and its fate is unknown: {lines:?}");
+    }
 }
 
 #[tokio::test]
@@ -114,8 +117,8 @@ async fn what_has_no_effect_is_sent_again_when_a_connection_was_closed_that_had_
     let world = World::with(over(&[address.to_string()])).await;
     let taken = || count.load(std::sync::atomic::Ordering::Acquire);
     let mut client = Client::connect(world.proxy().listen.public).await;
-    // The second has a body, and so goes another way.
-    for line in [&[][..], &["Content-Length: 0"]] {
+    // The second speaks of its connection, and so goes another way.
+    for line in [&[][..], &["Keep-Alive: timeout=9"]] {
         for expected in [1, 2] {
             let before = taken();
             client.ask("GET", "/page", None, line).await;

@@ -202,6 +202,11 @@ impl Client {
         self.0.write_all(bytes).expect("it takes it");
     }
 
+    /// Whether these could be sent.
+    pub(super) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
+    }
+
     /// The next response; none when the connection is closed.
     pub(super) fn receive(&mut self, method: &str) -> Option<Response> {
         let head = read_head(&mut self.0)?;
