@@ -55,7 +55,8 @@ const HEAD_BYTES: usize = 1500;
 
 /// The body of a request that can go this way, of which so many bytes have come.
 pub(crate) async fn plain(session: &mut Session, bytes: usize) -> Option<Bytes> {
-    let head = session.as_http1()?.get_headers_raw_bytes().len();
+    // Pingora may have made the head longer: it escapes what may not stand in a target.
+    let behind = bytes.checked_sub(session.as_http1()?.get_headers_raw_bytes().len())?;
     let request = session.req_header();
     if !is_plain_head(request) {
         return None;
@@ -64,7 +65,7 @@ pub(crate) async fn plain(session: &mut Session, bytes: usize) -> Option<Bytes> 
     match (lengths.next(), lengths.next()) {
         (None, _) => session.as_mut().is_body_empty().then(Bytes::new),
         // All of it is here, and nothing behind it.
-        (Some(length), None) if length.as_bytes() == itoa::Buffer::new().format(bytes - head).as_bytes() => {
+        (Some(length), None) if length.as_bytes() == itoa::Buffer::new().format(behind).as_bytes() => {
             let mut body = BytesMut::new();
             while !session.as_mut().is_body_done() {
                 body.extend_from_slice(&session.as_mut().read_request_body().await.ok()??);

@@ -293,6 +293,24 @@ fn a_body_arrives_as_it_was_sent() {
 }
 
 #[test]
+fn a_target_that_is_odd_is_read_alike() {
+    for target in
+        ["/a\"b", "/a<b>|c", "/a b", "/\u{e4}", "/a\u{7f}b", "/a\tb", "/%", "http://read.example/a", "*", "a", ""]
+    {
+        for (method, body) in [("GET", ""), ("POST", "abc"), ("POST", "a long body, longer than what escapes may add")]
+        {
+            let [plain, long] = ["", LONG_WAY].map(|marker| {
+                let mut client = Client::new(gate());
+                let head = format!("{method} {target} HTTP/1.1\r\nHost: read.example\r\n{marker}");
+                client.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+                client.receive(method).map(|answer| (answer.status, answer.body.to_lowercase()))
+            });
+            assert_eq!(plain, long, "{method} {target}");
+        }
+    }
+}
+
+#[test]
 fn a_length_that_is_odd_is_read_alike() {
     let lengths = [
         "Content-Length: 3\r\nContent-Length: 3",
