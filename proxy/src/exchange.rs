@@ -80,7 +80,6 @@ fn is_plain_head(request: &RequestHeader) -> bool {
     let stays = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
     request.method != Method::HEAD
         && request.version == Version::HTTP_11
-        && request.uri.authority().is_none()
         && request.raw_path_is_utf8()
         && !request.headers.keys().any(|name| SPECIAL.contains(name))
         && request.headers.get_all(CONNECTION).iter().all(stays)

@@ -52,7 +52,7 @@ impl Requests<'_> {
         while !self.closing.is_cancelled()
             && let Some(bytes) = first_bytes(&mut stream).await
         {
-            let next = if may_be_plain(&bytes) {
+            let next = if is_whole(&bytes) {
                 self.short(stream, settings, bytes).await
             } else {
                 let mut session = ServerSession::new_http1(stream);
@@ -135,8 +135,7 @@ async fn first_bytes(stream: &mut Stream) -> Option<BytesMut> {
     .await
 }
 
-/// Whether there is a whole head here, of a request that may be plain.
-fn may_be_plain(bytes: &[u8]) -> bool {
-    let is_whole = || bytes.ends_with(HEAD_END) || memmem::find(bytes, HEAD_END).is_some();
-    !bytes.starts_with(b"HEAD ") && is_whole()
+/// Whether there is a whole head here.
+fn is_whole(bytes: &[u8]) -> bool {
+    bytes.ends_with(HEAD_END) || memmem::find(bytes, HEAD_END).is_some()
 }
