@@ -109,7 +109,7 @@ mod tests {
             toml::from_str("tier = [{ code = \"paid\", name = \"Paid\", rank = 1, limits = { calls = 3 } }]")
                 .expect("a catalog");
         let mut timeline: Vec<_> = timeline(&catalog, &[grant]).into();
-        timeline.iter_mut().for_each(|segment| segment.sources.clear());
+        timeline.iter_mut().for_each(|segment| segment.sources = None);
         let timeline = timeline.try_into().expect("still a timeline");
         Entitlement { account: AccountId::parse("user:1").expect("an id"), version, timeline }
     }

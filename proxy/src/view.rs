@@ -261,7 +261,7 @@ pub(crate) mod tests {
             limits: Default::default(),
             levels: Default::default(),
         };
-        Segment { until: until.map(at), status: Status::Trialing, plan: Arc::new(plan), sources: Vec::new() }
+        Segment { until: until.map(at), status: Status::Trialing, plan: Arc::new(plan), sources: None }
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Below for Paid {
             limits: Default::default(),
             levels: Default::default(),
         };
-        let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: Vec::new() };
+        let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: None };
         let timeline = Timeline::try_from(vec![segment]).map_err(|error| BelowError::Failed(error.into()))?;
         Ok(Entitlement { account: account.clone(), version: 1, timeline })
     }

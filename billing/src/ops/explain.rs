@@ -132,7 +132,7 @@ fn explained(timeline: &Timeline, at: Timestamp) -> Vec<ExplainedSegment> {
         tier: segment.plan.tier.to_string(),
         status: segment.status.as_str().to_owned(),
         features: segment.plan.features.iter().map(ToString::to_string).collect(),
-        sources: segment.sources.iter().map(Source::to_string).collect(),
+        sources: segment.sources.iter().flat_map(|sources| sources.iter()).map(Source::to_string).collect(),
         holds: from.is_none_or(|from| from <= at) && segment.until.is_none_or(|until| at < until),
     });
     segments.collect()

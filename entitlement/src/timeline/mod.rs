@@ -108,9 +108,9 @@ pub struct Segment {
     pub until: Option<Timestamp>,
     pub status: Status,
     pub plan: Arc<Plan>,
-    /// The grants that hold, for an operator's eyes; not part of the cached record.
+    /// The grants that hold, for an operator's eyes; not part of the cached record, of which there may be a million.
     #[serde(skip)]
-    pub sources: Vec<Source>,
+    pub sources: Option<Arc<BTreeSet<Source>>>,
 }
 
 /// Segments in order of time; the last one is open.
@@ -152,7 +152,7 @@ impl Timeline {
         for segment in self.segments.into_iter().filter(|segment| segment.until.is_none_or(|until| now < until)) {
             match segments.last_mut() {
                 Some(last) if last.status == segment.status && last.plan == segment.plan => last.until = segment.until,
-                _ => segments.push(Segment { sources: Vec::new(), ..segment }),
+                _ => segments.push(Segment { sources: None, ..segment }),
             }
         }
         Self { segments }
@@ -207,9 +207,9 @@ fn segment_of(catalog: &Catalog, holding: Vec<&Grant>) -> Segment {
         holding.into_iter().filter_map(|grant| Some((catalog.tier(&grant.tier)?, grant))).collect();
     granted.sort_by_key(|(tier, grant)| (std::cmp::Reverse(tier.rank), grant.status, &grant.source));
     let status = granted.first().map_or(Status::None, |(_, grant)| grant.status);
-    let sources: BTreeSet<Source> = granted.iter().map(|(_, grant)| grant.source.clone()).collect();
+    let sources = Some(Arc::new(granted.iter().map(|(_, grant)| grant.source.clone()).collect()));
     let tiers: Vec<&Tier> = granted.iter().map(|(tier, _)| *tier).collect();
-    Segment { until: None, status, plan: Arc::new(plan_of(catalog, &tiers)), sources: sources.into_iter().collect() }
+    Segment { until: None, status, plan: Arc::new(plan_of(catalog, &tiers)), sources }
 }
 
 /// Merges tiers, highest first, the most generous value of each winning. Everybody's features are always included; everybody's

@@ -45,7 +45,7 @@ impl Below for Billing {
             limits: Default::default(),
             levels: Default::default(),
         };
-        let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: Vec::new() };
+        let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: None };
         let timeline = Timeline::try_from(vec![segment]).expect("a timeline");
         Ok(Entitlement { account: account.clone(), version, timeline })
     }

@@ -78,7 +78,7 @@ impl Shared for Cache {
 fn record(account: &AccountId, version: u64) -> Entitlement {
     let (includes, features) = ([].into(), [].into());
     let plan = Plan { tier: "t".into(), includes, features, limits: Default::default(), levels: Default::default() };
-    let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: Vec::new() };
+    let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: None };
     let timeline = Timeline::try_from(vec![segment]).expect("a timeline");
     Entitlement { account: account.clone(), version, timeline }
 }

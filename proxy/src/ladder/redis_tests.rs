@@ -65,7 +65,7 @@ impl Below for Billing {
 fn record(account: &str, version: u64, tier: &str) -> Entitlement {
     let (includes, features) = ([tier.into()].into(), [].into());
     let plan = Plan { tier: tier.into(), includes, features, limits: Default::default(), levels: Default::default() };
-    let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: Vec::new() };
+    let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: None };
     let account = AccountId::parse(account).expect("an id");
     Entitlement { account, version, timeline: Timeline::try_from(vec![segment]).expect("a timeline") }
 }

@@ -269,7 +269,7 @@ fn made(account: usize, version: u64) -> Entitlement {
         limits: Default::default(),
         levels: Default::default(),
     };
-    let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: Vec::new() };
+    let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: None };
     let timeline = Timeline::try_from(vec![segment]).expect("a timeline");
     Entitlement { account: id(account), version, timeline }
 }

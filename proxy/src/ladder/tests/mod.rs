@@ -55,7 +55,7 @@ fn record(version: u64, tier: &str) -> Entitlement {
         limits: Default::default(),
         levels: Default::default(),
     };
-    let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: Vec::new() };
+    let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: None };
     let timeline = Timeline::try_from(vec![segment]).expect("a timeline");
     Entitlement { account: account(), version, timeline }
 }
@@ -346,4 +346,5 @@ async fn the_channel_of_this_process_carries_changes_and_its_end_is_known() {
 fn a_million_accounts_fit_as_an_entry_is_small() {
     // Beside its reference counts, its account id and its segments.
     assert!(size_of::<Entry>() <= 64, "{} bytes", size_of::<Entry>());
+    assert!(size_of::<Segment>() <= 32, "{} bytes", size_of::<Segment>());
 }
