@@ -20,8 +20,7 @@ const FEW: usize = 1_000;
 const ROOM: &str = "[cache]\ncapacity = 1_100_000\nredis_deadline = \"5s\"\nbilling_deadline = \"5s\"\n";
 /// From here on only the records take more: fewer tokens and header values than these are remembered.
 const MANY: usize = 100_000;
-/// 250 MB.
-const L1_MIB_MAX: f64 = 238.4;
+const L1_MIB_MAX: f64 = 250.0;
 const WARM: u64 = 3_000;
 const REQUESTS: u64 = 4_000;
 const CONNECTIONS: usize = 8;
