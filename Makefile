@@ -1,46 +1,61 @@
 # Each target installs what it needs, then runs cargo. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench lint fuzz soak instructions
+.PHONY: help demo demo-script test chaos bench format lint fuzz soak instructions long
 
-# The queries were checked against a real database when they were written; a build needs none.
-export SQLX_OFFLINE := true
+# What tests, lint, fuzz and demo-script have in common, so that no library is built twice for them: all packages with their largest
+# set of features. What dev-dependencies add to it counts for a test; `--examples`, of which there are none, makes it count elsewhere.
+ALL := --workspace --features demo
+AS_TESTS := $(ALL) --examples
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
 
 demo: ## a sample site behind the gate, with a simulated provider: nothing to set up
 	scripts/install.sh
 	cargo run --features demo -- demo
 
+demo-script: ## the same story without you, by the program that the tests use
+	scripts/install.sh
+	cargo build $(AS_TESTS) --bin tollgate
+	$(or $(CARGO_TARGET_DIR),target)/debug/tollgate demo --script
+
 test: ## every test, on a private Postgres and Redis
 	scripts/install.sh tests
-	scripts/with-servers.sh cargo test --workspace --features demo --no-fail-fast
+	scripts/with-servers.sh cargo test $(ALL) --no-fail-fast
 
 chaos: ## a hundred made-up lives while everything fails; CHAOS_SEEDS=n for more, CHAOS_SEED=n for that one
 	scripts/install.sh tests
 	CHAOS_SEEDS="$${CHAOS_SEEDS:-100}" scripts/with-servers.sh \
-		cargo test --features demo --test blackbox chaos:: -- --nocapture
+		cargo test $(ALL) --test blackbox chaos:: -- --nocapture
 
 bench: ## what gating costs, beside a bare Pingora and what else one might use, on this machine; BENCH="peers --publish docs" for a part
-	scripts/install.sh
+	scripts/install.sh servers
 	scripts/bench.sh $(BENCH)
 
 soak: ## ten minutes of everything at once: nothing may grow, nothing may fail; SOAK_SECONDS=n for less
-	scripts/install.sh
+	scripts/install.sh servers
 	scripts/soak.sh
 
 instructions: ## the hot path against the instructions that are kept, by callgrind; KEEP=1 keeps the new ones
 	scripts/install.sh count
 	scripts/instructions.sh
 
-lint: ## formatting, clippy and documentation, without a warning
-	scripts/install.sh
+format: ## formatting alone: seconds
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	cargo clippy --workspace --all-targets --features demo -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --features demo
+
+lint: format ## formatting, dependencies, clippy and documentation, without a warning
+	scripts/install.sh lint
+	scripts/dependencies.py
+	cargo clippy $(ALL) --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc $(AS_TESTS) --lib --bins --no-deps
+	@# As an installation is built, whatever database the environment names: none is asked.
+	DATABASE_URL=postgres://nobody@127.0.0.1:1/nowhere cargo clippy --locked -- -D warnings
 
 fuzz: ## every parser of what strangers send, against inputs made to break it: FUZZ_SECONDS=60 each
 	scripts/install.sh
 	scripts/fuzz.sh
+
+long: ## what takes too long for each change: chaos, soak, fuzzing, installation, gateways, scale, instructions; ends with a table
+	scripts/install.sh tests
+	scripts/long.sh $(LONG)

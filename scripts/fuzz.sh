@@ -3,42 +3,38 @@
 #
 #   scripts/fuzz.sh                     every target in fuzz/src/bin, FUZZ_SECONDS (60) each, FUZZ_JOBS (2) at a time
 #   scripts/fuzz.sh record routes       only these
-#   scripts/fuzz.sh repeat TARGET FILE  one input again, such as one of those in fuzz/artifacts
+#   scripts/fuzz.sh repeat TARGET FILE  one input again, such as one of those in target/fuzz/artifacts
 #
 # FUZZ_SEED makes up the same inputs again, as far as time allows; without it every run makes up others.
-# Starts from fuzz/corpus; what is found on the way is kept in fuzz/target/corpus, and the next run goes on from there.
-# A target that fails leaves its input in fuzz/artifacts, and this script says so and fails.
+# Starts from fuzz/corpus; what is found on the way is kept in target/fuzz/corpus, and the next run goes on from there.
+# A target that fails leaves its input in target/fuzz/artifacts, and this script says so and fails.
 set -eu
 cd "$(dirname "$0")/.."
 
 seconds=${FUZZ_SECONDS:-60}
 jobs=${FUZZ_JOBS:-2}
-host=$(rustc --print host-tuple)
-built=fuzz/target/$host/release
+built=${CARGO_TARGET_DIR:-target}/debug
 
-# The queries were checked against a real database when they were written; a build needs none.
-export SQLX_OFFLINE="${SQLX_OFFLINE:-true}"
-
-# What `cargo fuzz` passes, without the sanitizers: those need a nightly compiler, and this code has nothing unsafe.
-# The target is named so that build scripts and macros are built without any of it.
+# Libraries are taken from the tests' build: with all packages, the feature and the dev-dependencies of those (`--examples`, of which
+# there are none), cargo gives each library the same features.
 build() {
-    RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
-        -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
-        -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing" \
-        cargo build --release --manifest-path fuzz/Cargo.toml --target-dir fuzz/target --target "$host" "$@"
+    RUSTC_WORKSPACE_WRAPPER="$PWD/scripts/instrumented.sh" cargo build --workspace --features demo --examples "$@"
 }
+
+# program TARGET
+program() { echo "fuzz-$1" | tr _ -; }
 
 # The bounds of every run: bytes of an input, seconds for one, MiB of memory.
 bounded() {
     target=$1
     shift
-    "$built/$target" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -artifact_prefix="fuzz/artifacts/$target-" "$@"
+    "$built/$(program "$target")" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -artifact_prefix="target/fuzz/artifacts/$target-" "$@"
 }
 
 # one TARGET: called once for each target, by xargs.
 one() {
-    found=fuzz/target/corpus/$1
-    log=fuzz/target/logs/$1.log
+    found=target/fuzz/corpus/$1
+    log=target/fuzz/logs/$1.log
     mkdir -p "$found"
     status=0
     # shellcheck disable=SC2086 # nothing, or one word
@@ -56,14 +52,14 @@ one() {
         "$(of average_exec_per_sec)" "$(cover INITED)" "$(cover DONE)" "$(of peak_rss_mb)"
 }
 
-mkdir -p fuzz/artifacts fuzz/target/logs
+mkdir -p target/fuzz/artifacts target/fuzz/logs
 case "${1:-}" in
 one)
     one "$2"
     exit
     ;;
 repeat)
-    build --bin "$2"
+    build --bin "$(program "$2")"
     bounded "$2" "$3"
     exit
     ;;
@@ -73,6 +69,7 @@ if [ $# -eq 0 ]; then
     # shellcheck disable=SC2046 # the names of targets are single words
     set -- $(basename -s .rs fuzz/src/bin/*.rs)
 fi
-build --bins
+# shellcheck disable=SC2046 # one word each
+build $(for target in "$@"; do echo --bin "$(program "$target")"; done)
 printf '%s\n' "$@" | xargs -n 1 -P "$jobs" scripts/fuzz.sh one ||
     { echo 'fuzz: a target failed' >&2; exit 1; }

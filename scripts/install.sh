@@ -1,9 +1,11 @@
 #!/bin/sh
 # Installs the Debian packages that Tollgate needs, says what it does, and does nothing when all is there.
 #
-#   scripts/install.sh          to build and run: a C compiler, cmake, Postgres, Redis
-#   scripts/install.sh tests    also what only the tests need: Python, Go, Node.js, Chromium, nginx, Caddy, libfaketime
-#   scripts/install.sh count    also what counts instructions: valgrind
+#   scripts/install.sh          to build, and to run the demo: a C compiler, cmake
+#   scripts/install.sh servers  also Postgres and Redis
+#   scripts/install.sh lint     to build, and Python
+#   scripts/install.sh tests    also what only the tests need: Postgres, Redis, Python, Go, Node.js, Chromium, nginx, Caddy, libfaketime
+#   scripts/install.sh count    to build, and valgrind, which counts instructions
 #   scripts/install.sh peers    also what `make bench` compares with: nginx with Lua, HAProxy, Caddy, Python
 #
 # Works as root or with sudo and asks nothing. A service that came with a package installed here is stopped: Tollgate
@@ -45,8 +47,11 @@ needs_of_build() {
     need make make
     need cmake cmake
     need pkg-config pkg-config
-    need util-linux setpriv
     need ca-certificates update-ca-certificates
+}
+
+needs_of_servers() {
+    need util-linux setpriv
     need redis-server redis-server redis-cli
     need_postgres
 }
@@ -58,6 +63,7 @@ needs_of_python() {
 }
 
 needs_of_tests() {
+    needs_of_servers
     need git git
     need curl curl
     needs_of_python
@@ -77,6 +83,7 @@ needs_of_counting() {
 }
 
 needs_of_peers() {
+    needs_of_servers
     needs_of_python
     [ -x /usr/sbin/nginx ] || need nginx-light nginx
     [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || missing="$missing libnginx-mod-http-lua"
@@ -109,6 +116,8 @@ stop_service() {
 
 needs_of_build
 case "${1:-}" in
+    servers) needs_of_servers ;;
+    lint) need python3 python3 ;;
     tests) needs_of_tests ;;
     count) needs_of_counting ;;
     peers) needs_of_peers ;;

@@ -142,6 +142,49 @@ fn no_test_is_skipped_and_no_lint_is_silenced_without_a_reason() {
     }
 }
 
+/// A file of TOML.
+fn table(path: &str) -> toml::Table {
+    read(Path::new(path)).parse().unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn pingora_is_pinned_to_the_version_that_the_short_way_was_compared_with() {
+    let version = table("Cargo.toml")["workspace"]["dependencies"]["pingora"]["version"].clone();
+    assert!(version.as_str().is_some_and(|version| version.starts_with('=')), "{version}");
+}
+
+#[test]
+fn the_compiler_that_is_named_is_the_one_that_builds() {
+    let least = table("Cargo.toml")["workspace"]["package"]["rust-version"].clone();
+    let named = table("rust-toolchain.toml")["toolchain"]["channel"].clone();
+    let (least, named) = (least.as_str().expect("a version"), named.as_str().expect("a version"));
+    assert!(named.starts_with(&format!("{least}.")), "{least}, {named}");
+    assert!(read(Path::new("README.md")).contains(&format!("Rust {least}")), "README.md names {least}");
+}
+
+#[test]
+fn installing_as_the_readme_says_asks_no_database_and_takes_the_locked_versions() {
+    let asked = table(".cargo/config.toml")["env"]["SQLX_OFFLINE"].clone();
+    assert_eq!(asked.as_str(), Some("true"));
+    let readme = read(Path::new("README.md"));
+    let commands: Vec<_> = readme.lines().filter(|line| line.trim().starts_with("cargo install")).collect();
+    assert!(!commands.is_empty() && commands.iter().all(|line| line.contains("--locked")), "{commands:?}");
+}
+
+#[test]
+fn each_fuzz_target_is_built_and_starts_from_inputs_and_words_of_its_own() {
+    let programs = table("fuzz/Cargo.toml")["bin"].as_array().expect("programs").len();
+    let targets = files("fuzz/src/bin", "rs");
+    assert_eq!(programs, targets.len(), "each file in fuzz/src/bin is a program in fuzz/Cargo.toml");
+    for target in targets {
+        let name = target.file_stem().and_then(|name| name.to_str()).expect("a name");
+        let corpus = Path::new(ROOT).join("fuzz/corpus").join(name);
+        assert!(std::fs::read_dir(&corpus).is_ok_and(|mut inputs| inputs.next().is_some()), "{}", corpus.display());
+        let words = Path::new(ROOT).join("fuzz/dictionaries").join(format!("{name}.dict"));
+        assert!(words.is_file(), "{}", words.display());
+    }
+}
+
 #[tokio::test]
 async fn every_shipped_configuration_is_valid() {
     let dir = tempfile::tempdir().expect("a directory");
