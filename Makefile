@@ -1,12 +1,13 @@
 # Each target installs what it needs, then runs cargo. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-script test chaos bench format lint fuzz soak instructions long
+.PHONY: help demo demo-script test chaos bench format lint dependencies clippy docs shipped fuzz soak instructions long
 
 # What tests, lint, fuzz and demo-script have in common, so that no library is built twice for them: all packages with their largest
 # set of features. What dev-dependencies add to it counts for a test; `--examples`, of which there are none, makes it count elsewhere.
 ALL := --workspace --features demo
 AS_TESTS := $(ALL) --examples
+SHIPPED := --package tollgate --package entitlement --package cache --package proxy --package billing
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -44,18 +45,30 @@ instructions: ## the hot path against the instructions that are kept, by callgri
 format: ## formatting alone: seconds
 	cargo fmt --all --check
 
-lint: format ## formatting, dependencies, clippy and documentation, without a warning
+lint: format dependencies clippy docs shipped ## formatting, dependencies, clippy and documentation, without a warning
+
+dependencies: ## licences, versions and use of what is built upon, as deny.toml says: seconds
 	scripts/install.sh lint
 	scripts/dependencies.py
+
+clippy:
+	scripts/install.sh
 	cargo clippy $(ALL) --all-targets -- -D warnings
+
+docs:
+	scripts/install.sh
 	RUSTDOCFLAGS='-D warnings' cargo doc $(AS_TESTS) --lib --bins --no-deps
-	@# As an installation is built, whatever database the environment names: none is asked.
-	DATABASE_URL=postgres://nobody@127.0.0.1:1/nowhere cargo clippy --locked -- -D warnings
+
+# With its default features, as an installation is built, whatever database the environment names: none is asked.
+shipped:
+	scripts/install.sh
+	DATABASE_URL=postgres://nobody@127.0.0.1:1/nowhere cargo clippy --locked $(SHIPPED) -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked $(SHIPPED) --no-deps
 
 fuzz: ## every parser of what strangers send, against inputs made to break it: FUZZ_SECONDS=60 each
 	scripts/install.sh
 	scripts/fuzz.sh
 
-long: ## what takes too long for each change: chaos, soak, fuzzing, installation, gateways, scale, instructions; ends with a table
+long: ## what takes too long for each change: installation, gateways, scale, chaos, fuzzing, soak; ends with a table; LONG="chaos soak" for a part
 	scripts/install.sh tests
 	scripts/long.sh $(LONG)

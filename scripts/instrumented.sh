@@ -8,6 +8,6 @@ case " $* " in
 esac
 # What `cargo fuzz` passes, without the sanitizers: those need a nightly compiler, and this code has nothing unsafe. More
 # optimization costs more in building than it gives in runs: one minute is short.
-exec "$@" -Copt-level=1 -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+exec "$@" -Copt-level=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing

@@ -2,13 +2,13 @@
 # Runs what takes too long for each change, one stage after the other, and goes on when one fails; ends with a table of results.
 #
 #   scripts/long.sh                 everything: about an hour and a half on two cores
-#   scripts/long.sh chaos fuzz      some stages: install dependencies gateways scale chaos fuzz soak instructions
+#   scripts/long.sh chaos fuzz      some stages: install lint deny gateways scale chaos fuzz soak instructions
 set -uo pipefail
 cd "$(dirname "$0")/.."
 STAGES_GO_ON=yes
 . scripts/stages.sh
 
-stages=(install dependencies gateways scale chaos fuzz soak instructions)
+stages=(install lint deny gateways scale chaos fuzz soak instructions)
 
 # The test suites whose names begin with one of these words, each again with what each change gets once.
 suites() {
@@ -35,7 +35,7 @@ installed() {
 }
 
 # The field's own tools, against the same rules that scripts/dependencies.py keeps.
-dependencies() {
+denied() {
     cargo install --quiet --locked --root target/tools cargo-deny cargo-machete &&
         target/tools/bin/cargo-deny --offline check licenses bans &&
         target/tools/bin/cargo-machete
@@ -44,7 +44,8 @@ dependencies() {
 run() {
     case "$1" in
     install) stage install installed ;;
-    dependencies) stage dependencies dependencies ;;
+    lint) stage lint make lint ;;
+    deny) stage deny denied ;;
     gateways) stage gateways suites gateways:: examples:: ;;
     scale) stage scale suites scale:: outage:: freshness:: running:: ;;
     chaos) stage chaos make chaos ;;
