@@ -4,7 +4,7 @@
 #   scripts/install.sh          to build, and to run the demo: a C compiler, cmake
 #   scripts/install.sh servers  also Postgres and Redis
 #   scripts/install.sh lint     to build, and Python
-#   scripts/install.sh tests    also what only the tests need: Postgres, Redis, Python, Go, Node.js, Chromium, nginx, Caddy, libfaketime
+#   scripts/install.sh tests    also what only the tests need: Postgres, Redis, Python, Go, Node.js, Chromium, nginx, Caddy, PgBouncer, libfaketime
 #   scripts/install.sh count    to build, and valgrind, which counts instructions
 #   scripts/install.sh peers    also what `make bench` compares with: nginx with Lua, HAProxy, Caddy, Python
 #
@@ -75,6 +75,7 @@ needs_of_tests() {
     # Not everybody's PATH has the directory where it is.
     [ -x /usr/sbin/nginx ] || need nginx-light nginx
     need caddy caddy
+    need pgbouncer pgbouncer
     need_faketime
 }
 
@@ -143,3 +144,4 @@ stop_service postgresql postgresql
 stop_service nginx-light nginx
 stop_service caddy caddy
 stop_service haproxy haproxy
+stop_service pgbouncer pgbouncer

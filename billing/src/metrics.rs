@@ -44,7 +44,7 @@ impl Metrics {
                 &["provider", "type", "outcome"],
             )?)?,
             inbox: registered(IntGaugeVec::new(
-                Opts::new("tollgate_inbox", "Events in the inbox that are not done, by state."),
+                Opts::new("tollgate_inbox", "Events in the inbox that are not done, by state; counted up to 10000."),
                 &["state"],
             )?)?,
             inbox_alert: registered(IntGauge::new(

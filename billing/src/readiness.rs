@@ -1,5 +1,6 @@
-//! Whether billing has once reached everything that it needs. What fails later is told by metrics and answers, not
-//! here: a process that cannot reach the cache for a while still takes in webhooks.
+//! Whether billing has once reached everything that it needs, and whether its database accepts writes now: no webhook can be made
+//! durable on one that does not. What else fails later is told by metrics and answers, not here: a process that cannot reach the
+//! cache for a while still takes in webhooks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::component::Billing;
-use crate::store::{StoreError, schema};
+use crate::store::{StoreError, schema, writable};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ pub(crate) struct Contact {
 pub struct Readiness {
     /// Postgres has answered.
     pub database: bool,
+    /// Postgres accepts writes, or has not said otherwise: one that does not answer may be back at once.
+    pub writable: bool,
     /// Its schema is this build's, or a newer one.
     pub migrated: bool,
     /// Redis has answered, or none is used.
@@ -35,7 +38,7 @@ impl Readiness {
     /// Whether nothing is missing.
     #[must_use]
     pub const fn is_ready(self) -> bool {
-        self.database && self.migrated && self.redis
+        self.database && self.writable && self.migrated && self.redis
     }
 }
 
@@ -54,11 +57,19 @@ impl Billing {
         {
             contact.redis.store(true, Ordering::Relaxed);
         }
+        // The answer is kept with the connections, each of which is asked when it is made.
+        let _ = tokio::time::timeout(PATIENCE, self.ask_for_writes()).await;
         Readiness {
             database: contact.database.load(Ordering::Relaxed),
+            writable: !writable::is_read_only(),
             migrated: contact.migrated.load(Ordering::Relaxed),
             redis: contact.redis.load(Ordering::Relaxed),
         }
+    }
+
+    async fn ask_for_writes(&self) -> Result<bool, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        Ok(writable::accepts_writes(&mut conn).await?)
     }
 
     async fn is_migrated(&self) -> Result<bool, StoreError> {

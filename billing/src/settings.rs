@@ -52,6 +52,8 @@ pub struct Settings {
     pub inbox_alert: u64,
     /// Where entitlements are cached for the proxies; in this process alone when absent.
     pub redis_url: Option<Secret>,
+    /// Where migrations run, when the database is reached through a pooler.
+    pub migration_url: Option<Secret>,
     /// Connections to Postgres; exactly 1 when it is the embedded one.
     pub pool_size: u32,
     /// How long a webhook waits for its own effects before it is answered as accepted; a tenth of it when others wait too.

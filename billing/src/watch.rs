@@ -14,6 +14,9 @@ use crate::store::retention::{self, Open};
 /// How often the inbox is looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Events of one state are counted up to here, or up to the bound of the alert: reading more takes longer than it is worth.
+const COUNTED_MAX: u64 = 10_000;
+
 /// What an operator has been told.
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
@@ -54,7 +57,9 @@ impl Told {
 impl Billing {
     async fn open(&self) -> Result<Open, StoreError> {
         let mut conn = self.pool().acquire().await?;
-        retention::open(&mut conn, clock::now()).await
+        // One more than may wait tells as much as all.
+        let most = self.settings().inbox_alert.saturating_add(1).max(COUNTED_MAX);
+        retention::open(&mut conn, i64::try_from(most).unwrap_or(i64::MAX), clock::now()).await
     }
 
     /// Watches until told to stop.

@@ -66,6 +66,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
         bodies_kept: unless_zero(file.retention.bodies).map(delta),
         inbox_alert: file.inbox.alert,
         redis_url: secrets.redis_url.clone().map(Secret::from),
+        migration_url: secrets.migration_url.clone().map(Secret::from),
         pool_size: POOL_SIZE,
         inline_wait: INLINE_WAIT,
     }

@@ -20,6 +20,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Clone, Default)]
 pub struct Secrets {
     pub database_url: Option<String>,
+    pub migration_url: Option<String>,
     pub redis_url: Option<String>,
     pub jwt_secret: Option<String>,
     pub assertion_key: Option<String>,
@@ -54,6 +55,7 @@ impl Secrets {
         let list = |name: &str| get(name).and_then(|values| several(name, &values.unwrap_or_default()));
         let secrets = Self {
             database_url: get("DATABASE_URL")?,
+            migration_url: get("DATABASE_MIGRATION_URL")?,
             redis_url: get("REDIS_URL")?,
             jwt_secret: get("TOLLGATE_JWT_SECRET")?,
             assertion_key: get("TOLLGATE_ASSERTION_KEY")?,
@@ -106,9 +108,10 @@ impl Secrets {
     }
 
     /// Every secret under the name of its variable.
-    fn named(&self) -> [(&'static str, &[String]); 9] {
+    fn named(&self) -> [(&'static str, &[String]); 10] {
         [
             ("DATABASE_URL", self.database_url.as_slice()),
+            ("DATABASE_MIGRATION_URL", self.migration_url.as_slice()),
             ("REDIS_URL", self.redis_url.as_slice()),
             ("TOLLGATE_JWT_SECRET", self.jwt_secret.as_slice()),
             ("TOLLGATE_ASSERTION_KEY", self.assertion_key.as_slice()),

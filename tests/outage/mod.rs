@@ -9,6 +9,7 @@ mod flood;
 mod postgres;
 mod provider;
 mod push;
+mod read_only;
 mod redis;
 mod restarted;
 mod scene;

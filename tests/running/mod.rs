@@ -4,6 +4,7 @@ mod access_log;
 mod handover;
 mod limits;
 mod load;
+mod poolers;
 mod reload;
 mod stop;
 mod upstreams;

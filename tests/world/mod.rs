@@ -8,6 +8,7 @@ pub mod keys;
 pub mod lines;
 pub mod own_postgres;
 pub mod polar;
+pub mod pgbouncer;
 pub mod ports;
 pub mod process;
 pub mod provider;

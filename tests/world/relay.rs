@@ -19,7 +19,7 @@ struct Line {
     state: Mutex<State>,
     changed: Condvar,
     /// Whom it leads to: one after the other, and the next when one refuses, as a load balancer does.
-    targets: Vec<SocketAddr>,
+    targets: Mutex<Vec<SocketAddr>>,
     accepted: AtomicUsize,
     /// What is counted in what clients send.
     needle: &'static str,
@@ -78,7 +78,7 @@ impl Relay {
     pub fn at(address: SocketAddr, targets: Vec<SocketAddr>) -> Self {
         let state = Mutex::new(State { open: Vec::new(), most: 0, fault: Fault::None });
         let (changed, accepted, seen) = (Condvar::new(), AtomicUsize::new(0), AtomicUsize::new(0));
-        let line = Arc::new(Line { state, changed, targets, accepted, needle: "/internal/entitlements/", seen });
+        let line = Arc::new(Line { state, changed, targets: Mutex::new(targets), accepted, needle: "/internal/entitlements/", seen });
         let shared = Arc::clone(&line);
         let listener = TcpListener::bind(address).expect("the port is free");
         std::thread::spawn(move || listen(&shared, address, listener));
@@ -118,6 +118,11 @@ impl Relay {
     /// Silences subscriptions alone.
     pub fn silence_push(&self) {
         self.set(Fault::PushSilent);
+    }
+
+    /// Leads new connections elsewhere; those that are open stay where they are.
+    pub fn lead_to(&self, target: SocketAddr) {
+        *self.line.targets.lock().unwrap_or_else(PoisonError::into_inner) = vec![target];
     }
 
     /// Passes everything on again.
@@ -220,7 +225,8 @@ fn listen(line: &Arc<Line>, address: SocketAddr, listener: TcpListener) {
 
 fn connect(line: &Arc<Line>, client: TcpStream) {
     let number = line.accepted.fetch_add(1, Ordering::SeqCst);
-    let order = (0..line.targets.len()).map(|next| line.targets[(number + next) % line.targets.len()]);
+    let targets = line.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let order = (0..targets.len()).map(|next| targets[(number + next) % targets.len()]);
     let Some(server) = order.filter_map(|target| TcpStream::connect(target).ok()).next() else { return };
     let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else { return };
     let passage = Arc::new(Passage { ends: [from, to], is_push: AtomicBool::new(false), pieces: AtomicUsize::new(0) });

@@ -182,6 +182,7 @@ fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
         bodies_kept: None,
         inbox_alert: 1000,
         redis_url: None,
+        migration_url: None,
         pool_size: 1,
         inline_wait: std::time::Duration::from_secs(1),
     };

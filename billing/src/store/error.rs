@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use axum::response::{IntoResponse, Response};
 
+use super::writable;
 use crate::chain;
 use crate::problem::Problem;
 
@@ -44,8 +45,12 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|refusal| refusal.code());
+        if code.as_deref() == Some(writable::READ_ONLY) {
+            writable::note_refusal();
+        }
         let transient = match &error {
-            sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| is_transient_code(&code)),
+            sqlx::Error::Database(_) => code.is_some_and(|code| is_transient_code(&code)),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -62,7 +67,7 @@ impl From<sqlx::Error> for StoreError {
 /// serialization), resources, operator intervention and timeouts; a lock that was not free; a server that became
 /// read-only, as a former primary does.
 fn is_transient_code(code: &str) -> bool {
-    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || matches!(code, "55P03" | "25006")
+    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || matches!(code, "55P03" | writable::READ_ONLY)
 }
 
 impl From<StoreError> for Problem {

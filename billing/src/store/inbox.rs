@@ -122,9 +122,9 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter, limit: i64) -> Resul
         filter.before,
         limit
     );
-    schema::plan_each(conn).await?;
-    let lines = query.fetch_all(&mut *conn).await?;
-    schema::plan_once(conn).await?;
+    let mut tx = schema::planned_each(conn).await?;
+    let lines = query.fetch_all(&mut *tx).await?;
+    tx.commit().await?;
     Ok(lines)
 }
 
@@ -152,7 +152,11 @@ pub async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<(EventLine,
 /// # Errors
 /// When the database fails.
 pub async fn id_of(conn: &mut PgConnection, event_id: &str) -> Result<Option<i64>, StoreError> {
-    let query = sqlx::query_scalar!("select id from webhook_events where event_id = $1 order by id limit 1", event_id);
+    // By provider, as the index is.
+    let query = sqlx::query_scalar!(
+        "select id from webhook_events where provider in ('stripe', 'polar') and event_id = $1 order by id limit 1",
+        event_id
+    );
     Ok(query.fetch_optional(conn).await?)
 }
 
@@ -211,8 +215,8 @@ pub async fn replay_stuck(
         limit,
         now
     );
-    schema::plan_each(conn).await?;
-    let replayed = query.fetch_all(&mut *conn).await?;
-    schema::plan_once(conn).await?;
+    let mut tx = schema::planned_each(conn).await?;
+    let replayed = query.fetch_all(&mut *tx).await?;
+    tx.commit().await?;
     Ok(replayed)
 }

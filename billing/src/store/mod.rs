@@ -25,6 +25,7 @@ pub mod schema;
 pub mod snapshot;
 pub mod subscriptions;
 pub mod trials;
+pub mod writable;
 
 pub use error::StoreError;
 

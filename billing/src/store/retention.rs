@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 
-/// What is not done in the inbox, as far as somebody has to look at it.
+/// What is not done in the inbox: numbers of events, each up to the bound with which they were counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Open {
     pub pending: i64,
@@ -36,13 +36,13 @@ pub async fn prune(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query!(
         r#"
-        with old as (
+        update webhook_events set body = '', body_pruned_at = $3
+        where id = any(array(
             select id from webhook_events
             where finished_at < $1 and body_pruned_at is null
             order by finished_at limit $2
             for update skip locked
-        )
-        update webhook_events e set body = '', body_pruned_at = $3 from old where e.id = old.id
+        ))
         "#,
         done_before,
         limit,
@@ -51,21 +51,26 @@ pub async fn prune(
     Ok(query.execute(conn).await?.rows_affected())
 }
 
-/// Counts what is not done at `now`.
+/// Counts what is not done at `now`, each state up to `most`: that many rows are read from an index, however many there are. Of what
+/// is due, the first `most` are looked at.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn open(conn: &mut PgConnection, now: Timestamp) -> Result<Open, StoreError> {
+pub async fn open(conn: &mut PgConnection, most: i64, now: Timestamp) -> Result<Open, StoreError> {
     let query = sqlx::query_as!(
         Open,
         r#"
         select
-            count(*) filter (where state = 'pending') as "pending!",
-            count(*) filter (where state = 'parked') as "parked!",
-            count(*) filter (where state = 'parked' and next_attempt_at <= $1) as "parked_due!",
-            count(*) filter (where state = 'dead') as "dead!"
-        from webhook_events where state in ('pending', 'parked', 'dead')
+            (select count(*) from (select from webhook_events where state = 'pending' limit $1) e) as "pending!",
+            (select count(*) from (select from webhook_events where state = 'parked' limit $1) e) as "parked!",
+            (
+                select count(*) filter (where state = 'parked') from (
+                    select state from webhook_events where next_attempt_at <= $2 order by next_attempt_at, id limit $1
+                ) e
+            ) as "parked_due!",
+            (select count(*) from (select from webhook_events where state = 'dead' limit $1) e) as "dead!"
         "#,
+        most,
         now
     );
     Ok(query.fetch_one(conn).await?)

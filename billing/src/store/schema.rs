@@ -1,8 +1,7 @@
 //! The schema, and how a session behaves.
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::pool::PoolConnection;
-use sqlx::{Executor, PgConnection, Postgres};
+use sqlx::{Connection, Executor, PgConnection, Postgres, Transaction};
 
 use super::StoreError;
 
@@ -11,14 +10,35 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 /// SQLSTATE of a table that does not exist.
 const UNDEFINED_TABLE: &str = "42P01";
 
+/// SQLSTATE of a lock that was not free in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// How often migrations try to get their locks: for about a minute.
+const LOCK_TRIES: u32 = 30;
+
 /// Brings the schema to this build's; the connection is closed after.
 ///
 /// # Errors
 /// When a migration fails, or the database has one that this build does not know differently.
-pub async fn migrate(mut conn: PoolConnection<Postgres>) -> Result<(), MigrateError> {
-    // A migration of a large table may take its time; the connection is not used for anything else after.
-    conn.execute("set statement_timeout = 0").await?;
-    MIGRATOR.run(&mut *conn).await?;
+pub async fn migrate(mut conn: PgConnection) -> Result<(), MigrateError> {
+    // A migration of a large table may take its time; the connection is not used for anything else after. But whatever waits behind
+    // a lock that is waited for waits as long: so each wait is short, and begun again.
+    conn.execute("set statement_timeout = 0; set lock_timeout = '2s'").await?;
+    let mut tries = 1;
+    loop {
+        match MIGRATOR.run(&mut conn).await {
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
+                if tries < LOCK_TRIES && is_code(&error, LOCK_NOT_AVAILABLE) =>
+            {
+                tracing::warn!(tries, "a migration waits for a lock that another process holds; it is tried again");
+                tries += 1;
+            }
+            done => {
+                done?;
+                break;
+            }
+        }
+    }
     conn.close().await?;
     Ok(())
 }
@@ -31,14 +51,14 @@ pub async fn is_migrated(conn: &mut PgConnection) -> Result<bool, StoreError> {
     let query = sqlx::query_scalar::<_, i64>("select version from _sqlx_migrations where success");
     let run = match query.fetch_all(conn).await {
         Ok(run) => run,
-        Err(error) if is_undefined_table(&error) => Vec::new(),
+        Err(error) if is_code(&error, UNDEFINED_TABLE) => Vec::new(),
         Err(error) => return Err(error.into()),
     };
     Ok(MIGRATOR.iter().all(|migration| run.contains(&migration.version)))
 }
 
-fn is_undefined_table(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|refusal| refusal.code().as_deref() == Some(UNDEFINED_TABLE))
+fn is_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().is_some_and(|refusal| refusal.code().as_deref() == Some(code))
 }
 
 /// Nothing that billing does takes that long: a hung statement must not hold its connection for ever. And each statement
@@ -48,26 +68,16 @@ fn is_undefined_table(error: &sqlx::Error) -> bool {
 /// When the database fails.
 pub async fn settle(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     conn.execute("set statement_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'").await?;
-    conn.execute(PLANNED_ONCE).await?;
+    conn.execute("set plan_cache_mode = force_generic_plan").await?;
     Ok(())
 }
 
-const PLANNED_ONCE: &str = "set plan_cache_mode = force_generic_plan";
-
-/// From now on statements are planned for the values that they get: what an operator asks for differs each time.
+/// A transaction in which statements are planned for the values that they get: what an operator asks for differs each time.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn plan_each(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    conn.execute("set plan_cache_mode = force_custom_plan").await?;
-    Ok(())
-}
-
-/// Ends what [`plan_each`] began.
-///
-/// # Errors
-/// When the database fails.
-pub async fn plan_once(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    conn.execute(PLANNED_ONCE).await?;
-    Ok(())
+pub async fn planned_each(conn: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    let mut tx = conn.begin().await?;
+    tx.execute("set local plan_cache_mode = force_custom_plan").await?;
+    Ok(tx)
 }

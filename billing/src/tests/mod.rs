@@ -13,6 +13,7 @@ mod lives;
 mod money;
 mod operator;
 mod order;
+mod plans;
 mod polar;
 mod publish;
 mod reconcile;
@@ -78,6 +79,7 @@ pub fn settings() -> Settings {
         bodies_kept: None,
         inbox_alert: 1000,
         redis_url: Some(Secret::from(redis_url())),
+        migration_url: None,
         pool_size: 1,
         inline_wait: Duration::from_secs(5),
     }

@@ -90,7 +90,7 @@ async fn what_is_not_done_keeps_its_body(options: PgPoolOptions, connect: PgConn
     assert_eq!(world.billing.prune_bodies(world.now + TimeDelta::days(999)).await.expect("no fault"), 0);
     assert_eq!(count(&world.pool, WITH_BODY).await, 5);
     let mut conn = world.pool.acquire().await.expect("a connection");
-    let open = retention::open(&mut conn, world.now).await.expect("no fault");
+    let open = retention::open(&mut conn, 10_000, world.now).await.expect("no fault");
     assert_eq!(open, Open { pending: 1, parked: 2, parked_due: 1, dead: 2 });
     assert_eq!(open.waiting(), 2);
 }

@@ -83,7 +83,7 @@ async fn billing_connects_migrates_serves_and_stops(_options: PgPoolOptions, con
 
     let url = connect.to_url_lossy().to_string();
     let billing = Billing::connect(&url, settings(), None).await.expect("connected");
-    assert_eq!(billing.readiness().await, Readiness { database: true, migrated: false, redis: true });
+    assert_eq!(billing.readiness().await, Readiness { database: true, writable: true, migrated: false, redis: true });
     billing.migrate().await.expect("migrated");
     billing.migrate().await.expect("again, which changes nothing");
     assert!(billing.readiness().await.is_ready());
@@ -115,7 +115,7 @@ async fn a_database_that_cannot_be_used_is_told_in_one_line(_options: PgPoolOpti
     assert!(matches!(error, ConnectError::Login { .. }), "{error}");
     for url in ["mysql://me:secret@host/x", "secret"] {
         let error = reach(url).await;
-        assert!(matches!(error, ConnectError::DatabaseUrl), "{url}: {error}");
+        assert!(matches!(error, ConnectError::DatabaseUrl { .. }), "{url}: {error}");
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
     let mut prefix = settings();

@@ -1,0 +1,97 @@
+//! The first connections: whether Postgres is there, takes us in and accepts writes, and whether a pooler stands in between.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, Executor, PgConnection, Row};
+
+use super::{ConnectError, Way};
+use crate::store::writable;
+
+/// SQLSTATEs of a prepared statement that the session has already, or does not have.
+const LOST_STATEMENT: [&str; 2] = ["42P05", "26000"];
+
+/// Meets the embedded Postgres, which has one connection: a second one would wait for the first.
+pub(super) async fn embedded(options: &PgConnectOptions, patience: Duration) -> Result<Way, ConnectError> {
+    let at = at(options);
+    let meeting = async { PgConnection::connect_with(options).await?.close().await.map(|()| Way::Direct) };
+    let met = tokio::time::timeout(patience, meeting).await.map_err(|_| ConnectError::Silent { at: at.clone() })?;
+    met.map_err(|error| refused(options, at, error))
+}
+
+/// Meets a server. Connections are made and closed: a pool would try again until its time is up and then say only that.
+pub(super) async fn server(options: &PgConnectOptions, patience: Duration) -> Result<Way, ConnectError> {
+    let at = at(options);
+    let met = tokio::time::timeout(patience, way(options)).await;
+    match met.map_err(|_| ConnectError::Silent { at: at.clone() })? {
+        Ok(Met { is_writable: false, .. }) => Err(ConnectError::ReadOnly { at }),
+        Ok(Met { keeps_statements: false, .. }) => Err(ConnectError::Pooler),
+        Ok(Met { way, .. }) => Ok(way),
+        Err(error) => Err(refused(options, at, error)),
+    }
+}
+
+struct Met {
+    way: Way,
+    is_writable: bool,
+    keeps_statements: bool,
+}
+
+/// Two connections tell whether a pooler stands in between: of Postgres, each is a session of its own for as long as it is open; a
+/// pooler lends a session for one transaction, and the next one who asks gets the session that was used last.
+async fn way(options: &PgConnectOptions) -> Result<Met, sqlx::Error> {
+    let mut first = PgConnection::connect_with(options).await?;
+    let is_writable = writable::accepts_writes(&mut first).await?;
+    let mut second = PgConnection::connect_with(options).await?;
+    let mut keeps_statements = prepared(&mut first).await?;
+    let before = session(&mut first).await?;
+    second.execute(sqlx::raw_sql("begin")).await?;
+    let other = session(&mut second).await?;
+    // The session that `first` had is taken, if it was not `first`'s own.
+    let after = session(&mut first).await?;
+    let way = if other == before || after != before { Way::Pooled } else { Way::Direct };
+    if way == Way::Pooled {
+        keeps_statements &= prepared(&mut second).await? && prepared(&mut first).await?;
+    }
+    // The end of a connection ends its transaction.
+    second.close().await?;
+    first.close().await?;
+    Ok(Met { way, is_writable, keeps_statements })
+}
+
+/// Which session of Postgres answers.
+async fn session(conn: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    conn.fetch_one(sqlx::raw_sql("select pg_backend_pid()")).await?.try_get(0)
+}
+
+/// Whether a statement that this connection has prepared, or prepares now, is there when it is run.
+async fn prepared(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match sqlx::query_scalar::<_, i32>("select 1").fetch_one(conn).await {
+        Ok(_) => Ok(true),
+        Err(error) => match error.as_database_error().and_then(|refusal| refusal.code()) {
+            Some(code) if LOST_STATEMENT.contains(&&*code) => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
+fn at(options: &PgConnectOptions) -> String {
+    options.get_socket().map_or_else(
+        || format!("{}:{}", options.get_host(), options.get_port()),
+        |socket| socket.display().to_string(),
+    )
+}
+
+fn refused(options: &PgConnectOptions, at: String, source: sqlx::Error) -> ConnectError {
+    let code = source.as_database_error().and_then(|refusal| refusal.code().map(Cow::into_owned));
+    match (code.as_deref(), &source) {
+        (Some("28P01" | "28000"), _) => ConnectError::Login { at, user: options.get_username().to_owned() },
+        (Some("3D000"), _) => {
+            let database = options.get_database().unwrap_or(options.get_username()).to_owned();
+            ConnectError::NoDatabase { at, database }
+        }
+        (None, sqlx::Error::Io(_)) => ConnectError::Unreachable { at, source },
+        _ => ConnectError::Refused { at, source },
+    }
+}

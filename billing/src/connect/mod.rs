@@ -1,0 +1,146 @@
+//! From a URL to a component that has reached its database, or one line that says why not.
+
+mod meet;
+mod pool;
+mod url;
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use entitlement::record::Entitlement;
+use secrecy::ExposeSecret;
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::broadcast;
+
+use crate::component::Billing;
+use crate::provider::client::Client;
+use crate::provider::polar;
+use crate::publish::Outlets;
+use crate::settings::Settings;
+use crate::store::schema;
+
+/// How long the first connection may take.
+const FIRST_CONTACT: Duration = Duration::from_secs(5);
+
+/// The same for the embedded Postgres, which is still getting up, and for each wait for its one connection: a busy
+/// machine may need that long.
+const EMBEDDED_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why billing cannot work with what it was given.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{name} is not the URL of a Postgres database: use postgres://user:password@host:5432/database")]
+    DatabaseUrl { name: &'static str },
+    #[error(
+        "{name}: the password has a character that must be percent-encoded in a URL: write %23 for #, %2F for /, %3F for ?, %25 for %, %40 for @"
+    )]
+    Encoding { name: &'static str },
+    #[error(
+        "Postgres at {at} accepts no writes: it is a standby, or was told to be read-only. Point DATABASE_URL at the primary"
+    )]
+    ReadOnly { at: String },
+    #[error(
+        "DATABASE_URL leads to a pooler that gives each transaction another connection (PgBouncer with pool_mode = transaction), and forgets prepared statements: set max_prepared_statements = 200 there (PgBouncer 1.21 or newer), or pool_mode = session, or point DATABASE_URL at Postgres itself"
+    )]
+    Pooler,
+    #[error(
+        "DATABASE_URL leads to a pooler that gives each transaction another connection, and migrations need one of their own: set DATABASE_MIGRATION_URL to the URL of Postgres itself"
+    )]
+    NoMigrationUrl,
+    #[error("Postgres at {at} cannot be reached")]
+    Unreachable {
+        at: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("Postgres at {at} does not answer")]
+    Silent { at: String },
+    #[error("Postgres at {at} refuses the user `{user}`: check the user name and the password")]
+    Login { at: String, user: String },
+    #[error("Postgres at {at} has no database `{database}`: create it first")]
+    NoDatabase { at: String, database: String },
+    #[error("Postgres at {at} cannot be used")]
+    Refused {
+        at: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("REDIS_URL cannot be used")]
+    RedisUrl(#[source] cache::PlaceError),
+    #[error("the Stripe API cannot be called as configured: check STRIPE_API_KEY and the URL of the API")]
+    Stripe,
+    #[error("POLAR_WEBHOOK_SECRET has a secret that is only a prefix: copy the whole of it")]
+    PolarSecret,
+    #[error("the Polar API cannot be called as configured: check POLAR_ACCESS_TOKEN and the URL of the API")]
+    Polar,
+}
+
+impl Billing {
+    /// Connects to Postgres, and prepares to reach Redis whenever it is there. Changes are also sent to `local`, for a
+    /// proxy in this process.
+    ///
+    /// # Errors
+    /// When a URL cannot be read, or Postgres cannot be reached or refuses us. Redis being down is no error.
+    pub async fn connect(
+        database_url: &str,
+        settings: Settings,
+        local: Option<broadcast::Sender<Arc<Entitlement>>>,
+    ) -> Result<Self, ConnectError> {
+        let options = options("DATABASE_URL", database_url)?;
+        let migrating = settings.migration_url.as_ref();
+        let migrating = migrating.map(|url| self::options("DATABASE_MIGRATION_URL", url.expose_secret())).transpose()?;
+        let outlets = Outlets::new(settings.redis_url.as_ref(), local).map_err(ConnectError::RedisUrl)?;
+        Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
+        polar::api::Client::configured(&settings.polar).map_err(|_| ConnectError::Polar)?;
+        if !settings.polar.webhook_secrets.iter().all(polar::signature::is_usable) {
+            return Err(ConnectError::PolarSecret);
+        }
+        let embedded = settings.pool_size <= 1;
+        let way = if embedded {
+            meet::embedded(&options, EMBEDDED_PATIENCE).await?
+        } else {
+            meet::server(&options, FIRST_CONTACT).await?
+        };
+        if way == Way::Pooled && migrating.is_none() {
+            return Err(ConnectError::NoMigrationUrl);
+        }
+        let pool = if embedded { pool::embedded(options) } else { pool::of(options, settings.pool_size, way) };
+        Ok(Self::new(pool, settings, outlets))
+    }
+
+    /// Brings the schema of the database to this build's. Safe to run from several processes at once.
+    ///
+    /// # Errors
+    /// When a migration fails, or the database has one that this build does not know differently.
+    pub async fn migrate(&self) -> Result<(), MigrateError> {
+        // A pooler may give each statement another session, and migrations hold a lock of theirs.
+        match &self.settings().migration_url {
+            Some(url) => {
+                let options = PgConnectOptions::from_str(url.expose_secret()).map_err(MigrateError::Execute)?;
+                schema::migrate(PgConnection::connect_with(&options).await?).await
+            }
+            None => schema::migrate(self.pool().acquire().await?.detach()).await,
+        }
+    }
+}
+
+/// What a URL says, or why it says nothing. The parser's own error could show the password.
+fn options(name: &'static str, url: &str) -> Result<PgConnectOptions, ConnectError> {
+    url::check(name, url)?;
+    let options = PgConnectOptions::from_str(url).map_err(|_| ConnectError::DatabaseUrl { name })?;
+    // Poolers refuse settings that they do not know, and values come in binary.
+    Ok(options.application_name("tollgate").extra_float_digits(None))
+}
+
+/// How statements get to Postgres.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Each of our connections is a session of Postgres.
+    Direct,
+    /// A pooler lends each transaction a session that others use as well: nothing may be set or kept in it.
+    Pooled,
+}
+
