@@ -103,6 +103,8 @@ pub struct Policy {
     pub mode: Mode,
     /// Whether anything sold meets the requirement: else the answer is "forbidden", not "pay".
     pub for_sale: bool,
+    /// Whether the catalog in force has what the requirement names: else nobody can say what is missing.
+    pub is_known: bool,
 }
 
 impl Policy {
@@ -115,6 +117,7 @@ impl Policy {
             on_error: OnError::Deny,
             mode: Mode::Enforce,
             for_sale: true,
+            is_known: true,
         }
     }
 }
@@ -230,6 +233,9 @@ fn check(caller: Caller<'_>, policy: &Policy, now: Timestamp) -> Result<(), Deni
     let plan = &entitlement.timeline.at(now).plan;
     if policy.require.is_met(plan) {
         return Ok(());
+    }
+    if !policy.is_known {
+        return Err(Denial::Unknown);
     }
     let (required, current) = (policy.require.clone(), plan.tier.to_string());
     Err(if policy.for_sale { Denial::Pay { required, current } } else { Denial::Forbidden { required, current } })
@@ -362,6 +368,18 @@ mod tests {
         let closed = Policy { for_sale: false, ..policy(feature("staff")) };
         let denial = authorize(Caller::Known(&held), &closed, at(1)).expect_err("nothing grants it");
         assert_eq!(denial.code(), "forbidden");
+    }
+
+    #[test]
+    fn what_the_catalog_in_force_does_not_have_is_unknown_to_those_who_do_not_meet_it() {
+        let held = holding("pro", None);
+        let kept = |on_error, require| Policy { is_known: false, on_error, ..policy(require) };
+        let asked =
+            |policy: &Policy| authorize(Caller::Known(&held), policy, at(1)).map(|permit| permit.basis().clone());
+        assert_eq!(asked(&kept(OnError::Deny, tier("gold"))), Err(Denial::Unknown));
+        assert_eq!(asked(&kept(OnError::Allow, tier("gold"))), Ok(Basis::Fallback));
+        assert_eq!(asked(&kept(OnError::Deny, Requirement::Any(vec![tier("gold"), tier("pro")]))), Ok(Basis::Met));
+        assert_eq!(authorize(Caller::Anonymous, &kept(OnError::Allow, tier("gold")), at(1)), Err(Denial::SignIn));
     }
 
     #[test]

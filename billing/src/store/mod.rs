@@ -25,6 +25,9 @@ pub mod schema;
 pub mod snapshot;
 pub mod subscriptions;
 pub mod trials;
+pub mod walk;
+pub mod wishes;
+pub mod naming;
 
 pub use error::StoreError;
 
