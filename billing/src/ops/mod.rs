@@ -66,7 +66,8 @@ impl From<OperatorError> for Problem {
             OperatorError::NoReason => (StatusCode::BAD_REQUEST, "no_reason"),
             OperatorError::TakesAccess(_) => (StatusCode::CONFLICT, "takes_access"),
             OperatorError::CatalogMoved => (StatusCode::CONFLICT, "catalog_moved"),
-            OperatorError::UnknownAccount(_) => (StatusCode::NOT_FOUND, "unknown_account"),
+            // Whatever the reason, there is nothing to revoke.
+            OperatorError::UnknownAccount(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
             OperatorError::IdUsed { .. } => (StatusCode::CONFLICT, "id_used"),
             OperatorError::BadId => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
