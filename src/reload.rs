@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use billing::Billing;
+use billing::{Billing, Considered, Origin, Proposal};
 use entitlement::assertion::AssertionKey;
 use prometheus::{IntCounterVec, IntGauge, Opts};
 use proxy::{Control, Verification};
@@ -117,6 +117,10 @@ async fn reload(users: &Users, known: &InForce) -> Result<(Config, Secrets)> {
     let (config, secrets) = read.await.map_err(anyhow::Error::from).flatten()?;
     config.check_certificate(parts::now())?;
     let changes = Changes::between(&known.config.table, &config.table);
+    let (old, new) = (known.config.identity.naming(), config.identity.naming());
+    if old != new {
+        bail!("{}: it needs a restart", crate::config::identity::renamed_accounts(&old, &new));
+    }
     if let Some(fixed) = changes.fixed() {
         bail!("{fixed} cannot change while Tollgate runs: it needs a restart");
     }
@@ -126,6 +130,7 @@ async fn reload(users: &Users, known: &InForce) -> Result<(Config, Secrets)> {
 
 /// Puts what was read in force. What can be refused comes before what cannot, and is taken back when a later part is.
 async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secrets) -> Result<()> {
+    let catalog = consider(users, known, config).await?;
     let prepared = match &users.gate {
         Some((control, assertion)) => {
             // What a restart would read again stays as it was.
@@ -136,8 +141,8 @@ async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secr
     };
     if let Some(billing) = &users.billing {
         billing.replace_credentials(parts::credentials(secrets))?;
-        if let Some(catalog) = &config.catalog
-            && let Err(error) = billing.apply_catalog(catalog).await
+        if let Some((proposal, origin, considered)) = catalog
+            && let Err(error) = billing.settle_catalog(&proposal, origin, considered).await
         {
             billing.replace_credentials(parts::credentials(&known.secrets))?;
             return Err(error).context("the catalog cannot be applied");
@@ -148,6 +153,24 @@ async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secr
         control.commit(prepared);
     }
     Ok(())
+}
+
+/// What is to become of the configured catalog. Where it is held back, no rule may require what the one in force lacks: a
+/// running gate has rules that work.
+async fn consider(users: &Users, known: &InForce, config: &Config) -> Result<Option<(Proposal, Origin, Considered)>> {
+    let (Some(billing), Some(proposal)) = (&users.billing, parts::configured_proposal(config)) else { return Ok(None) };
+    let changes = Changes::between(&known.config.table, &config.table);
+    let is_same = known.config.catalog == config.catalog && !changes.touch("grace") && !changes.touch("policy");
+    let origin = if is_same { Origin::SameFile } else { Origin::ChangedFile };
+    let considered = billing.consider_catalog(&proposal, origin).await.context("the catalog cannot be compared")?;
+    if let Considered::Keep { kept, why } = &considered {
+        let lacking = config.lacking(&kept.catalog);
+        if !lacking.is_empty() {
+            billing.hold_back(&proposal, why);
+            bail!("{why}; and the catalog in force lacks what these routes require: {}", lacking.join(", "));
+        }
+    }
+    Ok(Some((proposal, origin, considered)))
 }
 
 /// Keys that were fetched, and tokens that were verified, are kept where nothing about them has changed.

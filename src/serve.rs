@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use axum::Router;
 use base64::Engine;
-use billing::Billing;
+use billing::{Billing, Origin};
 use clap::ValueEnum;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
+use entitlement::catalog::Catalog;
 use entitlement::record::Entitlement;
 use proxy::{Gate, Signals};
 use tokio::runtime::{Handle, Runtime};
@@ -85,7 +86,7 @@ impl Server {
             _ => (None, None),
         };
         let mut ready: Vec<Box<dyn Ready>> = Vec::new();
-        let (mut database, mut billing, mut component) = (None, None, None);
+        let (mut database, mut billing, mut component, mut kept) = (None, None, None, None);
         if let Some(listener) = internal {
             let mut settings = parts::billing_settings(config, secrets, assertion.clone());
             let url = match &secrets.database_url {
@@ -95,7 +96,8 @@ impl Server {
                     database.insert(Embedded::start(place)?).url()
                 }
             };
-            let started = runtime.block_on(start_billing(&url, settings, config, changes))?;
+            let (started, instead) = runtime.block_on(start_billing(&url, settings, config, changes))?;
+            kept = instead;
             ready.push(Box::new(started.clone()));
             billing = Some(spawn_billing(&runtime, started.clone(), listener)?);
             component = Some(started);
@@ -104,7 +106,7 @@ impl Server {
             Some(listener) => {
                 let gate = start_gate(
                     listener,
-                    config,
+                    (config, kept.as_ref()),
                     secrets,
                     (assertion.clone(), component.clone(), local),
                     runtime.handle(),
@@ -155,18 +157,20 @@ impl Server {
     }
 }
 
+/// Billing, and the catalog that stays in force where the configured one may not take its place.
 async fn start_billing(
     url: &str,
     settings: billing::Settings,
     config: &Config,
     changes: Option<broadcast::Sender<Arc<Entitlement>>>,
-) -> Result<Billing> {
+) -> Result<(Billing, Option<Catalog>)> {
     let billing = Billing::connect(url, settings, changes).await?;
     billing.migrate().await?;
-    if let Some(catalog) = &config.catalog {
-        billing.apply_catalog(catalog).await?;
-    }
-    Ok(billing)
+    billing.note_naming(&config.identity.naming()).await?;
+    let Some(proposal) = parts::configured_proposal(config) else { return Ok((billing, None)) };
+    let considered = billing.consider_catalog(&proposal, Origin::SameFile).await?;
+    let settled = billing.settle_catalog(&proposal, Origin::SameFile, considered).await?;
+    Ok((billing, settled.kept().cloned()))
 }
 
 fn spawn_billing(
@@ -186,12 +190,20 @@ type Shared = (AssertionKey, Option<Billing>, Option<broadcast::Receiver<Arc<Ent
 
 fn start_gate(
     listener: TcpListener,
-    config: &Config,
+    (config, kept): (&Config, Option<&Catalog>),
     secrets: &Secrets,
     (assertion, billing, local): Shared,
     io: &Handle,
 ) -> Result<Gate> {
     let mut settings = parts::proxy_settings(config, secrets, assertion)?;
+    if let Some(kept) = kept {
+        for name in config.leave_open(kept, &mut settings.routes, &mut settings.default) {
+            tracing::error!(
+                route = name,
+                "the catalog in force lacks what a route requires: the route does what its on_error says"
+            );
+        }
+    }
     if billing.is_some() && secrets.database_url.is_none() {
         settings.cache.billing_deadline = settings.cache.billing_deadline.max(EMBEDDED_DEADLINE);
     }
@@ -244,6 +256,10 @@ impl Ready for Billing {
             (readiness.redis, "Redis has not answered yet"),
         ];
         parts.into_iter().filter(|(reached, _)| !reached).map(|(_, missing)| missing.to_owned()).collect()
+    }
+
+    async fn warnings(&self) -> Vec<String> {
+        Self::warnings(self).await
     }
 }
 

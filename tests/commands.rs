@@ -153,7 +153,7 @@ async fn a_changed_catalog_is_shown_then_applied_to_everybody() {
     let planned = world.tollgate(&["catalog", "plan", file]).await.success();
     assert!(planned.contains("archive") && planned.contains("paid"), "{planned}");
     assert_eq!(world.get("/archive/one", Some(&token)).await.status, 200, "a plan changes nothing");
-    world.tollgate(&["catalog", "apply", file]).await.success();
+    world.tollgate(&["catalog", "apply", file, "--yes"]).await.success();
     world.everywhere("/archive/one", &token, 402).await;
     world.everywhere("/premium/one", &token, 200).await;
     let again = world.tollgate(&["catalog", "plan", file]).await.success();

@@ -17,6 +17,7 @@ mod outage;
 mod scale;
 mod bad_input;
 mod browser;
+mod catalog;
 mod commands;
 mod admin;
 mod rotation;

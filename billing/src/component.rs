@@ -9,6 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::apply::Asking;
 use crate::credentials::Providers;
+use crate::metrics;
+use crate::ops::HeldBack;
 use crate::publish::Outlets;
 use crate::readiness::Contact;
 use crate::settings::Settings;
@@ -45,6 +47,8 @@ pub(crate) struct Inner {
     /// What goes on after its request was answered, to be waited for at shutdown.
     pub tasks: TaskTracker,
     rules: ArcSwap<Rules>,
+    /// A catalog that a file names and that is not in force.
+    pub held_back: parking_lot::Mutex<Option<HeldBack>>,
 }
 
 /// Each delivery may be 1 MiB.
@@ -64,6 +68,7 @@ impl Billing {
             grace: settings.grace,
             policy: settings.policy,
         };
+        metrics::show_from_the_start();
         let connections = usize::try_from(settings.pool_size).unwrap_or(INLINE_MAX);
         let inline_max = connections.div_ceil(4).clamp(1, INLINE_MAX);
         let inner = Inner {
@@ -80,6 +85,7 @@ impl Billing {
             selling: Asking::default(),
             tasks: TaskTracker::new(),
             rules: ArcSwap::from_pointee(rules),
+            held_back: parking_lot::Mutex::default(),
             settings,
         };
         Self { inner: Arc::new(inner) }

@@ -40,7 +40,10 @@ pub use apply::Drained;
 pub use component::Billing;
 pub use connect::ConnectError;
 pub use credentials::{Credentials, CredentialsError};
-pub use ops::{CatalogReport, Explained, ExplainedSegment, Granted, OperatorError, Replayed, Revoked};
+pub use ops::{
+    CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, Granted, Losses, OperatorError, Origin,
+    Proposal, Replayed, Revoked, Word,
+};
 pub use pages::{Image, Look, Pages, Texts};
 pub use problem::Problem;
 pub use publish::{PublishError, Published};

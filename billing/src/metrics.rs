@@ -18,6 +18,7 @@ struct Metrics {
     unknown_versions: IntCounter,
     double_payments: IntCounter,
     drift: IntCounter,
+    held_back: IntCounterVec,
 }
 
 /// `None` when the registry refuses them, which a test would show: a metric is not worth a failed webhook.
@@ -64,6 +65,13 @@ impl Metrics {
                 "tollgate_reconcile_drift_total",
                 "Differences between the rows and a provider that a comparison found and repaired.",
             )?)?,
+            held_back: registered(IntCounterVec::new(
+                Opts::new(
+                    "tollgate_held_back_total",
+                    "What would have taken access from accounts, and waits for a person's word.",
+                ),
+                &["what"],
+            )?)?,
             unknown_prices: registered(IntCounter::new(
                 "tollgate_unknown_prices_total",
                 "Subscriptions told with a price that no catalog names: somebody pays and gets nothing.",
@@ -75,6 +83,20 @@ impl Metrics {
 fn registered<T: Collector + Clone + 'static>(metric: T) -> prometheus::Result<T> {
     prometheus::register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+/// Shows at 0 what has not happened yet.
+pub fn show_from_the_start() {
+    if let Some(metrics) = &*METRICS {
+        metrics.held_back.with_label_values(&["catalog"]).inc_by(0);
+    }
+}
+
+/// Counts something that was held back; `what` is one of a fixed set of words.
+pub fn count_held_back(what: &'static str) {
+    if let Some(metrics) = &*METRICS {
+        metrics.held_back.with_label_values(&[what]).inc();
+    }
 }
 
 /// Counts a delivery. `outcome` is one of a fixed set of words: a status of the answer, or the code of its problem.
@@ -145,6 +167,7 @@ mod tests {
         count_webhook(Provider::Stripe, "made.up.by.a.sender", "invalid_signature");
         show_inbox(&Open { dead: 2, ..Open::default() });
         show_inbox_alert(true);
+        show_from_the_start();
         observe_publish(0.002);
         count_unknown_price();
         let text = prometheus::TextEncoder::new().encode_to_string(&prometheus::gather()).expect("it encodes");
@@ -155,6 +178,7 @@ mod tests {
             "tollgate_inbox_alert 1",
             "tollgate_commit_to_publish_seconds_bucket",
             "tollgate_unknown_prices_total",
+            "tollgate_held_back_total{what=\"catalog\"} 0",
         ] {
             assert!(text.contains(name), "{name} in {text}");
         }

@@ -16,6 +16,8 @@ pub mod event;
 pub mod decide;
 pub mod timeline;
 pub mod credit;
+pub mod reduction;
+pub mod many;
 pub mod record;
 pub mod authorize;
 pub mod assertion;

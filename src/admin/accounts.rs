@@ -65,6 +65,8 @@ pub struct Credit {
     /// For how many days, after those that it has already; or see `until`. Without both it does not end.
     days: Option<u32>,
     until: Option<DateTime<Utc>>,
+    /// An id of the caller's own: it is done once, however often it is asked for.
+    id: Option<String>,
 }
 
 pub async fn grant(
@@ -73,24 +75,34 @@ pub async fn grant(
     Body(credit): Body<Credit>,
 ) -> Result<(StatusCode, Json<Granted>), Problem> {
     let term = term(credit.days, credit.until)?;
-    let granted = billing.grant(&account, &credit.tier, &credit.reason, term).await?;
-    Ok((StatusCode::CREATED, Json(granted)))
+    let granted = billing.grant(&account, &credit.tier, &credit.reason, term, credit.id.as_deref()).await?;
+    let status = if granted.repeated { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(granted)))
+}
+
+/// Under which id something is done once.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Once {
+    id: Option<String>,
 }
 
 /// `DELETE /admin/accounts/{account}/credits`: takes back all that still give something.
 pub async fn revoke_all(
     State(billing): State<Billing>,
     Path(account): Path<AccountId>,
+    Query(Once { id }): Query<Once>,
 ) -> Result<Json<Revoked>, Problem> {
-    Ok(Json(billing.revoke(&account, None).await?))
+    Ok(Json(billing.revoke(&account, None, id.as_deref()).await?))
 }
 
 /// `DELETE /admin/accounts/{account}/credits/{credit}`: takes back one.
 pub async fn revoke(
     State(billing): State<Billing>,
     Path((account, credit)): Path<(AccountId, i64)>,
+    Query(Once { id }): Query<Once>,
 ) -> Result<Json<Revoked>, Problem> {
-    Ok(Json(billing.revoke(&account, Some(credit)).await?))
+    Ok(Json(billing.revoke(&account, Some(credit), id.as_deref()).await?))
 }
 
 fn term(days: Option<u32>, until: Option<DateTime<Utc>>) -> Result<Term, Problem> {

@@ -15,6 +15,11 @@ use prometheus::{Encoder, TextEncoder};
 pub trait Ready: Send + Sync {
     /// What is missing, in an operator's words; empty when ready.
     async fn missing(&self) -> Vec<String>;
+
+    /// What an operator should know although it is ready.
+    async fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Everything that has to be ready before the process takes traffic.
@@ -30,12 +35,14 @@ pub fn router(parts: Parts) -> Router {
 }
 
 async fn readyz(State(parts): State<Parts>) -> Response {
-    let mut missing = Vec::new();
+    let (mut missing, mut warnings) = (Vec::new(), Vec::new());
     for part in parts.iter() {
         missing.extend(part.missing().await);
+        warnings.extend(part.warnings().await);
     }
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({ "ready": missing.is_empty(), "missing": missing }))).into_response()
+    (status, Json(serde_json::json!({ "ready": missing.is_empty(), "missing": missing, "warnings": warnings })))
+        .into_response()
 }
 
 async fn metrics() -> Response {

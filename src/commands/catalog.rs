@@ -1,14 +1,20 @@
 //! `tollgate catalog`: see what a catalog file would change, and change it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use billing::{Billing, CatalogPlan, Word};
 use clap::Subcommand;
 
+use super::confirm::{Answer, confirm};
 use super::parts;
 use crate::config::secrets::Secrets;
 use crate::config::{self, Config};
 use crate::{ConfigFile, logging, output};
+
+/// How long to wait while another process tells the cache.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// Show or apply the difference between a catalog file and what is sold now
 #[derive(clap::Args)]
@@ -21,10 +27,21 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Show what applying FILE would change
+    /// Show what applying FILE would change, and what accounts would lose
     Plan(Catalog),
-    /// Show the difference, then apply it: every account is told
-    Apply(Catalog),
+    /// Show the difference, ask when accounts lose something, then apply it: every account is told
+    ///
+    /// More than 2 % of the accounts that have access, and more than 3, need --force, or the digest that `plan` prints as `accept`
+    /// in the file. What was taken within the last 24 hours counts with it.
+    Apply {
+        #[command(flatten)]
+        catalog: Catalog,
+        #[command(flatten)]
+        answer: Answer,
+        /// Apply it however many accounts lose something; goes without a question
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(clap::Args)]
@@ -36,21 +53,20 @@ struct Catalog {
 /// Prints the difference, and applies it if asked to.
 pub fn run(arguments: &Arguments) -> Result<()> {
     logging::start_quiet();
-    let (Action::Plan(named) | Action::Apply(named)) = &arguments.action;
-    let catalog = config::read_catalog(&named.file)?;
+    let (Action::Plan(named) | Action::Apply { catalog: named, .. }) = &arguments.action;
+    let file = config::read_catalog(&named.file)?;
     let config = Config::load(&arguments.config.config)?;
+    let proposal = parts::proposal(&config, &file, &named.file);
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
-        let plan = billing.plan_catalog(&catalog).await?;
-        if plan.changes.is_empty() {
-            output::line("nothing changes");
-        }
-        plan.changes.iter().for_each(output::line);
-        if matches!(arguments.action, Action::Apply(_)) {
+        let plan = billing.plan_catalog(&proposal).await?;
+        show(&plan);
+        if let Action::Apply { answer, force, .. } = &arguments.action {
+            let word = word(&plan, *answer, *force)?;
             output::progress("applying …");
-            let applied = billing.apply_catalog(&catalog).await?;
+            let applied = billing.apply_catalog(&proposal, &plan, word).await?;
             output::progress("telling the cache …");
-            parts::publish_all(&billing).await?;
+            tell(&billing).await?;
             output::line(format_args!(
                 "applied: {} changes, {} accounts told",
                 applied.changes.len(),
@@ -59,4 +75,59 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         Ok(())
     })
+}
+
+fn show(plan: &CatalogPlan) {
+    if plan.changes.is_empty() {
+        output::line("nothing changes");
+        return;
+    }
+    plan.changes.iter().for_each(output::line);
+    let losses = &plan.losses;
+    if !losses.is_any() {
+        output::line(format_args!("no account loses anything ({} have access)", losses.holders));
+        return;
+    }
+    output::line(format_args!(
+        "{} accounts and {} running subscriptions would lose something; {} accounts have access",
+        losses.accounts, losses.subscriptions, losses.holders
+    ));
+    for (what, count) in &losses.by {
+        output::line(format_args!("  {count} {what}"));
+    }
+    if losses.taken_before > 0 {
+        output::line(format_args!("{} accounts lost something within the last 24 hours", losses.taken_before));
+    }
+    let accepted = if plan.is_accepted { ": accepted in the file" } else { "" };
+    output::line(format_args!("digest {}{accepted}", plan.digest));
+}
+
+/// What a person says of the losses.
+fn word(plan: &CatalogPlan, answer: Answer, force: bool) -> Result<Word> {
+    if !plan.losses.is_any() || plan.is_accepted {
+        return Ok(Word::None);
+    }
+    if force {
+        return Ok(Word::Forced);
+    }
+    if plan.is_many() {
+        bail!(
+            "{}. That is many, so nothing is done: say --force, or write accept = \"{}\" into the file",
+            plan.told(),
+            plan.digest
+        );
+    }
+    confirm(&format!("{}. Apply it?", plan.told()), answer)?;
+    Ok(Word::Agreed)
+}
+
+/// Tells the cache of every account, beside `tollgate run`, which does the same; or leaves it to that one, where there is no cache.
+async fn tell(billing: &Billing) -> Result<()> {
+    parts::publish_all(billing).await?;
+    while billing.can_tell() && billing.is_telling_of_a_catalog().await? {
+        // `tollgate run` has the batch, or an account is being changed: a moment later there is another one.
+        tokio::time::sleep(MOMENT).await;
+        parts::publish_all(billing).await?;
+    }
+    Ok(())
 }

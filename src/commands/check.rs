@@ -1,18 +1,24 @@
 //! `tollgate check`: is the configuration usable, and what does it resolve to?
 
+use std::time::Duration;
+
 use anyhow::Result;
 use entitlement::authorize::{Mode, OnError, Policy};
 use entitlement::catalog::{Catalog, Provider};
 
 use super::parts;
 use crate::config::Config;
-use crate::config::identity::Source;
+use crate::config::identity::{Source, renamed_accounts};
 use crate::config::secrets::Secrets;
 use crate::{ConfigFile, output};
 
+/// How long a database may take to say how accounts were named.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Validate the configuration and print the resolved routes
 ///
-/// Exits non-zero when `tollgate run` would refuse the file. Needs no database and no network.
+/// Exits non-zero when `tollgate run` would refuse the file. Needs no database and no network; with DATABASE_URL it also says
+/// whether accounts are still named by the same claim.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -53,6 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     config.warnings.iter().chain(&config.warn_of_certificate(parts::now())).for_each(output::warning);
     check_keys(&config.identity.source, &secrets)?;
+    warn_of_other_accounts(&config, &secrets)?;
     warn_of_missing(&secrets, config.catalog.as_ref())
 }
 
@@ -60,6 +67,28 @@ fn rule(policy: &Policy) -> String {
     let fault = if policy.on_error == OnError::Allow { ", let pass when unknown" } else { "" };
     let shadow = if policy.mode == Mode::Shadow { ", shadow: only counted" } else { "" };
     format!("{}{fault}{shadow}", policy.require)
+}
+
+/// Says when accounts are named by another claim than they were when billing started last, where a database can say so.
+fn warn_of_other_accounts(config: &Config, secrets: &Secrets) -> Result<()> {
+    if secrets.database_url.is_none() {
+        return Ok(());
+    }
+    let known = async {
+        let billing = parts::operator_billing(config, secrets).await.ok()?;
+        billing.naming().await.ok().flatten()
+    };
+    let runtime = parts::runtime()?;
+    let known = runtime.block_on(async { tokio::time::timeout(PATIENCE, known).await });
+    // A name that is looked up for long keeps nobody waiting.
+    runtime.shutdown_background();
+    let naming = config.identity.naming();
+    if let Ok(Some(known)) = known
+        && known != naming
+    {
+        output::warning(renamed_accounts(&known, &naming));
+    }
+    Ok(())
 }
 
 /// Whether the secret that verifies tokens is there, when it is what verifies them.

@@ -28,6 +28,9 @@ pub struct Grant {
     /// Until when, such as 2027-01-31T00:00:00Z; without --until and --days it does not end
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
+    /// An id of your own for this: done once, however often it is run
+    #[arg(long, value_name = "TEXT")]
+    id: Option<String>,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -42,6 +45,9 @@ pub struct Revoke {
     /// One credit, by the number that `grant` printed; without it all of the account's
     #[arg(long, value_name = "N")]
     credit: Option<i64>,
+    /// An id of your own for this: done once, however often it is run
+    #[arg(long, value_name = "TEXT")]
+    id: Option<String>,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -53,13 +59,18 @@ pub fn grant(arguments: &Grant) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
-        let granted = billing.grant(&arguments.account, &arguments.tier, &arguments.reason, term).await?;
+        let Grant { account, tier, reason, id, .. } = arguments;
+        let granted = billing.grant(account, tier, reason, term, id.as_deref()).await?;
+        if granted.new_account {
+            output::warning(format_args!("nothing was known of the account {account} before: is it the right one?"));
+        }
         let end = match term {
             Term::Until(until) => format!("until {}", until.to_rfc3339()),
             Term::Days(days) => format!("for {days} days, after those that it has"),
             Term::Open => "without end".to_owned(),
         };
-        output::line(format_args!("credit {}: {} has {} {end}", granted.credit, arguments.account, arguments.tier));
+        output::line(format_args!("credit {}: {account} has {tier} {end}", granted.credit));
+        say_if_repeated(granted.repeated);
         say_when_it_holds(granted.published);
         Ok(())
     })
@@ -71,13 +82,20 @@ pub fn revoke(arguments: &Revoke) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
-        let revoked = billing.revoke(&arguments.account, arguments.credit).await?;
+        let revoked = billing.revoke(&arguments.account, arguments.credit, arguments.id.as_deref()).await?;
         for credit in &revoked.credits {
             output::line(format_args!("credit {credit} of {} is taken back", arguments.account));
         }
+        say_if_repeated(revoked.repeated);
         say_when_it_holds(revoked.published);
         Ok(())
     })
+}
+
+fn say_if_repeated(repeated: bool) {
+    if repeated {
+        output::line("it was done before, under the same id: nothing has changed now");
+    }
 }
 
 fn say_when_it_holds(published: bool) {

@@ -5,6 +5,7 @@ use billing::{Billing, EventLine, Filter, Stuck, StuckState};
 use clap::Subcommand;
 use entitlement::catalog::Provider;
 
+use super::confirm::{Answer, confirm};
 use super::parts;
 use crate::config::Config;
 use crate::config::secrets::Secrets;
@@ -51,6 +52,8 @@ enum Action {
         state: Option<StuckState>,
         #[command(flatten)]
         about: About,
+        #[command(flatten)]
+        answer: Answer,
     },
 }
 
@@ -83,9 +86,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             }
             Action::Show { id } => show(&billing, id).await,
             Action::Replay { id: Some(id), .. } => replay(&billing, id).await,
-            Action::Replay { state: Some(state), about, .. } => {
+            Action::Replay { state: Some(state), about, answer, .. } => {
                 let About { kind, account, provider } = about.clone();
-                replay_stuck(&billing, &Stuck { state: *state, kind, account, provider }).await
+                replay_stuck(&billing, &Stuck { state: *state, kind, account, provider }, *answer).await
             }
             Action::Replay { .. } => bail!("name an event, or say which: --state dead or --state parked"),
         }
@@ -148,7 +151,11 @@ async fn replay(billing: &Billing, id: &str) -> Result<()> {
     Ok(())
 }
 
-async fn replay_stuck(billing: &Billing, stuck: &Stuck) -> Result<()> {
+async fn replay_stuck(billing: &Billing, stuck: &Stuck, answer: Answer) -> Result<()> {
+    let accounts = billing.stuck_accounts(stuck).await?;
+    if accounts > 1 {
+        confirm(&format!("The events are about {accounts} accounts. Apply them all?"), answer)?;
+    }
     let (mut sum, mut after) = (0, Some(0));
     while let Some(last) = after {
         let batch = billing.replay_stuck(stuck, last).await?;

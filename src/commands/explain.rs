@@ -229,6 +229,9 @@ fn print_account(explained: &Explained, at: Timestamp) {
         let id = &subscription.id;
         let (state, prices) = (state(subscription.state), subscription.prices.join(", "));
         output::line(format_args!("subscription {}:{}  {state}{end}  {prices}", id.provider, id.id));
+        for unnamed in explained.unnamed_prices.iter().filter(|unnamed| unnamed.subscription == *id) {
+            output::line(format_args!("  no catalog names the price {}: it gives nothing", unnamed.price));
+        }
     }
     for credit in &explained.credits {
         let revoked = if credit.revoked_at.is_some() { ", taken back" } else { "" };

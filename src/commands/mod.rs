@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod check;
+pub mod confirm;
 pub mod consents;
 pub mod credit;
 #[cfg(feature = "demo")]

@@ -1,5 +1,6 @@
 //! What several commands share: a runtime, the database, the settings of each component.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,9 +11,9 @@ use entitlement::subscription::Grace;
 use proxy::upstream::Protocol;
 use tokio::runtime::Runtime;
 
-use crate::config::Config;
 use crate::config::file;
 use crate::config::secrets::Secrets;
+use crate::config::{CatalogFile, Config};
 
 /// Connections to a PostgreSQL server. The embedded one has exactly one.
 const POOL_SIZE: u32 = 16;
@@ -32,7 +33,6 @@ pub fn runtime() -> Result<Runtime> {
 /// What billing is told.
 pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: AssertionKey) -> billing::Settings {
     let file = &config.file;
-    let grace = &file.grace;
     let credentials = credentials(secrets);
     billing::Settings {
         site_url: config.site_url(),
@@ -55,7 +55,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
             webhook_secrets: credentials.polar_webhook_secrets,
             metadata_key: file.polar.metadata_key.clone(),
         },
-        grace: Grace { past_due: delta(grace.past_due), renewal: delta(grace.renewal), trial: delta(grace.trial) },
+        grace: grace(&file.grace),
         policy: file.policy,
         operator_token: credentials.operator_token,
         referral: referral_settings(&file.referral),
@@ -70,6 +70,28 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
         pool_size: POOL_SIZE,
         inline_wait: INLINE_WAIT,
     }
+}
+
+/// A catalog's file with the rules of the configuration that go with it.
+pub fn proposal(config: &Config, file: &CatalogFile, path: &Path) -> billing::Proposal {
+    let settled = &config.file;
+    billing::Proposal {
+        catalog: file.catalog.clone(),
+        grace: grace(&settled.grace),
+        policy: settled.policy,
+        accept: file.accept.clone(),
+        file: path.display().to_string(),
+    }
+}
+
+/// The configured catalog, when there is one.
+pub fn configured_proposal(config: &Config) -> Option<billing::Proposal> {
+    let file = CatalogFile { catalog: config.catalog.clone()?, accept: config.accept.clone() };
+    Some(proposal(config, &file, &config.catalog_path()))
+}
+
+fn grace(grace: &file::Grace) -> Grace {
+    Grace { past_due: delta(grace.past_due), renewal: delta(grace.renewal), trial: delta(grace.trial) }
 }
 
 fn referral_settings(referral: &file::Referral) -> billing::Referral {

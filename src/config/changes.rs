@@ -6,7 +6,7 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 19] = [
+const REPLACED: [&str; 21] = [
     "site.upstream",
     "cache.max_staleness",
     "cache.stale_if_error",
@@ -26,6 +26,8 @@ const REPLACED: [&str; 19] = [
     "shutdown.grace",
     "shutdown.delay",
     "catalog",
+    "grace",
+    "policy",
 ];
 
 /// Of those, the ones that cannot: others than the gate go by them too.
@@ -112,6 +114,8 @@ mod tests {
                 "default.require.public, default.require.signed_in",
                 None,
             ),
+            ("", "[grace]\npast_due = \"7d\"", "grace.past_due", None),
+            ("", "[policy]\npause = \"keep\"", "policy.pause", None),
             ("", "[log]\nrequests = \"all\"", "log.requests", None),
             ("[limits]\nread = \"5s\"", "[limits]\nread = \"6s\"", "limits.read", None),
             ("", "[listen]\npublic = \"[::]:1\"", "listen.public", Some("listen.public")),

@@ -88,6 +88,11 @@ impl Identity {
         Ok(Self { cookie, leeway: *leeway, source: Source::check(section, directory)? })
     }
 
+    /// By which claim of a token its account is known, for each way of signing in. With another one every account is another one.
+    pub fn naming(&self) -> String {
+        "sub".to_owned()
+    }
+
     /// What verifies tokens.
     pub fn keys(&self, secrets: &Secrets) -> Result<Keys> {
         Ok(match &self.source {
@@ -142,6 +147,14 @@ impl Source {
             }
         }
     }
+}
+
+/// What it means that accounts are named by `new`, and were by `old`.
+pub fn renamed_accounts(old: &str, new: &str) -> String {
+    format!(
+        "accounts were named by {old} and would be named by {new}: every account becomes another one, and what was paid for stays \
+         with the old names"
+    )
 }
 
 fn count(keys: usize) -> String {

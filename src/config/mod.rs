@@ -16,8 +16,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
-use entitlement::catalog::Catalog;
+use entitlement::authorize::Policy;
+use entitlement::catalog::{Catalog, Draft};
 use proxy::forwarded::TrustedProxies;
+use proxy::routes::Route;
 use url::Url;
 
 use file::File;
@@ -41,8 +43,10 @@ pub struct Config {
     /// Who is asking.
     pub identity: Identity,
     pub catalog: Option<Catalog>,
-    pub routes: Vec<proxy::routes::Route>,
-    pub default: entitlement::authorize::Policy,
+    /// The digest of a change of the catalog to which a person has agreed in its file.
+    pub accept: Option<String>,
+    pub routes: Vec<Route>,
+    pub default: Policy,
     /// Whose word on the client is believed.
     pub trusted_proxies: TrustedProxies,
     pub limits: proxy::Limits,
@@ -81,9 +85,12 @@ impl Config {
         check_urls(&file)?;
         check_cache(&file.cache)?;
         let identity = Identity::check(&file.identity, &directory)?;
-        let catalog = match &file.catalog {
-            Some(path) => Some(read_catalog(&directory.join(path))?),
-            None => catalog,
+        let (catalog, accept) = match &file.catalog {
+            Some(path) => {
+                let CatalogFile { catalog, accept } = read_catalog(&directory.join(path))?;
+                (Some(catalog), accept)
+            }
+            None => (catalog, None),
         };
         let mut warnings = Vec::new();
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
@@ -100,6 +107,7 @@ impl Config {
             site,
             identity,
             catalog,
+            accept,
             routes,
             default,
             trusted_proxies,
@@ -154,6 +162,29 @@ impl Config {
         if audience.is_empty() { self.site_host().to_owned() } else { audience.clone() }
     }
 
+    /// Where the catalog's file is, as an operator would name it.
+    pub fn catalog_path(&self) -> PathBuf {
+        self.directory.join(self.file.catalog.as_deref().unwrap_or("catalog.toml"))
+    }
+
+    /// The rules that require what the configured catalog has and `kept`, which is in force in its place, has not.
+    pub fn lacking(&self, kept: &Catalog) -> Vec<String> {
+        let Some(catalog) = &self.catalog else { return Vec::new() };
+        let lacks = |policy: &Policy| routes::lacks(&policy.require, catalog, kept);
+        let routes = self.routes.iter().filter(|route| lacks(&route.policy)).map(|route| route.pattern.to_string());
+        routes.chain(lacks(&self.default).then(|| "[default]".to_owned())).collect()
+    }
+
+    /// Marks what [`Config::lacking`] names as what nobody can say anything of. Returns the same names.
+    pub fn leave_open(&self, kept: &Catalog, routes: &mut [Route], default: &mut Policy) -> Vec<String> {
+        let Some(catalog) = &self.catalog else { return Vec::new() };
+        let policies = routes.iter_mut().map(|route| &mut route.policy).chain([default]);
+        for policy in policies.filter(|policy| routes::lacks(&policy.require, catalog, kept)) {
+            policy.is_known = false;
+        }
+        self.lacking(kept)
+    }
+
     /// Where the embedded PostgreSQL keeps its files.
     pub fn embedded_path(&self) -> PathBuf {
         self.directory.join(&self.file.embedded.path)
@@ -175,11 +206,23 @@ impl Config {
     }
 }
 
+/// What a catalog file says.
+#[derive(Clone, Debug)]
+pub struct CatalogFile {
+    pub catalog: Catalog,
+    /// The digest of a change to which a person has agreed.
+    pub accept: Option<String>,
+}
+
 /// Reads and checks a catalog file.
-pub fn read_catalog(path: &Path) -> Result<Catalog> {
+pub fn read_catalog(path: &Path) -> Result<CatalogFile> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the catalog {}: check the path", path.display()))?;
-    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {}", path.display(), file::explain(&error)))
+    let unusable = |error: toml::de::Error| anyhow::anyhow!("{}: {}", path.display(), file::explain(&error));
+    let draft: Draft = toml::from_str(&text).map_err(unusable)?;
+    let accept = draft.accept.clone();
+    let catalog = draft.try_into().with_context(|| path.display().to_string())?;
+    Ok(CatalogFile { catalog, accept })
 }
 
 /// Resolves `host:port` of the configuration key `key`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use entitlement::authorize::{Policy, Requirement};
-use entitlement::catalog::Catalog;
+use entitlement::catalog::{Catalog, Tier};
 use proxy::routes::{Cors, HostPattern, Pattern, Route, Table};
 
 use super::file::{self, Require, Rule};
@@ -36,7 +36,8 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
         warnings.push(format!("{name}: meter = \"{meter}\" is not counted by this version"));
     }
     let (invalid_token, on_error, mode) = (rule.invalid_token, rule.on_error, rule.mode);
-    let policy = Policy { require: requirement, invalid_token, on_error, mode, for_sale };
+    let requirement = known_as(requirement, catalog);
+    let policy = Policy { require: requirement, invalid_token, on_error, mode, for_sale, is_known: true };
     Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout })
 }
 
@@ -45,7 +46,8 @@ pub fn policy(name: &str, rule: &Rule, catalog: Option<&Catalog>) -> Result<Poli
     let require = requirement(name, &rule.require)?;
     let for_sale = for_sale(name, &require, catalog)?;
     let (invalid_token, on_error, mode) = (rule.invalid_token, rule.on_error, rule.mode);
-    Ok(Policy { require, invalid_token, on_error, mode, for_sale })
+    let require = known_as(require, catalog);
+    Ok(Policy { require, invalid_token, on_error, mode, for_sale, is_known: true })
 }
 
 /// A login page behind the gate sends browsers to itself for ever.
@@ -167,7 +169,7 @@ fn alternatives(name: &str, parts: &[Require]) -> Result<Requirement> {
 /// Whether something sold gives what is required. Without a catalog file nobody can tell, and "pay" is the kinder answer.
 fn for_sale(name: &str, requirement: &Requirement, catalog: Option<&Catalog>) -> Result<bool> {
     let Some(catalog) = catalog else { return Ok(true) };
-    let sold = |tier: &&entitlement::catalog::Tier| !tier.prices.is_empty();
+    let sold = |tier: &&Tier| tier.offers().next().is_some();
     match requirement {
         Requirement::Public | Requirement::SignedIn => Ok(true),
         Requirement::All(parts) => {
@@ -191,6 +193,38 @@ fn for_sale(name: &str, requirement: &Requirement, catalog: Option<&Catalog>) ->
             Ok(catalog.tiers().iter().filter(sold).any(|tier| tier.rank >= required.rank))
         }
     }
+}
+
+/// The requirement with each renamed tier under both of its codes: a record that was written before the renaming, and is told anew
+/// within moments, still has the old one.
+fn known_as(requirement: Requirement, catalog: Option<&Catalog>) -> Requirement {
+    let each = |parts: Vec<Requirement>| parts.into_iter().map(|part| known_as(part, catalog)).collect();
+    match requirement {
+        Requirement::Tier(code) => match catalog.and_then(|catalog| catalog.tier(&code)) {
+            Some(Tier { code, renamed_from: Some(old), .. }) => {
+                Requirement::Any(vec![Requirement::Tier(code.clone()), Requirement::Tier(old.clone())])
+            }
+            _ => Requirement::Tier(code),
+        },
+        Requirement::All(parts) => Requirement::All(each(parts)),
+        Requirement::Any(parts) => Requirement::Any(each(parts)),
+        Requirement::Public | Requirement::SignedIn | Requirement::Feature(_) => requirement,
+    }
+}
+
+/// Whether a requirement names something that `catalog` has and `kept` has not. Of alternatives, one that is there is enough.
+pub fn lacks(requirement: &Requirement, catalog: &Catalog, kept: &Catalog) -> bool {
+    match requirement {
+        Requirement::Public | Requirement::SignedIn => false,
+        Requirement::Tier(code) => catalog.tier(code).is_some() && kept.tier(code).is_none(),
+        Requirement::Feature(name) => has_feature(catalog, name) && !has_feature(kept, name),
+        Requirement::All(parts) => parts.iter().any(|part| lacks(part, catalog, kept)),
+        Requirement::Any(parts) => parts.iter().all(|part| lacks(part, catalog, kept)),
+    }
+}
+
+fn has_feature(catalog: &Catalog, name: &str) -> bool {
+    catalog.tiers().iter().any(|tier| tier.features.contains(name))
 }
 
 #[cfg(test)]
@@ -285,6 +319,34 @@ mod tests {
         {
             let warnings = parse(&text).expect("it can be run").warnings;
             assert_eq!(warnings.iter().any(|warning| warning.contains("another name")), is_open, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_renamed_tier_is_required_by_both_codes_and_what_another_catalog_lacks_is_found() {
+        let catalog = |tier: &str| -> Catalog {
+            toml::from_str(&format!("tier = [{{ {tier}, name = \"T\", rank = 1 }}]")).expect("a catalog")
+        };
+        let (paid, basic) = (catalog("code = \"paid\""), catalog("code = \"basic\", features = [\"api\"]"));
+        let renamed = catalog("code = \"basic\", renamed_from = \"paid\"");
+        let tier = |code: &str| Requirement::Tier(code.into());
+        for code in ["basic", "paid"] {
+            let known = known_as(Requirement::All(vec![tier(code)]), Some(&renamed));
+            assert_eq!(known.to_string(), "(tier basic or tier paid)", "{code}");
+            assert!(!lacks(&known, &renamed, &paid), "the kept catalog has one of both");
+        }
+        assert_eq!(known_as(tier("basic"), Some(&basic)), tier("basic"));
+        let cases = [
+            (tier("basic"), true),
+            (tier("free"), false),
+            (Requirement::Feature("api".into()), true),
+            (Requirement::Feature("of_nobody".into()), false),
+            (Requirement::SignedIn, false),
+            (Requirement::All(vec![tier("free"), tier("basic")]), true),
+            (Requirement::Any(vec![tier("free"), tier("basic")]), false),
+        ];
+        for (requirement, expected) in cases {
+            assert_eq!(lacks(&requirement, &basic, &paid), expected, "{requirement}");
         }
     }
 

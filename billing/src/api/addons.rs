@@ -77,6 +77,6 @@ fn shown(addon: &Addon) -> Shown {
         code: addon.code.clone(),
         name: addon.name.clone(),
         requires: addon.requires.clone(),
-        prices: addon.prices.iter().map(shown_price).collect(),
+        prices: addon.offers().map(shown_price).collect(),
     }
 }

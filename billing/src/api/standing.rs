@@ -77,6 +77,15 @@ impl Standing {
         live
     }
 
+    /// The subscriptions that are not over at `now` and of whose prices the catalog names none: their owner pays, and must be able
+    /// to end that here.
+    pub fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = &Subscription> {
+        let is_named = |subscription: &Subscription| {
+            subscription.prices.iter().any(|id| self.catalog().sold(subscription.id.provider, id).is_some())
+        };
+        self.subscriptions.iter().filter(move |&subscription| is_running(subscription, now) && !is_named(subscription))
+    }
+
     /// The add-ons that subscriptions which are not over at `now` pay for, with the subscription.
     pub fn addons(&self, now: Timestamp) -> impl Iterator<Item = (&Addon, &Subscription)> {
         let running = self.subscriptions.iter().filter(move |subscription| is_running(subscription, now));
@@ -146,7 +155,7 @@ pub const fn cadence(cadence: Cadence) -> &'static str {
 }
 
 /// An unpaid or paused subscription still counts: its provider may charge for it again.
-fn is_running(subscription: &Subscription, now: Timestamp) -> bool {
+pub(crate) fn is_running(subscription: &Subscription, now: Timestamp) -> bool {
     let over = match subscription.state {
         State::Incomplete | State::Lapsed { .. } | State::Ended { .. } => true,
         State::Trialing { .. } | State::Active { .. } | State::PastDue { .. } | State::Unpaid | State::Paused => false,

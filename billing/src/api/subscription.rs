@@ -112,12 +112,14 @@ pub async fn reactivate(
     }
 }
 
-/// The subscriptions to a tier that go on: the one to the highest tier, and the others.
+/// The subscriptions that go on, but for those to add-ons: the one to the highest tier, and the others. One whose price no catalog
+/// names is paid for all the same.
 async fn running(billing: &Billing, account: &AccountId) -> Result<(SubscriptionId, Vec<SubscriptionId>), Problem> {
     checkout::check_any_configured(billing)?;
     let now = crate::clock::now();
     let standing = standing::of(billing, account, now).await?;
-    let mut ids = standing.live(now).into_iter().map(|live| live.subscription.id.clone());
+    let live = standing.live(now).into_iter().map(|live| live.subscription);
+    let mut ids = live.chain(standing.unnamed(now)).map(|subscription| subscription.id.clone());
     let first = ids.next().ok_or_else(|| {
         let detail = "There is no subscription that could be ended or kept.";
         Problem::new(StatusCode::BAD_REQUEST, "no_active_subscription", detail)

@@ -53,7 +53,7 @@ impl Shop {
         let catalog = toml::from_str(CATALOG).expect("a catalog");
         let mut conn = pool.acquire().await.expect("a connection");
         let rules = Rules { id: None, catalog, grace: grace(), policy: Policy::default() };
-        catalogs::insert(&mut conn, &rules, clock::now()).await.expect("a catalog");
+        catalogs::insert(&mut conn, &rules, 0, clock::now()).await.expect("a catalog");
         drop(conn);
         let key = match twist {
             Twist::None | Twist::Unreachable => Some("sk_test_shop"),

@@ -56,7 +56,7 @@ fn shown(tier: &Tier) -> Shown {
         features: tier.features.clone(),
         limits: tier.limits.clone(),
         levels: tier.levels.clone(),
-        prices: tier.prices.iter().map(shown_price).collect(),
+        prices: tier.offers().map(shown_price).collect(),
     }
 }
 

@@ -77,7 +77,8 @@ pub fn choose<'a>(
     let provider = order.provider.as_deref().map(str::parse::<Provider>).transpose();
     let provider = provider.map_err(|_| Refusal::UnknownProvider)?;
     let wanted = |price: &&Price| {
-        cadence.is_none_or(|cadence| cadence == price.cadence)
+        !price.retired
+            && cadence.is_none_or(|cadence| cadence == price.cadence)
             && provider.is_none_or(|provider| provider == price.provider)
     };
     // The first of the lowest: in the order of the providers, then in that of the catalog.
@@ -102,7 +103,7 @@ fn of_tier<'a>(
 ) -> Result<Choice<'a>, Refusal> {
     let priced =
         |tier: &'a Tier| Some(Choice { item: Sold::Tier(tier), price: price(&tier.prices)?, details: BTreeMap::new() });
-    let is_sold = |tier: &Tier| tier.prices.iter().any(|price| Some(price.cadence) == cadence);
+    let is_sold = |tier: &Tier| tier.offers().any(|price| Some(price.cadence) == cadence);
     match code {
         Some(code) => priced(catalog.tier(code).ok_or(Refusal::TierNotFound)?).ok_or(Refusal::NoPrice),
         None if !catalog.tiers().iter().any(is_sold) => Err(Refusal::NothingSold),

@@ -24,8 +24,9 @@ pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp)
     let none = || Problem::new(StatusCode::NOT_FOUND, "no_customer", "Nothing was bought here yet.");
     let standing = standing::of(billing, account, now).await?;
     // The customer that pays, before the one that would.
-    let paying = standing.live(now).into_iter().next();
-    let paying = paying.map(|live| (live.subscription.id.provider, live.subscription.customer.clone()));
+    let live = standing.live(now).into_iter().map(|live| live.subscription);
+    let paying = live.chain(standing.unnamed(now)).next();
+    let paying = paying.map(|subscription| (subscription.id.provider, subscription.customer.clone()));
     let (provider, customer) = match paying {
         Some(paying) => paying,
         None => stored_customer(billing, account).await?.ok_or_else(none)?,

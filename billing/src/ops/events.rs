@@ -65,6 +65,15 @@ impl Billing {
         Ok(Some(line.id))
     }
 
+    /// How many accounts dead or parked events are about.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn stuck_accounts(&self, stuck: &Stuck) -> Result<u64, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        Ok(u64::try_from(inbox::stuck_accounts(&mut conn, stuck).await?).unwrap_or_default())
+    }
+
     /// Makes one batch of dead or parked events due again, beginning after the row `after`: 0 for the first batch.
     /// Events that fail once more are not met again by going on.
     ///

@@ -3,14 +3,16 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::payment::Invoice;
-use entitlement::subscription::Subscription;
+use entitlement::subscription::{Subscription, SubscriptionId};
 use entitlement::timeline::{Source, Timeline, timeline};
 use serde::Serialize;
 
+use crate::api::standing::is_running;
 use crate::chain;
 use crate::component::Billing;
 use crate::publish;
 use crate::store::audit::{self, AuditLine};
+use crate::store::catalogs::Rules;
 use crate::store::credits::Credit;
 use crate::store::inbox::{self, EventLine, Filter};
 use crate::store::links::{self, Customer};
@@ -37,6 +39,8 @@ pub struct Explained {
     #[serde(skip)]
     pub timeline: Timeline,
     pub subscriptions: Vec<Subscription>,
+    /// The prices of running subscriptions that the catalog does not name: they give nothing.
+    pub unnamed_prices: Vec<UnnamedPrice>,
     pub credits: Vec<Credit>,
     /// The newest bills, newest first, and how often their payment was tried.
     pub invoices: Vec<Invoice>,
@@ -51,6 +55,13 @@ pub struct Explained {
     pub cached_version: Option<u64>,
     /// Why Redis could not say.
     pub cache_fault: Option<String>,
+}
+
+/// A price that the catalog does not name, and the running subscription of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnnamedPrice {
+    pub subscription: SubscriptionId,
+    pub price: String,
 }
 
 /// A stretch of time in which nothing changes, and why it is so.
@@ -95,6 +106,7 @@ impl Billing {
             catalog: snapshot.catalog,
             segments: explained(&timeline, at),
             timeline,
+            unnamed_prices: unnamed(&snapshot.subscriptions, &rules, at),
             subscriptions: snapshot.subscriptions,
             credits: snapshot.credits,
             invoices,
@@ -121,6 +133,16 @@ impl Billing {
         let mut conn = self.pool().acquire().await?;
         audit::recent(&mut conn, account, before, i64::from(limit.min(LIST_MAX))).await
     }
+}
+
+fn unnamed(subscriptions: &[Subscription], rules: &Rules, at: Timestamp) -> Vec<UnnamedPrice> {
+    let running = subscriptions.iter().filter(|subscription| is_running(subscription, at));
+    let unnamed = running.flat_map(|subscription| {
+        let provider = subscription.id.provider;
+        let prices = subscription.prices.iter().filter(move |price| rules.catalog.sold(provider, price).is_none());
+        prices.map(|price| UnnamedPrice { subscription: subscription.id.clone(), price: price.clone() })
+    });
+    unnamed.collect()
 }
 
 fn explained(timeline: &Timeline, at: Timestamp) -> Vec<ExplainedSegment> {

@@ -1,12 +1,14 @@
 //! What an operator does: the functions behind the command line and the admin interface.
 
-mod catalog;
+pub(crate) mod catalog;
 mod consents;
 mod credits;
 mod events;
 mod explain;
+mod naming;
 
-pub use catalog::CatalogReport;
+pub(crate) use catalog::HeldBack;
+pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Proposal, Word};
 pub use credits::{Granted, Revoked};
 pub use events::Replayed;
 pub use explain::{Explained, ExplainedSegment};
@@ -29,6 +31,16 @@ pub enum OperatorError {
     BadDays,
     #[error("say why, in 1 to 500 characters: somebody will ask")]
     NoReason,
+    #[error("{0} accounts would lose something by the catalog: a person has to agree")]
+    TakesAccess(u64),
+    #[error("another catalog has come in force meanwhile: look at what would change once more")]
+    CatalogMoved,
+    #[error("nothing is known of the account `{0}`: is it the right one?")]
+    UnknownAccount(String),
+    #[error("the id `{id}` was used for something else: {wish}")]
+    IdUsed { id: String, wish: String },
+    #[error("an id has 1 to 255 bytes")]
+    BadId,
     #[error("there is nothing to revoke: `{0}` has no such credit that still gives something")]
     NothingToRevoke(String),
     #[error("event {0} cannot be replayed: its body is pruned, so there is nothing left to apply")]
@@ -52,6 +64,12 @@ impl From<OperatorError> for Problem {
             OperatorError::EndsInThePast => (StatusCode::BAD_REQUEST, "ends_in_the_past"),
             OperatorError::BadDays => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NoReason => (StatusCode::BAD_REQUEST, "no_reason"),
+            OperatorError::TakesAccess(_) => (StatusCode::CONFLICT, "takes_access"),
+            OperatorError::CatalogMoved => (StatusCode::CONFLICT, "catalog_moved"),
+            // Whatever the reason, there is nothing to revoke.
+            OperatorError::UnknownAccount(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
+            OperatorError::IdUsed { .. } => (StatusCode::CONFLICT, "id_used"),
+            OperatorError::BadId => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
             OperatorError::BodyPruned(_) => (StatusCode::CONFLICT, "body_pruned"),
         };

@@ -6,6 +6,7 @@ mod publisher;
 pub use publisher::Published;
 mod recent;
 mod redis;
+mod walk;
 
 pub use compute::{entitlement_of, grants};
 pub(crate) use outlets::{Outlets, Told};

@@ -55,6 +55,11 @@ impl Outlets {
         })
     }
 
+    /// Whether there is a cache, or a proxy here.
+    pub const fn has_anybody(&self) -> bool {
+        self.cache.is_some() || self.local.is_some()
+    }
+
     /// Tells everybody who gates on it what an account has now.
     pub async fn tell(&self, entitlement: Entitlement) -> Result<Told, PublishError> {
         let entitlement = Arc::new(entitlement);

@@ -38,8 +38,14 @@ pub struct Published {
     pub put_off: usize,
 }
 
+impl Published {
+    const fn and(self, other: Self) -> Self {
+        Self { told: self.told + other.told, put_off: self.put_off + other.put_off }
+    }
+}
+
 impl Billing {
-    /// Publishes what is due at `now`, until nothing is.
+    /// Publishes what is due at `now`, until nothing is, and goes through the accounts that a new catalog concerns.
     ///
     /// # Errors
     /// When the database or Redis fails: then nothing is due less than before, except what went through.
@@ -48,15 +54,23 @@ impl Billing {
     }
 
     async fn publish_until(&self, now: Timestamp, stop: &CancellationToken) -> Result<Published, PublishError> {
-        let mut sum = Published::default();
+        let (mut sum, mut now) = (Published::default(), now);
         loop {
             let due = self.untold(now).await?;
             let full = i64::try_from(due.len()).is_ok_and(|count| count == BATCH);
             let round = self.publish_batch(due, now).await?;
-            sum = Published { told: sum.told + round.told, put_off: sum.put_off + round.put_off };
-            if !full || round == Published::default() || stop.is_cancelled() {
+            sum = sum.and(round);
+            if stop.is_cancelled() || (full && round == Published::default()) {
                 return Ok(sum);
             }
+            if full {
+                continue;
+            }
+            // What a purchase left over comes before each batch of those that only a new catalog concerns.
+            let Some(accounts) = self.walk_on(now).await? else { return Ok(sum) };
+            let walked = accounts.into_iter().map(|account| Untold { account, attempts: 0 }).collect();
+            sum = sum.and(self.publish_batch(walked, now).await?);
+            now = now.max(clock::now());
         }
     }
 
@@ -65,8 +79,18 @@ impl Billing {
         Ok(outbox::due(&mut conn, now, BATCH).await?)
     }
 
-    /// The first fault that is nobody's own ends the round.
+    /// All of them in one go; where one of them is at fault, each by itself. The first fault that is nobody's own ends the round.
     async fn publish_batch(&self, due: Vec<Untold>, now: Timestamp) -> Result<Published, PublishError> {
+        let accounts: Vec<AccountId> = due.iter().map(|untold| untold.account.clone()).collect();
+        match self.publish(&accounts, now).await {
+            Ok(Told::Everybody) => Ok(Published { told: accounts.len(), put_off: 0 }),
+            Ok(Told::Nobody) => Ok(Published::default()),
+            Err(error) if error.is_of_account() => self.publish_each(due, now).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn publish_each(&self, due: Vec<Untold>, now: Timestamp) -> Result<Published, PublishError> {
         let mut sum = Published::default();
         let mut running = JoinSet::new();
         let mut due = due.into_iter();

@@ -85,7 +85,7 @@ async fn reward(
 fn tier<'a>(catalog: &'a Catalog, terms: &Referral) -> Option<&'a Tier> {
     let named = terms.tier.as_ref().and_then(|code| catalog.tier(code));
     let above = || catalog.tiers().iter().filter(|tier| tier.rank > 0);
-    named.or_else(|| above().find(|tier| !tier.prices.is_empty())).or_else(|| above().next())
+    named.or_else(|| above().find(|tier| tier.offers().next().is_some())).or_else(|| above().next())
 }
 
 /// Takes the reward back when the payment that earned it has gone back in time, and gives it again when that turns out

@@ -17,7 +17,7 @@ pub struct Change<'a> {
 }
 
 /// How long the one who commits has to publish before the background publisher does, in seconds.
-const HEAD_START_SECONDS: i64 = 1;
+pub(super) const HEAD_START_SECONDS: i64 = 1;
 
 /// Makes sure that the account has a row.
 ///
@@ -31,6 +31,36 @@ pub async fn ensure(conn: &mut PgConnection, account: &AccountId, now: Timestamp
     );
     query.execute(conn).await?;
     Ok(())
+}
+
+/// Whether the account has a row.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_known(conn: &mut PgConnection, account: &AccountId) -> Result<bool, StoreError> {
+    let query =
+        sqlx::query_scalar!(r#"select exists (select from accounts where account = $1) as "is!""#, account.as_str());
+    Ok(query.fetch_one(conn).await?)
+}
+
+/// Accounts that a subscription or a credit may give something, in their order, after a given one.
+///
+/// # Errors
+/// When a row cannot be read, or the database fails.
+pub async fn with_grants(conn: &mut PgConnection, after: &str, limit: i64) -> Result<Vec<AccountId>, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select account from accounts a
+        where account > $1 and (
+            exists (select from subscriptions s where s.account = a.account and s.state <> 'ended')
+            or exists (select from credits c where c.account = a.account and c.revoked_at is null)
+        )
+        order by account limit $2
+        "#,
+        after,
+        limit
+    );
+    query.fetch_all(conn).await?.iter().map(|account| account_of("accounts", account)).collect()
 }
 
 /// Gives the account a new version: [`each_changed`] of one. Returns the new version.

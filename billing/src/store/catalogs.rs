@@ -53,29 +53,27 @@ pub async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<Rules>, Sto
     Ok(Some(Rules { id: Some(id), catalog, grace, policy }))
 }
 
-/// Keeps everybody from changing accounts or catalogs until the transaction ends, so that what commits later is
-/// computed with the new catalog, and what committed before is counted among those that must be told.
+/// Keeps others from changing the catalog until the transaction ends. Accounts are not held up.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
-    // A million accounts take longer than any request may.
-    sqlx::query!("set local statement_timeout = 0").execute(&mut *conn).await?;
-    sqlx::query!("lock table accounts in share row exclusive mode").execute(&mut *conn).await?;
     sqlx::query!("lock table catalogs in share row exclusive mode").execute(conn).await?;
     Ok(())
 }
 
-/// Makes these rules current. Returns their id.
+/// Makes these rules current, and begins to go through the accounts. `taken` is how many lose something by it. Returns their id.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(conn: &mut PgConnection, rules: &Rules, now: Timestamp) -> Result<i64, StoreError> {
+pub async fn insert(conn: &mut PgConnection, rules: &Rules, taken: u64, now: Timestamp) -> Result<i64, StoreError> {
     let Rules { catalog, grace, policy, .. } = rules;
+    // One way through the accounts is enough: each is computed with the newest catalog.
+    sqlx::query!("update catalogs set walk = null where walk is not null").execute(&mut *conn).await?;
     let query = sqlx::query_scalar!(
         r#"
-        insert into catalogs (body, grace_past_due, grace_renewal, grace_trial, policy, applied_at)
-        values ($1, $2, $3, $4, $5, $6)
+        insert into catalogs (body, grace_past_due, grace_renewal, grace_trial, policy, applied_at, taken, walk)
+        values ($1, $2, $3, $4, $5, $6, $7, '')
         returning id
         "#,
         Json(catalog) as _,
@@ -83,25 +81,56 @@ pub async fn insert(conn: &mut PgConnection, rules: &Rules, now: Timestamp) -> R
         grace.renewal.num_seconds(),
         grace.trial.num_seconds(),
         Json(policy) as _,
-        now
+        now,
+        i64::try_from(taken).unwrap_or(i64::MAX)
     );
     Ok(query.fetch_one(conn).await?)
 }
 
-/// Gives every account a new version: a catalog concerns them all. Returns how many there are.
+/// How many accounts there are.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn all_changed(conn: &mut PgConnection, now: Timestamp) -> Result<u64, StoreError> {
-    let query = sqlx::query!(
-        r#"
-        with bumped as (update accounts set version = version + 1 returning account, version)
-        insert into outbox (account, version, committed_at, next_attempt_at)
-        select account, version, $1, $1 from bumped
-        on conflict (account) do update
-        set version = excluded.version, attempts = 0, next_attempt_at = excluded.next_attempt_at
-        "#,
-        now
+pub async fn accounts(conn: &mut PgConnection) -> Result<u64, StoreError> {
+    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from accounts"#).fetch_one(conn).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// How many accounts lost something by catalogs that were applied after a moment.
+///
+/// # Errors
+/// When the database fails.
+pub async fn taken_since(conn: &mut PgConnection, since: Timestamp) -> Result<u64, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"select coalesce(sum(taken), 0)::bigint as "taken!" from catalogs where applied_at > $1"#,
+        since
     );
-    Ok(query.execute(conn).await?.rows_affected())
+    Ok(u64::try_from(query.fetch_one(conn).await?).unwrap_or(0))
+}
+
+/// Whether these rules were in force, and others have taken their place: of another catalog the catalog alone counts, of the
+/// same one its grace and policy.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_superseded(conn: &mut PgConnection, rules: &Rules) -> Result<bool, StoreError> {
+    let Rules { catalog, grace, policy, .. } = rules;
+    let query = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from catalogs old, (select body from catalogs order by id desc limit 1) current
+            where old.body = $1 and (
+                current.body <> $1 or (
+                    old.grace_past_due = $2 and old.grace_renewal = $3 and old.grace_trial = $4 and old.policy = $5
+                )
+            )
+        ) as "is!"
+        "#,
+        Json(catalog) as _,
+        grace.past_due.num_seconds(),
+        grace.renewal.num_seconds(),
+        grace.trial.num_seconds(),
+        Json(policy) as _
+    );
+    Ok(query.fetch_one(conn).await?)
 }

@@ -180,6 +180,28 @@ pub async fn replay(conn: &mut PgConnection, id: i64, now: Timestamp) -> Result<
     Ok(if query.fetch_one(conn).await? { Replay::Pruned } else { Replay::Unknown })
 }
 
+/// How many accounts stuck events are about; a customer whom nobody has linked counts as one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn stuck_accounts(conn: &mut PgConnection, stuck: &Stuck) -> Result<i64, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select count(distinct coalesce(account, provider || ' ' || customer_id, ''))  as "count!" from webhook_events
+        where state = $1 and ($2::text is null or type = $2) and ($3::text is null or account = $3)
+            and ($4::text is null or provider = $4)
+        "#,
+        stuck.state.as_str(),
+        stuck.kind,
+        stuck.account,
+        stuck.provider.map(Provider::as_str)
+    );
+    schema::plan_each(conn).await?;
+    let count = query.fetch_one(&mut *conn).await?;
+    schema::plan_once(conn).await?;
+    Ok(count)
+}
+
 /// Makes stuck events with an id above `after` due again, those that came first before the others. One that is being
 /// applied right now is left alone. Returns the ids of their rows, in order.
 ///

@@ -26,6 +26,9 @@ pub mod snapshot;
 pub mod subscriptions;
 pub mod trials;
 pub mod writable;
+pub mod walk;
+pub mod wishes;
+pub mod naming;
 
 pub use error::StoreError;
 

@@ -152,7 +152,7 @@ async fn a_price_that_no_catalog_names_grants_nothing_until_one_does(
     assert_eq!((state.as_str(), reason.as_deref()), ("applied", Some("no catalog names the price price_new")));
     assert_eq!(world.has(&world.account, world.now).await, "free none");
     let text = toml::to_string(&catalog()).expect("it encodes").replace("price_monthly", "price_new");
-    let report = world.billing.apply_catalog(&toml::from_str(&text).expect("a catalog")).await.expect("it is applied");
+    let report = super::put_in_force(&world.billing, &toml::from_str(&text).expect("a catalog")).await;
     assert_eq!(report.accounts, 1);
     assert_eq!(world.has(&world.account, world.now).await, "paid active");
 }

@@ -4,6 +4,7 @@
 
 mod apply;
 mod asking;
+mod catalog;
 mod contract;
 mod failing;
 mod groups;
@@ -38,6 +39,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::broadcast;
 
 use crate::component::Billing;
+use crate::ops::{CatalogReport, Proposal, Word};
 use crate::publish::Outlets;
 use crate::settings::{ASSERTION_AUDIENCE, Polar, Reconcile, Referral, Secret, Settings, Stripe};
 use crate::store::events::{self, Arrival, Arrived};
@@ -102,6 +104,19 @@ pub fn catalog() -> Catalog {
     toml::from_str(&text).expect("a catalog")
 }
 
+/// What a file with this catalog asks for, with the grace and policy of the settings.
+pub fn proposal(billing: &Billing, catalog: &Catalog) -> Proposal {
+    let (grace, policy) = (billing.settings().grace, billing.settings().policy);
+    Proposal { catalog: catalog.clone(), grace, policy, accept: None, file: "catalog.toml".into() }
+}
+
+/// Makes a catalog current, whatever it takes.
+pub async fn put_in_force(billing: &Billing, catalog: &Catalog) -> CatalogReport {
+    let proposal = proposal(billing, catalog);
+    let plan = billing.plan_catalog(&proposal).await.expect("planned");
+    billing.apply_catalog(&proposal, &plan, Word::Forced).await.expect("a catalog is applied")
+}
+
 /// One test's billing, on a pool of exactly one connection, as with the embedded Postgres.
 pub struct World {
     pub billing: Billing,
@@ -120,7 +135,9 @@ impl World {
     pub async fn with(options: PgPoolOptions, connect: PgConnectOptions, settings: Settings) -> Self {
         let pool = options.max_connections(settings.pool_size).connect_with(connect).await.expect("a database");
         let billing = billing_on(&pool, settings, None);
-        billing.apply_catalog(&catalog()).await.expect("a catalog is applied");
+        put_in_force(&billing, &catalog()).await;
+        // No account is there yet whom it concerns.
+        billing.publish_due(crate::clock::now()).await.expect("no fault");
         let account = AccountId::parse(&format!("user-{}", uuid::Uuid::new_v4())).expect("an id");
         // Whole seconds, as Stripe counts them.
         let now = Timestamp::from_timestamp(crate::clock::now().timestamp(), 0).expect("in range");

@@ -10,20 +10,20 @@ use crate::store::inbox::Filter;
 async fn a_credit_gives_access_until_it_ends_or_is_revoked(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
     let until = world.now + chrono::TimeDelta::days(45);
-    let granted = world.billing.grant(&world.account, "paid", " press ", Some(until)).await.expect("granted");
+    let granted = world.billing.grant(&world.account, "paid", " press ", Some(until), None).await.expect("granted");
     assert!(granted.published);
     let soon = world.at(60);
     assert_eq!(world.has(&world.account, soon).await, "paid credit");
     assert_eq!(world.has(&world.account, until).await, "free none");
-    let open = world.billing.grant(&world.account, "team", "staff", None).await.expect("granted");
+    let open = world.billing.grant(&world.account, "team", "staff", None, None).await.expect("granted");
     assert_eq!(open.version, granted.version + 1);
     assert_eq!(world.has(&world.account, until).await, "team credit");
-    let revoked = world.billing.revoke(&world.account, Some(open.credit)).await.expect("revoked");
+    let revoked = world.billing.revoke(&world.account, Some(open.credit), None).await.expect("revoked");
     assert_eq!(revoked.credits, [open.credit]);
     assert_eq!(world.has(&world.account, soon).await, "paid credit", "the other one stays");
-    world.billing.revoke(&world.account, None).await.expect("revoked");
+    world.billing.revoke(&world.account, None, None).await.expect("revoked");
     assert_eq!(world.has(&world.account, soon).await, "free none");
-    let again = world.billing.revoke(&world.account, None).await;
+    let again = world.billing.revoke(&world.account, None, None).await;
     assert!(matches!(again, Err(OperatorError::NothingToRevoke(_))));
 }
 
@@ -38,7 +38,7 @@ async fn a_wish_that_makes_no_sense_is_answered_with_what_to_do(options: PgPoolO
         ("paid", "  ", None, "say why, in 1 to 500 characters: somebody will ask"),
     ];
     for (tier, reason, until, expected) in cases {
-        let refused = world.billing.grant(&world.account, tier, reason, until).await.expect_err(expected);
+        let refused = world.billing.grant(&world.account, tier, reason, until, None).await.expect_err(expected);
         assert_eq!(refused.to_string(), expected);
     }
     assert_eq!(world.version().await, 0, "nothing was written");
@@ -54,7 +54,7 @@ async fn an_account_is_explained_from_its_rows(options: PgPoolOptions, connect: 
             event("evt_2", "customer.subscription.created", world.now, &object),
         ])
         .await;
-    world.billing.grant(&world.account, "team", "a gift", Some(world.at(3600))).await.expect("granted");
+    world.billing.grant(&world.account, "team", "a gift", Some(world.at(3600)), None).await.expect("granted");
     let explained = world.billing.explain_account(&world.account, world.at(60)).await.expect("rows");
     let holds: Vec<_> = explained.segments.iter().filter(|segment| segment.holds).collect();
     assert_eq!(holds.len(), 1);

@@ -62,9 +62,9 @@ async fn what_was_filled_late_into_a_cache_that_has_forgotten_is_put_right(
     connect: PgConnectOptions,
 ) {
     let world = World::new(options, connect).await;
-    world.billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    world.billing.grant(&world.account, "paid", "a gift", None, None).await.expect("granted");
     let read = world.billing.compute(&world.account, world.now).await.expect("rows");
-    world.billing.grant(&world.account, "team", "a gift", None).await.expect("granted");
+    world.billing.grant(&world.account, "team", "a gift", None, None).await.expect("granted");
     // The newer record was told, and is evicted before the older answer is filled in.
     let client = redis::Client::open(redis_url()).expect("a URL");
     let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
@@ -77,7 +77,7 @@ async fn what_was_filled_late_into_a_cache_that_has_forgotten_is_put_right(
 #[sqlx::test(migrations = "../migrations")]
 async fn what_redis_has_lost_is_told_again(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
-    world.billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    world.billing.grant(&world.account, "paid", "a gift", None, None).await.expect("granted");
     let told = world.cached().await.expect("a record");
     let outlets = &world.billing.shared().outlets;
     assert!(outlets.store_again().await.is_empty(), "nothing is lost, and the connection is the same");
@@ -112,7 +112,7 @@ async fn nothing_is_known_of_a_stranger_and_that_is_soon_forgotten(options: PgPo
     ttl.arg(record::key(&world.account));
     let seconds: i64 = ttl.query_async(&mut redis).await.expect("an answer");
     assert!((0..=2).contains(&seconds), "{seconds}");
-    world.billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    world.billing.grant(&world.account, "paid", "a gift", None, None).await.expect("granted");
     let seconds: i64 = ttl.query_async(&mut redis).await.expect("an answer");
     assert!(seconds > 86_000, "{seconds}");
 }
@@ -123,13 +123,13 @@ async fn without_redis_a_proxy_in_this_process_is_told(options: PgPoolOptions, c
     let (sender, mut receiver) = broadcast::channel::<Arc<Entitlement>>(4);
     let alone = crate::Settings { redis_url: None, ..settings() };
     let billing = billing_on(&world.pool, alone.clone(), Some(sender));
-    let granted = billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    let granted = billing.grant(&world.account, "paid", "a gift", None, None).await.expect("granted");
     assert!(granted.published);
     let told = receiver.recv().await.expect("told");
     assert_eq!((told.version, shown(&told, crate::clock::now())), (granted.version, "paid credit".to_owned()));
 
     let nobody_here = billing_on(&world.pool, alone, None);
-    let granted = nobody_here.grant(&world.account, "team", "a gift", None).await.expect("granted");
+    let granted = nobody_here.grant(&world.account, "team", "a gift", None, None).await.expect("granted");
     assert!(!granted.published, "another process has to tell");
     assert_eq!(nobody_here.publish(std::slice::from_ref(&world.account), world.now).await.expect("rows"), Told::Nobody);
     let later = crate::clock::now() + chrono::TimeDelta::seconds(2);
@@ -144,7 +144,7 @@ async fn what_was_committed_by_a_clock_that_is_ahead_is_told_by_one_that_is_behi
 ) {
     let world = World::new(options, connect).await;
     let nobody_here = billing_on(&world.pool, crate::Settings { redis_url: None, ..settings() }, None);
-    let granted = nobody_here.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    let granted = nobody_here.grant(&world.account, "paid", "a gift", None, None).await.expect("granted");
     assert_eq!(world.cached().await, None, "whoever has committed cannot tell");
     let behind = crate::clock::now() - chrono::TimeDelta::minutes(5);
     assert_eq!(world.billing.publish_due(behind).await.expect("no fault").told, 1);
@@ -160,8 +160,8 @@ async fn what_is_over_by_somebody_s_word_is_over_by_every_clock(options: PgPoolO
     let world = World::new(options, connect).await;
     let behind = crate::clock::now() - chrono::TimeDelta::minutes(5);
     let soon = crate::clock::now() + chrono::TimeDelta::minutes(1);
-    let revoke = async || world.billing.revoke(&world.account, None).await.expect("taken back");
-    world.billing.grant(&world.account, "paid", "a gift", None).await.expect("granted");
+    let revoke = async || world.billing.revoke(&world.account, None, None).await.expect("taken back");
+    world.billing.grant(&world.account, "paid", "a gift", None, None).await.expect("granted");
     revoke().await;
     assert_eq!(shown(&world.cached().await.expect("it is told"), behind), "free none", "taken back by an operator");
     let (running, ended) = (active("cus_1", "sub_1", "price_monthly", world.at(-600)), world.at(-60).timestamp());
@@ -179,7 +179,7 @@ async fn what_is_over_by_somebody_s_word_is_over_by_every_clock(options: PgPoolO
     world.apply(&[event("evt_6", "customer.deleted", world.at(-30), &gone)]).await;
     assert_eq!(shown(&world.cached().await.expect("it is told"), behind), "free none", "with its customer");
     // What ends by time alone ends by the clock of whoever looks.
-    world.billing.grant(&world.account, "paid", "a gift", Some(soon)).await.expect("granted");
+    world.billing.grant(&world.account, "paid", "a gift", Some(soon), None).await.expect("granted");
     let cached = world.cached().await.expect("it is told");
     assert_eq!((shown(&cached, behind), shown(&cached, soon)), ("paid credit".to_owned(), "free none".to_owned()));
 }
@@ -192,14 +192,14 @@ async fn a_new_catalog_is_told_to_every_account_and_seen_by_every_process(
     let world = World::new(options, connect).await;
     let other = AccountId::parse("another").expect("an id");
     for account in [&world.account, &other] {
-        world.billing.grant(account, "paid", "a gift", None).await.expect("granted");
+        world.billing.grant(account, "paid", "a gift", None, None).await.expect("granted");
     }
     let elsewhere = billing_on(&world.pool, settings(), None);
-    assert_eq!(elsewhere.apply_catalog(&super::catalog()).await.expect("applied").accounts, 0, "nothing changed");
+    assert_eq!(super::put_in_force(&elsewhere, &super::catalog()).await.accounts, 0, "nothing changed");
     let text = toml::to_string(&super::catalog()).expect("it encodes").replace("archive", "everything");
     let next = toml::from_str(&text).expect("a catalog");
-    let planned = elsewhere.plan_catalog(&next).await.expect("planned");
-    let report = elsewhere.apply_catalog(&next).await.expect("applied");
+    let planned = elsewhere.plan_catalog(&super::proposal(&elsewhere, &next)).await.expect("planned");
+    let report = super::put_in_force(&elsewhere, &next).await;
     assert_eq!(report.changes, planned.changes);
     assert_eq!(report.changes, ["~ tier paid features: archive → everything"]);
     assert_eq!(report.accounts, 2);
@@ -214,6 +214,6 @@ async fn another_grace_is_another_rule_for_every_account(options: PgPoolOptions,
     let world = World::new(options, connect).await;
     let mut longer = settings();
     longer.grace.past_due = chrono::TimeDelta::days(21);
-    let report = billing_on(&world.pool, longer, None).apply_catalog(&super::catalog()).await.expect("applied");
+    let report = super::put_in_force(&billing_on(&world.pool, longer, None), &super::catalog()).await;
     assert_eq!(report.changes, ["~ grace past_due: 14d → 21d"]);
 }

@@ -49,7 +49,7 @@ async fn a_proxy_is_told_of_the_account_that_it_holds_an_assertion_for(
 ) {
     let world = World::new(options, connect).await;
     let account = AccountId::parse(&format!("a/b c|{}", world.account)).expect("an id");
-    world.billing.grant(&account, "paid", "a gift", None).await.expect("granted");
+    world.billing.grant(&account, "paid", "a gift", None, None).await.expect("granted");
     let path = format!("/internal/entitlements/a%2Fb%20c%7C{}", world.account);
     let response = get(&world.billing, &path, Some(&assertion(&account, "tollgate-billing"))).await;
     assert_eq!(response.status(), 200);

@@ -219,10 +219,12 @@ fn plan_of(catalog: &Catalog, granted: &[&Tier]) -> Plan {
     let top = granted.first().copied().unwrap_or(base);
     let counted: &[&Tier] = if granted.is_empty() { &[base] } else { granted };
     let features: BTreeSet<&String> = granted.iter().chain([&base]).flat_map(|tier| &tier.features).collect();
-    let includes = catalog.tiers().iter().filter(|tier| tier.rank <= top.rank);
+    let reached = catalog.tiers().iter().filter(|tier| tier.rank <= top.rank);
+    // A route may still ask for a tier by the code that it had before.
+    let includes = reached.flat_map(|tier| [Some(tier.code.as_str()), tier.renamed_from.as_deref()]).flatten();
     Plan {
         tier: top.code.as_str().into(),
-        includes: includes.map(|tier| tier.code.as_str().into()).collect(),
+        includes: includes.map(Into::into).collect(),
         features: features.into_iter().map(|feature| feature.as_str().into()).collect(),
         limits: most_generous(counted, |tier| &tier.limits),
         levels: most_generous(counted, |tier| &tier.levels),

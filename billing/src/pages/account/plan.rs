@@ -76,10 +76,11 @@ impl Plan {
             status: in_words(texts, segment.status),
             trial: live.iter().find_map(|live| trial(texts, live, now)),
             warning: live.iter().find_map(|live| warning(texts, live, standing)),
-            actions: actions(&live, sellers),
+            actions: actions(live.iter().map(|live| live.subscription).chain(standing.unnamed(now)), sellers),
             subscriptions: live
                 .iter()
                 .map(|live| line(texts, &live.tier.name, live.price, live.subscription))
+                .chain(standing.unnamed(now).map(|subscription| unnamed(texts, subscription)))
                 .collect(),
             addons: addons(texts, standing, now),
         }
@@ -87,12 +88,13 @@ impl Plan {
 }
 
 /// All are ended, or none: who goes on paying for one must not think otherwise.
-fn actions(live: &[Live<'_>], sellers: &[Provider]) -> Actions {
-    if live.is_empty() {
+fn actions<'a>(running: impl Iterator<Item = &'a Subscription>, sellers: &[Provider]) -> Actions {
+    let running: Vec<&Subscription> = running.collect();
+    if running.is_empty() {
         Actions::Choose
-    } else if !live.iter().all(|live| sellers.contains(&live.subscription.id.provider)) {
+    } else if !running.iter().all(|subscription| sellers.contains(&subscription.id.provider)) {
         Actions::Manage
-    } else if live.iter().all(|live| live.subscription.cancel_at.is_some()) {
+    } else if running.iter().all(|subscription| subscription.cancel_at.is_some()) {
         Actions::Keep
     } else {
         Actions::End
@@ -137,6 +139,20 @@ fn addons(texts: &Texts, standing: &Standing, now: Timestamp) -> Vec<Line> {
         Some(line(texts, &addon.name, price, subscription))
     });
     held.collect()
+}
+
+/// One whose price the catalog does not name: what it is called and costs is not known here.
+fn unnamed(texts: &Texts, subscription: &Subscription) -> Line {
+    let dated = |text: &str, at: Timestamp| fill(text, &[("date", &texts.day(at))]);
+    let line = match (subscription.state, subscription.cancel_at) {
+        (_, Some(end)) => dated(&texts.account.ends, end),
+        (State::Paused, None) => texts.account.paused.clone(),
+        (State::Active { paid_until: Some(at) } | State::Trialing { ends_at: at }, None) => {
+            dated(&texts.account.next_payment, at)
+        }
+        (_, None) => String::new(),
+    };
+    Line { name: texts.account.unnamed.clone(), line }
 }
 
 fn line(texts: &Texts, name: &str, price: &Price, subscription: &Subscription) -> Line {

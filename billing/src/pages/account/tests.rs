@@ -88,6 +88,30 @@ fn an_add_on_is_shown_beside_the_plan_and_managed_like_it() {
 }
 
 #[test]
+fn a_subscription_whose_price_nobody_knows_is_shown_and_can_be_ended() {
+    let unnamed = |cancel_at| Subscription {
+        cancel_at,
+        ..subscription("price_of_old", State::Active { paid_until: Some(on(4, 1)) })
+    };
+    let html = rendered(vec![unnamed(None)]);
+    for text in [
+        "<strong>A subscription that is not sold any more.</strong> Next payment on 1 April 2026.",
+        "Cancel at the end of the period",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    let ending = rendered(vec![unnamed(Some(on(4, 1)))]);
+    assert!(ending.contains("Ends on 1 April 2026.") && ending.contains("Keep the subscription"), "{ending}");
+    let beside = rendered(vec![
+        paid(),
+        Subscription { id: SubscriptionId { id: "sub_2".into(), ..unnamed(None).id }, ..unnamed(None) },
+    ]);
+    assert!(beside.contains("not sold any more") && beside.contains("<strong>Paid</strong>"), "{beside}");
+    let over = rendered(vec![subscription("price_of_old", State::Ended { at: on(3, 9) })]);
+    assert!(!over.contains("not sold any more"), "{over}");
+}
+
+#[test]
 fn a_trial_counts_down() {
     let trial = |ends_at| rendered(vec![subscription("price_annual", State::Trialing { ends_at })]);
     let html = trial(on(3, 15));

@@ -53,7 +53,7 @@ texts! {
     /// The page of one's own plan.
     Account {
         title, thanks, ending, kept, active, trialing, canceling, past_due, credit, none, trial_left, trial_then,
-        next_payment, ends, access_until, failed_title, failed, unpaid, paused, manage, pay, cancel, cancel_text,
+        next_payment, ends, access_until, failed_title, failed, unpaid, paused, unnamed, manage, pay, cancel, cancel_text,
         cancel_now, keep, plans, credit_days, credit_text, referral, referral_text, referral_link, copy,
         copied, conversion, conversions, invoices, invoice_paid,
         invoice_open, invoice_void, invoice_refunded, invoice_pdf, invoices_unavailable,

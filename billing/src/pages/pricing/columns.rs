@@ -162,7 +162,7 @@ fn offers(shop: Shop<'_>, tier: &Tier) -> Vec<Offer> {
 
 /// The price that is bought at this cadence: of several providers, one that can be asked now.
 fn sold_at<'a>(shop: Shop<'_>, tier: &'a Tier, cadence: Cadence) -> Option<&'a Price> {
-    let prices = tier.prices.iter().filter(|price| price.cadence == cadence);
+    let prices = tier.offers().filter(|price| price.cadence == cadence);
     prices.min_by_key(|price| (!shop.sellers.contains(&price.provider), price.provider))
 }
 

@@ -50,7 +50,7 @@ pub struct Stage<'a> {
 
 pub async fn world(options: PgPoolOptions, connect: PgConnectOptions) -> World {
     let world = World::new(options, connect).await;
-    world.billing.apply_catalog(&catalog()).await.expect("a catalog is applied");
+    super::put_in_force(&world.billing, &catalog()).await;
     world
 }
 

@@ -1,78 +1,22 @@
-//! Declares what is sold.
+//! What one catalog changes of another, in lines for a person.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use chrono::TimeDelta;
-use entitlement::catalog::{Addon, Catalog, Price, Tier};
+use entitlement::catalog::{Addon, Price, Tier};
 use entitlement::subscription::{Hold, Loss};
-use serde::Serialize;
 
-use crate::clock;
-use crate::component::Billing;
-use crate::store::StoreError;
-use crate::store::catalogs::{self, Rules};
+use crate::store::catalogs::Rules;
 
-/// The difference between what is sold and what was to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CatalogReport {
-    /// One line for each difference; none when nothing changed.
-    pub changes: Vec<String>,
-    /// The accounts that are told of it.
-    pub accounts: u64,
-}
-
-impl Billing {
-    /// What applying a catalog would change.
-    ///
-    /// # Errors
-    /// When the database fails, or holds a catalog that this build cannot read.
-    pub async fn plan_catalog(&self, catalog: &Catalog) -> Result<CatalogReport, StoreError> {
-        let mut conn = self.pool().acquire().await?;
-        let current = self.rules(&mut conn).await?;
-        Ok(CatalogReport { changes: differences(&current, &self.wanted(catalog)), accounts: 0 })
-    }
-
-    /// Makes a catalog, and the configured grace and policy, current. When that changes anything, every account gets a new version
-    /// and the cache is told of all of them, in the background.
-    ///
-    /// # Errors
-    /// When the database fails, or holds a catalog that this build cannot read.
-    pub async fn apply_catalog(&self, catalog: &Catalog) -> Result<CatalogReport, StoreError> {
-        let wanted = self.wanted(catalog);
-        let is_current = |rules: &Rules| rules.id.is_some() && Rules { id: None, ..rules.clone() } == wanted;
-        let mut tx = self.pool().begin().await?;
-        // The usual case, at every start: nothing to lock for.
-        if is_current(&*self.rules(&mut tx).await?) {
-            return Ok(CatalogReport::default());
-        }
-        catalogs::lock(&mut tx).await?;
-        let current = self.rules(&mut tx).await?;
-        if is_current(&current) {
-            return Ok(CatalogReport::default());
-        }
-        let changes = differences(&current, &wanted);
-        let now = clock::now();
-        catalogs::insert(&mut tx, &wanted, now).await?;
-        let accounts = catalogs::all_changed(&mut tx, now).await?;
-        tx.commit().await?;
-        self.shared().untold.notify_one();
-        tracing::info!(accounts, changes = changes.len(), "a new catalog is in force");
-        Ok(CatalogReport { changes, accounts })
-    }
-
-    /// A catalog with the rules of the configuration that go with it.
-    fn wanted(&self, catalog: &Catalog) -> Rules {
-        let settings = self.settings();
-        Rules { id: None, catalog: catalog.clone(), grace: settings.grace, policy: settings.policy }
-    }
-}
-
-fn differences(current: &Rules, next: &Rules) -> Vec<String> {
+/// One line for each difference.
+pub(super) fn differences(current: &Rules, next: &Rules) -> Vec<String> {
     let mut lines = Vec::new();
     let (before, after) = (&current.catalog, &next.catalog);
-    compare("tier", before.tiers(), after.tiers(), |tier| &tier.code, tier_changes, &mut lines);
-    compare("add-on", before.addons(), after.addons(), |addon| &addon.code, addon_changes, &mut lines);
+    let is_same = |old: &Tier, new: &Tier| new.is_called(&old.code);
+    compare("tier", (before.tiers(), after.tiers()), (|tier| &tier.code, is_same), tier_changes, &mut lines);
+    let is_same = |old: &Addon, new: &Addon| old.code == new.code;
+    compare("add-on", (before.addons(), after.addons()), (|addon| &addon.code, is_same), addon_changes, &mut lines);
     let graces = [
         ("past_due", current.grace.past_due, next.grace.past_due),
         ("renewal", current.grace.renewal, next.grace.renewal),
@@ -94,17 +38,16 @@ fn differences(current: &Rules, next: &Rules) -> Vec<String> {
 /// What was added, removed and changed among things with a code.
 fn compare<T>(
     kind: &str,
-    before: &[T],
-    after: &[T],
-    code: impl Fn(&T) -> &String,
+    (before, after): (&[T], &[T]),
+    (code, is_same): (impl Fn(&T) -> &String, impl Fn(&T, &T) -> bool),
     changes: impl Fn(&T, &T, &str, &mut Vec<String>),
     lines: &mut Vec<String>,
 ) {
-    for gone in before.iter().filter(|old| after.iter().all(|new| code(new) != code(old))) {
+    for gone in before.iter().filter(|old| !after.iter().any(|new| is_same(old, new))) {
         lines.push(format!("- {kind} {}", code(gone)));
     }
     for new in after {
-        match before.iter().find(|old| code(old) == code(new)) {
+        match before.iter().find(|old| is_same(old, new)) {
             Some(old) => changes(old, new, &format!("{kind} {}", code(new)), lines),
             None => lines.push(format!("+ {kind} {}", code(new))),
         }
@@ -112,6 +55,11 @@ fn compare<T>(
 }
 
 fn tier_changes(before: &Tier, after: &Tier, what: &str, lines: &mut Vec<String>) {
+    changed(&format!("{what} code"), &before.code, &after.code, lines);
+    if before.code == after.code {
+        let from = |tier: &Tier| tier.renamed_from.clone().unwrap_or_else(|| "nothing".to_owned());
+        changed(&format!("{what} renamed_from"), from(before), from(after), lines);
+    }
     changed(&format!("{what} name"), &before.name, &after.name, lines);
     changed(&format!("{what} rank"), before.rank, after.rank, lines);
     let listed = |tier: &Tier| tier.features.iter().cloned().collect::<Vec<_>>().join(", ");
@@ -129,18 +77,14 @@ fn addon_changes(before: &Addon, after: &Addon, what: &str, lines: &mut Vec<Stri
 
 fn price_changes(before: &[Price], after: &[Price], what: &str, lines: &mut Vec<String>) {
     let kind = format!("{what} price");
-    compare(
-        &kind,
-        before,
-        after,
-        |price| &price.id,
-        |old, new, what, lines| {
-            if old != new {
-                lines.push(format!("~ {what}: its terms change"));
-            }
-        },
-        lines,
-    );
+    let is_same = |old: &Price, new: &Price| (old.provider, &old.id) == (new.provider, &new.id);
+    let terms = |old: &Price, new: &Price, what: &str, lines: &mut Vec<String>| match (old.retired, new.retired) {
+        (false, true) => lines.push(format!("~ {what}: it is retired")),
+        (true, false) => lines.push(format!("~ {what}: it is sold again")),
+        _ if old != new => lines.push(format!("~ {what}: its terms change")),
+        _ => {}
+    };
+    compare(&kind, (before, after), (|price| &price.id, is_same), terms, lines);
 }
 
 fn changed<T: PartialEq + Display>(what: &str, before: T, after: T, lines: &mut Vec<String>) {
@@ -165,6 +109,7 @@ fn numbers(limits: &BTreeMap<String, u64>) -> String {
 #[cfg(test)]
 mod tests {
     use chrono::Duration;
+    use entitlement::catalog::Catalog;
     use entitlement::subscription::{Grace, Policy};
 
     use super::*;
@@ -181,6 +126,7 @@ mod tests {
             r#"
             tier = [
               {{ code = "old", name = "Old", rank = 3 }},
+              {{ code = "small", name = "Small", rank = 5 }},
               {{ code = "pro", name = "Pro", rank = 1, features = ["api"], limits = {{ calls = 5 }}, price = [{}, {}] }},
             ]
             "#,
@@ -190,6 +136,7 @@ mod tests {
         let after = format!(
             r#"
             tier = [
+              {{ code = "tiny", name = "Small", rank = 5, renamed_from = "small" }},
               {{ code = "pro", name = "Pro", rank = 2, features = ["api", "sso"], limits = {{ calls = 9 }}, price = [{}, {}] }},
             ]
             addon = [{{ code = "domain", name = "Domain" }}]
@@ -211,6 +158,7 @@ mod tests {
             "- tier pro price a",
             "~ tier pro price b: its terms change",
             "+ tier pro price c",
+            "~ tier tiny code: small → tiny",
             "+ add-on domain",
             "~ grace past_due: 14d → 7d",
             "~ policy refund: end → keep",

@@ -1,0 +1,189 @@
+//! What accounts would lose by other rules, counted page by page: the memory that it takes does not grow with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::reduction::reductions;
+use entitlement::subscription::Subscription;
+use entitlement::timeline::{Grant, Segment, Status, timeline};
+use serde::Serialize;
+
+use crate::api::standing::is_running;
+use crate::chain;
+use crate::component::Billing;
+use crate::publish::compute;
+use crate::store::catalogs::Rules;
+use crate::store::snapshot::Snapshot;
+use crate::store::{StoreError, accounts, catalogs, snapshot};
+
+/// How many accounts are read at once.
+const PAGE: i64 = 500;
+
+/// What accounts would lose.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Losses {
+    /// Accounts that have access now.
+    pub holders: u64,
+    /// Accounts that would lose something.
+    pub accounts: u64,
+    /// Running subscriptions that would give less than they do.
+    pub subscriptions: u64,
+    /// Accounts that lost something within the last 24 hours without a word that they may be many.
+    pub taken_before: u64,
+    /// How many lose what, in words that go on after the number.
+    pub by: BTreeMap<String, u64>,
+}
+
+impl Losses {
+    /// Whether anything would be lost.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        self.accounts > 0
+    }
+
+    fn add(&mut self, account: OfAccount) {
+        self.holders += u64::from(account.has_access);
+        self.subscriptions += account.subscriptions;
+        self.accounts += u64::from(!account.by.is_empty());
+        for (what, count) in account.by {
+            *self.by.entry(what).or_default() += count;
+        }
+    }
+}
+
+/// What one account would lose.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct OfAccount {
+    has_access: bool,
+    subscriptions: u64,
+    by: BTreeMap<String, u64>,
+}
+
+impl Billing {
+    /// Compares what every account has at `now` under both rules.
+    pub(super) async fn losses(&self, current: &Rules, next: &Rules, now: Timestamp) -> Result<Losses, StoreError> {
+        let (mut sum, mut after, mut seen) = (Losses::default(), String::new(), 0);
+        loop {
+            let page = self.page(&after).await?;
+            for snapshot in page.snapshots {
+                sum.add(of_account(&snapshot, current, next, now));
+                seen += 1;
+            }
+            match page.last {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        // Those that have no grant have what everybody has.
+        let everybody: Vec<String> = lost(&nobodys(current, now), &nobodys(next, now));
+        if !everybody.is_empty() {
+            let mut conn = self.pool().acquire().await?;
+            let others = catalogs::accounts(&mut conn).await?.saturating_sub(seen);
+            sum.accounts += others;
+            for what in everybody {
+                *sum.by.entry(what).or_default() += others;
+            }
+        }
+        sum.by.retain(|_, count| *count > 0);
+        Ok(sum)
+    }
+
+    async fn page(&self, after: &str) -> Result<Page, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        let ids = accounts::with_grants(&mut conn, after, PAGE).await?;
+        let last = ids.last().filter(|_| i64::try_from(ids.len()).is_ok_and(|count| count == PAGE));
+        let last = last.map(|account| account.as_str().to_owned());
+        let snapshots = match snapshot::read(&mut conn, &ids).await {
+            Ok(snapshots) => snapshots,
+            Err(error) if error.is_transient() => return Err(error),
+            Err(_) => {
+                // One row that cannot be read must not hide what the others lose.
+                let mut readable = Vec::with_capacity(ids.len());
+                for account in &ids {
+                    readable.extend(read_one(&mut conn, account).await?);
+                }
+                readable
+            }
+        };
+        Ok(Page { snapshots, last })
+    }
+}
+
+/// Some accounts, and after which one the next page begins; `None` when this was the last.
+struct Page {
+    snapshots: Vec<Snapshot>,
+    last: Option<String>,
+}
+
+async fn read_one(conn: &mut sqlx::PgConnection, account: &AccountId) -> Result<Option<Snapshot>, StoreError> {
+    match snapshot::read_one(conn, account).await {
+        Ok(snapshot) => Ok(Some(snapshot)),
+        Err(error) if error.is_transient() => Err(error),
+        Err(error) => {
+            tracing::error!(%account, error = chain::told(&error), "an account is not counted: its rows cannot be read");
+            Ok(None)
+        }
+    }
+}
+
+fn of_account(snapshot: &Snapshot, current: &Rules, next: &Rules, now: Timestamp) -> OfAccount {
+    let held = |rules: &Rules| at(rules, &compute::grants(snapshot, rules), now);
+    let (before, after) = (held(current), held(next));
+    let has_access = before.status != Status::None;
+    let mut by: BTreeMap<String, u64> = BTreeMap::new();
+    let lost_now = lost(&before, &after);
+    if !lost_now.is_empty() {
+        let times = Rules { catalog: current.catalog.clone(), ..next.clone() };
+        let by_times =
+            (times.grace, times.policy) != (current.grace, current.policy) && !lost(&before, &held(&times)).is_empty();
+        by.extend(lost_now.into_iter().map(|what| (what, 1)));
+        if by_times {
+            by.insert("accounts lose access by [grace] or [policy]".to_owned(), 1);
+        }
+    }
+    let mut subscriptions = 0;
+    for subscription in snapshot.subscriptions.iter().filter(|subscription| is_running(subscription, now)) {
+        let unknown = unnamed(subscription, current, next);
+        let alone = |rules: &Rules| {
+            let access = compute::access(subscription, snapshot, rules);
+            let grants: Vec<Grant> =
+                access.into_iter().flat_map(|access| compute::of_access(subscription, access, rules)).collect();
+            at(rules, &grants, now)
+        };
+        let is_less = !unknown.is_empty() || (!by.is_empty() && !lost(&alone(current), &alone(next)).is_empty());
+        subscriptions += u64::from(is_less);
+        for what in unknown {
+            *by.entry(what).or_default() += 1;
+        }
+    }
+    OfAccount { has_access, subscriptions, by }
+}
+
+/// The prices of a subscription that are sold by one catalog and that the other does not name.
+fn unnamed(subscription: &Subscription, current: &Rules, next: &Rules) -> BTreeSet<String> {
+    let provider = subscription.id.provider;
+    let is_named = |rules: &Rules, price: &str| rules.catalog.sold(provider, price).is_some();
+    let gone = subscription.prices.iter().filter(|price| is_named(current, price) && !is_named(next, price));
+    let told = |price: &String| {
+        format!("running subscriptions are of the {provider} price {price}, which the catalog would not name any more")
+    };
+    gone.map(told).collect()
+}
+
+/// Nothing, when a grant comes where there was none: its limits are those of what is given.
+fn lost(before: &Segment, after: &Segment) -> Vec<String> {
+    if before.status == Status::None && after.status != Status::None {
+        return Vec::new();
+    }
+    reductions(&before.plan, &after.plan).iter().map(|less| format!("accounts lose {less}")).collect()
+}
+
+fn at(rules: &Rules, grants: &[Grant], now: Timestamp) -> Segment {
+    timeline(&rules.catalog, grants).at(now).clone()
+}
+
+/// What an account without any grant has.
+fn nobodys(rules: &Rules, now: Timestamp) -> Segment {
+    at(rules, &[], now)
+}

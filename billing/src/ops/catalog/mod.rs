@@ -1,0 +1,173 @@
+//! Declares what is sold, and says before what that would take, and from how many.
+
+mod count;
+mod differences;
+mod keep;
+
+pub use count::Losses;
+pub(crate) use keep::HeldBack;
+pub use keep::{Considered, Origin};
+
+use chrono::TimeDelta;
+use entitlement::catalog::Catalog;
+use entitlement::many;
+use entitlement::subscription::{Grace, Policy};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::OperatorError;
+use crate::clock;
+use crate::component::Billing;
+use crate::store::StoreError;
+use crate::store::catalogs::{self, Rules};
+use differences::differences;
+
+/// How many bytes of a digest are shown: enough that no two changes of one site share it.
+const DIGEST_BYTES: usize = 8;
+
+/// For how long what was taken counts, in hours.
+const COUNTED_HOURS: i64 = 24;
+
+/// A catalog that is to come in force, with the rules of the configuration that go with it.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    pub catalog: Catalog,
+    pub grace: Grace,
+    pub policy: Policy,
+    /// The digest of a change to which a person has agreed in the file.
+    pub accept: Option<String>,
+    /// Where the file is, for what a person is told to do.
+    pub file: String,
+}
+
+impl Proposal {
+    fn rules(&self) -> Rules {
+        Rules { id: None, catalog: self.catalog.clone(), grace: self.grace, policy: self.policy }
+    }
+}
+
+/// What putting a catalog in force would do.
+#[derive(Clone, Debug)]
+pub struct CatalogPlan {
+    /// One line for each difference; none when nothing changes.
+    pub changes: Vec<String>,
+    /// What accounts would lose.
+    pub losses: Losses,
+    /// Names this very change: from what is in force to what is to be.
+    pub digest: String,
+    /// Whether the file says that a person has agreed to it.
+    pub is_accepted: bool,
+}
+
+/// What a person who was told of the losses has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nobody was asked.
+    None,
+    /// To go on, as long as they are not many.
+    Agreed,
+    /// To go on, however many they are.
+    Forced,
+}
+
+/// What was put in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CatalogReport {
+    /// One line for each difference; none when nothing changed.
+    pub changes: Vec<String>,
+    /// The accounts that are told of it.
+    pub accounts: u64,
+}
+
+impl CatalogPlan {
+    /// Whether those that would lose something are many, together with those of the last 24 hours.
+    #[must_use]
+    pub const fn is_many(&self) -> bool {
+        many::is_many(self.losses.accounts.saturating_add(self.losses.taken_before), self.losses.holders)
+    }
+
+    /// How many accounts count as taken from without a word that they may be many.
+    fn taken(&self, word: Word) -> Result<u64, OperatorError> {
+        match word {
+            _ if !self.losses.is_any() || self.is_accepted || word == Word::Forced => Ok(0),
+            Word::Agreed if !self.is_many() => Ok(self.losses.accounts),
+            _ => Err(OperatorError::TakesAccess(self.losses.accounts)),
+        }
+    }
+}
+
+impl Billing {
+    /// What putting a catalog in force would change, and what accounts would lose by it. The accounts are read in pages, without
+    /// a lock.
+    ///
+    /// # Errors
+    /// When the database fails, or holds a catalog that this build cannot read.
+    pub async fn plan_catalog(&self, proposal: &Proposal) -> Result<CatalogPlan, StoreError> {
+        let (wanted, now) = (proposal.rules(), clock::now());
+        let mut conn = self.pool().acquire().await?;
+        let current = self.rules(&mut conn).await?;
+        let taken_before = catalogs::taken_since(&mut conn, now - TimeDelta::hours(COUNTED_HOURS)).await?;
+        drop(conn);
+        let changes = differences(&current, &wanted);
+        let digest = digest(&current, &wanted)?;
+        let losses = match is_in_force(&current, &wanted) {
+            true => Losses::default(),
+            false => self.losses(&current, &wanted, now).await?,
+        };
+        let is_accepted = proposal.accept.as_ref() == Some(&digest);
+        Ok(CatalogPlan { changes, losses: Losses { taken_before, ..losses }, digest, is_accepted })
+    }
+
+    /// Makes a catalog, and the grace and the policy that go with it, current: from then on everything is computed with it. Every
+    /// account gets a new version, and the cache is told of all of them, in batches and in the background.
+    ///
+    /// # Errors
+    /// When it takes more than `word` allows, something else has come in force since it was planned, or the database fails.
+    pub async fn apply_catalog(
+        &self,
+        proposal: &Proposal,
+        plan: &CatalogPlan,
+        word: Word,
+    ) -> Result<CatalogReport, OperatorError> {
+        let wanted = proposal.rules();
+        let mut tx = self.pool().begin().await?;
+        // The usual case, at every start: nothing to lock for.
+        if is_in_force(&*self.rules(&mut tx).await?, &wanted) {
+            return Ok(CatalogReport::default());
+        }
+        let taken = plan.taken(word)?;
+        catalogs::lock(&mut tx).await?;
+        let current = self.rules(&mut tx).await?;
+        if is_in_force(&current, &wanted) {
+            return Ok(CatalogReport::default());
+        }
+        if digest(&current, &wanted)? != plan.digest {
+            return Err(OperatorError::CatalogMoved);
+        }
+        let changes = differences(&current, &wanted);
+        let id = catalogs::insert(&mut tx, &wanted, taken, clock::now()).await?;
+        let accounts = catalogs::accounts(&mut tx).await?;
+        tx.commit().await?;
+        self.shared().untold.notify_one();
+        tracing::info!(catalog = id, accounts, changes = changes.len(), "a new catalog is in force");
+        Ok(CatalogReport { changes, accounts })
+    }
+}
+
+/// Whether a catalog with its rules is what is in force.
+fn is_in_force(current: &Rules, wanted: &Rules) -> bool {
+    current.id.is_some() && Rules { id: None, ..current.clone() } == *wanted
+}
+
+/// Names a change by what it leads from and to.
+fn digest(current: &Rules, wanted: &Rules) -> Result<String, StoreError> {
+    let told = |rules: &Rules| {
+        let grace = [rules.grace.past_due, rules.grace.renewal, rules.grace.trial].map(|grace| grace.num_seconds());
+        serde_json::to_vec(&(&rules.catalog, grace, rules.policy)).map_err(|e| StoreError::row("catalogs", "new", &e))
+    };
+    let mut hash = Sha256::new();
+    hash.update(told(current)?);
+    hash.update([0]);
+    hash.update(told(wanted)?);
+    Ok(hex::encode(&hash.finalize()[..DIGEST_BYTES]))
+}
