@@ -14,6 +14,8 @@ pub mod subscription;
 pub mod payment;
 pub mod event;
 pub mod decide;
+pub mod binding;
+pub mod many;
 pub mod timeline;
 pub mod credit;
 pub mod record;

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod check;
+pub mod consent;
 pub mod consents;
 pub mod credit;
 #[cfg(feature = "demo")]
@@ -13,6 +14,7 @@ pub mod events;
 pub mod explain;
 pub mod migrate;
 pub mod parts;
+pub mod provider;
 pub mod reconcile;
 pub mod run;
 pub mod token;

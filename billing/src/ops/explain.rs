@@ -3,7 +3,7 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::payment::Invoice;
-use entitlement::subscription::Subscription;
+use entitlement::subscription::{Subscription, SubscriptionId};
 use entitlement::timeline::{Source, Timeline, timeline};
 use serde::Serialize;
 
@@ -37,6 +37,10 @@ pub struct Explained {
     #[serde(skip)]
     pub timeline: Timeline,
     pub subscriptions: Vec<Subscription>,
+    /// Those that the provider no longer shows. They stay as they are until a person ends them.
+    pub unseen: Vec<UnseenSince>,
+    /// Subscriptions of test mode, which grant nothing beside live ones.
+    pub of_test_mode: Vec<Subscription>,
     pub credits: Vec<Credit>,
     /// The newest bills, newest first, and how often their payment was tried.
     pub invoices: Vec<Invoice>,
@@ -51,6 +55,13 @@ pub struct Explained {
     pub cached_version: Option<u64>,
     /// Why Redis could not say.
     pub cache_fault: Option<String>,
+}
+
+/// A subscription that the provider no longer shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnseenSince {
+    pub subscription: SubscriptionId,
+    pub since: Timestamp,
 }
 
 /// A stretch of time in which nothing changes, and why it is so.
@@ -95,6 +106,12 @@ impl Billing {
             catalog: snapshot.catalog,
             segments: explained(&timeline, at),
             timeline,
+            unseen: snapshot
+                .unseen
+                .into_iter()
+                .map(|(subscription, since)| UnseenSince { subscription, since })
+                .collect(),
+            of_test_mode: snapshot.of_test_mode,
             subscriptions: snapshot.subscriptions,
             credits: snapshot.credits,
             invoices,

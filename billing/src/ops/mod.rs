@@ -5,11 +5,13 @@ mod consents;
 mod credits;
 mod events;
 mod explain;
+mod live;
 
 pub use catalog::CatalogReport;
 pub use credits::{Granted, Revoked};
 pub use events::Replayed;
-pub use explain::{Explained, ExplainedSegment};
+pub use explain::{Explained, ExplainedSegment, UnseenSince};
+pub use live::{GoingLive, WentLive};
 
 use http::StatusCode;
 
@@ -33,6 +35,8 @@ pub enum OperatorError {
     NothingToRevoke(String),
     #[error("event {0} cannot be replayed: its body is pruned, so there is nothing left to apply")]
     BodyPruned(i64),
+    #[error("STRIPE_API_KEY is a test key: set the live one first")]
+    TestKey,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -53,6 +57,7 @@ impl From<OperatorError> for Problem {
             OperatorError::BadDays => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NoReason => (StatusCode::BAD_REQUEST, "no_reason"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
+            OperatorError::TestKey => (StatusCode::CONFLICT, "test_key"),
             OperatorError::BodyPruned(_) => (StatusCode::CONFLICT, "body_pruned"),
         };
         Self::new(status, code, error.to_string())

@@ -7,7 +7,7 @@ pub use publisher::Published;
 mod recent;
 mod redis;
 
-pub use compute::{entitlement_of, grants};
+pub use compute::{entitlement_of, grants, losing};
 pub(crate) use outlets::{Outlets, Told};
 
 use chrono::TimeDelta;

@@ -15,6 +15,7 @@ pub mod credits;
 pub mod customers;
 pub mod events;
 pub mod inbox;
+pub mod keys;
 pub mod links;
 pub mod money;
 pub mod outbox;
@@ -24,7 +25,9 @@ pub mod retention;
 pub mod schema;
 pub mod snapshot;
 pub mod subscriptions;
+pub mod takings;
 pub mod trials;
+pub mod unseen;
 
 pub use error::StoreError;
 
