@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{catalog, check, consents, credit, demo, events, explain, migrate, reconcile, run, token};
+use commands::{catalog, check, consents, credit, demo, events, explain, migrate, provider, reconcile, run, token};
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
 #[global_allocator]
@@ -58,6 +58,7 @@ enum Command {
     Catalog(catalog::Arguments),
     Events(events::Arguments),
     Reconcile(reconcile::Arguments),
+    Provider(provider::Arguments),
     Consents(consents::Arguments),
     Grant(credit::Grant),
     Revoke(credit::Revoke),
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         Command::Catalog(arguments) => catalog::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         Command::Reconcile(arguments) => reconcile::run(&arguments),
+        Command::Provider(arguments) => provider::run(&arguments),
         Command::Consents(arguments) => consents::run(&arguments),
         Command::Grant(arguments) => credit::grant(&arguments),
         Command::Revoke(arguments) => credit::revoke(&arguments),

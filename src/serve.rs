@@ -251,7 +251,10 @@ impl Ready for Billing {
         let readiness = self.readiness().await;
         let parts = [
             (readiness.database, "PostgreSQL has not answered yet"),
-            (readiness.writable, "PostgreSQL accepts no writes: DATABASE_URL leads to a standby, or to a server that is read-only"),
+            (
+                readiness.writable,
+                "PostgreSQL accepts no writes: DATABASE_URL leads to a standby, or to a server that is read-only",
+            ),
             (readiness.migrated, "the database is not migrated"),
             (readiness.redis, "Redis has not answered yet"),
         ];

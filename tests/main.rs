@@ -4,6 +4,7 @@
 
 mod world;
 mod journeys;
+mod keys;
 mod selling;
 mod gate;
 mod gateways;

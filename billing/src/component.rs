@@ -35,6 +35,8 @@ pub(crate) struct Inner {
     pub event_due: Notify,
     /// Wakes the publisher: something could not be published at once.
     pub untold: Notify,
+    /// Wakes the watch of the keys: they were replaced.
+    pub keys_replaced: Notify,
     /// Deliveries that are taken in at once: whose body is in memory.
     pub intake: Semaphore,
     /// Events that are applied while their sender waits; beyond, they are left to the worker.
@@ -78,6 +80,7 @@ impl Billing {
             contact: Contact::default(),
             event_due: Notify::new(),
             untold: Notify::new(),
+            keys_replaced: Notify::new(),
             intake: Semaphore::new(INTAKE_MAX),
             inline: Arc::new(Semaphore::new(inline_max)),
             inline_max,

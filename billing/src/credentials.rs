@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
+use entitlement::catalog::Provider;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use crate::component::Billing;
+use crate::keys::Checked;
 use crate::provider::client::Client;
-use crate::provider::{polar, stripe};
+use crate::provider::polar;
 use crate::settings::{Polar, Secret, Settings, Stripe};
 
 /// The providers as they are spoken with, and recognised, at one moment.
@@ -23,6 +25,10 @@ pub(crate) struct Providers {
     pub polar_client: Option<polar::api::Client>,
     /// Recognised only to be refused: see [`Settings::operator_token`].
     operator_token: Option<Secret>,
+    /// What is known of Stripe's key.
+    stripe_checked: Checked,
+    /// What is known of Polar's token.
+    polar_checked: Checked,
 }
 
 /// The secrets that can be replaced while billing runs.
@@ -49,8 +55,6 @@ pub enum CredentialsError {
     PolarSecret,
     #[error("POLAR_ACCESS_TOKEN cannot be used as a token")]
     PolarToken,
-    #[error("STRIPE_API_KEY goes from test to live or back, which needs a restart: the rows are of one mode")]
-    OtherMode,
 }
 
 impl Providers {
@@ -62,6 +66,8 @@ impl Providers {
             stripe: settings.stripe.clone(),
             polar: settings.polar.clone(),
             operator_token: settings.operator_token.clone(),
+            stripe_checked: Checked::default(),
+            polar_checked: Checked::default(),
         }
     }
 
@@ -80,25 +86,34 @@ impl Providers {
         if !polar.webhook_secrets.iter().all(polar::signature::is_usable) {
             return Err(CredentialsError::PolarSecret);
         }
-        if mode(&stripe) != mode(&settings.stripe) {
-            return Err(CredentialsError::OtherMode);
-        }
         let stripe_client = Client::configured(&stripe).map_err(|_| CredentialsError::StripeKey)?;
         let polar_client = polar::api::Client::configured(&polar).map_err(|_| CredentialsError::PolarToken)?;
-        Ok(Self { stripe, polar, stripe_client, polar_client, operator_token: credentials.operator_token })
+        Ok(Self {
+            stripe,
+            polar,
+            stripe_client,
+            polar_client,
+            operator_token: credentials.operator_token,
+            stripe_checked: Checked::default(),
+            polar_checked: Checked::default(),
+        })
     }
 }
 
 impl Providers {
+    /// What is known of the key of a provider.
+    pub const fn checked(&self, provider: Provider) -> &Checked {
+        match provider {
+            Provider::Stripe => &self.stripe_checked,
+            Provider::Polar => &self.polar_checked,
+        }
+    }
+
     /// Whether a token is the operator's. Of two digests the place of the first difference says nothing.
     pub fn is_operator(&self, token: &str) -> bool {
         let digest = |text: &str| Sha256::digest(text.as_bytes());
         self.operator_token.as_ref().is_some_and(|known| digest(known.expose_secret()) == digest(token))
     }
-}
-
-fn mode(stripe: &Stripe) -> Option<bool> {
-    stripe.api_key.as_ref().and_then(|key| stripe::livemode_of_key(key.expose_secret()))
 }
 
 impl Billing {
@@ -114,6 +129,7 @@ impl Billing {
     pub fn replace_credentials(&self, credentials: Credentials) -> Result<(), CredentialsError> {
         let providers = Providers::with(self.settings(), credentials)?;
         self.shared().providers.store(Arc::new(providers));
+        self.shared().keys_replaced.notify_one();
         Ok(())
     }
 }
@@ -160,7 +176,6 @@ mod tests {
     fn what_cannot_be_used_replaces_nothing() {
         let refused = |key| Providers::with(&settings(), credentials(key)).map(|_| ()).expect_err("refused");
         assert_eq!(refused("sk_test_\n"), CredentialsError::StripeKey);
-        assert_eq!(refused("sk_live_new"), CredentialsError::OtherMode);
-        assert!(!format!("{} {:?}", refused("sk_live_new"), refused("sk_live_new")).contains("new"));
+        assert!(!format!("{} {:?}", refused("sk_test_new\n"), refused("sk_test_new\n")).contains("new"));
     }
 }

@@ -10,6 +10,8 @@ mod problem;
 mod cookie;
 mod settings;
 mod credentials;
+mod keys;
+mod takings;
 mod metrics;
 mod readiness;
 mod connect;
@@ -41,14 +43,14 @@ pub use component::Billing;
 pub use connect::ConnectError;
 pub use credentials::{Credentials, CredentialsError};
 pub use ops::{
-    CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, Granted, Losses, OperatorError, Origin,
-    Proposal, Replayed, Revoked, Word,
+    CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, Losses, OperatorError,
+    Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word,
 };
 pub use pages::{Image, Look, Pages, Texts};
 pub use problem::Problem;
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;
-pub use reconcile::{Kind, ReconcileError, Report};
+pub use reconcile::{Force, Kind, ReconcileError, Report};
 pub use settings::{
     ASSERTION_AUDIENCE, ConvertOn, POLAR_API_BASE, Polar, Reconcile, Referral, STRIPE_API_BASE, Secret, Settings,
     Stripe,
@@ -58,5 +60,8 @@ pub use store::audit::AuditLine;
 pub use store::consents::Consent;
 pub use store::credits::{Credit, Term};
 pub use store::inbox::{EventLine, Filter, Stuck, StuckState};
+pub use store::takings::{Held, Tally};
+pub use store::unseen::Unseen;
+pub use takings::Verdict;
 /// The word to stop, for [`Billing::run`].
 pub use tokio_util::sync::CancellationToken;

@@ -8,6 +8,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 
 use crate::provider;
 use crate::store::retention::Open;
+use crate::takings::What;
 
 struct Metrics {
     webhooks: IntCounterVec,
@@ -19,6 +20,9 @@ struct Metrics {
     double_payments: IntCounter,
     drift: IntCounter,
     held_back: IntCounterVec,
+    keys_refused: IntGaugeVec,
+    events_for_key: IntGaugeVec,
+    unseen: IntGaugeVec,
 }
 
 /// `None` when the registry refuses them, which a test would show: a metric is not worth a failed webhook.
@@ -61,16 +65,31 @@ impl Metrics {
                 "tollgate_double_payments_total",
                 "Subscriptions of accounts that already paid for the same: one of the two is to be refunded.",
             )?)?,
+            held_back: there_from_the_start(registered(IntCounterVec::new(
+                Opts::new(
+                    "tollgate_held_back_total",
+                    "Accounts from which access was not taken, as they were too many; of catalogs, how often one was held back.",
+                ),
+                &["what"],
+            )?)?),
+            keys_refused: registered(IntGaugeVec::new(
+                Opts::new("tollgate_provider_key_refused", "1 while the API key does not belong to what is stored."),
+                &["provider"],
+            )?)?,
+            events_for_key: registered(IntGaugeVec::new(
+                Opts::new("tollgate_events_for_key", "Parked events that wait for the right API key."),
+                &["provider"],
+            )?)?,
+            unseen: registered(IntGaugeVec::new(
+                Opts::new(
+                    "tollgate_unseen_subscriptions",
+                    "Subscriptions that run here and that the provider no longer shows.",
+                ),
+                &["provider"],
+            )?)?,
             drift: registered(IntCounter::new(
                 "tollgate_reconcile_drift_total",
                 "Differences between the rows and a provider that a comparison found and repaired.",
-            )?)?,
-            held_back: registered(IntCounterVec::new(
-                Opts::new(
-                    "tollgate_held_back_total",
-                    "What would have taken access from accounts, and waits for a person's word.",
-                ),
-                &["what"],
             )?)?,
             unknown_prices: registered(IntCounter::new(
                 "tollgate_unknown_prices_total",
@@ -80,6 +99,13 @@ impl Metrics {
     }
 }
 
+fn there_from_the_start(held_back: IntCounterVec) -> IntCounterVec {
+    for what in [What::Comparison, What::Mode, What::Catalog] {
+        held_back.with_label_values(&[what.as_str()]).inc_by(0);
+    }
+    held_back
+}
+
 fn registered<T: Collector + Clone + 'static>(metric: T) -> prometheus::Result<T> {
     prometheus::register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -87,16 +113,7 @@ fn registered<T: Collector + Clone + 'static>(metric: T) -> prometheus::Result<T
 
 /// Shows at 0 what has not happened yet.
 pub fn show_from_the_start() {
-    if let Some(metrics) = &*METRICS {
-        metrics.held_back.with_label_values(&["catalog"]).inc_by(0);
-    }
-}
-
-/// Counts something that was held back; `what` is one of a fixed set of words.
-pub fn count_held_back(what: &'static str) {
-    if let Some(metrics) = &*METRICS {
-        metrics.held_back.with_label_values(&[what]).inc();
-    }
+    LazyLock::force(&METRICS);
 }
 
 /// Counts a delivery. `outcome` is one of a fixed set of words: a status of the answer, or the code of its problem.
@@ -120,6 +137,24 @@ pub fn show_inbox(open: &Open) {
 pub fn show_inbox_alert(alert: bool) {
     if let Some(metrics) = &*METRICS {
         metrics.inbox_alert.set(i64::from(alert));
+    }
+}
+
+/// Counts accounts from which access was not taken, as they were too many.
+pub fn count_held_back(what: What, accounts: u64) {
+    if let Some(metrics) = &*METRICS {
+        metrics.held_back.with_label_values(&[what.as_str()]).inc_by(accounts);
+    }
+}
+
+/// Shows how a provider's key stands: whether it is refused, how many events wait for another one, and how many
+/// subscriptions it no longer shows.
+pub fn show_key(provider: Provider, is_refused: bool, waiting: i64, unseen: i64) {
+    if let Some(metrics) = &*METRICS {
+        let label = [provider.as_str()];
+        metrics.keys_refused.with_label_values(&label).set(i64::from(is_refused));
+        metrics.events_for_key.with_label_values(&label).set(waiting);
+        metrics.unseen.with_label_values(&label).set(unseen);
     }
 }
 

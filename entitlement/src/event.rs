@@ -27,6 +27,8 @@ pub struct Event {
     pub objects: Vec<Object>,
     /// The provider's clock when it was told.
     pub at: Option<Timestamp>,
+    /// Whether real money is behind what it tells of; `None` when it does not say.
+    pub livemode: Option<bool>,
     /// Why there is nothing to act on, when `facts` and `objects` are empty.
     pub nothing: &'static str,
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use billing::{Billing, Kind, Problem, ReconcileError};
+use billing::{Billing, Force, Kind, Problem, ReconcileError};
 use entitlement::account::AccountId;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub async fn reconcile(State(billing): State<Billing>, Query(asked): Query<Asked
     }
     tokio::spawn(async move {
         for kind in [Kind::Delta, Kind::Full] {
-            if let Err(error) = billing.reconcile(kind, parts::now(), |_| {}).await {
+            if let Err(error) = billing.reconcile(kind, Force::No, parts::now(), |_| {}).await {
                 tracing::error!(%error, "a comparison that was asked for stopped");
             }
         }
@@ -42,9 +42,7 @@ fn problem(error: ReconcileError) -> Problem {
     match error {
         ReconcileError::Store(error) => error.into(),
         ReconcileError::Provider(error) => Problem::new(StatusCode::BAD_GATEWAY, "provider_error", error.to_string()),
-        error @ ReconcileError::OtherAccount(_) => {
-            Problem::new(StatusCode::BAD_GATEWAY, "provider_error", error.to_string())
-        }
+        error @ ReconcileError::WrongKey { .. } => Problem::new(StatusCode::CONFLICT, "wrong_key", error.to_string()),
         error @ ReconcileError::NobodyToAsk => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_configured", error.to_string())
         }

@@ -233,6 +233,17 @@ fn print_account(explained: &Explained, at: Timestamp) {
             output::line(format_args!("  no catalog names the price {}: it gives nothing", unnamed.price));
         }
     }
+    for unseen in &explained.unseen {
+        let (id, since) = (&unseen.subscription, unseen.since.to_rfc3339());
+        output::line(format_args!(
+            "unseen    {}:{} since {since}: the provider no longer shows it; it stays as it is",
+            id.provider, id.id
+        ));
+    }
+    for subscription in &explained.of_test_mode {
+        let id = &subscription.id;
+        output::line(format_args!("test mode {}:{} grants nothing: live subscriptions count", id.provider, id.id));
+    }
     for credit in &explained.credits {
         let revoked = if credit.revoked_at.is_some() { ", taken back" } else { "" };
         let end = match credit.days {

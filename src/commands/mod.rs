@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod check;
 pub mod confirm;
+pub mod consent;
 pub mod consents;
 pub mod credit;
 #[cfg(feature = "demo")]
@@ -14,6 +15,7 @@ pub mod events;
 pub mod explain;
 pub mod migrate;
 pub mod parts;
+pub mod provider;
 pub mod reconcile;
 pub mod run;
 pub mod token;

@@ -1,18 +1,23 @@
 //! `tollgate reconcile`: compare with the providers, repair, report the drift.
 
 use anyhow::{Result, bail};
-use billing::{Billing, Kind, Report};
+use billing::{Billing, Force, Held, Kind, Report};
 use entitlement::account::AccountId;
 
+use super::consent::Consent;
 use super::parts;
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::{ConfigFile, logging, output};
 
+/// Rows of one page of what is held back.
+const PAGE: u32 = 1000;
+
 /// Compare with the providers, repair what differs, and report it
 ///
 /// Safe beside live webhooks and other processes, and safe to repeat: a comparison that was interrupted goes on where it
-/// stopped. Needs STRIPE_API_KEY or POLAR_ACCESS_TOKEN.
+/// stopped. Needs STRIPE_API_KEY or POLAR_ACCESS_TOKEN, of the mode and account of what is stored. What would take access
+/// from more than 3 accounts and more than 2 % of those that have it, counted over 24 hours, is held back and listed.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only what this account has
@@ -21,9 +26,17 @@ pub struct Arguments {
     /// Only take over events that were never delivered: much quicker than comparing everything
     #[arg(long)]
     events: bool,
+    /// Compare nothing: list everything that is held back
+    #[arg(long, conflicts_with_all = ["account", "events", "end_unseen", "yes", "force"])]
+    held_back: bool,
+    /// Compare nothing: end the subscriptions that run here and that their providers no longer show
+    #[arg(long, conflicts_with_all = ["account", "events"])]
+    end_unseen: bool,
     /// The report as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -33,6 +46,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
+        if arguments.held_back {
+            return list_held(&billing, arguments.json).await;
+        }
+        if arguments.end_unseen {
+            return end_unseen(&billing, arguments.consent).await;
+        }
         let reports = compare(&billing, arguments).await?;
         // Events that were taken over are applied by whoever is quicker: this command or `tollgate run`.
         billing.apply_due(parts::now()).await?;
@@ -40,7 +59,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         if arguments.json {
             output::line(serde_json::to_string_pretty(&reports)?);
         } else {
-            reports.iter().for_each(|report| output::line(told(report)));
+            reports.iter().for_each(print);
+        }
+        let held: i64 = reports.iter().map(|report| report.held_back).sum();
+        if held > 0 {
+            bail!(
+                "{held} accounts would lose access, which is many: nothing of that is done. `tollgate reconcile --held-back` lists them, `tollgate reconcile --force` does it"
+            );
         }
         Ok(())
     })
@@ -51,9 +76,11 @@ async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Vec<Report>
         return Ok(billing.reconcile_account(account, parts::now()).await?);
     }
     let kinds: &[Kind] = if arguments.events { &[Kind::Delta] } else { &[Kind::Delta, Kind::Full] };
+    let force = if arguments.consent.is_forced() { Force::Yes } else { Force::No };
     let mut reports = Vec::new();
     for kind in kinds {
-        reports.extend(billing.reconcile(*kind, parts::now(), |report| output::progress(told(report))).await?);
+        let progress = |report: &Report| output::progress(told(report));
+        reports.extend(billing.reconcile(*kind, force, parts::now(), progress).await?);
     }
     if reports.is_empty() {
         bail!("another process is comparing right now: try again when it is done");
@@ -61,20 +88,69 @@ async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Vec<Report>
     Ok(reports)
 }
 
+async fn list_held(billing: &Billing, json: bool) -> Result<()> {
+    let mut after = None;
+    loop {
+        let page = billing.held_back(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+        for held in &page {
+            if json {
+                output::line(serde_json::to_string(held)?);
+            } else {
+                output::line(one_line(held));
+            }
+        }
+    }
+}
+
+async fn end_unseen(billing: &Billing, consent: Consent) -> Result<()> {
+    let (unseen, verdict) = billing.unseen(parts::now()).await?;
+    if unseen.subscriptions == 0 {
+        output::line("the providers show every subscription that runs here: nothing is ended");
+        return Ok(());
+    }
+    let what = format!(
+        "{} subscriptions of {} accounts, which their providers no longer show, end",
+        unseen.subscriptions, unseen.accounts
+    );
+    consent.ask(&what, &verdict)?;
+    let ended = billing.end_unseen(parts::now()).await?;
+    parts::publish_all(billing).await?;
+    output::line(format_args!("{ended} subscriptions are ended"));
+    Ok(())
+}
+
+fn print(report: &Report) {
+    output::line(told(report));
+    for held in &report.held {
+        output::line(one_line(held));
+    }
+    let more = report.held_back.saturating_sub(i64::try_from(report.held.len()).unwrap_or(0));
+    if more > 0 {
+        output::line(format_args!("  and {more} more"));
+    }
+}
+
+fn one_line(held: &Held) -> String {
+    let of = |part: &Option<String>| part.clone().unwrap_or_default();
+    let (provider, kind, id) = (of(&held.provider), of(&held.object_kind), of(&held.object_id));
+    format!("  held back: {} by {provider} {kind} {id}, since {}", held.account, held.noted_at.to_rfc3339())
+}
+
 fn told(report: &Report) -> String {
-    let Report { provider, kind, compared, drift, unlinked, refused, is_complete } = report;
+    let Report { provider, kind, compared, drift, unlinked, refused, unseen, held_back, is_complete, .. } = report;
     let what = match kind {
         Kind::Delta => "events",
         Kind::Full => "objects",
     };
     let so_far = if *is_complete { "" } else { " so far" };
-    let unlinked = match unlinked {
-        0 => String::new(),
-        unlinked => format!(", {unlinked} of customers that nobody has linked to an account"),
-    };
-    let refused = match refused {
-        0 => String::new(),
-        refused => format!(", {refused} about which the provider refuses to say anything"),
-    };
-    format!("{provider}: {compared} {what} compared{so_far}, {drift} differed and were repaired{unlinked}{refused}")
+    let some = |count: &i64, what: &str| if *count == 0 { String::new() } else { format!(", {count} {what}") };
+    let unlinked = some(unlinked, "of customers that nobody has linked to an account");
+    let refused = some(refused, "about which the provider refuses to say anything");
+    let unseen = some(unseen, "that run here and that the provider does not have, which stay as they are");
+    let held_back = some(held_back, "accounts that would lose access and are held back");
+    format!(
+        "{provider}: {compared} {what} compared{so_far}, {drift} differed and were repaired{unlinked}{refused}{unseen}{held_back}"
+    )
 }

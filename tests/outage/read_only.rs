@@ -37,7 +37,8 @@ async fn copy(from: &OwnPostgres, to: &OwnPostgres) {
 async fn connections_that_stay_on_a_former_primary_are_made_again_and_nothing_acknowledged_is_lost() {
     let (former, next) = (OwnPostgres::start().await, OwnPostgres::start().await);
     let line = Relay::to(address(&former));
-    let setup = Setup::new(Arrangement::AllPostgres).environment("DATABASE_URL", &at_port(&former.url, line.address.port()));
+    let setup =
+        Setup::new(Arrangement::AllPostgres).environment("DATABASE_URL", &at_port(&former.url, line.address.port()));
     let world = World::with(setup).await;
     let (before, after) = (Reader::new(), Reader::new());
     world.accepted(&before.purchase()).await;
@@ -63,7 +64,8 @@ async fn connections_that_stay_on_a_former_primary_are_made_again_and_nothing_ac
         (world.deliver(&event).await.status == 200).then_some(())
     })
     .await;
-    eventually("the process is ready", async || (world.proxy().admin("/readyz").await.status == 200).then_some(())).await;
+    eventually("the process is ready", async || (world.proxy().admin("/readyz").await.status == 200).then_some(()))
+        .await;
     world.everywhere("/premium/after", &after.token, 200).await;
     world.everywhere("/premium/before", &before.token, 200).await;
 }

@@ -28,7 +28,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use demo::provider::Provider;
+use demo::provider::{Mode, Provider};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -88,7 +88,7 @@ impl World {
         let redis = setup.arrangement.has_redis().then(|| Redis::start(dir.path()));
         let upstream = Upstream::start();
         let provider = match setup.provider {
-            Some(shape) => Some(provider::start(shape).await),
+            Some(shape) => Some(provider::start(shape, setup.mode).await),
             None => None,
         };
         let mut relays = Vec::new();
@@ -255,6 +255,14 @@ impl World {
         tollgate::tollgate(self.dir.path(), &self.environment, COMMAND_LIMIT, arguments).await
     }
 
+    /// As [`World::tollgate`], with another value of a variable.
+    pub async fn tollgate_with(&self, (name, value): (&str, &str), arguments: &[&str]) -> Output {
+        let mut environment = self.environment.clone();
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.to_owned(), value.to_owned()));
+        tollgate::tollgate(self.dir.path(), &environment, COMMAND_LIMIT, arguments).await
+    }
+
     /// A place for files of this world.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -290,7 +298,8 @@ fn environment(setup: &Setup, surroundings: &Surroundings) -> Vec<(String, Strin
         set("RUST_BACKTRACE", "1"),
     ];
     environment.extend(surroundings.database_url.as_ref().map(|url| set("DATABASE_URL", url)));
-    environment.extend(setup.provider.map(|_| set("STRIPE_API_KEY", provider::API_KEY)));
+    let key = if setup.mode == Mode::Live { provider::LIVE_KEY } else { provider::API_KEY };
+    environment.extend(setup.provider.map(|_| set("STRIPE_API_KEY", key)));
     environment.extend(surroundings.redis_url.as_ref().map(|url| set("REDIS_URL", url)));
     for (name, value) in &setup.environment {
         environment.retain(|(known, _)| known != name);

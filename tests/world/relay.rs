@@ -78,7 +78,14 @@ impl Relay {
     pub fn at(address: SocketAddr, targets: Vec<SocketAddr>) -> Self {
         let state = Mutex::new(State { open: Vec::new(), most: 0, fault: Fault::None });
         let (changed, accepted, seen) = (Condvar::new(), AtomicUsize::new(0), AtomicUsize::new(0));
-        let line = Arc::new(Line { state, changed, targets: Mutex::new(targets), accepted, needle: "/internal/entitlements/", seen });
+        let line = Arc::new(Line {
+            state,
+            changed,
+            targets: Mutex::new(targets),
+            accepted,
+            needle: "/internal/entitlements/",
+            seen,
+        });
         let shared = Arc::clone(&line);
         let listener = TcpListener::bind(address).expect("the port is free");
         std::thread::spawn(move || listen(&shared, address, listener));

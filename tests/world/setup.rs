@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use demo::provider::Shape;
+use demo::provider::{Mode, Shape};
 
 use super::token::{AUDIENCE, ISSUER};
 
@@ -114,6 +114,8 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// Whether the simulated provider runs and billing may call it, and in which shape it speaks.
     pub provider: Option<Shape>,
+    /// The mode in which the simulated provider sells, and of which billing's key is.
+    pub mode: Mode,
     /// Whether Postgres and Redis are reached through relays.
     pub relays: Relays,
     /// The Postgres server, when it is not that of all tests.
@@ -131,6 +133,7 @@ impl Setup {
             keys: Vec::new(),
             environment: Vec::new(),
             provider: None,
+            mode: Mode::Test,
             relays: Relays::None,
             postgres: None,
             upstream: None,
@@ -158,6 +161,12 @@ impl Setup {
     /// Runs the simulated provider too.
     pub fn provider(mut self, shape: Shape) -> Self {
         self.provider = Some(shape);
+        self
+    }
+
+    /// Lets the simulated provider sell for real money.
+    pub fn live(mut self) -> Self {
+        self.mode = Mode::Live;
         self
     }
 

@@ -48,7 +48,7 @@ pub async fn of(billing: &Billing, account: &AccountId) -> Result<Vec<Billed>, P
     let mut invoices = Vec::new();
     for customer in customers.iter().take(CUSTOMERS_MAX) {
         let Ok(provider) = customer.provider.parse::<Provider>() else { continue };
-        checkout::check_configured(billing, provider)?;
+        checkout::check_configured(billing, provider).await?;
         let bills = sell::bills(&providers, provider, &customer.customer_id).await?;
         invoices.extend(bills.into_iter().map(|bill| Billed { provider, bill }));
     }

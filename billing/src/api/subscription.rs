@@ -84,7 +84,7 @@ pub async fn cancel(
     let (first, others) = running(&billing, &claims.sub).await?;
     // Whoever bought twice by accident and cancels does not expect to go on paying, so it is all of them or none.
     for subscription in others.iter().chain([&first]) {
-        checkout::check_configured(&billing, subscription.provider)?;
+        checkout::check_configured(&billing, subscription.provider).await?;
     }
     let providers = billing.providers();
     let mut ends_at = sell::end_with_period(&providers, &first).await?;
@@ -102,7 +102,7 @@ pub async fn reactivate(
 ) -> Result<Json<Asked>, Problem> {
     // One only, the highest tier: never more is charged than was asked for.
     let (first, _) = running(&billing, &claims.sub).await?;
-    checkout::check_configured(&billing, first.provider)?;
+    checkout::check_configured(&billing, first.provider).await?;
     match sell::keep(&billing.providers(), &first).await? {
         Kept::Yes => Ok(Json(Asked { status: "active", ends_at: None })),
         Kept::WasNotEnding => {

@@ -122,7 +122,9 @@ impl Shop {
         links::lock(&mut transaction, customer, links::Placing::Adds).await.expect("it is held");
         links::link(&mut transaction, link, now).await.expect("a link");
         let known = Known { subscription: subscription.clone(), observation: 0 };
-        subscriptions::put(&mut transaction, &self.buyer, &known, now).await.expect("a subscription");
+        subscriptions::put(&mut transaction, &self.buyer, &known, subscriptions::Origin::default(), now)
+            .await
+            .expect("a subscription");
         transaction.commit().await.expect("a commit");
     }
 

@@ -4,16 +4,18 @@
 //! at a time is asked about a customer in this process, so that of many events of one moment the first asks for all.
 
 use entitlement::Timestamp;
+use entitlement::binding::{self, Turn};
 use entitlement::catalog::Provider;
 use entitlement::event::{Event, Object};
 use entitlement::subscription::SubscriptionId;
 use tokio::sync::MutexGuard;
 
 use crate::component::Billing;
+use crate::keys::Key;
 use crate::provider::client::ProviderError;
 use crate::provider::{self, Moments};
 use crate::store::events::{self, Claimed};
-use crate::store::{StoreError, subscriptions};
+use crate::store::{StoreError, subscriptions, unseen};
 
 /// Most objects that are asked for because of one event.
 const OBJECTS_MAX: usize = 8;
@@ -38,6 +40,8 @@ pub(crate) struct Asked {
     pub observation: i64,
     /// Why it could not be asked, when it should have been.
     pub trouble: Option<String>,
+    /// The key with which it was, or would have been.
+    pub key: Key,
 }
 
 impl Billing {
@@ -45,18 +49,29 @@ impl Billing {
     /// guard is to be held until the answer is committed.
     pub(super) async fn ask(&self, id: i64, now: Timestamp) -> Result<(Asked, Option<MutexGuard<'_, ()>>), StoreError> {
         let Some(claimed) = self.to_ask_about(id).await? else { return Ok((Asked::default(), None)) };
-        let Ok(Ok(event)) = self.read(&claimed) else { return Ok((Asked::default(), None)) };
-        let Some(topic) = event.customer.as_deref().or(event.objects.first().map(Object::id)) else {
-            return Ok((Asked::default(), None));
-        };
+        let key = self.key(claimed.provider).await?;
+        // A key of another mode or account is not asked with.
+        let fits = binding::turn(claimed.livemode, key.verdict(), false) == Turn::Apply;
+        let unasked = |key: Key| Asked { key, ..Asked::default() };
+        let Ok(event) = self.read(&claimed) else { return Ok((unasked(key), None)) };
+        let topic = event.customer.as_deref().or(event.objects.first().map(Object::id)).filter(|_| fits);
+        let Some(topic) = topic else { return Ok((unasked(key), None)) };
         let guard = self.shared().asking.lock(claimed.provider, topic).await;
         let Some(observation) = self.draw_unless_answered(&claimed, &event.objects).await? else {
-            return Ok((Asked { question: Question::Answered, ..Asked::default() }, Some(guard)));
+            return Ok((Asked { question: Question::Answered, key, ..Asked::default() }, Some(guard)));
         };
-        let mut asked = Asked { question: Question::Asked, observation, ..Asked::default() };
+        let mut asked = Asked { question: Question::Asked, observation, key, ..Asked::default() };
+        if let Key::Unknown(error) = &asked.key {
+            tracing::warn!(provider = %claimed.provider, %error, "the provider could not be asked");
+            asked.trouble = Some(error.to_string());
+            return Ok((asked, Some(guard)));
+        }
         let moments = Moments { at: event.at.unwrap_or(now), now };
         for object in event.objects.iter().take(OBJECTS_MAX) {
             match provider::look(&self.providers(), claimed.provider, object, moments).await {
+                Ok(answers) if answers.is_empty() => {
+                    self.note_unseen(claimed.provider, object, observation, now).await?
+                }
                 Ok(answers) => asked.answers.extend(answers),
                 // It is ours to repair, and the event says enough to go on with.
                 Err(error @ (ProviderError::Key(_) | ProviderError::Settings(_))) => {
@@ -70,6 +85,21 @@ impl Billing {
             }
         }
         Ok((asked, Some(guard)))
+    }
+
+    /// The provider has no such object: what the event says of it counts, and a person is told.
+    async fn note_unseen(
+        &self,
+        provider: Provider,
+        object: &Object,
+        observation: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Object::Subscription(id) = object else { return Ok(()) };
+        let id = SubscriptionId { provider, id: id.clone() };
+        let mut conn = self.pool().acquire().await?;
+        unseen::mark(&mut conn, &id, observation, now).await?;
+        Ok(())
     }
 
     /// The event, when its provider can be asked at all.

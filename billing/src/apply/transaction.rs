@@ -3,6 +3,7 @@
 use chrono::Duration;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use entitlement::binding::{self, Turn};
 use entitlement::decide::Evidence;
 use entitlement::event::{Event, Fact};
 use sqlx::PgConnection;
@@ -12,13 +13,16 @@ use super::effect::{self, Attempt, Effects, Lesson, Outcome};
 use super::{ATTEMPTS_MAX, Fate, delay};
 use crate::component::Billing;
 use crate::provider;
-use crate::store::StoreError;
 use crate::store::accounts::{self, Change};
 use crate::store::catalogs::Rules;
 use crate::store::events::{self, Claimed, Ended, Ending};
+use crate::store::{StoreError, keys};
 
 /// How long a parked event is tried again by itself; after that only a link wakes it.
 const PARKED_RETRIES: Duration = Duration::days(30);
+
+/// How often an event that waits for another key is looked at without being woken.
+const KEY_LOOK: Duration = Duration::hours(1);
 
 /// Why an event that carries nothing waits, when nobody can be asked.
 const NOBODY_TO_ASK: &str =
@@ -33,6 +37,10 @@ enum Plan {
     },
     /// Nobody can be asked for what it names.
     Wait,
+    /// It is of another mode or account than the key.
+    WaitForKey {
+        reason: String,
+    },
     Bury {
         reason: String,
     },
@@ -46,6 +54,8 @@ struct Work {
     customer: Option<String>,
     nothing: &'static str,
     trouble: Option<String>,
+    /// The provider's account that answered.
+    account: Option<String>,
 }
 
 /// What is written at the end of a transaction, for all of its events in one go.
@@ -69,8 +79,18 @@ impl Billing {
         }
         let rules = self.rules(&mut tx).await?;
         let mut asked = Some(asked);
-        let plans: Vec<Plan> =
-            claimed.iter().map(|claimed| self.plan(claimed, asked.take().unwrap_or_default())).collect();
+        let mut plans = Vec::with_capacity(claimed.len());
+        for claimed in &claimed {
+            let asked = asked.take().unwrap_or_default();
+            // What is live counts anyway.
+            let is_live_stored =
+                claimed.livemode == Some(false) && keys::is_live_stored(&mut tx, claimed.provider).await?;
+            plans.push(match binding::turn(claimed.livemode, asked.key.verdict(), is_live_stored) {
+                Turn::Apply => self.plan(claimed, asked),
+                Turn::Ignore(why) => Plan::Ignore { why, customer: None },
+                Turn::Wait(reason) => Plan::WaitForKey { reason },
+            });
+        }
         let lessons = claimed.iter().zip(&plans).filter_map(|(claimed, plan)| match plan {
             Plan::Learn(work) => Some((claimed.provider, work.lessons.as_slice())),
             _ => None,
@@ -91,28 +111,24 @@ impl Billing {
         Ok(fates)
     }
 
-    /// What the event means, or why it is not even looked at.
-    pub(super) fn read(&self, claimed: &Claimed) -> Result<Result<Event, &'static str>, provider::Unreadable> {
-        match (provider::livemode(claimed.provider, self.settings()), claimed.livemode) {
-            (Some(true), Some(false)) => return Ok(Err("a test event, but the API key is a live one")),
-            (Some(false), Some(true)) => return Ok(Err("a live event, but the API key is a test one")),
-            _ => {}
-        }
-        provider::interpret(claimed.provider, &claimed.body, claimed.received_at, self.settings()).map(Ok)
+    /// What the event means.
+    pub(super) fn read(&self, claimed: &Claimed) -> Result<Event, provider::Unreadable> {
+        let event = provider::interpret(claimed.provider, &claimed.body, claimed.received_at, self.settings())?;
+        Ok(Event { livemode: claimed.livemode, ..event })
     }
 
     /// Decides without looking anything up.
     fn plan(&self, claimed: &Claimed, asked: Asked) -> Plan {
         let event = match self.read(claimed) {
-            Ok(Ok(event)) => event,
-            Ok(Err(why)) => return Plan::Ignore { why, customer: None },
+            Ok(event) => event,
             Err(unreadable) => return Plan::Bury { reason: unreadable.to_string() },
         };
         let (customer, nothing) = (event.customer.clone(), event.nothing);
         if event.is_nothing() {
             return Plan::Ignore { why: nothing, customer };
         }
-        let Asked { question, answers, observation, trouble } = asked;
+        let account = asked.key.account().map(str::to_owned);
+        let Asked { question, answers, observation, trouble, .. } = asked;
         if event.facts.is_empty() && answers.is_empty() && trouble.is_none() {
             let why = match (question, nothing) {
                 (Question::None, "") => return Plan::Wait,
@@ -127,7 +143,7 @@ impl Billing {
         let answers = answers.into_iter().map(|event| Lesson { event, evidence: Evidence::Asked { observation } });
         let lessons = std::iter::once(told).chain(answers).collect();
         let cause = format!("{} {}", claimed.provider, claimed.event_id);
-        Plan::Learn(Work { cause, lessons, customer, nothing, trouble })
+        Plan::Learn(Work { cause, lessons, customer, nothing, trouble, account })
     }
 
     async fn carry_out(
@@ -138,9 +154,10 @@ impl Billing {
         (rules, now): (&Rules, Timestamp),
         closing: &mut Closing,
     ) -> Result<Fate, StoreError> {
-        let Work { cause, lessons, customer, nothing, trouble } = match plan {
+        let Work { cause, lessons, customer, nothing, trouble, account } = match plan {
             Plan::Learn(work) => work,
             Plan::Wait => return self.park(conn, claimed, None, NOBODY_TO_ASK, now).await,
+            Plan::WaitForKey { reason } => return wait_for_key(conn, claimed, &reason, now).await,
             Plan::Bury { reason } => return bury(conn, claimed, &reason).await,
             Plan::Ignore { why, customer } => {
                 closing.ended.push(Ended { id: claimed.id, ending: Ending::Ignored(why), account: None, customer });
@@ -149,6 +166,7 @@ impl Billing {
         };
         let mut effects = Effects::new(Attempt {
             provider: claimed.provider,
+            account: account.as_deref(),
             cause: &cause,
             rules,
             referral: &self.settings().referral,
@@ -222,6 +240,19 @@ impl Closing {
         accounts::each_changed(conn, &changes, now).await?;
         events::finish(conn, &self.ended).await
     }
+}
+
+/// Sets an event aside until the key fits it, which wakes it; it is looked at now and then, in case nobody did.
+async fn wait_for_key(
+    conn: &mut PgConnection,
+    claimed: &Claimed,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Fate, StoreError> {
+    events::park(conn, claimed.id, None, reason, Some(now + KEY_LOOK)).await?;
+    keys::wait(conn, claimed.id, claimed.provider).await?;
+    tracing::warn!(event_id = claimed.event_id, kind = claimed.kind, reason, "an event is parked");
+    Ok(Fate::Parked)
 }
 
 /// An event that cannot be read will not be readable later; a newer build may read it when it is replayed.

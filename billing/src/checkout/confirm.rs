@@ -24,14 +24,16 @@ pub async fn confirm(billing: &Billing, account: &AccountId, now: Timestamp) -> 
     let session = checkouts::session_of(&mut conn, account).await?;
     drop(conn);
     let Some(session) = session else { return Ok(()) };
-    let asking = Asking { cause: CAUSE, provider: session.provider, observation: billing.draw().await?, now };
+    let askable = billing.askable(session.provider).await?;
+    let (account, observation) = (askable.account.as_deref(), billing.draw().await?);
+    let asking = Asking { cause: CAUSE, provider: session.provider, account, observation, now };
     let object = Object::Checkout(session.id);
     let moments = Moments { at: now, now };
-    let answers = provider::look(&billing.providers(), session.provider, &object, moments).await?;
+    let answers = provider::look(&askable.providers, session.provider, &object, moments).await?;
     if answers.is_empty() {
         return Ok(());
     }
-    match billing.learn(asking, &[answers]).await {
+    match billing.learn(asking, &[&answers]).await {
         Ok(_) => Ok(()),
         Err(ReconcileError::Store(error)) => Err(error.into()),
         Err(ReconcileError::Provider(error)) => Err(error.into()),

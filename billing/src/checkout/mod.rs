@@ -34,12 +34,16 @@ fn client(billing: &Billing) -> Result<Client, Problem> {
     billing.providers().stripe_client.clone().ok_or_else(not_configured)
 }
 
-/// That a provider can be asked.
+/// That a provider can be asked, with a key that belongs to what is stored.
 ///
 /// # Errors
-/// 503 when there is no key.
-pub fn check_configured(billing: &Billing, provider: Provider) -> Result<(), Problem> {
-    provider::can_ask(&billing.providers(), provider).then_some(()).ok_or_else(not_configured)
+/// 503 when there is no key, or a wrong one; 502 or 503 when that cannot be said now.
+pub async fn check_configured(billing: &Billing, provider: Provider) -> Result<(), Problem> {
+    if !provider::can_ask(&billing.providers(), provider) {
+        return Err(not_configured());
+    }
+    billing.askable(provider).await?;
+    Ok(())
 }
 
 /// That any provider can be asked.

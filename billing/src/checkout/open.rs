@@ -31,7 +31,7 @@ use crate::store::trials;
 pub async fn open(billing: &Billing, account: &AccountId, order: &Order, now: Timestamp) -> Result<Opened, Problem> {
     let standing = standing::of(billing, account, now).await?;
     let choice = chosen(billing, &standing, order)?;
-    check_configured(billing, choice.price.provider)?;
+    check_configured(billing, choice.price.provider).await?;
     refuse_second(&standing, &choice, now)?;
     let seller = Seller { billing: billing.clone(), account: account.clone(), order: order.clone(), asked_at: now };
     // A buyer who goes away in the middle must not leave anything half done.

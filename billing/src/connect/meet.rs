@@ -77,10 +77,9 @@ async fn prepared(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
 }
 
 fn at(options: &PgConnectOptions) -> String {
-    options.get_socket().map_or_else(
-        || format!("{}:{}", options.get_host(), options.get_port()),
-        |socket| socket.display().to_string(),
-    )
+    options
+        .get_socket()
+        .map_or_else(|| format!("{}:{}", options.get_host(), options.get_port()), |socket| socket.display().to_string())
 }
 
 fn refused(options: &PgConnectOptions, at: String, source: sqlx::Error) -> ConnectError {

@@ -91,7 +91,8 @@ impl Billing {
     ) -> Result<Self, ConnectError> {
         let options = options("DATABASE_URL", database_url)?;
         let migrating = settings.migration_url.as_ref();
-        let migrating = migrating.map(|url| self::options("DATABASE_MIGRATION_URL", url.expose_secret())).transpose()?;
+        let migrating =
+            migrating.map(|url| self::options("DATABASE_MIGRATION_URL", url.expose_secret())).transpose()?;
         let outlets = Outlets::new(settings.redis_url.as_ref(), local).map_err(ConnectError::RedisUrl)?;
         Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
         polar::api::Client::configured(&settings.polar).map_err(|_| ConnectError::Polar)?;
@@ -143,4 +144,3 @@ enum Way {
     /// A pooler lends each transaction a session that others use as well: nothing may be set or kept in it.
     Pooled,
 }
-

@@ -41,6 +41,10 @@ pub struct Explained {
     pub subscriptions: Vec<Subscription>,
     /// The prices of running subscriptions that the catalog does not name: they give nothing.
     pub unnamed_prices: Vec<UnnamedPrice>,
+    /// Those that the provider no longer shows. They stay as they are until a person ends them.
+    pub unseen: Vec<UnseenSince>,
+    /// Subscriptions of test mode, which grant nothing beside live ones.
+    pub of_test_mode: Vec<Subscription>,
     pub credits: Vec<Credit>,
     /// The newest bills, newest first, and how often their payment was tried.
     pub invoices: Vec<Invoice>,
@@ -62,6 +66,13 @@ pub struct Explained {
 pub struct UnnamedPrice {
     pub subscription: SubscriptionId,
     pub price: String,
+}
+
+/// A subscription that the provider no longer shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnseenSince {
+    pub subscription: SubscriptionId,
+    pub since: Timestamp,
 }
 
 /// A stretch of time in which nothing changes, and why it is so.
@@ -107,6 +118,12 @@ impl Billing {
             segments: explained(&timeline, at),
             timeline,
             unnamed_prices: unnamed(&snapshot.subscriptions, &rules, at),
+            unseen: snapshot
+                .unseen
+                .into_iter()
+                .map(|(subscription, since)| UnseenSince { subscription, since })
+                .collect(),
+            of_test_mode: snapshot.of_test_mode,
             subscriptions: snapshot.subscriptions,
             credits: snapshot.credits,
             invoices,

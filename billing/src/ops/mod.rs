@@ -6,12 +6,14 @@ mod credits;
 mod events;
 mod explain;
 mod naming;
+mod live;
 
 pub(crate) use catalog::HeldBack;
 pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Proposal, Word};
 pub use credits::{Granted, Revoked};
 pub use events::Replayed;
-pub use explain::{Explained, ExplainedSegment};
+pub use explain::{Explained, ExplainedSegment, UnseenSince};
+pub use live::{GoingLive, WentLive};
 
 use http::StatusCode;
 
@@ -45,6 +47,8 @@ pub enum OperatorError {
     NothingToRevoke(String),
     #[error("event {0} cannot be replayed: its body is pruned, so there is nothing left to apply")]
     BodyPruned(i64),
+    #[error("STRIPE_API_KEY is a test key: set the live one first")]
+    TestKey,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -71,6 +75,7 @@ impl From<OperatorError> for Problem {
             OperatorError::IdUsed { .. } => (StatusCode::CONFLICT, "id_used"),
             OperatorError::BadId => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
+            OperatorError::TestKey => (StatusCode::CONFLICT, "test_key"),
             OperatorError::BodyPruned(_) => (StatusCode::CONFLICT, "body_pruned"),
         };
         Self::new(status, code, error.to_string())

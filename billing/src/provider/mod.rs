@@ -170,12 +170,29 @@ pub(crate) async fn events(
     Ok(Some(Page { items, next: page.next }))
 }
 
-/// The mode, live or test, in which we speak with a provider; `None` when nothing says so.
+/// The mode, live or test, of the key with which we speak with a provider; `None` when nothing says so.
 #[must_use]
-pub fn livemode(provider: Provider, settings: &Settings) -> Option<bool> {
+pub(crate) fn livemode(providers: &Providers, provider: Provider) -> Option<bool> {
     match provider {
-        Provider::Stripe => stripe::livemode_of_key(settings.stripe.api_key.as_ref()?.expose_secret()),
+        Provider::Stripe => stripe::livemode_of_key(providers.stripe.api_key.as_ref()?.expose_secret()),
         Provider::Polar => None,
+    }
+}
+
+/// The provider's own account to which the key belongs; `None` when it has no such thing, or the key may not say.
+pub(crate) async fn account(providers: &Providers, provider: Provider) -> Result<Option<String>, ProviderError> {
+    match (provider, &providers.stripe_client) {
+        (Provider::Stripe, Some(client)) => client.account().await,
+        _ => Ok(None),
+    }
+}
+
+/// The variable of the environment that holds the key.
+#[must_use]
+pub const fn key_variable(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Stripe => "STRIPE_API_KEY",
+        Provider::Polar => "POLAR_ACCESS_TOKEN",
     }
 }
 

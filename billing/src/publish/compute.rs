@@ -32,6 +32,23 @@ pub fn entitlement_of(account: &AccountId, snapshot: &Snapshot, rules: &Rules, n
     Entitlement { account: account.clone(), version: snapshot.version, timeline }
 }
 
+/// The accounts that have less at `now` by the rows `after` than by those `before`.
+#[must_use]
+pub fn losing(
+    accounts: &[AccountId],
+    (before, after): (&[Snapshot], &[Snapshot]),
+    rules: &Rules,
+    now: Timestamp,
+) -> Vec<AccountId> {
+    let has = |account: &AccountId, snapshot: &Snapshot| {
+        entitlement_of(account, snapshot, rules, now).timeline.at(now).plan.clone()
+    };
+    let pairs = accounts.iter().zip(before.iter().zip(after));
+    let losing =
+        pairs.filter(|(account, (before, after))| !has(account, after).gives_as_much_as(&has(account, before)));
+    losing.map(|(account, _)| account.clone()).collect()
+}
+
 /// What is over because somebody said so, not because a moment has come. It is over by every clock: whoever reads the record with
 /// one that is behind must not wait for a moment that has passed.
 fn over(snapshot: &Snapshot, rules: &Rules) -> BTreeSet<Source> {

@@ -8,7 +8,7 @@ mod recent;
 mod redis;
 mod walk;
 
-pub use compute::{entitlement_of, grants};
+pub use compute::{entitlement_of, grants, losing};
 pub(crate) use outlets::{Outlets, Told};
 
 use chrono::TimeDelta;

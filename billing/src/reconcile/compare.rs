@@ -1,36 +1,52 @@
 //! One page of a provider's list against the rows: what agrees is noted in one statement, what differs is repaired like
 //! an event.
 
-use std::collections::BTreeSet;
-
 use entitlement::Timestamp;
+use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use entitlement::decide::{Decision, decide};
-use entitlement::event::{Event, Fact};
-use entitlement::subscription::Subscription;
+use entitlement::event::{Event, Fact, Object};
 
 use super::full::evidence;
+use super::learn::{Learnt, Repaired, undated};
 use super::{ReconcileError, Report};
-use crate::apply::effect::{self, Attempt, Effects, Lesson};
 use crate::component::Billing;
 use crate::metrics;
 use crate::provider::client::Listed;
 use crate::provider::{self, List, Moments};
 use crate::store::StoreError;
-use crate::store::accounts::{self, Change};
 use crate::store::reconciliations::{self, Compared};
+use crate::store::subscriptions::Origin;
 
 /// Who changes an account here, in the audit log.
 pub(super) const CAUSE: &str = "reconciliation";
 
 /// One question.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asking {
+pub(crate) struct Asking<'a> {
     /// Who changes an account, in the audit log.
     pub cause: &'static str,
     pub provider: Provider,
+    /// The provider's account that answers, where it is known.
+    pub account: Option<&'a str>,
     pub observation: i64,
     pub now: Timestamp,
+}
+
+/// What happens to an answer that would take access from somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taking {
+    /// It is noted, until all are known and can be counted.
+    Waits,
+    /// It counts: a person has asked for one account.
+    Counts,
+}
+
+/// Something that differs, and by what it is asked about again.
+pub(super) struct Differing {
+    /// None when it cannot be asked about by itself.
+    pub object: Option<Object>,
+    pub events: Vec<Event>,
 }
 
 impl Billing {
@@ -38,20 +54,24 @@ impl Billing {
     pub(super) async fn compare_page(
         &self,
         provider: Provider,
-        list: List<'_>,
-        after: Option<&str>,
+        (list, after): (List<'_>, Option<&str>),
+        taking: Taking,
         report: &mut Report,
         now: Timestamp,
     ) -> Result<Option<String>, ReconcileError> {
-        let asking = Asking { cause: CAUSE, provider, observation: self.draw().await?, now };
-        let page = provider::page(&self.providers(), provider, list, after, Moments { at: now, now }).await?;
+        let askable = self.askable(provider).await?;
+        let account = askable.account.as_deref();
+        let asking = Asking { cause: CAUSE, provider, account, observation: self.draw().await?, now };
+        let page = provider::page(&askable.providers, provider, list, after, Moments { at: now, now }).await?;
         report.compared += i64::try_from(page.items.len()).unwrap_or(0);
         let differing = match list {
             List::Subscriptions(_) => self.differing(asking, page.items).await?,
-            List::Refunds(_) | List::Disputes(_) | List::Orders(_) => page.items,
+            List::Refunds(_) | List::Disputes(_) | List::Orders(_) => {
+                let money = |listed: Listed| Differing { object: asked_about(list, &listed), events: listed.events };
+                page.items.into_iter().map(money).collect()
+            }
         };
-        let differing: Vec<Vec<Event>> = differing.into_iter().map(|listed| listed.events).collect();
-        self.repair(asking, &differing, report).await?;
+        self.repair(asking, &differing, taking, report).await?;
         Ok(page.next)
     }
 
@@ -66,7 +86,7 @@ impl Billing {
         let mut after = None;
         loop {
             let list = List::Subscriptions(Some(customer));
-            after = self.compare_page(provider, list, after.as_deref(), report, now).await?;
+            after = self.compare_page(provider, (list, after.as_deref()), Taking::Counts, report, now).await?;
             if after.is_none() {
                 return Ok(());
             }
@@ -74,51 +94,70 @@ impl Billing {
     }
 
     /// Leaves out what agrees with the rows, and notes that it does.
-    async fn differing(&self, asking: Asking, listed: Vec<Listed>) -> Result<Vec<Listed>, StoreError> {
+    async fn differing(&self, asking: Asking<'_>, listed: Vec<Listed>) -> Result<Vec<Differing>, StoreError> {
         let ids: Vec<String> = listed.iter().map(|listed| listed.id.clone()).collect();
+        let livemode = listed.iter().flat_map(|listed| &listed.events).find_map(|event| event.livemode);
         let mut conn = self.pool().acquire().await?;
         let known = reconciliations::known(&mut conn, asking.provider, &ids).await?;
         let (mut confirmed, mut differing) = (Vec::new(), Vec::new());
         for listed in listed {
-            match known.iter().find(|compared| compared.known.subscription.id.id == listed.id) {
+            let known = known.iter().find(|compared| compared.known.subscription.id.id == listed.id);
+            match known {
                 Some(compared) if agrees(compared, &listed, asking.observation) => confirmed.push(compared.clone()),
-                _ => differing.push(listed),
+                _ => differing.push(Differing { object: Some(Object::Subscription(listed.id)), events: listed.events }),
             }
         }
-        reconciliations::confirm(&mut conn, &confirmed, asking.observation).await?;
+        let origin = Origin { livemode, account: asking.account, is_shown: true };
+        reconciliations::confirm(&mut conn, &confirmed, asking.observation, origin).await?;
         Ok(differing)
     }
 
     /// Applies what a provider answered about objects, and counts as drift what was not known. All of them in one
-    /// transaction; when that fails, each by itself, so that what is wrong with one harms no other.
+    /// transaction; when that fails, or would take access from somebody, each by itself.
     pub(super) async fn repair(
         &self,
-        asking: Asking,
-        objects: &[Vec<Event>],
+        asking: Asking<'_>,
+        differing: &[Differing],
+        taking: Taking,
         report: &mut Report,
     ) -> Result<(), ReconcileError> {
-        if objects.is_empty() {
-            return Ok(());
+        let events: Vec<&[Event]> = differing.iter().map(|one| one.events.as_slice()).collect();
+        match self.learn_as(taking, asking, &events).await {
+            Ok(Learnt::Repaired(repaired)) => {
+                for (one, repaired) in differing.iter().zip(repaired) {
+                    self.report(asking, one, (repaired, taking), report).await?;
+                }
+                Ok(())
+            }
+            Ok(Learnt::WouldTake(_)) | Err(_) if differing.len() > 1 => {
+                for one in differing {
+                    Box::pin(self.repair(asking, std::slice::from_ref(one), taking, report)).await?;
+                }
+                Ok(())
+            }
+            Ok(Learnt::WouldTake(accounts)) => self.hold_each(asking, differing, &accounts).await,
+            Err(error) => Err(error),
         }
-        let mut repaired = match self.learn(asking, objects).await {
-            Ok(repaired) => repaired,
-            Err(_) if objects.len() > 1 => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        for object in &objects[repaired.len()..] {
-            repaired.extend(self.learn(asking, std::slice::from_ref(object)).await?);
-        }
-        for (object, repaired) in objects.iter().zip(repaired) {
-            self.report(asking, object, repaired, report).await?;
+    }
+
+    async fn hold_each(
+        &self,
+        asking: Asking<'_>,
+        differing: &[Differing],
+        accounts: &[AccountId],
+    ) -> Result<(), ReconcileError> {
+        for one in differing {
+            self.hold(asking, one.object.as_ref(), accounts).await?;
         }
         Ok(())
     }
 
+    /// Counts what was repaired, and asks what more there is to know of it.
     async fn report(
         &self,
-        asking: Asking,
-        answers: &[Event],
-        Repaired { is_news, waits_for }: Repaired,
+        asking: Asking<'_>,
+        one: &Differing,
+        (Repaired { is_news, waits_for }, taking): (Repaired, Taking),
         report: &mut Report,
     ) -> Result<(), ReconcileError> {
         if let Some(customer) = waits_for {
@@ -128,60 +167,38 @@ impl Billing {
         if !is_news {
             return Ok(());
         }
-        report.drift += 1;
-        metrics::count_drift();
+        let mut is_held = false;
         // What went back names only its payment: what that was for has to be asked.
-        for object in answers.iter().flat_map(|event| &event.objects) {
-            let is_money =
-                matches!(object, entitlement::event::Object::Charge(_) | entitlement::event::Object::Dispute(_));
-            if is_money {
-                let asking = Asking { observation: self.draw().await?, ..asking };
-                let moments = Moments { at: asking.now, now: asking.now };
-                let more = provider::look(&self.providers(), asking.provider, object, moments).await?;
-                self.learn(asking, &[more]).await?;
+        for object in one.events.iter().flat_map(|event| &event.objects) {
+            if !matches!(object, Object::Charge(_) | Object::Dispute(_)) {
+                continue;
             }
+            let askable = self.askable(asking.provider).await?;
+            let asking = Asking { observation: self.draw().await?, ..asking };
+            let moments = Moments { at: asking.now, now: asking.now };
+            let more = provider::look(&askable.providers, asking.provider, object, moments).await?;
+            if let Learnt::WouldTake(accounts) = self.learn_as(taking, asking, &[&more]).await? {
+                self.hold(asking, Some(object), &accounts).await?;
+                is_held = true;
+            }
+        }
+        // What waits is counted when it is taken.
+        if !is_held {
+            report.drift += 1;
+            metrics::count_drift();
         }
         Ok(())
     }
-
-    /// Writes answers like those to events, in one transaction, and publishes.
-    pub(crate) async fn learn(&self, asking: Asking, objects: &[Vec<Event>]) -> Result<Vec<Repaired>, ReconcileError> {
-        let lesson = |event: &Event| Lesson { event: undated(event.clone()), evidence: evidence(asking.observation) };
-        let lessons: Vec<Vec<Lesson>> = objects.iter().map(|events| events.iter().map(lesson).collect()).collect();
-        let of_provider: Vec<_> = lessons.iter().map(|lessons| (asking.provider, lessons.as_slice())).collect();
-        let mut tx = self.pool().begin().await.map_err(StoreError::from)?;
-        let rules = self.rules(&mut tx).await?;
-        let attempt = Attempt {
-            provider: asking.provider,
-            cause: asking.cause,
-            rules: &rules,
-            referral: &self.settings().referral,
-            now: asking.now,
-        };
-        effect::lock(&mut tx, &of_provider).await?;
-        let (mut repaired, mut changes, mut changed) = (Vec::new(), Vec::new(), BTreeSet::new());
-        for lessons in &lessons {
-            let mut effects = Effects::new(attempt);
-            effects.learn(&mut tx, lessons).await?;
-            let waits_for = effects.waits_for.clone();
-            let outcome = effects.close();
-            changed.extend(outcome.changed());
-            repaired.push(Repaired { is_news: outcome.is_news, waits_for });
-            changes.extend(outcome.changes);
-        }
-        let changes = changes.iter().map(|(account, detail)| (account, Change { cause: asking.cause, detail }));
-        let changes: Vec<_> = changes.collect();
-        accounts::each_changed(&mut tx, &changes, asking.now).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        self.shared().event_due.notify_one();
-        self.publish_at_once(changed, asking.now).await;
-        Ok(repaired)
-    }
 }
 
-pub(crate) struct Repaired {
-    is_news: bool,
-    waits_for: Option<String>,
+/// What a thing of a list is asked about by.
+fn asked_about(list: List<'_>, listed: &Listed) -> Option<Object> {
+    match list {
+        List::Subscriptions(_) => Some(Object::Subscription(listed.id.clone())),
+        List::Disputes(_) => Some(Object::Dispute(listed.id.clone())),
+        List::Orders(_) => Some(Object::Invoice(listed.id.clone())),
+        List::Refunds(_) => listed.events.iter().flat_map(|event| &event.objects).next().cloned(),
+    }
 }
 
 /// Whether what is listed would change nothing.
@@ -197,13 +214,4 @@ fn agrees(compared: &Compared, listed: &Listed, observation: i64) -> bool {
         // The last bill comes with it; it is compared where it matters.
         _ => true,
     })
-}
-
-/// An answer to us has no moment of the provider's clock: the moments in events stay the ones to compare with.
-fn undated(event: Event) -> Event {
-    let facts = event.facts.into_iter().map(|fact| match fact {
-        Fact::Subscription(seen) => Fact::Subscription(Box::new(Subscription { as_of: seen.started_at, ..*seen })),
-        other => other,
-    });
-    Event { facts: facts.collect(), ..event }
 }

@@ -3,7 +3,7 @@
 use chrono::Duration;
 use entitlement::Timestamp;
 
-use super::{ReconcileError, Report};
+use super::{Force, ReconcileError, Report};
 use crate::component::Billing;
 use crate::metrics;
 use crate::provider::{self, ListedEvent};
@@ -20,7 +20,7 @@ const OVERLAP: Duration = Duration::minutes(10);
 impl Billing {
     pub(super) async fn take_over_events(
         &self,
-        run: &mut Run,
+        (run, force): (&mut Run, Force),
         report: &mut Report,
         now: Timestamp,
         progress: &mut (impl FnMut(&Report) + Send),
@@ -28,9 +28,10 @@ impl Billing {
         let since = run.last_started_at.map_or(now - FIRST, |last| last - OVERLAP);
         let mut after: Option<String> = None;
         loop {
-            let page = provider::events(&self.providers(), run.provider, since, after.as_deref()).await?;
+            let askable = self.askable(run.provider).await?;
+            let page = provider::events(&askable.providers, run.provider, since, after.as_deref()).await?;
             // Without a list of events everything is compared.
-            let Some(page) = page else { return self.compare_all(run, report, now, progress).await };
+            let Some(page) = page else { return self.compare_all((run, force), report, now, progress).await };
             self.take_over(run, page.items, report, now).await?;
             progress(report);
             // From the newest on: after a stop it begins anew, and what is in the inbox already costs little.

@@ -3,35 +3,36 @@
 use chrono::Duration;
 use entitlement::Timestamp;
 use entitlement::decide::Evidence;
-use entitlement::event::{Event, Fact, Object};
-use entitlement::subscription::{State, Subscription};
+use entitlement::event::Object;
 
-use super::compare::{Asking, CAUSE};
-use super::{ReconcileError, Report};
+use super::compare::{Asking, CAUSE, Differing, Taking};
+use super::{Force, ReconcileError, Report};
 use crate::component::Billing;
 use crate::provider::client::ProviderError;
 use crate::provider::{self, List, Moments};
-use crate::store::StoreError;
 use crate::store::reconciliations::{self, Run};
-use crate::store::subscriptions;
+use crate::store::{StoreError, subscriptions, unseen};
 
 /// How far back money is compared: cardholders may dispute for 120 days.
 const MONEY: Duration = Duration::days(130);
 
 /// Subscriptions that were in no list, read at once.
-const UNSEEN_BATCH: i64 = 100;
+const UNLISTED_BATCH: i64 = 100;
 
 /// The parts of a full run, in order; a run that was interrupted goes on at its part and page.
-const PARTS: [&str; 5] = ["subscriptions", "refunds", "disputes", "orders", "unlisted"];
+const PARTS: [&str; 6] = ["subscriptions", "refunds", "disputes", "orders", "unlisted", "takings"];
 
 impl Billing {
     pub(super) async fn compare_all(
         &self,
-        run: &mut Run,
+        (run, force): (&mut Run, Force),
         report: &mut Report,
         now: Timestamp,
         progress: &mut (impl FnMut(&Report) + Send),
     ) -> Result<(), ReconcileError> {
+        if run.place.is_none() {
+            self.forget_held(run.provider).await?;
+        }
         let place = run.place.clone().unwrap_or_default();
         let (part, mut after) = match place.split_once('|') {
             Some((part, after)) => (part.to_owned(), Some(after.to_owned()).filter(|after| !after.is_empty())),
@@ -40,7 +41,7 @@ impl Billing {
         let first = PARTS.iter().position(|name| *name == part).unwrap_or(0);
         for part in &PARTS[first..] {
             loop {
-                after = self.compare_part(run, part, after.as_deref(), report, now).await?;
+                after = self.compare_part((run, force), part, after.as_deref(), report, now).await?;
                 progress(report);
                 let place = format!("{part}|{}", after.as_deref().unwrap_or_default());
                 self.advance(run, report, &place, now).await?;
@@ -55,7 +56,7 @@ impl Billing {
     /// One page of a part; answers where the next one begins.
     async fn compare_part(
         &self,
-        run: &Run,
+        (run, force): (&Run, Force),
         part: &str,
         after: Option<&str>,
         report: &mut Report,
@@ -66,12 +67,14 @@ impl Billing {
             "refunds" => List::Refunds(now - MONEY),
             "disputes" => List::Disputes(now - MONEY),
             "orders" => List::Orders(now - MONEY),
+            "takings" => return self.take_or_hold(run.provider, force, report, now).await.map(|()| None),
             _ => return self.compare_unlisted(run, after.unwrap_or_default(), report, now).await,
         };
-        self.compare_page(run.provider, list, after, report, now).await
+        self.compare_page(run.provider, (list, after), Taking::Waits, report, now).await
     }
 
-    /// Looks at what runs here and was in no list, one by one.
+    /// Looks at what runs here and was in no list, one by one. What its provider does not have any more stays as it is, and is
+    /// marked: providers keep what has ended, so it is no end.
     async fn compare_unlisted(
         &self,
         run: &Run,
@@ -79,15 +82,17 @@ impl Billing {
         report: &mut Report,
         now: Timestamp,
     ) -> Result<Option<String>, ReconcileError> {
-        let (unseen, key_is_ours) = {
+        let unlisted = {
             let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
-            let unseen = reconciliations::unseen(&mut conn, run.provider, run.observation, after, UNSEEN_BATCH).await?;
-            (unseen, reconciliations::any_seen(&mut conn, run.provider, run.observation).await?)
+            reconciliations::unlisted(&mut conn, run.provider, run.observation, after, UNLISTED_BATCH).await?
         };
-        for id in &unseen {
-            let asking = Asking { cause: CAUSE, provider: run.provider, observation: self.draw().await?, now };
+        for id in &unlisted {
+            let askable = self.askable(run.provider).await?;
+            let (account, observation) = (askable.account.as_deref(), self.draw().await?);
+            let asking = Asking { cause: CAUSE, provider: run.provider, account, observation, now };
             let object = Object::Subscription(id.id.clone());
-            let answers = provider::look(&self.providers(), run.provider, &object, Moments { at: now, now }).await;
+            let moments = Moments { at: now, now };
+            let answers = provider::look(&askable.providers, run.provider, &object, moments).await;
             report.compared += 1;
             // The others must not wait behind one.
             if let Err(ProviderError::Refused(why)) = &answers {
@@ -96,30 +101,15 @@ impl Billing {
                 continue;
             }
             let answers = answers?;
-            let answers = match answers {
-                // A key of another account sees none of ours, and must not end them all.
-                answers if answers.is_empty() && !key_is_ours => {
-                    return Err(ReconcileError::OtherAccount(run.provider));
-                }
-                answers if answers.is_empty() => self.ended(id, now).await?,
-                answers => answers,
-            };
-            self.repair(asking, &[answers], report).await?;
+            if answers.is_empty() {
+                let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+                report.unseen += i64::from(unseen::mark(&mut conn, id, observation, now).await?);
+                continue;
+            }
+            let differing = [Differing { object: Some(object), events: answers }];
+            self.repair(asking, &differing, Taking::Waits, report).await?;
         }
-        Ok(unseen.last().map(|id| id.id.clone()))
-    }
-
-    /// A subscription that its provider does not have any more is over.
-    async fn ended(
-        &self,
-        id: &entitlement::subscription::SubscriptionId,
-        now: Timestamp,
-    ) -> Result<Vec<Event>, ReconcileError> {
-        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
-        let Some(known) = subscriptions::find(&mut conn, id).await? else { return Ok(Vec::new()) };
-        let over = Subscription { state: State::Ended { at: now }, before: None, ..known.subscription };
-        let facts = vec![Fact::Subscription(Box::new(over))];
-        Ok(vec![Event { facts, ..Event::default() }])
+        Ok(unlisted.last().map(|id| id.id.clone()))
     }
 
     pub(crate) async fn draw(&self) -> Result<i64, StoreError> {

@@ -2,23 +2,30 @@
 //!
 //! A delta takes over the events that the provider lists and the inbox lacks. A full run compares everything: all
 //! subscriptions in every status, what went back, and every subscription that runs here and was in no list. Both are
-//! safe beside live webhooks: answers are ordered by when they were asked for, and effects are those of an event.
+//! safe beside live webhooks: answers are ordered by when they were asked for, and effects are those of an event. What would
+//! take access is applied last, unless it is too much to be right.
 
 mod compare;
 mod delta;
 mod full;
+mod learn;
 mod schedule;
+mod takings;
+mod unseen;
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use entitlement::binding::Misfit;
 use entitlement::catalog::Provider;
 use serde::Serialize;
 
 use crate::clock;
 use crate::component::Billing;
+use crate::keys::KeyError;
 use crate::provider;
 use crate::provider::client::ProviderError;
 use crate::store::reconciliations::{self, Run};
+use crate::store::takings::Held;
 use crate::store::{StoreError, links};
 
 pub use crate::store::reconciliations::Kind;
@@ -31,10 +38,27 @@ pub enum ReconcileError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    #[error("{0} lists none of the subscriptions that are known here: its API key is of another account")]
-    OtherAccount(Provider),
+    #[error("{} is not used: {misfit}", provider::key_variable(*provider))]
+    WrongKey { provider: Provider, misfit: Misfit },
     #[error("no provider can be asked: set STRIPE_API_KEY or POLAR_ACCESS_TOKEN")]
     NobodyToAsk,
+}
+
+impl From<KeyError> for ReconcileError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Wrong { provider, misfit } => Self::WrongKey { provider, misfit },
+            KeyError::Provider(error) => Self::Provider(error),
+            KeyError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Whether a person wants what takes access from many to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    No,
+    Yes,
 }
 
 /// How a comparison went, so far or in all.
@@ -50,6 +74,12 @@ pub struct Report {
     pub unlinked: i64,
     /// Subscriptions that run here and about which the provider refuses to say anything: they stay as they are.
     pub refused: i64,
+    /// Subscriptions that run here and that the provider does not have: they stay as they are, until a person ends them.
+    pub unseen: i64,
+    /// Accounts that would have lost access: too many for nothing to be wrong, so they were spared.
+    pub held_back: i64,
+    /// The first of them; [`Billing::held_back`] has all.
+    pub held: Vec<Held>,
     /// Whether it came to its end.
     pub is_complete: bool,
 }
@@ -63,6 +93,9 @@ impl Report {
             drift: run.drift,
             unlinked: 0,
             refused: 0,
+            unseen: 0,
+            held_back: 0,
+            held: Vec::new(),
             is_complete: false,
         }
     }
@@ -77,12 +110,14 @@ impl Billing {
     pub async fn reconcile(
         &self,
         kind: Kind,
+        force: Force,
         now: Timestamp,
         mut progress: impl FnMut(&Report) + Send,
     ) -> Result<Vec<Report>, ReconcileError> {
         let mut reports = Vec::new();
         for provider in self.asked()? {
-            reports.extend(self.reconcile_with(provider, kind, chrono::Duration::zero(), now, &mut progress).await?);
+            let plan = (kind, force, chrono::Duration::zero());
+            reports.extend(self.reconcile_with(provider, plan, now, &mut progress).await?);
         }
         Ok(reports)
     }
@@ -110,6 +145,7 @@ impl Billing {
                 drift: 0,
             };
             let mut report = Report::of(&run);
+            self.askable(provider).await?;
             for customer in customers.iter().filter(|customer| customer.provider == provider.as_str()) {
                 self.compare_customer(provider, &customer.customer_id, now, &mut report).await?;
             }
@@ -130,11 +166,12 @@ impl Billing {
     async fn reconcile_with(
         &self,
         provider: Provider,
-        kind: Kind,
-        every: chrono::Duration,
+        (kind, force, every): (Kind, Force, chrono::Duration),
         now: Timestamp,
         progress: &mut (impl FnMut(&Report) + Send),
     ) -> Result<Option<Report>, ReconcileError> {
+        // Before anything is begun: a key that does not fit compares nothing.
+        self.askable(provider).await?;
         let taken = {
             let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
             reconciliations::take(&mut conn, (provider, kind), every, now).await?
@@ -142,14 +179,12 @@ impl Billing {
         let Some(mut run) = taken else { return Ok(None) };
         let mut report = Report::of(&run);
         let result = match kind {
-            Kind::Delta => self.take_over_events(&mut run, &mut report, now, progress).await,
-            Kind::Full => self.compare_all(&mut run, &mut report, now, progress).await,
+            Kind::Delta => self.take_over_events((&mut run, force), &mut report, now, progress).await,
+            Kind::Full => self.compare_all((&mut run, force), &mut report, now, progress).await,
         };
         if let Err(error) = result {
-            // With another key everything has to be looked at again.
-            let place = matches!(error, ReconcileError::OtherAccount(_)).then_some("");
             let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
-            reconciliations::release(&mut conn, &run, place).await?;
+            reconciliations::release(&mut conn, &run).await?;
             return Err(error);
         }
         (run.compared, run.drift) = (report.compared, report.drift);
@@ -164,6 +199,8 @@ impl Billing {
             drift = report.drift,
             unlinked = report.unlinked,
             refused = report.refused,
+            unseen = report.unseen,
+            held_back = report.held_back,
             "compared with the provider"
         );
         Ok(Some(report))

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use entitlement::catalog::Provider;
 use tokio_util::sync::CancellationToken;
 
-use super::{Kind, ReconcileError};
+use super::{Force, Kind, ReconcileError};
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
@@ -41,10 +41,11 @@ impl Billing {
         if !provider::can_ask(&self.providers(), provider) {
             return;
         }
-        match self.reconcile_with(provider, kind, every, clock::now(), &mut |_| {}).await {
+        match self.reconcile_with(provider, (kind, Force::No, every), clock::now(), &mut |_| {}).await {
             Ok(_) => {}
-            Err(error @ ReconcileError::OtherAccount(_)) => {
-                tracing::error!(%provider, error = chain::told(&error), "nothing was compared");
+            // The watch of the keys tells it, once.
+            Err(error @ ReconcileError::WrongKey { .. }) => {
+                tracing::debug!(%provider, error = chain::told(&error), "nothing was compared");
             }
             Err(error) => {
                 tracing::warn!(%provider, error = chain::told(&error), "a comparison stopped; it goes on in a minute");

@@ -67,7 +67,8 @@ impl From<sqlx::Error> for StoreError {
 /// serialization), resources, operator intervention and timeouts; a lock that was not free; a server that became
 /// read-only, as a former primary does.
 fn is_transient_code(code: &str) -> bool {
-    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || matches!(code, "55P03" | writable::READ_ONLY)
+    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "55P03" | writable::READ_ONLY)
 }
 
 impl From<StoreError> for Problem {

@@ -196,9 +196,9 @@ pub async fn stuck_accounts(conn: &mut PgConnection, stuck: &Stuck) -> Result<i6
         stuck.account,
         stuck.provider.map(Provider::as_str)
     );
-    schema::plan_each(conn).await?;
-    let count = query.fetch_one(&mut *conn).await?;
-    schema::plan_once(conn).await?;
+    let mut tx = schema::planned_each(conn).await?;
+    let count = query.fetch_one(&mut *tx).await?;
+    tx.commit().await?;
     Ok(count)
 }
 

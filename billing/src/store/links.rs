@@ -119,6 +119,24 @@ pub async fn customer_gone(
     Ok(Some((account_of("provider_customers", &row.account)?, row.news)))
 }
 
+/// The account that a customer is.
+///
+/// # Errors
+/// When the row cannot be read, or the database fails.
+pub async fn account_of_customer(
+    conn: &mut PgConnection,
+    provider: Provider,
+    customer: &str,
+) -> Result<Option<AccountId>, StoreError> {
+    let query = sqlx::query_scalar!(
+        "select account from provider_customers where provider = $1 and customer_id = $2",
+        provider.as_str(),
+        customer
+    );
+    let account = query.fetch_optional(conn).await?;
+    account.map(|account| account_of("provider_customers", &account)).transpose()
+}
+
 /// The account to which a subscription belongs or would belong: its own, then the one of the checkout that bought it,
 /// then its customer's. And what is known of the subscription.
 ///

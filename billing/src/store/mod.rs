@@ -15,6 +15,7 @@ pub mod credits;
 pub mod customers;
 pub mod events;
 pub mod inbox;
+pub mod keys;
 pub mod links;
 pub mod money;
 pub mod outbox;
@@ -24,11 +25,13 @@ pub mod retention;
 pub mod schema;
 pub mod snapshot;
 pub mod subscriptions;
+pub mod takings;
 pub mod trials;
 pub mod writable;
 pub mod walk;
 pub mod wishes;
 pub mod naming;
+pub mod unseen;
 
 pub use error::StoreError;
 

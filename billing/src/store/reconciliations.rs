@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::StoreError;
-use super::subscriptions::Row;
+use super::subscriptions::{Origin, Row};
 
 /// How long one who works on a run may be silent before another takes over.
 const LEASE: Duration = Duration::minutes(2);
@@ -143,19 +143,17 @@ pub async fn end(conn: &mut PgConnection, run: &Run, now: Timestamp) -> Result<(
     Ok(())
 }
 
-/// Lets a run go, to be gone on with at `place` by whoever comes next; where it stopped when `None`.
+/// Lets a run go, to be gone on with where it stopped.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn release(conn: &mut PgConnection, run: &Run, place: Option<&str>) -> Result<(), StoreError> {
+pub async fn release(conn: &mut PgConnection, run: &Run) -> Result<(), StoreError> {
     let query = sqlx::query!(
         r#"
-        update reconciliations set leased_until = '-infinity', place = coalesce($3, place)
-        where provider = $1 and kind = $2
+        update reconciliations set leased_until = '-infinity' where provider = $1 and kind = $2
         "#,
         run.provider.as_str(),
-        run.kind.as_str(),
-        place
+        run.kind.as_str()
     );
     query.execute(conn).await?;
     Ok(())
@@ -185,12 +183,17 @@ pub async fn known(conn: &mut PgConnection, provider: Provider, ids: &[String]) 
     rows.into_iter().map(|row| Ok(Compared { known: row.row.0.try_into()?, updated_at: row.updated_at })).collect()
 }
 
-/// Notes that subscriptions are as their provider answered to a question, unless somebody has written them since they
-/// were read.
+/// Notes that subscriptions are as their provider answered to a question, and who answered, unless somebody has written
+/// them since they were read.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn confirm(conn: &mut PgConnection, confirmed: &[Compared], observation: i64) -> Result<(), StoreError> {
+pub async fn confirm(
+    conn: &mut PgConnection,
+    confirmed: &[Compared],
+    observation: i64,
+    origin: Origin<'_>,
+) -> Result<(), StoreError> {
     let Some(provider) = confirmed.first().map(|compared| compared.known.subscription.id.provider) else {
         return Ok(());
     };
@@ -198,14 +201,17 @@ pub async fn confirm(conn: &mut PgConnection, confirmed: &[Compared], observatio
     let moments: Vec<Timestamp> = confirmed.iter().map(|compared| compared.updated_at).collect();
     let query = sqlx::query!(
         r#"
-        update subscriptions s set observation = greatest(observation, $4)
+        update subscriptions s set observation = greatest(observation, $4), unseen_since = null,
+            livemode = coalesce($5, livemode), provider_account = coalesce($6, provider_account)
         from unnest($2::text[], $3::timestamptz[]) as seen (id, updated_at)
         where s.provider = $1 and s.subscription_id = seen.id and s.updated_at = seen.updated_at
         "#,
         provider.as_str(),
         &ids,
         &moments,
-        observation
+        observation,
+        origin.livemode,
+        origin.account
     );
     query.execute(conn).await?;
     Ok(())
@@ -216,7 +222,7 @@ pub async fn confirm(conn: &mut PgConnection, confirmed: &[Compared], observatio
 ///
 /// # Errors
 /// When the database fails.
-pub async fn unseen(
+pub async fn unlisted(
     conn: &mut PgConnection,
     provider: Provider,
     observation: i64,
@@ -235,19 +241,6 @@ pub async fn unseen(
         limit
     );
     Ok(query.fetch_all(conn).await?.into_iter().map(|id| SubscriptionId { provider, id }).collect())
-}
-
-/// Whether any subscription has been asked about since a number was drawn.
-///
-/// # Errors
-/// When the database fails.
-pub async fn any_seen(conn: &mut PgConnection, provider: Provider, observation: i64) -> Result<bool, StoreError> {
-    let query = sqlx::query_scalar!(
-        r#"select exists (select from subscriptions where provider = $1 and observation >= $2) as "seen!""#,
-        provider.as_str(),
-        observation
-    );
-    Ok(query.fetch_one(conn).await?)
 }
 
 /// Which of these events the inbox has.

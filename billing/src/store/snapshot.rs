@@ -22,7 +22,12 @@ pub struct Snapshot {
     pub version: u64,
     /// The current catalog.
     pub catalog: Option<i64>,
+    /// Those of test mode are left out where live ones alone count.
     pub subscriptions: Vec<Subscription>,
+    /// Those of test mode, where live ones alone count: they give nothing.
+    pub of_test_mode: Vec<Subscription>,
+    /// Of those that the provider no longer shows: since when. It changes nothing.
+    pub unseen: BTreeMap<SubscriptionId, Timestamp>,
     /// Of those that give nothing although they still stand: since when.
     pub suspended: BTreeMap<SubscriptionId, Timestamp>,
     pub credits: Vec<Credit>,
@@ -92,6 +97,7 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
         select
             (select version from accounts a where a.account = wanted.account) as version,
             (select max(id) from catalogs) as catalog,
+            (select coalesce(array_agg(provider), '{}') from live_modes) as "live!",
             (select coalesce(jsonb_agg(to_jsonb(s) order by s.provider, s.subscription_id), '[]')
                 from subscriptions s where s.account = wanted.account)
                 as "subscriptions!: Json<Vec<serde_json::Value>>",
@@ -136,6 +142,8 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
 struct Rows {
     version: Option<i64>,
     catalog: Option<i64>,
+    /// The providers of which live subscriptions alone count.
+    live: Vec<String>,
     subscriptions: Json<Vec<serde_json::Value>>,
     credits: Json<Vec<serde_json::Value>>,
     returned: Json<Vec<serde_json::Value>>,
@@ -145,12 +153,17 @@ struct Rows {
 impl Rows {
     fn read(self, account: &AccountId) -> Result<Snapshot, StoreError> {
         let subscriptions = rows_of::<Row>("subscriptions", account, self.subscriptions.0)?;
+        let counts = |row: &Row| !(row.is_of_test_mode() && self.live.iter().any(|live| row.is_of(live)));
+        let (subscriptions, tests): (Vec<Row>, Vec<Row>) = subscriptions.into_iter().partition(counts);
+        let read = |rows: Vec<Row>| rows.into_iter().map(Subscription::try_from).collect::<Result<_, _>>();
         let returned = rows_of::<MoneyRow>("payments", account, self.returned.0)?;
         Ok(Snapshot {
             suspended: subscriptions.iter().filter_map(Row::suspended).collect(),
+            unseen: subscriptions.iter().chain(&tests).filter_map(Row::unseen).collect(),
             version: self.version.map_or(Ok(0), |version| version_of("accounts", account, version))?,
             catalog: self.catalog,
-            subscriptions: subscriptions.into_iter().map(Subscription::try_from).collect::<Result<_, _>>()?,
+            subscriptions: read(subscriptions)?,
+            of_test_mode: read(tests)?,
             credits: rows_of("credits", account, self.credits.0)?,
             returned: returned.into_iter().map(Money::try_from).collect::<Result<_, _>>()?,
             gone: rows_of("provider_customers", account, self.gone.0)?,

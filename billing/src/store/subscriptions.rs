@@ -32,6 +32,19 @@ pub(super) struct Row {
     before: Option<Json<Standing>>,
     observation: i64,
     suspended_at: Option<Timestamp>,
+    livemode: Option<bool>,
+    unseen_since: Option<Timestamp>,
+}
+
+/// How a word about a subscription came to us.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'a> {
+    /// Whether real money is behind it; what is known already stays when `None`.
+    pub livemode: Option<bool>,
+    /// The provider's account that answered; what is known already stays when `None`.
+    pub account: Option<&'a str>,
+    /// Whether the provider showed it to a question of ours.
+    pub is_shown: bool,
 }
 
 /// A state as it is stored: its name, and the one date that it carries.
@@ -77,6 +90,22 @@ impl Row {
     pub fn suspended(&self) -> Option<(SubscriptionId, Timestamp)> {
         let provider = self.provider.parse().ok()?;
         Some((SubscriptionId { provider, id: self.subscription_id.clone() }, self.suspended_at?))
+    }
+
+    /// Whether it is of a provider.
+    pub fn is_of(&self, provider: &str) -> bool {
+        self.provider == provider
+    }
+
+    /// Whether no real money is behind it.
+    pub fn is_of_test_mode(&self) -> bool {
+        self.livemode == Some(false)
+    }
+
+    /// Since when its provider no longer shows it, and which it is.
+    pub fn unseen(&self) -> Option<(SubscriptionId, Timestamp)> {
+        let provider = self.provider.parse().ok()?;
+        Some((SubscriptionId { provider, id: self.subscription_id.clone() }, self.unseen_since?))
     }
 
     fn state(&self) -> Result<State, String> {
@@ -135,7 +164,7 @@ pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option
         r#"
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
-            before as "before: Json<Standing>", observation, suspended_at
+            before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since
         from subscriptions where provider = $1 and subscription_id = $2
         "#,
         id.provider.as_str(),
@@ -158,7 +187,7 @@ pub async fn of_customer(
         r#"
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
-            before as "before: Json<Standing>", observation, suspended_at
+            before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since
         from subscriptions where provider = $1 and customer_id = $2 order by subscription_id
         "#,
         provider.as_str(),
@@ -182,6 +211,7 @@ pub async fn same_purchase(
         select subscription_id from subscriptions
         where account = $1 and provider = $2 and subscription_id <> $3 and prices && $4
             and state in ('trialing', 'active', 'past_due')
+            and not (livemode is false and provider in (select provider from live_modes))
         order by started_at limit 1
         "#,
         account.as_str(),
@@ -231,6 +261,7 @@ pub async fn put(
     conn: &mut PgConnection,
     account: &AccountId,
     known: &Known,
+    origin: Origin<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Known { subscription, observation } = known;
@@ -240,9 +271,9 @@ pub async fn put(
         insert into subscriptions (
             provider, subscription_id, account, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             ended_at, cancel_at, started_at, period_start, as_of, updated_at, lapsed_at, collection_paused, before,
-            observation, suspended_at
+            observation, suspended_at, livemode, provider_account
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
         on conflict (provider, subscription_id) do update set
             prices = excluded.prices, state = excluded.state, trial_ends_at = excluded.trial_ends_at,
             paid_until = excluded.paid_until, past_due_since = excluded.past_due_since,
@@ -251,7 +282,10 @@ pub async fn put(
             lapsed_at = excluded.lapsed_at, collection_paused = excluded.collection_paused,
             before = excluded.before, observation = greatest(subscriptions.observation, excluded.observation),
             suspended_at = case when excluded.suspended_at is not null
-                then coalesce(subscriptions.suspended_at, excluded.suspended_at) end
+                then coalesce(subscriptions.suspended_at, excluded.suspended_at) end,
+            livemode = coalesce(excluded.livemode, subscriptions.livemode),
+            provider_account = coalesce(excluded.provider_account, subscriptions.provider_account),
+            unseen_since = case when not $23 then subscriptions.unseen_since end
         "#,
         subscription.id.provider.as_str(),
         subscription.id.id,
@@ -272,7 +306,10 @@ pub async fn put(
         subscription.collection_paused,
         subscription.before.as_deref().map(Json) as _,
         observation,
-        is_suspended(subscription).then_some(now)
+        is_suspended(subscription).then_some(now),
+        origin.livemode,
+        origin.account,
+        origin.is_shown
     );
     match query.execute(conn).await?.rows_affected() {
         1 => Ok(()),

@@ -158,7 +158,7 @@ async fn a_price_that_no_catalog_names_grants_nothing_until_one_does(
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn events_of_the_other_mode_are_ignored(options: PgPoolOptions, connect: PgConnectOptions) {
+async fn an_event_of_the_other_mode_waits_for_its_key(options: PgPoolOptions, connect: PgConnectOptions) {
     let mut live = settings();
     live.stripe.api_key = Some(Secret::from("sk_live_x"));
     let world = World::with(options, connect, live).await;
@@ -167,10 +167,99 @@ async fn events_of_the_other_mode_are_ignored(options: PgPoolOptions, connect: P
     // Nobody listens there: what the event tells is all there is.
     world.apply(&[checkout("evt_1", "cus_1", "sub_1", &world.account, world.now), real]).await;
     let (state, reason) = world.fate("evt_1").await;
-    assert_eq!((state.as_str(), reason.as_deref()), ("ignored", Some("a test event, but the API key is a live one")));
+    assert_eq!(state, "parked", "{reason:?}");
+    assert!(reason.is_some_and(|reason| reason.contains("a test event, and it is a live key")));
     let (state, reason) = world.fate("evt_2").await;
     assert_eq!(state, "pending", "to be asked about again");
     assert!(reason.is_some_and(|reason| reason.starts_with("applied as it was told")));
+}
+
+/// The same event, of a mode.
+fn of_mode(mut event: serde_json::Value, livemode: bool) -> serde_json::Value {
+    event["livemode"] = json!(livemode);
+    event
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn beside_live_subscriptions_those_of_test_mode_grant_nothing(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let tell = async |n: usize, livemode: bool| {
+        let (account, customer, id) = (world.other(n), format!("cus_{n}"), format!("sub_{n}"));
+        let linked = checkout(&format!("evt_a{n}"), &customer, &id, &account, world.now);
+        let sold = event(&format!("evt_b{n}"), CREATED, world.now, &active(&customer, &id, "price_monthly", world.now));
+        world.apply(&[of_mode(linked, livemode), of_mode(sold, livemode)]).await;
+    };
+    tell(1, false).await;
+    assert_eq!(world.has(&world.other(1), world.now).await, "paid active", "tests grant while there is nothing else");
+    // Of before modes were stored, and no event says which.
+    tell(2, false).await;
+    sqlx::query("update subscriptions set livemode = null where subscription_id = 'sub_2'")
+        .execute(&world.pool)
+        .await
+        .expect("forgotten");
+    let before = world.billing.compute(&world.other(1), world.now).await.expect("rows").version;
+    tell(3, true).await;
+    assert_eq!(world.has(&world.other(3), world.now).await, "paid active");
+    assert_eq!(world.has(&world.other(1), world.now).await, "free none");
+    assert!(world.billing.compute(&world.other(1), world.now).await.expect("rows").version > before, "it is told");
+    assert_eq!(world.has(&world.other(2), world.now).await, "paid active", "of unknown mode");
+    tell(4, false).await;
+    assert_eq!(world.has(&world.other(4), world.now).await, "free none");
+    assert_eq!(world.fate("evt_b4").await, ("ignored".into(), Some(entitlement::binding::TEST_EVENT.into())));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_first_live_subscription_takes_access_from_no_more_than_a_few(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    for n in 0..=5 {
+        let (account, customer, id) = (world.other(n), format!("cus_{n}"), format!("sub_{n}"));
+        let linked = checkout(&format!("evt_a{n}"), &customer, &id, &account, world.now);
+        let sold = event(&format!("evt_b{n}"), CREATED, world.now, &active(&customer, &id, "price_monthly", world.now));
+        world.apply(&[of_mode(linked, n == 5), of_mode(sold, n == 5)]).await;
+    }
+    assert_eq!(world.has(&world.other(5), world.now).await, "paid active", "what gives is applied");
+    assert_eq!(world.has(&world.other(0), world.now).await, "paid active", "five would lose theirs: they are spared");
+    let plan = world.billing.plan_use_live().await.expect("planned");
+    assert_eq!((plan.subscriptions, plan.accounts.wanted, plan.accounts.is_many()), (5, 5, true));
+    assert_eq!(world.billing.use_live().await.expect("live").accounts, 5);
+    assert_eq!(world.has(&world.other(0), world.now).await, "free none");
+    assert!(world.billing.plan_use_live().await.expect("planned").is_live);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_subscription_from_before_takes_the_mode_of_its_last_event(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    for (n, livemode) in [(2, json!(false)), (1, json!(true)), (3, json!(null))] {
+        let (account, customer, id) = (world.other(n), format!("cus_{n}"), format!("sub_{n}"));
+        let mut linked = checkout(&format!("evt_a{n}"), &customer, &id, &account, world.now);
+        let mut sold =
+            event(&format!("evt_b{n}"), CREATED, world.now, &active(&customer, &id, "price_monthly", world.now));
+        (linked["livemode"], sold["livemode"]) = (livemode.clone(), livemode);
+        world.apply(&[linked, sold]).await;
+    }
+    for statement in [
+        "update subscriptions set livemode = null",
+        "delete from live_modes",
+        "update catch_ups set place = '', done_at = null",
+    ] {
+        sqlx::query(statement).execute(&world.pool).await.expect("as it was before");
+    }
+    assert_eq!(world.has(&world.other(2), world.now).await, "paid active");
+    world.billing.catch_up().await.expect("caught up");
+    let modes: Vec<Option<bool>> = sqlx::query_scalar("select livemode from subscriptions order by subscription_id")
+        .fetch_all(&world.pool)
+        .await
+        .expect("modes");
+    assert_eq!(modes, [Some(true), Some(false), None]);
+    let has = [world.has(&world.other(1), world.now).await, world.has(&world.other(2), world.now).await];
+    assert_eq!(has, ["paid active", "free none"]);
+    assert_eq!(world.has(&world.other(3), world.now).await, "paid active", "nothing says its mode");
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -15,7 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::{World, billing_on, settings, shop};
 use crate::Billing;
-use crate::reconcile::Kind;
+use crate::reconcile::{Force, Kind};
 
 /// Lives in each test.
 const LIVES: u64 = 6;
@@ -112,7 +112,7 @@ fn account(world: &World, seed: u64) -> AccountId {
 
 /// What the provider would answer is what is known: comparing everything finds no difference.
 async fn assert_no_drift(world: &World, now: Timestamp, seed: u64) {
-    let reports = world.billing.reconcile(Kind::Full, now, |_| {}).await.expect("it is compared");
+    let reports = world.billing.reconcile(Kind::Full, Force::No, now, |_| {}).await.expect("it is compared");
     if reports[0].drift > 0 {
         let changes: Vec<(String, String)> =
             sqlx::query_as("select account, cause || ': ' || detail from audit_log order by id desc limit 12")
@@ -172,7 +172,7 @@ async fn told_with_a_key(options: PgPoolOptions, connect: PgConnectOptions, shap
             tell(&world, &world.billing, &now, provider.now() + Duration::seconds(1)).await;
         }
         let now = provider.now() + Duration::seconds(1);
-        world.billing.reconcile(Kind::Full, now, |_| {}).await.expect("it is compared");
+        world.billing.reconcile(Kind::Full, Force::No, now, |_| {}).await.expect("it is compared");
         assert_no_drift(&world, now, life.seed).await;
         tell(&world, &world.billing, &waiting, now).await;
         assert_no_drift(&world, now, life.seed).await;

@@ -108,7 +108,8 @@ async fn plan(conn: &mut PgConnection, query: &str) -> Value {
     let mut tx = conn.begin().await.expect("a transaction");
     sqlx::raw_sql(AssertSqlSafe(format!("prepare asked as {query}"))).execute(&mut *tx).await.expect(query);
     let explain = format!("explain (format json) execute asked{of_values}");
-    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).persistent(false).fetch_one(&mut *tx).await.expect(query);
+    let plan: Value =
+        sqlx::query_scalar(AssertSqlSafe(explain)).persistent(false).fetch_one(&mut *tx).await.expect(query);
     sqlx::raw_sql("deallocate asked").execute(&mut *tx).await.expect("it was prepared");
     tx.rollback().await.expect("nothing is changed");
     plan

@@ -1,6 +1,6 @@
 //! The provider's HTTP: Stripe's API below `/v1/`, the hosted pages, and the controls.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,12 +10,14 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::any;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use super::api::replies::Answer;
 use super::api::{self, Call};
+use super::books::Books;
 use super::refusal::Refusal;
 use super::render::View;
-use super::settings::Shape;
+use super::settings::{Key, OWN_ACCOUNT, Shape};
 use super::{Shared, control, pages};
 use crate::faults::Entry;
 
@@ -45,7 +47,7 @@ async fn serve_v1(
     let full = format!("/v1/{path}");
     let answer = || {
         let answered =
-            check_key(&shared.api_key, &headers).and_then(|()| answer(&shared, &method, &path, encoded, &headers));
+            key_of(&shared, &headers).and_then(|key| answer(&shared, &key, (&method, &path), encoded, &headers));
         let (mut response, replayed) = match answered {
             Ok(Answer::Fresh(object)) => (Json(object).into_response(), false),
             Ok(Answer::Replayed(object)) => (Json(object).into_response(), true),
@@ -69,8 +71,7 @@ async fn serve_v2(
 ) -> Response {
     let full = format!("/v2/{path}");
     let answer = || {
-        let answered =
-            check_key(&shared.api_key, &headers).and_then(|()| api::answer_v2(&shared.ledger().books, &method, &path));
+        let answered = key_of(&shared, &headers).and_then(|_| api::answer_v2(&shared.ledger().books, &method, &path));
         answered.map_or_else(IntoResponse::into_response, |object| Json(object).into_response())
     };
     through(&shared, &method, &full, answer).await
@@ -93,8 +94,8 @@ async fn through(shared: &Shared, method: &Method, path: &str, answer: impl FnOn
 
 fn answer(
     shared: &Shared,
-    method: &Method,
-    path: &str,
+    caller: &Key,
+    (method, path): (&Method, &str),
     encoded: &[u8],
     headers: &HeaderMap,
 ) -> Result<Answer, Refusal> {
@@ -109,7 +110,17 @@ fn answer(
                 .ok_or_else(|| Refusal::invalid("Stripe-Version", format!("Invalid Stripe API version: {version}")))?,
         };
         let view = View { shape, ..account.clone() };
-        let call = Call { method, path, encoded, view };
+        let call = Call { method, path, encoded, view: view.clone() };
+        if path == "account" {
+            return account_of(caller).map(Answer::Fresh);
+        }
+        // What is in the books is of one account and one mode: any other key opens an empty drawer.
+        let is_ours = caller.account.is_none() && caller.livemode().is_none_or(|live| live == view.livemode);
+        if !is_ours {
+            let prices = ledger.books.prices().to_vec();
+            let mut drawer = Books::new(view, prices, ledger.books.now());
+            return api::answer(&mut drawer, &call).map(Answer::Fresh);
+        }
         let Some(key) = key else { return api::answer(&mut ledger.books, &call).map(Answer::Fresh) };
         let asked = format!("{path}\n{}", String::from_utf8_lossy(encoded));
         let books = &mut ledger.books;
@@ -117,8 +128,17 @@ fn answer(
     })
 }
 
-/// Stripe takes the key as a bearer token, or as the user name of Basic authentication.
-fn check_key(key: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+/// `/v1/account`: of which account the key is.
+fn account_of(caller: &Key) -> Result<Value, Refusal> {
+    if !caller.reads_account {
+        return Err(Refusal::not_permitted());
+    }
+    let id = caller.account.as_deref().unwrap_or(OWN_ACCOUNT);
+    Ok(json!({ "id": id, "object": "account", "charges_enabled": true, "country": "GB" }))
+}
+
+/// The key of a call. Stripe takes it as a bearer token, or as the user name of Basic authentication.
+fn key_of(shared: &Shared, headers: &HeaderMap) -> Result<Key, Refusal> {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some((scheme, credentials)) = given.and_then(|given| given.split_once(' ')) else {
         return Err(Refusal::unauthorized("You did not provide an API key."));
@@ -131,5 +151,7 @@ fn check_key(key: &str, headers: &HeaderMap) -> Result<(), Refusal> {
         }),
         _ => None,
     };
-    if given.as_deref() == Some(key) { Ok(()) } else { Err(Refusal::unauthorized("Invalid API Key provided.")) }
+    let keys = shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = keys.iter().find(|key| Some(&key.key) == given.as_ref());
+    known.cloned().ok_or_else(|| Refusal::unauthorized("Invalid API Key provided."))
 }

@@ -33,7 +33,9 @@ use crate::serve::{Server, Worker, bind};
 pub use self::books::model::{Card, DisputeStatus, Metadata, PauseBehavior, RefundStatus, TrialEnd};
 pub(crate) use self::books::period_end;
 pub use self::books::{NewCustomer, Proration, Seed, Settled, WhileProcessing};
-pub use self::settings::{Cadence, Echo, EventForm, Exhausted, Mode, Price, Settings, Shape, Telling};
+pub use self::settings::{
+    Cadence, Echo, EventForm, Exhausted, Key, Mode, OWN_ACCOUNT, Price, Settings, Shape, Telling,
+};
 pub use crate::delivery::{Attempt, sign, signature_header};
 pub use crate::faults::{Fault, FaultKind};
 
@@ -78,7 +80,8 @@ pub struct Provider {
 
 /// What the API, the pages, the controls and the handle work on.
 struct Shared {
-    api_key: String,
+    /// The first is that of the settings.
+    keys: Mutex<Vec<Key>>,
     base_url: String,
     books: Mutex<Ledger>,
     delivery: Delivery,
@@ -112,7 +115,8 @@ impl Provider {
         });
         let ledger = Ledger { books, ahead: chrono::Duration::zero(), replies: Replies::default() };
         let (books, door) = (Mutex::new(ledger), Door::new(refusal::of_status));
-        let shared = Arc::new(Shared { api_key: settings.api_key, base_url, books, delivery, door });
+        let shared =
+            Arc::new(Shared { keys: Mutex::new(vec![Key::own(settings.api_key)]), base_url, books, delivery, door });
         let server = Server::run(listener, http::router(Arc::clone(&shared)));
         let worker = Arc::clone(&shared);
         let deliverer = Worker::run(async move { worker.delivery.run().await });

@@ -1,13 +1,13 @@
 //! The handle for tests, continued: what the provider knows, whom it tells and how, and what its API does wrong.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::{Echo, EventForm, Fault, Mode, Provider, Shape, Telling, render};
+use super::{Echo, EventForm, Fault, Key, Mode, Provider, Shape, Telling, render};
 use crate::delivery::{Attempt, Gate, Scheme};
 
 impl Provider {
@@ -99,6 +99,11 @@ impl Provider {
     /// What every object and event says of itself from now on: its `livemode`.
     pub fn set_mode(&self, mode: Mode) {
         self.shared.ledger().books.set_mode(mode);
+    }
+
+    /// Lets the API be called with a further key.
+    pub fn accept_key(&self, key: Key) {
+        self.shared.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
     }
 
     /// The account's API version from now on: the shape of events, and of answers to calls that name no version. New

@@ -49,6 +49,12 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", None, message)
     }
 
+    /// 403: the key is a restricted one, and may not do this.
+    pub fn not_permitted() -> Self {
+        let message = "The provided key does not have the required permissions for this endpoint.";
+        Self::new(StatusCode::FORBIDDEN, "invalid_request_error", Some("more_permissions_required"), message)
+    }
+
     /// 400: a parameter makes no sense.
     pub fn invalid(param: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", None, message).about(param)

@@ -54,6 +54,49 @@ impl Settings {
     }
 }
 
+/// A further key with which the API may be called, and what it opens.
+///
+/// Has no `Debug`: it holds an API key. A key sees what was made in its mode and account; what is in the books is of the
+/// provider's own account, in the mode that they are in.
+#[derive(Clone)]
+pub struct Key {
+    /// Its prefix says the mode, such as `sk_live_`.
+    pub key: String,
+    /// The account that it belongs to; `None`: the provider's own.
+    pub account: Option<String>,
+    /// Whether it may read of which account it is.
+    pub reads_account: bool,
+}
+
+impl Key {
+    /// A key of the provider's own account that may do everything.
+    #[must_use]
+    pub fn own(key: impl Into<String>) -> Self {
+        Self { key: key.into(), account: None, reads_account: true }
+    }
+
+    /// A restricted key of the provider's own account: it may not read of which one it is.
+    #[must_use]
+    pub fn restricted(key: impl Into<String>) -> Self {
+        Self { reads_account: false, ..Self::own(key) }
+    }
+
+    /// A key of another account.
+    #[must_use]
+    pub fn of_another(key: impl Into<String>, account: impl Into<String>) -> Self {
+        Self { account: Some(account.into()), ..Self::own(key) }
+    }
+
+    /// The mode that its prefix says: `_live_` or `_test_`.
+    pub(super) fn livemode(&self) -> Option<bool> {
+        let (_, mode) = self.key.split_once('_')?;
+        [("live_", true), ("test_", false)].into_iter().find(|(name, _)| mode.starts_with(name)).map(|(_, live)| live)
+    }
+}
+
+/// The provider's own account.
+pub const OWN_ACCOUNT: &str = "acct_simulated";
+
 /// One recurring price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {

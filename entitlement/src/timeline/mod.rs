@@ -100,6 +100,20 @@ pub struct Plan {
     pub levels: BTreeMap<Arc<str>, u64>,
 }
 
+impl Plan {
+    /// Whether everything that `other` lets do is let by this plan, too.
+    #[must_use]
+    pub fn gives_as_much_as(&self, other: &Self) -> bool {
+        let allows = |ours: &BTreeMap<Arc<str>, u64>, theirs: &BTreeMap<Arc<str>, u64>| {
+            ours.iter().all(|(metric, limit)| theirs.get(metric).is_some_and(|theirs| theirs <= limit))
+        };
+        other.includes.iter().all(|tier| self.includes.contains(tier))
+            && other.features.iter().all(|feature| self.features.contains(feature))
+            && allows(&self.limits, &other.limits)
+            && allows(&self.levels, &other.levels)
+    }
+}
+
 /// A stretch of time in which nothing changes; it begins where the one before it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {

@@ -155,3 +155,34 @@ proptest! {
         prop_assert!(ranks(fewer) >= ranks(&grants) || ranks(&grants) == Some(removed_rank));
     }
 }
+
+#[test]
+fn a_plan_that_lets_do_less_in_anything_does_not_give_as_much() {
+    use Status::Active;
+    let plan = |tiers: &[&str]| {
+        let grants: Vec<Grant> = tiers.iter().map(|tier| grant(tier, tier, Active, 0, None)).collect();
+        Arc::clone(&timeline(&catalog(), &grants).at(at(1)).plan)
+    };
+    let (nothing, pro, team, both) = (plan(&[]), plan(&["pro"]), plan(&["team"]), plan(&["pro", "team"]));
+    let cases = [
+        ("the same", &pro, &pro, true),
+        ("more than nothing", &pro, &nothing, true),
+        ("nothing", &nothing, &pro, false),
+        ("a feature is missing", &team, &pro, false),
+        ("a tier is missing", &pro, &team, false),
+        ("both", &both, &team, true),
+        ("one of both", &team, &both, false),
+    ];
+    for (what, now, before, expected) in cases {
+        assert_eq!(now.gives_as_much_as(before), expected, "{what}");
+    }
+    let limited = |calls: Option<u64>| Plan {
+        limits: calls.map(|calls| ("calls".into(), calls)).into_iter().collect(),
+        ..(*nothing).clone()
+    };
+    let cases = [(Some(5), Some(5), true), (Some(6), Some(5), true), (Some(5), Some(6), false)];
+    let cases = cases.into_iter().chain([(None, Some(5), true), (Some(5), None, false)]);
+    for (now, before, expected) in cases {
+        assert_eq!(limited(now).gives_as_much_as(&limited(before)), expected, "{now:?} after {before:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What was learnt becomes rows, and rows that matter become a new version of the account.
 
+mod about;
 mod money;
 mod referral;
 
@@ -14,16 +15,22 @@ use entitlement::subscription::{State, Subscription, SubscriptionId};
 use sqlx::PgConnection;
 
 use super::note;
+use crate::keys::{self, begin_live};
 use crate::metrics;
 use crate::settings::Referral;
 use crate::store::catalogs::Rules;
-use crate::store::links::{self, Link, Linked, Placing};
+use crate::store::links::{self, Link, Linked};
+use crate::store::subscriptions::Origin;
 use crate::store::{StoreError, accounts, subscriptions};
+
+pub(crate) use about::{accounts_of, lock};
 
 /// Everything about one attempt that its steps need.
 #[derive(Clone, Copy)]
 pub(crate) struct Attempt<'a> {
     pub provider: Provider,
+    /// The provider's account that answers questions, where it is known.
+    pub account: Option<&'a str>,
     /// For the audit log.
     pub cause: &'a str,
     pub rules: &'a Rules,
@@ -83,26 +90,6 @@ impl Outcome {
     pub fn changed(&self) -> BTreeSet<AccountId> {
         self.changes.keys().chain(&self.moved).cloned().collect()
     }
-}
-
-/// Makes everything about those that are spoken of happen one after the other, until the transaction ends. Once in a
-/// transaction, before anything is learnt in it.
-///
-/// # Errors
-/// When the database fails.
-pub(crate) async fn lock(conn: &mut PgConnection, lessons: &[(Provider, &[Lesson])]) -> Result<(), StoreError> {
-    let mut names = BTreeSet::new();
-    let mut placing = Placing::Adds;
-    for (provider, lessons) in lessons {
-        names.extend(customers(lessons).into_iter().map(|customer| (*provider, customer)));
-        for payment in lessons.iter().flat_map(|lesson| &lesson.event.facts).filter_map(money::returned_payment) {
-            // Money whose account nobody knows yet.
-            if crate::store::money::placed(conn, *provider, payment).await?.is_none() {
-                placing = Placing::Seeks;
-            }
-        }
-    }
-    links::lock(conn, names, placing).await
 }
 
 impl<'a> Effects<'a> {
@@ -178,6 +165,9 @@ impl<'a> Effects<'a> {
             }
         };
         self.account = Some(account.clone());
+        let is_shown = matches!(evidence, Evidence::Asked { .. });
+        let answered_by = self.attempt.account.filter(|_| is_shown);
+        let origin = Origin { livemode: event.livemode, account: answered_by, is_shown };
         let observation = match evidence {
             Evidence::Asked { observation } => observation,
             Evidence::Told { .. } => known.as_ref().map_or(0, |known| known.observation),
@@ -185,7 +175,8 @@ impl<'a> Effects<'a> {
         match decide(known.as_ref(), seen, evidence) {
             Decision::Apply(subscription) => {
                 let next = Known { subscription, observation };
-                subscriptions::put(conn, &account, &next, self.attempt.now).await?;
+                subscriptions::put(conn, &account, &next, origin, self.attempt.now).await?;
+                self.count_live(conn, origin).await?;
                 let unknown = note::unknown_prices(&next.subscription, self.attempt.rules);
                 self.note_purchase(conn, &account, (&next.subscription, known.is_none())).await?;
                 if known.is_none() {
@@ -195,10 +186,22 @@ impl<'a> Effects<'a> {
                 self.note = unknown.or(self.note.take());
             }
             Decision::Confirm(subscription) => {
-                subscriptions::put(conn, &account, &Known { subscription, observation }, self.attempt.now).await?;
+                let known = Known { subscription, observation };
+                subscriptions::put(conn, &account, &known, origin, self.attempt.now).await?;
+                self.count_live(conn, origin).await?;
                 self.ignored = self.ignored.or(Some(entitlement::decide::Ignored::Unchanged.reason()));
             }
             Decision::Ignore(why) => self.ignored = self.ignored.or(Some(why.reason())),
+        }
+        Ok(())
+    }
+
+    /// Once one live subscription is stored, those of test mode grant nothing.
+    async fn count_live(&mut self, conn: &mut PgConnection, origin: Origin<'_>) -> Result<(), StoreError> {
+        if origin.livemode == Some(true) {
+            for account in begin_live(conn, self.attempt.provider, self.attempt.now).await? {
+                self.changed(&account, keys::DETAIL.to_owned());
+            }
         }
         Ok(())
     }
@@ -242,7 +245,7 @@ impl<'a> Effects<'a> {
             let Some(account) = owner else { continue };
             let detail = note::described(&next, None);
             let next = Known { subscription: next, observation };
-            subscriptions::put(conn, &account, &next, self.attempt.now).await?;
+            subscriptions::put(conn, &account, &next, Origin::default(), self.attempt.now).await?;
             self.changed(&account, detail);
             self.account = Some(account);
         }
@@ -340,23 +343,6 @@ impl<'a> Effects<'a> {
             customer: self.customer,
         }
     }
-}
-
-/// Every customer that is spoken of.
-fn customers(lessons: &[Lesson]) -> BTreeSet<&str> {
-    let mut customers = BTreeSet::new();
-    for Lesson { event, .. } in lessons {
-        customers.extend(event.customer.as_deref());
-        for fact in &event.facts {
-            customers.extend(match fact {
-                Fact::Subscription(seen) => Some(seen.customer.as_str()),
-                Fact::Running { customer, .. } | Fact::CustomerGone { customer, .. } => Some(customer.as_str()),
-                Fact::Invoice(invoice) => Some(invoice.customer.as_str()),
-                Fact::Linked { .. } | Fact::Payment(_) | Fact::Refund(_) | Fact::Dispute(_) => None,
-            });
-        }
-    }
-    customers
 }
 
 const fn account_of_claim(claim: &Claim) -> &AccountId {

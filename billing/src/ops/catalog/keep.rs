@@ -11,6 +11,7 @@ use crate::metrics;
 use crate::ops::OperatorError;
 use crate::store::StoreError;
 use crate::store::catalogs::{self, Rules};
+use crate::takings::What;
 
 /// How long readiness waits for the database.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -129,7 +130,7 @@ impl Billing {
     /// Says that a catalog is held back: in the log, in a metric, and as a warning of readiness.
     pub fn hold_back(&self, proposal: &Proposal, why: &str) {
         tracing::error!(why, "a catalog is held back");
-        metrics::count_held_back("catalog");
+        metrics::count_held_back(What::Catalog, 1);
         *self.shared().held_back.lock() = Some(HeldBack { wanted: proposal.rules(), why: why.to_owned() });
     }
 

@@ -3,6 +3,7 @@
 //! Answers are read with our own lenient types: the generated ones refuse every object of another API version. Requests
 //! carry the version that the library is pinned to, so an answer's shape does not follow the account's default.
 
+mod account;
 mod bills;
 mod error;
 mod list;

@@ -171,7 +171,14 @@ pub fn checkout(session: payload::Session, told: &Told<'_>) -> Event {
     let subscription = session.subscription.map(Reference::into_id);
     let objects: Vec<Object> = subscription.clone().map(Object::Subscription).into_iter().collect();
     let facts = if claim.is_some() { vec![Fact::Linked { subscription }] } else { Vec::new() };
-    Event { customer: Some(customer), claim, facts, objects, nothing: "the checkout names no account", at: None }
+    Event {
+        customer: Some(customer),
+        claim,
+        facts,
+        objects,
+        nothing: "the checkout names no account",
+        ..Event::default()
+    }
 }
 
 pub fn customer(customer: payload::Customer, told: &Told<'_>) -> Event {

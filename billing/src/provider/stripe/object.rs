@@ -14,7 +14,8 @@ pub use super::interpret::Told;
 /// A subscription, and the last bill for it when that is part of the answer.
 pub fn subscription(seen: Value, told: Told<'_>) -> Result<Vec<Event>, Unreadable> {
     let bill = seen.get("latest_invoice").filter(|bill| bill.is_object()).cloned();
-    let mut events = vec![interpret::subscription_event(seen, None, &told)?];
+    let livemode = seen["livemode"].as_bool();
+    let mut events = vec![Event { livemode, ..interpret::subscription_event(seen, None, &told)? }];
     events.extend(bill.map(invoice).transpose()?.into_iter().flatten());
     Ok(events)
 }

@@ -1,0 +1,200 @@
+//! Watches the keys: one that does not fit, events that wait for another one, and what the provider no longer shows are told
+//! to an operator once, and once when it is over. When the key fits, what waited for it is applied.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use entitlement::catalog::Provider;
+use tokio_util::sync::CancellationToken;
+
+use super::Key;
+use crate::chain;
+use crate::clock;
+use crate::component::Billing;
+use crate::metrics;
+use crate::provider::{self, key_variable};
+use crate::store::{StoreError, keys, unseen};
+use crate::takings::{self, Verdict, What};
+
+/// How often the keys are looked at without being replaced.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How many events are made due at once.
+const BATCH: i64 = 500;
+
+/// What is seen of one provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    /// Why its key is not used.
+    misfit: Option<String>,
+    /// Events that wait for another key.
+    waiting: i64,
+    /// Subscriptions that it no longer shows.
+    unseen: i64,
+    /// Accounts that would lose access if live subscriptions alone counted, when they are too many.
+    spared: Option<Verdict>,
+}
+
+/// What an operator is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    Misfit,
+    Fits,
+    Waiting,
+    NoneWaiting,
+    Unseen,
+    NoneUnseen,
+    Spared,
+}
+
+impl Seen {
+    /// What is new against what was seen before: each crossing once.
+    fn news(&self, before: &Self) -> Vec<News> {
+        let misfit = match (&before.misfit, &self.misfit) {
+            (before, Some(now)) if before.as_ref() != Some(now) => Some(News::Misfit),
+            (Some(_), None) => Some(News::Fits),
+            _ => None,
+        };
+        let crossed = |before: i64, now: i64, on: News, off: News| match (before, now) {
+            (0, 1..) => Some(on),
+            (1.., 0) => Some(off),
+            _ => None,
+        };
+        let waiting = crossed(before.waiting, self.waiting, News::Waiting, News::NoneWaiting);
+        let unseen = match (before.unseen, self.unseen) {
+            (before, now) if now > before => Some(News::Unseen),
+            (1.., 0) => Some(News::NoneUnseen),
+            _ => None,
+        };
+        let spared = (before.spared.is_none() && self.spared.is_some()).then_some(News::Spared);
+        misfit.into_iter().chain(waiting).chain(unseen).chain(spared).collect()
+    }
+}
+
+impl Billing {
+    /// Watches until told to stop.
+    pub(crate) async fn run_key_watch(self, stop: CancellationToken) {
+        let mut known: BTreeMap<&'static str, Seen> = BTreeMap::new();
+        while !stop.is_cancelled() {
+            for provider in provider::ALL {
+                match self.look_at_key(provider).await {
+                    Ok(seen) => {
+                        let before = known.insert(provider.as_str(), seen.clone()).unwrap_or_default();
+                        seen.news(&before).into_iter().for_each(|news| tell(provider, news, &seen));
+                        metrics::show_key(provider, seen.misfit.is_some(), seen.waiting, seen.unseen);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%provider, error = chain::told(&error), "the provider's key cannot be checked");
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.shared().keys_replaced.notified() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    async fn look_at_key(&self, provider: Provider) -> Result<Seen, StoreError> {
+        self.catch_up().await?;
+        let key = self.key(provider).await?;
+        match &key {
+            Key::Fits { livemode, .. } => self.wake_waiting(provider, *livemode).await?,
+            Key::None => self.wake_waiting(provider, None).await?,
+            Key::Other(_) | Key::Unknown(_) => {}
+        }
+        let now = clock::now();
+        let mut conn = self.pool().acquire().await?;
+        let waiting = keys::waiting(&mut conn, provider).await?;
+        let unseen = unseen::count(&mut conn, Some(provider)).await?.subscriptions;
+        let is_settled = keys::do_live_count(&mut conn, provider).await?;
+        let spared = if !is_settled && keys::is_live_stored(&mut conn, provider).await? {
+            u64::try_from(keys::accounts_of_test_mode(&mut conn, provider).await?).unwrap_or(0)
+        } else {
+            0
+        };
+        let verdict = takings::weigh(&mut conn, spared, now).await?;
+        let misfit = match key {
+            Key::Other(misfit) => Some(misfit.to_string()),
+            _ => None,
+        };
+        Ok(Seen { misfit, waiting, unseen, spared: verdict.is_many().then_some(verdict) })
+    }
+
+    async fn wake_waiting(&self, provider: Provider, livemode: Option<bool>) -> Result<(), StoreError> {
+        loop {
+            let mut conn = self.pool().acquire().await?;
+            let woken = keys::wake(&mut conn, provider, livemode, BATCH, clock::now()).await?;
+            drop(conn);
+            if woken == 0 {
+                return Ok(());
+            }
+            tracing::info!(%provider, events = woken, "the key fits the events that waited for it: they are applied");
+            self.shared().event_due.notify_one();
+        }
+    }
+}
+
+fn tell(provider: Provider, news: News, seen: &Seen) {
+    let variable = key_variable(provider);
+    match news {
+        News::Misfit => tracing::error!(
+            %provider,
+            variable,
+            reason = seen.misfit,
+            "the API key does not belong to what is stored: nothing is compared, sold or asked with it"
+        ),
+        News::Fits => tracing::info!(%provider, variable, "the API key belongs to what is stored"),
+        News::Waiting => tracing::error!(
+            %provider,
+            variable,
+            events = seen.waiting,
+            "events wait for the right API key: `tollgate events list --state parked` shows them"
+        ),
+        News::NoneWaiting => tracing::info!(%provider, "no event waits for another API key any more"),
+        News::Unseen => tracing::error!(
+            %provider,
+            subscriptions = seen.unseen,
+            "the provider no longer shows subscriptions that run here: they stay as they are, and `tollgate reconcile --end-unseen` ends them"
+        ),
+        News::NoneUnseen => tracing::info!(%provider, "the provider shows every subscription that runs here"),
+        News::Spared => {
+            if let Some(verdict) = &seen.spared {
+                takings::tell_held_back(What::Mode, verdict);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::takings::Tally;
+
+    #[test]
+    fn each_crossing_is_told_once_and_so_is_its_end() {
+        use News::{Fits, Misfit, NoneUnseen, NoneWaiting, Spared, Unseen, Waiting};
+        let seen = |misfit: Option<&str>, waiting, unseen, spared| Seen {
+            misfit: misfit.map(str::to_owned),
+            waiting,
+            unseen,
+            spared: (spared > 0).then_some(Verdict { wanted: spared, tally: Tally::default() }),
+        };
+        let mut before = Seen::default();
+        let steps: [(&str, Seen, &[News]); 8] = [
+            ("all well", seen(None, 0, 0, 0), &[]),
+            ("a wrong key", seen(Some("test"), 2, 0, 0), &[Misfit, Waiting]),
+            ("still", seen(Some("test"), 9, 0, 0), &[]),
+            ("another wrong key", seen(Some("other"), 9, 0, 0), &[Misfit]),
+            ("the right one", seen(None, 0, 1, 0), &[Fits, NoneWaiting, Unseen]),
+            ("more are gone", seen(None, 0, 3, 4), &[Unseen, Spared]),
+            ("still", seen(None, 0, 2, 4), &[]),
+            ("all well again", seen(None, 0, 0, 0), &[NoneUnseen]),
+        ];
+        for (what, now, expected) in steps {
+            assert_eq!(now.news(&before), expected, "{what}");
+            before = now;
+        }
+    }
+}

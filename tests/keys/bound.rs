@@ -1,0 +1,65 @@
+//! What a comparison would take from more than a few within a day waits for a person.
+
+use serde_json::json;
+
+use super::{Subscriber, all_have, execute, full, logged, provider, setup, subscribers};
+use crate::world::{World, eventually};
+use demo::provider::Telling;
+
+const HELD_BACK: &str = "tollgate_held_back_total";
+
+#[tokio::test]
+async fn the_bound_counts_over_a_day_and_not_over_a_run() {
+    let world = World::with(setup()).await;
+    let subscribers = subscribers(&world, 20).await;
+    let metric = async || world.billing().metric(HELD_BACK, &["what=\"comparison\""]).await;
+    assert_eq!(metric().await, 0.0);
+    assert!(world.billing().admin("/metrics").await.body.contains(HELD_BACK), "it is there from the start");
+    let provider = provider(&world);
+
+    subscribers[..2].iter().for_each(|subscriber| subscriber.ends_unheard(provider));
+    let first = full(&world.tollgate(&["reconcile", "--json"]).await.success());
+    assert_eq!((&first["drift"], &first["held_back"]), (&json!(2), &json!(0)), "{first}");
+    all_have(&world, &subscribers[..2], "free", "two are few").await;
+
+    subscribers[2..4].iter().for_each(|subscriber| subscriber.ends_unheard(provider));
+    provider.set_telling(Telling::Silent);
+    let late = Subscriber::at(provider);
+    provider.set_telling(Telling::Aloud);
+    let second = world.tollgate(&["reconcile"]).await;
+    assert!(second.failure().contains("2 accounts would lose access"), "{second:?}");
+    for subscriber in &subscribers[2..4] {
+        assert!(second.stdout.contains(&subscriber.account), "it is listed: {second:?}");
+    }
+    all_have(&world, &subscribers[2..], "paid", "stopped before the first").await;
+    all_have(&world, &[late], "paid", "what gives access is applied anyway").await;
+    let listed = world.tollgate(&["reconcile", "--held-back"]).await.success();
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+
+    let forced = full(&world.tollgate(&["reconcile", "--force", "--json"]).await.success());
+    assert_eq!((&forced["drift"], &forced["held_back"]), (&json!(2), &json!(0)), "{forced}");
+    all_have(&world, &subscribers[2..4], "free", "a person has said so").await;
+    all_have(&world, &subscribers[4..], "paid", "and nobody else").await;
+    assert_eq!(world.tollgate(&["reconcile", "--held-back"]).await.success(), "");
+}
+
+#[tokio::test]
+async fn a_comparison_by_the_clock_is_held_back_too_with_a_metric_and_an_alert() {
+    let mut world = World::with(setup().key("reconcile.full", "\"24h\"")).await;
+    let subscribers = subscribers(&world, 20).await;
+    let provider = provider(&world);
+    eventually("the comparison of the start is over", async || {
+        let over = "select count(*) from reconciliations where ended_at is not null and place is null";
+        (super::number(&world, over).await == 1).then_some(())
+    })
+    .await;
+    subscribers.iter().for_each(|subscriber| subscriber.ends_unheard(provider));
+    execute(&world, "update reconciliations set ended_at = ended_at - interval '1 day'").await;
+    world.processes[0].restart();
+    world.processes[0].ready().await;
+    logged(&world, "too many accounts would lose access", 1).await;
+    let held = world.billing().metric(HELD_BACK, &["what=\"comparison\""]).await;
+    assert!((held - 20.0).abs() < f64::EPSILON, "{held}");
+    all_have(&world, &subscribers, "paid", "all are spared").await;
+    assert_eq!(world.tollgate(&["reconcile", "--held-back"]).await.success().lines().count(), 20);
+}

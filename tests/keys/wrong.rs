@@ -1,0 +1,74 @@
+//! A key of another mode or account compares, sells and asks nothing.
+
+use serde_json::json;
+
+use super::{all_have, number, setup, subscribers};
+use crate::world::provider::{API_KEY, LIVE_KEY, OTHER_KEYS, OTHER_RESTRICTED_KEYS, RESTRICTED_KEYS};
+use crate::world::{World, eventually};
+
+const TOUCHED: &str = "select count(*) from subscriptions where state = 'ended' or unseen_since is not null";
+
+#[tokio::test]
+async fn a_comparison_with_a_wrong_key_takes_nothing_and_the_right_one_is_fine() {
+    let world = World::with(setup().live()).await;
+    let subscribers = subscribers(&world, 20).await;
+    for (what, key, words) in [
+        ("a test key", API_KEY, "it is a test key"),
+        ("a restricted test key", RESTRICTED_KEYS[1], "it is a test key"),
+        ("another account's", OTHER_KEYS[0], "it belongs to another account, acct_other"),
+        ("another account's test key", OTHER_KEYS[1], "it is a test key"),
+        ("another account's restricted key", OTHER_RESTRICTED_KEYS[0], "it sees none of the subscriptions"),
+    ] {
+        for arguments in [&["reconcile"][..], &["reconcile", "--force"], &["reconcile", "--events"]] {
+            let refused = world.tollgate_with(("STRIPE_API_KEY", key), arguments).await;
+            let line = refused.failure();
+            assert!(line.contains("STRIPE_API_KEY is not used") && line.contains(words), "{what}: {line}");
+        }
+        let account = &subscribers[0].account;
+        let alone = world.tollgate_with(("STRIPE_API_KEY", key), &["reconcile", "--account", account]).await;
+        assert!(alone.failure().contains(words), "{what}: {alone:?}");
+        assert_eq!(number(&world, TOUCHED).await, 0, "{what}");
+        all_have(&world, &subscribers, "paid", what).await;
+    }
+    for key in [LIVE_KEY, RESTRICTED_KEYS[0]] {
+        let report = world.tollgate_with(("STRIPE_API_KEY", key), &["reconcile", "--json"]).await.success();
+        let report = super::full(&report);
+        assert_eq!((&report["drift"], &report["unseen"]), (&json!(0), &json!(0)), "{key}: {report}");
+    }
+    all_have(&world, &subscribers, "paid", "the right key").await;
+    assert_eq!(number(&world, "select count(*) from subscriptions where livemode").await, 20);
+    let ours = "select count(*) from subscriptions where provider_account = 'acct_simulated'";
+    assert_eq!(number(&world, ours).await, 20);
+}
+
+#[tokio::test]
+async fn a_process_with_a_wrong_key_stays_ready_says_so_and_sells_nothing() {
+    let mut world = World::with(setup().live()).await;
+    let subscribers = subscribers(&world, 5).await;
+    for (before, key) in [API_KEY, OTHER_KEYS[0], OTHER_RESTRICTED_KEYS[0]].into_iter().enumerate() {
+        world.processes[0].set("STRIPE_API_KEY", key);
+        world.processes[0].restart();
+        world.processes[0].ready().await;
+        super::logged(&world, "the API key does not belong to what is stored", before + 1).await;
+        let refused = async || world.billing().metric("tollgate_provider_key_refused", &["stripe"]).await;
+        eventually("the metric says so", async || (refused().await == 1.0).then_some(())).await;
+        assert_eq!(world.billing().admin("/readyz").await.status, 200);
+        let buyer = crate::world::token("somebody-new");
+        for (path, token) in [
+            ("/api/billing/checkout", &buyer),
+            ("/api/billing/portal", &subscribers[0].token),
+            ("/api/billing/cancel", &subscribers[0].token),
+        ] {
+            let answer = world.post(path, token, &json!({ "cadence": "monthly" })).await;
+            assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("wrong_key")), "{path}: {answer:?}");
+        }
+        all_have(&world, &subscribers, "paid", key).await;
+    }
+    world.processes[0].set("STRIPE_API_KEY", LIVE_KEY);
+    world.processes[0].restart();
+    world.processes[0].ready().await;
+    let buyer = crate::world::token("somebody-new");
+    let answer = world.post("/api/billing/checkout", &buyer, &json!({ "cadence": "monthly" })).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(world.billing().metric("tollgate_provider_key_refused", &["stripe"]).await, 0.0);
+}
