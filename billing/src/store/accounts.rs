@@ -50,11 +50,11 @@ pub async fn is_known(conn: &mut PgConnection, account: &AccountId) -> Result<bo
 pub async fn with_grants(conn: &mut PgConnection, after: &str, limit: i64) -> Result<Vec<AccountId>, StoreError> {
     let query = sqlx::query_scalar!(
         r#"
-        select account from accounts a
-        where account > $1 and (
-            exists (select from subscriptions s where s.account = a.account and s.state <> 'ended')
-            or exists (select from credits c where c.account = a.account and c.revoked_at is null)
-        )
+        select account as "account!" from (
+            (select distinct account from subscriptions where account > $1 and state <> 'ended' order by account limit $2)
+            union
+            (select distinct account from credits where account > $1 and revoked_at is null order by account limit $2)
+        ) holders
         order by account limit $2
         "#,
         after,

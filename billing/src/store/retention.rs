@@ -61,14 +61,14 @@ pub async fn open(conn: &mut PgConnection, most: i64, now: Timestamp) -> Result<
         Open,
         r#"
         select
-            (select count(*) from (select from webhook_events where state = 'pending' limit $1) e) as "pending!",
-            (select count(*) from (select from webhook_events where state = 'parked' limit $1) e) as "parked!",
+            (select count(*) from (select from webhook_events where state = 'pending' order by id limit $1) e) as "pending!",
+            (select count(*) from (select from webhook_events where state = 'parked' order by id limit $1) e) as "parked!",
             (
                 select count(*) filter (where state = 'parked') from (
                     select state from webhook_events where next_attempt_at <= $2 order by next_attempt_at, id limit $1
                 ) e
             ) as "parked_due!",
-            (select count(*) from (select from webhook_events where state = 'dead' limit $1) e) as "dead!"
+            (select count(*) from (select from webhook_events where state = 'dead' order by id limit $1) e) as "dead!"
         "#,
         most,
         now

@@ -14,9 +14,10 @@ const FILL: &str = r"
 insert into accounts (account, version, created_at) select 'a' || n, 1, now() from generate_series(1, $ROWS) n;
 insert into provider_customers (provider, customer_id, account, created_at)
     select 'stripe', 'cus_' || n, 'a' || n, now() from generate_series(1, $ROWS) n;
-insert into subscriptions (provider, subscription_id, account, customer_id, prices, state, ended_at, started_at, as_of, updated_at)
+insert into subscriptions (provider, subscription_id, account, customer_id, prices, state, ended_at, started_at, as_of, updated_at,
+        livemode, provider_account, observation)
     select 'stripe', 'sub_' || n, 'a' || n, 'cus_' || n, '{price_monthly}', case when n % 3 = 0 then 'ended' else 'active' end,
-        case when n % 3 = 0 then now() end, now(), now(), now() from generate_series(1, $ROWS) n;
+        case when n % 3 = 0 then now() end, now(), now(), now(), true, 'acct_1', n from generate_series(1, $ROWS) n;
 insert into webhook_events (provider, event_id, type, received_at, state, attempts, next_attempt_at, reason, account, customer_id, body, finished_at)
     select 'stripe', 'evt_' || n, 'customer.subscription.updated', now(),
         case when n % 2 = 0 then 'parked' when n % 100 = 1 then 'pending' else 'applied' end, 0,
@@ -58,8 +59,17 @@ const LARGE: [&str; 13] = [
     "webhook_events",
 ];
 
-/// Statements that are planned for the values which an operator gives, by what stands in them.
-const PLANNED_FOR_VALUES: [&str; 2] = ["$1::text is null or", "$2::text is null or"];
+/// Statements that may read a whole table, by what stands in them.
+const MAY: [&str; 5] = [
+    // Planned for the values that an operator gives.
+    "$1::text is null or",
+    "$2::text is null or",
+    // Asked when accounts would lose something, and for the report of a command.
+    "as \"holders!\"",
+    "select count(*) as \"count!\" from accounts",
+    // Asked step by step after an upgrade, until everything is done.
+    "where name = 'subscription_modes'",
+];
 
 #[sqlx::test(migrations = "../migrations")]
 async fn no_statement_reads_a_whole_table(options: PgPoolOptions, connect: PgConnectOptions) {
@@ -72,8 +82,8 @@ async fn no_statement_reads_a_whole_table(options: PgPoolOptions, connect: PgCon
     let mut faults = Vec::new();
     for query in queries() {
         let plan = plan(&mut conn, &query).await;
-        let is_for_values = PLANNED_FOR_VALUES.iter().any(|words| query.contains(words));
-        for node in nodes(&plan).filter(|_| !is_for_values) {
+        let may = MAY.iter().any(|words| query.contains(words));
+        for node in nodes(&plan).filter(|_| !may) {
             let (kind, table) = (&node["Node Type"], &node["Relation Name"]);
             if kind == "Seq Scan" && LARGE.iter().any(|large| table == *large) {
                 faults.push(format!("{table} is read whole by {query}"));
