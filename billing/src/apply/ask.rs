@@ -70,7 +70,7 @@ impl Billing {
         for object in event.objects.iter().take(OBJECTS_MAX) {
             match provider::look(&self.providers(), claimed.provider, object, moments).await {
                 Ok(answers) if answers.is_empty() => {
-                    self.note_unseen(claimed.provider, object, observation, now).await?
+                    self.note_unseen(claimed.provider, object, observation, now).await?;
                 }
                 Ok(answers) => asked.answers.extend(answers),
                 // It is ours to repair, and the event says enough to go on with.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, Row};
 
@@ -69,7 +70,7 @@ async fn session(conn: &mut PgConnection) -> Result<i32, sqlx::Error> {
 async fn prepared(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
     match sqlx::query_scalar::<_, i32>("select 1").fetch_one(conn).await {
         Ok(_) => Ok(true),
-        Err(error) => match error.as_database_error().and_then(|refusal| refusal.code()) {
+        Err(error) => match error.as_database_error().and_then(DatabaseError::code) {
             Some(code) if LOST_STATEMENT.contains(&&*code) => Ok(false),
             _ => Err(error),
         },

@@ -110,7 +110,7 @@ fn queries() -> Vec<String> {
 
 /// How Postgres would run it, whatever the values; null for what has no plan.
 async fn plan(conn: &mut PgConnection, query: &str) -> Value {
-    let command = query.trim_start().split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    let command = query.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
     if !["select", "insert", "update", "delete", "with"].contains(&command.as_str()) {
         return Value::Null;
     }
