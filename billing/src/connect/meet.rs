@@ -3,15 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, Executor, PgConnection, Row};
+use sqlx::{Connection, PgConnection};
 
 use super::{ConnectError, Way};
-use crate::store::writable;
-
-/// SQLSTATEs of a prepared statement that the session has already, or does not have.
-const LOST_STATEMENT: [&str; 2] = ["42P05", "26000"];
+use crate::store::{session, writable};
 
 /// Meets the embedded Postgres, which has one connection: a second one would wait for the first.
 pub(super) async fn embedded(options: &PgConnectOptions, patience: Duration) -> Result<Way, ConnectError> {
@@ -45,36 +41,21 @@ async fn way(options: &PgConnectOptions) -> Result<Met, sqlx::Error> {
     let mut first = PgConnection::connect_with(options).await?;
     let is_writable = writable::accepts_writes(&mut first).await?;
     let mut second = PgConnection::connect_with(options).await?;
-    let mut keeps_statements = prepared(&mut first).await?;
-    let before = session(&mut first).await?;
-    second.execute(sqlx::raw_sql("begin")).await?;
-    let other = session(&mut second).await?;
+    let mut keeps_statements = session::keeps_statement(&mut first).await?;
+    let before = session::number(&mut first).await?;
+    session::begin(&mut second).await?;
+    let other = session::number(&mut second).await?;
     // The session that `first` had is taken, if it was not `first`'s own.
-    let after = session(&mut first).await?;
+    let after = session::number(&mut first).await?;
     let way = if other == before || after != before { Way::Pooled } else { Way::Direct };
     if way == Way::Pooled {
-        keeps_statements &= prepared(&mut second).await? && prepared(&mut first).await?;
+        keeps_statements &=
+            session::keeps_statement(&mut second).await? && session::keeps_statement(&mut first).await?;
     }
     // The end of a connection ends its transaction.
     second.close().await?;
     first.close().await?;
     Ok(Met { way, is_writable, keeps_statements })
-}
-
-/// Which session of Postgres answers.
-async fn session(conn: &mut PgConnection) -> Result<i32, sqlx::Error> {
-    conn.fetch_one(sqlx::raw_sql("select pg_backend_pid()")).await?.try_get(0)
-}
-
-/// Whether a statement that this connection has prepared, or prepares now, is there when it is run.
-async fn prepared(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    match sqlx::query_scalar::<_, i32>("select 1").fetch_one(conn).await {
-        Ok(_) => Ok(true),
-        Err(error) => match error.as_database_error().and_then(DatabaseError::code) {
-            Some(code) if LOST_STATEMENT.contains(&&*code) => Ok(false),
-            _ => Err(error),
-        },
-    }
 }
 
 fn at(options: &PgConnectOptions) -> String {

@@ -23,6 +23,7 @@ pub mod referrals;
 pub mod reconciliations;
 pub mod retention;
 pub mod schema;
+pub mod session;
 pub mod snapshot;
 pub mod subscriptions;
 pub mod takings;
