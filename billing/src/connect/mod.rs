@@ -22,8 +22,8 @@ use crate::publish::Outlets;
 use crate::settings::Settings;
 use crate::store::schema;
 
-/// How long the first connection may take.
-const FIRST_CONTACT: Duration = Duration::from_secs(5);
+/// How long the first connection may take: when all processes start at once, beside a server that starts, it is slow.
+const FIRST_CONTACT: Duration = Duration::from_secs(15);
 
 /// The same for the embedded Postgres, which is still getting up, and for each wait for its one connection: a busy
 /// machine may need that long.
