@@ -1,13 +1,19 @@
 //! What a client is told when a request that may pass cannot be served.
 
+use std::io;
+
 use http::StatusCode;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::respond::{self, Answer};
 use crate::routes::Destination;
+use crate::wire::chunks::Malformed;
 
 /// What to tell a client when proxying fails; nothing when it is gone.
 pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> {
+    if is_malformed(error) {
+        return Some(respond::refusal("bad_request", "The body is not in chunks as it says."));
+    }
     use ErrorType::{ConnectionClosed, ReadError, ReadTimedout, WriteError, WriteTimedout};
     let answer = match (error.esource(), error.etype(), destination) {
         (ErrorSource::Upstream, _, Destination::Billing | Destination::Webhook) => {
@@ -31,6 +37,21 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
         }
     };
     Some(answer)
+}
+
+/// Whether a client's body was found to be malformed where it was read ([`crate::wire`]).
+fn is_malformed(error: &Error) -> bool {
+    let mut error = error;
+    loop {
+        let Some(cause) = &error.cause else { return false };
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            return io.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Malformed>);
+        }
+        match cause.downcast_ref::<Error>().or_else(|| cause.downcast_ref::<Box<Error>>().map(AsRef::as_ref)) {
+            Some(inner) => error = inner,
+            None => return false,
+        }
+    }
 }
 
 #[cfg(test)]

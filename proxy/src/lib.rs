@@ -14,6 +14,7 @@ pub mod forwarded;
 pub mod headers;
 mod screen;
 mod caching;
+mod wire;
 pub mod requests;
 mod respond;
 mod decide;

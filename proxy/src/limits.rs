@@ -92,11 +92,7 @@ impl Limits {
         let request = session.req_header();
         let head = session.as_http1().map_or(0, |session| session.get_headers_raw_bytes().len());
         if exceeds(head, self.header_bytes) || exceeds(request.headers.len(), self.headers) {
-            return Some(Refused {
-                status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                code: "header_too_large",
-                detail: "the headers are too many or too long".to_owned(),
-            });
+            return Some(too_long_head());
         }
         self.refuse_body(request)
     }
@@ -121,6 +117,15 @@ impl Limits {
         options.max_concurrent_streams(self.streams);
         options.max_header_list_size(u32::try_from(self.header_bytes).unwrap_or(u32::MAX));
         options
+    }
+}
+
+/// The refusal of a head that is too large.
+pub(crate) fn too_long_head() -> Refused {
+    Refused {
+        status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        code: "header_too_large",
+        detail: "the headers are too many or too long".to_owned(),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn bad(code: &'static str, detail: impl ToString) -> Self {
+    pub(crate) fn bad(code: &'static str, detail: impl ToString) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code, detail: detail.to_string() }
     }
 

@@ -144,6 +144,8 @@ impl Gate {
         let service = Service { current: Arc::clone(&current), census: Arc::clone(&census), metrics, connections };
         let mut proxy = http_proxy(&configuration, service.clone());
         let mut options = HttpServerOptions::default();
+        // Refused by the gate, as on every other way.
+        options.allow_connect_method_proxying = true;
         options.keepalive_request_limit = Some(current.load().limits.requests_per_connection);
         proxy.server_options = Some(options);
         let edge = Edge {

@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use entitlement::authorize::{Basis, Denial, Permit, Policy};
-use http::{HeaderMap, StatusCode};
+use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -17,9 +18,8 @@ use tracing::{debug, error};
 
 use crate::admission::{Decision, reason};
 use crate::census::Census;
-use crate::context::Context;
-use crate::forwarded::{Origin, Scheme, TrustedProxies};
-use crate::headers::{self, Told};
+use crate::context::{Context, origin, told, who};
+use crate::headers::{self, hop, trailers};
 use crate::identity::Credential;
 use crate::live::Lease;
 use crate::metrics::{Metrics, Verdict};
@@ -28,8 +28,7 @@ use crate::routes::{Destination, Rule};
 use crate::screen::{Refused, check_reading, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::view::View;
-use crate::{access_log, caching, clock, decide, exchange, failure, guard, live, tunnel};
+use crate::{access_log, caching, clock, decide, exchange, failure, guard, live, tunnel, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -169,6 +168,9 @@ impl Service {
     /// Lets a response that goes on for an unknown time end when the account may not have it any more.
     fn hold(&self, session: &mut Session, context: &mut Context) {
         context.is_live = true;
+        if let Some(wire) = wire::of(session) {
+            wire.be_live();
+        }
         let snapshot = &context.snapshot;
         session.set_read_timeout(Some(snapshot.limits.quiet));
         let counted = self.census.live();
@@ -213,6 +215,13 @@ impl ProxyHttp for Service {
         guard::begin();
         context.began = Some(now.tick);
         context.snapshot.limits.bound(session);
+        if session.req_header().version < Version::HTTP_11 {
+            // It would take one for the answer.
+            session.set_ignore_info_resp(true);
+        }
+        if hop::closes(&session.req_header().headers) {
+            session.set_keepalive(None);
+        }
         let refused = match context.snapshot.limits.refuse(session) {
             Some(refused) => Some(refused),
             None => screen(session.req_header_mut())?,
@@ -232,6 +241,7 @@ impl ProxyHttp for Service {
             }
             return Box::pin(self.tunnel(session, context)).await.map(|()| true);
         };
+        wire::close_unless_it_goes_on(session);
         if let Err(error) = Box::pin(answer.write(session)).await {
             debug!(%error, "the client left before it was answered");
             session.set_keepalive(None);
@@ -289,13 +299,40 @@ impl ProxyHttp for Service {
             // WebSockets go another way, and no other upgrade is passed on.
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
         }
+        hop::strip(response);
         if live::is_live(response) && !context.is_live {
             self.hold(session, context);
         }
-        if response.status.is_informational() || !context.snapshot.rule(context).is_some_and(Rule::is_gated) {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        wire::close_unless_it_goes_on(session);
+        context.is_in_chunks = !response.headers.contains_key(CONTENT_LENGTH);
+        if session.req_header().version < Version::HTTP_11 && response.remove_header(&TRANSFER_ENCODING).is_some() {
+            // It knows no chunks: such an answer ends with its connection.
+            response.remove_header(&TRAILER);
+            session.set_keepalive(None);
+        }
+        if !context.snapshot.rule(context).is_some_and(Rule::is_gated) {
             return Ok(());
         }
         caching::keep_private(response)
+    }
+
+    /// Pingora writes no trailers over HTTP/1.1: those of a site that speaks HTTP/2 are written where its chunks are.
+    async fn response_trailer_filter(
+        &self,
+        session: &mut Session,
+        trailers: &mut HeaderMap,
+        context: &mut Box<Context>,
+    ) -> Result<Option<Bytes>> {
+        if context.is_in_chunks
+            && let Some(wire) = wire::of(session)
+        {
+            let has_head = session.response_written().is_some_and(|head| !head.status.is_informational());
+            wire.end_with(&trailers::lines(trailers), has_head);
+        }
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -351,22 +388,4 @@ impl ProxyHttp for Service {
         let request = session.req_header();
         format!("{} {}", request.method, request.uri.path())
     }
-}
-
-/// What whoever serves the request is told of its sender, when that is known.
-pub(crate) fn who(context: &Context) -> Option<Told<'_>> {
-    context.view.as_deref().map(|view| told(view, context))
-}
-
-fn told<'a>(view: &'a View, context: &'a Context) -> Told<'a> {
-    let assertion = context.snapshot.admission.views.assertion(view, context.destination);
-    let lines = (context.destination == Destination::Site).then_some(&view.lines);
-    Told { view, assertion, lines, degraded: context.degraded }
-}
-
-/// The other end of the client's connection.
-pub(crate) fn origin<'a>(session: &Session, trusted: &'a TrustedProxies) -> Origin<'a> {
-    let peer = session.client_addr().and_then(|address| address.as_inet().copied());
-    let is_encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-    Origin::new(peer, if is_encrypted { Scheme::Https } else { Scheme::Http }, trusted)
 }

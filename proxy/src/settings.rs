@@ -38,6 +38,8 @@ pub struct Settings {
     pub log_requests: LogRequests,
     /// Whose word on the client's address, scheme and host is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Whether plain requests take the short way.
+    pub fast_path: bool,
     /// Threads that serve requests.
     pub threads: usize,
     pub limits: Limits,

@@ -154,6 +154,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
             file::Requests::None => proxy::LogRequests::None,
         },
         trusted_proxies: config.trusted_proxies.clone(),
+        fast_path: config.file.proxy.fast_path,
         threads,
         limits: config.limits,
         certificate: config.certificate.clone(),

@@ -6,7 +6,7 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 21] = [
+const REPLACED: [&str; 22] = [
     "site.upstream",
     "cache.max_staleness",
     "cache.stale_if_error",
@@ -19,6 +19,7 @@ const REPLACED: [&str; 21] = [
     "tls.key",
     "proxy.trusted_proxies",
     "proxy.http2",
+    "proxy.fast_path",
     "proxy.connect",
     "proxy.read",
     "proxy.write",

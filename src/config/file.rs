@@ -192,6 +192,7 @@ pub struct Proxy {
     pub threads: usize,
     pub trusted_proxies: Vec<String>,
     pub http2: bool,
+    pub fast_path: bool,
     #[serde(with = "humantime_serde")]
     pub connect: Duration,
     #[serde(with = "humantime_serde")]

@@ -12,7 +12,7 @@ mod stand_in;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use bytes::Bytes;
 use http::Method;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
@@ -28,6 +28,7 @@ use crate::guard::{self, End};
 use crate::live::Lease;
 use crate::respond;
 use crate::service::Service;
+use crate::wire::Wire;
 
 use self::handshake::{Answer, Opened};
 use self::relay::relay;
@@ -94,12 +95,7 @@ impl Service {
     async fn go_on(&self, session: &mut Session, context: &mut Box<Context>, opened: Opened) -> Result<()> {
         let Opened { response, site, from_site } = opened;
         session.write_response_header(Box::new(response), false).await?;
-        // What the client has said already.
-        let from_client = match session.as_mut().read_request_body().now_or_never() {
-            Some(read) => read?.unwrap_or_default(),
-            None => bytes::Bytes::new(),
-        };
-        let client = take(session).await?;
+        let (client, from_client) = take(session).await?;
         let quiet = context.snapshot.limits.quiet;
         let lease = self.lease(context);
         let counted = self.census.live();
@@ -135,11 +131,14 @@ async fn connect(server: SocketAddr, patience: Duration) -> Result<TcpStream> {
     }
 }
 
-/// Takes the client's end out of a session, which keeps what its last words are about.
-async fn take(session: &mut Session) -> Result<Stream> {
+/// Takes the client's end out of a session, which keeps what its last words are about, and what the client has said already.
+async fn take(session: &mut Session) -> Result<(Stream, Bytes)> {
     let stand_in = stand_in::of(session).await?;
     match *std::mem::replace(&mut session.downstream_session, Box::new(stand_in)) {
-        ServerSession::H1(session) => Ok(session.into_inner()),
+        ServerSession::H1(session) => match session.into_inner().into_any().downcast::<Wire>() {
+            Ok(wire) => Ok(wire.into_parts()),
+            Err(_) => Err(Error::explain(ErrorType::InternalError, "a connection of another kind")),
+        },
         _ => Err(Error::explain(ErrorType::InternalError, "only HTTP/1 has upgrades")),
     }
 }

@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 use pingora::Result;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
-use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::io::AsyncReadExt;
 use tokio::task::unconstrained;
@@ -56,10 +55,9 @@ impl Connections {
         }
     }
 
-    /// Takes back a connection on which an answer has been read to its end, if it can be used again.
-    pub(crate) async fn release(&self, mut server: HttpSession, peer: &HttpPeer) {
-        server.respect_keepalive();
-        if let (Some(stream), Some(address)) = (server.reuse().await, peer._address.as_inet()) {
+    /// Takes back a connection that can be used again: an answer has been read to its end.
+    pub(crate) fn give_back(&self, stream: Stream, peer: &HttpPeer) {
+        if let Some(address) = peer._address.as_inet() {
             self.keep(*address, stream);
         }
     }
