@@ -313,10 +313,16 @@ impl ProxyHttp for Service {
             response.remove_header(&TRAILER);
             session.set_keepalive(None);
         }
-        if !context.snapshot.rule(context).is_some_and(Rule::is_gated) {
-            return Ok(());
+        if context.snapshot.rule(context).is_some_and(Rule::is_gated) {
+            caching::keep_private(response)?;
         }
-        caching::keep_private(response)
+        if context.plain.is_none()
+            && failure::may_be_followed(response)
+            && context.snapshot.upstreams.speaks_http1(context.destination)
+        {
+            return Box::pin(answer_alone(session, response)).await;
+        }
+        Ok(())
     }
 
     /// Pingora writes no trailers over HTTP/1.1: those of a site that speaks HTTP/2 are written where its chunks are.
@@ -354,6 +360,9 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
+        if *error.etype() == failure::ANSWERED {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
         let answer = failure::answer(error, context.destination);
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
         let summary = self.request_summary(session, context);
@@ -388,4 +397,12 @@ impl ProxyHttp for Service {
         let request = session.req_header();
         format!("{} {}", request.method, request.uri.path())
     }
+}
+
+/// Writes an answer without a body, and ends the request so that Pingora uses neither connection again.
+async fn answer_alone(session: &mut Session, response: &ResponseHeader) -> Result<()> {
+    session.set_keepalive(None);
+    session.write_response_header(Box::new(response.clone()), true).await?;
+    session.finish_body().await?;
+    Err(Error::new(failure::ANSWERED))
 }

@@ -30,6 +30,12 @@ pub(crate) fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     tokens.filter(|token| !token.is_empty())
 }
 
+/// Whether what `Connection` names are names, and not too many.
+pub(crate) fn are_readable(headers: &HeaderMap) -> bool {
+    let is_name = |token: &[u8]| HeaderName::from_bytes(token).is_ok();
+    tokens(headers).enumerate().all(|(at, token)| at < NOMINATIONS_MAX && is_name(token))
+}
+
 /// Whether one of several `Connection` lines says that its connection ends: Pingora reads the first alone.
 pub(crate) fn closes(headers: &HeaderMap) -> bool {
     let are_several = headers.get_all(CONNECTION).iter().nth(1).is_some();

@@ -25,6 +25,7 @@ use tracing::debug;
 
 use crate::context::Context;
 use crate::guard::{self, End};
+use crate::headers::hop;
 use crate::live::Lease;
 use crate::respond;
 use crate::service::Service;
@@ -50,6 +51,10 @@ impl Service {
             let refused = respond::refusal("bad_request", "A WebSocket begins with a GET without a body.");
             session.set_keepalive(None);
             return refused.write(session).await;
+        }
+        if !hop::are_readable(&session.req_header().headers) {
+            // As Pingora refuses them of every other request.
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "what Connection names").into_down());
         }
         let mut request = session.req_header().clone();
         self.upstream_request_filter(session, &mut request, context).await?;
@@ -136,7 +141,9 @@ async fn take(session: &mut Session) -> Result<(Stream, Bytes)> {
     let stand_in = stand_in::of(session).await?;
     match *std::mem::replace(&mut session.downstream_session, Box::new(stand_in)) {
         ServerSession::H1(session) => match session.into_inner().into_any().downcast::<Wire>() {
-            Ok(wire) => Ok(wire.into_parts()),
+            Ok(wire) => {
+                wire.into_parts().ok_or_else(|| Error::explain(ErrorType::InternalError, "a connection taken twice"))
+            }
             Err(_) => Err(Error::explain(ErrorType::InternalError, "a connection of another kind")),
         },
         _ => Err(Error::explain(ErrorType::InternalError, "only HTTP/1 has upgrades")),
@@ -147,11 +154,9 @@ async fn take(session: &mut Session) -> Result<(Stream, Bytes)> {
 fn for_client(status: http::StatusCode, headers: &http::HeaderMap, is_opened: bool) -> Result<ResponseHeader> {
     let mut response = ResponseHeader::build(status, Some(headers.len()))?;
     for (name, value) in headers {
-        let is_of_connection = ["connection", "keep-alive", "upgrade", "proxy-connection"].contains(&name.as_str());
-        if !is_of_connection {
-            response.append_header(name.clone(), value.clone())?;
-        }
+        response.append_header(name.clone(), value.clone())?;
     }
+    hop::strip(&mut response);
     if is_opened {
         response.insert_header(http::header::CONNECTION, "Upgrade")?;
         response.insert_header(http::header::UPGRADE, "websocket")?;

@@ -8,12 +8,13 @@ pub mod chunks;
 mod ending;
 pub mod head;
 mod io;
+mod linger;
 
 use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result as IoResult};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -38,11 +39,14 @@ const BEHIND_MAX: usize = 16 * 1024;
 
 /// The client's end of a connection.
 pub(crate) struct Wire {
-    stream: Stream,
+    /// None when it was taken away.
+    stream: Option<Stream>,
     /// What was read and belongs to no request yet.
     held: BytesMut,
     /// Whether the client has said that it will send no more.
     has_ended: bool,
+    /// Whether anything was written since the last head came.
+    has_answered: bool,
     told: Mutex<Told>,
 }
 
@@ -89,13 +93,20 @@ pub(crate) enum NoHead {
 
 impl Wire {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, held: BytesMut::new(), has_ended: false, told: Mutex::default() }
+        Self {
+            stream: Some(stream),
+            held: BytesMut::new(),
+            has_ended: false,
+            has_answered: false,
+            told: Mutex::default(),
+        }
     }
 
     /// Waits for the head of the next request, of `max` bytes at most.
     pub(crate) async fn head(&mut self, max: usize) -> Result<BytesMut, NoHead> {
         let (mut end, mut empty) = (HeadEnd::default(), 0);
         *self.told.get_mut() = Told::default();
+        self.has_answered = false;
         loop {
             let skipped = head::empty_lines(&self.held);
             if skipped > 0 {
@@ -160,8 +171,27 @@ impl Wire {
     }
 
     /// The connection itself, and what has come on it that no request was given.
-    pub(crate) fn into_parts(self) -> (Stream, Bytes) {
-        (self.stream, self.held.freeze())
+    pub(crate) fn into_parts(mut self) -> Option<(Stream, Bytes)> {
+        Some((self.stream.take()?, std::mem::take(&mut self.held).freeze()))
+    }
+
+    /// Whether the client may lose an answer, because it is sending what nobody reads.
+    fn is_being_sent(&mut self) -> bool {
+        if self.has_ended || !self.has_answered {
+            return false;
+        }
+        if !self.held.is_empty() || !matches!(self.told.get_mut().body, Body::Over) {
+            return true;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(self.poll_more(&mut context), Poll::Ready(Ok(true)))
+    }
+
+    fn poll_stream(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<IoResult<()>> {
+        match &mut self.stream {
+            Some(stream) => Pin::new(stream).poll_read(context, buffer),
+            None => Poll::Ready(Err(ErrorKind::NotConnected.into())),
+        }
     }
 
     /// Reads behind what is held; whether anything has come.
@@ -169,7 +199,7 @@ impl Wire {
         // On the stack, so that a connection that waits has no room for it.
         let mut bytes = [const { MaybeUninit::uninit() }; READ_MAX];
         let mut buffer = ReadBuf::uninit(&mut bytes);
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+        ready!(self.poll_stream(context, &mut buffer))?;
         let filled = buffer.filled();
         self.has_ended = filled.is_empty();
         if self.held.is_empty() {
@@ -197,7 +227,8 @@ impl Wire {
     fn poll_length(&mut self, left: u64, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<IoResult<()>> {
         let before = buffer.filled().len();
         if self.held.is_empty() {
-            ready!(Pin::new(&mut (&mut self.stream).take(left)).poll_read(context, buffer))?;
+            let Some(stream) = &mut self.stream else { return Poll::Ready(Err(ErrorKind::NotConnected.into())) };
+            ready!(Pin::new(&mut stream.take(left)).poll_read(context, buffer))?;
         } else {
             let count = usize::try_from(left).unwrap_or(usize::MAX).min(self.held.len()).min(buffer.remaining());
             buffer.put_slice(&self.held[..count]);
@@ -214,7 +245,7 @@ impl Wire {
     fn poll_chunks(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<IoResult<()>> {
         if self.held.is_empty() {
             let before = buffer.filled().len();
-            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            ready!(self.poll_stream(context, buffer))?;
             let read = &buffer.filled()[before..];
             self.has_ended = read.is_empty();
             let count = Self::advance(self.told.get_mut(), read)?;
@@ -245,12 +276,20 @@ impl Wire {
     /// Writes a part of an answer that has trailers.
     fn poll_write_with_trailers(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<IoResult<usize>> {
         let trailers = &mut self.told.get_mut().trailers;
-        let Some(some) = trailers else { return Poll::Ready(Ok(0)) };
-        let (count, may_follow) = ready!(some.poll_write(&mut self.stream, context, bytes))?;
+        let (Some(some), Some(stream)) = (&mut *trailers, &mut self.stream) else { return Poll::Ready(Ok(0)) };
+        let (count, may_follow) = ready!(some.poll_write(stream, context, bytes))?;
         if !may_follow {
             *trailers = None;
         }
         Poll::Ready(Ok(count))
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.stream.is_some() && self.is_being_sent() {
+            self.stream.take().into_iter().for_each(linger::linger);
+        }
     }
 }
 
