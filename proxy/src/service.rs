@@ -18,17 +18,18 @@ use tracing::{debug, error};
 
 use crate::admission::{Decision, reason};
 use crate::census::Census;
-use crate::context::{Context, origin, told, who};
+use crate::context::{Context, origin, who};
+use crate::decide::Door;
 use crate::headers::{self, hop, trailers};
 use crate::identity::Credential;
 use crate::live::Lease;
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
-use crate::screen::{Refused, check_reading, host_of, screen};
+use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::{access_log, caching, clock, decide, exchange, failure, guard, live, tunnel, wire};
+use crate::{access_log, caching, clock, exchange, failure, guard, live, tunnel, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     pub(crate) metrics: &'static Metrics,
     /// For requests that Pingora's own proxying is not needed for.
     pub(crate) connections: Arc<Connections>,
+    /// Where its connections come in.
+    pub(crate) door: Door,
 }
 
 impl Service {
@@ -49,15 +52,19 @@ impl Service {
     async fn admit(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Option<Answer>> {
         let snapshot = Arc::clone(&context.snapshot);
         let request = session.req_header();
-        if decide::asks(request.uri.path()) {
-            return Box::pin(self.decide(session, context, now)).await.map(Some);
+        let routing = &snapshot.routing;
+        if self.door == Door::Decide || routing.decide.covers(request.uri.path()) {
+            match self.asks(session, routing) {
+                Ok(false) => {}
+                Ok(true) => return Box::pin(self.decide(session, context, now)).await.map(Some),
+                Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+            }
         }
-        let host = if snapshot.table.has_hosts() { host_of(request) } else { None };
-        let sought = (&request.method, host.as_deref(), request.uri.path());
-        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
-        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
-            return Ok(Some(self.refuse(&refused, context)));
-        }
+        let host = if routing.table.has_hosts() { host_of(request) } else { None };
+        let rule = match routing.rule(&request.method, host.as_deref(), request.uri.path()) {
+            Ok(rule) => rule,
+            Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+        };
         let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
         match self.judge(&snapshot, rule, asked, (context, now)).await? {
             Ok(permit) => {
@@ -71,41 +78,8 @@ impl Service {
         }
     }
 
-    /// Answers a gateway that forwards the request itself.
-    async fn decide(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Answer> {
-        let snapshot = Arc::clone(&context.snapshot);
-        let request = session.req_header();
-        let is_trusted = origin(session, &snapshot.trusted_proxies).is_trusted();
-        let question = if is_trusted { decide::question(request) } else { Err(decide::untrusted()) };
-        let question = match question {
-            Ok(question) => question,
-            Err(refused) => return Ok(self.refuse(&refused, context)),
-        };
-        let sought = (&question.method, question.host.as_deref(), question.path.as_str());
-        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
-        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
-            return Ok(self.refuse(&refused, context));
-        }
-        let asked = Asked { method: &question.method, headers: &request.headers, target: &question.target };
-        match self.judge(&snapshot, rule, asked, (context, now)).await? {
-            Ok(_) => {
-                let view = context.view.as_deref();
-                let headers = match (view, context.degraded) {
-                    (Some(view), _) => told(view, context).headers(),
-                    (None, Some(degraded)) => headers::of_stranger(degraded),
-                    (None, None) => HeaderMap::new(),
-                };
-                Ok(decide::pass(&headers))
-            }
-            Err(denial) => {
-                let own = respond::denial(&denial, asked, &snapshot.links).and(rule.cors.told(&request.headers));
-                Ok(decide::denied(&denial, own, question.dialect))
-            }
-        }
-    }
-
     /// What a rule says to a request.
-    async fn judge(
+    pub(crate) async fn judge(
         &self,
         snapshot: &Snapshot,
         rule: &Rule,
@@ -144,7 +118,7 @@ impl Service {
     }
 
     /// Answers what is refused whatever the rule.
-    fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
+    pub(crate) fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
         context.reason = refused.code;
         self.metrics.requests("none", Verdict::Refuse, refused.code).inc();
         refused.answer()
@@ -263,7 +237,7 @@ impl ProxyHttp for Service {
         request: &mut RequestHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let (origin, told) = (origin(session, &context.snapshot.trusted_proxies), who(context));
+        let (origin, told) = (origin(session, &context.snapshot.routing.trusted_proxies), who(context));
         headers::rewrite(request, &origin, told, context.degraded)
     }
 

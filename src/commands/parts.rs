@@ -155,6 +155,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         },
         trusted_proxies: config.trusted_proxies.clone(),
         fast_path: config.file.proxy.fast_path,
+        decide: config.decide.clone(),
         threads,
         limits: config.limits,
         certificate: config.certificate.clone(),

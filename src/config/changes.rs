@@ -12,6 +12,7 @@ const REPLACED: [&str; 22] = [
     "cache.stale_if_error",
     "route",
     "default",
+    "decide",
     "identity",
     "log",
     "limits",

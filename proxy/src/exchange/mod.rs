@@ -233,7 +233,7 @@ fn head(session: &Session, context: &Context) -> Result<BytesMut> {
     for part in [request.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
         head.0.put_slice(part);
     }
-    let origin = origin(session, &context.snapshot.trusted_proxies);
+    let origin = origin(session, &context.snapshot.routing.trusted_proxies);
     headers::write((&request.headers, &request.uri), &origin, who(context), context.degraded, &mut head);
     head.0.put_slice(b"\r\n");
     head.0.put_slice(body);
