@@ -36,6 +36,7 @@ mod census;
 pub mod limits;
 pub mod tls;
 mod edge;
+mod frames;
 mod signals;
 mod control;
 mod server;

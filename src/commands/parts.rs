@@ -172,6 +172,7 @@ fn upstream_settings(config: &Config) -> Result<proxy::upstream::Settings> {
         connect: proxy.connect,
         read: proxy.read,
         write: proxy.write,
+        idle: proxy.idle,
     })
 }
 

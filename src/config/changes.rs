@@ -6,7 +6,7 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 22] = [
+const REPLACED: [&str; 24] = [
     "site.upstream",
     "cache.max_staleness",
     "cache.stale_if_error",
@@ -24,6 +24,8 @@ const REPLACED: [&str; 22] = [
     "proxy.connect",
     "proxy.read",
     "proxy.write",
+    "proxy.idle",
+    "proxy.buffer_body",
     "proxy.resolve",
     "shutdown.grace",
     "shutdown.delay",

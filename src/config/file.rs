@@ -209,6 +209,9 @@ pub struct Proxy {
     #[serde(with = "humantime_serde")]
     pub write: Duration,
     #[serde(with = "humantime_serde")]
+    pub idle: Duration,
+    pub buffer_body: usize,
+    #[serde(with = "humantime_serde")]
     pub resolve: Duration,
 }
 

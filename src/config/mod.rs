@@ -103,7 +103,7 @@ impl Config {
         routes::warn_of_other_hosts(&routes, &default, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let decide = decide(&file, &mut warnings)?;
-        let limits = file.limits.check()?;
+        let limits = file.limits.check(file.proxy.buffer_body)?;
         let pages = file.pages(&table, &directory, site.host_str().unwrap_or_default())?;
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
         Ok(Self {
