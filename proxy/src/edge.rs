@@ -167,8 +167,10 @@ impl HttpServerApp for Streams {
     ) -> Option<ReusedHttpStream> {
         self.is_used.store(true, Ordering::Release);
         let _flight = self.census.flight();
-        if let End::Held(reason) = guard::stream(self.proxy.process_new_http(session, shutdown)).await {
-            self.metrics.ended(reason).inc();
+        match guard::stream(self.proxy.process_new_http(session, shutdown)).await {
+            End::Held(reason) => self.metrics.ended(reason).inc(),
+            End::Slow => self.metrics.refused_connections("read").inc(),
+            End::Done => {}
         }
         None
     }

@@ -28,6 +28,8 @@ mod guard;
 mod access_log;
 mod service;
 mod exchange;
+mod body;
+mod pulse;
 mod failure;
 pub mod settings;
 pub mod metrics;

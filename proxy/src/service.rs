@@ -1,5 +1,6 @@
 //! Pingora's phases. Each only moves a request along; what is decided is decided elsewhere.
 
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -29,7 +31,7 @@ use crate::routes::{Destination, Rule};
 use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::{access_log, caching, clock, exchange, failure, guard, live, tunnel, wire};
+use crate::{access_log, body, caching, clock, exchange, failure, guard, live, tunnel, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -142,6 +144,10 @@ impl Service {
     /// Lets a response that goes on for an unknown time end when the account may not have it any more.
     fn hold(&self, session: &mut Session, context: &mut Context) {
         context.is_live = true;
+        context.place = None;
+        if let Some(pulse) = &context.pulse {
+            pulse.stop();
+        }
         if let Some(wire) = wire::of(session) {
             wire.be_live();
         }
@@ -206,14 +212,20 @@ impl ProxyHttp for Service {
         };
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
         // What follows stands apart, so that a request that passes takes less memory.
+        let answer = match answer {
+            None if tunnel::is_asked(session) && context.destination == Destination::Site => {
+                return Box::pin(self.tunnel(session, context)).await.map(|()| true);
+            }
+            None if context.plain.is_none() || context.snapshot.limits.upstream_connections > 0 => {
+                Box::pin(self.take_in(session, context)).await?
+            }
+            answer => answer,
+        };
         let Some(answer) = answer else {
             if context.plain.is_some() {
                 return Box::pin(self.exchange(session, context)).await.map(|()| true);
             }
-            if !tunnel::is_asked(session) || context.destination != Destination::Site {
-                return Ok(false);
-            }
-            return Box::pin(self.tunnel(session, context)).await.map(|()| true);
+            return Ok(false);
         };
         wire::close_unless_it_goes_on(session);
         if let Err(error) = Box::pin(answer.write(session)).await {
@@ -231,6 +243,22 @@ impl ProxyHttp for Service {
         Ok(peer)
     }
 
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        digest: Option<&Digest>,
+        context: &mut Box<Context>,
+    ) -> Result<()> {
+        let socket = digest.and_then(|digest| digest.socket_digest.clone());
+        if let (Some(pulse), Some(socket)) = (&context.pulse, socket) {
+            pulse.goes_to(socket);
+        }
+        Ok(())
+    }
+
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
@@ -245,8 +273,8 @@ impl ProxyHttp for Service {
     fn request_body_filter<'life0, 'life1, 'life2, 'life3, 'async_trait>(
         &'life0 self,
         _: &'life1 mut Session,
-        body: &'life2 mut Option<Bytes>,
-        _: bool,
+        part: &'life2 mut Option<Bytes>,
+        is_end: bool,
         context: &'life3 mut Box<Context>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'async_trait>>
     where
@@ -256,11 +284,11 @@ impl ProxyHttp for Service {
         'life3: 'async_trait,
         Self: 'async_trait,
     {
-        context.body_bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        context.pass_on(part, is_end);
         if context.is_live || !context.snapshot.limits.is_too_long(context.body_bytes) {
             return Box::pin(async { Ok(()) });
         }
-        Box::pin(async { Err(Error::explain(ErrorType::HTTPStatus(413), "the body is too long").into_down()) })
+        Box::pin(async { Err(body::too_long()) })
     }
 
     async fn response_filter(

@@ -6,7 +6,7 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 24] = [
+const REPLACED: [&str; 25] = [
     "site.upstream",
     "cache.max_staleness",
     "cache.stale_if_error",

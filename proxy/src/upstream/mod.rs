@@ -94,6 +94,7 @@ pub(crate) struct Upstreams {
 pub(crate) struct Patience {
     pub(crate) connect: Duration,
     pub(crate) read: Duration,
+    pub(crate) write: Duration,
 }
 
 /// The site's servers.
@@ -116,7 +117,7 @@ impl Upstreams {
             [Address::Socket(address)] => Site::One(spoken(peer(*address, settings), settings)),
             several => Self::many(several, settings, io),
         };
-        let patience = Patience { connect: settings.connect, read: settings.read };
+        let patience = Patience { connect: settings.connect, read: settings.read, write: settings.write };
         Ok(Self { site, billing, patience })
     }
 
