@@ -154,6 +154,8 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
             file::Requests::None => proxy::LogRequests::None,
         },
         trusted_proxies: config.trusted_proxies.clone(),
+        fast_path: config.file.proxy.fast_path,
+        decide: config.decide.clone(),
         threads,
         limits: config.limits,
         certificate: config.certificate.clone(),
@@ -170,6 +172,7 @@ fn upstream_settings(config: &Config) -> Result<proxy::upstream::Settings> {
         connect: proxy.connect,
         read: proxy.read,
         write: proxy.write,
+        idle: proxy.idle,
     })
 }
 

@@ -16,6 +16,7 @@ pub struct File {
     pub catalog: Option<String>,
     pub site: Site,
     pub listen: Listen,
+    pub decide: Decide,
     pub identity: super::identity::Section,
     pub cache: Cache,
     #[serde(default, rename = "route")]
@@ -53,6 +54,14 @@ pub struct Listen {
     pub public: String,
     pub billing: String,
     pub admin: String,
+    pub decide: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    pub path: String,
+    pub gateways: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -192,12 +201,16 @@ pub struct Proxy {
     pub threads: usize,
     pub trusted_proxies: Vec<String>,
     pub http2: bool,
+    pub fast_path: bool,
     #[serde(with = "humantime_serde")]
     pub connect: Duration,
     #[serde(with = "humantime_serde")]
     pub read: Duration,
     #[serde(with = "humantime_serde")]
     pub write: Duration,
+    #[serde(with = "humantime_serde")]
+    pub idle: Duration,
+    pub buffer_body: usize,
     #[serde(with = "humantime_serde")]
     pub resolve: Duration,
 }

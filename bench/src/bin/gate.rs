@@ -94,6 +94,8 @@ fn settings(listen: SocketAddr, upstream: SocketAddr) -> Result<Settings> {
         default: Policy::public(),
         log_requests: LogRequests::Denied,
         trusted_proxies: Default::default(),
+        fast_path: true,
+        decide: Default::default(),
         threads: 1,
         limits: Limits::default(),
         certificate: None,

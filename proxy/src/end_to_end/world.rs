@@ -126,6 +126,8 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
         default: Policy::public(),
         log_requests: LogRequests::All,
         trusted_proxies: Default::default(),
+        fast_path: true,
+        decide: Default::default(),
         threads: 1,
         limits: crate::Limits::default(),
         certificate: None,
@@ -200,6 +202,16 @@ impl Client {
 
     pub(super) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("it takes it");
+    }
+
+    /// Ends what it sends.
+    pub(super) fn say_no_more(&self) {
+        self.0.shutdown(std::net::Shutdown::Write).expect("it is open");
+    }
+
+    /// Waits until something has come, and reads none of it.
+    pub(super) fn waits(&self) {
+        assert_ne!(self.0.peek(&mut [0]).expect("something comes"), 0);
     }
 
     /// Whether these could be sent.

@@ -4,6 +4,9 @@
 //! navigates is sent to sign in or to the prices instead.
 
 mod page;
+mod unread;
+
+pub use unread::unread;
 
 use std::time::Duration;
 
