@@ -148,6 +148,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         },
         routes: config.routes.clone(),
         default: config.default.clone(),
+        readings: config.readings,
         log_requests: match config.file.log.requests {
             file::Requests::All => proxy::LogRequests::All,
             file::Requests::Denied => proxy::LogRequests::Denied,

@@ -46,6 +46,8 @@ pub struct Site {
     pub upstream: Vec<String>,
     pub login_url: String,
     pub pricing_url: String,
+    pub case_sensitive: bool,
+    pub framework: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,6 +93,8 @@ pub struct Route {
     #[serde(default, with = "humantime_serde")]
     pub timeout: Option<Duration>,
     pub meter: Option<String>,
+    #[serde(default)]
+    pub raw: bool,
     #[serde(default)]
     pub invalid_token: InvalidToken,
     #[serde(default)]

@@ -20,6 +20,7 @@ use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
 use proxy::decide::{self, Asking};
 use proxy::forwarded::TrustedProxies;
+use proxy::readings::Readings;
 use proxy::routes::Route;
 use url::Url;
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub accept: Option<String>,
     pub routes: Vec<Route>,
     pub default: Policy,
+    /// How the site reads paths.
+    pub readings: Readings,
     /// Whose word on the client is believed.
     pub trusted_proxies: TrustedProxies,
     /// Where other gateways ask for decisions.
@@ -101,6 +104,9 @@ impl Config {
         routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
         routes::warn_of_hidden(&routes, &mut warnings);
         routes::warn_of_other_hosts(&routes, &default, &mut warnings);
+        let framework = file.site.framework.parse().context("site.framework")?;
+        let readings = Readings { case_sensitive: file.site.case_sensitive, framework };
+        routes::warn_of_other_addresses(&routes, &default, framework, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let decide = decide(&file, &mut warnings)?;
         let limits = file.limits.check(file.proxy.buffer_body)?;
@@ -114,6 +120,7 @@ impl Config {
             accept,
             routes,
             default,
+            readings,
             trusted_proxies,
             decide,
             limits,

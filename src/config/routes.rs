@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use entitlement::authorize::{Policy, Requirement};
 use entitlement::catalog::{Catalog, Tier};
+use proxy::readings::Framework;
 use proxy::routes::{Cors, HostPattern, Pattern, Route, Table};
 
 use super::file::{self, Require, Rule};
@@ -38,7 +39,10 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
     let (invalid_token, on_error, mode) = (rule.invalid_token, rule.on_error, rule.mode);
     let requirement = known_as(requirement, catalog);
     let policy = Policy { require: requirement, invalid_token, on_error, mode, for_sale, is_known: true };
-    Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout })
+    if rule.raw && policy.require != Requirement::Public {
+        bail!("{name}: raw is for public routes alone: what is behind the gate must have one reading");
+    }
+    Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout, raw: rule.raw })
 }
 
 /// The policy of a rule without a path.
@@ -100,6 +104,26 @@ pub fn warn_of_other_hosts(routes: &[Route], default: &Policy, warnings: &mut Ve
                 route.pattern
             ));
         }
+    }
+}
+
+/// A framework serves a page at other addresses, too, which no rule names.
+pub fn warn_of_other_addresses(routes: &[Route], default: &Policy, framework: Framework, warnings: &mut Vec<String>) {
+    if framework != Framework::Unknown {
+        return;
+    }
+    let table = Table::new(routes.to_vec(), default.clone());
+    let is_open = |path: &String| table.find(&http::Method::GET, None, path).policy.require == Requirement::Public;
+    let gated = routes.iter().filter(|route| route.policy.require != Requirement::Public);
+    let open = gated.flat_map(|route| paths_of(&route.pattern)).find_map(|page| {
+        let addresses = [format!("/_next/data/BUILD{page}.json"), format!("{page}.data"), format!("{page}.json")];
+        addresses.into_iter().find(is_open).map(|address| (page, address))
+    });
+    if let Some((page, address)) = open {
+        warnings.push(format!(
+            "\"{page}\" is behind the gate and \"{address}\" is public, where some frameworks serve the same page: name yours in \
+             site.framework (nextjs, remix, rails, aspnet), or \"none\" where pages have one address; docs/routes.md"
+        ));
     }
 }
 
