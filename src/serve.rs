@@ -175,7 +175,10 @@ async fn start_billing(
     let until = Instant::now() + BUSY_MAX;
     loop {
         match settle(&billing, config).await {
-            Ok(kept) => return Ok((billing, kept)),
+            Ok(kept) => {
+                billing.unset().iter().for_each(|unset| tracing::warn!("{unset}"));
+                return Ok((billing, kept));
+            }
             Err(OperatorError::Store(error)) if error.is_transient() && Instant::now() < until => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

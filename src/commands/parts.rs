@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use billing::{ASSERTION_AUDIENCE, Billing, Secret};
 use chrono::TimeDelta;
 use entitlement::assertion::AssertionKey;
+use entitlement::catalog::Catalog;
 use entitlement::subscription::Grace;
 use proxy::upstream::Protocol;
 use tokio::runtime::Runtime;
@@ -103,6 +104,17 @@ fn referral_settings(referral: &file::Referral) -> billing::Referral {
         cookie_days: referral.cookie_days,
         landing_url: referral.landing_url.clone(),
     }
+}
+
+/// What of a catalog cannot be sold or learnt of with these secrets.
+pub fn unset(secrets: &Secrets, catalog: &Catalog) -> Vec<String> {
+    let set = billing::Credentialed {
+        stripe_key: secrets.stripe_api_key.is_some(),
+        stripe_webhooks: !secrets.stripe_webhook_secrets.is_empty(),
+        polar_token: secrets.polar_access_token.is_some(),
+        polar_webhooks: !secrets.polar_webhook_secrets.is_empty(),
+    };
+    billing::unset(catalog, set)
 }
 
 /// The secrets of the providers, which may be replaced while billing runs.

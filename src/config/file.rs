@@ -7,6 +7,8 @@ use entitlement::authorize::{InvalidToken, Mode, OnError};
 use entitlement::subscription::Policy;
 use serde::Deserialize;
 
+use super::nearest::hint;
+
 /// The commented file with every key is the default.
 pub const DEFAULT: &str = include_str!("../../config/tollgate.toml");
 
@@ -285,8 +287,7 @@ pub fn explain(error: &toml::de::Error) -> String {
     let Some(rest) = message.strip_prefix("unknown field `") else { return format!("{message}{place}") };
     let Some((unknown, expected)) = rest.split_once('`') else { return format!("{message}{place}") };
     let known = expected.split('`').skip(1).step_by(2);
-    let nearest = known.max_by(|a, b| strsim::jaro(unknown, a).total_cmp(&strsim::jaro(unknown, b)));
-    let hint = nearest.map(|known| format!(": did you mean `{known}`?")).unwrap_or_default();
+    let hint = hint(unknown, known);
     format!("unknown key `{unknown}`{place}{hint}")
 }
 

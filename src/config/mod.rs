@@ -6,7 +6,10 @@ pub mod changes;
 pub mod file;
 pub mod identity;
 pub mod limits;
+mod misplaced;
+pub mod nearest;
 pub mod pages;
+mod places;
 pub mod routes;
 pub mod secrets;
 
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
 use entitlement::authorize::Policy;
-use entitlement::catalog::{Catalog, Draft};
+use entitlement::catalog::{Catalog, Draft, Provider};
 use proxy::decide::{self, Asking};
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::Readings;
@@ -90,6 +93,7 @@ impl Config {
         let site = site_url(&file.site.url)?;
         check_urls(&file)?;
         check_cache(&file.cache)?;
+        places::check(&file)?;
         let identity = Identity::check(&file.identity, &directory)?;
         let (catalog, accept) = match &file.catalog {
             Some(path) => {
@@ -234,7 +238,26 @@ pub fn read_catalog(path: &Path) -> Result<CatalogFile> {
     let draft: Draft = toml::from_str(&text).map_err(unusable)?;
     let accept = draft.accept.clone();
     let catalog = draft.try_into().with_context(|| path.display().to_string())?;
+    check_ids(&catalog).with_context(|| path.display().to_string())?;
     Ok(CatalogFile { catalog, accept })
+}
+
+/// Stripe's ids say by their beginning what they are of.
+fn check_ids(catalog: &Catalog) -> Result<()> {
+    const KINDS: [(&str, &str); 4] =
+        [("prod_", "a product"), ("cus_", "a customer"), ("sub_", "a subscription"), ("plink_", "a payment link")];
+    let tiers = catalog.tiers().iter().map(|tier| (&tier.code, &tier.prices));
+    let addons = catalog.addons().iter().map(|addon| (&addon.code, &addon.prices));
+    for (code, price) in tiers.chain(addons).flat_map(|(code, prices)| prices.iter().map(move |price| (code, price))) {
+        let kind = KINDS.iter().find(|(start, _)| price.provider == Provider::Stripe && price.id.starts_with(start));
+        if let Some((_, what)) = kind {
+            bail!(
+                "`{code}` has the price \"{}\", which is {what} of Stripe: write the id of its price, price_…",
+                price.id
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Resolves `host:port` of the configuration key `key`.

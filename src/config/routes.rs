@@ -10,6 +10,7 @@ use proxy::readings::Framework;
 use proxy::routes::{Cors, HostPattern, Pattern, Route, Table};
 
 use super::file::{self, Require, Rule};
+use super::nearest::{hint, nearest};
 
 /// How long a route may let the site be silent.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
@@ -203,16 +204,19 @@ fn for_sale(name: &str, requirement: &Requirement, catalog: Option<&Catalog>) ->
             parts.iter().try_fold(false, |any, part| Ok(for_sale(name, part, Some(catalog))? || any))
         }
         Requirement::Feature(feature) => {
+            let known = catalog.tiers().iter().flat_map(|tier| &tier.features).map(String::as_str);
+            if !has_feature(catalog, feature)
+                && let Some(known) = nearest(feature, known)
+            {
+                bail!("{name} requires feature `{feature}`, which no tier has: did you mean `{known}`?");
+            }
             Ok(catalog.tiers().iter().filter(sold).any(|tier| tier.features.contains(feature)))
         }
         Requirement::Tier(code) => {
             let Some(required) = catalog.tier(code) else {
-                let codes = catalog.tiers().iter().map(|tier| tier.code.as_str());
-                let nearest = codes.max_by(|a, b| strsim::jaro(code, a).total_cmp(&strsim::jaro(code, b)));
-                bail!(
-                    "{name} requires tier `{code}`, which the catalog does not have: did you mean `{}`?",
-                    nearest.unwrap_or_default()
-                );
+                let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();
+                let hint = hint(code, codes.iter().copied());
+                bail!("{name} requires tier `{code}`, and the catalog has {}{hint}", codes.join(", "));
             };
             Ok(catalog.tiers().iter().filter(sold).any(|tier| tier.rank >= required.rank))
         }
