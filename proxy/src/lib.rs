@@ -43,6 +43,8 @@ pub mod clock;
 pub mod fuzzing;
 #[cfg(test)]
 mod end_to_end;
+#[cfg(all(fuzzing, not(test)))]
+pub mod end_to_end;
 
 pub use control::{Control, Prepared, Verification};
 pub use ladder::{Below, BelowError, HttpBilling};

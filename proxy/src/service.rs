@@ -241,6 +241,7 @@ impl ProxyHttp for Service {
             }
             return Box::pin(self.tunnel(session, context)).await.map(|()| true);
         };
+        wire::read_short_body_away(session);
         wire::close_unless_it_goes_on(session);
         if let Err(error) = Box::pin(answer.write(session)).await {
             debug!(%error, "the client left before it was answered");
@@ -300,6 +301,7 @@ impl ProxyHttp for Service {
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
         }
         hop::strip(response);
+        hop::say_length_once(response)?;
         if live::is_live(response) && !context.is_live {
             self.hold(session, context);
         }
