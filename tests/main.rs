@@ -26,3 +26,4 @@ mod protocols;
 mod running;
 mod examples;
 mod tidy;
+mod hooks;

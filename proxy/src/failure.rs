@@ -26,7 +26,7 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
     if is_malformed(error) {
         return Some(respond::refusal("bad_request", "The body is not in chunks as it says."));
     }
-    use ErrorType::{ConnectionClosed, ReadError, ReadTimedout, WriteError, WriteTimedout};
+    use ErrorType::{ConnectionClosed, H2Error, ReadError, ReadTimedout, WriteError, WriteTimedout};
     let answer = match (error.esource(), error.etype(), destination) {
         (ErrorSource::Upstream, _, Destination::Billing | Destination::Webhook) => {
             respond::failure(StatusCode::SERVICE_UNAVAILABLE, "billing_unreachable", "Billing cannot be reached.")
@@ -37,9 +37,12 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
         (ErrorSource::Upstream, _, Destination::Site) => {
             respond::failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The site cannot be reached.")
         }
-        (ErrorSource::Downstream, ReadError | ReadTimedout | WriteError | WriteTimedout | ConnectionClosed, _) => {
-            return None;
-        }
+        // HTTP/2 tells of a client that resets a stream, or is gone, by an error of its own.
+        (
+            ErrorSource::Downstream,
+            ReadError | ReadTimedout | WriteError | WriteTimedout | ConnectionClosed | H2Error,
+            _,
+        ) => return None,
         (ErrorSource::Downstream, ErrorType::HTTPStatus(413), _) => {
             respond::failure(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too long.")
         }
@@ -82,6 +85,8 @@ mod tests {
             (Error::new_down(InvalidHTTPHeader), Destination::Site, Some(400)),
             (Error::new_down(ErrorType::HTTPStatus(413)), Destination::Site, Some(413)),
             (Error::new_down(WriteError), Destination::Site, None),
+            (Error::new_down(ErrorType::H2Error), Destination::Site, None),
+            (Error::new_up(ErrorType::H2Error), Destination::Site, Some(502)),
             (Error::new_in(InternalError), Destination::Site, Some(500)),
             (Error::new(InternalError), Destination::Billing, Some(500)),
         ];

@@ -13,6 +13,7 @@ mod view;
 pub mod forwarded;
 pub mod headers;
 mod screen;
+mod answers;
 mod caching;
 mod wire;
 pub mod requests;

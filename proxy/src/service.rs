@@ -7,28 +7,26 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use entitlement::authorize::{Basis, Denial, Permit, Policy};
-use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode, Version};
+use http::{HeaderMap, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::admission::{Decision, reason};
 use crate::census::Census;
 use crate::context::{Context, origin, told, who};
 use crate::headers::{self, hop, trailers};
 use crate::identity::Credential;
-use crate::live::Lease;
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
 use crate::screen::{Refused, check_reading, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::{access_log, caching, clock, decide, exchange, failure, guard, live, tunnel, wire};
+use crate::{access_log, answers, clock, decide, exchange, failure, guard, tunnel, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -164,38 +162,6 @@ impl Service {
             (verdict, ..) => self.metrics.requests(&rule.label, verdict, context.reason).inc(),
         }
     }
-
-    /// Lets a response that goes on for an unknown time end when the account may not have it any more.
-    fn hold(&self, session: &mut Session, context: &mut Context) {
-        context.is_live = true;
-        if let Some(wire) = wire::of(session) {
-            wire.be_live();
-        }
-        let snapshot = &context.snapshot;
-        session.set_read_timeout(Some(snapshot.limits.quiet));
-        let counted = self.census.live();
-        let lease = self.lease(context);
-        guard::hold(Box::pin(async move {
-            let _counted = counted;
-            match lease {
-                Some(lease) => lease.over().await,
-                None => std::future::pending().await,
-            }
-        }));
-    }
-
-    /// The right to a response that goes on; none where everybody has it.
-    pub(crate) fn lease(&self, context: &Context) -> Option<Lease> {
-        let snapshot = &context.snapshot;
-        let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
-        context.account.clone().zip(gated).map(|(account, rule)| Lease {
-            admission: Arc::clone(&snapshot.admission),
-            policy: rule.policy.clone(),
-            account,
-            route: rule.label.clone(),
-            log_requests: snapshot.log_requests,
-        })
-    }
 }
 
 #[async_trait]
@@ -296,33 +262,8 @@ impl ProxyHttp for Service {
         response: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        if response.status == StatusCode::SWITCHING_PROTOCOLS {
-            // WebSockets go another way, and no other upgrade is passed on.
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
-        }
-        hop::strip(response);
-        hop::say_length_once(response)?;
-        if live::is_live(response) && !context.is_live {
-            self.hold(session, context);
-        }
-        if response.status.is_informational() {
-            return Ok(());
-        }
-        wire::close_unless_it_goes_on(session);
-        context.is_in_chunks = !response.headers.contains_key(CONTENT_LENGTH);
-        if session.req_header().version < Version::HTTP_11 && response.remove_header(&TRANSFER_ENCODING).is_some() {
-            // It knows no chunks: such an answer ends with its connection.
-            response.remove_header(&TRAILER);
-            session.set_keepalive(None);
-        }
-        if context.snapshot.rule(context).is_some_and(Rule::is_gated) {
-            caching::keep_private(response)?;
-        }
-        if context.plain.is_none()
-            && failure::may_be_followed(response)
-            && context.snapshot.upstreams.speaks_http1(context.destination)
-        {
-            return Box::pin(answer_alone(session, response)).await;
+        if self.make_ready(session, response, context)? {
+            return Box::pin(answers::alone(session, response)).await;
         }
         Ok(())
     }
@@ -386,6 +327,20 @@ impl ProxyHttp for Service {
         true
     }
 
+    /// What Pingora tries again, in the words of the short way.
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Box<Context>,
+        error: &Error,
+        about: ProxyWarnLogContext,
+    ) -> bool {
+        if about == ProxyWarnLogContext::UpstreamRetry {
+            warn!(%error, "a server cannot be reached, or closed a connection that was idle: tried again");
+        }
+        true
+    }
+
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Box<Context>) {
         guard::finish();
         if context.is_live {
@@ -399,12 +354,4 @@ impl ProxyHttp for Service {
         let request = session.req_header();
         format!("{} {}", request.method, request.uri.path())
     }
-}
-
-/// Writes an answer without a body, and ends the request so that Pingora uses neither connection again.
-async fn answer_alone(session: &mut Session, response: &ResponseHeader) -> Result<()> {
-    session.set_keepalive(None);
-    session.write_response_header(Box::new(response.clone()), true).await?;
-    session.finish_body().await?;
-    Err(Error::new(failure::ANSWERED))
 }

@@ -130,7 +130,7 @@ impl Service {
             let mut tasks = Vec::with_capacity(2);
             match part {
                 Part::Head(mut response) => {
-                    self.prepare(session, context, &mut response, answer).await?;
+                    self.prepare(session, context, &mut response, answer)?;
                     let is_final = !response.status.is_informational();
                     tasks.push(HttpTask::Header(response, answer.is_over()));
                     // A short body has come with the head, and leaves with it. What follows another head is one, too.
@@ -157,7 +157,7 @@ impl Service {
     }
 
     /// Makes a server's head one for the client.
-    async fn prepare(
+    fn prepare(
         &self,
         session: &mut Session,
         context: &mut Box<Context>,
@@ -170,7 +170,8 @@ impl Service {
             response.set_version(Version::HTTP_11);
             response.insert_header(TRANSFER_ENCODING, "chunked")?;
         }
-        self.response_filter(session, response, context).await
+        // No answer on this way has to be written alone.
+        self.make_ready(session, response, context).map(drop)
     }
 }
 

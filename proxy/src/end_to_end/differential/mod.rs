@@ -143,7 +143,12 @@ impl Ways {
     /// With what differs.
     pub fn compare(&self, case: &Case) -> Result<Seen, String> {
         let _turn = self.turn.lock().map_err(|error| error.to_string())?;
-        let (short, long) = (self.short.run(case), self.long.run(case));
+        let (mut short, mut long) = (self.short.run(case), self.long.run(case));
+        if let (Ok(one), Ok(other)) = (&short, &long)
+            && let Some(at) = one.unanswered().into_iter().chain(other.unanswered()).min()
+        {
+            (short, long) = (short.map(|seen| seen.until(at)), long.map(|seen| seen.until(at)));
+        }
         match (short, long) {
             (Ok(short), Ok(long)) if short == long => Ok(short),
             (short, long) => {

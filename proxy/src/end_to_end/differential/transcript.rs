@@ -26,6 +26,20 @@ impl Seen {
         self
     }
 
+    /// Where a later request got no answer of the site: on a connection that was used before, a request is sent once more or
+    /// not, and each way has connections of its own.
+    pub(super) fn unanswered(&self) -> Option<usize> {
+        let is_failure = |answer: &Answer| answer.head[0].starts_with("HTTP/1.1 502");
+        self.answers.iter().enumerate().skip(1).find(|(_, answer)| is_failure(answer)).map(|(at, _)| at)
+    }
+
+    /// What came before such a request.
+    pub(super) fn until(mut self, at: usize) -> Self {
+        self.answers.truncate(at);
+        self.requests.truncate(1);
+        self
+    }
+
     /// One line for each answer and each request.
     pub(super) fn text(&self) -> String {
         let answers =
