@@ -122,10 +122,7 @@ impl Answer {
     fn parse(&mut self) -> Result<Option<Part>> {
         match &mut self.state {
             State::Head(end) => {
-                let Some(length) = end.find(&self.bytes) else {
-                    let is_too_long = self.bytes.len() > HEAD_BYTES_MAX;
-                    return if is_too_long { Err(invalid("a head that is too long")) } else { Ok(None) };
-                };
+                let Some(length) = end.find(&self.bytes) else { return self.begun().map(|()| None) };
                 let head = self.bytes.split_to(length).freeze();
                 self.head(&head).map(|head| Some(Part::Head(head)))
             }
@@ -144,14 +141,27 @@ impl Answer {
         }
     }
 
+    /// Looks at a head of which only the beginning is here: what is none already is not waited for.
+    fn begun(&self) -> Result<()> {
+        if self.bytes.len() > HEAD_BYTES_MAX {
+            return Err(invalid("a head that is too long"));
+        }
+        // Not again and again when it is long.
+        let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+        let mut parsed = httparse::Response::new(&mut []);
+        if self.bytes.len() <= HEAD_READ
+            && let Err(error) = parser().parse_response_with_uninit_headers(&mut parsed, &self.bytes, &mut headers)
+        {
+            return Err(Error::because(ErrorType::InvalidHTTPHeader, "a head", error));
+        }
+        Ok(())
+    }
+
     /// What a whole head says.
     fn head(&mut self, whole: &Bytes) -> Result<Box<ResponseHeader>> {
         let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let mut parsed = httparse::Response::new(&mut []);
-        let mut parser = ParserConfig::default();
-        parser.allow_spaces_after_header_name_in_responses(true);
-        parser.allow_obsolete_multiline_headers_in_responses(true);
-        match parser.parse_response_with_uninit_headers(&mut parsed, whole, &mut headers) {
+        match parser().parse_response_with_uninit_headers(&mut parsed, whole, &mut headers) {
             Ok(Status::Complete(length)) if length == whole.len() => {}
             Ok(_) => return Err(invalid("a head with two ends")),
             Err(error) => return Err(Error::because(ErrorType::InvalidHTTPHeader, "a head", error)),
@@ -249,6 +259,14 @@ impl Answer {
         }
         error
     }
+}
+
+/// As lenient as Pingora.
+fn parser() -> ParserConfig {
+    let mut parser = ParserConfig::default();
+    parser.allow_spaces_after_header_name_in_responses(true);
+    parser.allow_obsolete_multiline_headers_in_responses(true);
+    parser
 }
 
 fn invalid(what: &'static str) -> Box<Error> {
