@@ -24,14 +24,13 @@ use crate::context::{Context, origin, who};
 use crate::decide::Door;
 use crate::headers::{self, hop, trailers};
 use crate::identity::Credential;
-use crate::live::Lease;
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
 use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::{access_log, body, caching, clock, exchange, failure, guard, live, tunnel, wire};
+use crate::{access_log, body, caching, clock, exchange, failure, guard, live, tunnel, upstream, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -140,42 +139,6 @@ impl Service {
             (verdict, ..) => self.metrics.requests(&rule.label, verdict, context.reason).inc(),
         }
     }
-
-    /// Lets a response that goes on for an unknown time end when the account may not have it any more.
-    fn hold(&self, session: &mut Session, context: &mut Context) {
-        context.is_live = true;
-        context.place = None;
-        if let Some(pulse) = &context.pulse {
-            pulse.stop();
-        }
-        if let Some(wire) = wire::of(session) {
-            wire.be_live();
-        }
-        let snapshot = &context.snapshot;
-        session.set_read_timeout(Some(snapshot.limits.quiet));
-        let counted = self.census.live();
-        let lease = self.lease(context);
-        guard::hold(Box::pin(async move {
-            let _counted = counted;
-            match lease {
-                Some(lease) => lease.over().await,
-                None => std::future::pending().await,
-            }
-        }));
-    }
-
-    /// The right to a response that goes on; none where everybody has it.
-    pub(crate) fn lease(&self, context: &Context) -> Option<Lease> {
-        let snapshot = &context.snapshot;
-        let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
-        context.account.clone().zip(gated).map(|(account, rule)| Lease {
-            admission: Arc::clone(&snapshot.admission),
-            policy: rule.policy.clone(),
-            account,
-            route: rule.label.clone(),
-            log_requests: snapshot.log_requests,
-        })
-    }
 }
 
 #[async_trait]
@@ -235,11 +198,12 @@ impl ProxyHttp for Service {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         let mut peer = Box::new(exchange::peer(&context.snapshot, context)?.into_owned());
         if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
             peer.options.read_timeout = Some(timeout);
         }
+        upstream::use_once(&mut peer, &session.req_header().method);
         Ok(peer)
     }
 

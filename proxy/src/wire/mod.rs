@@ -9,7 +9,7 @@ pub mod chunks;
 mod ending;
 pub mod head;
 mod io;
-mod linger;
+pub(crate) mod linger;
 mod pace;
 
 use std::future::poll_fn;
