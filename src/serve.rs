@@ -77,7 +77,7 @@ impl Server {
             config.identity.keys(secrets)?;
         }
         let opened = listeners::open(config, secrets, role)?;
-        let Listeners { public, billing: internal, admin: admin_listener } = opened.share()?;
+        let Listeners { public, billing: internal, admin: admin_listener, decide } = opened.share()?;
         let (changes, local) = match (role, &secrets.redis_url) {
             (Role::All, None) => {
                 let (sender, receiver) = broadcast::channel(CHANGES_WAITING_MAX);
@@ -105,7 +105,7 @@ impl Server {
         let gate = match public {
             Some(listener) => {
                 let gate = start_gate(
-                    listener,
+                    proxy::Listeners { public: listener, decide },
                     (config, kept.as_ref()),
                     secrets,
                     (assertion.clone(), component.clone(), local),
@@ -189,7 +189,7 @@ fn spawn_billing(
 type Shared = (AssertionKey, Option<Billing>, Option<broadcast::Receiver<Arc<Entitlement>>>);
 
 fn start_gate(
-    listener: TcpListener,
+    listeners: proxy::Listeners,
     (config, kept): (&Config, Option<&Catalog>),
     secrets: &Secrets,
     (assertion, billing, local): Shared,
@@ -216,7 +216,7 @@ fn start_gate(
             settings.cache.billing_deadline,
         )?),
     };
-    Ok(Gate::over(listener, settings, io.clone(), below, local)?)
+    Ok(Gate::over(listeners, settings, io.clone(), below, local)?)
 }
 
 /// Serves operators until the process ends, or `end` says that another one does.

@@ -1,7 +1,5 @@
 //! What becomes of each head of an answer before a client gets it, on every way.
 
-use std::sync::Arc;
-
 use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
 use http::{StatusCode, Version};
 use pingora::http::ResponseHeader;
@@ -10,10 +8,9 @@ use pingora::{Error, ErrorType, Result};
 
 use crate::context::Context;
 use crate::headers::hop;
-use crate::live::Lease;
 use crate::routes::Rule;
 use crate::service::Service;
-use crate::{caching, failure, guard, live, wire};
+use crate::{caching, failure, live, wire};
 
 impl Service {
     /// Makes the head of an answer one for the client. Whether nothing may be read behind it, which Pingora's proxying does
@@ -52,38 +49,6 @@ impl Service {
         Ok(context.plain.is_none()
             && failure::may_be_followed(response)
             && context.snapshot.upstreams.speaks_http1(context.destination))
-    }
-
-    /// Lets a response that goes on for an unknown time end when the account may not have it any more.
-    fn hold(&self, session: &mut Session, context: &mut Context) {
-        context.is_live = true;
-        if let Some(wire) = wire::of(session) {
-            wire.be_live();
-        }
-        let snapshot = &context.snapshot;
-        session.set_read_timeout(Some(snapshot.limits.quiet));
-        let counted = self.census.live();
-        let lease = self.lease(context);
-        guard::hold(Box::pin(async move {
-            let _counted = counted;
-            match lease {
-                Some(lease) => lease.over().await,
-                None => std::future::pending().await,
-            }
-        }));
-    }
-
-    /// The right to a response that goes on; none where everybody has it.
-    pub(crate) fn lease(&self, context: &Context) -> Option<Lease> {
-        let snapshot = &context.snapshot;
-        let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
-        context.account.clone().zip(gated).map(|(account, rule)| Lease {
-            admission: Arc::clone(&snapshot.admission),
-            policy: rule.policy.clone(),
-            account,
-            route: rule.label.clone(),
-            log_requests: snapshot.log_requests,
-        })
     }
 }
 

@@ -8,10 +8,12 @@ use entitlement::account::AccountId;
 use entitlement::authorize::Permit;
 use pingora::proxy::Session;
 
+use crate::census::Counted;
 use crate::forwarded::{Origin, Scheme, TrustedProxies};
 use crate::headers::{Degraded, Told};
 use crate::ladder::Layer;
 use crate::metrics::Verdict;
+use crate::pulse::Pulse;
 use crate::routes::Destination;
 use crate::snapshot::Snapshot;
 use crate::view::View;
@@ -41,6 +43,12 @@ pub(crate) struct Context {
     pub(crate) began: Option<Instant>,
     /// Bytes of the request's body so far.
     pub(crate) body_bytes: u64,
+    /// What was read of the body and nobody has replayed: it goes before the rest.
+    pub(crate) lead: Option<Bytes>,
+    /// When parts of the body have come, where that is watched.
+    pub(crate) pulse: Option<Arc<Pulse>>,
+    /// A place among the requests that hold a connection to the site.
+    pub(crate) place: Option<Counted>,
     /// The whole body of a request that is carried by [`crate::exchange`].
     pub(crate) plain: Option<Bytes>,
 }
@@ -64,6 +72,9 @@ impl Context {
             is_in_chunks: false,
             began: None,
             body_bytes: 0,
+            lead: None,
+            pulse: None,
+            place: None,
             plain: None,
         }
     }

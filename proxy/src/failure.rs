@@ -9,6 +9,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::respond::{self, Answer};
 use crate::routes::Destination;
+use crate::wire::TooSlow;
 use crate::wire::chunks::Malformed;
 
 /// A request that is over, though its connections cannot be used again.
@@ -23,7 +24,10 @@ pub(crate) fn may_be_followed(response: &ResponseHeader) -> bool {
 
 /// What to tell a client when proxying fails; nothing when it is gone.
 pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> {
-    if is_malformed(error) {
+    if is_because_of::<TooSlow>(error) {
+        return Some(too_slow());
+    }
+    if is_because_of::<Malformed>(error) {
         return Some(respond::refusal("bad_request", "The body is not in chunks as it says."));
     }
     use ErrorType::{ConnectionClosed, H2Error, ReadError, ReadTimedout, WriteError, WriteTimedout};
@@ -37,12 +41,11 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
         (ErrorSource::Upstream, _, Destination::Site) => {
             respond::failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The site cannot be reached.")
         }
+        (ErrorSource::Downstream, ReadTimedout, _) => too_slow(),
         // HTTP/2 tells of a client that resets a stream, or is gone, by an error of its own.
-        (
-            ErrorSource::Downstream,
-            ReadError | ReadTimedout | WriteError | WriteTimedout | ConnectionClosed | H2Error,
-            _,
-        ) => return None,
+        (ErrorSource::Downstream, ReadError | WriteError | WriteTimedout | ConnectionClosed | H2Error, _) => {
+            return None;
+        }
         (ErrorSource::Downstream, ErrorType::HTTPStatus(413), _) => {
             respond::failure(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too long.")
         }
@@ -54,13 +57,18 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
     Some(answer)
 }
 
-/// Whether a client's body was found to be malformed where it was read ([`crate::wire`]).
-fn is_malformed(error: &Error) -> bool {
+/// The answer to a client that sends its body too slowly.
+pub(crate) fn too_slow() -> Answer {
+    respond::failure(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "The body comes too slowly.")
+}
+
+/// Whether reading a client's body has failed for this reason ([`crate::wire`]).
+fn is_because_of<E: std::error::Error + 'static>(error: &Error) -> bool {
     let mut error = error;
     loop {
         let Some(cause) = &error.cause else { return false };
         if let Some(io) = cause.downcast_ref::<io::Error>() {
-            return io.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Malformed>);
+            return io.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<E>);
         }
         match cause.downcast_ref::<Error>().or_else(|| cause.downcast_ref::<Box<Error>>().map(AsRef::as_ref)) {
             Some(inner) => error = inner,
@@ -87,6 +95,7 @@ mod tests {
             (Error::new_down(WriteError), Destination::Site, None),
             (Error::new_down(ErrorType::H2Error), Destination::Site, None),
             (Error::new_up(ErrorType::H2Error), Destination::Site, Some(502)),
+            (Error::new_down(ReadTimedout), Destination::Site, Some(408)),
             (Error::new_in(InternalError), Destination::Site, Some(500)),
             (Error::new(InternalError), Destination::Billing, Some(500)),
         ];

@@ -18,10 +18,11 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PAT
 
 /// Why a request is refused before any rule is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
-    pub(crate) detail: String,
+pub struct Refused {
+    pub status: StatusCode,
+    /// Stable, for programs.
+    pub code: &'static str,
+    pub detail: String,
 }
 
 impl Refused {
@@ -33,6 +34,11 @@ impl Refused {
         let answer = respond::failure(self.status, self.code, &self.detail);
         if self.status == StatusCode::METHOD_NOT_ALLOWED { answer.and(vec![(ALLOW, METHODS)]) } else { answer }
     }
+}
+
+/// The refusal of a request line that is none.
+pub(crate) fn unreadable() -> Refused {
+    Refused::bad("bad_request", "the request line cannot be read")
 }
 
 /// Refuses what could be read in two ways. Afterwards the request's path is canonical, here and on the wire.

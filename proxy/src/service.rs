@@ -1,5 +1,6 @@
 //! Pingora's phases. Each only moves a request along; what is decided is decided elsewhere.
 
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use entitlement::authorize::{Basis, Denial, Permit, Policy};
 use http::{HeaderMap, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -17,16 +19,17 @@ use tracing::{debug, error, warn};
 
 use crate::admission::{Decision, reason};
 use crate::census::Census;
-use crate::context::{Context, origin, told, who};
+use crate::context::{Context, origin, who};
+use crate::decide::Door;
 use crate::headers::{self, hop, trailers};
 use crate::identity::Credential;
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
-use crate::screen::{Refused, check_reading, host_of, screen};
+use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::{access_log, answers, clock, decide, exchange, failure, guard, tunnel, wire};
+use crate::{access_log, answers, body, clock, exchange, failure, guard, tunnel, upstream, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -40,6 +43,8 @@ pub(crate) struct Service {
     pub(crate) metrics: &'static Metrics,
     /// For requests that Pingora's own proxying is not needed for.
     pub(crate) connections: Arc<Connections>,
+    /// Where its connections come in.
+    pub(crate) door: Door,
 }
 
 impl Service {
@@ -47,15 +52,19 @@ impl Service {
     async fn admit(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Option<Answer>> {
         let snapshot = Arc::clone(&context.snapshot);
         let request = session.req_header();
-        if decide::asks(request.uri.path()) {
-            return Box::pin(self.decide(session, context, now)).await.map(Some);
+        let routing = &snapshot.routing;
+        if self.door == Door::Decide || routing.decide.covers(request.uri.path()) {
+            match self.asks(session, routing) {
+                Ok(false) => {}
+                Ok(true) => return Box::pin(self.decide(session, context, now)).await.map(Some),
+                Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+            }
         }
-        let host = if snapshot.table.has_hosts() { host_of(request) } else { None };
-        let sought = (&request.method, host.as_deref(), request.uri.path());
-        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
-        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
-            return Ok(Some(self.refuse(&refused, context)));
-        }
+        let host = if routing.table.has_hosts() { host_of(request) } else { None };
+        let rule = match routing.rule(&request.method, host.as_deref(), request.uri.path()) {
+            Ok(rule) => rule,
+            Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+        };
         let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
         match self.judge(&snapshot, rule, asked, (context, now)).await? {
             Ok(permit) => {
@@ -69,41 +78,8 @@ impl Service {
         }
     }
 
-    /// Answers a gateway that forwards the request itself.
-    async fn decide(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Answer> {
-        let snapshot = Arc::clone(&context.snapshot);
-        let request = session.req_header();
-        let is_trusted = origin(session, &snapshot.trusted_proxies).is_trusted();
-        let question = if is_trusted { decide::question(request) } else { Err(decide::untrusted()) };
-        let question = match question {
-            Ok(question) => question,
-            Err(refused) => return Ok(self.refuse(&refused, context)),
-        };
-        let sought = (&question.method, question.host.as_deref(), question.path.as_str());
-        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
-        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
-            return Ok(self.refuse(&refused, context));
-        }
-        let asked = Asked { method: &question.method, headers: &request.headers, target: &question.target };
-        match self.judge(&snapshot, rule, asked, (context, now)).await? {
-            Ok(_) => {
-                let view = context.view.as_deref();
-                let headers = match (view, context.degraded) {
-                    (Some(view), _) => told(view, context).headers(),
-                    (None, Some(degraded)) => headers::of_stranger(degraded),
-                    (None, None) => HeaderMap::new(),
-                };
-                Ok(decide::pass(&headers))
-            }
-            Err(denial) => {
-                let own = respond::denial(&denial, asked, &snapshot.links).and(rule.cors.told(&request.headers));
-                Ok(decide::denied(&denial, own, question.dialect))
-            }
-        }
-    }
-
     /// What a rule says to a request.
-    async fn judge(
+    pub(crate) async fn judge(
         &self,
         snapshot: &Snapshot,
         rule: &Rule,
@@ -142,7 +118,7 @@ impl Service {
     }
 
     /// Answers what is refused whatever the rule.
-    fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
+    pub(crate) fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
         context.reason = refused.code;
         self.metrics.requests("none", Verdict::Refuse, refused.code).inc();
         refused.answer()
@@ -198,14 +174,20 @@ impl ProxyHttp for Service {
         };
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
         // What follows stands apart, so that a request that passes takes less memory.
+        let answer = match answer {
+            None if tunnel::is_asked(session) && context.destination == Destination::Site => {
+                return Box::pin(self.tunnel(session, context)).await.map(|()| true);
+            }
+            None if context.plain.is_none() || context.snapshot.limits.upstream_connections > 0 => {
+                Box::pin(self.take_in(session, context)).await?
+            }
+            answer => answer,
+        };
         let Some(answer) = answer else {
             if context.plain.is_some() {
                 return Box::pin(self.exchange(session, context)).await.map(|()| true);
             }
-            if !tunnel::is_asked(session) || context.destination != Destination::Site {
-                return Ok(false);
-            }
-            return Box::pin(self.tunnel(session, context)).await.map(|()| true);
+            return Ok(false);
         };
         wire::read_short_body_away(session);
         wire::close_unless_it_goes_on(session);
@@ -216,12 +198,29 @@ impl ProxyHttp for Service {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         let mut peer = Box::new(exchange::peer(&context.snapshot, context)?.into_owned());
         if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
             peer.options.read_timeout = Some(timeout);
         }
+        upstream::use_once(&mut peer, &session.req_header().method);
         Ok(peer)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        digest: Option<&Digest>,
+        context: &mut Box<Context>,
+    ) -> Result<()> {
+        let socket = digest.and_then(|digest| digest.socket_digest.clone());
+        if let (Some(pulse), Some(socket)) = (&context.pulse, socket) {
+            pulse.goes_to(socket);
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -230,7 +229,7 @@ impl ProxyHttp for Service {
         request: &mut RequestHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let (origin, told) = (origin(session, &context.snapshot.trusted_proxies), who(context));
+        let (origin, told) = (origin(session, &context.snapshot.routing.trusted_proxies), who(context));
         headers::rewrite(request, &origin, told, context.degraded)
     }
 
@@ -238,8 +237,8 @@ impl ProxyHttp for Service {
     fn request_body_filter<'life0, 'life1, 'life2, 'life3, 'async_trait>(
         &'life0 self,
         _: &'life1 mut Session,
-        body: &'life2 mut Option<Bytes>,
-        _: bool,
+        part: &'life2 mut Option<Bytes>,
+        is_end: bool,
         context: &'life3 mut Box<Context>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'async_trait>>
     where
@@ -249,11 +248,11 @@ impl ProxyHttp for Service {
         'life3: 'async_trait,
         Self: 'async_trait,
     {
-        context.body_bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        context.pass_on(part, is_end);
         if context.is_live || !context.snapshot.limits.is_too_long(context.body_bytes) {
             return Box::pin(async { Ok(()) });
         }
-        Box::pin(async { Err(Error::explain(ErrorType::HTTPStatus(413), "the body is too long").into_down()) })
+        Box::pin(async { Err(body::too_long()) })
     }
 
     async fn response_filter(

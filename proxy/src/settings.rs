@@ -10,7 +10,7 @@ use entitlement::authorize::Policy;
 use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
 use crate::tls::Certificate;
-use crate::{identity, ladder, routes, upstream};
+use crate::{decide, identity, ladder, routes, upstream};
 
 /// Everything that the gate needs to know.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// Whether plain requests take the short way.
     pub fast_path: bool,
+    /// Where other gateways ask for decisions.
+    pub decide: decide::Settings,
     /// Threads that serve requests.
     pub threads: usize,
     pub limits: Limits,

@@ -155,6 +155,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         },
         trusted_proxies: config.trusted_proxies.clone(),
         fast_path: config.file.proxy.fast_path,
+        decide: config.decide.clone(),
         threads,
         limits: config.limits,
         certificate: config.certificate.clone(),
@@ -171,6 +172,7 @@ fn upstream_settings(config: &Config) -> Result<proxy::upstream::Settings> {
         connect: proxy.connect,
         read: proxy.read,
         write: proxy.write,
+        idle: proxy.idle,
     })
 }
 

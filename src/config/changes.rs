@@ -6,12 +6,13 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 22] = [
+const REPLACED: [&str; 25] = [
     "site.upstream",
     "cache.max_staleness",
     "cache.stale_if_error",
     "route",
     "default",
+    "decide",
     "identity",
     "log",
     "limits",
@@ -23,6 +24,8 @@ const REPLACED: [&str; 22] = [
     "proxy.connect",
     "proxy.read",
     "proxy.write",
+    "proxy.idle",
+    "proxy.buffer_body",
     "proxy.resolve",
     "shutdown.grace",
     "shutdown.delay",

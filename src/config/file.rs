@@ -16,6 +16,7 @@ pub struct File {
     pub catalog: Option<String>,
     pub site: Site,
     pub listen: Listen,
+    pub decide: Decide,
     pub identity: super::identity::Section,
     pub cache: Cache,
     #[serde(default, rename = "route")]
@@ -53,6 +54,14 @@ pub struct Listen {
     pub public: String,
     pub billing: String,
     pub admin: String,
+    pub decide: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    pub path: String,
+    pub gateways: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -200,6 +209,9 @@ pub struct Proxy {
     #[serde(with = "humantime_serde")]
     pub write: Duration,
     #[serde(with = "humantime_serde")]
+    pub idle: Duration,
+    pub buffer_body: usize,
+    #[serde(with = "humantime_serde")]
     pub resolve: Duration,
 }
 
@@ -283,6 +295,7 @@ mod tests {
         let file = File::parse("").expect("the defaults are complete");
         assert_eq!(file.site.upstream, ["127.0.0.1:3000"]);
         assert_eq!(file.cache.capacity, 1_000_000);
+        assert_eq!(file.proxy.idle, Duration::from_millis(1_500));
         assert_eq!(file.grace.past_due, Duration::from_secs(14 * 86_400));
         assert!(file.routes.is_empty());
         assert_eq!(file.policy, Policy::default(), "what the file says is what the words mean by themselves");

@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
 use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
+use proxy::decide::{self, Asking};
 use proxy::forwarded::TrustedProxies;
 use proxy::routes::Route;
 use url::Url;
@@ -49,6 +50,8 @@ pub struct Config {
     pub default: Policy,
     /// Whose word on the client is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Where other gateways ask for decisions.
+    pub decide: proxy::decide::Settings,
     pub limits: proxy::Limits,
     /// How the hosted pages look, and what they say.
     pub pages: Arc<billing::Pages>,
@@ -99,7 +102,8 @@ impl Config {
         routes::warn_of_hidden(&routes, &mut warnings);
         routes::warn_of_other_hosts(&routes, &default, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
-        let limits = file.limits.check()?;
+        let decide = decide(&file, &mut warnings)?;
+        let limits = file.limits.check(file.proxy.buffer_body)?;
         let pages = file.pages(&table, &directory, site.host_str().unwrap_or_default())?;
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
         Ok(Self {
@@ -111,6 +115,7 @@ impl Config {
             routes,
             default,
             trusted_proxies,
+            decide,
             limits,
             pages,
             certificate,
@@ -241,6 +246,23 @@ fn site_url(text: &str) -> Result<Url> {
         bail!("site.url = \"{text}\" must be an origin, such as \"https://read.example\"");
     }
     Ok(url)
+}
+
+/// Where other gateways ask for decisions.
+fn decide(file: &File, warnings: &mut Vec<String>) -> Result<decide::Settings> {
+    let file::Decide { path, gateways } = &file.decide;
+    let asking = if file.listen.decide.is_empty() { Asking::Public } else { Asking::Apart };
+    let addresses = TrustedProxies::parse(gateways).context("decide.gateways")?;
+    let settings = decide::Settings::new(path, addresses, asking).context("decide.path")?;
+    if path.is_empty() && asking == Asking::Apart {
+        bail!("listen.decide is set, and decide.path = \"\" says that nobody asks: take one of them away");
+    }
+    if path.is_empty() && !gateways.is_empty() {
+        warnings.push(
+            "decide.gateways is set, and decide.path = \"\" says that nobody asks: no gateway is answered".into(),
+        );
+    }
+    Ok(settings)
 }
 
 fn check_urls(file: &File) -> Result<()> {

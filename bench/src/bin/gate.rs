@@ -95,6 +95,7 @@ fn settings(listen: SocketAddr, upstream: SocketAddr) -> Result<Settings> {
         log_requests: LogRequests::Denied,
         trusted_proxies: Default::default(),
         fast_path: true,
+        decide: Default::default(),
         threads: 1,
         limits: Limits::default(),
         certificate: None,

@@ -88,6 +88,7 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
         log_requests: LogRequests::All,
         trusted_proxies: Default::default(),
         fast_path: true,
+        decide: Default::default(),
         threads: 1,
         limits: crate::Limits::default(),
         certificate: None,

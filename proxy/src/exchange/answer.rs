@@ -17,6 +17,7 @@ use pingora::{Error, ErrorType, Result, RetryType};
 use tokio::io::AsyncReadExt;
 
 use crate::headers::hop;
+use crate::upstream;
 use crate::wire::chunks::{Chunks, Step};
 use crate::wire::head::HeadEnd;
 
@@ -91,6 +92,12 @@ impl Answer {
     /// The connection, when it can be used again: the answer is over, nothing has come behind it, and the site keeps it.
     pub(super) fn into_idle(self) -> Option<Stream> {
         (self.is_over() && self.is_kept && self.bytes.is_empty()).then_some(self.stream)
+    }
+
+    /// Whether the site, which has closed its connection, cannot have read any of the question's bytes, so many of them.
+    pub(super) fn is_unheard(&self, question: usize) -> bool {
+        let has_answered = !self.bytes.is_empty() || !matches!(self.state, State::Head(_));
+        !has_answered && upstream::is_unheard(&self.stream, question)
     }
 
     /// The next part. Nothing is lost when it is not awaited to its end.

@@ -17,6 +17,9 @@ use tokio::time::{Instant, sleep};
 /// Ends, with the reason, when a response may not go on.
 pub(crate) type Hold = Pin<Box<dyn Future<Output = &'static str> + Send>>;
 
+/// Ends when a client is too slow.
+pub(crate) type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What a connection goes on with when its requests are over.
 pub(crate) type Rest = Pin<Box<dyn Future<Output = End> + Send>>;
 
@@ -35,7 +38,7 @@ pub(crate) struct Patience {
 pub(crate) enum End {
     /// By itself.
     Done,
-    /// Its client was too slow to send the headers of a request.
+    /// Its client was too slow to send the headers of a request, or over HTTP/2 the body of one.
     Slow,
     /// What it streamed may not go on, for this reason.
     Held(&'static str),
@@ -65,6 +68,7 @@ enum Change {
     #[default]
     None,
     Hold(Hold),
+    Watch(Watch),
     Release,
 }
 
@@ -100,6 +104,11 @@ pub(crate) fn finish() {
 /// Ends the connection (or the HTTP/2 stream) when `hold` does.
 pub(crate) fn hold(hold: Hold) {
     let _ = TOLD.try_with(|told| told.change.set(Change::Hold(hold)));
+}
+
+/// Ends the HTTP/2 stream when `watch` does.
+pub(crate) fn watch(watch: Watch) {
+    let _ = TOLD.try_with(|told| told.change.set(Change::Watch(watch)));
 }
 
 /// Goes on with `rest` when the connection's requests are over.
@@ -223,6 +232,7 @@ impl Wake for Bell {
 async fn run(work: impl Future, over: impl Future<Output = End>) -> End {
     let (mut work, mut over) = (pin!(work), pin!(over));
     let mut held: Option<Hold> = None;
+    let mut watched: Option<Watch> = None;
     let mut bell: Option<Arc<Bell>> = None;
     poll_fn(|context| {
         if let Some(hold) = &mut held
@@ -233,9 +243,18 @@ async fn run(work: impl Future, over: impl Future<Output = End>) -> End {
         if work.as_mut().poll(context).is_ready() {
             return Poll::Ready(End::Done);
         }
+        if let Some(watch) = &mut watched
+            && watch.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(End::Slow);
+        }
         match TOLD.with(|told| told.change.take()) {
             Change::None => {}
             Change::Release => held = None,
+            Change::Watch(watch) => {
+                watched = Some(watch);
+                context.waker().wake_by_ref();
+            }
             Change::Hold(hold) => {
                 held = Some(hold);
                 // It has not been polled yet, so nothing would wake it.

@@ -15,16 +15,15 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Body, Wire};
+use super::Wire;
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match this.told.get_mut().body {
-            Body::Over => this.poll_behind(context),
-            Body::Length(left) => this.poll_length(left, context, buffer),
-            Body::Chunks(_) => this.poll_chunks(context, buffer),
+        if this.told.get_mut().awaited.is_some() {
+            return this.poll_awaited(context);
         }
+        this.poll_body(context, buffer)
     }
 }
 

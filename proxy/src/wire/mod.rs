@@ -4,11 +4,13 @@
 //! the client sends behind a request is kept here for the next one, so nothing is lost and nothing is taken for what it is
 //! not. A client that says no more still gets its answer: only what streams without an end is over when it leaves.
 
+mod awaited;
 pub mod chunks;
 mod ending;
 pub mod head;
 mod io;
-mod linger;
+pub(crate) mod linger;
+mod pace;
 
 use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result as IoResult};
@@ -26,9 +28,13 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
+use self::awaited::Awaited;
+pub(crate) use self::awaited::Progress;
 use self::chunks::Chunks;
 use self::ending::Trailers;
 use self::head::{Behind, HeadEnd};
+use self::pace::Pace;
+pub(crate) use self::pace::{Begins, TooSlow};
 use crate::guard;
 
 /// Most bytes that are read at once where nobody has made room for them.
@@ -59,6 +65,10 @@ pub(crate) struct Wire {
 #[derive(Default)]
 struct Told {
     body: Body,
+    /// The body, while nothing is done with it before it is here.
+    awaited: Option<Awaited>,
+    /// How fast it has to come; any pace will do without one.
+    pace: Option<Pace>,
     /// Whether the answer goes on for an unknown time.
     is_live: bool,
     trailers: Option<Trailers>,
@@ -152,6 +162,11 @@ impl Wire {
         }
     }
 
+    /// From now on the body has to come at this pace, in bytes a second.
+    pub(crate) fn keep_pace(&self, rate: u64, begins: Begins) {
+        self.told.lock().pace = Some(Pace::new(rate, begins));
+    }
+
     /// The answer goes on for an unknown time: it is over when the client says no more.
     pub(crate) fn be_live(&self) {
         self.told.lock().is_live = true;
@@ -229,6 +244,22 @@ impl Wire {
             }
             ready!(self.poll_more(context))?;
         }
+    }
+
+    /// The next bytes of a body, and what has come behind it.
+    fn poll_body(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<IoResult<()>> {
+        let before = buffer.filled().len();
+        let read = match self.told.get_mut().body {
+            Body::Over => return self.poll_behind(context),
+            Body::Length(left) => self.poll_length(left, context, buffer),
+            Body::Chunks(_) => self.poll_chunks(context, buffer),
+        };
+        let Some(pace) = &mut self.told.get_mut().pace else { return read };
+        if read.is_pending() {
+            return pace.poll_wait(context);
+        }
+        pace.note(buffer.filled().len() - before);
+        read
     }
 
     /// The next bytes of a body of which so many are to come.

@@ -144,7 +144,9 @@ fn a_length_that_is_odd_is_read_alike() {
         let [short, long] = gates().map(|gate| {
             let mut client = Client::new(gate);
             let head = format!("POST /seen HTTP/1.1\r\nHost: read.example\r\n{length}\r\n\r\n");
-            client.send(format!("{head}abc").as_bytes());
+            // Chunks are awaited to their end.
+            let body = if length.contains("chunked") { "0\r\n\r\n" } else { "abc" };
+            client.send(format!("{head}{body}").as_bytes());
             let answer = client.receive("POST").map(|answer| (answer.status, answer.body.to_lowercase()));
             let again = client.try_send(b"GET /0 HTTP/1.1\r\nHost: read.example\r\n\r\n");
             (answer, again && client.receive("GET").is_some())

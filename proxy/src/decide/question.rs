@@ -1,21 +1,13 @@
-//! `/decide`: the same decision for another gateway, which forwards requests itself: nginx `auth_request`, Caddy
-//! `forward_auth`, Traefik's `ForwardAuth`, Envoy's HTTP `ext_authz`.
-//!
-//! It tells the request that it asks about in headers (`X-Forwarded-Method`, `-Uri`, `-Host`; nginx and its ingress also
-//! say `X-Original-Method`, `X-Original-URI`), Envoy in the path below `/decide`. They decide, so they are believed only
-//! from addresses in `trusted_proxies`: anybody else could ask about one request and send another.
+//! What a gateway asks about: read from its headers, or from the path below that of decisions.
 
-use entitlement::authorize::Denial;
-use http::header::{HOST, LOCATION};
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
 
-use crate::respond::{Answer, Body};
-use crate::screen::Refused;
+use super::refused;
+use crate::screen::{self, Refused};
 use crate::target::{self, MethodRefusal, Refusal};
-
-/// Where other gateways ask.
-const PATH: &str = "/decide";
 
 /// `?for=nginx`: `auth_request` knows 401 and 403, and takes every other refusal for a fault of ours
 /// (<https://nginx.org/en/docs/http/ngx_http_auth_request_module.html>).
@@ -26,10 +18,6 @@ const METHODS: [HeaderName; 2] =
 const TARGETS: [HeaderName; 2] =
     [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
 const HOSTS: [HeaderName; 1] = [HeaderName::from_static("x-forwarded-host")];
-
-/// What the gate itself would have answered, for a gateway that cannot pass it on.
-const STATUS: HeaderName = HeaderName::from_static("x-tollgate-status");
-const TO: HeaderName = HeaderName::from_static("x-tollgate-location");
 
 /// The request that another gateway asks about. What is in it is canonical.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,43 +39,65 @@ pub(crate) enum Dialect {
     Nginx,
 }
 
-/// Whether a canonical path asks for a decision.
-pub(crate) fn asks(path: &str) -> bool {
-    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Reads what a trusted gateway asks about.
+/// Reads what a gateway asks about, at `path` or below it.
 ///
 /// # Errors
 /// What the gate would refuse of the request itself, and what is told twice in different words or not at all.
-pub(crate) fn question(request: &RequestHeader) -> Result<Question, Refused> {
+pub(crate) fn question(request: &RequestHeader, path: &str) -> Result<Question, Refused> {
+    let below = request.raw_path().strip_prefix(path.as_bytes()).filter(|rest| rest.first() == Some(&b'/'));
+    match below {
+        Some(below) => question_in_path(request, below),
+        None => question_in_headers(request),
+    }
+}
+
+/// Envoy asks with the request itself, and sends on every header of its client: what they say of another request is not
+/// believed.
+fn question_in_path(request: &RequestHeader, raw: &[u8]) -> Result<Question, Refused> {
+    let headers = &request.headers;
+    if TARGETS.iter().any(|name| headers.contains_key(name)) {
+        return Err(refused("two_forwarded_uris", "the path and a header both name a target"));
+    }
+    let mut methods = METHODS.into_iter().flat_map(|name| headers.get_all(name));
+    if methods.any(|told| told.as_bytes() != request.method.as_str().as_bytes()) {
+        return Err(refused("two_forwarded_values", "a header names another method than that of the request"));
+    }
+    let host = screen::host_of(request).map(Cow::into_owned);
+    let mut hosts = HOSTS.into_iter().flat_map(|name| headers.get_all(name));
+    let differs = |told: &HeaderValue| target::host(told.as_bytes()).ok().as_deref() != host.as_deref();
+    if hosts.any(differs) {
+        return Err(refused("two_forwarded_values", "a header names another host than that of the request"));
+    }
+    ask((request.method.clone(), host), raw, Dialect::Any)
+}
+
+fn question_in_headers(request: &RequestHeader) -> Result<Question, Refused> {
     let headers = &request.headers;
     let method = match told(headers, &METHODS)? {
         Some(method) => {
             Method::from_bytes(method).map_err(|_| refused("bad_forwarded_method", "it names no method"))?
         }
-        // Envoy asks with the method itself.
         None => request.method.clone(),
     };
+    let Some(raw) = told(headers, &TARGETS)? else {
+        return Err(refused("no_forwarded_uri", "say in X-Forwarded-Uri what is asked about"));
+    };
+    let host = match told(headers, &HOSTS)? {
+        Some(host) => Some(target::host(host).map_err(|refusal| refused(refusal.code(), refusal))?.into_owned()),
+        None => screen::host_of(request).map(Cow::into_owned),
+    };
+    let query = request.uri.query().unwrap_or_default();
+    let is_for_nginx = query.split('&').any(|pair| pair == FOR_NGINX);
+    ask((method, host), raw, if is_for_nginx { Dialect::Nginx } else { Dialect::Any })
+}
+
+/// A question about a raw target.
+fn ask((method, host): (Method, Option<String>), raw: &[u8], dialect: Dialect) -> Result<Question, Refused> {
     if let Err(refusal) = target::check_method(&method) {
         return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, ..refused(MethodRefusal::CODE, refusal) });
     }
-    let below = request.raw_path().strip_prefix(PATH.as_bytes()).filter(|rest| rest.first() == Some(&b'/'));
-    let raw = match (told(headers, &TARGETS)?, below) {
-        (Some(told), None) => told,
-        (None, Some(below)) => below,
-        (None, None) => return Err(refused("no_forwarded_uri", "say in X-Forwarded-Uri what is asked about")),
-        (Some(_), Some(_)) => return Err(refused("two_forwarded_uris", "the path and a header both name a target")),
-    };
     let canonical = target::canonical(raw).map_err(|refusal| refused(Refusal::CODE, refusal))?;
     let (path, rewritten) = (canonical.path().to_owned(), canonical.rewritten());
-    let host = match told(headers, &HOSTS)?.or_else(|| headers.get(HOST).map(HeaderValue::as_bytes)) {
-        Some(host) => Some(target::host(host).map_err(|refusal| refused(refusal.code(), refusal))?.into_owned()),
-        None => None,
-    };
-    let query = request.uri.query().unwrap_or_default();
-    let is_for_nginx = below.is_none() && query.split('&').any(|pair| pair == FOR_NGINX);
-    let dialect = if is_for_nginx { Dialect::Nginx } else { Dialect::Any };
     Ok(Question { method, host, path, target: rewritten.unwrap_or_else(|| raw.to_vec()), dialect })
 }
 
@@ -101,40 +111,6 @@ fn told<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Result<Option<&'a [
     }
 }
 
-fn refused(code: &'static str, detail: impl ToString) -> Refused {
-    Refused { status: StatusCode::BAD_REQUEST, code, detail: detail.to_string() }
-}
-
-/// The answer to a gateway that we do not know.
-pub(crate) fn untrusted() -> Refused {
-    let detail = "only addresses in proxy.trusted_proxies may ask for decisions: add the gateway's";
-    Refused { status: StatusCode::FORBIDDEN, ..refused("untrusted_gateway", detail) }
-}
-
-/// The answer when the request may pass: what the site is to be told of its sender.
-pub(crate) fn pass(told: &HeaderMap) -> Answer {
-    let headers = told.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    Answer { status: StatusCode::OK, headers, body: Body::default() }.not_stored()
-}
-
-/// The answer when it may not: the gate's own, in words that the gateway understands.
-pub(crate) fn denied(denial: &Denial, own: Answer, dialect: Dialect) -> Answer {
-    if dialect == Dialect::Any {
-        return own;
-    }
-    let status = match denial {
-        Denial::SignIn | Denial::BadCredential => StatusCode::UNAUTHORIZED,
-        Denial::Pay { .. } | Denial::Forbidden { .. } => StatusCode::FORBIDDEN,
-        Denial::Unknown => return own,
-    };
-    let place = own.headers.iter().find(|(name, _)| *name == LOCATION).map(|(_, value)| (TO, value.clone()));
-    let headers = own.headers.iter().filter(|(name, _)| *name != LOCATION).cloned();
-    let would =
-        HeaderValue::from(if own.status == StatusCode::SEE_OTHER { denial.status() } else { own.status.as_u16() });
-    let headers = headers.chain(place).chain([(STATUS, would)]).collect();
-    Answer { status, headers, body: own.body }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +122,8 @@ mod tests {
         for (name, value) in lines {
             request.append_header(*name, *value).expect("a header");
         }
-        question(&request).map_err(|refused| refused.code)
+        crate::screen::screen(&mut request).expect("a verdict");
+        question(&request, "/decide").map_err(|refused| refused.code)
     }
 
     #[test]
@@ -188,9 +165,24 @@ mod tests {
     }
 
     #[test]
-    fn only_its_own_path_asks() {
-        for (path, does) in [("/decide", true), ("/decide/a", true), ("/decided", false), ("/a/decide", false)] {
-            assert_eq!(asks(path), does, "{path}");
+    fn a_path_overrules_what_headers_say_of_it_or_is_refused() {
+        let host = ("Host", "a.example");
+        let cases: [(&Lines, Result<&str, &str>); 9] = [
+            (&[], Ok("/a")),
+            (&[("X-Forwarded-Method", "PUT"), ("X-Forwarded-Host", "A.example:443")], Ok("/a")),
+            (&[("X-Forwarded-Method", "GET")], Err("two_forwarded_values")),
+            (&[("X-Forwarded-Method", "put")], Err("two_forwarded_values")),
+            (&[("X-Original-Method", "GET")], Err("two_forwarded_values")),
+            (&[("X-Forwarded-Method", "PUT"), ("X-Forwarded-Method", "GET")], Err("two_forwarded_values")),
+            (&[("X-Forwarded-Host", "b.example")], Err("two_forwarded_values")),
+            (&[("X-Forwarded-Host", "")], Err("two_forwarded_values")),
+            (&[("X-Original-URI", "/a")], Err("two_forwarded_uris")),
+        ];
+        for (lines, expected) in cases {
+            let lines: Vec<(&'static str, &str)> = lines.iter().copied().chain([host]).collect();
+            let found = asked("PUT", "/decide/a", &lines);
+            assert_eq!(found.as_ref().map(|question| question.path.as_str()), expected.as_ref().copied(), "{lines:?}");
+            assert!(found.is_err() || found.is_ok_and(|question| question.method == Method::PUT), "{lines:?}");
         }
     }
 }
