@@ -112,7 +112,7 @@ fn each_hook_of_pingoras_proxying_runs_on_both_ways_or_it_is_said_why_not() {
         match hook {
             Both => assert!(is_used && short.contains(&format!(".{name}(")), "{name} is called on the short way"),
             Instead(what) => assert!(is_used && !what.is_empty(), "{name} is used, and something stands in its place"),
-            Unused(_) => assert!(!is_used, "{name} is used now: is it on the short way, too?"),
+            Unused(why) => assert!(!is_used, "{name} is used now, though {why}: is it on the short way, too?"),
         }
     }
 }

@@ -4,6 +4,7 @@ mod abuse;
 mod bodies;
 pub mod client;
 mod http2;
+mod leaving;
 mod live;
 mod many;
 pub mod secure;
