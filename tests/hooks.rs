@@ -60,7 +60,7 @@ const HOOKS: [(&str, Hook); 42] = [
     ("fail_to_connect", Both),
     ("fail_to_proxy", Both),
     ("should_serve_stale", Unused("nothing is cached")),
-    ("connected_to_upstream", Instead("a body that is here needs nobody to watch how fast it comes")),
+    ("connected_to_upstream", Instead("the body is here, so nothing of it is watched")),
     ("request_summary", Instead("`fail_to_proxy` calls it")),
     ("is_purge", Unused("nothing is cached")),
     ("purge_action", Unused("nothing is cached")),

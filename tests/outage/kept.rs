@@ -102,5 +102,7 @@ async fn what_must_not_be_done_twice_is_never_asked_twice() {
         }
         let answered = statuses.iter().filter(|status| **status == 200).count();
         assert_eq!(site.answered.load(Ordering::Acquire), answered, "{fast_path}");
+        let connections = site.connections.load(Ordering::Acquire);
+        assert_eq!(connections, answered, "{fast_path}");
     }
 }
