@@ -256,7 +256,7 @@ impl Ready for Billing {
                 "PostgreSQL accepts no writes: DATABASE_URL leads to a standby, or to a server that is read-only",
             ),
             (readiness.migrated, "the database is not migrated"),
-            (readiness.redis, "Redis has not answered yet"),
+            (readiness.redis, "Redis has not answered yet, or refuses a right: see the warnings"),
         ];
         parts.into_iter().filter(|(reached, _)| !reached).map(|(_, missing)| missing.to_owned()).collect()
     }
@@ -270,6 +270,10 @@ impl Ready for Billing {
 impl Ready for Arc<proxy::Readiness> {
     async fn missing(&self) -> Vec<String> {
         proxy::Readiness::missing(self).into_iter().map(str::to_owned).collect()
+    }
+
+    async fn warnings(&self) -> Vec<String> {
+        proxy::Readiness::warnings(self).await
     }
 }
 

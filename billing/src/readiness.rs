@@ -30,7 +30,7 @@ pub struct Readiness {
     pub writable: bool,
     /// Its schema is this build's, or a newer one.
     pub migrated: bool,
-    /// Redis has answered, or none is used.
+    /// Redis has answered and granted every right that is needed, or none is used.
     pub redis: bool,
 }
 
@@ -53,7 +53,7 @@ impl Billing {
             contact.migrated.store(migrated, Ordering::Relaxed);
         }
         if !contact.redis.load(Ordering::Relaxed)
-            && let Ok(Ok(())) = tokio::time::timeout(PATIENCE, self.shared().outlets.reach()).await
+            && let Ok(true) = tokio::time::timeout(PATIENCE, self.shared().outlets.reach()).await
         {
             contact.redis.store(true, Ordering::Relaxed);
         }
@@ -65,6 +65,14 @@ impl Billing {
             migrated: contact.migrated.load(Ordering::Relaxed),
             redis: contact.redis.load(Ordering::Relaxed),
         }
+    }
+
+    /// What an operator should know although everything works.
+    pub async fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.catalog_warnings().await;
+        let refused = tokio::time::timeout(PATIENCE, self.shared().outlets.refused());
+        warnings.extend(refused.await.unwrap_or_default());
+        warnings
     }
 
     async fn ask_for_writes(&self) -> Result<bool, StoreError> {

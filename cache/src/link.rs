@@ -1,5 +1,6 @@
 //! A connection to Redis that comes back by itself. While there is none, questions fail at once instead of waiting for it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tracing::{debug, info};
 
 use crate::clip::within;
 use crate::place::Kind;
-use crate::{Connection, Pauses, Place, sentinel};
+use crate::{Connection, Pauses, Place, Refusals, Task, sentinel};
 
 /// Shortest pause before another connection, in milliseconds.
 const PAUSE_MS_MIN: u64 = 25;
@@ -46,6 +47,7 @@ pub struct Link {
     /// Tells the keeper that a connection is of no use any more.
     lost: mpsc::Sender<u64>,
     late: AtomicU32,
+    refusals: Arc<Refusals>,
 }
 
 #[derive(Clone)]
@@ -65,13 +67,13 @@ struct Live {
 }
 
 impl Link {
-    /// Begins to connect, on the current runtime, and keeps at it until the link is dropped.
+    /// Begins to connect, on the current runtime, and keeps at it until the link is dropped. What Redis refuses is noted.
     #[must_use]
-    pub fn open(place: Place, patience: Patience) -> Self {
+    pub fn open(place: Place, patience: Patience, refusals: Arc<Refusals>) -> Self {
         let (told, state) = watch::channel(State::Opening);
         let (lost, losses) = mpsc::channel(8);
-        tokio::spawn(keep(place, patience, told, losses));
-        Self { patience, state, lost, late: AtomicU32::new(0) }
+        tokio::spawn(keep(place, patience, (told, losses), Arc::clone(&refusals)));
+        Self { patience, state, lost, late: AtomicU32::new(0), refusals }
     }
 
     /// Asks one question.
@@ -79,6 +81,16 @@ impl Link {
     /// # Errors
     /// When there is no connection, no answer in time, or Redis refuses.
     pub async fn query<T: FromRedisValue>(&self, cmd: &Cmd) -> RedisResult<T> {
+        let answer = self.query_unnoted(cmd).await;
+        self.refusals.note(Task::Read, answer.as_ref().err());
+        answer
+    }
+
+    /// Asks one question whose refusal tells nothing by itself.
+    ///
+    /// # Errors
+    /// As [`Link::query`].
+    pub async fn query_unnoted<T: FromRedisValue>(&self, cmd: &Cmd) -> RedisResult<T> {
         let mut live = within(self.patience.answer, self.live()).await?;
         let answer = within(self.patience.answer, cmd.query_async(&mut live.connection)).await;
         self.note(live.number, answer.as_ref().err());
@@ -92,6 +104,7 @@ impl Link {
     pub async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
         let mut live = within(self.patience.answer, self.live()).await?;
         let answer = within(self.patience.answer, script.invoke_async(&mut live.connection)).await;
+        self.refusals.note(Task::Store, answer.as_ref().err());
         self.note(live.number, answer.as_ref().err());
         answer
     }
@@ -140,10 +153,17 @@ impl std::fmt::Debug for Link {
 }
 
 /// Makes one connection after the other, until nobody wants any more.
-async fn keep(place: Place, patience: Patience, told: watch::Sender<State>, mut losses: mpsc::Receiver<u64>) {
+async fn keep(
+    place: Place,
+    patience: Patience,
+    (told, mut losses): (watch::Sender<State>, mpsc::Receiver<u64>),
+    refusals: Arc<Refusals>,
+) {
     let (mut number, mut pauses) = (0, Pauses::between(PAUSE_MS_MIN, PAUSE_MS_MAX));
     while !losses.is_closed() {
-        match within(patience.connect, connect(&place, patience)).await {
+        let connected = within(patience.connect, connect(&place, patience)).await;
+        refusals.note(Task::Connect, connected.as_ref().err());
+        match connected {
             Ok(connection) => {
                 number += 1;
                 debug!(number, ?place, "connected to Redis");

@@ -98,6 +98,7 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -146,7 +147,7 @@ mod tests {
         let place = Place::parse(&url).expect("a place");
         let (key, channel) = (format!("{KEY}:{}", std::process::id()), format!("{CHANNEL}:{}", std::process::id()));
         let patience = Patience { connect: Duration::from_secs(5), answer: Duration::from_secs(5) };
-        let link = Link::open(place.clone(), patience);
+        let link = Link::open(place.clone(), patience, Arc::default());
         let mut heard = Subscription::open(&place, &channel, Duration::from_secs(60)).await.expect("Redis is there");
         let script = Script::new(STORE);
         let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);

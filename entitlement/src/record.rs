@@ -11,6 +11,9 @@ use crate::timeline::Timeline;
 /// The channel on which every newly stored record is pushed to the proxies.
 pub const CHANNEL: &str = "tollgate:entitlements";
 
+/// How an account begins that nobody has: its record, of version 0, is stored and read to find out what the cache allows.
+pub const PROBE: &str = "tollgate:probe";
+
 /// The record format that this build reads and writes.
 pub const FORMAT: u32 = 1;
 

@@ -1,13 +1,14 @@
 //! Whether the gate has had contact with everything that it needs.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use crate::clock;
 use crate::identity::Identity;
 use crate::ladder::{Below, Ladder};
 
@@ -21,6 +22,7 @@ const DEADLINE: Duration = Duration::from_millis(500);
 /// serves on from what it has.
 #[derive(Debug, Default)]
 pub struct Readiness {
+    ladder: OnceLock<Arc<Ladder>>,
     listener: AtomicBool,
     billing: AtomicBool,
     /// Whether changes are to be pushed at all.
@@ -41,6 +43,14 @@ impl Readiness {
         unreached.chain(self.stopping.load(Ordering::Acquire).then_some("stopping")).collect()
     }
 
+    /// What an operator should know of the layers below: what Redis refuses, and why.
+    pub async fn warnings(&self) -> Vec<String> {
+        match self.ladder.get() {
+            Some(ladder) => ladder.refused(false, clock::moment()).await,
+            None => Vec::new(),
+        }
+    }
+
     /// Says from now on that the process ends.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -54,6 +64,9 @@ impl Readiness {
         below: Arc<dyn Below>,
         listen: SocketAddr,
     ) {
+        // Nobody else has set it.
+        let _ = self.ladder.set(Arc::clone(&ladder));
+        ladder.refused(true, clock::moment()).await;
         while !self.missing().is_empty() && !self.stopping.load(Ordering::Acquire) {
             if !self.listener.load(Ordering::Acquire) {
                 note(&self.listener, matches!(timeout(DEADLINE, TcpStream::connect(listen)).await, Ok(Ok(_))));

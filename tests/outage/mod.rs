@@ -13,6 +13,7 @@ mod push;
 mod read_only;
 mod redis;
 mod restarted;
+mod rights;
 mod scene;
 
 pub use scene::{Reader, Scene, pushed};

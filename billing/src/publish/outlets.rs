@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cache::{Outcome, PlaceError};
+use cache::{Outcome, PlaceError, Refusal};
 use entitlement::account::AccountId;
 use entitlement::record::{self, Entitlement};
 use parking_lot::Mutex;
@@ -145,11 +145,24 @@ impl Outlets {
         }
     }
 
-    /// Whether the cache answers; true when there is none.
-    pub async fn reach(&self) -> ::redis::RedisResult<()> {
-        match &self.cache {
-            Some(cache) => cache.ping().await,
-            None => Ok(()),
+    /// Whether the cache answers and grants every right that is needed; true when there is none. One that is full or read-only
+    /// for a while is reached.
+    pub async fn reach(&self) -> bool {
+        let Some(cache) = &self.cache else { return true };
+        match cache.probe().await {
+            Ok(()) => true,
+            Err(PublishError::Redis(error)) => Refusal::of(&error).is_some_and(|refusal| !refusal.is_lasting()),
+            Err(_) => false,
         }
+    }
+
+    /// What the cache refuses, in words; while it refuses something, it is asked whether it still does.
+    pub async fn refused(&self) -> Vec<String> {
+        let Some(cache) = &self.cache else { return Vec::new() };
+        if !cache.refused().is_empty() {
+            // How it went is noted.
+            let _ = cache.probe().await;
+        }
+        cache.refused().iter().map(Refusal::to_string).collect()
     }
 }

@@ -1,13 +1,17 @@
 //! The cache in Redis: a record is replaced only by a newer one, whoever comes last.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Link, Outcome, Patience, Place, PlaceError, Push, STORE, Store};
+use cache::{Link, Outcome, Patience, Place, PlaceError, Push, Refusal, Refusals, STORE, Store, Task};
 use entitlement::account::AccountId;
+use entitlement::catalog::Catalog;
 use entitlement::record::{self, Entitlement};
-use redis::{RedisResult, Script};
+use entitlement::timeline::timeline;
+use redis::{RedisResult, Script, cmd};
 use secrecy::ExposeSecret;
 
+use super::PublishError;
 use crate::settings::Secret;
 
 /// How long a record of a known account is kept, in seconds. A proxy that misses it has it computed again.
@@ -22,6 +26,7 @@ const PATIENCE: Patience = Patience { connect: Duration::from_secs(1), answer: D
 /// A connection to Redis that comes back by itself.
 pub(super) struct Cache {
     link: Link,
+    refusals: Arc<Refusals>,
     store: Script,
 }
 
@@ -32,7 +37,9 @@ impl Cache {
     /// When the URL cannot be read.
     pub fn new(url: &Secret) -> Result<Self, PlaceError> {
         let place = Place::parse(url.expose_secret())?;
-        Ok(Self { link: Link::open(place, PATIENCE), store: Script::new(STORE) })
+        let refusals: Arc<Refusals> = Arc::default();
+        let link = Link::open(place, PATIENCE, Arc::clone(&refusals));
+        Ok(Self { link, refusals, store: Script::new(STORE) })
     }
 
     /// Stores a record and tells the proxies, unless something newer is there.
@@ -60,9 +67,45 @@ impl Cache {
         Ok(text.and_then(|text| record::decode_for(account, &text).ok()).map(|entitlement| entitlement.version))
     }
 
-    /// Whether Redis answers.
-    pub async fn ping(&self) -> RedisResult<()> {
-        self.link.query(&redis::cmd("PING")).await
+    /// Tries all that is ever asked of Redis, with the record of an account that nobody has.
+    ///
+    /// # Errors
+    /// When Redis does not answer, or refuses.
+    pub async fn probe(&self) -> Result<(), PublishError> {
+        // One that was never stored: what lies there already is not stored again.
+        let probe = format!("{}:{:x}", record::PROBE, rand::random::<u64>());
+        let Ok(account) = AccountId::parse(&probe) else { return Ok(()) };
+        let nothing = Entitlement { account, version: 0, timeline: timeline(&Catalog::empty(), &[]) };
+        let text = record::encode(&nothing)?;
+        if let Err(error) = self.publish(&nothing, &text).await {
+            if Refusal::of(&error) == Some(Refusal::RightOfScript) {
+                self.name_right(&nothing.account, &text).await;
+            }
+            return Err(error.into());
+        }
+        self.version(&nothing.account).await?;
+        Ok(())
+    }
+
+    /// Notes which right a script lacks: each of its steps by itself has an answer that names it.
+    async fn name_right(&self, account: &AccountId, text: &str) {
+        let (mut read, mut set, mut publish) = (cmd("GETRANGE"), cmd("SET"), cmd("PUBLISH"));
+        read.arg(record::key(account)).arg(0).arg(0);
+        set.arg(record::key(account)).arg(text).arg("EX").arg(NEGATIVE_SECONDS);
+        publish.arg(record::CHANNEL).arg(text);
+        for step in [read, set, publish] {
+            let answer: RedisResult<redis::Value> = self.link.query_unnoted(&step).await;
+            if let Err(error) = answer
+                && matches!(Refusal::of(&error), Some(Refusal::Right(_)))
+            {
+                return self.refusals.note(Task::Store, Some(&error));
+            }
+        }
+    }
+
+    /// What Redis refuses.
+    pub fn refused(&self) -> Vec<Refusal> {
+        self.refusals.all()
     }
 
     /// Which connection it is; see [`Link::number`].

@@ -28,9 +28,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cache::{Place, PlaceError};
+use cache::{Place, PlaceError, Refusal, Refusals};
 use entitlement::account::AccountId;
-use entitlement::record::Entitlement;
+use entitlement::record::{self, Entitlement};
 use prometheus::IntCounter;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
@@ -82,6 +82,7 @@ impl Settings {
 pub struct Ladder {
     l1: L1,
     redis: Option<Arc<dyn Shared>>,
+    refusals: Arc<Refusals>,
     billing: Billing,
     epoch: Epoch,
     /// Of accounts that are asked for, and of denials that are asked again.
@@ -131,6 +132,7 @@ impl Ladder {
         let counters = Counters { l1: metrics.layer("l1"), pushed_poison: metrics.layer("push").poisoned };
         Arc::new(Self {
             l1: L1::new(settings.capacity),
+            refusals: redis.as_ref().map(|redis| redis.refusals()).unwrap_or_default(),
             redis,
             billing: Billing::new(below, settings.billing_deadline, metrics.layer("billing")),
             epoch: Epoch::new(metrics.push_connected.clone()),
@@ -161,9 +163,9 @@ impl Ladder {
         self.expects_push.store(settings.redis_url.is_some() || local.is_some(), Ordering::Release);
         match (settings.place()?, local) {
             (Some(place), _) => {
-                let poison = self.counters.pushed_poison.clone();
+                let notes = (self.counters.pushed_poison.clone(), Arc::clone(&self.refusals));
                 let heartbeat = push::heartbeat(settings.max_staleness);
-                self.io.spawn(push::follow_redis(place, Arc::clone(self), poison, heartbeat));
+                self.io.spawn(push::follow_redis(place, Arc::clone(self), notes, heartbeat));
                 self.io.spawn(Arc::clone(self).watch_telling(heartbeat));
             }
             (None, Some(channel)) => {
@@ -201,6 +203,16 @@ impl Ladder {
     #[must_use]
     pub fn is_pushed(&self) -> bool {
         self.epoch.current() != 0
+    }
+
+    /// What Redis refuses, in words. While it refuses something, and while `first`, it is asked whether it still does.
+    pub(crate) async fn refused(&self, first: bool, now: Moment) -> Vec<String> {
+        if let (Some(redis), Ok(account)) = (&self.redis, AccountId::parse(record::PROBE))
+            && (first || !self.refusals.all().is_empty())
+        {
+            redis.read(&account, self.millis_at(now)).await;
+        }
+        self.refusals.all().iter().map(Refusal::to_string).collect()
     }
 
     /// Follows the changes of an account.

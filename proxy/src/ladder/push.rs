@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cache::{Lost, Pauses, Place, Subscription};
+use cache::{Lost, Pauses, Place, Refusals, Subscription, Task};
 use entitlement::record::{self, CHANNEL, Entitlement, RecordError};
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge};
@@ -104,13 +104,19 @@ pub(super) fn heartbeat(staleness_max: Duration) -> Duration {
 }
 
 /// Follows the Redis channel for ever.
-pub(super) async fn follow_redis<S: Sink>(place: Place, sink: Arc<S>, poisoned: IntCounter, heartbeat: Duration) {
+pub(super) async fn follow_redis<S: Sink>(
+    place: Place,
+    sink: Arc<S>,
+    (poisoned, refusals): (IntCounter, Arc<Refusals>),
+    heartbeat: Duration,
+) {
     let mut pauses = Pauses::between(PAUSE_MS_MIN, PAUSE_MS_MAX);
     loop {
         let mut was_open = false;
         let lost = match Subscription::open(&place, CHANNEL, heartbeat).await {
             Ok(subscription) => {
                 sink.epoch().begin();
+                refusals.note(Task::Subscribe, None);
                 info!("changes are pushed to this process");
                 was_open = true;
                 take_in(subscription, &*sink, &poisoned).await
@@ -118,6 +124,9 @@ pub(super) async fn follow_redis<S: Sink>(place: Place, sink: Arc<S>, poisoned: 
             Err(lost) => lost,
         };
         sink.epoch().end();
+        if let Lost::Redis(error) = &lost {
+            refusals.note(Task::Subscribe, Some(error));
+        }
         // One that held starts over with the shortest pause.
         if was_open {
             pauses.start_over();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache::{Link, Patience, Place};
+use cache::{Link, Patience, Place, Refusals};
 use entitlement::account::AccountId;
 use entitlement::record::{self, Entitlement, RECORD_BYTES_MAX, RecordError};
 use redis::{RedisError, cmd};
@@ -22,12 +22,18 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 pub(super) trait Shared: Send + Sync + 'static {
     /// The record that is stored for an account.
     async fn read(&self, account: &AccountId, now_ms: u64) -> Read;
+
+    /// Where it is noted what the cache refuses.
+    fn refusals(&self) -> Arc<Refusals> {
+        Arc::default()
+    }
 }
 
 /// The cache in Redis.
 #[derive(Debug)]
 pub(super) struct Redis {
     link: Link,
+    refusals: Arc<Refusals>,
     circuit: Circuit,
     counters: LayerCounters,
 }
@@ -45,8 +51,10 @@ pub(super) enum Read {
 impl Redis {
     /// Must be called within the runtime that is to carry the connection. `deadline` bounds one read.
     pub(super) fn new(place: Place, deadline: Duration, counters: LayerCounters) -> Arc<Self> {
-        let link = Link::open(place, Patience { connect: CONNECT_DEADLINE, answer: deadline });
-        Arc::new(Self { link, circuit: Circuit::new(1), counters })
+        let refusals: Arc<Refusals> = Arc::default();
+        let patience = Patience { connect: CONNECT_DEADLINE, answer: deadline };
+        let link = Link::open(place, patience, Arc::clone(&refusals));
+        Arc::new(Self { link, refusals, circuit: Circuit::new(1), counters })
     }
 
     fn decode(&self, account: &AccountId, value: &[u8]) -> Read {
@@ -103,6 +111,10 @@ impl Shared for Redis {
                 Read::Down
             }
         }
+    }
+
+    fn refusals(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refusals)
     }
 }
 

@@ -134,8 +134,8 @@ impl Billing {
         *self.shared().held_back.lock() = Some(HeldBack { wanted: proposal.rules(), why: why.to_owned() });
     }
 
-    /// What an operator should know although everything works.
-    pub async fn warnings(&self) -> Vec<String> {
+    /// What an operator should know of a catalog that is held back.
+    pub(crate) async fn catalog_warnings(&self) -> Vec<String> {
         let Some(held) = self.shared().held_back.lock().clone() else { return Vec::new() };
         let current = tokio::time::timeout(PATIENCE, async {
             let mut conn = self.pool().acquire().await?;

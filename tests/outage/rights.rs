@@ -1,0 +1,154 @@
+//! A Redis that answers, and refuses: by a password, a right that is missing, or since it takes nothing in. Cause and right stand in
+//! readiness and log, and what the documentation lists is enough.
+
+use redis::{Client, Connection};
+
+use super::scene::Reader;
+use crate::world::{Arrangement, World, eventually};
+
+/// An ACL rule of the documentation, without `user` before it.
+fn rule(user: &str) -> Vec<String> {
+    let text = include_str!("../../docs/redis.md");
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("user {user} "))).expect("the page has a rule");
+    line.split(' ').map(str::to_owned).collect()
+}
+
+/// One billing and two proxies, each role as the user that the documentation gives it.
+struct Restricted {
+    world: World,
+    redis: Connection,
+}
+
+impl Restricted {
+    async fn start() -> Self {
+        let world = World::start(Arrangement::Separate).await;
+        let url = world.redis.as_ref().expect("this arrangement has one").url.clone();
+        let redis = Client::open(url.as_str()).expect("a URL").get_connection().expect("Redis answers");
+        let mut this = Self { world, redis };
+        for user in ["tollgate-billing", "tollgate-proxy"] {
+            this.acl(user, &rule(user).iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        this.acl("default", &["resetpass", ">another"]);
+        for index in 0..this.world.processes.len() {
+            this.restart(index, "PASSWORD");
+        }
+        this
+    }
+
+    /// Changes the rights of a user, at once and for connections that are open.
+    fn acl(&mut self, user: &str, rules: &[&str]) {
+        redis::cmd("ACL").arg("SETUSER").arg(user).arg(rules).exec(&mut self.redis).expect("the rules are right");
+    }
+
+    fn configure(&mut self, words: &[&str]) {
+        redis::cmd(words[0]).arg(&words[1..]).exec(&mut self.redis).expect("Redis does as it is told");
+    }
+
+    fn restart(&mut self, index: usize, password: &str) {
+        let url = self.world.redis.as_ref().expect("this arrangement has one").url.clone();
+        let process = &mut self.world.processes[index];
+        let user = format!("redis://tollgate-{}:{password}@", process.role);
+        process.set("REDIS_URL", &url.replace("redis://", &user));
+        process.restart();
+    }
+
+    /// Waits until readiness of a process has this status and names all of this.
+    async fn says(&self, index: usize, status: u16, texts: &[&str]) -> String {
+        eventually(&format!("{status} with {texts:?}"), async || {
+            let ready = self.world.processes[index].try_admin("/readyz").await?;
+            (ready.status == status && texts.iter().all(|text| ready.body.contains(text))).then_some(ready.body)
+        })
+        .await
+    }
+
+    async fn is_well(&mut self) {
+        for process in &mut self.world.processes {
+            process.ready().await;
+        }
+        for index in 0..self.world.processes.len() {
+            self.says(index, 200, &["\"warnings\":[]"]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_rights_that_are_documented_are_enough_and_each_that_is_missing_is_named() {
+    let mut restricted = Restricted::start().await;
+    restricted.is_well().await;
+    let buyer = Reader::new();
+    restricted.world.everywhere("/premium/before", &buyer.token, 402).await;
+    restricted.world.accepted(&buyer.purchase()).await;
+    restricted.world.everywhere("/premium/after", &buyer.token, 200).await;
+    crate::outage::pushed(&restricted.world, 1.0).await;
+    for (user, index, lacks, has, named) in [
+        ("tollgate-billing", 0, "-get", "+get", "'get' command"),
+        ("tollgate-billing", 0, "-getrange", "+getrange", "'getrange' command"),
+        ("tollgate-billing", 0, "-set", "+set", "'set' command"),
+        ("tollgate-billing", 0, "-publish", "+publish", "'publish' command"),
+        ("tollgate-billing", 0, "-evalsha", "+evalsha", "'evalsha' command"),
+        ("tollgate-billing", 0, "resetkeys", "~tollgate:*", "one of the keys"),
+        ("tollgate-billing", 0, "resetchannels", "&tollgate:*", "one of the channels"),
+        ("tollgate-proxy", 1, "-getrange", "+getrange", "'getrange' command"),
+        ("tollgate-proxy", 1, "-subscribe", "+subscribe", "'subscribe' command"),
+        ("tollgate-proxy", 1, "resetkeys", "~tollgate:*", "one of the keys"),
+        ("tollgate-proxy", 1, "resetchannels", "&tollgate:*", "one of the channels"),
+    ] {
+        restricted.acl(user, &[lacks]);
+        restricted.restart(index, "PASSWORD");
+        // A proxy that cannot read asks billing, and is of use.
+        let is_of_use = index > 0 && !["-subscribe", "resetchannels"].contains(&lacks);
+        let status = if is_of_use { 200 } else { 503 };
+        restricted.says(index, status, &["lacks a right in Redis", named, "docs/redis.md"]).await;
+        eventually("the log says so", async || {
+            let log = restricted.world.processes[index].process.log();
+            (log.contains("Redis refuses") && log.contains(named)).then_some(())
+        })
+        .await;
+        restricted.acl(user, &[has]);
+        restricted.is_well().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_never_shown() {
+    let mut restricted = Restricted::start().await;
+    for index in [0, 1] {
+        restricted.restart(index, "wr0ng-passw0rd");
+        let body = restricted.says(index, 503, &["refuses the user or the password of REDIS_URL"]).await;
+        let log = restricted.world.processes[index].process.log();
+        assert!(log.contains("refuses the user or the password"), "{log}");
+        assert!(!body.contains("passw0rd") && !log.contains("passw0rd"), "{body}\n{log}");
+        // The right one.
+        restricted.restart(index, "PASSWORD");
+    }
+    restricted.is_well().await;
+    let url = restricted.world.redis.as_ref().expect("this arrangement has one").url.clone();
+    restricted.world.processes[0].set("REDIS_URL", &url);
+    restricted.world.processes[0].restart();
+    restricted.says(0, 503, &["Redis asks for a password, and REDIS_URL has none"]).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_nothing_in_is_a_warning_until_it_does() {
+    let mut restricted = Restricted::start().await;
+    restricted.is_well().await;
+    let nobody = crate::world::ports::free().port().to_string();
+    for (breaks, mends, said) in [
+        (vec!["CONFIG", "SET", "maxmemory", "1"], vec!["CONFIG", "SET", "maxmemory", "0"], "Redis is full"),
+        (vec!["REPLICAOF", "127.0.0.1", &nobody], vec!["REPLICAOF", "NO", "ONE"], "leads to a replica"),
+        (
+            vec!["CONFIG", "SET", "min-replicas-to-write", "1"],
+            vec!["CONFIG", "SET", "min-replicas-to-write", "0"],
+            "too few replicas",
+        ),
+    ] {
+        restricted.configure(&breaks);
+        restricted.world.accepted(&Reader::new().purchase()).await;
+        restricted.says(0, 200, &[said]).await;
+        // A start is no reason to refuse webhooks.
+        restricted.restart(0, "PASSWORD");
+        restricted.says(0, 200, &[said]).await;
+        restricted.configure(&mends);
+        restricted.is_well().await;
+    }
+}
