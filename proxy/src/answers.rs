@@ -1,7 +1,7 @@
 //! What becomes of each head of an answer before a client gets it, on every way.
 
 use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
-use http::{StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
@@ -38,10 +38,8 @@ impl Service {
         }
         wire::close_unless_it_goes_on(session);
         context.is_in_chunks = !response.headers.contains_key(CONTENT_LENGTH);
-        if session.req_header().version < Version::HTTP_11 && response.remove_header(&TRANSFER_ENCODING).is_some() {
-            // It knows no chunks: such an answer ends with its connection.
-            response.remove_header(&TRAILER);
-            session.set_keepalive(None);
+        if session.req_header().version < Version::HTTP_11 && context.is_in_chunks {
+            self.take_chunks_away(session, response, context);
         }
         if context.snapshot.rule(context).is_some_and(Rule::is_gated) {
             caching::keep_private(response)?;
@@ -49,6 +47,23 @@ impl Service {
         Ok(context.plain.is_none()
             && failure::may_be_followed(response)
             && context.snapshot.upstreams.speaks_http1(context.destination))
+    }
+
+    /// A client of HTTP/1.0 knows no chunks: what has no length ends with its connection.
+    fn take_chunks_away(&self, session: &mut Session, response: &mut ResponseHeader, context: &Context) {
+        response.remove_header(&TRANSFER_ENCODING);
+        response.remove_header(&TRAILER);
+        let has_none = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || session.req_header().method == Method::HEAD;
+        if has_none {
+            return;
+        }
+        session.set_keepalive(None);
+        if !context.snapshot.upstreams.speaks_http1(context.destination)
+            && let Some(wire) = wire::of(session)
+        {
+            wire.unchunk();
+        }
     }
 }
 

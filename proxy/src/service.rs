@@ -281,6 +281,7 @@ impl ProxyHttp for Service {
         context: &mut Box<Context>,
     ) -> Result<Option<Bytes>> {
         if context.is_in_chunks
+            && session.req_header().version >= Version::HTTP_11
             && let Some(wire) = wire::of(session)
         {
             let has_head = session.response_written().is_some_and(|head| !head.status.is_informational());

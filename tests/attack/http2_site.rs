@@ -54,9 +54,14 @@ impl Site {
                 if let Ok(Some(trailers)) = stream.trailers().await {
                     received.headers.extend(trailers);
                 }
+                let has_trailers = received.uri.path().ends_with("/back");
                 site.seen.lock().expect("no panic").push(received);
                 let mut sending = answer.send_response(http::Response::new(()), false).expect("a client");
-                sending.send_data(Bytes::from_static(BODY.as_bytes()), true).expect("a client");
+                sending.send_data(Bytes::from_static(BODY.as_bytes()), !has_trailers).expect("a client");
+                if has_trailers {
+                    let sum = [(http::HeaderName::from_static("x-sum"), http::HeaderValue::from_static("5"))];
+                    sending.send_trailers(HeaderMap::from_iter(sum)).expect("a client");
+                }
             });
         }
     }
@@ -132,4 +137,27 @@ async fn what_comes_by_http_2() {
     // And what is gated stays gated.
     assert_eq!(secure.get("/premium/one", &[]).await, Outcome::Denied(401));
     assert!(site.seen.lock().expect("no panic").is_empty());
+}
+
+#[tokio::test]
+async fn what_goes_back_to_older_clients() {
+    let site = Site::default();
+    let setup = Setup::new(Arrangement::AllPostgres).upstream(site.start().await).key("proxy.http2", "true");
+    let world = World::with(setup).await;
+    let public = world.proxy().listen.public;
+    for target in ["/welcome/plain", "/welcome/back"] {
+        // HTTP/1.0 knows no chunks, and no trailers.
+        for lines in ["", "Connection: keep-alive\r\n"] {
+            let answer = raw(public, format!("GET {target} HTTP/1.0\r\nHost: site.test\r\n{lines}\r\n")).await;
+            assert!(answer.ends_with(&format!("\r\n\r\n{BODY}")), "{target}: {answer}");
+            let head = answer.to_lowercase();
+            assert!(!head.contains("transfer-encoding") && head.contains("connection: close"), "{target}: {answer}");
+        }
+        let answer =
+            raw(public, format!("GET {target} HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n")).await;
+        let end = if target.ends_with("back") { "0\r\nx-sum: 5\r\n\r\n" } else { "0\r\n\r\n" };
+        assert!(answer.ends_with(&format!("{BODY}\r\n{end}")), "{target}: {answer}");
+        let answer = raw(public, format!("HEAD {target} HTTP/1.0\r\nHost: site.test\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n"), "{target}: {answer}");
+    }
 }

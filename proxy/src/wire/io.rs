@@ -38,8 +38,8 @@ impl Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.told.get_mut().trailers.is_some() {
-            return this.poll_write_with_trailers(context, bytes);
+        if this.told.get_mut().is_rewritten() {
+            return this.poll_write_rewritten(context, bytes);
         }
         this.connection()?.poll_write(context, bytes)
     }
@@ -50,9 +50,9 @@ impl AsyncWrite for Wire {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.told.get_mut().trailers.is_some() {
+        if this.told.get_mut().is_rewritten() {
             let first = pieces.iter().find(|piece| !piece.is_empty()).map_or(&[][..], |piece| &**piece);
-            return this.poll_write_with_trailers(context, first);
+            return this.poll_write_rewritten(context, first);
         }
         this.connection()?.poll_write_vectored(context, pieces)
     }

@@ -11,6 +11,7 @@ pub mod head;
 mod io;
 pub(crate) mod linger;
 mod pace;
+mod unchunked;
 
 use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result as IoResult};
@@ -35,6 +36,7 @@ use self::ending::Trailers;
 use self::head::{Behind, HeadEnd};
 use self::pace::Pace;
 pub(crate) use self::pace::{Begins, TooSlow};
+use self::unchunked::Unchunked;
 use crate::guard;
 
 /// Most bytes that are read at once where nobody has made room for them.
@@ -72,6 +74,15 @@ struct Told {
     /// Whether the answer goes on for an unknown time.
     is_live: bool,
     trailers: Option<Trailers>,
+    /// The answer, where it is written without the chunks that Pingora writes.
+    unchunked: Option<Unchunked>,
+}
+
+impl Told {
+    /// Whether an answer is not written as it is.
+    const fn is_rewritten(&self) -> bool {
+        self.trailers.is_some() || self.unchunked.is_some()
+    }
 }
 
 /// What is still to come of a request's body.
@@ -175,6 +186,11 @@ impl Wire {
     /// Writes these lines behind the last chunk of the answer, of which no chunk is half written, and perhaps no head.
     pub(crate) fn end_with(&self, trailers: &[u8], has_head: bool) {
         self.told.lock().trailers = Some(Trailers::new(trailers, has_head));
+    }
+
+    /// Writes an answer without its chunks.
+    pub(crate) fn unchunk(&self) {
+        self.told.lock().unchunked = Some(Unchunked::default());
     }
 
     /// Whether another request can follow the one that is being answered.
@@ -312,9 +328,12 @@ impl Wire {
         Ok(count)
     }
 
-    /// Writes a part of an answer that has trailers.
-    fn poll_write_with_trailers(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<IoResult<usize>> {
-        let trailers = &mut self.told.get_mut().trailers;
+    /// Writes a part of an answer that has trailers, or has no chunks.
+    fn poll_write_rewritten(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<IoResult<usize>> {
+        let Told { trailers, unchunked, .. } = self.told.get_mut();
+        if let (Some(unchunked), Some(stream)) = (unchunked, &mut self.stream) {
+            return unchunked.poll_write(stream, context, bytes);
+        }
         let (Some(some), Some(stream)) = (&mut *trailers, &mut self.stream) else { return Poll::Ready(Ok(0)) };
         let (count, may_follow) = ready!(some.poll_write(stream, context, bytes))?;
         if !may_follow {

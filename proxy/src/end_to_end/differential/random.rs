@@ -268,3 +268,12 @@ fn the_same_comes_of_random_requests_and_answers_on_both_ways() {
     assert!(different.is_empty(), "{} of {cases} differ:\n{}", different.len(), different.join("\n\n"));
     assert!(answered > cases * 9 / 10 && reached > cases / 3, "{answered} answered, {reached} at the site");
 }
+
+#[test]
+fn chunks_of_a_site_with_a_bare_line_feed_are_refused_on_the_short_way() {
+    let text =
+        "GET /a HTTP/1.1\nHost: read.example\n\n~HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3;^x\nabc\n0\n\n";
+    let case = Case::parse(text.as_bytes());
+    assert!(Ways::get().compare(&case).is_err(), "Pingora reads them");
+    Ways::get().compare_leniently(&case).expect("nothing else differs");
+}

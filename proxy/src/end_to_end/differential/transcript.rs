@@ -40,6 +40,18 @@ impl Seen {
         self
     }
 
+    /// Whether this ends with an answer that was cut off or is a failure, and is the same before that.
+    pub(super) fn refuses_more_than(&self, other: &Self) -> bool {
+        let same = self.answers.iter().zip(&other.answers).take_while(|(one, other)| one == other).count();
+        let is_refused = |answer: &Answer| {
+            // Behind its head an answer that was cut off looks like one without a body.
+            answer.body.as_ref().is_none_or(String::is_empty)
+                || ["HTTP/1.1 502", "HTTP/1.1 504"].iter().any(|failed| answer.head[0].starts_with(failed))
+        };
+        let ends = self.answers.len() == same + 1 && self.answers.last().is_some_and(is_refused);
+        ends && other.requests.starts_with(&self.requests)
+    }
+
     /// One line for each answer and each request.
     pub(super) fn text(&self) -> String {
         let answers =
