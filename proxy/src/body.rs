@@ -2,7 +2,7 @@
 //!
 //! A site that serves one request for each of a few workers stands still when slow clients hold them. So a body of usual
 //! size is here first; what is longer streams, and has to come at a least rate. Neither is for gRPC, where both sides
-//! speak in turn.
+//! speak in turn; how long a client may be silent is bounded there, too, until the answer begins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::exchange;
-use crate::limits::{Limits, RATE_WINDOW};
+use crate::limits::RATE_WINDOW;
 use crate::metrics::Verdict;
 use crate::pulse::{Bounds, Pulse};
 use crate::respond::{self, Answer};
@@ -121,10 +121,11 @@ async fn awaited(session: &mut Session, patience: Duration) -> Result<Option<Ans
 async fn of_stream(session: &mut Session, context: &mut Context) -> Result<Option<Answer>> {
     let (limits, headers) = (context.snapshot.limits, &session.req_header().headers);
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if is_grpc(headers) || session.as_mut().is_body_done() {
+    let is_grpc = is_grpc(headers);
+    if session.as_mut().is_body_done() {
         return Ok(None);
     }
-    let max = limits.buffer_body.min(REPLAYED_MAX);
+    let max = if is_grpc { 0 } else { limits.buffer_body.min(REPLAYED_MAX) };
     if max > 0 && length.is_none_or(|length| length <= max) {
         go_ahead(session).await?;
         session.enable_retry_buffering();
@@ -143,14 +144,15 @@ async fn of_stream(session: &mut Session, context: &mut Context) -> Result<Optio
         context.lead = session.retry_buffer_truncated().then(|| taken.freeze());
     }
     if !session.as_mut().is_body_done() {
-        context.pulse = Some(watched(context, &limits));
+        let rate = if is_grpc { 0 } else { limits.body_rate };
+        context.pulse = Some(watched(context, limits.read, rate));
     }
     Ok(None)
 }
 
 /// Watches a body that streams over HTTP/2: its stream ends when the client is too slow.
-fn watched(context: &Context, limits: &Limits) -> Arc<Pulse> {
-    let (mut silence, mut least) = (limits.read, limits.body_rate.saturating_mul(RATE_WINDOW.as_secs()));
+fn watched(context: &Context, mut silence: Duration, rate: u64) -> Arc<Pulse> {
+    let mut least = rate.saturating_mul(RATE_WINDOW.as_secs());
     if !context.snapshot.upstreams.speaks_http1(context.destination) {
         // Among the streams of a connection it cannot be seen which of them the site holds back.
         (silence, least) = (silence.max(context.snapshot.upstreams.patience().write), 0);

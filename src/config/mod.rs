@@ -3,6 +3,7 @@
 //! Everything is parsed and checked here, before anything binds or connects.
 
 pub mod changes;
+mod decide;
 pub mod file;
 pub mod identity;
 pub mod limits;
@@ -21,7 +22,6 @@ use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
 use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
-use proxy::decide::{self, Asking};
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::Readings;
 use proxy::routes::Route;
@@ -112,7 +112,7 @@ impl Config {
         let readings = Readings { case_sensitive: file.site.case_sensitive, framework };
         routes::warn_of_other_addresses(&routes, &default, framework, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
-        let decide = decide(&file, &mut warnings)?;
+        let decide = decide::check(&file, &mut warnings)?;
         let limits = file.limits.check(file.proxy.buffer_body)?;
         let pages = file.pages(&table, &directory, site.host_str().unwrap_or_default())?;
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
@@ -270,23 +270,6 @@ fn site_url(text: &str) -> Result<Url> {
         bail!("site.url = \"{text}\" must be an origin, such as \"https://read.example\"");
     }
     Ok(url)
-}
-
-/// Where other gateways ask for decisions.
-fn decide(file: &File, warnings: &mut Vec<String>) -> Result<decide::Settings> {
-    let file::Decide { path, gateways } = &file.decide;
-    let asking = if file.listen.decide.is_empty() { Asking::Public } else { Asking::Apart };
-    let addresses = TrustedProxies::parse(gateways).context("decide.gateways")?;
-    let settings = decide::Settings::new(path, addresses, asking).context("decide.path")?;
-    if path.is_empty() && asking == Asking::Apart {
-        bail!("listen.decide is set, and decide.path = \"\" says that nobody asks: take one of them away");
-    }
-    if path.is_empty() && !gateways.is_empty() {
-        warnings.push(
-            "decide.gateways is set, and decide.path = \"\" says that nobody asks: no gateway is answered".into(),
-        );
-    }
-    Ok(settings)
 }
 
 fn check_urls(file: &File) -> Result<()> {

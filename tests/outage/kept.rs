@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::protocols::client::Client;
+use crate::protocols::slow::request_end;
 use crate::world::{Arrangement, Setup, World};
 
 /// A site that answers so many requests on each connection, and hangs up on the next one.
@@ -42,7 +43,7 @@ impl Site {
 async fn serve(mut stream: TcpStream, requests: usize, answered: Arc<AtomicUsize>) {
     let mut seen = Vec::new();
     for number in 0.. {
-        while !seen.ends_with(b"\r\n\r\n") && !seen.ends_with(b"body") {
+        while request_end(&seen).is_none() {
             match stream.read_buf(&mut seen).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}

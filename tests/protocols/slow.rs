@@ -64,7 +64,7 @@ async fn answer(mut stream: TcpStream, tell: mpsc::UnboundedSender<Vec<u8>>) {
             Ok(0) | Err(_) => return,
             Ok(_) => drop(tell.send(seen[before..].to_vec())),
         }
-        if let Some(end) = end(&seen) {
+        if let Some(end) = request_end(&seen) {
             seen.drain(..end);
             let body = "served";
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -76,7 +76,7 @@ async fn answer(mut stream: TcpStream, tell: mpsc::UnboundedSender<Vec<u8>>) {
 }
 
 /// Where the first request ends, when it is here as a whole.
-fn end(seen: &[u8]) -> Option<usize> {
+pub fn request_end(seen: &[u8]) -> Option<usize> {
     let head = seen.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&seen[..head]).to_ascii_lowercase();
     if text.contains("transfer-encoding: chunked") {
