@@ -31,6 +31,7 @@ mod ops;
 mod provider;
 mod store;
 mod api;
+mod origin;
 mod pages;
 mod checkout;
 #[cfg(fuzzing)]
@@ -46,7 +47,7 @@ pub use ops::{
     CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, Losses, OperatorError,
     Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word,
 };
-pub use pages::{Image, Look, Pages, Texts};
+pub use pages::{Image, Look, Pages, Texts, texts};
 pub use problem::Problem;
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;

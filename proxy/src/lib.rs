@@ -15,7 +15,7 @@ pub mod headers;
 mod screen;
 mod caching;
 pub mod requests;
-mod respond;
+pub mod respond;
 mod decide;
 pub mod upstream;
 mod context;

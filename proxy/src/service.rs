@@ -232,7 +232,7 @@ impl ProxyHttp for Service {
             }
             return Box::pin(self.tunnel(session, context)).await.map(|()| true);
         };
-        if let Err(error) = Box::pin(answer.write(session)).await {
+        if let Err(error) = Box::pin(answer.write(session, &context.snapshot.pages)).await {
             debug!(%error, "the client left before it was answered");
             session.set_keepalive(None);
         }
@@ -326,7 +326,7 @@ impl ProxyHttp for Service {
         }
         if let Some(answer) = answer {
             session.set_keepalive(None);
-            if let Err(error) = answer.write(session).await {
+            if let Err(error) = answer.write(session, &context.snapshot.pages).await {
                 debug!(%error, "the client left before it was told of a failure");
             }
         }

@@ -9,6 +9,7 @@ use entitlement::authorize::Policy;
 
 use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
+use crate::respond::Pages;
 use crate::tls::Certificate;
 use crate::{identity, ladder, routes, upstream};
 
@@ -17,10 +18,14 @@ use crate::{identity, ladder, routes, upstream};
 pub struct Settings {
     /// The site's public origin, without a trailing slash: the issuer of assertions.
     pub site_url: String,
+    /// Further origins of the site.
+    pub also: Vec<String>,
     /// Where browsers without identity go: a path of the site or a URL.
     pub login_url: String,
     /// Where browsers go that have to pay: a path of the site or a URL.
     pub pricing_url: String,
+    /// What the gate says to people.
+    pub pages: Pages,
     /// The public listener.
     pub listen: SocketAddr,
     /// The site.

@@ -11,7 +11,7 @@ use crate::forwarded::TrustedProxies;
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Verdict};
-use crate::respond::Links;
+use crate::respond::{Links, Pages};
 use crate::routes::{Rule, Table};
 use crate::settings::{LogRequests, Settings, Stopping};
 use crate::upstream::Upstreams;
@@ -23,6 +23,8 @@ pub(crate) struct Snapshot {
     pub(crate) admission: Arc<Admission>,
     pub(crate) upstreams: Upstreams,
     pub(crate) links: Links,
+    /// What the gate says to people.
+    pub(crate) pages: Pages,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) log_requests: LogRequests,
     pub(crate) limits: Limits,
@@ -41,7 +43,7 @@ pub(crate) struct Parts {
 impl Snapshot {
     pub(crate) fn new(settings: Settings, parts: Parts, metrics: &Metrics) -> Self {
         let Parts { identity, admission, upstreams } = parts;
-        let links = Links::new(&settings.site_url, &settings.login_url, &settings.pricing_url);
+        let links = Links::new(&settings.site_url, &settings.also, &settings.login_url, &settings.pricing_url);
         let table = Table::new(settings.routes, settings.default);
         let passed = table.rules().iter().map(|rule| metrics.requests(&rule.label, Verdict::Pass, "met")).collect();
         Self {
@@ -50,6 +52,7 @@ impl Snapshot {
             admission,
             upstreams,
             links,
+            pages: settings.pages,
             trusted_proxies: settings.trusted_proxies,
             log_requests: settings.log_requests,
             limits: settings.limits,

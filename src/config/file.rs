@@ -42,6 +42,7 @@ pub struct File {
 #[serde(deny_unknown_fields)]
 pub struct Site {
     pub url: String,
+    pub also: Vec<String>,
     pub upstream: Vec<String>,
     pub login_url: String,
     pub pricing_url: String,

@@ -157,6 +157,7 @@ fn active() -> Subscription {
 fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
     let settings = Settings {
         site_url: SITE.into(),
+        origins: vec![SITE.into()],
         pricing_url: "/billing/pricing".into(),
         login_url: "/login".into(),
         pages: std::sync::Arc::new(crate::pages::examples::pages()),

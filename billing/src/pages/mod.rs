@@ -25,7 +25,7 @@ use crate::problem::Problem;
 
 #[cfg(test)]
 pub use look::examples;
-pub use look::{Image, Look, Pages, Texts};
+pub use look::{Image, Look, Pages, Texts, texts};
 
 /// Longest form that is read, in bytes.
 const FORM_BYTES_MAX: usize = 16 * 1024;

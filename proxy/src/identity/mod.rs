@@ -60,6 +60,8 @@ pub enum Credential {
     Missing,
     /// Something that does not verify.
     Rejected,
+    /// Valid tokens of several accounts.
+    Ambiguous,
     /// A token that nobody can verify now: there has never been a key set.
     Unverified,
     /// A valid token of this account.

@@ -48,7 +48,7 @@ impl Service {
         if session.req_header().method != Method::GET || !session.as_mut().is_body_empty() {
             let refused = respond::refusal("bad_request", "A WebSocket begins with a GET without a body.");
             session.set_keepalive(None);
-            return refused.write(session).await;
+            return refused.write(session, &context.snapshot.pages).await;
         }
         let mut request = session.req_header().clone();
         self.upstream_request_filter(session, &mut request, context).await?;
