@@ -31,6 +31,7 @@ mod ops;
 mod provider;
 mod store;
 mod api;
+mod nothing;
 mod origin;
 mod pages;
 mod checkout;

@@ -117,6 +117,7 @@ impl Service {
         context.destination = rule.destination;
         let credential = match rule.destination {
             Destination::Webhook => Credential::Missing,
+            Destination::Site if rule.shared => Credential::Missing,
             Destination::Site | Destination::Billing => snapshot.identity.identify(request.headers, now.time).await,
         };
         let is_preflight = rule.cors.is_preflight(request.method, request.headers);
@@ -292,10 +293,15 @@ impl ProxyHttp for Service {
         if live::is_live(response) && !context.is_live {
             self.hold(session, context);
         }
-        if response.status.is_informational() || !context.snapshot.rule(context).is_some_and(Rule::is_gated) {
+        let Some(rule) = context.snapshot.rule(context).filter(|_| !response.status.is_informational()) else {
             return Ok(());
+        };
+        match context.view {
+            _ if rule.is_gated() => caching::keep_private(response),
+            _ if rule.shared || rule.destination != Destination::Site => Ok(()),
+            Some(_) => caching::mark_public(response, caching::Told::Account),
+            None => caching::mark_public(response, caching::Told::Nobody),
         }
-        caching::keep_private(response)
     }
 
     fn fail_to_connect(

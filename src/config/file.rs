@@ -82,6 +82,8 @@ pub struct Route {
     pub cors_origins: Vec<String>,
     #[serde(default, with = "humantime_serde")]
     pub timeout: Option<Duration>,
+    #[serde(default)]
+    pub shared: bool,
     pub meter: Option<String>,
     #[serde(default)]
     pub invalid_token: InvalidToken,

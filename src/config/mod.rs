@@ -96,7 +96,7 @@ impl Config {
             }
             None => (catalog, None),
         };
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = identity.warning.iter().cloned().collect();
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
         routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);

@@ -189,8 +189,7 @@ fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
         pool_size: 1,
         inline_wait: std::time::Duration::from_secs(1),
     };
-    let outlets = crate::publish::Outlets::new(None, None).expect("nobody to tell");
-    Billing::new(pool, settings, outlets)
+    Billing::new(pool, settings, crate::publish::Outlets::new(None, None).expect("nobody to tell"))
 }
 
 async fn answer(response: Response) -> (StatusCode, Value) {

@@ -27,13 +27,15 @@ pub struct Route {
     pub cors: Cors,
     /// How long the site may be silent; the gate's own limit when `None`.
     pub timeout: Option<Duration>,
+    /// Whether its responses are the same for everybody: nobody's identity is read, and caching stays as the site says.
+    pub shared: bool,
 }
 
 impl Route {
     /// A route for every method and host, called by no other origin, with the gate's own limits.
     #[must_use]
     pub fn new(pattern: Pattern, policy: Policy) -> Self {
-        Self { pattern, methods: None, hosts: None, policy, cors: Cors::default(), timeout: None }
+        Self { pattern, methods: None, hosts: None, policy, cors: Cors::default(), timeout: None, shared: false }
     }
 }
 

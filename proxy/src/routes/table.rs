@@ -22,6 +22,8 @@ pub struct Rule {
     pub cors: Cors,
     /// How long the site may be silent; the gate's own limit when `None`.
     pub timeout: Option<Duration>,
+    /// Whether its responses are the same for everybody: the site is told of nobody.
+    pub shared: bool,
     methods: Option<Vec<Method>>,
     hosts: Option<Vec<HostPattern>>,
 }
@@ -79,17 +81,19 @@ impl Table {
         let reserved = reserved().map(|(pattern, destination)| (Route::new(pattern, Policy::public()), destination));
         let configured = routes.into_iter().map(|route| (route, Destination::Site));
         let (mut rules, mut root) = (Vec::new(), Node::new());
-        for (Route { pattern, methods, hosts, policy, cors, timeout }, destination) in reserved.chain(configured) {
+        for (Route { pattern, methods, hosts, policy, cors, timeout, shared }, destination) in
+            reserved.chain(configured)
+        {
             let index = rules.len();
             root.add(pattern.segments(), index);
             let label = pattern.as_str().to_owned();
-            rules.push(Rule { index, label, policy, destination, cors, timeout, methods, hosts });
+            rules.push(Rule { index, label, policy, destination, cors, timeout, shared, methods, hosts });
         }
         let has_hosts = rules.iter().any(|rule| rule.hosts.is_some());
         let (index, label) = (rules.len(), "default".to_owned());
         let (methods, hosts, cors, timeout) = (None, None, Cors::default(), None);
         let destination = Destination::Site;
-        rules.push(Rule { index, label, policy: default, destination, cors, timeout, methods, hosts });
+        rules.push(Rule { index, label, policy: default, destination, cors, timeout, shared: false, methods, hosts });
         Self { rules, root, has_hosts }
     }
 
