@@ -1,4 +1,4 @@
-//! What nothing is served at: an address with a slash too many leads to the one without it, and all else is not found.
+//! The answer where no route matches: an address with a slash too many leads to the one without it, all others are not found.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, Uri, header};

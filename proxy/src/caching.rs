@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
-/// What a response varies by whose site may be told who asks.
+/// The request headers by which a response varies whose site may be told of an account.
 const VARY_BY: [&str; 2] = ["Cookie", "Authorization"];
 
 /// Directives that invite a shared cache; they contradict `private`.

@@ -24,7 +24,7 @@ pub struct Settings {
     pub login_url: String,
     /// Where browsers go that have to pay: a path of the site or a URL.
     pub pricing_url: String,
-    /// What the gate says to people.
+    /// The gate's own pages.
     pub pages: Pages,
     /// The public listener.
     pub listen: SocketAddr,

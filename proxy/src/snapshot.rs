@@ -23,7 +23,7 @@ pub(crate) struct Snapshot {
     pub(crate) admission: Arc<Admission>,
     pub(crate) upstreams: Upstreams,
     pub(crate) links: Links,
-    /// What the gate says to people.
+    /// The gate's own pages.
     pub(crate) pages: Pages,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) log_requests: LogRequests,

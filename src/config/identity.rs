@@ -161,7 +161,7 @@ impl Source {
         let Self::Published(settings) = self else { return None };
         settings.location.is_insecure().then(|| {
             format!(
-                "identity.jwks_url = \"{}\" is not encrypted (jwks_insecure = true): whoever can get between could put in keys of \
+                "identity.jwks_url = \"{}\" is not encrypted (jwks_insecure = true): an attacker in between could put in keys of \
                  their own, and be anybody: only inside a network that you trust",
                 settings.location
             )

@@ -46,7 +46,7 @@ struct Texts {
 }
 
 impl Config {
-    /// What the gate says to people. It has no catalog of its own, so a tier that is in no file is named by its code.
+    /// The gate's own pages. The gate has no catalog of its own: a tier that is in no file is named by its code.
     pub fn gate_pages(&self) -> proxy::respond::Pages {
         let (section, site) = (&self.file.pages, &self.file.site);
         let mut tiers = BTreeMap::new();

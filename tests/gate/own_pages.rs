@@ -40,11 +40,14 @@ async fn site() -> World {
     World::with(setup).await
 }
 
-/// What a person reads of a page.
+/// What a person reads of a page: its name first.
 fn read_out(page: &str) -> Vec<&str> {
-    let body = page.split("<title>").nth(1).expect("a title");
-    let text = |tag: &'_ str| tag.split_once('>').map_or(tag.len(), |(tag, _)| tag.len() + 1);
-    body.split('<').map(|tag| tag[text(tag)..].trim()).filter(|text| !text.is_empty()).collect()
+    let (_, page) = page.split_once("<title>").expect("a title");
+    let (title, rest) = page.split_once("<style>").expect("what stands in for a stylesheet");
+    let (_, body) = rest.split_once("</style>").expect("its end");
+    let texts = [title, body].into_iter().flat_map(|part| part.split('<'));
+    let texts = texts.map(|tag| tag.split_once('>').map_or(tag, |(_, text)| text).trim());
+    texts.filter(|text| !text.is_empty()).collect()
 }
 
 async fn asks(world: &World, method: &str, path: &str, token: Option<&str>, body: &str) -> Answer {

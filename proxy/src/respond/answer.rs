@@ -29,12 +29,12 @@ pub struct Answer {
     pub body: Body,
 }
 
-/// What an answer says, in the two forms in which it can be read.
+/// The content of an answer, in the two forms in which it can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
     /// A problem document; nothing when it is empty.
     pub json: Bytes,
-    /// What a page says in place of it.
+    /// The reason, for a page in place of it.
     pub cause: Box<Cause>,
 }
 

@@ -11,7 +11,7 @@ use crate::target;
 /// Longest `next` of a redirect, in bytes before encoding; without it the user starts over at the front page.
 const NEXT_BYTES_MAX: usize = 2048;
 
-/// What a query value need not encode (RFC 3986 section 2.3).
+/// Characters that a query value need not encode (RFC 3986 section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Where users are sent.

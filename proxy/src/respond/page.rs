@@ -25,7 +25,7 @@ pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
 const STYLE: &str = ":root{color-scheme:light dark;font:1rem/1.55 system-ui,sans-serif}\
     header,main{max-width:46rem;margin:0 auto;padding:1rem}.actions a{margin-inline-end:1rem}";
 
-/// What the gate's pages are made of; checked by whoever read the configuration.
+/// The parts of the gate's pages, as the configuration has them: it was checked there.
 #[derive(Clone, Debug, Default)]
 pub struct Pages {
     /// The language of the texts (BCP 47).

@@ -68,7 +68,7 @@ impl Reader {
     }
 }
 
-/// What a browser says that a request is for.
+/// The purpose of a request, as the browser states it.
 enum Purpose {
     Document,
     Other,

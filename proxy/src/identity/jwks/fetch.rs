@@ -42,7 +42,7 @@ pub enum LocationError {
 }
 
 impl Location {
-    /// Any host by http too: whoever is between could put in keys of their own.
+    /// Any host by http too: an attacker in between could put in keys of their own.
     ///
     /// # Errors
     /// When it is no URL, or holds credentials.
