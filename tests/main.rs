@@ -25,4 +25,5 @@ mod rotation;
 mod protocols;
 mod running;
 mod examples;
+mod frameworks;
 mod tidy;

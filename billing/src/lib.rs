@@ -10,6 +10,7 @@ mod problem;
 mod cookie;
 mod settings;
 mod credentials;
+mod unset;
 mod keys;
 mod takings;
 mod metrics;
@@ -42,7 +43,7 @@ mod tests;
 
 pub use apply::Drained;
 pub use component::Billing;
-pub use connect::ConnectError;
+pub use connect::{ConnectError, check_database_url};
 pub use credentials::{Credentials, CredentialsError};
 pub use ops::{
     CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, Losses, OperatorError,
@@ -67,3 +68,4 @@ pub use store::unseen::Unseen;
 pub use takings::Verdict;
 /// The word to stop, for [`Billing::run`].
 pub use tokio_util::sync::CancellationToken;
+pub use unset::{Credentialed, unset};

@@ -1,5 +1,7 @@
 //! Pingora's phases. Each only moves a request along; what is decided is decided elsewhere.
 
+use std::borrow::Cow;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -7,9 +9,11 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use entitlement::authorize::{Basis, Denial, Permit, Policy};
-use http::{HeaderMap, StatusCode};
+use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -17,19 +21,19 @@ use tracing::{debug, error};
 
 use crate::admission::{Decision, reason};
 use crate::census::Census;
-use crate::context::Context;
-use crate::forwarded::{Origin, Scheme, TrustedProxies};
-use crate::headers::{self, Told};
+use crate::context::{Context, origin, who};
+use crate::decide::Door;
+use crate::headers::{self, hop, trailers};
 use crate::identity::Credential;
 use crate::live::Lease;
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
-use crate::screen::{Refused, check_reading, host_of, screen};
+use crate::routing::{Held, Sought};
+use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::view::View;
-use crate::{access_log, caching, clock, decide, exchange, failure, guard, live, tunnel};
+use crate::{access_log, body, caching, clock, exchange, failure, guard, live, tunnel, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -43,6 +47,8 @@ pub(crate) struct Service {
     pub(crate) metrics: &'static Metrics,
     /// For requests that Pingora's own proxying is not needed for.
     pub(crate) connections: Arc<Connections>,
+    /// Where its connections come in.
+    pub(crate) door: Door,
 }
 
 impl Service {
@@ -50,70 +56,45 @@ impl Service {
     async fn admit(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Option<Answer>> {
         let snapshot = Arc::clone(&context.snapshot);
         let request = session.req_header();
-        if decide::asks(request.uri.path()) {
-            return Box::pin(self.decide(session, context, now)).await.map(Some);
+        let routing = &snapshot.routing;
+        if self.door == Door::Decide || routing.decide.covers(request.uri.path()) {
+            match self.asks(session, routing) {
+                Ok(false) => {}
+                Ok(true) => return Box::pin(self.decide(session, context, now)).await.map(Some),
+                Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+            }
         }
-        let host = if snapshot.table.has_hosts() { host_of(request) } else { None };
-        let sought = (&request.method, host.as_deref(), request.uri.path());
-        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
-        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
-            return Ok(Some(self.refuse(&refused, context)));
-        }
+        let host = if routing.table.has_hosts() { host_of(request) } else { None };
+        let (path, query) = (request.uri.path(), request.uri.query());
+        let held = match routing.rule(Sought { method: &request.method, host: host.as_deref(), path, query }) {
+            Ok(held) => held,
+            Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+        };
         let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
-        match self.judge(&snapshot, rule, asked, (context, now)).await? {
+        match self.judge(&snapshot, &held, asked, (context, now)).await? {
             Ok(permit) => {
                 context.permit = Some(permit);
                 Ok(None)
             }
             Err(denial) => {
                 let answer = respond::denial(&denial, asked, &snapshot.links);
-                Ok(Some(answer.and(rule.cors.told(&request.headers))))
-            }
-        }
-    }
-
-    /// Answers a gateway that forwards the request itself.
-    async fn decide(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Answer> {
-        let snapshot = Arc::clone(&context.snapshot);
-        let request = session.req_header();
-        let is_trusted = origin(session, &snapshot.trusted_proxies).is_trusted();
-        let question = if is_trusted { decide::question(request) } else { Err(decide::untrusted()) };
-        let question = match question {
-            Ok(question) => question,
-            Err(refused) => return Ok(self.refuse(&refused, context)),
-        };
-        let sought = (&question.method, question.host.as_deref(), question.path.as_str());
-        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
-        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
-            return Ok(self.refuse(&refused, context));
-        }
-        let asked = Asked { method: &question.method, headers: &request.headers, target: &question.target };
-        match self.judge(&snapshot, rule, asked, (context, now)).await? {
-            Ok(_) => {
-                let view = context.view.as_deref();
-                let headers = match (view, context.degraded) {
-                    (Some(view), _) => told(view, context).headers(),
-                    (None, Some(degraded)) => headers::of_stranger(degraded),
-                    (None, None) => HeaderMap::new(),
-                };
-                Ok(decide::pass(&headers))
-            }
-            Err(denial) => {
-                let own = respond::denial(&denial, asked, &snapshot.links).and(rule.cors.told(&request.headers));
-                Ok(decide::denied(&denial, own, question.dialect))
+                Ok(Some(answer.and(held.rule.cors.told(&request.headers))))
             }
         }
     }
 
     /// What a rule says to a request.
-    async fn judge(
+    pub(crate) async fn judge(
         &self,
         snapshot: &Snapshot,
-        rule: &Rule,
+        Held { rule, policy }: &Held<'_>,
         request: Asked<'_>,
         (context, now): (&mut Context, clock::Moment),
     ) -> Result<std::result::Result<Permit, Denial>> {
         context.rule = Some(rule.index);
+        if let Cow::Owned(policy) = policy {
+            context.policy = Some(Box::new(policy.clone()));
+        }
         context.destination = rule.destination;
         let credential = match rule.destination {
             Destination::Webhook => Credential::Missing,
@@ -121,7 +102,7 @@ impl Service {
             Destination::Site | Destination::Billing => snapshot.identity.identify(request.headers, now.time).await,
         };
         let is_preflight = rule.cors.is_preflight(request.method, request.headers);
-        let policy = if is_preflight { &PUBLIC } else { &rule.policy };
+        let policy = if is_preflight { &PUBLIC } else { policy.as_ref() };
         let decision = snapshot.admission.decide(policy, credential, now).await;
         let Decision { verdict, view, degraded, account, layer } =
             decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
@@ -146,7 +127,7 @@ impl Service {
     }
 
     /// Answers what is refused whatever the rule.
-    fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
+    pub(crate) fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
         context.reason = refused.code;
         self.metrics.requests("none", Verdict::Refuse, refused.code).inc();
         refused.answer()
@@ -170,6 +151,13 @@ impl Service {
     /// Lets a response that goes on for an unknown time end when the account may not have it any more.
     fn hold(&self, session: &mut Session, context: &mut Context) {
         context.is_live = true;
+        context.place = None;
+        if let Some(pulse) = &context.pulse {
+            pulse.stop();
+        }
+        if let Some(wire) = wire::of(session) {
+            wire.be_live();
+        }
         let snapshot = &context.snapshot;
         session.set_read_timeout(Some(snapshot.limits.quiet));
         let counted = self.census.live();
@@ -189,7 +177,7 @@ impl Service {
         let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
         context.account.clone().zip(gated).map(|(account, rule)| Lease {
             admission: Arc::clone(&snapshot.admission),
-            policy: rule.policy.clone(),
+            policy: context.policy.as_deref().unwrap_or(&rule.policy).clone(),
             account,
             route: rule.label.clone(),
             log_requests: snapshot.log_requests,
@@ -214,9 +202,16 @@ impl ProxyHttp for Service {
         guard::begin();
         context.began = Some(now.tick);
         context.snapshot.limits.bound(session);
+        if session.req_header().version < Version::HTTP_11 {
+            // It would take one for the answer.
+            session.set_ignore_info_resp(true);
+        }
+        if hop::closes(&session.req_header().headers) {
+            session.set_keepalive(None);
+        }
         let refused = match context.snapshot.limits.refuse(session) {
             Some(refused) => Some(refused),
-            None => screen(session.req_header_mut())?,
+            None => screen(session.req_header_mut(), &context.snapshot.routing)?,
         };
         let answer = match refused {
             Some(refused) => Some(self.refuse(&refused, context)),
@@ -224,15 +219,22 @@ impl ProxyHttp for Service {
         };
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
         // What follows stands apart, so that a request that passes takes less memory.
+        let answer = match answer {
+            None if tunnel::is_asked(session) && context.destination == Destination::Site => {
+                return Box::pin(self.tunnel(session, context)).await.map(|()| true);
+            }
+            None if context.plain.is_none() || context.snapshot.limits.upstream_connections > 0 => {
+                Box::pin(self.take_in(session, context)).await?
+            }
+            answer => answer,
+        };
         let Some(answer) = answer else {
             if context.plain.is_some() {
                 return Box::pin(self.exchange(session, context)).await.map(|()| true);
             }
-            if !tunnel::is_asked(session) || context.destination != Destination::Site {
-                return Ok(false);
-            }
-            return Box::pin(self.tunnel(session, context)).await.map(|()| true);
+            return Ok(false);
         };
+        wire::close_unless_it_goes_on(session);
         if let Err(error) = Box::pin(answer.write(session, &context.snapshot.pages)).await {
             debug!(%error, "the client left before it was answered");
             session.set_keepalive(None);
@@ -248,13 +250,29 @@ impl ProxyHttp for Service {
         Ok(peer)
     }
 
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        digest: Option<&Digest>,
+        context: &mut Box<Context>,
+    ) -> Result<()> {
+        let socket = digest.and_then(|digest| digest.socket_digest.clone());
+        if let (Some(pulse), Some(socket)) = (&context.pulse, socket) {
+            pulse.goes_to(socket);
+        }
+        Ok(())
+    }
+
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let (origin, told) = (origin(session, &context.snapshot.trusted_proxies), who(context));
+        let (origin, told) = (origin(session, &context.snapshot.routing.trusted_proxies), who(context));
         headers::rewrite(request, &origin, told, context.degraded)
     }
 
@@ -262,8 +280,8 @@ impl ProxyHttp for Service {
     fn request_body_filter<'life0, 'life1, 'life2, 'life3, 'async_trait>(
         &'life0 self,
         _: &'life1 mut Session,
-        body: &'life2 mut Option<Bytes>,
-        _: bool,
+        part: &'life2 mut Option<Bytes>,
+        is_end: bool,
         context: &'life3 mut Box<Context>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'async_trait>>
     where
@@ -273,11 +291,11 @@ impl ProxyHttp for Service {
         'life3: 'async_trait,
         Self: 'async_trait,
     {
-        context.body_bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        context.pass_on(part, is_end);
         if context.is_live || !context.snapshot.limits.is_too_long(context.body_bytes) {
             return Box::pin(async { Ok(()) });
         }
-        Box::pin(async { Err(Error::explain(ErrorType::HTTPStatus(413), "the body is too long").into_down()) })
+        Box::pin(async { Err(body::too_long()) })
     }
 
     async fn response_filter(
@@ -290,18 +308,53 @@ impl ProxyHttp for Service {
             // WebSockets go another way, and no other upgrade is passed on.
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
         }
+        hop::strip(response);
         if live::is_live(response) && !context.is_live {
             self.hold(session, context);
         }
-        let Some(rule) = context.snapshot.rule(context).filter(|_| !response.status.is_informational()) else {
+        if response.status.is_informational() {
             return Ok(());
-        };
-        match context.view {
-            _ if rule.is_gated() => caching::keep_private(response),
-            _ if rule.shared || rule.destination != Destination::Site => Ok(()),
-            Some(_) => caching::mark_public(response, caching::Told::Account),
-            None => caching::mark_public(response, caching::Told::Nobody),
         }
+        wire::close_unless_it_goes_on(session);
+        context.is_in_chunks = !response.headers.contains_key(CONTENT_LENGTH);
+        if session.req_header().version < Version::HTTP_11 && response.remove_header(&TRANSFER_ENCODING).is_some() {
+            // It knows no chunks: such an answer ends with its connection.
+            response.remove_header(&TRAILER);
+            session.set_keepalive(None);
+        }
+        match (context.snapshot.rule(context), &context.view) {
+            (Some(rule), _) if rule.is_gated() => caching::keep_private(response)?,
+            (Some(rule), told) if !rule.shared && rule.destination == Destination::Site => {
+                caching::mark_public(
+                    response,
+                    told.as_ref().map_or(caching::Told::Nobody, |_| caching::Told::Account),
+                )?;
+            }
+            _ => {}
+        }
+        if context.plain.is_none()
+            && failure::may_be_followed(response)
+            && context.snapshot.upstreams.speaks_http1(context.destination)
+        {
+            return Box::pin(answer_alone(session, response)).await;
+        }
+        Ok(())
+    }
+
+    /// Pingora writes no trailers over HTTP/1.1: those of a site that speaks HTTP/2 are written where its chunks are.
+    async fn response_trailer_filter(
+        &self,
+        session: &mut Session,
+        trailers: &mut HeaderMap,
+        context: &mut Box<Context>,
+    ) -> Result<Option<Bytes>> {
+        if context.is_in_chunks
+            && let Some(wire) = wire::of(session)
+        {
+            let has_head = session.response_written().is_some_and(|head| !head.status.is_informational());
+            wire.end_with(&trailers::lines(trailers), has_head);
+        }
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -323,6 +376,9 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
+        if *error.etype() == failure::ANSWERED {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
         let answer = failure::answer(error, context.destination);
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
         let summary = self.request_summary(session, context);
@@ -359,20 +415,10 @@ impl ProxyHttp for Service {
     }
 }
 
-/// What whoever serves the request is told of its sender, when that is known.
-pub(crate) fn who(context: &Context) -> Option<Told<'_>> {
-    context.view.as_deref().map(|view| told(view, context))
-}
-
-fn told<'a>(view: &'a View, context: &'a Context) -> Told<'a> {
-    let assertion = context.snapshot.admission.views.assertion(view, context.destination);
-    let lines = (context.destination == Destination::Site).then_some(&view.lines);
-    Told { view, assertion, lines, degraded: context.degraded }
-}
-
-/// The other end of the client's connection.
-pub(crate) fn origin<'a>(session: &Session, trusted: &'a TrustedProxies) -> Origin<'a> {
-    let peer = session.client_addr().and_then(|address| address.as_inet().copied());
-    let is_encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-    Origin::new(peer, if is_encrypted { Scheme::Https } else { Scheme::Http }, trusted)
+/// Writes an answer without a body, and ends the request so that Pingora uses neither connection again.
+async fn answer_alone(session: &mut Session, response: &ResponseHeader) -> Result<()> {
+    session.set_keepalive(None);
+    session.write_response_header(Box::new(response.clone()), true).await?;
+    session.finish_body().await?;
+    Err(Error::new(failure::ANSWERED))
 }

@@ -7,6 +7,8 @@ use entitlement::authorize::{InvalidToken, Mode, OnError};
 use entitlement::subscription::Policy;
 use serde::Deserialize;
 
+use super::nearest::hint;
+
 /// The commented file with every key is the default.
 pub const DEFAULT: &str = include_str!("../../config/tollgate.toml");
 
@@ -16,6 +18,7 @@ pub struct File {
     pub catalog: Option<String>,
     pub site: Site,
     pub listen: Listen,
+    pub decide: Decide,
     pub identity: super::identity::Section,
     pub cache: Cache,
     #[serde(default, rename = "route")]
@@ -46,6 +49,8 @@ pub struct Site {
     pub upstream: Vec<String>,
     pub login_url: String,
     pub pricing_url: String,
+    pub case_sensitive: bool,
+    pub framework: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,6 +59,14 @@ pub struct Listen {
     pub public: String,
     pub billing: String,
     pub admin: String,
+    pub decide: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    pub path: String,
+    pub gateways: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +98,8 @@ pub struct Route {
     #[serde(default)]
     pub shared: bool,
     pub meter: Option<String>,
+    #[serde(default)]
+    pub raw: bool,
     #[serde(default)]
     pub invalid_token: InvalidToken,
     #[serde(default)]
@@ -195,12 +210,16 @@ pub struct Proxy {
     pub threads: usize,
     pub trusted_proxies: Vec<String>,
     pub http2: bool,
+    pub fast_path: bool,
     #[serde(with = "humantime_serde")]
     pub connect: Duration,
     #[serde(with = "humantime_serde")]
     pub read: Duration,
     #[serde(with = "humantime_serde")]
     pub write: Duration,
+    #[serde(with = "humantime_serde")]
+    pub idle: Duration,
+    pub buffer_body: usize,
     #[serde(with = "humantime_serde")]
     pub resolve: Duration,
 }
@@ -271,8 +290,7 @@ pub fn explain(error: &toml::de::Error) -> String {
     let Some(rest) = message.strip_prefix("unknown field `") else { return format!("{message}{place}") };
     let Some((unknown, expected)) = rest.split_once('`') else { return format!("{message}{place}") };
     let known = expected.split('`').skip(1).step_by(2);
-    let nearest = known.max_by(|a, b| strsim::jaro(unknown, a).total_cmp(&strsim::jaro(unknown, b)));
-    let hint = nearest.map(|known| format!(": did you mean `{known}`?")).unwrap_or_default();
+    let hint = hint(unknown, known);
     format!("unknown key `{unknown}`{place}{hint}")
 }
 

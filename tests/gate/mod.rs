@@ -13,6 +13,7 @@ mod own_pages;
 mod policies;
 mod public_pages;
 mod readers;
+mod readings;
 mod routes;
 mod targets;
 

@@ -8,5 +8,7 @@ mod live;
 mod many;
 pub mod secure;
 pub mod site;
+pub mod slow;
+mod slow_http2;
 mod tunnels;
 mod unread;

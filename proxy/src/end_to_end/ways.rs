@@ -349,13 +349,25 @@ fn what_comes_behind_a_head_is_not_lost_and_not_taken_for_another_request() {
         client.send((head + body).as_bytes());
         assert!(client.receive("GET").expect("an answer").body.ends_with(body));
     }
-    // Who asks twice at once is answered once, and sees that the connection is closed.
+    // A client that asks three times at once is answered three times, in order.
     for first in ["", LONG_WAY] {
         let mut client = Client::new(gate());
-        let request = |lines: &str| format!("GET /0 HTTP/1.1\r\nHost: read.example\r\n{lines}\r\n");
-        client.send((request(first) + &request("")).as_bytes());
-        assert_eq!(client.receive("GET").expect("an answer").body, "hello");
-        assert!(client.receive("GET").is_none(), "{first:?}");
+        let request = |target: &str, lines: &str| format!("GET {target} HTTP/1.1\r\nHost: read.example\r\n{lines}\r\n");
+        client.send((request("/0", first) + &request("/2", "") + "\r\n" + &request("/0", first)).as_bytes());
+        let bodies = [(); 3].map(|()| client.receive("GET").expect("an answer").body);
+        assert_eq!(bodies, ["hello", "ok", "hello"], "{first:?}");
+    }
+}
+
+#[test]
+fn a_client_that_says_no_more_is_answered() {
+    for lines in ["", LONG_WAY] {
+        let mut client = Client::new(gate());
+        client
+            .send(format!("POST /seen HTTP/1.1\r\nHost: read.example\r\n{lines}Content-Length: 1\r\n\r\nx").as_bytes());
+        client.say_no_more();
+        assert!(client.receive("POST").expect("an answer").body.ends_with('x'), "{lines:?}");
+        assert!(client.receive("GET").is_none(), "{lines:?}");
     }
 }
 
@@ -365,6 +377,9 @@ fn a_site_that_thinks_learns_that_its_client_has_left() {
     let gate = gate_of(site, &[]);
     for lines in ["", LONG_WAY] {
         let mut client = Client::new(gate);
+        // What is not read resets the connection when it is dropped.
+        client.send(b"GET /0 HTTP/1.1\r\nHost: read.example\r\n\r\n");
+        client.waits();
         client.send(format!("GET /think HTTP/1.1\r\nHost: read.example\r\n{lines}\r\n").as_bytes());
         drop(client);
         has_left.recv_timeout(Duration::from_secs(10)).expect("it learns it");

@@ -18,6 +18,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use crate::readings::Readings;
 use crate::routes::{Pattern, Route};
 use crate::{Below, BelowError, Gate, LogRequests, Settings, clock, identity, ladder, upstream};
 
@@ -126,8 +127,11 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
         },
         routes: vec![route("/premium/**", None, paid.clone()), route("/account", Some(vec![Method::GET]), signed_in)],
         default: Policy::public(),
+        readings: Readings::default(),
         log_requests: LogRequests::All,
         trusted_proxies: Default::default(),
+        fast_path: true,
+        decide: Default::default(),
         threads: 1,
         limits: crate::Limits::default(),
         certificate: None,
@@ -202,6 +206,16 @@ impl Client {
 
     pub(super) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("it takes it");
+    }
+
+    /// Ends what it sends.
+    pub(super) fn say_no_more(&self) {
+        self.0.shutdown(std::net::Shutdown::Write).expect("it is open");
+    }
+
+    /// Waits until something has come, and reads none of it.
+    pub(super) fn waits(&self) {
+        assert_ne!(self.0.peek(&mut [0]).expect("something comes"), 0);
     }
 
     /// Whether these could be sent.

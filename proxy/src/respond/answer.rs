@@ -108,6 +108,12 @@ impl Answer {
         self
     }
 
+    /// The problem document, and the header that tells what it is.
+    #[must_use]
+    pub fn document(&self) -> (Bytes, Vec<(HeaderName, HeaderValue)>) {
+        (self.body.json.clone(), vec![(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))])
+    }
+
     /// The body for the client that sent these headers, and the headers that tell what it is.
     #[must_use]
     pub fn body_for(&self, asked: &HeaderMap, pages: &Pages) -> (Bytes, Vec<(HeaderName, HeaderValue)>) {
@@ -118,7 +124,7 @@ impl Answer {
         // The method makes no difference to the form of a body.
         let page = Reader::of(&Method::GET, asked).reads_pages().then(|| pages.page(self.status, cause)).flatten();
         let Some(page) = page else {
-            return (json.clone(), vec![(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))]);
+            return self.document();
         };
         let headers = vec![
             (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),

@@ -7,10 +7,12 @@ mod answer;
 mod links;
 mod page;
 mod reader;
+mod unread;
 
 pub use answer::{Answer, Body, Cause};
 pub use links::Links;
 pub use page::{Pages, Texts};
+pub use unread::unread;
 
 use entitlement::authorize::Denial;
 use http::header::{CACHE_CONTROL, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};

@@ -151,7 +151,7 @@ impl Texts {
             (413 | 414 | 431, _) => (&self.too_large, &self.too_large_text),
             (429, _) => (&self.too_many, &self.too_many_text),
             (502, _) => (&self.unreachable, &self.unreachable_text),
-            (503, _) => (&self.unavailable, &self.unavailable_text),
+            (408 | 503, _) => (&self.unavailable, &self.unavailable_text),
             (504, _) => (&self.slow, &self.slow_text),
             (500..=599, _) => (&self.internal, &self.internal_text),
             _ => (&self.bad_request, &self.bad_request_text),

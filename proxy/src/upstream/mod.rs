@@ -24,9 +24,6 @@ use self::discovery::Discovery;
 use crate::limits::{KERNEL_BOUNDS_WRITES, keepalive};
 use crate::routes::Destination;
 
-/// How long an idle connection is kept: less than the 5 seconds after which common application servers close theirs.
-const IDLE: Duration = Duration::from_secs(4);
-
 /// How often each of several servers is tried.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -56,6 +53,8 @@ pub struct Settings {
     pub read: Duration,
     /// How long a server may refuse to take in more of a request.
     pub write: Duration,
+    /// How long an idle connection to a server is kept: less than the server keeps it.
+    pub idle: Duration,
 }
 
 /// What the site speaks.
@@ -78,6 +77,7 @@ impl Settings {
             connect: Duration::from_secs(2),
             read: Duration::from_secs(300),
             write: Duration::from_secs(60),
+            idle: Duration::from_millis(1_500),
         }
     }
 }
@@ -94,6 +94,7 @@ pub(crate) struct Upstreams {
 pub(crate) struct Patience {
     pub(crate) connect: Duration,
     pub(crate) read: Duration,
+    pub(crate) write: Duration,
 }
 
 /// The site's servers.
@@ -116,7 +117,7 @@ impl Upstreams {
             [Address::Socket(address)] => Site::One(spoken(peer(*address, settings), settings)),
             several => Self::many(several, settings, io),
         };
-        let patience = Patience { connect: settings.connect, read: settings.read };
+        let patience = Patience { connect: settings.connect, read: settings.read, write: settings.write };
         Ok(Self { site, billing, patience })
     }
 
@@ -203,7 +204,7 @@ fn peer(address: SocketAddr, settings: &Settings) -> HttpPeer {
     peer.options.read_timeout = Some(settings.read);
     peer.options.tcp_keepalive = Some(keepalive(settings.write));
     peer.options.write_timeout = (!KERNEL_BOUNDS_WRITES).then_some(settings.write);
-    peer.options.idle_timeout = Some(IDLE);
+    peer.options.idle_timeout = Some(settings.idle);
     peer
 }
 
