@@ -293,15 +293,10 @@ impl ProxyHttp for Service {
         if live::is_live(response) && !context.is_live {
             self.hold(session, context);
         }
-        let Some(rule) = context.snapshot.rule(context).filter(|_| !response.status.is_informational()) else {
+        if response.status.is_informational() {
             return Ok(());
-        };
-        match context.view {
-            _ if rule.is_gated() => caching::keep_private(response),
-            _ if rule.shared || rule.destination != Destination::Site => Ok(()),
-            Some(_) => caching::mark_public(response, caching::Told::Account),
-            None => caching::mark_public(response, caching::Told::Nobody),
         }
+        caching::mark(response, context.snapshot.rule(context), context.view.as_deref())
     }
 
     fn fail_to_connect(
