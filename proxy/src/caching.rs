@@ -7,6 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
+use crate::routes::{Destination, Rule};
+use crate::view::View;
+
 /// The request headers by which a response varies whose site may be told of an account.
 const VARY_BY: [&str; 2] = ["Cookie", "Authorization"];
 
@@ -21,12 +24,26 @@ const TARGETED: [HeaderName; 3] = [
     HeaderName::from_static("x-accel-expires"),
 ];
 
+/// Marks a response that this rule let pass, and whose site was told what `view` says.
+///
+/// # Errors
+/// When a reason phrase of the site's own cannot be kept.
+pub(crate) fn mark(response: &mut ResponseHeader, rule: Option<&Rule>, view: Option<&View>) -> Result<()> {
+    match (rule, view) {
+        (Some(rule), _) if rule.is_gated() => keep_private(response),
+        (Some(rule), _) if rule.shared || rule.destination != Destination::Site => Ok(()),
+        (Some(_), Some(_)) => mark_public(response, Told::Account),
+        (Some(_), None) => mark_public(response, Told::Nobody),
+        (None, _) => Ok(()),
+    }
+}
+
 /// Marks a response as being for one user alone. What the site says beside that stays; names go out in lower case, as
 /// in [`crate::headers::rewrite`].
 ///
 /// # Errors
 /// When a reason phrase of the site's own cannot be kept.
-pub fn keep_private(response: &mut ResponseHeader) -> Result<()> {
+fn keep_private(response: &mut ResponseHeader) -> Result<()> {
     let directives = private(&response.headers);
     let has_targeted = response.headers.keys().any(is_targeted);
     change(response, directives, has_targeted)
@@ -37,7 +54,7 @@ pub fn keep_private(response: &mut ResponseHeader) -> Result<()> {
 ///
 /// # Errors
 /// When a reason phrase of the site's own cannot be kept.
-pub fn mark_public(response: &mut ResponseHeader, told: Told) -> Result<()> {
+fn mark_public(response: &mut ResponseHeader, told: Told) -> Result<()> {
     match told {
         _ if is_immutable(&response.headers) => Ok(()),
         Told::Account => keep_private(response),
@@ -47,7 +64,7 @@ pub fn mark_public(response: &mut ResponseHeader, told: Told) -> Result<()> {
 
 /// Of whom the site was told for a response to everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+enum Told {
     Account,
     Nobody,
 }

@@ -322,16 +322,7 @@ impl ProxyHttp for Service {
             response.remove_header(&TRAILER);
             session.set_keepalive(None);
         }
-        match (context.snapshot.rule(context), &context.view) {
-            (Some(rule), _) if rule.is_gated() => caching::keep_private(response)?,
-            (Some(rule), told) if !rule.shared && rule.destination == Destination::Site => {
-                caching::mark_public(
-                    response,
-                    told.as_ref().map_or(caching::Told::Nobody, |_| caching::Told::Account),
-                )?;
-            }
-            _ => {}
-        }
+        caching::mark(response, context.snapshot.rule(context), context.view.as_deref())?;
         if context.plain.is_none()
             && failure::may_be_followed(response)
             && context.snapshot.upstreams.speaks_http1(context.destination)
