@@ -7,6 +7,7 @@ mod component;
 mod clock;
 mod chain;
 mod problem;
+mod caller;
 mod cookie;
 mod settings;
 mod credentials;

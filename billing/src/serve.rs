@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::component::Billing;
-use crate::{api, ingest, internal, nothing, pages, referral, unread};
+use crate::{api, caller, ingest, internal, nothing, pages, referral, unread};
 
 /// How long what has begun may go on after the word to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -31,6 +31,7 @@ impl Billing {
             .merge(api::router().merge(pages::router(self)).layer(invited))
             .fallback(nothing::nothing)
             .layer(DefaultBodyLimit::max(ingest::BODY_BYTES_MAX))
+            .layer(from_fn(caller::kept))
             .layer(from_fn(unread::take_in))
             .with_state(self.clone())
     }
