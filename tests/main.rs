@@ -27,3 +27,4 @@ mod running;
 mod examples;
 mod frameworks;
 mod tidy;
+mod hooks;

@@ -18,10 +18,10 @@ use tokio::time::timeout;
 use crate::context::Context;
 use crate::exchange;
 use crate::limits::{Limits, RATE_WINDOW};
+use crate::metrics::Verdict;
 use crate::pulse::{Bounds, Pulse};
-use crate::respond::Answer;
+use crate::respond::{self, Answer};
 use crate::routes::Destination;
-use crate::screen::Refused;
 use crate::service::Service;
 use crate::wire::{self, Begins, Progress, Wire};
 use crate::{failure, guard};
@@ -45,10 +45,17 @@ impl Service {
             };
             if answer.is_some() {
                 session.set_keepalive(None);
+                self.count_refusal("body_too_slow", context);
                 return Ok(answer);
             }
         }
         Ok(self.occupy(context))
+    }
+
+    /// A request that may pass gets no connection, for this reason.
+    fn count_refusal(&self, reason: &'static str, context: &mut Context) {
+        (context.verdict, context.reason) = (Verdict::Refuse, reason);
+        self.metrics.requests("none", Verdict::Refuse, reason).inc();
     }
 
     /// Takes a place among the requests that hold a connection to the site; an answer when there is none.
@@ -61,8 +68,9 @@ impl Service {
         if context.place.is_some() {
             return None;
         }
-        let detail = "The site has as many requests as it may have at once.".to_owned();
-        Some(self.refuse(&Refused { status: StatusCode::SERVICE_UNAVAILABLE, code: "upstream_busy", detail }, context))
+        self.count_refusal("upstream_busy", context);
+        let detail = "The site has as many requests as it may have at once.";
+        Some(respond::failure(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", detail))
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
     if is_because_of::<Malformed>(error) {
         return Some(respond::refusal("bad_request", "The body is not in chunks as it says."));
     }
-    use ErrorType::{ConnectionClosed, ReadError, ReadTimedout, WriteError, WriteTimedout};
+    use ErrorType::{ConnectionClosed, H2Error, ReadError, ReadTimedout, WriteError, WriteTimedout};
     let answer = match (error.esource(), error.etype(), destination) {
         (ErrorSource::Upstream, _, Destination::Billing | Destination::Webhook) => {
             respond::failure(StatusCode::SERVICE_UNAVAILABLE, "billing_unreachable", "Billing cannot be reached.")
@@ -42,7 +42,8 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
             respond::failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The site cannot be reached.")
         }
         (ErrorSource::Downstream, ReadTimedout, _) => too_slow(),
-        (ErrorSource::Downstream, ReadError | WriteError | WriteTimedout | ConnectionClosed, _) => {
+        // HTTP/2 tells of a client that resets a stream, or is gone, by an error of its own.
+        (ErrorSource::Downstream, ReadError | WriteError | WriteTimedout | ConnectionClosed | H2Error, _) => {
             return None;
         }
         (ErrorSource::Downstream, ErrorType::HTTPStatus(413), _) => {
@@ -92,6 +93,8 @@ mod tests {
             (Error::new_down(InvalidHTTPHeader), Destination::Site, Some(400)),
             (Error::new_down(ErrorType::HTTPStatus(413)), Destination::Site, Some(413)),
             (Error::new_down(WriteError), Destination::Site, None),
+            (Error::new_down(ErrorType::H2Error), Destination::Site, None),
+            (Error::new_up(ErrorType::H2Error), Destination::Site, Some(502)),
             (Error::new_down(ReadTimedout), Destination::Site, Some(408)),
             (Error::new_in(InternalError), Destination::Site, Some(500)),
             (Error::new(InternalError), Destination::Billing, Some(500)),

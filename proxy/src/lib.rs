@@ -14,6 +14,7 @@ mod view;
 pub mod forwarded;
 pub mod headers;
 mod screen;
+mod answers;
 mod caching;
 mod wire;
 pub mod requests;
@@ -48,6 +49,8 @@ pub mod clock;
 pub mod fuzzing;
 #[cfg(test)]
 mod end_to_end;
+#[cfg(all(fuzzing, not(test)))]
+pub mod end_to_end;
 
 pub use control::{Control, Prepared, Verification};
 pub use ladder::{Below, BelowError, HttpBilling};

@@ -135,6 +135,10 @@ impl Requests<'_> {
     /// Answers what cannot be read as a request, and closes the connection.
     async fn refuse(&self, mut session: ServerSession, refused: &Refused) {
         self.service.metrics.requests("none", Verdict::Refuse, refused.code).inc();
+        if let Some(wire) = wire::of(&session) {
+            // Where it ends is not known, so more may come.
+            wire.begin(Body::Length(u64::MAX));
+        }
         if let Err(error) = respond::unread(&mut session, refused.answer()).await {
             debug!(%error, "the client left before it was refused");
         }

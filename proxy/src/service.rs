@@ -9,15 +9,14 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use entitlement::authorize::{Basis, Denial, Permit, Policy};
-use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode, Version};
+use http::{HeaderMap, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::admission::{Decision, reason};
 use crate::census::Census;
@@ -25,7 +24,6 @@ use crate::context::{Context, origin, who};
 use crate::decide::Door;
 use crate::headers::{self, hop, trailers};
 use crate::identity::Credential;
-use crate::live::Lease;
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
@@ -33,7 +31,7 @@ use crate::routing::{Held, Sought};
 use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::{access_log, body, caching, clock, exchange, failure, guard, live, tunnel, wire};
+use crate::{access_log, answers, body, clock, exchange, failure, guard, tunnel, upstream, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -147,42 +145,6 @@ impl Service {
             (verdict, ..) => self.metrics.requests(&rule.label, verdict, context.reason).inc(),
         }
     }
-
-    /// Lets a response that goes on for an unknown time end when the account may not have it any more.
-    fn hold(&self, session: &mut Session, context: &mut Context) {
-        context.is_live = true;
-        context.place = None;
-        if let Some(pulse) = &context.pulse {
-            pulse.stop();
-        }
-        if let Some(wire) = wire::of(session) {
-            wire.be_live();
-        }
-        let snapshot = &context.snapshot;
-        session.set_read_timeout(Some(snapshot.limits.quiet));
-        let counted = self.census.live();
-        let lease = self.lease(context);
-        guard::hold(Box::pin(async move {
-            let _counted = counted;
-            match lease {
-                Some(lease) => lease.over().await,
-                None => std::future::pending().await,
-            }
-        }));
-    }
-
-    /// The right to a response that goes on; none where everybody has it.
-    pub(crate) fn lease(&self, context: &Context) -> Option<Lease> {
-        let snapshot = &context.snapshot;
-        let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
-        context.account.clone().zip(gated).map(|(account, rule)| Lease {
-            admission: Arc::clone(&snapshot.admission),
-            policy: context.policy.as_deref().unwrap_or(&rule.policy).clone(),
-            account,
-            route: rule.label.clone(),
-            log_requests: snapshot.log_requests,
-        })
-    }
 }
 
 #[async_trait]
@@ -234,6 +196,7 @@ impl ProxyHttp for Service {
             }
             return Ok(false);
         };
+        wire::read_short_body_away(session);
         wire::close_unless_it_goes_on(session);
         if let Err(error) = Box::pin(answer.write(session, &context.snapshot.pages)).await {
             debug!(%error, "the client left before it was answered");
@@ -242,11 +205,12 @@ impl ProxyHttp for Service {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         let mut peer = Box::new(exchange::peer(&context.snapshot, context)?.into_owned());
         if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
             peer.options.read_timeout = Some(timeout);
         }
+        upstream::use_once(&mut peer, &session.req_header().method);
         Ok(peer)
     }
 
@@ -304,30 +268,8 @@ impl ProxyHttp for Service {
         response: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        if response.status == StatusCode::SWITCHING_PROTOCOLS {
-            // WebSockets go another way, and no other upgrade is passed on.
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
-        }
-        hop::strip(response);
-        if live::is_live(response) && !context.is_live {
-            self.hold(session, context);
-        }
-        if response.status.is_informational() {
-            return Ok(());
-        }
-        wire::close_unless_it_goes_on(session);
-        context.is_in_chunks = !response.headers.contains_key(CONTENT_LENGTH);
-        if session.req_header().version < Version::HTTP_11 && response.remove_header(&TRANSFER_ENCODING).is_some() {
-            // It knows no chunks: such an answer ends with its connection.
-            response.remove_header(&TRAILER);
-            session.set_keepalive(None);
-        }
-        caching::mark(response, context.snapshot.rule(context), context.view.as_deref())?;
-        if context.plain.is_none()
-            && failure::may_be_followed(response)
-            && context.snapshot.upstreams.speaks_http1(context.destination)
-        {
-            return Box::pin(answer_alone(session, response)).await;
+        if self.make_ready(session, response, context)? {
+            return Box::pin(answers::alone(session, response)).await;
         }
         Ok(())
     }
@@ -391,6 +333,20 @@ impl ProxyHttp for Service {
         true
     }
 
+    /// What Pingora tries again, in the words of the short way.
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Box<Context>,
+        error: &Error,
+        about: ProxyWarnLogContext,
+    ) -> bool {
+        if about == ProxyWarnLogContext::UpstreamRetry {
+            warn!(%error, "a server cannot be reached, or closed a connection that was idle: tried again");
+        }
+        true
+    }
+
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Box<Context>) {
         guard::finish();
         if context.is_live {
@@ -404,12 +360,4 @@ impl ProxyHttp for Service {
         let request = session.req_header();
         format!("{} {}", request.method, request.uri.path())
     }
-}
-
-/// Writes an answer without a body, and ends the request so that Pingora uses neither connection again.
-async fn answer_alone(session: &mut Session, response: &ResponseHeader) -> Result<()> {
-    session.set_keepalive(None);
-    session.write_response_header(Box::new(response.clone()), true).await?;
-    session.finish_body().await?;
-    Err(Error::new(failure::ANSWERED))
 }

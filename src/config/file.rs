@@ -303,6 +303,7 @@ mod tests {
         let file = File::parse("").expect("the defaults are complete");
         assert_eq!(file.site.upstream, ["127.0.0.1:3000"]);
         assert_eq!(file.cache.capacity, 1_000_000);
+        assert_eq!(file.proxy.idle, Duration::from_millis(1_500));
         assert_eq!(file.grace.past_due, Duration::from_secs(14 * 86_400));
         assert!(file.routes.is_empty());
         assert_eq!(file.policy, Policy::default(), "what the file says is what the words mean by themselves");

@@ -12,7 +12,7 @@ use super::secure::{Http2, NAME, piece};
 const BOUND: usize = 65_536;
 
 /// Begins a request with a body.
-async fn post(client: &Http2, path: &str, lines: &[(&str, &str)]) -> (ResponseFuture, SendStream<Bytes>) {
+pub async fn post(client: &Http2, path: &str, lines: &[(&str, &str)]) -> (ResponseFuture, SendStream<Bytes>) {
     let request = http::Request::post(format!("https://{NAME}{path}"));
     let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let mut requests = client.requests.clone().ready().await.expect("a connection");
@@ -20,7 +20,7 @@ async fn post(client: &Http2, path: &str, lines: &[(&str, &str)]) -> (ResponseFu
 }
 
 /// Sends bytes when there is room for them.
-async fn send(stream: &mut SendStream<Bytes>, mut bytes: Bytes, is_end: bool) {
+pub async fn send(stream: &mut SendStream<Bytes>, mut bytes: Bytes, is_end: bool) {
     while !bytes.is_empty() {
         stream.reserve_capacity(bytes.len());
         let room = std::future::poll_fn(|context| stream.poll_capacity(context)).await;

@@ -17,6 +17,7 @@ use pingora::{Error, ErrorType, Result, RetryType};
 use tokio::io::AsyncReadExt;
 
 use crate::headers::hop;
+use crate::upstream;
 use crate::wire::chunks::{Chunks, Step};
 use crate::wire::head::HeadEnd;
 
@@ -93,6 +94,12 @@ impl Answer {
         (self.is_over() && self.is_kept && self.bytes.is_empty()).then_some(self.stream)
     }
 
+    /// Whether the site, which has closed its connection, cannot have read any of the question's bytes, so many of them.
+    pub(super) fn is_unheard(&self, question: usize) -> bool {
+        let has_answered = !self.bytes.is_empty() || !matches!(self.state, State::Head(_));
+        !has_answered && upstream::is_unheard(&self.stream, question)
+    }
+
     /// The next part. Nothing is lost when it is not awaited to its end.
     pub(super) async fn next(&mut self) -> Result<Part> {
         loop {
@@ -122,10 +129,7 @@ impl Answer {
     fn parse(&mut self) -> Result<Option<Part>> {
         match &mut self.state {
             State::Head(end) => {
-                let Some(length) = end.find(&self.bytes) else {
-                    let is_too_long = self.bytes.len() > HEAD_BYTES_MAX;
-                    return if is_too_long { Err(invalid("a head that is too long")) } else { Ok(None) };
-                };
+                let Some(length) = end.find(&self.bytes) else { return self.begun().map(|()| None) };
                 let head = self.bytes.split_to(length).freeze();
                 self.head(&head).map(|head| Some(Part::Head(head)))
             }
@@ -144,14 +148,27 @@ impl Answer {
         }
     }
 
+    /// Looks at a head of which only the beginning is here: what is none already is not waited for.
+    fn begun(&self) -> Result<()> {
+        if self.bytes.len() > HEAD_BYTES_MAX {
+            return Err(invalid("a head that is too long"));
+        }
+        // Not again and again when it is long.
+        let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+        let mut parsed = httparse::Response::new(&mut []);
+        if self.bytes.len() <= HEAD_READ
+            && let Err(error) = parser().parse_response_with_uninit_headers(&mut parsed, &self.bytes, &mut headers)
+        {
+            return Err(Error::because(ErrorType::InvalidHTTPHeader, "a head", error));
+        }
+        Ok(())
+    }
+
     /// What a whole head says.
     fn head(&mut self, whole: &Bytes) -> Result<Box<ResponseHeader>> {
         let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let mut parsed = httparse::Response::new(&mut []);
-        let mut parser = ParserConfig::default();
-        parser.allow_spaces_after_header_name_in_responses(true);
-        parser.allow_obsolete_multiline_headers_in_responses(true);
-        match parser.parse_response_with_uninit_headers(&mut parsed, whole, &mut headers) {
+        match parser().parse_response_with_uninit_headers(&mut parsed, whole, &mut headers) {
             Ok(Status::Complete(length)) if length == whole.len() => {}
             Ok(_) => return Err(invalid("a head with two ends")),
             Err(error) => return Err(Error::because(ErrorType::InvalidHTTPHeader, "a head", error)),
@@ -249,6 +266,14 @@ impl Answer {
         }
         error
     }
+}
+
+/// As lenient as Pingora.
+fn parser() -> ParserConfig {
+    let mut parser = ParserConfig::default();
+    parser.allow_spaces_after_header_name_in_responses(true);
+    parser.allow_obsolete_multiline_headers_in_responses(true);
+    parser
 }
 
 fn invalid(what: &'static str) -> Box<Error> {

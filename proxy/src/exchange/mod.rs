@@ -75,7 +75,7 @@ impl Service {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.attempt(session, context).await {
+            match self.attempt(session, context, tries).await {
                 Err(error) if error.retry() && tries < TRIES_MAX => {
                     warn!(%error, tries, "a server cannot be reached, or closed a connection that was idle: tried again");
                 }
@@ -84,10 +84,10 @@ impl Service {
         }
     }
 
-    async fn attempt(&self, session: &mut Session, context: &mut Box<Context>) -> Result<()> {
+    async fn attempt(&self, session: &mut Session, context: &mut Box<Context>, tries: usize) -> Result<()> {
         let snapshot = Arc::clone(&context.snapshot);
         let peer = peer(&snapshot, context)?;
-        let (mut stream, is_reused) = match self.connections.get(&peer).await {
+        let (mut stream, is_reused) = match self.connections.get(&peer, tries).await {
             Ok(connected) => connected,
             Err(error) => {
                 let peer = peer.into_owned();
@@ -95,11 +95,17 @@ impl Service {
             }
         };
         let method = session.req_header().method.clone();
+        let mut is_unheard = false;
         let done = async {
-            ask(&mut stream, &head(session, context)?, peer.options.write_timeout).await?;
+            let request = head(session, context)?;
+            is_unheard = true;
+            ask(&mut stream, &request, peer.options.write_timeout, &mut is_unheard).await?;
             let own = snapshot.rule(context).and_then(|rule| rule.timeout);
             let mut answer = Answer::new(stream, &method, own.or(peer.options.read_timeout));
-            self.carry(session, context, &mut answer).await?;
+            if let Err(error) = self.carry(session, context, &mut answer).await {
+                is_unheard = *error.etype() == ErrorType::ConnectionClosed && answer.is_unheard(request.len());
+                return Err(error);
+            }
             if let Some(stream) = answer.into_idle() {
                 self.connections.give_back(stream, &peer);
             }
@@ -107,7 +113,7 @@ impl Service {
         };
         done.await.map_err(|error: Box<Error>| {
             let mut error = error.more_context(format!("Peer: {peer}"));
-            if method.is_idempotent() {
+            if method.is_idempotent() || is_unheard {
                 error.retry.decide_reuse(is_reused);
             } else {
                 error.set_retry(false);
@@ -130,7 +136,7 @@ impl Service {
             let mut tasks = Vec::with_capacity(2);
             match part {
                 Part::Head(mut response) => {
-                    self.prepare(session, context, &mut response, answer).await?;
+                    self.prepare(session, context, &mut response, answer)?;
                     let is_final = !response.status.is_informational();
                     tasks.push(HttpTask::Header(response, answer.is_over()));
                     // A short body has come with the head, and leaves with it. What follows another head is one, too.
@@ -157,7 +163,7 @@ impl Service {
     }
 
     /// Makes a server's head one for the client.
-    async fn prepare(
+    fn prepare(
         &self,
         session: &mut Session,
         context: &mut Box<Context>,
@@ -170,7 +176,8 @@ impl Service {
             response.set_version(Version::HTTP_11);
             response.insert_header(TRANSFER_ENCODING, "chunked")?;
         }
-        self.response_filter(session, response, context).await
+        // No answer on this way has to be written alone.
+        self.make_ready(session, response, context).map(drop)
     }
 }
 
@@ -267,15 +274,18 @@ impl Lines for Head {
 }
 
 /// Sends a request.
-async fn ask(server: &mut Stream, request: &[u8], patience: Option<Duration>) -> Result<()> {
+async fn ask(server: &mut Stream, request: &[u8], patience: Option<Duration>, is_unheard: &mut bool) -> Result<()> {
+    let mut rest = request;
     let sent = async {
-        server.write_all(request).await?;
+        server.write_all_buf(&mut rest).await?;
         server.flush().await
     };
     let sent = match patience {
         Some(patience) => timeout(patience, sent).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())),
         None => sent.await,
     };
+    // What the kernel has taken may be on its way.
+    *is_unheard = rest.len() == request.len();
     sent.map_err(|error| {
         let mut error = Error::because(ErrorType::WriteError, "a request", error);
         // Nothing has been answered.

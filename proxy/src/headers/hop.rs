@@ -1,7 +1,8 @@
 //! Headers of one connection, which stay on it (RFC 9110 section 7.6.1).
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pingora::Result;
 use pingora::http::ResponseHeader;
 
 /// Most headers that a request's `Connection` may name: as many as Pingora reads.
@@ -57,6 +58,21 @@ pub(crate) fn strip(response: &mut ResponseHeader) {
     }
 }
 
+/// Says a length once that a site says more than once: not everybody reads a list of them as one (RFC 9110 section 8.6).
+///
+/// # Errors
+/// When it cannot be said, which is never.
+pub(crate) fn say_length_once(response: &mut ResponseHeader) -> Result<()> {
+    let mut lines = response.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lines.next() else { return Ok(()) };
+    let one = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    if lines.next().is_none() && one.len() == first.len() {
+        return Ok(());
+    }
+    let one = HeaderValue::from_bytes(one).unwrap_or(HeaderValue::from_static("0"));
+    response.insert_header(CONTENT_LENGTH, one)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +110,18 @@ mod tests {
     }
 
     #[test]
+    fn a_length_is_said_once() {
+        for lines in [&["5"][..], &["5, 5"], &["5", "5"], &["5,5", "5"]] {
+            let mut head = ResponseHeader::build(200, None).expect("a response");
+            for line in lines {
+                head.append_header(CONTENT_LENGTH, *line).expect("a header");
+            }
+            say_length_once(&mut head).expect("it is said");
+            assert_eq!(head.headers.get_all(CONTENT_LENGTH).iter().collect::<Vec<_>>(), ["5"], "{lines:?}");
+        }
+    }
+
+    #[test]
     fn every_line_counts() {
         let cases: [(&[&str], bool); 6] = [
             (&[], false),
@@ -106,7 +134,7 @@ mod tests {
         for (lines, expected) in cases {
             let mut headers = HeaderMap::new();
             for line in lines {
-                headers.append(CONNECTION, http::HeaderValue::from_static(line));
+                headers.append(CONNECTION, HeaderValue::from_static(line));
             }
             assert_eq!(closes(&headers), expected, "{lines:?}");
         }

@@ -1,10 +1,8 @@
 //! A response of the gate itself, in the two forms in which it can be read: a problem document, or a page.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use entitlement::authorize::Requirement;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPECT, HeaderName};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -14,12 +12,7 @@ use tokio::time::timeout;
 
 use super::page::{self, Pages};
 use super::reader::Reader;
-
-/// How much of an unread body is taken in after an early answer, so that the client gets to read the answer.
-const LINGER_BYTES_MAX: usize = 1024 * 1024;
-
-/// How long that may take.
-const LINGER: Duration = Duration::from_secs(2);
+use crate::wire;
 
 /// A response that has not been written yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,21 +157,14 @@ impl Answer {
     }
 }
 
-/// Takes in what is left of the request body, within bounds. Closing a connection with unread data resets it, and the
-/// client would lose the answer (RFC 9112 section 9.6).
+/// Over HTTP/2, reads away what still comes of the request's body: some clients lose the answer when their stream is reset.
+/// The end of an HTTP/1 connection sees to the same ([`wire::linger`]).
 async fn linger(session: &mut Session) {
-    if session.is_body_done() || session.req_header().headers.contains_key(EXPECT) {
+    if !session.is_http2() || session.is_body_done() {
         return;
     }
-    let drain = async {
-        let mut taken = 0;
-        while taken < LINGER_BYTES_MAX {
-            match session.read_request_body().await {
-                Ok(Some(chunk)) => taken += chunk.len(),
-                Ok(None) | Err(_) => break,
-            }
-        }
-    };
-    // However it ends, the connection is closed after this.
-    let _ = timeout(LINGER, drain).await;
+    let Some(_place) = wire::linger::place() else { return };
+    let read_away =
+        async { while let Ok(Ok(Some(_))) = timeout(wire::linger::PAUSE, session.read_request_body()).await {} };
+    let _ = timeout(wire::linger::TIME, read_away).await;
 }

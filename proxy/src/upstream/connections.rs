@@ -42,12 +42,14 @@ impl Connections {
         Self { transport: TransportConnector::new(Some(options)), waiting: Mutex::default(), max }
     }
 
-    /// A connection to a server, and whether it was used before.
+    /// A connection to a server, and whether it was used before; on another try a new one, as those that wait may be of no
+    /// more use than the first.
     ///
     /// # Errors
     /// When a new one is needed and cannot be made.
-    pub(crate) async fn get(&self, peer: &HttpPeer) -> Result<(Stream, bool)> {
-        let waiting = peer._address.as_inet().and_then(|address| self.take(*address, Instant::now()));
+    pub(crate) async fn get(&self, peer: &HttpPeer, tries: usize) -> Result<(Stream, bool)> {
+        let address = peer._address.as_inet().filter(|_| tries <= 1);
+        let waiting = address.and_then(|address| self.take(*address, Instant::now()));
         match waiting {
             Some(stream) => Ok((stream, true)),
             None => Ok((Box::pin(self.transport.new_stream(peer)).await?, false)),

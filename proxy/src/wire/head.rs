@@ -2,8 +2,8 @@
 
 use memchr::memchr;
 
-/// Most headers that are looked at to say whether bytes can be the beginning of a request.
-const HEADERS_MAX: usize = 256;
+/// Longest method, in bytes: of more that come without a blank no request becomes.
+const METHOD_MAX: usize = 32;
 
 /// Looks for the end of a head: the first empty line. Each byte is looked at once, however the head comes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,18 +56,30 @@ pub enum Behind {
     Other,
 }
 
-/// What these bytes, which came behind a request, are.
+/// What these bytes, which came behind a request, are. Whether a head is right is seen when its turn comes; here it is enough
+/// that it begins with a method.
 pub fn behind(bytes: &[u8]) -> Behind {
     let bytes = &bytes[empty_lines(bytes)..];
     if bytes.is_empty() || bytes == b"\r" {
         return Behind::Nothing;
     }
-    let mut headers = [const { std::mem::MaybeUninit::uninit() }; HEADERS_MAX];
-    match httparse::Request::new(&mut []).parse_with_uninit_headers(bytes, &mut headers) {
-        Ok(httparse::Status::Complete(_)) => Behind::Request,
-        Ok(httparse::Status::Partial) => Behind::Begun,
-        Err(_) => Behind::Other,
+    let method = bytes.iter().position(|byte| !is_of_token(*byte)).unwrap_or(bytes.len());
+    match bytes.get(method) {
+        _ if method == 0 => Behind::Other,
+        None if method <= METHOD_MAX => Behind::Begun,
+        Some(b' ') if HeadEnd::default().find(bytes).is_some() => Behind::Request,
+        Some(b' ') => Behind::Begun,
+        _ => Behind::Other,
     }
+}
+
+/// Whether a method may hold this byte (RFC 9110 section 5.6.2).
+const fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
 }
 
 #[cfg(test)]
@@ -114,7 +126,10 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST", Behind::Request),
             ("\0", Behind::Other),
             ("{\"a\": 1}", Behind::Other),
-            ("GET / HTTP/1.1\r\n: a\r\n", Behind::Other),
+            ("GET /a b HTTP/1.1\r\n: a\r\n", Behind::Begun),
+            ("GET\r\n", Behind::Other),
+            ("nonsense-that-goes-on-without-a-blank", Behind::Other),
+            (" GET / HTTP/1.1\r\n", Behind::Other),
             ("\x16\x03\x01", Behind::Other),
         ];
         for (bytes, expected) in cases {

@@ -6,14 +6,14 @@ use std::time::Duration;
 use pingora::protocols::Stream;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// How long what is sent is read away: in all, and from one piece to the next.
-const TIME: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const TIME: Duration = Duration::from_secs(30);
+pub(crate) const PAUSE: Duration = Duration::from_secs(5);
 
-/// Most connections at once that are read from in this way: others are closed at once.
+/// Most connections, and streams of HTTP/2, at once that are read from in this way: others are closed at once.
 const CONNECTIONS_MAX: usize = 1024;
 
 /// What is read away at once, in bytes.
@@ -21,9 +21,14 @@ const READ: usize = 16 * 1024;
 
 static PLACES: Semaphore = Semaphore::const_new(CONNECTIONS_MAX);
 
+/// A place among those that are read from after their answer.
+pub(crate) fn place() -> Option<SemaphorePermit<'static>> {
+    PLACES.try_acquire().ok()
+}
+
 /// Says that no more is sent, and reads away what still comes, apart from whatever served the connection.
 pub(super) fn linger(mut stream: Stream) {
-    let (Ok(place), Ok(runtime)) = (PLACES.try_acquire(), Handle::try_current()) else { return };
+    let (Some(place), Ok(runtime)) = (place(), Handle::try_current()) else { return };
     runtime.spawn(async move {
         let _place = place;
         let read_away = async {

@@ -9,7 +9,7 @@ pub mod chunks;
 mod ending;
 pub mod head;
 mod io;
-mod linger;
+pub(crate) mod linger;
 mod pace;
 
 use std::future::poll_fn;
@@ -17,9 +17,10 @@ use std::io::{Error, ErrorKind, Result as IoResult};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
@@ -42,6 +43,10 @@ const READ_MAX: usize = 8 * 1024;
 /// Most bytes that are kept of what a client sends behind a request that is being served. It is read to notice that the
 /// client has left; more stays where it is.
 const BEHIND_MAX: usize = 16 * 1024;
+
+/// Longest body that is read away behind a refusal, in bytes, and how long that may take.
+const SHORT_BODY: u64 = 64 * 1024;
+const SHORT_BODY_TIME: Duration = Duration::from_secs(5);
 
 /// The client's end of a connection.
 pub(crate) struct Wire {
@@ -125,6 +130,9 @@ impl Wire {
                 end = HeadEnd::default();
             }
             if let Some(length) = end.find(&self.held) {
+                if length + empty > max {
+                    return Err(NoHead::TooLong);
+                }
                 let is_all = length == self.held.len();
                 return Ok(if is_all { std::mem::take(&mut self.held) } else { self.held.split_to(length) });
             }
@@ -313,6 +321,16 @@ impl Wire {
             *trailers = None;
         }
         Poll::Ready(Ok(count))
+    }
+}
+
+/// Before an answer of the gate's own: a short body is read away behind it, and the connection stays. After a longer one it
+/// ends, and so it does where the client may not send its body at all.
+pub(crate) fn read_short_body_away(session: &mut Session) {
+    let is_short = of(session).is_some_and(|wire| matches!(wire.told.lock().body, Body::Length(1..=SHORT_BODY)));
+    if is_short && !session.req_header().headers.contains_key(EXPECT) {
+        session.set_close_on_response_before_downstream_finish(false);
+        session.set_total_drain_timeout(Some(SHORT_BODY_TIME));
     }
 }
 
