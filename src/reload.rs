@@ -180,7 +180,7 @@ fn verification(known: &InForce, config: &Config) -> Verification {
         _ if changed => Verification::New,
         // Its content may have changed.
         Source::File { .. } => Verification::New,
-        Source::Secret | Source::Published(_) => Verification::Same,
+        Source::Secret(_) | Source::Published(_) => Verification::Same,
     }
 }
 

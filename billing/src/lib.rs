@@ -33,6 +33,8 @@ mod ops;
 mod provider;
 mod store;
 mod api;
+mod nothing;
+mod origin;
 mod pages;
 mod checkout;
 #[cfg(fuzzing)]
@@ -48,7 +50,7 @@ pub use ops::{
     CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, Losses, OperatorError,
     Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word,
 };
-pub use pages::{Image, Look, Pages, Texts};
+pub use pages::{Image, Look, Pages, Texts, texts};
 pub use problem::Problem;
 pub use provider::no_price;
 pub use publish::{PublishError, Published};

@@ -8,14 +8,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use futures_util::FutureExt;
-use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::component::Billing;
-use crate::problem::Problem;
-use crate::{api, caller, ingest, internal, pages, referral, unread};
+use crate::{api, caller, ingest, internal, nothing, pages, referral, unread};
 
 /// How long what has begun may go on after the word to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -31,7 +29,7 @@ impl Billing {
             .route("/internal/told", get(internal::told))
             .route("/.well-known/tollgate/jwks.json", get(internal::jwks))
             .merge(api::router().merge(pages::router(self)).layer(invited))
-            .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here."))
+            .fallback(nothing::nothing)
             .layer(DefaultBodyLimit::max(ingest::BODY_BYTES_MAX))
             .layer(from_fn(caller::kept))
             .layer(from_fn(unread::take_in))

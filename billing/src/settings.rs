@@ -20,6 +20,8 @@ pub const ASSERTION_AUDIENCE: &str = "tollgate-billing";
 pub struct Settings {
     /// The public origin of the site, without a path; also the issuer of assertions.
     pub site_url: String,
+    /// Every origin of the site, as browsers write it: whose pages may change something.
+    pub origins: Vec<String>,
     /// Where buyers choose: a path of the site or a URL.
     pub pricing_url: String,
     /// Where visitors sign in: a path of the site or a URL.

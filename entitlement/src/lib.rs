@@ -22,6 +22,7 @@ pub mod reduction;
 pub mod record;
 pub mod authorize;
 pub mod assertion;
+pub mod fill;
 
 /// A moment, in UTC. Never taken from a clock in this crate.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -50,6 +50,7 @@ impl Admission {
             }
             Credential::Missing => Caller::Anonymous,
             Credential::Rejected => Caller::Rejected,
+            Credential::Ambiguous => Caller::Ambiguous,
             Credential::Unverified => Caller::Unverified,
         };
         let verdict = authorize(caller, policy, now.time);

@@ -8,7 +8,6 @@ use pingora::{Error, ErrorType, Result};
 
 use crate::context::Context;
 use crate::headers::hop;
-use crate::routes::Rule;
 use crate::service::Service;
 use crate::{caching, failure, live, wire};
 
@@ -41,9 +40,7 @@ impl Service {
         if session.req_header().version < Version::HTTP_11 && context.is_in_chunks {
             self.take_chunks_away(session, response, context);
         }
-        if context.snapshot.rule(context).is_some_and(Rule::is_gated) {
-            caching::keep_private(response)?;
-        }
+        caching::mark(response, context.snapshot.rule(context), context.view.as_deref())?;
         Ok(context.plain.is_none()
             && failure::may_be_followed(response)
             && context.snapshot.upstreams.speaks_http1(context.destination))

@@ -1,4 +1,4 @@
-//! Keeps gated responses out of shared caches: a cookie, unlike `Authorization`, does not do that by itself (RFC 9111
+//! Keeps responses for one user out of shared caches: a cookie, unlike `Authorization`, does not do that by itself (RFC 9111
 //! section 3.5).
 
 use http::header::{CACHE_CONTROL, VARY};
@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
-/// What a gated response varies by.
+use crate::routes::{Destination, Rule};
+use crate::view::View;
+
+/// The request headers by which a response varies whose site may be told of an account.
 const VARY_BY: [&str; 2] = ["Cookie", "Authorization"];
 
 /// Directives that invite a shared cache; they contradict `private`.
@@ -21,14 +24,60 @@ const TARGETED: [HeaderName; 3] = [
     HeaderName::from_static("x-accel-expires"),
 ];
 
+/// Marks a response that this rule let pass, and whose site was told what `view` says.
+///
+/// # Errors
+/// When a reason phrase of the site's own cannot be kept.
+pub(crate) fn mark(response: &mut ResponseHeader, rule: Option<&Rule>, view: Option<&View>) -> Result<()> {
+    match (rule, view) {
+        (Some(rule), _) if rule.is_gated() => keep_private(response),
+        (Some(rule), _) if rule.shared || rule.destination != Destination::Site => Ok(()),
+        (Some(_), Some(_)) => mark_public(response, Told::Account),
+        (Some(_), None) => mark_public(response, Told::Nobody),
+        (None, _) => Ok(()),
+    }
+}
+
 /// Marks a response as being for one user alone. What the site says beside that stays; names go out in lower case, as
 /// in [`crate::headers::rewrite`].
 ///
 /// # Errors
 /// When a reason phrase of the site's own cannot be kept.
-pub fn keep_private(response: &mut ResponseHeader) -> Result<()> {
-    let (directives, vary) = (private(&response.headers), vary(&response.headers));
+fn keep_private(response: &mut ResponseHeader) -> Result<()> {
+    let directives = private(&response.headers);
     let has_targeted = response.headers.keys().any(is_targeted);
+    change(response, directives, has_targeted)
+}
+
+/// Marks a response to everybody, whose site was told of an account or of nobody: a cache that keeps what was made for nobody gives
+/// it to no account. What never changes is the same for all.
+///
+/// # Errors
+/// When a reason phrase of the site's own cannot be kept.
+fn mark_public(response: &mut ResponseHeader, told: Told) -> Result<()> {
+    match told {
+        _ if is_immutable(&response.headers) => Ok(()),
+        Told::Account => keep_private(response),
+        Told::Nobody => change(response, None, false),
+    }
+}
+
+/// Of whom the site was told for a response to everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Account,
+    Nobody,
+}
+
+/// Whether the response says that it never changes (RFC 8246).
+fn is_immutable(headers: &HeaderMap) -> bool {
+    let mut directives = headers.get_all(CACHE_CONTROL).iter().flat_map(|value| directives(value.as_bytes()));
+    directives.any(|directive| directive.trim().eq_ignore_ascii_case("immutable"))
+}
+
+/// Sets these directives, if any, and what a response varies by; takes away what speaks to some shared caches alone.
+fn change(response: &mut ResponseHeader, directives: Option<HeaderValue>, has_targeted: bool) -> Result<()> {
+    let vary = vary(&response.headers);
     if directives.is_none() && vary.is_none() && !has_targeted {
         return Ok(());
     }
@@ -139,6 +188,29 @@ mod tests {
         for (lines, expected) in cases {
             let lines: Vec<_> = lines.iter().map(|value| ("cache-control", *value)).collect();
             assert_eq!(kept(&lines).0, expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_public_response_is_private_when_its_site_was_told_of_an_account() {
+        const BOTH: &str = "Cookie, Authorization";
+        let cases = [
+            (Told::Account, "public, max-age=60", "private, max-age=60", BOTH),
+            (Told::Nobody, "public, max-age=60", "public, max-age=60", BOTH),
+            (Told::Account, "no-store", "no-store", BOTH),
+            (Told::Account, "public, max-age=31536000, immutable", "public, max-age=31536000, immutable", ""),
+            (Told::Nobody, "Immutable", "Immutable", ""),
+            (Told::Account, "immutable=no, x=\"a, immutable\"", "private, immutable=no, x=\"a, immutable\"", BOTH),
+        ];
+        for (told, said, control, vary) in cases {
+            let mut response = ResponseHeader::build(200, None).expect("a response");
+            response.append_header(CACHE_CONTROL, said).expect("a header");
+            response.append_header("CDN-Cache-Control", "max-age=60").expect("a header");
+            mark_public(&mut response, told).expect("it is marked");
+            let value = |name| response.headers.get(name).map_or("", |value| value.to_str().expect("text"));
+            assert_eq!((value(CACHE_CONTROL), value(VARY)), (control, vary), "{told:?} {said}");
+            let is_kept = told == Told::Nobody || vary.is_empty();
+            assert_eq!(response.headers.contains_key("cdn-cache-control"), is_kept, "{told:?} {said}");
         }
     }
 

@@ -18,7 +18,7 @@ mod answers;
 mod caching;
 mod wire;
 pub mod requests;
-mod respond;
+pub mod respond;
 pub mod decide;
 pub mod routing;
 pub mod upstream;

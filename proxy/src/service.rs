@@ -96,6 +96,7 @@ impl Service {
         context.destination = rule.destination;
         let credential = match rule.destination {
             Destination::Webhook => Credential::Missing,
+            Destination::Site if rule.shared => Credential::Missing,
             Destination::Site | Destination::Billing => snapshot.identity.identify(request.headers, now.time).await,
         };
         let is_preflight = rule.cors.is_preflight(request.method, request.headers);
@@ -197,7 +198,7 @@ impl ProxyHttp for Service {
         };
         wire::read_short_body_away(session);
         wire::close_unless_it_goes_on(session);
-        if let Err(error) = Box::pin(answer.write(session)).await {
+        if let Err(error) = Box::pin(answer.write(session, &context.snapshot.pages)).await {
             debug!(%error, "the client left before it was answered");
             session.set_keepalive(None);
         }
@@ -321,7 +322,7 @@ impl ProxyHttp for Service {
         }
         if let Some(answer) = answer {
             session.set_keepalive(None);
-            if let Err(error) = answer.write(session).await {
+            if let Err(error) = answer.write(session, &context.snapshot.pages).await {
                 debug!(%error, "the client left before it was told of a failure");
             }
         }

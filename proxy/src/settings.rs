@@ -10,6 +10,7 @@ use entitlement::authorize::Policy;
 use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
 use crate::readings::Readings;
+use crate::respond::Pages;
 use crate::tls::Certificate;
 use crate::{decide, identity, ladder, routes, upstream};
 
@@ -18,10 +19,14 @@ use crate::{decide, identity, ladder, routes, upstream};
 pub struct Settings {
     /// The site's public origin, without a trailing slash: the issuer of assertions.
     pub site_url: String,
+    /// Further origins of the site.
+    pub also: Vec<String>,
     /// Where browsers without identity go: a path of the site or a URL.
     pub login_url: String,
     /// Where browsers go that have to pay: a path of the site or a URL.
     pub pricing_url: String,
+    /// The gate's own pages.
+    pub pages: Pages,
     /// The public listener.
     pub listen: SocketAddr,
     /// The site.

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Verdict};
-use crate::respond::Links;
+use crate::respond::{Links, Pages};
 use crate::routes::Rule;
 use crate::routing::Routing;
 use crate::settings::{LogRequests, Settings, Stopping};
@@ -23,6 +23,8 @@ pub(crate) struct Snapshot {
     pub(crate) admission: Arc<Admission>,
     pub(crate) upstreams: Upstreams,
     pub(crate) links: Links,
+    /// The gate's own pages.
+    pub(crate) pages: Pages,
     pub(crate) fast_path: bool,
     pub(crate) log_requests: LogRequests,
     pub(crate) limits: Limits,
@@ -41,7 +43,7 @@ pub(crate) struct Parts {
 impl Snapshot {
     pub(crate) fn new(settings: Settings, parts: Parts, metrics: &Metrics) -> Self {
         let Parts { identity, admission, upstreams } = parts;
-        let links = Links::new(&settings.site_url, &settings.login_url, &settings.pricing_url);
+        let links = Links::new(&settings.site_url, &settings.also, &settings.login_url, &settings.pricing_url);
         let routing = Routing::new(
             (settings.routes, settings.default),
             settings.readings,
@@ -56,6 +58,7 @@ impl Snapshot {
             admission,
             upstreams,
             links,
+            pages: settings.pages,
             fast_path: settings.fast_path,
             log_requests: settings.log_requests,
             limits: settings.limits,

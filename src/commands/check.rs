@@ -94,8 +94,8 @@ fn warn_of_other_accounts(config: &Config, secrets: &Secrets) -> Result<()> {
 /// Whether the secret that verifies tokens is there, when it is what verifies them.
 fn check_keys(source: &Source, secrets: &Secrets) -> Result<()> {
     match (source, &secrets.jwt_secret) {
-        (Source::Secret, Some(_)) => drop(secrets.jwt_secret()?),
-        (Source::Secret, None) => drop(secrets.jwt_secret()?),
+        (Source::Secret(_), Some(_)) => drop(secrets.jwt_secret()?),
+        (Source::Secret(_), None) => drop(secrets.jwt_secret()?),
         (Source::File { .. } | Source::Published(_), Some(_)) => {
             output::warning("TOLLGATE_JWT_SECRET is set, but verifies nothing: tokens are verified with public keys");
         }

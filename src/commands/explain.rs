@@ -170,7 +170,7 @@ fn verdict(decision: Result<Basis, Denial>) -> String {
 
 fn status(denial: &Denial) -> String {
     match denial {
-        Denial::SignIn | Denial::BadCredential => format!("401 {}", denial.code()),
+        Denial::SignIn | Denial::BadCredential | Denial::Ambiguous => format!("401 {}", denial.code()),
         Denial::Pay { required, current } => format!("402 {}: needs {required}, has {current}", denial.code()),
         Denial::Forbidden { required, current } => {
             format!("403 {}: needs {required}, which nothing sold gives; has {current}", denial.code())

@@ -37,6 +37,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
     let credentials = credentials(secrets);
     billing::Settings {
         site_url: config.site_url(),
+        origins: config.origins(),
         pricing_url: file.site.pricing_url.clone(),
         login_url: file.site.login_url.clone(),
         pages: std::sync::Arc::clone(&config.pages),
@@ -137,8 +138,10 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
     };
     Ok(proxy::Settings {
         site_url: config.site_url(),
+        also: config.also.clone(),
         login_url: config.file.site.login_url.clone(),
         pricing_url: config.file.site.pricing_url.clone(),
+        pages: config.gate_pages(),
         listen: crate::config::address("listen.public", &config.file.listen.public)?,
         upstream: upstream_settings(config)?,
         billing: crate::config::address("listen.billing", &config.file.listen.billing)?,

@@ -43,12 +43,12 @@ struct Claims<'a> {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     let secrets = Secrets::from_env()?;
-    if !matches!(config.identity.source, Source::Secret) {
+    let Source::Secret(algorithm) = config.identity.source else {
         bail!(
             "`tollgate token` signs with TOLLGATE_JWT_SECRET, but here tokens are verified by {}: sign in on the site instead",
             config.identity.source.describe()
         );
-    }
+    };
     let secret = secrets.jwt_secret()?;
     if secrets.is_live() || !(is_development(config.site_host()) || secret.starts_with("dev")) {
         bail!(
@@ -57,17 +57,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             config.site_url()
         );
     }
-    output::line(sign(&arguments.account, &config.issuer(), &config.audience(), secret)?);
+    output::line(sign(&arguments.account, &config.issuer(), &config.audience(), (secret, algorithm))?);
     Ok(())
 }
 
 /// Signs a token for `account` that the gate accepts.
 #[expect(clippy::disallowed_methods, reason = "a command is where time comes in")]
-fn sign(account: &AccountId, issuer: &str, audience: &str, secret: &str) -> Result<String> {
+fn sign(account: &AccountId, issuer: &str, audience: &str, (secret, algorithm): (&str, Algorithm)) -> Result<String> {
     let iat = Utc::now().timestamp();
     let claims = Claims { iss: issuer, aud: audience, sub: account, iat, exp: iat + LIFETIME_SECONDS };
     let key = EncodingKey::from_secret(secret.as_bytes());
-    Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)?)
+    Ok(jsonwebtoken::encode(&Header::new(algorithm), &claims, &key)?)
 }
 
 fn is_development(host: &str) -> bool {

@@ -45,6 +45,7 @@ pub struct File {
 #[serde(deny_unknown_fields)]
 pub struct Site {
     pub url: String,
+    pub also: Vec<String>,
     pub upstream: Vec<String>,
     pub login_url: String,
     pub pricing_url: String,
@@ -94,6 +95,8 @@ pub struct Route {
     pub cors_origins: Vec<String>,
     #[serde(default, with = "humantime_serde")]
     pub timeout: Option<Duration>,
+    #[serde(default)]
+    pub shared: bool,
     pub meter: Option<String>,
     #[serde(default)]
     pub raw: bool,

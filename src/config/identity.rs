@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use proxy::identity::{Algorithm, JwksSettings, Key, Keys};
+use proxy::identity::{Algorithm, JwksSettings, Key, Keys, Location};
 use serde::Deserialize;
 
 use super::secrets::Secrets;
@@ -32,6 +32,7 @@ pub struct Section {
     algorithm: Option<String>,
     public_key_file: Option<String>,
     jwks_url: Option<String>,
+    jwks_insecure: bool,
     algorithms: Option<Vec<String>>,
     pub issuer: String,
     pub audience: String,
@@ -50,13 +51,15 @@ pub struct Identity {
     pub cookie: Option<String>,
     pub leeway: Duration,
     pub source: Source,
+    /// What is accepted, but the operator should know.
+    pub warning: Option<String>,
 }
 
 /// Where the keys come from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// TOLLGATE_JWT_SECRET, for HS256.
-    Secret,
+    /// TOLLGATE_JWT_SECRET, for HS256, HS384 or HS512.
+    Secret(Algorithm),
     File {
         algorithm: Algorithm,
         keys: Vec<Key>,
@@ -85,7 +88,9 @@ impl Identity {
             bail!("identity.leeway = \"{}\" must be whole seconds, 5m at most", humantime::format_duration(*leeway));
         }
         let cookie = (!cookie.is_empty()).then(|| cookie.clone());
-        Ok(Self { cookie, leeway: *leeway, source: Source::check(section, directory)? })
+        let source = Source::check(section, directory)?;
+        let warning = source.warning();
+        Ok(Self { cookie, leeway: *leeway, source, warning })
     }
 
     /// By which claim of a token its account is known, for each way of signing in. With another one every account is another one.
@@ -96,7 +101,7 @@ impl Identity {
     /// What verifies tokens.
     pub fn keys(&self, secrets: &Secrets) -> Result<Keys> {
         Ok(match &self.source {
-            Source::Secret => Keys::Fixed(vec![Key::hs256(secrets.jwt_secret()?)?]),
+            Source::Secret(algorithm) => Keys::Fixed(vec![Key::shared(secrets.jwt_secret()?, *algorithm)?]),
             Source::File { keys, .. } => Keys::Fixed(keys.clone()),
             Source::Published(settings) => Keys::Published(settings.clone()),
         })
@@ -125,13 +130,15 @@ impl Source {
                     .with_context(|| format!("identity.public_key_file = \"{path}\""))?;
                 Ok(Self::File { algorithm, keys })
             }
-            (None, None, Some(algorithm)) if algorithm == "HS256" => Ok(Self::Secret),
-            (None, None, Some(algorithm)) => {
-                public("identity.algorithm", algorithm)?;
-                bail!(
-                    "identity.algorithm = \"{algorithm}\" needs a public key: set identity.public_key_file or identity.jwks_url"
-                )
-            }
+            (None, None, Some(name)) => match shared(name) {
+                Some(algorithm) => Ok(Self::Secret(algorithm)),
+                None => {
+                    public("identity.algorithm", name)?;
+                    bail!(
+                        "identity.algorithm = \"{name}\" needs a public key: set identity.public_key_file or identity.jwks_url"
+                    )
+                }
+            },
             (None, _, None) => bail!("identity.algorithm is missing"),
         }
     }
@@ -139,13 +146,26 @@ impl Source {
     /// For a person: what verifies.
     pub fn describe(&self) -> String {
         match self {
-            Self::Secret => "HS256 with TOLLGATE_JWT_SECRET".to_owned(),
+            Self::Secret(algorithm) => format!("{algorithm:?} with TOLLGATE_JWT_SECRET"),
             Self::File { algorithm, keys } => format!("{algorithm:?} with {} of a file", count(keys.len())),
             Self::Published(settings) => {
                 let names: Vec<String> = settings.algorithms.iter().map(|name| format!("{name:?}")).collect();
                 format!("{} with the keys of {}", names.join(", "), settings.location)
             }
         }
+    }
+}
+
+impl Source {
+    fn warning(&self) -> Option<String> {
+        let Self::Published(settings) = self else { return None };
+        settings.location.is_insecure().then(|| {
+            format!(
+                "identity.jwks_url = \"{}\" is not encrypted (jwks_insecure = true): an attacker in between could put in keys of \
+                 their own, and be anybody: only inside a network that you trust",
+                settings.location
+            )
+        })
     }
 }
 
@@ -162,14 +182,21 @@ fn count(keys: usize) -> String {
 }
 
 fn published(section: &Section, url: &str) -> Result<Source> {
-    let location = url.parse().map_err(|error| anyhow!("identity.jwks_url = \"{url}\": {error}"))?;
+    let location = if section.jwks_insecure { Location::insecure(url) } else { url.parse() };
+    let location = location.map_err(|error| anyhow!("identity.jwks_url = \"{url}\": {error}"))?;
     let names = section.algorithms.as_deref().unwrap_or_default();
     if names.is_empty() {
         bail!(
             "identity.jwks_url needs identity.algorithms: what the set's keys may be for, such as [\"RS256\"] ({PUBLIC})"
         );
     }
-    let algorithms = names.iter().map(|name| public("identity.algorithms", name)).collect::<Result<Vec<_>>>()?;
+    let mut algorithms = Vec::with_capacity(names.len());
+    for name in names {
+        let algorithm = public("identity.algorithms", name)?;
+        if !algorithms.contains(&algorithm) {
+            algorithms.push(algorithm);
+        }
+    }
     let (refresh, refetch_min) = (section.jwks_refresh, section.jwks_refetch_min);
     let (least, most) = REFETCH_MIN;
     if !(least..=most).contains(&refetch_min) {
@@ -186,10 +213,24 @@ fn published(section: &Section, url: &str) -> Result<Source> {
 
 /// An algorithm whose keys may be public.
 fn public(key: &str, name: &str) -> Result<Algorithm> {
-    if name.starts_with("HS") {
+    if shared(name).is_some() {
         bail!("{key}: {name} works with a shared secret, which is never mixed with public keys: write {PUBLIC}");
     }
-    name.parse().map_err(|_| anyhow!("{key}: \"{name}\" is not one of {PUBLIC}"))
+    if name == "ES512" {
+        bail!("{key}: ES512 is not offered, as Tollgate's library verifies no signatures of P-521: write {PUBLIC}");
+    }
+    // Two names of one algorithm (RFC 9864 section 2.2).
+    let usual = if name == "Ed25519" { "EdDSA" } else { name };
+    usual.parse().map_err(|_| {
+        anyhow!("{key}: \"{name}\" is not one of {PUBLIC}, or HS256, HS384 or HS512 with TOLLGATE_JWT_SECRET")
+    })
+}
+
+/// An algorithm that works with TOLLGATE_JWT_SECRET.
+fn shared(name: &str) -> Option<Algorithm> {
+    [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512]
+        .into_iter()
+        .find(|algorithm| name == format!("{algorithm:?}"))
 }
 
 fn read_keys(path: &Path, algorithm: Algorithm) -> Result<Vec<Key>> {
@@ -217,6 +258,13 @@ mod tests {
     fn every_source_of_keys_can_be_configured() {
         let cases = [
             ("", "HS256 with TOLLGATE_JWT_SECRET"),
+            ("algorithm = \"HS384\"", "HS384 with TOLLGATE_JWT_SECRET"),
+            ("algorithm = \"HS512\"", "HS512 with TOLLGATE_JWT_SECRET"),
+            ("algorithm = \"Ed25519\"\npublic_key_file = \"ed25519.pub.pem\"", "EdDSA with the key of a file"),
+            (
+                "jwks_url = \"http://keycloak:8080/keys\"\njwks_insecure = true\nalgorithms = [\"RS256\"]",
+                "RS256 with the keys of http://keycloak:8080/keys",
+            ),
             ("algorithm = \"RS512\"\npublic_key_file = \"rsa.pub.pem\"", "RS512 with the key of a file"),
             ("algorithm = \"PS256\"\npublic_key_file = \"rsa.pkcs1.pem\"", "PS256 with the key of a file"),
             ("algorithm = \"ES256\"\npublic_key_file = \"p256.pub.pem\"", "ES256 with the key of a file"),
@@ -225,6 +273,10 @@ mod tests {
             (
                 "jwks_url = \"https://id.example/keys?x=secret\"\nalgorithms = [\"RS256\", \"EdDSA\"]",
                 "RS256, EdDSA with the keys of https://id.example/keys",
+            ),
+            (
+                "jwks_url = \"https://id.example/keys\"\nalgorithms = [\"EdDSA\", \"Ed25519\"]",
+                "EdDSA with the keys of https://id.example/keys",
             ),
             (
                 "jwks_url = \"http://127.0.0.1:9/keys\"\nalgorithms = [\"ES256\"]",
@@ -237,13 +289,24 @@ mod tests {
         let default = check("").expect("the default");
         assert_eq!((default.cookie.as_deref(), default.leeway.as_secs()), (Some("session"), 2));
         assert_eq!(check("cookie = \"\"").expect("no cookie").cookie, None);
+        let warning = |url: &str| {
+            let text = format!("jwks_url = \"{url}\"\njwks_insecure = true\nalgorithms = [\"RS256\"]");
+            check(&text).expect(url).warning
+        };
+        assert!(warning("http://keycloak:8080/keys").is_some_and(|warning| warning.contains("not encrypted")));
+        assert_eq!([warning("https://id.example/keys"), warning("http://127.0.0.1/keys")], [None, None]);
     }
 
     #[test]
     fn what_is_no_source_of_keys_says_what_to_do() {
         let cases = [
             ("algorithm = \"none\"", "is not one of RS256"),
-            ("algorithm = \"HS512\"", "shared secret"),
+            ("algorithm = \"HS1\"", "HS256, HS384 or HS512"),
+            ("algorithm = \"ES512\"", "ES512 is not offered"),
+            ("jwks_url = \"https://id.example/keys\"\nalgorithms = [\"ES512\"]", "ES512 is not offered"),
+            ("jwks_url = \"https://id.example/keys\"\nalgorithms = [\"HS512\"]", "shared secret"),
+            ("jwks_url = \"http://id.example/keys\"\nalgorithms = [\"RS256\"]", "jwks_insecure = true"),
+            ("jwks_url = \"ftp://id.example/keys\"\njwks_insecure = true\nalgorithms = [\"RS256\"]", "https://"),
             ("algorithm = \"RS256\"", "identity.public_key_file or identity.jwks_url"),
             ("public_key_file = \"rsa.pub.pem\"", "needs the algorithm of its keys"),
             ("algorithm = \"HS256\"\npublic_key_file = \"rsa.pub.pem\"", "shared secret"),

@@ -45,6 +45,8 @@ pub struct Config {
     pub file: File,
     /// The parsed `site.url`, without a trailing slash when printed by [`Config::site_url`].
     site: Url,
+    /// Further origins under which users reach the site.
+    pub also: Vec<String>,
     /// Who is asking.
     pub identity: Identity,
     pub catalog: Option<Catalog>,
@@ -90,7 +92,9 @@ impl Config {
     pub fn parse_with(text: &str, directory: PathBuf, catalog: Option<Catalog>) -> Result<Self> {
         let table = File::table(text)?;
         let file = File::from_table(table.clone())?;
-        let site = site_url(&file.site.url)?;
+        let site = origin("site.url", &file.site.url)?;
+        let also = file.site.also.iter().map(|text| Ok(origin("site.also", text)?.origin().ascii_serialization()));
+        let also = also.collect::<Result<_>>()?;
         check_urls(&file)?;
         check_cache(&file.cache)?;
         places::check(&file)?;
@@ -102,7 +106,7 @@ impl Config {
             }
             None => (catalog, None),
         };
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = identity.warning.iter().cloned().collect();
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
         routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
@@ -119,6 +123,7 @@ impl Config {
         Ok(Self {
             file,
             site,
+            also,
             identity,
             catalog,
             accept,
@@ -164,6 +169,11 @@ impl Config {
     /// The host of the public origin, without a port.
     pub fn site_host(&self) -> &str {
         self.site.host_str().unwrap_or_default()
+    }
+
+    /// The public origin and all others of the site, as browsers write them.
+    pub fn origins(&self) -> Vec<String> {
+        std::iter::once(self.site.origin().ascii_serialization()).chain(self.also.iter().cloned()).collect()
     }
 
     /// What a token's `iss` must be.
@@ -262,12 +272,12 @@ pub fn address(key: &str, name: &str) -> Result<SocketAddr> {
     addresses.next().with_context(|| format!("{key} = \"{name}\" resolves to no address"))
 }
 
-fn site_url(text: &str) -> Result<Url> {
-    let url = Url::parse(text).with_context(|| format!("site.url = \"{text}\" is not a URL"))?;
+fn origin(key: &str, text: &str) -> Result<Url> {
+    let url = Url::parse(text).with_context(|| format!("{key} = \"{text}\" is not a URL"))?;
     let origin_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let nobody = url.username().is_empty() && url.password().is_none();
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !origin_only || !nobody {
-        bail!("site.url = \"{text}\" must be an origin, such as \"https://read.example\"");
+        bail!("{key} = \"{text}\" must be an origin, such as \"https://read.example\"");
     }
     Ok(url)
 }

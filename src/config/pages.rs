@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use billing::{Image, Look, Pages, Texts};
+use billing::{Image, Look, Pages, texts};
+use entitlement::catalog::Catalog;
 use serde::Deserialize;
 use toml::Value;
 
+use super::Config;
 use super::file::{DEFAULT, File};
 
 /// The largest logo, in bytes: every visitor loads it.
@@ -31,6 +33,48 @@ pub struct Section {
     texts: Texts,
 }
 
+/// `[pages.texts]`: billing's, and those of the gate's own pages.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Texts {
+    common: texts::Common,
+    pricing: texts::Pricing,
+    account: texts::Account,
+    back: texts::Back,
+    errors: texts::Errors,
+    gate: proxy::respond::Texts,
+}
+
+impl Config {
+    /// The gate's own pages. The gate has no catalog of its own: a tier that is in no file is named by its code.
+    pub fn gate_pages(&self) -> proxy::respond::Pages {
+        let (section, site) = (&self.file.pages, &self.file.site);
+        let mut tiers = BTreeMap::new();
+        for tier in self.catalog.iter().flat_map(Catalog::tiers) {
+            tiers.extend(tier.renamed_from.iter().map(|old| (old.clone(), tier.name.clone())));
+            tiers.insert(tier.code.clone(), tier.name.clone());
+        }
+        proxy::respond::Pages {
+            language: section.language.clone(),
+            site_name: section.site_name(self.site_host()).to_owned(),
+            stylesheets: self.pages.stylesheets().map(str::to_owned).collect(),
+            logo: self.pages.logo().map(str::to_owned),
+            login: site.login_url.clone(),
+            pricing: site.pricing_url.clone(),
+            tiers,
+            words: section.words.clone(),
+            texts: section.texts.gate.clone(),
+        }
+    }
+}
+
+impl Section {
+    /// The site's name; its host when it has none.
+    fn site_name<'a>(&'a self, host: &'a str) -> &'a str {
+        if self.site_name.is_empty() { host } else { &self.site_name }
+    }
+}
+
 impl File {
     /// Reads the files that `[pages]` names, in `directory`, and checks its texts. `table` is the file with all its keys;
     /// `host` names the site when nothing else does.
@@ -43,16 +87,23 @@ impl File {
         check_consents(&at(&default, "consents"), &section.consents)?;
         let logo = section.logo.as_ref().map(|name| logo(&directory.join(name))).transpose().context("pages.logo")?;
         let stylesheet = section.stylesheet.as_ref().map(|name| stylesheet(&directory.join(name))).transpose();
-        let site_name = if section.site_name.is_empty() { host } else { &section.site_name };
+        let Texts { common, pricing, account, back, errors, .. } = &section.texts;
+        let texts = billing::Texts {
+            common: common.clone(),
+            pricing: pricing.clone(),
+            account: account.clone(),
+            back: back.clone(),
+            errors: errors.clone(),
+        };
         Ok(Arc::new(Pages::new(Look {
             language: section.language.clone(),
-            site_name: site_name.to_owned(),
+            site_name: section.site_name(host).to_owned(),
             contact_url: (!section.contact_url.is_empty()).then(|| section.contact_url.clone()),
             logo,
             stylesheet: stylesheet.context("pages.stylesheet")?,
             consents: section.consents.clone(),
             words: section.words.clone(),
-            texts: section.texts.clone(),
+            texts,
         })))
     }
 }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use entitlement::authorize::{Policy, Requirement};
+use entitlement::authorize::{InvalidToken, Policy, Requirement};
 use entitlement::catalog::{Catalog, Tier};
 use proxy::readings::Framework;
 use proxy::routes::{Cors, HostPattern, Pattern, Route, Table};
@@ -37,13 +37,18 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
     if let Some(meter) = &rule.meter {
         warnings.push(format!("{name}: meter = \"{meter}\" is not counted by this version"));
     }
+    if rule.shared && (requirement != Requirement::Public || rule.invalid_token == InvalidToken::Deny) {
+        bail!(
+            "{name}: shared = true reads nobody's identity, so the route must be public, and invalid_token not \"deny\""
+        );
+    }
     let (invalid_token, on_error, mode) = (rule.invalid_token, rule.on_error, rule.mode);
     let requirement = known_as(requirement, catalog);
     let policy = Policy { require: requirement, invalid_token, on_error, mode, for_sale, is_known: true };
     if rule.raw && policy.require != Requirement::Public {
         bail!("{name}: raw is for public routes alone: what is behind the gate must have one reading");
     }
-    Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout, raw: rule.raw })
+    Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout, raw: rule.raw, shared: rule.shared })
 }
 
 /// The policy of a rule without a path.
@@ -278,6 +283,8 @@ mod tests {
             ("require = { public = true }\nhosts = [\"a:80\"]", "without port"),
             ("require = { public = true }\ncors_origins = [\"*\"]", "is not an origin"),
             ("require = { public = true }\ntimeout = \"0s\"", "between 1s and 1h"),
+            ("require = { signed_in = true }\nshared = true", "must be public"),
+            ("require = { public = true }\nshared = true\ninvalid_token = \"deny\"", "must be public"),
             ("require = { public = false }", "cannot be false"),
             ("require = { public = true }\nmethods = []", "methods is empty"),
             ("require = { public = true }\nmethods = [\"get\"]", "in capitals"),

@@ -91,9 +91,10 @@ impl Secrets {
 
     /// The secret that verifies the site's tokens.
     pub fn jwt_secret(&self) -> Result<&str> {
-        let secret = self.jwt_secret.as_deref().context(
-            "TOLLGATE_JWT_SECRET is not set: set it to the secret with which your site signs its HS256 tokens",
-        )?;
+        let secret = self
+            .jwt_secret
+            .as_deref()
+            .context("TOLLGATE_JWT_SECRET is not set: set it to the secret with which your site signs its tokens")?;
         if secret.len() < JWT_SECRET_BYTES_MIN {
             bail!(
                 "TOLLGATE_JWT_SECRET is shorter than 32 bytes: make one with `openssl rand -hex 32` and sign the site's tokens with it"

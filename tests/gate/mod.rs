@@ -1,6 +1,7 @@
 //! The gate under attack: what must never pass, and what the site must never receive.
 
 mod assertions;
+mod credentials;
 mod faults;
 mod headers;
 mod identity;
@@ -8,7 +9,10 @@ mod key_files;
 mod key_sources;
 mod published_keys;
 mod published_keys_tls;
+mod own_pages;
 mod policies;
+mod public_pages;
+mod readers;
 mod readings;
 mod routes;
 mod targets;

@@ -3,6 +3,7 @@
 mod addons;
 mod consent;
 mod invitations;
+mod own_forms;
 mod polar;
 mod refusals;
 mod time;

@@ -68,8 +68,10 @@ fn settings(listen: SocketAddr, upstream: SocketAddr) -> Result<Settings> {
     let routes = others.chain([route("/premium/**", Requirement::Tier("paid".into()))]).collect::<Result<_>>()?;
     Ok(Settings {
         site_url: SITE.into(),
+        also: Vec::new(),
         login_url: "/login".into(),
         pricing_url: "/billing/pricing".into(),
+        pages: proxy::respond::Pages::default(),
         listen,
         upstream: upstream::Settings::of(vec![upstream.into()]),
         // Nobody listens there, and nothing is sent there.

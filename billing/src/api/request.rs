@@ -3,11 +3,11 @@
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
-use url::Url;
 
 use crate::Billing;
+use crate::origin::Sender;
 use crate::problem::Problem;
 
 /// A request that another site's page cannot have made: a browser lets foreign pages send neither JSON (without asking
@@ -23,7 +23,7 @@ impl FromRequestParts<Billing> for OwnOrigin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, billing: &Billing) -> Result<Self, Problem> {
-        check(&parts.headers, &billing.settings().site_url).map(|()| Self)
+        check(&parts.headers, &billing.settings().origins).map(|()| Self)
     }
 }
 
@@ -31,7 +31,7 @@ impl<T: DeserializeOwned> FromRequest<Billing> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, billing: &Billing) -> Result<Self, Problem> {
-        check(request.headers(), &billing.settings().site_url)?;
+        check(request.headers(), &billing.settings().origins)?;
         let body = Bytes::from_request(request, billing).await.map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is longer than 16 KiB.")
@@ -44,10 +44,10 @@ impl<T: DeserializeOwned> FromRequest<Billing> for Body<T> {
     }
 }
 
-fn check(headers: &HeaderMap, site_url: &str) -> Result<(), Problem> {
-    let origin = headers.get(header::ORIGIN);
-    if origin.is_some_and(|origin| !is_own(origin, site_url)) {
-        let detail = format!("This is only for the pages of {site_url}.");
+fn check(headers: &HeaderMap, origins: &[String]) -> Result<(), Problem> {
+    let sender = Sender::of(headers, origins);
+    if sender == Sender::Foreign {
+        let detail = format!("This is only for the pages of {}.", origins.join(" and "));
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail));
     }
     let is_json = match headers.get(header::CONTENT_TYPE) {
@@ -55,8 +55,8 @@ fn check(headers: &HeaderMap, site_url: &str) -> Result<(), Problem> {
             let essence = kind.split(';').next().unwrap_or_default().trim();
             essence.eq_ignore_ascii_case("application/json")
         }),
-        // A script's request without a body names no type, but its origin.
-        None => origin.is_some(),
+        // A script's request without a body names no type, but its browser says where it is from.
+        None => sender == Sender::Own,
     };
     if is_json {
         return Ok(());
@@ -65,14 +65,10 @@ fn check(headers: &HeaderMap, site_url: &str) -> Result<(), Problem> {
     Err(Problem::new(status, "not_json", "Send `Content-Type: application/json`."))
 }
 
-fn is_own(origin: &HeaderValue, site_url: &str) -> bool {
-    let own = Url::parse(site_url).map(|url| url.origin().ascii_serialization());
-    own.is_ok_and(|own| own.as_bytes() == origin.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use axum::response::IntoResponse;
+    use http::HeaderValue;
 
     use super::*;
 
@@ -99,10 +95,9 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.extend(kind.map(|kind| (header::CONTENT_TYPE, HeaderValue::from_static(kind))));
             headers.extend(origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin))));
-            for site in ["https://read.example", "https://read.example/", "https://READ.example:443"] {
-                let refused = check(&headers, site).err().map(|problem| problem.into_response().status().as_u16());
-                assert_eq!(refused, expected, "{what} on {site}");
-            }
+            let refused = check(&headers, &["https://read.example".to_owned()]);
+            let refused = refused.err().map(|problem| problem.into_response().status().as_u16());
+            assert_eq!(refused, expected, "{what}");
         }
     }
 }

@@ -157,6 +157,7 @@ fn active() -> Subscription {
 fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
     let settings = Settings {
         site_url: SITE.into(),
+        origins: vec![SITE.into()],
         pricing_url: "/billing/pricing".into(),
         login_url: "/login".into(),
         pages: std::sync::Arc::new(crate::pages::examples::pages()),
@@ -188,8 +189,7 @@ fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
         pool_size: 1,
         inline_wait: std::time::Duration::from_secs(1),
     };
-    let outlets = crate::publish::Outlets::new(None, None).expect("nobody to tell");
-    Billing::new(pool, settings, outlets)
+    Billing::new(pool, settings, crate::publish::Outlets::new(None, None).expect("nobody to tell"))
 }
 
 async fn answer(response: Response) -> (StatusCode, Value) {

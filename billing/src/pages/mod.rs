@@ -17,15 +17,14 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{map_response, map_response_with_state};
 use axum::routing::{any, get, post};
-use http::StatusCode;
 
 use crate::Billing;
 use crate::checkout::links;
-use crate::problem::Problem;
+use crate::nothing;
 
 #[cfg(test)]
 pub use look::examples;
-pub use look::{Image, Look, Pages, Texts};
+pub use look::{Image, Look, Pages, Texts, texts};
 
 /// Longest form that is read, in bytes.
 const FORM_BYTES_MAX: usize = 16 * 1024;
@@ -41,12 +40,8 @@ pub fn router(billing: &Billing) -> Router<Billing> {
         .route("/billing/cancel", post(actions::cancel).get(actions::to_account))
         .route("/billing/reactivate", post(actions::reactivate).get(actions::to_account))
         .route(look::ASSET_ROUTE, get(look::asset))
-        .route("/billing/{*rest}", any(nothing))
+        .route("/billing/{*rest}", any(nothing::nothing))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(map_response_with_state(billing.clone(), fault::dressed))
         .layer(map_response(html::guarded))
-}
-
-async fn nothing() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
 }

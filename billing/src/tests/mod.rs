@@ -54,6 +54,7 @@ pub fn redis_url() -> String {
 pub fn settings() -> Settings {
     Settings {
         site_url: "https://read.example".into(),
+        origins: vec!["https://read.example".into()],
         pricing_url: "/billing/pricing".into(),
         login_url: "/login".into(),
         pages: std::sync::Arc::new(crate::pages::examples::pages()),

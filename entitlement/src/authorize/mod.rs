@@ -162,6 +162,8 @@ pub enum Caller<'a> {
     Anonymous,
     /// A credential that does not verify.
     Rejected,
+    /// Valid credentials of several accounts.
+    Ambiguous,
     /// A credential that nobody can verify now.
     Unverified,
     /// A valid token, and what its account has.
@@ -202,6 +204,8 @@ pub enum Denial {
     SignIn,
     /// 401: a credential that does not verify.
     BadCredential,
+    /// 401: valid credentials of several accounts.
+    Ambiguous,
     /// 402: something that is sold would open it.
     Pay { required: Requirement, current: String },
     /// 403: nothing that is sold would open it.
@@ -215,7 +219,7 @@ impl Denial {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::SignIn | Self::BadCredential => 401,
+            Self::SignIn | Self::BadCredential | Self::Ambiguous => 401,
             Self::Pay { .. } => 402,
             Self::Forbidden { .. } => 403,
             Self::Unknown => 503,
@@ -228,6 +232,7 @@ impl Denial {
         match self {
             Self::SignIn => "sign_in",
             Self::BadCredential => "invalid_token",
+            Self::Ambiguous => "ambiguous_identity",
             Self::Pay { .. } => "payment_required",
             Self::Forbidden { .. } => "forbidden",
             Self::Unknown => "entitlement_unknown",
@@ -258,6 +263,7 @@ fn check(caller: Caller<'_>, policy: &Policy, now: Timestamp) -> Result<(), Deni
         (Requirement::Public, _) => return Ok(()),
         (_, Caller::Anonymous) => return Err(Denial::SignIn),
         (_, Caller::Rejected) => return Err(Denial::BadCredential),
+        (_, Caller::Ambiguous) => return Err(Denial::Ambiguous),
         (_, Caller::Unverified) => return Err(Denial::Unknown),
         (Requirement::SignedIn, _) => return Ok(()),
         (_, Caller::Unresolved) => return Err(Denial::Unknown),

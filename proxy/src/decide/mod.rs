@@ -224,7 +224,7 @@ pub(crate) fn denied(denial: &Denial, own: Answer, dialect: Dialect) -> Answer {
         return own;
     }
     let status = match denial {
-        Denial::SignIn | Denial::BadCredential => StatusCode::UNAUTHORIZED,
+        Denial::SignIn | Denial::BadCredential | Denial::Ambiguous => StatusCode::UNAUTHORIZED,
         Denial::Pay { .. } | Denial::Forbidden { .. } => StatusCode::FORBIDDEN,
         Denial::Unknown => return own,
     };

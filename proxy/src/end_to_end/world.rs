@@ -63,8 +63,10 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
         |pattern, methods, policy| Route { methods, ..Route::new(Pattern::parse(pattern).expect("a pattern"), policy) };
     Settings {
         site_url: "https://read.example".into(),
+        also: Vec::new(),
         login_url: "/login".into(),
         pricing_url: "/billing/pricing".into(),
+        pages: crate::respond::Pages::default(),
         listen,
         upstream: upstream::Settings::of(upstreams.into_iter().map(Into::into).collect()),
         billing,

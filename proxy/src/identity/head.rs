@@ -12,6 +12,7 @@ const ID_BYTES_MAX: usize = 256;
 /// algorithm must be the same.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Head {
+    #[serde(deserialize_with = "algorithm")]
     pub(super) alg: Algorithm,
     kid: Option<String>,
     /// Extensions that must be understood (RFC 7515 section 4.1.11): none is.
@@ -50,6 +51,17 @@ impl Head {
     pub(super) fn key_id(&self) -> Option<&str> {
         self.kid.as_deref()
     }
+}
+
+/// `Ed25519` is what RFC 9864 calls the only kind of EdDSA that there is here.
+fn algorithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Algorithm, D::Error> {
+    let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+    named(&name).ok_or_else(|| serde::de::Error::custom("an algorithm that is not known"))
+}
+
+/// The algorithm of this name.
+pub(super) fn named(name: &str) -> Option<Algorithm> {
+    if name == "Ed25519" { Some(Algorithm::EdDSA) } else { name.parse().ok() }
 }
 
 /// Whatever its value is.

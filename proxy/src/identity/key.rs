@@ -56,11 +56,23 @@ impl Key {
     /// # Errors
     /// When it is shorter.
     pub fn hs256(secret: &str) -> Result<Self, KeyError> {
+        Self::shared(secret, Algorithm::HS256)
+    }
+
+    /// A shared secret of 32 bytes or more, for HS256, HS384 or HS512. For the longer two RFC 7518 (section 3.2) asks for one as
+    /// long as the hash; sites have shorter ones, and 32 bytes cannot be guessed either.
+    ///
+    /// # Errors
+    /// When it is shorter, or the algorithm has public keys.
+    pub fn shared(secret: &str, algorithm: Algorithm) -> Result<Self, KeyError> {
+        if algorithm.family() != AlgorithmFamily::Hmac {
+            return Err(KeyError::OtherAlgorithm);
+        }
         if secret.len() < SECRET_BYTES_MIN {
             return Err(KeyError::ShortSecret);
         }
         let decoding = DecodingKey::from_secret(secret.as_bytes());
-        Ok(Self { algorithm: Algorithm::HS256, id: None, decoding })
+        Ok(Self { algorithm, id: None, decoding })
     }
 
     /// The public keys of a PEM text, all for the same algorithm: the current one, and those that it replaces.
@@ -113,6 +125,11 @@ impl Key {
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// Whether it was published under this id.
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        self.id.as_deref() == Some(id)
     }
 
     /// Whether a token that names this key may mean it. A key without an id has none that could differ.

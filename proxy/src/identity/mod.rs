@@ -1,9 +1,9 @@
 //! Who asks: the account that a token names, from the `Authorization` header or the session cookie.
 //!
-//! Where a request has both, the header counts, as a program that sends one means it. What could be read in two ways
-//! (two cookies of the name, two `Authorization` headers) is a credential that does not verify.
+//! All credentials of a request are read. Those that do not verify count as absent beside one that does, as an old cookie of another
+//! path or domain must lock out no user; valid ones of several accounts are nobody's. Their order decides nothing.
 
-mod cookie;
+mod credential;
 mod head;
 mod jwks;
 mod key;
@@ -16,7 +16,6 @@ use std::time::Duration;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderValue};
 use tokio::runtime::Handle;
 
 pub use jsonwebtoken::Algorithm;
@@ -25,10 +24,10 @@ pub use key::{FILE_KEYS_MAX, Key, KeyError};
 
 use jwks::{Following, Published};
 use seen::{Digest, Seen};
-use token::{Expected, Invalid, KeySet, Verified};
+use token::{Expected, Invalid, KeySet, Tries, Verified};
 
-/// Longest token that is read, in bytes.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Longest token that is read, in bytes: as much as a request's headers may have (`limits.header_bytes`) by default.
+const TOKEN_BYTES_MAX: usize = 64 * 1024;
 
 /// Where the token is and what it must say.
 #[derive(Clone, Debug)]
@@ -60,6 +59,8 @@ pub enum Credential {
     Missing,
     /// Something that does not verify.
     Rejected,
+    /// Valid tokens of several accounts.
+    Ambiguous,
     /// A token that nobody can verify now: there has never been a key set.
     Unverified,
     /// A valid token of this account.
@@ -82,13 +83,6 @@ enum Trust {
     Published { keys: Arc<Published>, following: OnceLock<Following> },
 }
 
-/// One of several values, or the only one.
-enum Sole<T> {
-    None,
-    One(T),
-    Many,
-}
-
 impl Identity {
     /// Published keys are not fetched before [`Identity::follow`].
     ///
@@ -99,9 +93,9 @@ impl Identity {
         let leeway_seconds = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX);
         let expected = Expected { issuer, audience, leeway_seconds };
         let trust = match keys {
-            Keys::Fixed(keys) => Trust::Fixed(KeySet::new(1, keys, &expected)),
+            Keys::Fixed(keys) => Trust::Fixed(KeySet::new(1, keys)),
             Keys::Published(settings) => {
-                let keys = Arc::new(Published::new(settings, expected.clone())?);
+                let keys = Arc::new(Published::new(settings)?);
                 Trust::Published { keys, following: OnceLock::new() }
             }
         };
@@ -147,12 +141,20 @@ impl Identity {
     /// As [`Identity::identify`], but waits for nothing: none when a set that is newer than ours could say more.
     #[must_use]
     pub fn peek(&self, headers: &HeaderMap, now: Timestamp) -> Option<Credential> {
-        match self.token(headers) {
-            Sole::None => Some(Credential::Missing),
-            Sole::Many => Some(Credential::Rejected),
-            Sole::One(token) if token.len() > TOKEN_BYTES_MAX => Some(Credential::Rejected),
-            Sole::One(token) => self.verify(token, now),
+        let (mut account, mut credential) = (None, Some(Credential::Missing));
+        let mut tries = Tries::default();
+        for value in credential::all(headers, self.cookie.as_deref()) {
+            match self.verify(value, now, &mut tries) {
+                Ok(found) => match account.replace(found) {
+                    Some(known) if Some(&known) != account.as_ref() => return Some(Credential::Ambiguous),
+                    _ => {}
+                },
+                Err(Invalid::UnknownKey(algorithm)) if self.may_learn(algorithm) => credential = None,
+                Err(_) => credential = credential.map(|_| Credential::Rejected),
+            }
         }
+        // A user with one good session is not kept waiting for what lies beside it.
+        account.map(Credential::Account).or(credential)
     }
 
     async fn renew(&self, headers: &HeaderMap, now: Timestamp) -> Credential {
@@ -163,47 +165,45 @@ impl Identity {
         self.peek(headers, now).unwrap_or_else(unknown)
     }
 
-    fn token<'a>(&self, headers: &'a HeaderMap) -> Sole<&'a [u8]> {
-        match (bearer(headers), &self.cookie) {
-            (Sole::None, Some(name)) => cookie::find(headers, name),
-            (found, _) => found,
+    /// Whether a newer set could have a key for this algorithm.
+    fn may_learn(&self, algorithm: Algorithm) -> bool {
+        matches!(&self.trust, Trust::Published { keys, .. } if keys.allows(algorithm))
+    }
+
+    /// The account that a credential names. What is no token as it stands may be one inside of quotes and the like.
+    fn verify(&self, value: &[u8], now: Timestamp, tries: &mut Tries) -> Result<AccountId, Invalid> {
+        self.verify_token(value, now, tries).or_else(|invalid| match credential::unwrapped(value) {
+            Some(token) => self.verify_token(&token, now, tries),
+            None => Err(invalid),
+        })
+    }
+
+    fn verify_token(&self, token: &[u8], now: Timestamp, tries: &mut Tries) -> Result<AccountId, Invalid> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Invalid::Always);
+        }
+        let digest = self.seen.digest(token);
+        match &self.trust {
+            Trust::Fixed(set) => self.verify_with(set, token, digest, now, tries),
+            Trust::Published { keys, .. } => self.verify_with(&keys.set(), token, digest, now, tries),
         }
     }
 
-    fn verify(&self, token: &[u8], now: Timestamp) -> Option<Credential> {
-        let digest = self.seen.digest(token);
-        let account = match &self.trust {
-            Trust::Fixed(set) => self.verify_with(set, token, digest, now),
-            Trust::Published { keys, .. } => match self.verify_with(&keys.set(), token, digest, now) {
-                Err(Invalid::UnknownKey(algorithm)) if keys.allows(algorithm) => return None,
-                known => known,
-            },
-        };
-        Some(account.map_or(Credential::Rejected, Credential::Account))
-    }
-
-    fn verify_with(&self, set: &KeySet, token: &[u8], digest: Digest, now: Timestamp) -> Result<AccountId, Invalid> {
+    fn verify_with(
+        &self,
+        set: &KeySet,
+        token: &[u8],
+        digest: Digest,
+        now: Timestamp,
+        tries: &mut Tries,
+    ) -> Result<AccountId, Invalid> {
         if let Some(account) = self.seen.get(digest, set.generation, now) {
             return Ok(account);
         }
-        let verified: Verified = set.verify(token, now, &self.expected)?;
+        let verified: Verified = set.verify(token, now, &self.expected, tries)?;
         let account = verified.account.clone();
         self.seen.remember(digest, verified);
         Ok(account)
-    }
-}
-
-/// The bearer token (RFC 6750 section 2.1). Another scheme than `Bearer` is none of ours.
-fn bearer(headers: &HeaderMap) -> Sole<&[u8]> {
-    let mut values = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-    match (values.next(), values.next()) {
-        (None, _) => Sole::None,
-        (Some(_), Some(_)) => Sole::Many,
-        (Some(value), None) => match value.split_first_chunk::<7>() {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => Sole::One(token.trim_ascii()),
-            _ if value.eq_ignore_ascii_case(b"bearer") => Sole::One(b""),
-            _ => Sole::None,
-        },
     }
 }
 

@@ -1,15 +1,31 @@
 //! The verification of one token by the keys that are trusted now.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use jsonwebtoken::{Algorithm, Validation};
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::crypto;
 use serde::Deserialize;
 
 use super::head::Head;
 use super::key::Key;
 
 /// Most keys that are tried for a token that does not say which it means.
-const TRIES_MAX: usize = 4;
+const KEYS_MAX: usize = 16;
+
+/// Most signatures that are verified for one request, however many credentials it has: each costs up to a millisecond.
+const TRIES_MAX: usize = 64;
+
+/// How many signatures may still be verified for a request.
+#[derive(Debug)]
+pub(super) struct Tries(usize);
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self(TRIES_MAX)
+    }
+}
 
 /// What every token must say.
 #[derive(Clone, Debug)]
@@ -27,14 +43,7 @@ pub(super) struct Expected {
 pub(super) struct KeySet {
     /// Which set it is: what another one verified must be verified again.
     pub(super) generation: u64,
-    keys: Vec<Trusted>,
-}
-
-/// A key, and what the library is to check with it: its algorithm and no other.
-#[derive(Debug)]
-struct Trusted {
-    key: Key,
-    validation: Validation,
+    keys: Vec<Key>,
 }
 
 /// What a valid token says.
@@ -52,20 +61,36 @@ pub(super) struct Verified {
 pub(super) enum Invalid {
     /// The set has no key that it could mean: another set may have it. Its algorithm is what the token says.
     UnknownKey(Algorithm),
-    /// Whatever keys there are.
+    /// Whatever other keys there may be.
     Always,
 }
 
-/// The claims that are read beside `aud`, which the library compares. A date that is not a number is no date, and an
-/// issuer is one.
+/// The claims that are read. A date that is not a number is no date, and an issuer is one.
 #[derive(Deserialize)]
 struct Claims {
-    #[expect(dead_code, reason = "it must be one text; the library compares it")]
     iss: String,
+    aud: Audience,
     sub: String,
     exp: f64,
     #[serde(default)]
     nbf: Option<f64>,
+}
+
+/// For whom a token is (RFC 7519 section 4.1.3).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Audience {
+    fn has(&self, wanted: &str) -> bool {
+        match self {
+            Self::One(audience) => audience == wanted,
+            Self::Several(audiences) => audiences.iter().any(|audience| audience == wanted),
+        }
+    }
 }
 
 impl Verified {
@@ -75,41 +100,46 @@ impl Verified {
 }
 
 impl KeySet {
-    pub(super) fn new(generation: u64, keys: Vec<Key>, expected: &Expected) -> Self {
-        let trusted = |key: Key| {
-            let mut validation = Validation::new(key.algorithm());
-            validation.set_issuer(&[&expected.issuer]);
-            validation.set_audience(&[&expected.audience]);
-            validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-            // The library would read the system's clock: both dates are compared below.
-            validation.validate_exp = false;
-            validation.validate_nbf = false;
-            Trusted { key, validation }
-        };
-        Self { generation, keys: keys.into_iter().map(trusted).collect() }
+    pub(super) const fn new(generation: u64, keys: Vec<Key>) -> Self {
+        Self { generation, keys }
     }
 
     /// Whether these are the keys of the set.
     pub(super) fn holds(&self, keys: &[Key]) -> bool {
-        self.keys.iter().map(|trusted| &trusted.key).eq(keys)
+        self.keys == keys
     }
 
     /// What a token says, if it verifies at `now`.
-    pub(super) fn verify(&self, token: &[u8], now: Timestamp, expected: &Expected) -> Result<Verified, Invalid> {
+    pub(super) fn verify(
+        &self,
+        token: &[u8],
+        now: Timestamp,
+        expected: &Expected,
+        tries: &mut Tries,
+    ) -> Result<Verified, Invalid> {
         let head = Head::read(token).ok_or(Invalid::Always)?;
-        let named = || self.keys.iter().filter(|trusted| trusted.key.is_named(head.key_id()));
+        let named = || self.keys.iter().filter(|key| key.is_named(head.key_id()));
         if named().next().is_none() {
             return Err(Invalid::UnknownKey(head.alg));
         }
-        let usable = named().filter(|trusted| trusted.key.algorithm() == head.alg).take(TRIES_MAX);
-        let decode = |with: &Trusted| jsonwebtoken::decode::<Claims>(token, with.key.decoding(), &with.validation).ok();
-        let data = usable.filter_map(decode).next().ok_or(Invalid::Always)?;
-        self.read(data.claims, now, expected.leeway_seconds).ok_or(Invalid::Always)
+        let signed = Signed::read(token).ok_or(Invalid::Always)?;
+        let mut usable = named().filter(|key| key.algorithm() == head.alg).take(KEYS_MAX);
+        if !usable.any(|key| tries.take() && signed.is_by(key)) {
+            // A key without an id may be meant by every token, and hides from none that a newer set has the right one.
+            let is_known = head.key_id().is_none_or(|id| self.keys.iter().any(|key| key.has_id(id)));
+            return Err(if is_known { Invalid::Always } else { Invalid::UnknownKey(head.alg) });
+        }
+        let claims = signed.claims().ok_or(Invalid::Always)?;
+        self.read(claims, now, expected).ok_or(Invalid::Always)
     }
 
     /// What the claims of a rightly signed token come to at `now`.
-    fn read(&self, claims: Claims, now: Timestamp, leeway_seconds: i64) -> Option<Verified> {
-        let Claims { sub, exp, nbf, .. } = claims;
+    fn read(&self, claims: Claims, now: Timestamp, expected: &Expected) -> Option<Verified> {
+        let Claims { iss, aud, sub, exp, nbf } = claims;
+        let leeway_seconds = expected.leeway_seconds;
+        if iss != expected.issuer || !aud.has(&expected.audience) {
+            return None;
+        }
         if nbf.is_some_and(|nbf| seconds(nbf).saturating_sub(leeway_seconds) > now.timestamp()) {
             return None;
         }
@@ -121,6 +151,44 @@ impl KeySet {
         let expires = seconds(exp).saturating_add(leeway_seconds);
         let verified = Verified { account, generation: self.generation, expires };
         verified.is_valid(now).then_some(verified)
+    }
+}
+
+impl Tries {
+    /// Whether one more may be made.
+    const fn take(&mut self) -> bool {
+        let left = self.0.checked_sub(1);
+        if let Some(left) = left {
+            self.0 = left;
+        }
+        left.is_some()
+    }
+}
+
+/// A token's parts (RFC 7515 section 7.1).
+struct Signed<'a> {
+    /// Head and claims, as they were signed.
+    message: &'a [u8],
+    claims: &'a [u8],
+    signature: &'a str,
+}
+
+impl<'a> Signed<'a> {
+    fn read(token: &'a [u8]) -> Option<Self> {
+        let end = token.iter().rposition(|byte| *byte == b'.')?;
+        let message = &token[..end];
+        let head = message.iter().position(|byte| *byte == b'.')?;
+        let signature = std::str::from_utf8(&token[end + 1..]).ok()?;
+        Some(Self { message, claims: &message[head + 1..], signature })
+    }
+
+    /// Whether this key has signed it. The algorithm is the key's own.
+    fn is_by(&self, key: &Key) -> bool {
+        crypto::verify(self.signature, self.message, key.decoding(), key.algorithm()).unwrap_or(false)
+    }
+
+    fn claims(&self) -> Option<Claims> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(self.claims).ok()?).ok()
     }
 }
 

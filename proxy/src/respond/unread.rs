@@ -1,6 +1,5 @@
 //! The answer to what could not be read as a request.
 
-use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -13,7 +12,7 @@ use super::Answer;
 /// # Errors
 /// When the client is gone.
 pub async fn unread(session: &mut ServerSession, answer: Answer) -> Result<()> {
-    let (body, about) = answer.body_for(&HeaderMap::new());
+    let (body, about) = answer.document();
     let mut header = ResponseHeader::build(answer.status, Some(answer.headers.len() + about.len() + 1))?;
     for (name, value) in answer.headers.into_iter().chain(about) {
         header.append_header(name, value)?;

@@ -31,13 +31,24 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Whether paths pass that have several readings, where none of these asks for anything.
     pub raw: bool,
+    /// Whether its responses are the same for everybody: nobody's identity is read, and caching stays as the site says.
+    pub shared: bool,
 }
 
 impl Route {
     /// A route for every method and host, called by no other origin, with the gate's own limits.
     #[must_use]
     pub fn new(pattern: Pattern, policy: Policy) -> Self {
-        Self { pattern, methods: None, hosts: None, policy, cors: Cors::default(), timeout: None, raw: false }
+        Self {
+            pattern,
+            methods: None,
+            hosts: None,
+            policy,
+            cors: Cors::default(),
+            timeout: None,
+            raw: false,
+            shared: false,
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Rule {
     pub timeout: Option<Duration>,
     /// Whether paths pass that have several readings: see [`crate::readings`].
     pub raw: bool,
+    /// Whether its responses are the same for everybody: the site is told of nobody.
+    pub shared: bool,
     methods: Option<Vec<Method>>,
     hosts: Option<Vec<HostPattern>>,
 }
@@ -72,20 +74,33 @@ impl Table {
         let configured = routes.into_iter().map(|route| (route, Destination::Site));
         let (mut rules, mut tree) = (Vec::new(), Tree::new(Letters::AsTheyAre));
         let (mut folded, mut has_capitals) = (Tree::new(Letters::Folded), false);
-        for (Route { pattern, methods, hosts, policy, cors, timeout, raw }, destination) in reserved.chain(configured) {
+        for (Route { pattern, methods, hosts, policy, cors, timeout, raw, shared }, destination) in
+            reserved.chain(configured)
+        {
             let index = rules.len();
             tree.add(pattern.segments(), index);
             folded.add(pattern.segments(), index);
             has_capitals |= has_capital(pattern.as_str());
             let label = pattern.as_str().to_owned();
-            rules.push(Rule { index, label, policy, destination, cors, timeout, raw, methods, hosts });
+            rules.push(Rule { index, label, policy, destination, cors, timeout, raw, shared, methods, hosts });
         }
         let has_hosts = rules.iter().any(|rule| rule.hosts.is_some());
         let has_raw = rules.iter().any(|rule| rule.raw);
         let (index, label) = (rules.len(), "default".to_owned());
         let (methods, hosts, cors, timeout) = (None, None, Cors::default(), None);
         let destination = Destination::Site;
-        rules.push(Rule { index, label, policy: default, destination, cors, timeout, raw: false, methods, hosts });
+        rules.push(Rule {
+            index,
+            label,
+            policy: default,
+            destination,
+            cors,
+            timeout,
+            raw: false,
+            shared: false,
+            methods,
+            hosts,
+        });
         Self { rules, tree, folded, has_hosts, has_raw, has_capitals }
     }
 

@@ -50,7 +50,7 @@ impl Service {
         if session.req_header().method != Method::GET || !session.as_mut().is_body_empty() {
             let refused = respond::refusal("bad_request", "A WebSocket begins with a GET without a body.");
             session.set_keepalive(None);
-            return refused.write(session).await;
+            return refused.write(session, &context.snapshot.pages).await;
         }
         if !hop::are_readable(&session.req_header().headers) {
             // As Pingora refuses them of every other request.

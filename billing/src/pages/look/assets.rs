@@ -53,6 +53,11 @@ impl Asset {
         Self { stem, extension, kind, path, bytes }
     }
 
+    /// Where it is served.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether a name is one that this file has, had or will have.
     fn is_meant_by(&self, name: &str) -> bool {
         let hash = name.strip_prefix(self.stem).and_then(|name| name.strip_prefix('-'));

@@ -1,14 +1,15 @@
 //! How the pages look and what they say, as the operator has told.
 
 mod assets;
-mod texts;
+pub mod texts;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 pub use assets::{Asset, ROUTE as ASSET_ROUTE, get as asset};
-pub use texts::{Texts, days_left, fill};
+pub use entitlement::fill::fill;
+pub use texts::{Texts, days_left};
 
 const STYLE: &str = include_str!("../../../templates/pages.css");
 const SCRIPT: &str = include_str!("../../../templates/pages.js");
@@ -84,6 +85,17 @@ impl Pages {
         self.words.get(code).cloned().unwrap_or_else(|| code.replace(['_', '-'], " "))
     }
 
+    /// The paths of the stylesheets, in their order.
+    pub fn stylesheets(&self) -> impl Iterator<Item = &str> {
+        [&self.style].into_iter().chain(&self.theme).map(Asset::path)
+    }
+
+    /// The path of the logo.
+    #[must_use]
+    pub fn logo(&self) -> Option<&str> {
+        self.logo.as_ref().map(Asset::path)
+    }
+
     fn assets(&self) -> impl Iterator<Item = &Asset> {
         [&self.style, &self.script].into_iter().chain(&self.theme).chain(&self.logo)
     }
@@ -108,8 +120,17 @@ pub mod examples {
             stylesheet: None,
             consents: part("consents").try_into().expect("consents"),
             words: part("words").try_into().expect("words"),
-            texts: part("texts").try_into().expect("texts"),
+            texts: texts().try_into().expect("texts"),
         }
+    }
+
+    /// The default's texts, without those of the gate.
+    pub fn texts() -> toml::Value {
+        let default: toml::Table =
+            toml::from_str(include_str!("../../../../config/tollgate.toml")).expect("the default");
+        let mut texts = default["pages"]["texts"].clone();
+        texts.as_table_mut().expect("a table").remove("gate");
+        texts
     }
 
     /// [`look`], ready.

@@ -2,17 +2,18 @@
 
 use chrono::Datelike;
 use entitlement::Timestamp;
+use entitlement::fill::fill;
 use serde::Deserialize;
 
 /// All texts; their keys in the configuration are the names here.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Texts {
-    pub(crate) common: Common,
-    pub(crate) pricing: Pricing,
-    pub(crate) account: Account,
-    pub(crate) back: Back,
-    pub(crate) errors: Errors,
+    pub common: Common,
+    pub pricing: Pricing,
+    pub account: Account,
+    pub back: Back,
+    pub errors: Errors,
 }
 
 /// Declares a table of texts.
@@ -21,14 +22,14 @@ macro_rules! texts {
         $(#[$doc])*
         #[derive(Clone, Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub(crate) struct $name { $(pub $key: String),+ }
+        pub struct $name { $(pub $key: String),+ }
     };
 }
 
 /// What several pages say.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Common {
+pub struct Common {
     pub skip: String,
     pub back: String,
     pub pricing: String,
@@ -74,32 +75,6 @@ texts! {
     }
 }
 
-/// Puts values in the place of `{names}`. A value is never looked into, so it cannot bring names of its own.
-#[must_use]
-pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
-    let mut filled = String::with_capacity(text.len() + 16);
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        let known = after.split_once('}').and_then(|(name, after)| {
-            let (_, value) = values.iter().find(|(known, _)| *known == name)?;
-            Some((value, after))
-        });
-        match known {
-            Some((value, after)) => {
-                filled.push_str(value);
-                rest = after;
-            }
-            None => {
-                filled.push('{');
-                rest = after;
-            }
-        }
-    }
-    filled.push_str(rest);
-    filled
-}
-
 impl Texts {
     /// The day of a moment (UTC), in words.
     #[must_use]
@@ -128,20 +103,6 @@ pub fn days_left(left: chrono::Duration) -> i64 {
 mod tests {
     use super::super::examples;
     use super::*;
-
-    #[test]
-    fn values_are_filled_in_once() {
-        let values = [("days", "{tier}"), ("tier", "Paid")];
-        for (text, expected) in [
-            ("{days} of {tier}", "{tier} of Paid"),
-            ("{unknown} {tier}", "{unknown} Paid"),
-            ("a { b {tier", "a { b {tier"),
-            ("{{tier}}", "{Paid}"),
-            ("", ""),
-        ] {
-            assert_eq!(fill(text, &values), expected, "{text}");
-        }
-    }
 
     #[test]
     fn a_day_that_has_begun_counts() {

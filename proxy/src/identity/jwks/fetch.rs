@@ -24,7 +24,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// Largest set, in bytes: one with a hundred certificates in it has less.
 const SET_BYTES_MAX: usize = 256 * 1024;
 
-/// Where a key set is published: https, or http on this host itself.
+/// Where a key set is published: https, or http on this host itself; http anywhere only where an operator says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location(Uri);
 
@@ -33,16 +33,20 @@ pub struct Location(Uri);
 pub enum LocationError {
     #[error("it is not a URL")]
     NoUrl,
-    #[error("it must be https:// (http:// is for loopback only)")]
+    #[error(
+        "it must be https:// (http:// is for loopback only, or with jwks_insecure = true inside a network that you trust)"
+    )]
     Insecure,
     #[error("it must not hold a name or a password")]
     Credentials,
 }
 
-impl FromStr for Location {
-    type Err = LocationError;
-
-    fn from_str(text: &str) -> Result<Self, LocationError> {
+impl Location {
+    /// Any host by http too: an attacker in between could put in keys of their own.
+    ///
+    /// # Errors
+    /// When it is no URL, or holds credentials.
+    pub fn insecure(text: &str) -> Result<Self, LocationError> {
         let uri: Uri = text.parse().map_err(|_| LocationError::NoUrl)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(LocationError::NoUrl);
@@ -50,15 +54,29 @@ impl FromStr for Location {
         if authority.as_str().contains('@') {
             return Err(LocationError::Credentials);
         }
-        let host = authority.host();
-        let is_loopback =
-            host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         match scheme {
-            _ if host.is_empty() => Err(LocationError::NoUrl),
-            "https" => Ok(Self(uri)),
-            "http" if is_loopback => Ok(Self(uri)),
+            _ if authority.host().is_empty() => Err(LocationError::NoUrl),
+            "https" | "http" => Ok(Self(uri)),
             _ => Err(LocationError::Insecure),
         }
+    }
+
+    /// Whether keys come unprotected over a network.
+    #[must_use]
+    pub fn is_insecure(&self) -> bool {
+        let host = self.0.host().unwrap_or_default();
+        let is_loopback =
+            host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        self.0.scheme_str() == Some("http") && !is_loopback
+    }
+}
+
+impl FromStr for Location {
+    type Err = LocationError;
+
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        let location = Self::insecure(text)?;
+        if location.is_insecure() { Err(LocationError::Insecure) } else { Ok(location) }
     }
 }
 
@@ -85,8 +103,6 @@ pub(in crate::identity) enum FetchError {
     TooLong,
     #[error("the answer is not a JWK set")]
     NoSet,
-    #[error("the set has more than 64 keys")]
-    TooMany,
     #[error("the set has no key for the configured algorithms")]
     NoKey,
 }

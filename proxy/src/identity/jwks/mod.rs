@@ -29,7 +29,7 @@ use fetch::Fetcher;
 use metrics::Metrics;
 
 use super::key::Key;
-use super::token::{Expected, KeySet};
+use super::token::KeySet;
 
 /// Longest time that a request waits for the key that its token names.
 pub const KEY_WAIT: Duration = Duration::from_secs(1);
@@ -67,7 +67,6 @@ pub enum PublishedError {
 #[derive(Debug)]
 pub(super) struct Published {
     settings: Settings,
-    expected: Expected,
     fetcher: Fetcher,
     /// Empty, of generation 0, until the first set is there.
     set: ArcSwap<KeySet>,
@@ -99,11 +98,11 @@ impl Drop for Following {
 
 impl Published {
     /// Nothing is fetched before [`Published::follow`].
-    pub(super) fn new(settings: Settings, expected: Expected) -> Result<Self, PublishedError> {
+    pub(super) fn new(settings: Settings) -> Result<Self, PublishedError> {
         let fetcher = Fetcher::new(settings.location.clone())?;
-        let set = ArcSwap::from_pointee(KeySet::new(0, Vec::new(), &expected));
+        let set = ArcSwap::from_pointee(KeySet::new(0, Vec::new()));
         let (wanted, progress) = (Notify::new(), watch::Sender::default());
-        Ok(Self { settings, expected, fetcher, set, wanted, progress, metrics: Metrics::get()? })
+        Ok(Self { settings, fetcher, set, wanted, progress, metrics: Metrics::get()? })
     }
 
     /// Fetches the set now, and again and again, on `io`.
@@ -197,7 +196,7 @@ impl Published {
             let location = self.settings.location.to_string();
             info!(location, keys = keys.len(), "the key set has changed: the new one is in force");
             self.metrics.keys.set(i64::try_from(keys.len()).unwrap_or(i64::MAX));
-            self.set.store(Arc::new(KeySet::new(current.generation + 1, keys, &self.expected)));
+            self.set.store(Arc::new(KeySet::new(current.generation + 1, keys)));
         }
         self.metrics.succeeded.inc();
         self.metrics.last_success.set(now.timestamp());

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::fetch::FetchError;
 use crate::identity::key::{Key, KeyError};
 
-/// Most keys of a set.
+/// Most keys of a set that are used: it may have more beside them.
 const KEYS_MAX: usize = 64;
 
 /// What only the owner of a key may know (RFC 7518 section 6).
@@ -23,13 +23,14 @@ struct Set {
 /// The keys of a set that verify tokens of one of these algorithms. Others are left out (RFC 7517 section 5).
 ///
 /// # Errors
-/// When it is no set, has too many keys, or none that can be used.
+/// When it is no set, or has none that can be used.
 pub(in crate::identity) fn keys(body: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, FetchError> {
     let Set { keys } = serde_json::from_slice(body).map_err(|_| FetchError::NoSet)?;
-    if keys.len() > KEYS_MAX {
-        return Err(FetchError::TooMany);
+    let mut found = keys.iter().map(|key| of_one(key, algorithms)).filter(|usable| !usable.is_empty());
+    let usable: Vec<Key> = found.by_ref().take(KEYS_MAX).flatten().collect();
+    if found.next().is_some() {
+        warn!(kept = KEYS_MAX, "the key set has more keys than are used: the first count");
     }
-    let usable: Vec<Key> = keys.iter().flat_map(|key| of_one(key, algorithms)).collect();
     if usable.is_empty() { Err(FetchError::NoKey) } else { Ok(usable) }
 }
 
@@ -60,8 +61,18 @@ fn readable(value: &Value) -> Result<Jwk, KeyError> {
     if PRIVATE_MEMBERS.iter().any(|member| value.get(member).is_some()) {
         return Err(KeyError::PrivateHalf);
     }
-    let jwk = Jwk::deserialize(value).map_err(|_| KeyError::Unreadable)?;
+    let jwk = Jwk::deserialize(usual(value)).map_err(|_| KeyError::Unreadable)?;
     let is_for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
-    let may_verify = jwk.common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
+    let operations = jwk.common.key_operations.as_ref().filter(|all| !all.is_empty());
+    let may_verify = operations.is_none_or(|all| all.contains(&KeyOperations::Verify));
     if is_for_signatures && may_verify { Ok(jwk) } else { Err(KeyError::OtherUse) }
+}
+
+/// A key under the name of its algorithm that the library knows: `Ed25519` is EdDSA (RFC 9864 section 2.2).
+fn usual(value: &Value) -> Value {
+    let mut value = value.clone();
+    if value["alg"] == "Ed25519" {
+        value["alg"] = "EdDSA".into();
+    }
+    value
 }

@@ -99,3 +99,19 @@ fn public_half(private: &str) -> String {
     der.extend(URL_SAFE_NO_PAD.decode(jwk["x"].as_str().expect("a key")).expect("base64"));
     format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
 }
+
+#[test]
+fn eddsa_has_two_names() {
+    let identity = of_file(ED25519_PUBLIC, Algorithm::EdDSA);
+    let text = claims().to_string();
+    for name in ["EdDSA", "Ed25519"] {
+        let header = json!({ "alg": name, "typ": "JWT" }).to_string();
+        let token = forged(&header, &text, Algorithm::EdDSA, ED25519);
+        assert_eq!(credential(&identity, &token), known("user-1"), "{name}");
+        let other = forged(&header, &text, Algorithm::EdDSA, ED25519_OTHER);
+        assert_eq!(credential(&identity, &other), Credential::Rejected, "{name}");
+    }
+    let rsa = of_file(RSA_PUBLIC, Algorithm::RS256);
+    let lying = forged(r#"{"alg":"Ed25519"}"#, &text, Algorithm::RS256, RSA);
+    assert_eq!(credential(&rsa, &lying), Credential::Rejected);
+}

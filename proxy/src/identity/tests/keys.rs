@@ -64,6 +64,8 @@ fn a_published_key_is_for_what_it_says_and_what_is_configured() {
         ("used for encryption", json!([with(&rsa, "use", json!("enc"))]), &all, vec![]),
         ("used for signatures", json!([with(&rsa, "use", json!("sig"))]), &all, vec![RS256]),
         ("operations without verify", json!([with(&rsa, "key_ops", json!(["sign"]))]), &all, vec![]),
+        ("no operations", json!([with(&rsa, "key_ops", json!([]))]), &all, vec![RS256]),
+        ("EdDSA under its newer name", json!([with(&ed, "alg", json!("Ed25519"))]), &all, vec![EdDSA]),
         ("operations with verify", json!([with(&rsa, "key_ops", json!(["verify"]))]), &all, vec![RS256]),
         ("a curve under another name", json!([with(&p256, "crv", json!("P-384"))]), &all, vec![]),
         ("a curve for another algorithm", json!([with(&p256, "alg", json!("ES384"))]), &all, vec![]),
@@ -82,7 +84,12 @@ fn a_published_key_is_for_what_it_says_and_what_is_configured() {
             &all,
             vec![],
         ),
-        ("good ones beside bad ones", json!([1, {}, "x", rsa, null]), &all, vec![RS256]),
+        (
+            "good ones beside bad ones",
+            json!([1, {}, "x", rsa, null, with(&rsa, "kid", json!(7)), with(&rsa, "x5c", json!("no list"))]),
+            &all,
+            vec![RS256],
+        ),
         ("none", json!([]), &all, vec![]),
         ("no list", json!({ "a": rsa }), &all, vec![]),
     ];
@@ -91,7 +98,10 @@ fn a_published_key_is_for_what_it_says_and_what_is_configured() {
     }
     let hmac = json!([{ "kty": "oct", "k": base64(SECRET), "alg": "HS256" }]);
     assert_eq!(of_set(&hmac, &[Algorithm::HS256]), [], "not even if the configuration asks for it");
-    assert_eq!(of_set(&Value::Array(vec![ed; 65]), &all), [], "too many");
+    assert_eq!(of_set(&Value::Array(vec![ed.clone(); 65]), &all), [EdDSA; 64], "so many and no more");
+    let mut many = vec![with(&rsa, "use", json!("enc")); 100];
+    many.push(ed);
+    assert_eq!(of_set(&Value::Array(many), &all), [EdDSA], "what is not used does not count");
 }
 
 /// The modulus of a key, without its first bit.
@@ -128,6 +138,10 @@ fn keys_come_over_tls_or_from_this_host_alone() {
     ];
     for (bad, expected) in cases {
         assert_eq!(bad.parse::<Location>(), Err(expected), "{bad}");
+        if expected == LocationError::Insecure {
+            let wanted = Location::insecure(bad).map(|location| location.is_insecure());
+            assert_eq!(wanted, if bad.starts_with("http:") { Ok(true) } else { Err(expected) }, "{bad}");
+        }
     }
     let location: Location = "https://id.example/keys?token=hidden".parse().expect("a URL");
     assert_eq!(location.to_string(), "https://id.example/keys");

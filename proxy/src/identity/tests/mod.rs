@@ -6,6 +6,7 @@ mod keys;
 mod published;
 mod tokens;
 
+use http::HeaderValue;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};

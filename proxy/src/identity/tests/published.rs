@@ -246,3 +246,45 @@ async fn nothing_is_fetched_for_an_identity_that_is_gone() {
     drop(identity);
     eventually("the background task lets go", async || left.upgrade().is_none()).await;
 }
+
+#[tokio::test]
+async fn a_token_without_a_name_is_tried_with_every_key_that_fits_sixteen_at_most() {
+    let others = |count: usize| (0..count).map(|number| other(&format!("k{number}"))).collect::<Vec<_>>();
+    let nameless = bearing(&signed(Algorithm::EdDSA, ED25519, &claims()));
+    for (before, expected) in [(5, known("user-1")), (15, known("user-1")), (16, Credential::Rejected)] {
+        let rsa = vec![jwk(RSA, Algorithm::RS256, "r"); 8];
+        let keys = rsa.into_iter().chain(others(before)).chain([ed25519("mine")]).collect();
+        let host = Host::start(Answer::Keys(keys));
+        let identity = following(&host, EVER, EVER);
+        identity.reach().await.expect("there are keys");
+        assert_eq!(credential(&identity, &nameless).await, expected, "behind {before}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_a_name_hides_no_newer_one() {
+    let mut nameless = other("any");
+    nameless.as_object_mut().expect("an object").remove("kid");
+    let host = Host::start(Answer::Keys(vec![nameless.clone()]));
+    let identity = following(&host, EVER, NEVER);
+    identity.reach().await.expect("there is a key");
+    assert_eq!(credential(&identity, &naming("new", ED25519)).await, Credential::Rejected);
+    host.answers(Answer::Keys(vec![nameless, ed25519("new")]));
+    eventually("the new key is fetched", async || {
+        credential(&identity, &naming("new", ED25519)).await == known("user-1")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_with_a_good_session_waits_for_no_key_of_another_token() {
+    let host = Host::start(Answer::Keys(vec![ed25519("a")]));
+    let identity = following(&host, EVER, NEVER);
+    identity.reach().await.expect("there is a key");
+    let token = |id: &str, key| {
+        let header = json!({ "alg": "EdDSA", "kid": id }).to_string();
+        forged(&header, &claims().to_string(), Algorithm::EdDSA, key)
+    };
+    let cookies = format!("session={}; session={}", token("unknown", ED25519_OTHER), token("a", ED25519));
+    assert_eq!(identity.peek(&headers(&[("cookie", &cookies)]), at(NOW)), Some(known("user-1")));
+}

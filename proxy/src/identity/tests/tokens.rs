@@ -52,20 +52,89 @@ fn without_a_token_nobody_is_known() {
 }
 
 #[test]
-fn what_can_be_read_in_two_ways_is_rejected() {
-    let token = token(&claims());
-    let (bearer, cookie) = (format!("Bearer {token}"), format!("session={token}"));
-    let twice = format!("{cookie}; {cookie}");
-    for pairs in [
-        &[("authorization", bearer.as_str()), ("authorization", bearer.as_str())][..],
-        &[("authorization", "Basic x"), ("authorization", bearer.as_str())],
-        &[("cookie", cookie.as_str()), ("cookie", cookie.as_str())],
-        &[("cookie", twice.as_str())],
-        &[("cookie", "session=; session=x")],
-        &[("authorization", "Bearer bad"), ("cookie", cookie.as_str())],
-    ] {
-        assert_eq!(identify(pairs), Credential::Rejected, "{pairs:?}");
+fn all_credentials_are_read_and_only_those_that_verify_count() {
+    let (good, other) = (token(&claims()), with("sub", Some(json!("user-2"))));
+    let again = with("x", Some(json!(2)));
+    let expired = with("exp", Some(json!(NOW - 3600)));
+    let foreign = signed(Algorithm::HS256, "another-secret-of-more-than-32-bytes", &claims());
+    let bearer = |token: &str| ("authorization", format!("Bearer {token}"));
+    let cookie = |tokens: &[&String]| {
+        let pairs: Vec<String> = tokens.iter().map(|token| format!("session={token}")).collect();
+        ("cookie", pairs.join("; "))
+    };
+    let junk = cookie(&[&foreign; 20]).1;
+    let (user, nobody) = (known("user-1"), Credential::Rejected);
+    let cases = [
+        ("one twice", vec![cookie(&[&good, &good])], user.clone()),
+        ("two of one account", vec![cookie(&[&good, &again])], user.clone()),
+        ("an old one before it", vec![cookie(&[&expired, &good])], user.clone()),
+        ("an old one behind it", vec![cookie(&[&good, &expired])], user.clone()),
+        ("in lines of their own", vec![cookie(&[&expired]), cookie(&[&good])], user.clone()),
+        ("an empty one beside it", vec![cookie(&[&String::new(), &good])], user.clone()),
+        ("another issuer's beside it", vec![cookie(&[&foreign, &good])], user.clone()),
+        ("another's bearer beside it", vec![bearer("opaque"), cookie(&[&good])], user.clone()),
+        ("an old cookie beside the bearer", vec![bearer(&good), cookie(&[&expired])], user.clone()),
+        ("another scheme beside the bearer", vec![("authorization", "Basic x".into()), bearer(&good)], user.clone()),
+        ("many beside it", vec![("cookie", junk), cookie(&[&good])], user.clone()),
+        ("two accounts in cookies", vec![cookie(&[&good, &other])], Credential::Ambiguous),
+        ("the other way round", vec![cookie(&[&other, &good])], Credential::Ambiguous),
+        ("two accounts and an old one", vec![cookie(&[&good, &expired, &other])], Credential::Ambiguous),
+        ("in header and cookie", vec![bearer(&good), cookie(&[&other])], Credential::Ambiguous),
+        ("in two headers", vec![bearer(&good), bearer(&other)], Credential::Ambiguous),
+        ("none that verifies", vec![bearer("opaque"), cookie(&[&expired, &foreign])], nobody.clone()),
+        ("an empty bearer", vec![("authorization", "Bearer".into())], nobody),
+    ];
+    for (what, pairs, expected) in cases {
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(identify(&pairs), expected, "{what}");
     }
+}
+
+#[test]
+fn a_token_is_read_as_libraries_write_it() {
+    let token = token(&claims());
+    let encoded = token.replace('.', "%2E").replace('-', "%2D").replace('_', "%5f");
+    for value in [
+        format!("\"{token}\""),
+        format!("Bearer {token}"),
+        format!("\"Bearer {token}\""),
+        format!("Bearer%20{token}"),
+        format!("%22bearer%20{token}%22"),
+        encoded,
+    ] {
+        assert_eq!(identify(&[("cookie", &format!("a=1; session={value}; b=2"))]), known("user-1"), "{value}");
+        assert_eq!(identify(&[("authorization", &format!("Bearer {value}"))]), known("user-1"), "{value}");
+    }
+    for value in [format!("Bearer Bearer {token}"), format!("%2522{token}%2522"), format!("Token {token}")] {
+        assert_eq!(identify(&[("cookie", &format!("session={value}"))]), Credential::Rejected, "{value}");
+    }
+}
+
+#[test]
+fn so_many_signatures_are_verified_for_one_request_and_no_more() {
+    let identity = identity();
+    let foreign = |number: usize| signed(Algorithm::HS256, &format!("{number:064}"), &claims());
+    let cookie = |junk: usize| {
+        let junk: Vec<String> = (0..junk).map(|number| format!("session={}; ", foreign(number))).collect();
+        headers(&[("cookie", &format!("{}session={}", junk.concat(), token(&claims())))])
+    };
+    assert_eq!(identity.peek(&cookie(64), at(NOW)), Some(Credential::Rejected));
+    assert_eq!(identity.peek(&cookie(63), at(NOW)), Some(known("user-1")));
+    assert_eq!(identity.peek(&cookie(64), at(NOW)), Some(known("user-1")), "one that was seen before costs nothing");
+}
+
+#[test]
+fn a_secret_is_for_the_algorithm_that_is_configured() {
+    use Algorithm::{HS256, HS384, HS512};
+    for configured in [HS256, HS384, HS512] {
+        let identity = with_keys(Keys::Fixed(vec![Key::shared(SECRET, configured).expect("a key")]));
+        for used in [HS256, HS384, HS512] {
+            let expected = if used == configured { known("user-1") } else { Credential::Rejected };
+            let token = bearing(&signed(used, SECRET, &claims()));
+            assert_eq!(identity.peek(&token, at(NOW)), Some(expected), "{used:?} for {configured:?}");
+        }
+    }
+    assert_eq!(Key::shared(SECRET, Algorithm::RS256).expect_err("not a secret's"), KeyError::OtherAlgorithm);
 }
 
 #[test]
@@ -138,6 +207,7 @@ fn a_token_that_is_not_ours_is_rejected() {
 fn what_a_valid_token_may_say() {
     let cases = [
         ("audiences", with("aud", Some(json!(["other", "read.example"])))),
+        ("much beside", with("groups", Some(json!("y".repeat(16 * 1024))))),
         ("exp with a fraction", with("exp", Some(json!(1_700_000_000.5)))),
         ("exp far ahead", with("exp", Some(json!(9_007_199_254_740_991_i64)))),
         ("expired within the leeway", with("exp", Some(json!(NOW - LEEWAY_SECONDS + 1)))),
@@ -177,8 +247,10 @@ fn one_token_is_never_taken_for_another() {
 #[test]
 fn only_so_many_tokens_are_remembered() {
     let seen = Seen::new();
-    let set = KeySet::new(1, vec![Key::hs256(SECRET).expect("a key")], &identity().expected);
-    let verified = set.verify(token(&claims()).as_bytes(), at(NOW), &identity().expected).expect("it verifies");
+    let set = KeySet::new(1, vec![Key::hs256(SECRET).expect("a key")]);
+    let expected = identity().expected;
+    let verified = set.verify(token(&claims()).as_bytes(), at(NOW), &expected, &mut Tries::default());
+    let verified = verified.expect("it verifies");
     let most = u64::try_from(seen::TOKENS_MAX).expect("it fits");
     for number in 0..most + 1_000 {
         seen.remember(seen.digest(&number.to_be_bytes()), verified.clone());

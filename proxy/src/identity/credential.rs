@@ -1,0 +1,86 @@
+//! The credentials of a request: every bearer token and every cookie of the name, as sites and their libraries write them.
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE, HeaderValue};
+use percent_encoding::percent_decode;
+
+/// All credentials of these headers, as they are: the `Authorization` headers of the scheme `Bearer` (RFC 6750 section 2.1), and
+/// the values of the cookie of that name (RFC 6265 section 5.4; HTTP/2 may split them, RFC 9113 section 8.2.3). An empty cookie
+/// is what a site leaves behind when its user signs out: none.
+pub(super) fn all<'a>(headers: &'a HeaderMap, cookie: Option<&'a str>) -> impl Iterator<Item = &'a [u8]> {
+    let bearers = headers.get_all(AUTHORIZATION).iter().filter_map(bearer);
+    let cookies = cookie.into_iter().flat_map(|name| {
+        let pairs = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+        pairs.filter_map(|pair| value_of(pair.trim_ascii(), name.as_bytes())).filter(|value| !value.is_empty())
+    });
+    bearers.chain(cookies)
+}
+
+/// Another scheme than `Bearer` is none of ours.
+fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+    let value = value.as_bytes();
+    match value.split_first_chunk::<7>() {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => Some(token.trim_ascii()),
+        _ => value.eq_ignore_ascii_case(b"bearer").then_some(b""),
+    }
+}
+
+/// The value of one `name=value`, when it has that name.
+fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let rest = pair.strip_prefix(name)?.trim_ascii_start();
+    Some(rest.strip_prefix(b"=")?.trim_ascii())
+}
+
+/// The token in what libraries make of it: percent-encoded once, in quotes, and with one `Bearer ` before it. None when there is
+/// nothing around it.
+pub(super) fn unwrapped(value: &[u8]) -> Option<Vec<u8>> {
+    let decoded: Vec<u8> = percent_decode(value).collect();
+    let inner = unquoted(&decoded);
+    let token = match inner.split_first_chunk::<7>() {
+        Some((scheme, token)) if scheme[..6].eq_ignore_ascii_case(b"bearer") && matches!(scheme[6], b' ' | b'+') => {
+            unquoted(token)
+        }
+        _ => inner,
+    };
+    (token != value).then(|| token.to_owned())
+}
+
+/// Without one pair of quotes, which may be those of a cookie (RFC 6265 section 4.1.1) or of JSON.
+fn unquoted(value: &[u8]) -> &[u8] {
+    let value = value.trim_ascii();
+    match value {
+        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner.trim_ascii(),
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_taken_out_of_what_is_around_it_once() {
+        let cases: [(&str, Option<&str>); 17] = [
+            ("a.b.c", None),
+            ("\"a.b.c\"", Some("a.b.c")),
+            ("'a.b.c'", Some("a.b.c")),
+            ("%22a.b.c%22", Some("a.b.c")),
+            ("a%2Eb%2ec", Some("a.b.c")),
+            ("Bearer a.b.c", Some("a.b.c")),
+            ("bearer  a.b.c", Some("a.b.c")),
+            ("Bearer+a.b.c", Some("a.b.c")),
+            ("Bearer%20a.b.c", Some("a.b.c")),
+            ("\"Bearer a.b.c\"", Some("a.b.c")),
+            ("Bearer \"a.b.c\"", Some("a.b.c")),
+            ("%22Bearer%20a.b.c%22", Some("a.b.c")),
+            ("Bearer Bearer a.b.c", Some("Bearer a.b.c")),
+            ("%2522a.b.c%2522", Some("%22a.b.c%22")),
+            ("\"a.b.c", None),
+            ("Basic a.b.c", None),
+            ("\"", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(unwrapped(value.as_bytes()).as_deref(), expected.map(str::as_bytes), "{value}");
+        }
+    }
+}

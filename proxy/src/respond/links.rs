@@ -1,0 +1,122 @@
+//! Where users are sent to sign in or to pay, and where they come back to.
+
+use http::header::REFERER;
+use http::{HeaderValue, Method, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::Asked;
+use super::reader::Reader;
+use crate::target;
+
+/// Longest `next` of a redirect, in bytes before encoding; without it the user starts over at the front page.
+const NEXT_BYTES_MAX: usize = 2048;
+
+/// Characters that a query value need not encode (RFC 3986 section 2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where users are sent.
+#[derive(Clone, Debug)]
+pub struct Links {
+    /// To sign in.
+    pub login: String,
+    /// To pay.
+    pub pricing: String,
+    /// To pay, as a program may want to know it: with the site's origin.
+    pub upgrade: String,
+    /// The site's own, in lower case and without default ports.
+    origins: Vec<String>,
+}
+
+impl Links {
+    /// Links as they are configured: paths of the site, or URLs. `also` are further origins of the site.
+    #[must_use]
+    pub fn new(site_url: &str, also: &[String], login_url: &str, pricing_url: &str) -> Self {
+        let upgrade = if pricing_url.starts_with('/') {
+            format!("{}{pricing_url}", site_url.trim_end_matches('/'))
+        } else {
+            pricing_url.to_owned()
+        };
+        let own = std::iter::once(site_url).chain(also.iter().map(String::as_str));
+        let origins = own.filter_map(|url| origin(&url.parse().ok()?)).collect();
+        Self { login: login_url.to_owned(), pricing: pricing_url.to_owned(), upgrade, origins }
+    }
+
+    /// Where a user goes on afterwards, encoded for a query: always a canonical path of this very site. A fragment that htmx asks
+    /// for is no page, and a form is not sent again: then it is the page from which it was asked for.
+    pub(super) fn next(&self, asked: Asked<'_>, reader: Reader) -> String {
+        let is_boosted = || asked.headers.contains_key("hx-boosted");
+        let is_fragment = reader == Reader::Htmx && !is_boosted();
+        let page = |name: &str| self.path_here(asked.headers.get(name)?);
+        let next = match (*asked.method == Method::GET, is_fragment) {
+            (true, false) => asked.target.to_owned(),
+            (true, true) => page("hx-current-url").unwrap_or_else(|| asked.target.to_owned()),
+            (false, _) => page("hx-current-url").or_else(|| page(REFERER.as_str())).unwrap_or_else(|| b"/".to_vec()),
+        };
+        let next = if next.len() > NEXT_BYTES_MAX { b"/" } else { &*next };
+        percent_encode(next, ENCODED).to_string()
+    }
+
+    /// The canonical path and query of a URL of this site.
+    fn path_here(&self, url: &HeaderValue) -> Option<Vec<u8>> {
+        let url: Uri = url.to_str().ok()?.parse().ok()?;
+        if !self.origins.contains(&origin(&url)?) {
+            return None;
+        }
+        let raw = url.path_and_query()?.as_str().as_bytes();
+        let rewritten = target::canonical(raw).ok()?.rewritten();
+        Some(rewritten.unwrap_or_else(|| raw.to_owned()))
+    }
+}
+
+/// An address with the way back.
+pub(super) fn with_next(to: &str, next: &str) -> String {
+    let mark = if to.contains('?') { '&' } else { '?' };
+    format!("{to}{mark}next={next}")
+}
+
+/// Scheme, host and port of a URL (RFC 6454 section 6.1).
+fn origin(url: &Uri) -> Option<String> {
+    let (scheme, host) = (url.scheme_str()?.to_ascii_lowercase(), url.host()?.to_ascii_lowercase());
+    let default = if scheme == "https" { 443 } else { 80 };
+    let port = url.port_u16().filter(|port| *port != default);
+    Some(port.map_or_else(|| format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName};
+
+    use super::*;
+
+    type Lines = [(&'static str, &'static str)];
+
+    #[test]
+    fn a_user_goes_on_at_a_page_of_this_site() {
+        let links = Links::new("https://read.example/", &["https://www.read.example".to_owned()], "/login", "/p");
+        let here = ("hx-current-url", "https://read.example/list?page=2#part");
+        let cases: [(Method, Reader, &Lines, &str); 13] = [
+            (Method::GET, Reader::Script, &[], "/row/1"),
+            (Method::GET, Reader::Navigation, &[("referer", "https://read.example/list")], "/row/1"),
+            (Method::GET, Reader::Htmx, &[], "/row/1"),
+            (Method::GET, Reader::Htmx, &[here], "/list?page=2"),
+            (Method::GET, Reader::Htmx, &[here, ("hx-boosted", "true")], "/row/1"),
+            (Method::POST, Reader::Htmx, &[here], "/list?page=2"),
+            (Method::GET, Reader::Htmx, &[("hx-current-url", "https://WWW.read.example:443/list")], "/list"),
+            (Method::GET, Reader::Htmx, &[("hx-current-url", "https://evil.example/list")], "/row/1"),
+            (Method::GET, Reader::Htmx, &[("hx-current-url", "http://read.example/list")], "/row/1"),
+            (Method::GET, Reader::Htmx, &[("hx-current-url", "https://read.example/../a")], "/row/1"),
+            (Method::POST, Reader::Navigation, &[("referer", "https://read.example/form")], "/form"),
+            (Method::POST, Reader::Inertia, &[("referer", "https://evil.example/form")], "/"),
+            (Method::PUT, Reader::Inertia, &[], "/"),
+        ];
+        for (method, reader, lines, expected) in cases {
+            let line = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            let headers: HeaderMap = lines.iter().map(line).collect();
+            let asked = Asked { method: &method, headers: &headers, target: b"/row/1" };
+            let expected = percent_encode(expected.as_bytes(), ENCODED).to_string();
+            assert_eq!(links.next(asked, reader), expected, "{method} {reader:?} {lines:?}");
+        }
+    }
+}
