@@ -212,11 +212,13 @@ pub mod examples {
             id: SubscriptionId { provider: Provider::Stripe, id: "sub_1".into() },
             customer: "cus_1".into(),
             prices: vec![price.into()],
+            items: Vec::new(),
             started_at: on(3, 1),
             state,
             collection_paused: false,
             cancel_at: None,
             period_start: Some(on(3, 1)),
+            first_due: None,
             as_of: on(3, 1),
             before: None,
         }
@@ -225,7 +227,12 @@ pub mod examples {
     /// The standing of somebody with these subscriptions.
     pub fn standing(subscriptions: Vec<Subscription>, now: Timestamp) -> Standing {
         let catalog: Catalog = toml::from_str(CATALOG).expect("a catalog");
-        let grace = Grace { past_due: Duration::days(14), renewal: Duration::days(3), trial: Duration::days(1) };
+        let grace = Grace {
+            past_due: Duration::days(14),
+            renewal: Duration::days(3),
+            trial: Duration::days(1),
+            ..Grace::default()
+        };
         let policy = Policy::default();
         let grant = |subscription: &Subscription| {
             let (access, bought) = (subscription.access(&grace, &policy, &[])?, bought(&catalog, subscription)?);

@@ -26,6 +26,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::provider::client::ProviderError;
+use crate::provider::text::mended;
 use crate::settings::{self, Secret};
 
 pub use super::interpret::Told;
@@ -200,7 +201,7 @@ impl Client {
             let error = refusal(head.status, &body);
             return Err(Failed { error, retry_after: retry_after(&head.headers) });
         }
-        Ok(serde_json::from_slice(&body).map_err(|error| ProviderError::Unusable(error.to_string()))?)
+        Ok(serde_json::from_str(&mended(&body)).map_err(|error| ProviderError::Unusable(error.to_string()))?)
     }
 }
 
