@@ -43,8 +43,8 @@ pub use component::Billing;
 pub use connect::ConnectError;
 pub use credentials::{Credentials, CredentialsError};
 pub use ops::{
-    CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, Losses, OperatorError,
-    Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word,
+    CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, LinkedBy, Losses,
+    OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word,
 };
 pub use pages::{Image, Look, Pages, Texts};
 pub use problem::Problem;

@@ -100,7 +100,10 @@ impl Config {
         routes::warn_of_other_hosts(&routes, &default, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let limits = file.limits.check()?;
-        let pages = file.pages(&table, &directory, site.host_str().unwrap_or_default())?;
+        let pages = file.pages(&table, &directory, &site)?;
+        if let Some(catalog) = &catalog {
+            pages::check_agreed(&file.pages, catalog)?;
+        }
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
         Ok(Self {
             file,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use billing::{Image, Look, Pages, Texts};
+use entitlement::catalog::Catalog;
 use serde::Deserialize;
 use toml::Value;
+use url::Url;
 
 use super::file::{DEFAULT, File};
 
@@ -17,12 +19,17 @@ const LOGO_BYTES_MAX: u64 = 256 * 1024;
 /// The largest stylesheet, in bytes.
 const STYLESHEET_BYTES_MAX: u64 = 256 * 1024;
 
+/// How alike a word must be to be what was meant, from 0 to 1.
+const NEAR: f64 = 0.8;
+
 /// `[pages]` as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Section {
     language: String,
     site_name: String,
+    index: bool,
+    description: String,
     logo: Option<String>,
     stylesheet: Option<String>,
     contact_url: String,
@@ -33,8 +40,8 @@ pub struct Section {
 
 impl File {
     /// Reads the files that `[pages]` names, in `directory`, and checks its texts. `table` is the file with all its keys;
-    /// `host` names the site when nothing else does.
-    pub fn pages(&self, table: &toml::Table, directory: &Path, host: &str) -> Result<Arc<Pages>> {
+    /// the host of `site` names it when nothing else does.
+    pub fn pages(&self, table: &toml::Table, directory: &Path, site: &Url) -> Result<Arc<Pages>> {
         let section = &self.pages;
         check_language(&section.language)?;
         check_contact(&section.contact_url)?;
@@ -43,10 +50,14 @@ impl File {
         check_consents(&at(&default, "consents"), &section.consents)?;
         let logo = section.logo.as_ref().map(|name| logo(&directory.join(name))).transpose().context("pages.logo")?;
         let stylesheet = section.stylesheet.as_ref().map(|name| stylesheet(&directory.join(name))).transpose();
+        let host = site.host_str().unwrap_or_default();
         let site_name = if section.site_name.is_empty() { host } else { &section.site_name };
         Ok(Arc::new(Pages::new(Look {
             language: section.language.clone(),
             site_name: site_name.to_owned(),
+            site_url: site.as_str().trim_end_matches('/').to_owned(),
+            index: section.index,
+            description: section.description.clone(),
             contact_url: (!section.contact_url.is_empty()).then(|| section.contact_url.clone()),
             logo,
             stylesheet: stylesheet.context("pages.stylesheet")?,
@@ -93,6 +104,21 @@ fn check_consents(default: &Value, consents: &BTreeMap<String, String>) -> Resul
         if text.trim().is_empty() {
             bail!("pages.consents.{id} is empty: nobody can agree to nothing");
         }
+    }
+    Ok(())
+}
+
+/// Each text that a price on sale asks for is there: else nobody could buy at it on the pages.
+pub fn check_agreed(section: &Section, catalog: &Catalog) -> Result<()> {
+    let consents = &section.consents;
+    let of_tiers = catalog.tiers().iter().flat_map(|tier| &tier.prices);
+    let prices = of_tiers.chain(catalog.addons().iter().flat_map(|addon| &addon.prices));
+    for price in prices.filter(|price| !price.retired) {
+        let Some(id) = price.consent.as_deref().filter(|id| !consents.contains_key(*id)) else { continue };
+        let near = |known: &&String| strsim::jaro(id, known) > NEAR;
+        let nearest = consents.keys().filter(near).max_by(|a, b| strsim::jaro(id, a).total_cmp(&strsim::jaro(id, b)));
+        let hint = nearest.map(|known| format!(": did you mean `{known}`?")).unwrap_or_default();
+        bail!("the price {} asks for the consent \"{id}\", which [pages.consents] does not have{hint}", price.id);
     }
     Ok(())
 }
@@ -150,7 +176,7 @@ mod tests {
 
     fn pages(text: &str, directory: &Path) -> Result<Arc<Pages>> {
         let table = File::table(text)?;
-        File::from_table(table.clone())?.pages(&table, directory, "read.example")
+        File::from_table(table.clone())?.pages(&table, directory, &"https://read.example".parse()?)
     }
 
     #[test]

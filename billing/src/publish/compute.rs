@@ -8,7 +8,7 @@ use entitlement::account::AccountId;
 use entitlement::catalog::{Sold, Tier};
 use entitlement::payment::{Invoice, Part, Returned};
 use entitlement::record::Entitlement;
-use entitlement::subscription::{Access, Dues, Item, Setback, State, Subscription};
+use entitlement::subscription::{Access, Dues, Item, Setback, State, Subscription, Withheld};
 use entitlement::timeline::{Grant, Source, Status, timeline};
 
 use crate::credits;
@@ -117,6 +117,23 @@ pub fn access(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -
         subscription.access_to(item, &dues, (&rules.grace, &rules.policy), &setbacks)
     });
     access.max_by_key(|access| access.until.unwrap_or(Timestamp::MAX_UTC))
+}
+
+/// Why a subscription of the account gives nothing at `now`; `None` when something of it does, or it is over, or it buys nothing that
+/// is sold here.
+#[must_use]
+pub fn withheld(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> Option<Withheld> {
+    let bills = bills(subscription, snapshot);
+    let is_sold = |item: &Item| rules.catalog.sold(subscription.id.provider, &item.price).is_some();
+    let items = subscription.all_items().into_iter().filter(is_sold);
+    let reasons: Vec<Option<Withheld>> = items
+        .map(|item| {
+            let dues = Dues::of(subscription, &item, &bills);
+            let setbacks = setbacks(subscription, &item, snapshot);
+            subscription.withheld(&item, &dues, (&rules.grace, &rules.policy), &setbacks, now)
+        })
+        .collect();
+    reasons.into_iter().collect::<Option<Vec<Withheld>>>()?.into_iter().min()
 }
 
 fn bills(subscription: &Subscription, snapshot: &Snapshot) -> Vec<Invoice> {

@@ -202,30 +202,32 @@ pub async fn of_customer(
     query.fetch_all(conn).await?.into_iter().map(Known::try_from).collect()
 }
 
-/// Another subscription of the account that runs and shares a price with this one.
+/// What else runs for an account, with its prices: the oldest first.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn same_purchase(
+pub async fn running_beside(
     conn: &mut PgConnection,
     account: &AccountId,
     id: &SubscriptionId,
-    prices: &[String],
-) -> Result<Option<String>, StoreError> {
-    let query = sqlx::query_scalar!(
+) -> Result<Vec<(Provider, String, Vec<String>)>, StoreError> {
+    let query = sqlx::query!(
         r#"
-        select subscription_id from subscriptions
-        where account = $1 and provider = $2 and subscription_id <> $3 and prices && $4
+        select provider, subscription_id, prices from subscriptions
+        where account = $1 and not (provider = $2 and subscription_id = $3)
             and state in ('trialing', 'active', 'past_due')
             and not (livemode is false and provider in (select provider from live_modes))
-        order by started_at limit 1
+        order by started_at, provider, subscription_id limit 20
         "#,
         account.as_str(),
         id.provider.as_str(),
-        id.id,
-        prices
+        id.id
     );
-    Ok(query.fetch_optional(conn).await?)
+    let rows = query.fetch_all(conn).await?.into_iter();
+    let read = |provider: &str, id: &str| {
+        provider.parse::<Provider>().map_err(|error| StoreError::row("subscriptions", id, &error))
+    };
+    rows.map(|row| Ok((read(&row.provider, &row.subscription_id)?, row.subscription_id, row.prices))).collect()
 }
 
 /// Draws the number of a question that is about to be asked.

@@ -35,10 +35,13 @@ impl Dues {
         let took_in = bills.iter().any(|bill| bill.is_paid() && bill.took_in() > 0);
         // A change within a period is charged for only where the period itself is paid for.
         let has_changed = unpaid.iter().any(|bill| bill.is_for_a_change());
-        let is_first = matches!((subscription.first_due, period), (Some(first), Some(start)) if start <= first);
+        let is_first = match (subscription.state, subscription.first_due, period) {
+            (State::PastDue { since }, Some(first), Some(start)) => start <= first && first <= since,
+            _ => false,
+        };
         Self {
             failed_at: unpaid.iter().filter_map(|bill| bill.failed_at).min(),
-            never_paid: matches!(subscription.state, State::PastDue { .. }) && is_first && !took_in && !has_changed,
+            never_paid: is_first && !took_in && !has_changed,
             needs_action: unpaid.iter().any(|bill| bill.needs_action),
             price: last.and_then(|line| line.price.clone()),
             paid_until: last.and_then(|line| line.until),

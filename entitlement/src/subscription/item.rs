@@ -29,6 +29,14 @@ impl Subscription {
         self.prices.iter().map(of_price).collect()
     }
 
+    /// Until when the item of a price is paid, when the subscription itself is paid until `whole`.
+    #[must_use]
+    pub fn price_paid_until(&self, price: &str, whole: Timestamp) -> Timestamp {
+        let items = self.all_items();
+        let item = items.iter().find(|item| item.price == price);
+        item.and_then(|item| item.until).unwrap_or(whole)
+    }
+
     /// When the billing period of an item began.
     #[must_use]
     pub fn period_of(&self, item: &Item) -> Option<Timestamp> {

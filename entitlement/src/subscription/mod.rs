@@ -4,6 +4,7 @@ mod dues;
 mod item;
 #[cfg(test)]
 mod tests;
+mod withheld;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use crate::timeline::Status;
 
 pub use dues::Dues;
 pub use item::Item;
+pub use withheld::{WayBack, Withheld};
 
 /// A provider's subscription id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

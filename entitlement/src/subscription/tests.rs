@@ -245,3 +245,50 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_state_that_takes_access_has_a_reason_and_a_way_back() {
+    use super::{WayBack, Withheld};
+    let active = State::Active { paid_until: Some(at(30)) };
+    let refunded = Setback::Refunded { at: at(5), covers_from: at(0) };
+    let lost = Setback::Lost { at: at(5), covers_from: at(0) };
+    let disputed = Setback::Disputed { since: at(5) };
+    let paused = Subscription { collection_paused: true, ..subscription(active, None) };
+    let cases = [
+        ("it gives access", subscription(active, None), vec![], None),
+        ("refunded", subscription(active, None), vec![refunded], Some((Withheld::Refunded, WayBack::BuyAgain))),
+        ("refunded while paused", paused.clone(), vec![refunded], Some((Withheld::Refunded, WayBack::BuyAgain))),
+        ("lost", subscription(active, None), vec![lost], Some((Withheld::DisputeLost, WayBack::BuyAgain))),
+        ("disputed", subscription(active, None), vec![disputed], Some((Withheld::Disputed, WayBack::Wait))),
+        ("collection is paused", paused, vec![], Some((Withheld::Paused, WayBack::Resume))),
+        ("paused", subscription(State::Paused, None), vec![], Some((Withheld::Paused, WayBack::Resume))),
+        ("unpaid", subscription(State::Unpaid, None), vec![], Some((Withheld::Unpaid, WayBack::UpdateCard))),
+        (
+            "past due for long",
+            subscription(State::PastDue { since: at(-10) }, None),
+            vec![],
+            Some((Withheld::PastDue, WayBack::UpdateCard)),
+        ),
+        ("past due", subscription(State::PastDue { since: at(5) }, None), vec![], None),
+        (
+            "incomplete",
+            subscription(State::Incomplete, None),
+            vec![],
+            Some((Withheld::Incomplete, WayBack::UpdateCard)),
+        ),
+        (
+            "not renewed",
+            subscription(State::Active { paid_until: Some(at(2)) }, None),
+            vec![],
+            Some((Withheld::NotRenewed, WayBack::Wait)),
+        ),
+        ("over", subscription(State::Ended { at: at(5) }, None), vec![refunded], None),
+        ("over by its date", subscription(active, Some(9)), vec![], None),
+    ];
+    for (what, subscription, setbacks, expected) in cases {
+        let item = Item { from: None, until: None, ..item(0, 30) };
+        let rules = (&GRACE, &Policy::default());
+        let withheld = subscription.withheld(&item, &Dues::default(), rules, &setbacks, at(10));
+        assert_eq!(withheld.map(|withheld| (withheld, withheld.way_back())), expected, "{what}");
+    }
+}

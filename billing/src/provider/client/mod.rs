@@ -122,6 +122,10 @@ impl Client {
         self.call(request, &RequestStrategy::Idempotent(key)).await
     }
 
+    async fn delete<T: miniserde::Deserialize>(&self, path: &str) -> Result<T, ProviderError> {
+        self.call(|| RequestBuilder::new(StripeMethod::Delete, path), &RequestStrategy::Once).await
+    }
+
     /// Sends until there is an answer, a refusal, or no time left.
     async fn call<T: miniserde::Deserialize>(
         &self,

@@ -113,6 +113,10 @@ fn items(seen: &payload::Subscription) -> Vec<subscription::Item> {
     };
     let items = seen.items.iter().flat_map(|items| &items.data);
     let mut items: Vec<_> = items.filter_map(read).collect();
+    if let (true, Some(plan)) = (items.is_empty(), seen.plan.clone()) {
+        let (from, until) = (moment(None, seen.current_period_start), moment(None, seen.current_period_end));
+        items.push(subscription::Item { id: None, price: plan.into_id(), from, until });
+    }
     items.sort();
     items.dedup();
     items

@@ -145,6 +145,11 @@ impl Client {
         self.send(Method::PATCH, path, body).await
     }
 
+    async fn delete(&self, path: &str) -> Result<Value, ProviderError> {
+        let url = self.base.join(path).map_err(|error| ProviderError::Settings(error.to_string()))?;
+        self.call(&Call { method: Method::DELETE, url, body: None }).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Value, ProviderError> {
         let settings = |what: String| ProviderError::Settings(what);
         let url = self.base.join(path).map_err(|error| settings(error.to_string()))?;
