@@ -29,7 +29,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 const READY: Duration = Duration::from_secs(120);
 
 /// Most listeners of a process.
-const LISTENERS_MAX: usize = 3;
+const LISTENERS_MAX: usize = 4;
 
 /// What the new process says when it is ready.
 const IS_READY: u8 = b'r';
@@ -40,12 +40,13 @@ pub struct Listeners {
     pub public: Option<TcpListener>,
     pub billing: Option<TcpListener>,
     pub admin: Option<TcpListener>,
+    pub decide: Option<TcpListener>,
 }
 
 impl Listeners {
     /// Those that are there, each with the letter under which it travels.
     fn named(&self) -> impl Iterator<Item = (u8, &TcpListener)> {
-        let all = [(b'p', &self.public), (b'b', &self.billing), (b'a', &self.admin)];
+        let all = [(b'p', &self.public), (b'b', &self.billing), (b'a', &self.admin), (b'd', &self.decide)];
         all.into_iter().filter_map(|(name, listener)| Some((name, listener.as_ref()?)))
     }
 
@@ -54,6 +55,7 @@ impl Listeners {
             b'p' => &mut self.public,
             b'b' => &mut self.billing,
             b'a' => &mut self.admin,
+            b'd' => &mut self.decide,
             _ => bail!("it offers a listener that nobody knows"),
         };
         *place = Some(TcpListener::from(descriptor));
@@ -185,7 +187,7 @@ mod tests {
         assert!(take_over(&place).expect("a private place").is_none(), "nobody runs there");
         let (public, admin) = (listener(), listener());
         let addresses = [public.local_addr().expect("bound"), admin.local_addr().expect("bound")];
-        let offered = Listeners { public: Some(public), billing: None, admin: Some(admin) };
+        let offered = Listeners { public: Some(public), billing: None, admin: Some(admin), decide: None };
         let offering = tokio::spawn(offer(place.clone(), offered));
         let ask = || {
             let place = place.clone();

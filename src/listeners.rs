@@ -39,6 +39,9 @@ pub fn open(config: &Config, secrets: &Secrets, role: Role) -> Result<Opened> {
     let mut listeners = Listeners::default();
     if role.has_proxy() {
         listeners.public = Some(listener("listen.public", &listen.public, taken.public)?);
+        if !listen.decide.is_empty() {
+            listeners.decide = Some(listener("listen.decide", &listen.decide, taken.decide)?);
+        }
     }
     if role.has_billing() {
         listeners.billing = Some(listener("listen.billing", &listen.billing, taken.billing)?);
@@ -99,8 +102,8 @@ impl Opened {
     /// The listeners again, for who serves on them.
     pub fn share(&self) -> Result<Listeners> {
         let share = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::try_clone).transpose();
-        let Listeners { public, billing, admin } = &self.listeners;
-        Ok(Listeners { public: share(public)?, billing: share(billing)?, admin: share(admin)? })
+        let Listeners { public, billing, admin, decide } = &self.listeners;
+        Ok(Listeners { public: share(public)?, billing: share(billing)?, admin: share(admin)?, decide: share(decide)? })
     }
 }
 

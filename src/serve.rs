@@ -2,14 +2,14 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use axum::Router;
 use base64::Engine;
-use billing::{Billing, Origin};
+use billing::{Billing, OperatorError, Origin};
 use clap::ValueEnum;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
@@ -33,6 +33,12 @@ use crate::reload::{self, Hangups, InForce, Users};
 /// How long billing may take at least on the embedded database, which is one backend for everything: a busy machine must not
 /// look like one whose billing is down.
 const EMBEDDED_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a database that answers may be too busy for a start, as when all processes start at once.
+const BUSY_MAX: Duration = Duration::from_secs(30);
+
+/// The pause before a start is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
 /// How many changes may wait for the proxy of the same process; beyond that it reads again.
 const CHANGES_WAITING_MAX: usize = 4096;
@@ -77,7 +83,7 @@ impl Server {
             config.identity.keys(secrets)?;
         }
         let opened = listeners::open(config, secrets, role)?;
-        let Listeners { public, billing: internal, admin: admin_listener } = opened.share()?;
+        let Listeners { public, billing: internal, admin: admin_listener, decide } = opened.share()?;
         let (changes, local) = match (role, &secrets.redis_url) {
             (Role::All, None) => {
                 let (sender, receiver) = broadcast::channel(CHANGES_WAITING_MAX);
@@ -105,7 +111,7 @@ impl Server {
         let gate = match public {
             Some(listener) => {
                 let gate = start_gate(
-                    listener,
+                    proxy::Listeners { public: listener, decide },
                     (config, kept.as_ref()),
                     secrets,
                     (assertion.clone(), component.clone(), local),
@@ -166,11 +172,31 @@ async fn start_billing(
 ) -> Result<(Billing, Option<Catalog>)> {
     let billing = Billing::connect(url, settings, changes).await?;
     billing.migrate().await?;
+    let until = Instant::now() + BUSY_MAX;
+    loop {
+        match settle(&billing, config).await {
+            Ok(kept) => {
+                billing.unset().iter().for_each(|unset| tracing::warn!("{unset}"));
+                return Ok((billing, kept));
+            }
+            Err(OperatorError::Store(error)) if error.is_transient() && Instant::now() < until => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database is busy: the start is tried again"
+                );
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Puts the configured catalog in force. Returns what stays in force instead.
+async fn settle(billing: &Billing, config: &Config) -> Result<Option<Catalog>, OperatorError> {
     billing.note_naming(&config.identity.naming()).await?;
-    let Some(proposal) = parts::configured_proposal(config) else { return Ok((billing, None)) };
+    let Some(proposal) = parts::configured_proposal(config) else { return Ok(None) };
     let considered = billing.consider_catalog(&proposal, Origin::SameFile).await?;
-    let settled = billing.settle_catalog(&proposal, Origin::SameFile, considered).await?;
-    Ok((billing, settled.kept().cloned()))
+    Ok(billing.settle_catalog(&proposal, Origin::SameFile, considered).await?.kept().cloned())
 }
 
 fn spawn_billing(
@@ -189,7 +215,7 @@ fn spawn_billing(
 type Shared = (AssertionKey, Option<Billing>, Option<broadcast::Receiver<Arc<Entitlement>>>);
 
 fn start_gate(
-    listener: TcpListener,
+    listeners: proxy::Listeners,
     (config, kept): (&Config, Option<&Catalog>),
     secrets: &Secrets,
     (assertion, billing, local): Shared,
@@ -216,7 +242,7 @@ fn start_gate(
             settings.cache.billing_deadline,
         )?),
     };
-    Ok(Gate::over(listener, settings, io.clone(), below, local)?)
+    Ok(Gate::over(listeners, settings, io.clone(), below, local)?)
 }
 
 /// Serves operators until the process ends, or `end` says that another one does.

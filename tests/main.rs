@@ -25,4 +25,6 @@ mod rotation;
 mod protocols;
 mod running;
 mod examples;
+mod frameworks;
 mod tidy;
+mod hooks;

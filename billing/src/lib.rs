@@ -7,9 +7,11 @@ mod component;
 mod clock;
 mod chain;
 mod problem;
+mod caller;
 mod cookie;
 mod settings;
 mod credentials;
+mod unset;
 mod keys;
 mod takings;
 mod metrics;
@@ -40,7 +42,7 @@ mod tests;
 
 pub use apply::Drained;
 pub use component::Billing;
-pub use connect::ConnectError;
+pub use connect::{ConnectError, check_database_url};
 pub use credentials::{Credentials, CredentialsError};
 pub use ops::{
     CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, LinkedBy, Losses,
@@ -65,3 +67,4 @@ pub use store::unseen::Unseen;
 pub use takings::Verdict;
 /// The word to stop, for [`Billing::run`].
 pub use tokio_util::sync::CancellationToken;
+pub use unset::{Credentialed, unset};

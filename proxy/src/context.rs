@@ -5,11 +5,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use entitlement::account::AccountId;
-use entitlement::authorize::Permit;
+use entitlement::authorize::{Permit, Policy};
+use pingora::proxy::Session;
 
-use crate::headers::Degraded;
+use crate::census::Counted;
+use crate::forwarded::{Origin, Scheme, TrustedProxies};
+use crate::headers::{Degraded, Told};
 use crate::ladder::Layer;
 use crate::metrics::Verdict;
+use crate::pulse::Pulse;
 use crate::routes::Destination;
 use crate::snapshot::Snapshot;
 use crate::view::View;
@@ -22,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) permit: Option<Permit>,
     /// Index of the rule.
     pub(crate) rule: Option<usize>,
+    /// What it has to satisfy, where that is more than its rule.
+    pub(crate) policy: Option<Box<Policy>>,
     pub(crate) destination: Destination,
     pub(crate) view: Option<Arc<View>>,
     pub(crate) degraded: Option<Degraded>,
@@ -33,10 +39,18 @@ pub(crate) struct Context {
     pub(crate) failed_tries: u32,
     /// Whether the response goes on for an unknown time.
     pub(crate) is_live: bool,
+    /// Whether the answer has no length.
+    pub(crate) is_in_chunks: bool,
     /// When its headers had arrived.
     pub(crate) began: Option<Instant>,
     /// Bytes of the request's body so far.
     pub(crate) body_bytes: u64,
+    /// What was read of the body and nobody has replayed: it goes before the rest.
+    pub(crate) lead: Option<Bytes>,
+    /// When parts of the body have come, where that is watched.
+    pub(crate) pulse: Option<Arc<Pulse>>,
+    /// A place among the requests that hold a connection to the site.
+    pub(crate) place: Option<Counted>,
     /// The whole body of a request that is carried by [`crate::exchange`].
     pub(crate) plain: Option<Bytes>,
 }
@@ -48,6 +62,7 @@ impl Context {
             snapshot,
             permit: None,
             rule: None,
+            policy: None,
             destination: Destination::Site,
             view: None,
             degraded: None,
@@ -57,9 +72,31 @@ impl Context {
             reason: "refused",
             failed_tries: 0,
             is_live: false,
+            is_in_chunks: false,
             began: None,
             body_bytes: 0,
+            lead: None,
+            pulse: None,
+            place: None,
             plain: None,
         }
     }
+}
+
+/// What whoever serves the request is told of its sender, when that is known.
+pub(crate) fn who(context: &Context) -> Option<Told<'_>> {
+    context.view.as_deref().map(|view| told(view, context))
+}
+
+pub(crate) fn told<'a>(view: &'a View, context: &'a Context) -> Told<'a> {
+    let assertion = context.snapshot.admission.views.assertion(view, context.destination);
+    let lines = (context.destination == Destination::Site).then_some(&view.lines);
+    Told { view, assertion, lines, degraded: context.degraded }
+}
+
+/// The other end of the client's connection.
+pub(crate) fn origin<'a>(session: &Session, trusted: &'a TrustedProxies) -> Origin<'a> {
+    let peer = session.client_addr().and_then(|address| address.as_inet().copied());
+    let is_encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+    Origin::new(peer, if is_encrypted { Scheme::Https } else { Scheme::Http }, trusted)
 }

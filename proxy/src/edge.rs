@@ -19,10 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::census::Census;
+use crate::decide::{Door, Peer};
+use crate::frames::Frames;
 use crate::guard::{self, End, Outcome};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::requests::Requests;
+use crate::routing::Routing;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::tls::Tls;
@@ -89,11 +92,16 @@ impl Edge {
             }
             End::Slow
         };
-        guard::streams(streams.process_new(stream, shutdown), unused).await
+        guard::streams(streams.process_new(Box::new(Frames::new(stream)), shutdown), unused).await
     }
 }
 
 impl Edge {
+    /// Whether the connections of an address are bounded: many clients come through a proxy or a gateway.
+    fn bounds(&self, routing: &Routing, address: IpAddr) -> bool {
+        self.service.door == Door::Public && routing.decide.peer(&routing.trusted_proxies, Some(address)) == Peer::Other
+    }
+
     fn count(&self, end: End) {
         match end {
             End::Done => {}
@@ -106,8 +114,12 @@ impl Edge {
 #[async_trait]
 impl ServerApp for Edge {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let limits = self.current.load().limits;
-        let place = match self.census.connection(address(&stream), limits.places()) {
+        let (limits, from) = {
+            let current = self.current.load();
+            let from = address(&stream).filter(|address| self.bounds(&current.routing, *address));
+            (current.limits, from)
+        };
+        let place = match self.census.connection(from, limits.places()) {
             Ok(place) => place,
             Err(limit) => {
                 self.metrics.refused_connections(limit).inc();
@@ -155,8 +167,10 @@ impl HttpServerApp for Streams {
     ) -> Option<ReusedHttpStream> {
         self.is_used.store(true, Ordering::Release);
         let _flight = self.census.flight();
-        if let End::Held(reason) = guard::stream(self.proxy.process_new_http(session, shutdown)).await {
-            self.metrics.ended(reason).inc();
+        match guard::stream(self.proxy.process_new_http(session, shutdown)).await {
+            End::Held(reason) => self.metrics.ended(reason).inc(),
+            End::Slow => self.metrics.refused_connections("read").inc(),
+            End::Done => {}
         }
         None
     }

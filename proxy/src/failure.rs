@@ -1,14 +1,36 @@
 //! What a client is told when a request that may pass cannot be served.
 
+use std::io;
+
 use http::StatusCode;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::respond::{self, Answer};
 use crate::routes::Destination;
+use crate::wire::TooSlow;
+use crate::wire::chunks::Malformed;
+
+/// A request that is over, though its connections cannot be used again.
+pub(crate) const ANSWERED: ErrorType = ErrorType::new("Answered");
+
+/// Whether bytes may follow an answer that has no body: some sites send the body that they announce with a 204. What asks
+/// next on the same connection would take it for its answer.
+pub(crate) fn may_be_followed(response: &ResponseHeader) -> bool {
+    response.status == StatusCode::NO_CONTENT
+        && [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| response.headers.contains_key(name))
+}
 
 /// What to tell a client when proxying fails; nothing when it is gone.
 pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> {
-    use ErrorType::{ConnectionClosed, ReadError, ReadTimedout, WriteError, WriteTimedout};
+    if is_because_of::<TooSlow>(error) {
+        return Some(too_slow());
+    }
+    if is_because_of::<Malformed>(error) {
+        return Some(respond::refusal("bad_request", "The body is not in chunks as it says."));
+    }
+    use ErrorType::{ConnectionClosed, H2Error, ReadError, ReadTimedout, WriteError, WriteTimedout};
     let answer = match (error.esource(), error.etype(), destination) {
         (ErrorSource::Upstream, _, Destination::Billing | Destination::Webhook) => {
             respond::failure(StatusCode::SERVICE_UNAVAILABLE, "billing_unreachable", "Billing cannot be reached.")
@@ -19,7 +41,9 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
         (ErrorSource::Upstream, _, Destination::Site) => {
             respond::failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The site cannot be reached.")
         }
-        (ErrorSource::Downstream, ReadError | ReadTimedout | WriteError | WriteTimedout | ConnectionClosed, _) => {
+        (ErrorSource::Downstream, ReadTimedout, _) => too_slow(),
+        // HTTP/2 tells of a client that resets a stream, or is gone, by an error of its own.
+        (ErrorSource::Downstream, ReadError | WriteError | WriteTimedout | ConnectionClosed | H2Error, _) => {
             return None;
         }
         (ErrorSource::Downstream, ErrorType::HTTPStatus(413), _) => {
@@ -31,6 +55,26 @@ pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> 
         }
     };
     Some(answer)
+}
+
+/// The answer to a client that sends its body too slowly.
+pub(crate) fn too_slow() -> Answer {
+    respond::failure(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "The body comes too slowly.")
+}
+
+/// Whether reading a client's body has failed for this reason ([`crate::wire`]).
+fn is_because_of<E: std::error::Error + 'static>(error: &Error) -> bool {
+    let mut error = error;
+    loop {
+        let Some(cause) = &error.cause else { return false };
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            return io.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<E>);
+        }
+        match cause.downcast_ref::<Error>().or_else(|| cause.downcast_ref::<Box<Error>>().map(AsRef::as_ref)) {
+            Some(inner) => error = inner,
+            None => return false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +93,9 @@ mod tests {
             (Error::new_down(InvalidHTTPHeader), Destination::Site, Some(400)),
             (Error::new_down(ErrorType::HTTPStatus(413)), Destination::Site, Some(413)),
             (Error::new_down(WriteError), Destination::Site, None),
+            (Error::new_down(ErrorType::H2Error), Destination::Site, None),
+            (Error::new_up(ErrorType::H2Error), Destination::Site, Some(502)),
+            (Error::new_down(ReadTimedout), Destination::Site, Some(408)),
             (Error::new_in(InternalError), Destination::Site, Some(500)),
             (Error::new(InternalError), Destination::Billing, Some(500)),
         ];

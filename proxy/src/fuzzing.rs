@@ -6,6 +6,7 @@ use http::HeaderMap;
 use pingora::Result;
 use pingora::http::RequestHeader;
 
+pub use crate::end_to_end::differential::{Case, Ways};
 use crate::forwarded::{Origin, Scheme, TrustedProxies};
 use crate::headers;
 

@@ -5,6 +5,7 @@
 //! crate knows neither the database nor the billing component; what it asks of billing is [`ladder::Below`].
 
 pub mod target;
+pub mod readings;
 pub mod routes;
 pub mod identity;
 pub mod ladder;
@@ -13,10 +14,13 @@ mod view;
 pub mod forwarded;
 pub mod headers;
 mod screen;
+mod answers;
 mod caching;
+mod wire;
 pub mod requests;
 mod respond;
-mod decide;
+pub mod decide;
+pub mod routing;
 pub mod upstream;
 mod context;
 mod snapshot;
@@ -26,6 +30,8 @@ mod guard;
 mod access_log;
 mod service;
 mod exchange;
+mod body;
+mod pulse;
 mod failure;
 pub mod settings;
 pub mod metrics;
@@ -34,6 +40,7 @@ mod census;
 pub mod limits;
 pub mod tls;
 mod edge;
+mod frames;
 mod signals;
 mod control;
 mod server;
@@ -42,12 +49,15 @@ pub mod clock;
 pub mod fuzzing;
 #[cfg(test)]
 mod end_to_end;
+#[cfg(all(fuzzing, not(test)))]
+pub mod end_to_end;
 
 pub use control::{Control, Prepared, Verification};
 pub use ladder::{Below, BelowError, HttpBilling};
 pub use limits::Limits;
 pub use readiness::Readiness;
-pub use server::{Gate, GateError};
+pub use screen::Refused;
+pub use server::{Gate, GateError, Listeners};
 pub use settings::{LogRequests, Secret, Settings, Stopping};
 pub use signals::{Signals, Stop};
 pub use tls::{Certificate, CertificateError};

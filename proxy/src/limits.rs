@@ -18,8 +18,10 @@ use crate::screen::Refused;
 pub struct Limits {
     /// Connections at once, of all clients.
     pub connections: usize,
-    /// Connections at once of one address.
+    /// Connections at once of one address, but for trusted proxies and gateways.
     pub connections_per_address: usize,
+    /// Requests at once that hold a connection to the site.
+    pub upstream_connections: usize,
     /// Bytes of a request's first line and headers.
     pub header_bytes: usize,
     /// Headers of a request.
@@ -32,6 +34,10 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a client may be silent in the middle of a body.
     pub read: Duration,
+    /// Most bytes of a body that are here before a connection to the site is taken.
+    pub buffer_body: usize,
+    /// Least rate of a longer body, in bytes a second over [`RATE_WINDOW`].
+    pub body_rate: u64,
     /// How long a client may refuse to take in more of a response.
     pub write: Duration,
     /// How long a WebSocket may be silent, in either direction.
@@ -42,17 +48,23 @@ pub struct Limits {
     pub streams: u32,
 }
 
+/// The time over which the rate of a body is counted.
+pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(10);
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 20_000,
-            connections_per_address: 0,
+            connections_per_address: 5_000,
+            upstream_connections: 0,
             header_bytes: 64 * 1024,
             headers: 100,
             body_bytes: 1024 * 1024 * 1024,
             header_time: Duration::from_secs(15),
             idle: Duration::from_secs(75),
             read: Duration::from_secs(60),
+            buffer_body: 64 * 1024,
+            body_rate: 500,
             write: Duration::from_secs(60),
             quiet: Duration::from_secs(3600),
             requests_per_connection: 100_000,
@@ -92,11 +104,7 @@ impl Limits {
         let request = session.req_header();
         let head = session.as_http1().map_or(0, |session| session.get_headers_raw_bytes().len());
         if exceeds(head, self.header_bytes) || exceeds(request.headers.len(), self.headers) {
-            return Some(Refused {
-                status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                code: "header_too_large",
-                detail: "the headers are too many or too long".to_owned(),
-            });
+            return Some(too_long_head());
         }
         self.refuse_body(request)
     }
@@ -121,6 +129,15 @@ impl Limits {
         options.max_concurrent_streams(self.streams);
         options.max_header_list_size(u32::try_from(self.header_bytes).unwrap_or(u32::MAX));
         options
+    }
+}
+
+/// The refusal of a head that is too large.
+pub(crate) fn too_long_head() -> Refused {
+    Refused {
+        status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        code: "header_too_large",
+        detail: "the headers are too many or too long".to_owned(),
     }
 }
 

@@ -13,12 +13,16 @@ use entitlement::authorize::{Denial, Policy};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
 use tokio::time::timeout;
 use tracing::info;
 
 use crate::admission::Admission;
 use crate::clock::{self, Moment};
+use crate::context::Context;
+use crate::service::Service;
 use crate::settings::LogRequests;
+use crate::{guard, wire};
 
 /// Media types that are sent in pieces for as long as something happens.
 const STREAMED: [&[u8]; 4] =
@@ -34,6 +38,44 @@ pub(crate) fn is_live(response: &ResponseHeader) -> bool {
         STREAMED.iter().any(|kind| value.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind)))
     };
     response.headers.get(CONTENT_TYPE).is_some_and(streams)
+}
+
+impl Service {
+    /// Lets a response that goes on for an unknown time end when the account may not have it any more.
+    pub(crate) fn hold(&self, session: &mut Session, context: &mut Context) {
+        context.is_live = true;
+        context.place = None;
+        if let Some(pulse) = &context.pulse {
+            pulse.stop();
+        }
+        if let Some(wire) = wire::of(session) {
+            wire.be_live();
+        }
+        let snapshot = &context.snapshot;
+        session.set_read_timeout(Some(snapshot.limits.quiet));
+        let counted = self.census.live();
+        let lease = self.lease(context);
+        guard::hold(Box::pin(async move {
+            let _counted = counted;
+            match lease {
+                Some(lease) => lease.over().await,
+                None => std::future::pending().await,
+            }
+        }));
+    }
+
+    /// The right to a response that goes on; none where everybody has it.
+    pub(crate) fn lease(&self, context: &Context) -> Option<Lease> {
+        let snapshot = &context.snapshot;
+        let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
+        context.account.clone().zip(gated).map(|(account, rule)| Lease {
+            admission: Arc::clone(&snapshot.admission),
+            policy: context.policy.as_deref().unwrap_or(&rule.policy).clone(),
+            account,
+            route: rule.label.clone(),
+            log_requests: snapshot.log_requests,
+        })
+    }
 }
 
 /// The right to a response that goes on.

@@ -26,6 +26,7 @@ use crate::admission::Admission;
 use crate::census::Census;
 use crate::clock;
 use crate::control::Control;
+use crate::decide::Door;
 use crate::edge::Edge;
 use crate::identity::{Identity, PublishedError};
 use crate::ladder::{Below, Ladder, LadderError};
@@ -60,14 +61,27 @@ const RUNTIME_END: Duration = Duration::from_secs(1);
 
 /// The gate, ready to run.
 pub struct Gate {
-    listening: Listening<Edge>,
-    /// Opened twice: Pingora closes the one that it serves on.
-    listeners: [TcpListener; 2],
-    address: SocketAddr,
+    entrances: Vec<Entrance>,
     runtime: Runtime,
     census: Arc<Census>,
     control: Control,
     readiness: Arc<Readiness>,
+}
+
+/// One listener, and what serves on it.
+struct Entrance {
+    listening: Listening<Edge>,
+    /// Opened twice: Pingora closes the one that it serves on.
+    listeners: [TcpListener; 2],
+    address: SocketAddr,
+}
+
+/// The listeners of a gate, which are open already.
+#[derive(Debug)]
+pub struct Listeners {
+    pub public: TcpListener,
+    /// Where other gateways ask for decisions, when that is apart.
+    pub decide: Option<TcpListener>,
 }
 
 /// Why the gate cannot be built.
@@ -103,24 +117,21 @@ impl Gate {
     ) -> Result<Self, GateError> {
         let address = settings.listen;
         let listener = TcpListener::bind(address).map_err(|source| GateError::Listen { address, source })?;
-        Self::over(listener, settings, io, below, local)
+        Self::over(Listeners { public: listener, decide: None }, settings, io, below, local)
     }
 
-    /// As [`Gate::new`], over a listener that is open already.
+    /// As [`Gate::new`], over listeners that are open already.
     ///
     /// # Errors
     /// When a setting cannot be used.
     pub fn over(
-        listener: TcpListener,
+        listeners: Listeners,
         settings: Settings,
         io: Handle,
         below: Arc<dyn Below>,
         local: Option<broadcast::Receiver<Arc<Entitlement>>>,
     ) -> Result<Self, GateError> {
         let address = settings.listen;
-        let listen = |source| GateError::Listen { address, source };
-        listener.set_nonblocking(true).map_err(listen)?;
-        let listeners = [listener.try_clone().map_err(listen)?, listener];
         let metrics = Metrics::get().map_err(LadderError::Metrics)?;
         let ladder = Ladder::new(&settings.cache, io.clone(), Arc::clone(&below), clock::moment())?;
         ladder.follow(&settings.cache, local)?;
@@ -141,26 +152,27 @@ impl Gate {
         let options = ConnectorOptions::from_server_conf(&configuration);
         let connections = Arc::new(Connections::new(options, IDLE_CONNECTIONS_MAX));
         runtime.spawn(Connections::watch(Arc::downgrade(&connections)));
-        let service = Service { current: Arc::clone(&current), census: Arc::clone(&census), metrics, connections };
-        let mut proxy = http_proxy(&configuration, service.clone());
-        let mut options = HttpServerOptions::default();
-        options.keepalive_request_limit = Some(current.load().limits.requests_per_connection);
-        proxy.server_options = Some(options);
-        let edge = Edge {
-            proxy: Arc::new(proxy),
-            service,
-            closing: CancellationToken::new(),
-            current: Arc::clone(&current),
-            census: Arc::clone(&census),
-            tls: tls.clone(),
-            metrics,
+        let edge = |door, tls: Option<Arc<Tls>>| {
+            let (current, census, connections) = (Arc::clone(&current), Arc::clone(&census), Arc::clone(&connections));
+            let service =
+                Service { current: Arc::clone(&current), census: Arc::clone(&census), metrics, connections, door };
+            let mut proxy = http_proxy(&configuration, service.clone());
+            let mut options = HttpServerOptions::default();
+            // Refused by the gate, as on every other way.
+            options.allow_connect_method_proxying = true;
+            options.keepalive_request_limit = Some(current.load().limits.requests_per_connection);
+            proxy.server_options = Some(options);
+            let (proxy, closing) = (Arc::new(proxy), CancellationToken::new());
+            Edge { proxy, service, closing, current, census, tls, metrics }
         };
-        let buffers = if tls.is_some() { L4BufferSettings::default().read(TLS_BUFFER) } else { PLAIN_BUFFERS };
-        let mut listening = Listening::new("gate".to_owned(), edge);
-        let endpoint = ListenerConfig::tcp(address.to_string()).l4_buffer(buffers);
-        listening.add_listener(endpoint);
-        let control = Control::new(current, tls, io, metrics);
-        Ok(Self { listening, listeners, address, runtime, census, control, readiness })
+        let mut entrances = vec![Entrance::new(listeners.public, address, edge(Door::Public, tls.clone()))?];
+        if let Some(listener) = listeners.decide {
+            let source = |source| GateError::Listen { address, source };
+            let address = listener.local_addr().map_err(source)?;
+            entrances.push(Entrance::new(listener, address, edge(Door::Decide, None))?);
+        }
+        let control = Control::new(Arc::clone(&current), tls, io, metrics);
+        Ok(Self { entrances, runtime, census, control, readiness })
     }
 
     /// What `/readyz` reports.
@@ -188,12 +200,15 @@ impl Gate {
     /// Serves until `stops` says so, then until nothing is in flight, the grace period is over, or it says
     /// [`Stop::Fast`].
     pub fn run_while(self, mut stops: impl AsyncFnMut() -> Stop) {
-        let Self { mut listening, listeners: [serving, kept], address, runtime, census, control, readiness } = self;
+        let Self { entrances, runtime, census, control, readiness } = self;
         let (shutdown, watched) = watch::channel(false);
-        let fds = Arc::new(Mutex::new(Fds::new()));
-        fds.lock().add(address.to_string(), serving.into_raw_fd());
-        let mut kept = Some(kept);
-        runtime.spawn(async move { listening.start_service(Some(fds), watched, 1).await });
+        let mut kept = Vec::new();
+        for Entrance { mut listening, listeners: [serving, other], address } in entrances {
+            let (fds, watched) = (Arc::new(Mutex::new(Fds::new())), watched.clone());
+            fds.lock().add(address.to_string(), serving.into_raw_fd());
+            kept.push(other);
+            runtime.spawn(async move { listening.start_service(Some(fds), watched, 1).await });
+        }
         runtime.block_on(async {
             if stops().await == Stop::Fast {
                 return;
@@ -202,8 +217,8 @@ impl Gate {
             let stopping = control.stopping();
             info!("no new connections are taken in: requests under way end");
             sleep(stopping.delay).await;
-            // The last one but Pingora's, which closes its own.
-            drop(kept.take());
+            // The last ones but Pingora's, which closes its own.
+            kept.clear();
             shutdown.send_replace(true);
             let fast = async { while stops().await != Stop::Fast {} };
             tokio::select! {
@@ -212,6 +227,18 @@ impl Gate {
             }
         });
         runtime.shutdown_timeout(RUNTIME_END);
+    }
+}
+
+impl Entrance {
+    fn new(listener: TcpListener, address: SocketAddr, edge: Edge) -> Result<Self, GateError> {
+        let source = |source| GateError::Listen { address, source };
+        listener.set_nonblocking(true).map_err(source)?;
+        let listeners = [listener.try_clone().map_err(source)?, listener];
+        let buffers = if edge.tls.is_some() { L4BufferSettings::default().read(TLS_BUFFER) } else { PLAIN_BUFFERS };
+        let mut listening = Listening::new("gate".to_owned(), edge);
+        listening.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
+        Ok(Self { listening, listeners, address })
     }
 }
 

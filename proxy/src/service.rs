@@ -1,5 +1,7 @@
 //! Pingora's phases. Each only moves a request along; what is decided is decided elsewhere.
 
+use std::borrow::Cow;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -7,29 +9,29 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use entitlement::authorize::{Basis, Denial, Permit, Policy};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::protocols::Digest;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::admission::{Decision, reason};
 use crate::census::Census;
-use crate::context::Context;
-use crate::forwarded::{Origin, Scheme, TrustedProxies};
-use crate::headers::{self, Told};
+use crate::context::{Context, origin, who};
+use crate::decide::Door;
+use crate::headers::{self, hop, trailers};
 use crate::identity::Credential;
-use crate::live::Lease;
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
-use crate::screen::{Refused, check_reading, host_of, screen};
+use crate::routing::{Held, Sought};
+use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::view::View;
-use crate::{access_log, caching, clock, decide, exchange, failure, guard, live, tunnel};
+use crate::{access_log, answers, body, clock, exchange, failure, guard, tunnel, upstream, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -43,6 +45,8 @@ pub(crate) struct Service {
     pub(crate) metrics: &'static Metrics,
     /// For requests that Pingora's own proxying is not needed for.
     pub(crate) connections: Arc<Connections>,
+    /// Where its connections come in.
+    pub(crate) door: Door,
 }
 
 impl Service {
@@ -50,77 +54,52 @@ impl Service {
     async fn admit(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Option<Answer>> {
         let snapshot = Arc::clone(&context.snapshot);
         let request = session.req_header();
-        if decide::asks(request.uri.path()) {
-            return Box::pin(self.decide(session, context, now)).await.map(Some);
+        let routing = &snapshot.routing;
+        if self.door == Door::Decide || routing.decide.covers(request.uri.path()) {
+            match self.asks(session, routing) {
+                Ok(false) => {}
+                Ok(true) => return Box::pin(self.decide(session, context, now)).await.map(Some),
+                Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+            }
         }
-        let host = if snapshot.table.has_hosts() { host_of(request) } else { None };
-        let sought = (&request.method, host.as_deref(), request.uri.path());
-        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
-        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
-            return Ok(Some(self.refuse(&refused, context)));
-        }
+        let host = if routing.table.has_hosts() { host_of(request) } else { None };
+        let (path, query) = (request.uri.path(), request.uri.query());
+        let held = match routing.rule(Sought { method: &request.method, host: host.as_deref(), path, query }) {
+            Ok(held) => held,
+            Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+        };
         let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
-        match self.judge(&snapshot, rule, asked, (context, now)).await? {
+        match self.judge(&snapshot, &held, asked, (context, now)).await? {
             Ok(permit) => {
                 context.permit = Some(permit);
                 Ok(None)
             }
             Err(denial) => {
                 let answer = respond::denial(&denial, asked, &snapshot.links);
-                Ok(Some(answer.and(rule.cors.told(&request.headers))))
-            }
-        }
-    }
-
-    /// Answers a gateway that forwards the request itself.
-    async fn decide(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Answer> {
-        let snapshot = Arc::clone(&context.snapshot);
-        let request = session.req_header();
-        let is_trusted = origin(session, &snapshot.trusted_proxies).is_trusted();
-        let question = if is_trusted { decide::question(request) } else { Err(decide::untrusted()) };
-        let question = match question {
-            Ok(question) => question,
-            Err(refused) => return Ok(self.refuse(&refused, context)),
-        };
-        let sought = (&question.method, question.host.as_deref(), question.path.as_str());
-        let rule = snapshot.table.find(sought.0, sought.1, sought.2);
-        if let Some(refused) = check_reading(sought, &snapshot.table, rule) {
-            return Ok(self.refuse(&refused, context));
-        }
-        let asked = Asked { method: &question.method, headers: &request.headers, target: &question.target };
-        match self.judge(&snapshot, rule, asked, (context, now)).await? {
-            Ok(_) => {
-                let view = context.view.as_deref();
-                let headers = match (view, context.degraded) {
-                    (Some(view), _) => told(view, context).headers(),
-                    (None, Some(degraded)) => headers::of_stranger(degraded),
-                    (None, None) => HeaderMap::new(),
-                };
-                Ok(decide::pass(&headers))
-            }
-            Err(denial) => {
-                let own = respond::denial(&denial, asked, &snapshot.links).and(rule.cors.told(&request.headers));
-                Ok(decide::denied(&denial, own, question.dialect))
+                Ok(Some(answer.and(held.rule.cors.told(&request.headers))))
             }
         }
     }
 
     /// What a rule says to a request.
-    async fn judge(
+    pub(crate) async fn judge(
         &self,
         snapshot: &Snapshot,
-        rule: &Rule,
+        Held { rule, policy }: &Held<'_>,
         request: Asked<'_>,
         (context, now): (&mut Context, clock::Moment),
     ) -> Result<std::result::Result<Permit, Denial>> {
         context.rule = Some(rule.index);
+        if let Cow::Owned(policy) = policy {
+            context.policy = Some(Box::new(policy.clone()));
+        }
         context.destination = rule.destination;
         let credential = match rule.destination {
             Destination::Webhook => Credential::Missing,
             Destination::Site | Destination::Billing => snapshot.identity.identify(request.headers, now.time).await,
         };
         let is_preflight = rule.cors.is_preflight(request.method, request.headers);
-        let policy = if is_preflight { &PUBLIC } else { &rule.policy };
+        let policy = if is_preflight { &PUBLIC } else { policy.as_ref() };
         let decision = snapshot.admission.decide(policy, credential, now).await;
         let Decision { verdict, view, degraded, account, layer } =
             decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
@@ -145,7 +124,7 @@ impl Service {
     }
 
     /// Answers what is refused whatever the rule.
-    fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
+    pub(crate) fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
         context.reason = refused.code;
         self.metrics.requests("none", Verdict::Refuse, refused.code).inc();
         refused.answer()
@@ -164,35 +143,6 @@ impl Service {
             (Verdict::Pass, None, Some(counter)) => counter.inc(),
             (verdict, ..) => self.metrics.requests(&rule.label, verdict, context.reason).inc(),
         }
-    }
-
-    /// Lets a response that goes on for an unknown time end when the account may not have it any more.
-    fn hold(&self, session: &mut Session, context: &mut Context) {
-        context.is_live = true;
-        let snapshot = &context.snapshot;
-        session.set_read_timeout(Some(snapshot.limits.quiet));
-        let counted = self.census.live();
-        let lease = self.lease(context);
-        guard::hold(Box::pin(async move {
-            let _counted = counted;
-            match lease {
-                Some(lease) => lease.over().await,
-                None => std::future::pending().await,
-            }
-        }));
-    }
-
-    /// The right to a response that goes on; none where everybody has it.
-    pub(crate) fn lease(&self, context: &Context) -> Option<Lease> {
-        let snapshot = &context.snapshot;
-        let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
-        context.account.clone().zip(gated).map(|(account, rule)| Lease {
-            admission: Arc::clone(&snapshot.admission),
-            policy: rule.policy.clone(),
-            account,
-            route: rule.label.clone(),
-            log_requests: snapshot.log_requests,
-        })
     }
 }
 
@@ -213,9 +163,16 @@ impl ProxyHttp for Service {
         guard::begin();
         context.began = Some(now.tick);
         context.snapshot.limits.bound(session);
+        if session.req_header().version < Version::HTTP_11 {
+            // It would take one for the answer.
+            session.set_ignore_info_resp(true);
+        }
+        if hop::closes(&session.req_header().headers) {
+            session.set_keepalive(None);
+        }
         let refused = match context.snapshot.limits.refuse(session) {
             Some(refused) => Some(refused),
-            None => screen(session.req_header_mut())?,
+            None => screen(session.req_header_mut(), &context.snapshot.routing)?,
         };
         let answer = match refused {
             Some(refused) => Some(self.refuse(&refused, context)),
@@ -223,15 +180,23 @@ impl ProxyHttp for Service {
         };
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
         // What follows stands apart, so that a request that passes takes less memory.
+        let answer = match answer {
+            None if tunnel::is_asked(session) && context.destination == Destination::Site => {
+                return Box::pin(self.tunnel(session, context)).await.map(|()| true);
+            }
+            None if context.plain.is_none() || context.snapshot.limits.upstream_connections > 0 => {
+                Box::pin(self.take_in(session, context)).await?
+            }
+            answer => answer,
+        };
         let Some(answer) = answer else {
             if context.plain.is_some() {
                 return Box::pin(self.exchange(session, context)).await.map(|()| true);
             }
-            if !tunnel::is_asked(session) || context.destination != Destination::Site {
-                return Ok(false);
-            }
-            return Box::pin(self.tunnel(session, context)).await.map(|()| true);
+            return Ok(false);
         };
+        wire::read_short_body_away(session);
+        wire::close_unless_it_goes_on(session);
         if let Err(error) = Box::pin(answer.write(session)).await {
             debug!(%error, "the client left before it was answered");
             session.set_keepalive(None);
@@ -239,12 +204,29 @@ impl ProxyHttp for Service {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         let mut peer = Box::new(exchange::peer(&context.snapshot, context)?.into_owned());
         if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
             peer.options.read_timeout = Some(timeout);
         }
+        upstream::use_once(&mut peer, &session.req_header().method);
         Ok(peer)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        digest: Option<&Digest>,
+        context: &mut Box<Context>,
+    ) -> Result<()> {
+        let socket = digest.and_then(|digest| digest.socket_digest.clone());
+        if let (Some(pulse), Some(socket)) = (&context.pulse, socket) {
+            pulse.goes_to(socket);
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -253,7 +235,7 @@ impl ProxyHttp for Service {
         request: &mut RequestHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let (origin, told) = (origin(session, &context.snapshot.trusted_proxies), who(context));
+        let (origin, told) = (origin(session, &context.snapshot.routing.trusted_proxies), who(context));
         headers::rewrite(request, &origin, told, context.degraded)
     }
 
@@ -261,8 +243,8 @@ impl ProxyHttp for Service {
     fn request_body_filter<'life0, 'life1, 'life2, 'life3, 'async_trait>(
         &'life0 self,
         _: &'life1 mut Session,
-        body: &'life2 mut Option<Bytes>,
-        _: bool,
+        part: &'life2 mut Option<Bytes>,
+        is_end: bool,
         context: &'life3 mut Box<Context>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'async_trait>>
     where
@@ -272,11 +254,11 @@ impl ProxyHttp for Service {
         'life3: 'async_trait,
         Self: 'async_trait,
     {
-        context.body_bytes += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        context.pass_on(part, is_end);
         if context.is_live || !context.snapshot.limits.is_too_long(context.body_bytes) {
             return Box::pin(async { Ok(()) });
         }
-        Box::pin(async { Err(Error::explain(ErrorType::HTTPStatus(413), "the body is too long").into_down()) })
+        Box::pin(async { Err(body::too_long()) })
     }
 
     async fn response_filter(
@@ -285,17 +267,26 @@ impl ProxyHttp for Service {
         response: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        if response.status == StatusCode::SWITCHING_PROTOCOLS {
-            // WebSockets go another way, and no other upgrade is passed on.
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
+        if self.make_ready(session, response, context)? {
+            return Box::pin(answers::alone(session, response)).await;
         }
-        if live::is_live(response) && !context.is_live {
-            self.hold(session, context);
+        Ok(())
+    }
+
+    /// Pingora writes no trailers over HTTP/1.1: those of a site that speaks HTTP/2 are written where its chunks are.
+    async fn response_trailer_filter(
+        &self,
+        session: &mut Session,
+        trailers: &mut HeaderMap,
+        context: &mut Box<Context>,
+    ) -> Result<Option<Bytes>> {
+        if context.is_in_chunks
+            && let Some(wire) = wire::of(session)
+        {
+            let has_head = session.response_written().is_some_and(|head| !head.status.is_informational());
+            wire.end_with(&trailers::lines(trailers), has_head);
         }
-        if response.status.is_informational() || !context.snapshot.rule(context).is_some_and(Rule::is_gated) {
-            return Ok(());
-        }
-        caching::keep_private(response)
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -317,6 +308,9 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
+        if *error.etype() == failure::ANSWERED {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
         let answer = failure::answer(error, context.destination);
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
         let summary = self.request_summary(session, context);
@@ -338,6 +332,20 @@ impl ProxyHttp for Service {
         true
     }
 
+    /// What Pingora tries again, in the words of the short way.
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Box<Context>,
+        error: &Error,
+        about: ProxyWarnLogContext,
+    ) -> bool {
+        if about == ProxyWarnLogContext::UpstreamRetry {
+            warn!(%error, "a server cannot be reached, or closed a connection that was idle: tried again");
+        }
+        true
+    }
+
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Box<Context>) {
         guard::finish();
         if context.is_live {
@@ -351,22 +359,4 @@ impl ProxyHttp for Service {
         let request = session.req_header();
         format!("{} {}", request.method, request.uri.path())
     }
-}
-
-/// What whoever serves the request is told of its sender, when that is known.
-pub(crate) fn who(context: &Context) -> Option<Told<'_>> {
-    context.view.as_deref().map(|view| told(view, context))
-}
-
-fn told<'a>(view: &'a View, context: &'a Context) -> Told<'a> {
-    let assertion = context.snapshot.admission.views.assertion(view, context.destination);
-    let lines = (context.destination == Destination::Site).then_some(&view.lines);
-    Told { view, assertion, lines, degraded: context.degraded }
-}
-
-/// The other end of the client's connection.
-pub(crate) fn origin<'a>(session: &Session, trusted: &'a TrustedProxies) -> Origin<'a> {
-    let peer = session.client_addr().and_then(|address| address.as_inet().copied());
-    let is_encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
-    Origin::new(peer, if is_encrypted { Scheme::Https } else { Scheme::Http }, trusted)
 }

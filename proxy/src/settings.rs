@@ -9,8 +9,9 @@ use entitlement::authorize::Policy;
 
 use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
+use crate::readings::Readings;
 use crate::tls::Certificate;
-use crate::{identity, ladder, routes, upstream};
+use crate::{decide, identity, ladder, routes, upstream};
 
 /// Everything that the gate needs to know.
 #[derive(Clone, Debug)]
@@ -35,9 +36,15 @@ pub struct Settings {
     pub routes: Vec<routes::Route>,
     /// For what no route names.
     pub default: Policy,
+    /// How the site reads paths.
+    pub readings: Readings,
     pub log_requests: LogRequests,
     /// Whose word on the client's address, scheme and host is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Whether plain requests take the short way.
+    pub fast_path: bool,
+    /// Where other gateways ask for decisions.
+    pub decide: decide::Settings,
     /// Threads that serve requests.
     pub threads: usize,
     pub limits: Limits,

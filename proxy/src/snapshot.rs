@@ -7,23 +7,23 @@ use prometheus::IntCounter;
 
 use crate::admission::Admission;
 use crate::context::Context;
-use crate::forwarded::TrustedProxies;
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::Links;
-use crate::routes::{Rule, Table};
+use crate::routes::Rule;
+use crate::routing::Routing;
 use crate::settings::{LogRequests, Settings, Stopping};
 use crate::upstream::Upstreams;
 
 /// What requests go by.
 pub(crate) struct Snapshot {
-    pub(crate) table: Table,
+    pub(crate) routing: Routing,
     pub(crate) identity: Arc<Identity>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) upstreams: Upstreams,
     pub(crate) links: Links,
-    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) fast_path: bool,
     pub(crate) log_requests: LogRequests,
     pub(crate) limits: Limits,
     pub(crate) stopping: Stopping,
@@ -42,15 +42,21 @@ impl Snapshot {
     pub(crate) fn new(settings: Settings, parts: Parts, metrics: &Metrics) -> Self {
         let Parts { identity, admission, upstreams } = parts;
         let links = Links::new(&settings.site_url, &settings.login_url, &settings.pricing_url);
-        let table = Table::new(settings.routes, settings.default);
-        let passed = table.rules().iter().map(|rule| metrics.requests(&rule.label, Verdict::Pass, "met")).collect();
+        let routing = Routing::new(
+            (settings.routes, settings.default),
+            settings.readings,
+            settings.decide,
+            settings.trusted_proxies,
+        );
+        let passed =
+            routing.table.rules().iter().map(|rule| metrics.requests(&rule.label, Verdict::Pass, "met")).collect();
         Self {
-            table,
+            routing,
             identity,
             admission,
             upstreams,
             links,
-            trusted_proxies: settings.trusted_proxies,
+            fast_path: settings.fast_path,
             log_requests: settings.log_requests,
             limits: settings.limits,
             stopping: settings.stopping,
@@ -60,6 +66,6 @@ impl Snapshot {
 
     /// The rule of a request that has one.
     pub(crate) fn rule(&self, context: &Context) -> Option<&Rule> {
-        self.table.rules().get(context.rule?)
+        self.routing.table.rules().get(context.rule?)
     }
 }

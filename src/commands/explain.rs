@@ -11,8 +11,8 @@ use entitlement::catalog::Catalog;
 use entitlement::record::Entitlement;
 use entitlement::subscription::State;
 use entitlement::timeline::{Grant, Source, Status, timeline};
-use proxy::routes::Table;
-use proxy::target;
+use proxy::decide::{Meaning, NOT_CONFIGURED_CODE, Peer};
+use proxy::routing::{Found, Routing};
 
 use super::{events, parts};
 use crate::config::Config;
@@ -95,27 +95,27 @@ fn now() -> Timestamp {
 
 fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlement>, at: Timestamp) -> Result<()> {
     let method = method.parse::<http::Method>().map_err(|_| anyhow!("\"{method}\" is not a method, such as GET"))?;
-    if let Err(refusal) = target::check_method(&method) {
-        output::line(format_args!("verdict   405 {}: {refusal}", target::MethodRefusal::CODE));
-        return Ok(());
-    }
-    let (host, path) = host_and_path(path)?;
-    let target = match target::canonical(path.as_bytes()) {
-        Ok(target) => target,
-        Err(refusal) => {
-            output::line(format_args!("verdict   400 {}: {refusal}", target::Refusal::CODE));
+    let (host, path) = host_and_path(path);
+    let gateways = config.file.decide.gateways.join(", ");
+    let routing = Routing::new((config.routes, config.default), config.readings, config.decide, config.trusted_proxies);
+    let Found { path, asked_by, held } = match routing.find(&method, host, path) {
+        Ok(found) => found,
+        Err(refused) => {
+            output::line(format_args!("verdict   {} {}: {}", refused.status.as_u16(), refused.code, refused.detail));
             return Ok(());
         }
     };
-    output::line(format_args!("path      {}", target.path()));
-    let table = Table::new(config.routes, config.default);
-    let rule = table.find(&method, host, target.path());
-    if target::reread(target.path()).is_some_and(|left| table.find(&method, host, left).index != rule.index) {
-        let refusal = target::Refusal::EncodedEnd;
-        output::line(format_args!("verdict   400 {}: {refusal}", target::Refusal::CODE));
-        return Ok(());
+    output::line(format_args!("path      {path}"));
+    for (peer, meaning) in &asked_by {
+        output::line(format_args!("decide    {}", question(*peer, *meaning, &gateways)));
     }
-    output::line(format_args!("rule      {}: {}", rule.label, rule.policy.require));
+    if !asked_by.is_empty() {
+        output::line("          from all other connections:");
+    }
+    output::line(format_args!("rule      {}: {}", held.rule.label, held.rule.policy.require));
+    if held.policy.require != held.rule.policy.require {
+        output::line(format_args!("          with the rules of its other readings: {}", held.policy.require));
+    }
     let caller = entitlement.map_or(Caller::Anonymous, Caller::Known);
     match entitlement {
         Some(entitlement) => {
@@ -133,19 +133,30 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     output::line(format_args!("at        {}", at.to_rfc3339()));
     output::line(format_args!(
         "verdict   {}",
-        verdict(authorize(caller, &rule.policy, at).map(|permit| permit.basis().clone()))
+        verdict(authorize(caller, &held.policy, at).map(|permit| permit.basis().clone()))
     ));
     Ok(())
 }
 
-/// A path alone, or the whole URL where hosts matter.
-fn host_and_path(text: &str) -> Result<(Option<&str>, &str)> {
-    let Some((_, rest)) = text.split_once("://").filter(|_| text.starts_with("http")) else { return Ok((None, text)) };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    match target::host(authority.as_bytes()) {
-        Ok(std::borrow::Cow::Borrowed(host)) => Ok((Some(host), if path.is_empty() { "/" } else { path })),
-        _ => bail!("\"{authority}\" is not a host in lower case, such as read.example"),
+/// What the gate makes of a request for the path of decisions that comes by such a connection.
+fn question(peer: Peer, meaning: Meaning, gateways: &str) -> String {
+    let from = match peer {
+        Peer::Gateway => format!("asked by decide.gateways ({gateways})"),
+        Peer::TrustedProxy => "asked by proxy.trusted_proxies".to_owned(),
+        Peer::Other => "asked by others".to_owned(),
+    };
+    match meaning {
+        Meaning::Question => format!("{from}: the verdict on what the gateway asks about"),
+        Meaning::NotConfigured => format!("{from}: 403 {NOT_CONFIGURED_CODE}, as decide.gateways is empty"),
+        Meaning::Request => format!("{from}: a request like any other"),
     }
+}
+
+/// A path alone, or the whole URL where hosts matter.
+fn host_and_path(text: &str) -> (Option<&str>, &str) {
+    let Some((_, rest)) = text.split_once("://").filter(|_| text.starts_with("http")) else { return (None, text) };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    (Some(authority), if path.is_empty() { "/" } else { path })
 }
 
 fn verdict(decision: Result<Basis, Denial>) -> String {

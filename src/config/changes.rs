@@ -6,12 +6,15 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 21] = [
+const REPLACED: [&str; 27] = [
     "site.upstream",
+    "site.case_sensitive",
+    "site.framework",
     "cache.max_staleness",
     "cache.stale_if_error",
     "route",
     "default",
+    "decide",
     "identity",
     "log",
     "limits",
@@ -19,9 +22,12 @@ const REPLACED: [&str; 21] = [
     "tls.key",
     "proxy.trusted_proxies",
     "proxy.http2",
+    "proxy.fast_path",
     "proxy.connect",
     "proxy.read",
     "proxy.write",
+    "proxy.idle",
+    "proxy.buffer_body",
     "proxy.resolve",
     "shutdown.grace",
     "shutdown.delay",

@@ -7,6 +7,8 @@ use entitlement::authorize::{InvalidToken, Mode, OnError};
 use entitlement::subscription::Policy;
 use serde::Deserialize;
 
+use super::nearest::hint;
+
 /// The commented file with every key is the default.
 pub const DEFAULT: &str = include_str!("../../config/tollgate.toml");
 
@@ -16,6 +18,7 @@ pub struct File {
     pub catalog: Option<String>,
     pub site: Site,
     pub listen: Listen,
+    pub decide: Decide,
     pub identity: super::identity::Section,
     pub cache: Cache,
     #[serde(default, rename = "route")]
@@ -45,6 +48,8 @@ pub struct Site {
     pub upstream: Vec<String>,
     pub login_url: String,
     pub pricing_url: String,
+    pub case_sensitive: bool,
+    pub framework: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +58,14 @@ pub struct Listen {
     pub public: String,
     pub billing: String,
     pub admin: String,
+    pub decide: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    pub path: String,
+    pub gateways: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +95,8 @@ pub struct Route {
     #[serde(default, with = "humantime_serde")]
     pub timeout: Option<Duration>,
     pub meter: Option<String>,
+    #[serde(default)]
+    pub raw: bool,
     #[serde(default)]
     pub invalid_token: InvalidToken,
     #[serde(default)]
@@ -202,12 +217,16 @@ pub struct Proxy {
     pub threads: usize,
     pub trusted_proxies: Vec<String>,
     pub http2: bool,
+    pub fast_path: bool,
     #[serde(with = "humantime_serde")]
     pub connect: Duration,
     #[serde(with = "humantime_serde")]
     pub read: Duration,
     #[serde(with = "humantime_serde")]
     pub write: Duration,
+    #[serde(with = "humantime_serde")]
+    pub idle: Duration,
+    pub buffer_body: usize,
     #[serde(with = "humantime_serde")]
     pub resolve: Duration,
 }
@@ -278,8 +297,7 @@ pub fn explain(error: &toml::de::Error) -> String {
     let Some(rest) = message.strip_prefix("unknown field `") else { return format!("{message}{place}") };
     let Some((unknown, expected)) = rest.split_once('`') else { return format!("{message}{place}") };
     let known = expected.split('`').skip(1).step_by(2);
-    let nearest = known.max_by(|a, b| strsim::jaro(unknown, a).total_cmp(&strsim::jaro(unknown, b)));
-    let hint = nearest.map(|known| format!(": did you mean `{known}`?")).unwrap_or_default();
+    let hint = hint(unknown, known);
     format!("unknown key `{unknown}`{place}{hint}")
 }
 
@@ -292,6 +310,7 @@ mod tests {
         let file = File::parse("").expect("the defaults are complete");
         assert_eq!(file.site.upstream, ["127.0.0.1:3000"]);
         assert_eq!(file.cache.capacity, 1_000_000);
+        assert_eq!(file.proxy.idle, Duration::from_millis(1_500));
         assert_eq!(file.grace.past_due, Duration::from_secs(14 * 86_400));
         assert!(file.routes.is_empty());
         assert_eq!(file.policy, Policy::default(), "what the file says is what the words mean by themselves");

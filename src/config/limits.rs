@@ -1,18 +1,21 @@
 //! `[limits]` and `[tls]`: what clients may take, and what the public listener shows them.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use proxy::Certificate;
-use serde::Deserialize;
+use serde::de::{Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// `[limits]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     pub connections: usize,
-    pub connections_per_address: usize,
+    pub connections_per_address: PerAddress,
+    pub upstream_connections: usize,
     pub header_bytes: usize,
     pub headers: usize,
     pub body_bytes: u64,
@@ -22,12 +25,54 @@ pub struct Limits {
     pub idle: Duration,
     #[serde(with = "humantime_serde")]
     pub read: Duration,
+    pub body_rate: u64,
     #[serde(with = "humantime_serde")]
     pub write: Duration,
     #[serde(with = "humantime_serde")]
     pub quiet: Duration,
     pub requests_per_connection: u32,
     pub streams: u32,
+}
+
+/// `limits.connections_per_address`: a number, or the word `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PerAddress {
+    Auto,
+    Most(usize),
+}
+
+impl PerAddress {
+    /// The bound when there may be so many connections in all; 0: none.
+    fn of(self, connections: usize) -> usize {
+        match self {
+            Self::Most(most) => most,
+            Self::Auto if connections == 0 => 0,
+            Self::Auto => (connections / 4).max(1),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PerAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl Visitor<'_> for Read {
+            type Value = PerAddress;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or \"auto\"")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<PerAddress, E> {
+                let most = usize::try_from(number);
+                most.map(PerAddress::Most).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<PerAddress, E> {
+                if word == "auto" { Ok(PerAddress::Auto) } else { Err(E::invalid_value(Unexpected::Str(word), &self)) }
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
 }
 
 /// `[tls]`.
@@ -39,8 +84,8 @@ pub struct Tls {
 }
 
 impl Limits {
-    /// Checks the bounds, and gives them to the gate.
-    pub fn check(&self) -> Result<proxy::Limits> {
+    /// Checks the bounds, and gives them to the gate with the size of the bodies that are taken in first.
+    pub fn check(&self, buffer_body: usize) -> Result<proxy::Limits> {
         for (key, time) in [
             ("header_time", self.header_time),
             ("idle", self.idle),
@@ -59,13 +104,16 @@ impl Limits {
         }
         Ok(proxy::Limits {
             connections: self.connections,
-            connections_per_address: self.connections_per_address,
+            connections_per_address: self.connections_per_address.of(self.connections),
+            upstream_connections: self.upstream_connections,
             header_bytes: self.header_bytes,
             headers: self.headers,
             body_bytes: self.body_bytes,
             header_time: self.header_time,
             idle: self.idle,
             read: self.read,
+            buffer_body,
+            body_rate: self.body_rate,
             write: self.write,
             quiet: self.quiet,
             requests_per_connection: self.requests_per_connection,
@@ -98,6 +146,8 @@ mod tests {
             ("read = \"10ms\"", "limits.read is less than a second"),
             ("streams = 0", "limits.streams = 0 would let nobody in"),
             ("header_byte = 1", "did you mean `header_bytes`?"),
+            ("connections_per_address = \"many\"", "expected a number or \"auto\""),
+            ("connections_per_address = -1", "expected a number or \"auto\""),
         ];
         for (line, expected) in cases {
             let text = format!("[limits]\n{line}\n");
@@ -110,6 +160,23 @@ mod tests {
     fn the_defaults_of_the_file_are_those_of_the_gate() {
         let config = Config::parse("", "".into()).expect("the defaults can be run");
         assert_eq!(config.limits, proxy::Limits::default());
+    }
+
+    #[test]
+    fn the_connections_of_one_address_are_a_quarter_of_all_unless_a_number_says_otherwise() {
+        let cases = [
+            ("", 5_000),
+            ("connections = 100", 25),
+            ("connections = 2", 1),
+            ("connections = 0", 0),
+            ("connections = 100\nconnections_per_address = \"auto\"", 25),
+            ("connections_per_address = 7", 7),
+            ("connections_per_address = 0", 0),
+        ];
+        for (lines, bound) in cases {
+            let config = Config::parse(&format!("[limits]\n{lines}\n"), "".into()).expect("it can be run");
+            assert_eq!(config.limits.connections_per_address, bound, "{lines}");
+        }
     }
 
     #[test]

@@ -6,7 +6,10 @@ pub mod changes;
 pub mod file;
 pub mod identity;
 pub mod limits;
+mod misplaced;
+pub mod nearest;
 pub mod pages;
+mod places;
 pub mod routes;
 pub mod secrets;
 
@@ -17,8 +20,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
 use entitlement::authorize::Policy;
-use entitlement::catalog::{Catalog, Draft};
+use entitlement::catalog::{Catalog, Draft, Provider};
+use proxy::decide::{self, Asking};
 use proxy::forwarded::TrustedProxies;
+use proxy::readings::Readings;
 use proxy::routes::Route;
 use url::Url;
 
@@ -47,8 +52,12 @@ pub struct Config {
     pub accept: Option<String>,
     pub routes: Vec<Route>,
     pub default: Policy,
+    /// How the site reads paths.
+    pub readings: Readings,
     /// Whose word on the client is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Where other gateways ask for decisions.
+    pub decide: proxy::decide::Settings,
     pub limits: proxy::Limits,
     /// How the hosted pages look, and what they say.
     pub pages: Arc<billing::Pages>,
@@ -84,6 +93,7 @@ impl Config {
         let site = site_url(&file.site.url)?;
         check_urls(&file)?;
         check_cache(&file.cache)?;
+        places::check(&file)?;
         let identity = Identity::check(&file.identity, &directory)?;
         let (catalog, accept) = match &file.catalog {
             Some(path) => {
@@ -98,8 +108,12 @@ impl Config {
         routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
         routes::warn_of_hidden(&routes, &mut warnings);
         routes::warn_of_other_hosts(&routes, &default, &mut warnings);
+        let framework = file.site.framework.parse().context("site.framework")?;
+        let readings = Readings { case_sensitive: file.site.case_sensitive, framework };
+        routes::warn_of_other_addresses(&routes, &default, framework, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
-        let limits = file.limits.check()?;
+        let decide = decide(&file, &mut warnings)?;
+        let limits = file.limits.check(file.proxy.buffer_body)?;
         let pages = file.pages(&table, &directory, &site)?;
         if let Some(catalog) = &catalog {
             pages::check_agreed(&file.pages, catalog)?;
@@ -113,7 +127,9 @@ impl Config {
             accept,
             routes,
             default,
+            readings,
             trusted_proxies,
+            decide,
             limits,
             pages,
             certificate,
@@ -225,7 +241,26 @@ pub fn read_catalog(path: &Path) -> Result<CatalogFile> {
     let draft: Draft = toml::from_str(&text).map_err(unusable)?;
     let accept = draft.accept.clone();
     let catalog = draft.try_into().with_context(|| path.display().to_string())?;
+    check_ids(&catalog).with_context(|| path.display().to_string())?;
     Ok(CatalogFile { catalog, accept })
+}
+
+/// Stripe's ids say by their beginning what they are of.
+fn check_ids(catalog: &Catalog) -> Result<()> {
+    const KINDS: [(&str, &str); 4] =
+        [("prod_", "a product"), ("cus_", "a customer"), ("sub_", "a subscription"), ("plink_", "a payment link")];
+    let tiers = catalog.tiers().iter().map(|tier| (&tier.code, &tier.prices));
+    let addons = catalog.addons().iter().map(|addon| (&addon.code, &addon.prices));
+    for (code, price) in tiers.chain(addons).flat_map(|(code, prices)| prices.iter().map(move |price| (code, price))) {
+        let kind = KINDS.iter().find(|(start, _)| price.provider == Provider::Stripe && price.id.starts_with(start));
+        if let Some((_, what)) = kind {
+            bail!(
+                "`{code}` has the price \"{}\", which is {what} of Stripe: write the id of its price, price_…",
+                price.id
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Resolves `host:port` of the configuration key `key`.
@@ -244,6 +279,23 @@ fn site_url(text: &str) -> Result<Url> {
         bail!("site.url = \"{text}\" must be an origin, such as \"https://read.example\"");
     }
     Ok(url)
+}
+
+/// Where other gateways ask for decisions.
+fn decide(file: &File, warnings: &mut Vec<String>) -> Result<decide::Settings> {
+    let file::Decide { path, gateways } = &file.decide;
+    let asking = if file.listen.decide.is_empty() { Asking::Public } else { Asking::Apart };
+    let addresses = TrustedProxies::parse(gateways).context("decide.gateways")?;
+    let settings = decide::Settings::new(path, addresses, asking).context("decide.path")?;
+    if path.is_empty() && asking == Asking::Apart {
+        bail!("listen.decide is set, and decide.path = \"\" says that nobody asks: take one of them away");
+    }
+    if path.is_empty() && !gateways.is_empty() {
+        warnings.push(
+            "decide.gateways is set, and decide.path = \"\" says that nobody asks: no gateway is answered".into(),
+        );
+    }
+    Ok(settings)
 }
 
 fn check_urls(file: &File) -> Result<()> {

@@ -52,7 +52,13 @@ fn start_with(filter: &str, writer: BoxMakeWriter) {
     tracing_subscriber::registry().with(filter).with(filter_fn(is_harmless)).with(lines).init();
 }
 
+/// Where Pingora writes of one client's connection or request. Each such request that fails has a line of ours, and a client
+/// that leaves is no fault.
+const OF_CLIENTS: [&str; 3] = ["pingora_proxy", "pingora_core::protocols::http", "pingora_core::apps"];
+
 /// Pingora writes whole request heads at its lower levels, cookies and tokens included: no setting may show those.
 fn is_harmless(metadata: &Metadata<'_>) -> bool {
-    !metadata.target().starts_with("pingora") || *metadata.level() <= Level::WARN
+    let target = metadata.target();
+    !target.starts_with("pingora")
+        || *metadata.level() <= Level::WARN && !OF_CLIENTS.iter().any(|module| target.starts_with(module))
 }

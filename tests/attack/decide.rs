@@ -6,14 +6,19 @@ use super::targets;
 use crate::world::http::{RawAnswer, raw, raw_start};
 use crate::world::{Arrangement, Setup, World};
 
+/// A gate that believes its clients, as a gateway or as a proxy in front.
+async fn believing(key: &str) -> World {
+    World::with(Setup::new(Arrangement::AllPostgres).key(key, "[\"127.0.0.1\"]")).await
+}
+
 async fn trusting() -> World {
-    World::with(Setup::new(Arrangement::AllPostgres).key("proxy.trusted_proxies", "[\"127.0.0.1\"]")).await
+    believing("decide.gateways").await
 }
 
 #[tokio::test]
 async fn a_stranger_is_told_nothing() {
     // CVE-2026-40575 and CVE-2026-76835 oauth2-proxy: whoever named another page was let into this one.
-    let world = World::start(Arrangement::AllPostgres).await;
+    let world = believing("proxy.trusted_proxies").await;
     let paying = super::paying(&world).await;
     for lines in ["X-Forwarded-Uri: /welcome\r\n", "X-Original-URI: /welcome\r\n", "", "X-Forwarded-For: 127.0.0.1\r\n"]
     {
@@ -28,9 +33,9 @@ async fn a_stranger_is_told_nothing() {
     // And naming a public page opens no other.
     let request = "GET /premium/one HTTP/1.1\r\nHost: site.test\r\nX-Forwarded-Uri: /welcome\r\nX-Original-URL: /welcome\r\n\
                    X-Forwarded-Method: OPTIONS\r\nConnection: close\r\n\r\n";
-    assert_eq!(status(world.proxy().listen.public, request.as_bytes()).await, Some(401));
+    assert_eq!(status(world.proxy().listen.public, request.as_bytes()).await, Some(401), "from a trusted proxy");
     let world = trusting().await;
-    assert_eq!(status(world.proxy().listen.public, request.as_bytes()).await, Some(401), "from a trusted proxy too");
+    assert_eq!(status(world.proxy().listen.public, request.as_bytes()).await, Some(401), "from a gateway");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod methods;
 mod redirects;
 mod targets;
 mod upgrades;
+mod wire;
 
 use crate::world::World;
 use crate::world::stripe::{Subscription, unique};

@@ -24,8 +24,10 @@ path = "/staff/**"
 require = { feature = "staff" }
 "#;
     let routes = format!("{routes}{}", crate::world::setup::ROUTES);
-    World::with(Setup::new(Arrangement::AllPostgres).key("proxy.trusted_proxies", "[\"127.0.0.1\"]").routes(&routes))
-        .await
+    let setup = Setup::new(Arrangement::AllPostgres)
+        .key("decide.gateways", "[\"127.0.0.1\"]")
+        .key("proxy.trusted_proxies", "[\"127.0.0.1\"]");
+    World::with(setup.routes(&routes)).await
 }
 
 /// Where a shipped configuration says its addresses, and those of this world.

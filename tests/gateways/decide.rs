@@ -1,20 +1,7 @@
-//! `/decide` itself: the same verdict in the words of each gateway, and only for those that are trusted.
+//! `/decide` itself: the same verdict in the words of each gateway.
 
 use super::ask::{asked, bearer, header, world};
 use crate::world::stripe::unique;
-use crate::world::{Arrangement, World};
-
-#[tokio::test]
-async fn who_is_not_trusted_may_not_ask() {
-    let world = World::start(Arrangement::AllPostgres).await;
-    let public = world.proxy().listen.public;
-    for target in ["/decide", "/decide?for=nginx", "/decide/open"] {
-        let answer = asked(public, "GET", target, &["X-Forwarded-Method: GET", "X-Forwarded-Uri: /open"]).await;
-        assert_eq!(answer.status, 403, "{target}: {answer:?}");
-        assert!(answer.text.contains("untrusted_gateway"), "{answer:?}");
-    }
-    assert!(world.upstream.received().is_empty(), "no question reaches the site");
-}
 
 #[tokio::test]
 async fn the_verdict_is_told_in_the_words_of_each_gateway() {

@@ -6,6 +6,7 @@ mod billing;
 mod both;
 mod denial;
 mod flood;
+mod kept;
 mod postgres;
 mod provider;
 mod push;

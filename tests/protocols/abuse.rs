@@ -20,10 +20,12 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
+const PRIORITY_UPDATE: u8 = 16;
 
 const END_HEADERS: u8 = 4;
 
@@ -147,11 +149,26 @@ async fn a_header_list_over_the_limit() {
 }
 
 #[tokio::test]
-async fn floods_of_pings_and_of_settings() {
-    for piece in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])] {
+async fn a_flood_of_pings() {
+    let mut attack = Attack::start().await;
+    let many = frame(PING, 0, 0, &[0; 8]).repeat(1000);
+    attack.flood(std::iter::repeat_with(|| many.clone()).take(300)).await;
+    attack.does_no_harm().await;
+}
+
+#[tokio::test]
+async fn floods_of_settings_and_of_priorities_and_of_unknown_frames_end_the_connection() {
+    let pieces = [
+        frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100]),
+        frame(SETTINGS, 0, 0, &[]),
+        frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 15]),
+        frame(PRIORITY, 0, 2_001, &[0, 0, 0, 3, 15]),
+        frame(PRIORITY_UPDATE, 0, 0, &[0, 0, 0, 1, b'u', b'=', b'1']),
+    ];
+    for piece in pieces {
         let mut attack = Attack::start().await;
-        let many = piece.repeat(1000);
-        attack.flood(std::iter::repeat_with(|| many.clone()).take(300)).await;
+        let many = piece.repeat(100);
+        assert!(attack.flood(std::iter::repeat_with(|| many.clone()).take(1000)).await, "the connection is ended");
         attack.does_no_harm().await;
     }
 }

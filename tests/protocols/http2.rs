@@ -23,7 +23,7 @@ impl Secure {
         Self::with(&[]).await
     }
 
-    async fn with(keys: &[(&str, &str)]) -> Self {
+    pub async fn with(keys: &[(&str, &str)]) -> Self {
         let (site, identity) = (Site::start().await, Identity::new());
         let dir = tempfile::tempdir().expect("a directory");
         identity.write(dir.path());

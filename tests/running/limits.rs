@@ -15,7 +15,8 @@ impl Limited {
     async fn with(keys: &[(&str, &str)]) -> Self {
         let site = Site::start().await;
         let setup = Setup::new(Arrangement::AllPostgres).upstream(site.address);
-        let setup = keys.iter().fold(setup, |setup, (key, value)| setup.key(&format!("limits.{key}"), value));
+        let place = |key: &str| if key.contains('.') { key.to_owned() } else { format!("limits.{key}") };
+        let setup = keys.iter().fold(setup, |setup, (key, value)| setup.key(&place(key), value));
         Self { world: World::with(setup).await, site }
     }
 
@@ -156,4 +157,40 @@ async fn connections_beyond_the_limit_are_closed_until_others_leave() {
         limited.connect().await.try_get("/page").await.filter(|(status, _)| *status == 200)
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_address_has_a_quarter_of_the_connections_and_is_warned_of_at_three_quarters_of_that() {
+    let limited = Limited::with(&[("connections", "40")]).await;
+    let log = || limited.world.proxy().process.log();
+    let warns = || log().contains("127.0.0.1 has three quarters") && log().contains("proxy.trusted_proxies");
+    let mut kept = Vec::new();
+    for number in 1..=10 {
+        let mut client = limited.connect().await;
+        assert_eq!(client.get("/page", None).await.map(|(status, _)| status), Some(200));
+        kept.push(client);
+        if number < 8 {
+            assert!(!warns(), "{number} connections: {}", log());
+        } else {
+            eventually("it is warned of", async || warns().then_some(())).await;
+        }
+    }
+    limited.connect().await.ends().await;
+    assert!(limited.refused("connections_per_address").await >= 1.0);
+    assert_eq!(log().matches("has three quarters").count(), 1, "it is warned of once: {}", log());
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_and_a_gateway_have_as_many_connections_as_there_are() {
+    for key in ["proxy.trusted_proxies", "decide.gateways"] {
+        let keys = [("connections", "40"), ("connections_per_address", "2"), (key, "[\"127.0.0.0/8\"]")];
+        let limited = Limited::with(&keys).await;
+        let mut kept = Vec::new();
+        for _ in 0..20 {
+            let mut client = limited.connect().await;
+            assert_eq!(client.get("/page", None).await.map(|(status, _)| status), Some(200), "{key}");
+            kept.push(client);
+        }
+        assert!(!limited.world.proxy().process.log().contains("three quarters"), "{key}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Running it: configuration that is replaced, a process that ends or is relieved, clients that take too much.
 
+mod busy;
 mod access_log;
 mod handover;
 mod limits;

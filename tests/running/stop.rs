@@ -53,7 +53,7 @@ async fn an_idle_process_ends_at_once() {
 
 #[tokio::test]
 async fn a_request_in_flight_is_answered_before_the_process_ends() {
-    let mut stopping = Stopping::with(&[]).await;
+    let mut stopping = Stopping::with(&[("proxy.buffer_body", "0")]).await;
     let mut client = Client::connect(stopping.address()).await;
     client.ask("POST", "/slow", None, &["Content-Length: 5"]).await;
     eventually("it is at the site", async || (stopping.site.requests() == 1).then_some(())).await;

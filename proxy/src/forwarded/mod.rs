@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::headers::Lines;
 use crate::target;
@@ -43,6 +43,11 @@ impl TrustedProxies {
         list.iter().map(|text| network(text.as_ref())).collect::<Result<_, _>>().map(Self)
     }
 
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this address is one of them.
     #[must_use]
     pub fn include(&self, address: IpAddr) -> bool {
@@ -53,8 +58,19 @@ impl TrustedProxies {
 fn network(text: &str) -> Result<IpNet, TrustError> {
     let address = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
     let network = text.parse::<IpNet>().ok().or_else(address);
-    let network = network.ok_or_else(|| TrustError::NotANetwork(text.to_owned()))?;
+    let network = canonical(network.ok_or_else(|| TrustError::NotANetwork(text.to_owned()))?);
     if network.prefix_len() == 0 { Err(TrustError::Everybody(text.to_owned())) } else { Ok(network.trunc()) }
+}
+
+/// A network of IPv4 that is written as one of IPv6 (RFC 4291 section 2.5.5.2): addresses are compared as IPv4.
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    match (network.addr().to_canonical(), network.prefix_len().checked_sub(MAPPED)) {
+        (IpAddr::V4(address), Some(length)) if network.addr().is_ipv6() => {
+            Ipv4Net::new(address, length).map_or(network, IpNet::V4)
+        }
+        _ => network,
+    }
 }
 
 /// How the client's side is encrypted.
@@ -87,6 +103,11 @@ impl<'a> Origin<'a> {
     pub(crate) fn new(peer: Option<SocketAddr>, scheme: Scheme, trusted: &'a TrustedProxies) -> Self {
         let peer = peer.map(|address| address.ip().to_canonical());
         Self { peer, scheme, trusted, is_trusted: peer.is_some_and(|peer| trusted.include(peer)) }
+    }
+
+    /// Its address, when it has one.
+    pub(crate) const fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     /// Whether what it says of a client before it is believed.

@@ -2,7 +2,9 @@
 //!
 //! This runs on every request that goes upstream, whatever the route, and again for every retry.
 
+pub(crate) mod hop;
 mod names;
+pub(crate) mod trailers;
 
 use std::borrow::Cow;
 

@@ -69,10 +69,23 @@ const FEW: [(&str, Writer); 10] = [
     ("front-end-https", Writer::Proxy),
 ];
 
+/// Headers that frame a message or speak of its connection: in any spelling but the usual one, which is understood on the
+/// way, a server behind may take them for the same.
+const FRAMING: [&str; 6] =
+    ["content-length", "transfer-encoding", "keep-alive", "proxy-connection", "proxy-authorization", "http2-settings"];
+
+/// Whether a header is one of [`FRAMING`] in an odd spelling.
+fn frames_oddly(name: &[u8]) -> bool {
+    // The lengths of those above.
+    matches!(name.len(), 10 | 14 | 16 | 17 | 19)
+        && FRAMING.iter().any(|known| is(name, known) && !name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
 /// Whose word the header of this name is, in any spelling.
 pub(crate) fn writer(name: &[u8]) -> Writer {
     // Most names are told by one or two bytes: this is asked of every header of every request.
     let writer = match name {
+        [b'c' | b'h' | b'k' | b'p' | b't' | b'C' | b'H' | b'K' | b'P' | b'T', ..] if frames_oddly(name) => Writer::Gate,
         [b'x' | b'X', second, ..] if !second.is_ascii_alphanumeric() => extension(name),
         [b'c' | b'f' | b'p' | b't' | b'C' | b'F' | b'P' | b'T', ..] => {
             FEW.iter().find(|(known, _)| is(name, known)).map_or(Writer::Anyone, |(_, writer)| *writer)
@@ -126,6 +139,19 @@ mod tests {
         for name in ours.iter().chain(&OVERRIDES).chain(&["proxy", "forwarded", "forwarded-for"]) {
             let spelled = if name.ends_with('-') { vec![(*name).to_owned()] } else { spellings(name).to_vec() };
             for spelling in spelled {
+                assert_eq!(writer(spelling.as_bytes()), Writer::Gate, "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn framing_counts_in_its_usual_spelling_alone() {
+        for name in FRAMING {
+            let [lower, upper, title, underscores, others] = spellings(name);
+            for spelling in [lower, upper, title] {
+                assert_eq!(writer(spelling.as_bytes()), Writer::Anyone, "{spelling}");
+            }
+            for spelling in [underscores, others] {
                 assert_eq!(writer(spelling.as_bytes()), Writer::Gate, "{spelling}");
             }
         }

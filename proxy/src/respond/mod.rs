@@ -4,13 +4,14 @@
 //! navigates is sent to sign in or to the prices instead.
 
 mod page;
+mod unread;
 
-use std::time::Duration;
+pub use unread::unread;
 
 use bytes::Bytes;
 use entitlement::authorize::{Denial, Requirement};
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPECT, HeaderName, LOCATION, RETRY_AFTER,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -21,17 +22,13 @@ use pingora::proxy::Session;
 use serde::Serialize;
 use tokio::time::timeout;
 
+use crate::wire;
+
 /// Seconds after which it is worth to try again what failed because of us.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Longest `next` of a redirect, in bytes before encoding; without it the user starts over at the front page.
 const NEXT_BYTES_MAX: usize = 2048;
-
-/// How much of an unread body is taken in after an early answer, so that the client gets to read the answer.
-const LINGER_BYTES_MAX: usize = 1024 * 1024;
-
-/// How long that may take.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// What a query value need not encode (RFC 3986 section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -251,23 +248,16 @@ impl Answer {
     }
 }
 
-/// Takes in what is left of the request body, within bounds. Closing a connection with unread data resets it, and the
-/// client would lose the answer (RFC 9112 section 9.6).
+/// Over HTTP/2, reads away what still comes of the request's body: some clients lose the answer when their stream is reset.
+/// The end of an HTTP/1 connection sees to the same ([`wire::linger`]).
 async fn linger(session: &mut Session) {
-    if session.is_body_done() || session.req_header().headers.contains_key(EXPECT) {
+    if !session.is_http2() || session.is_body_done() {
         return;
     }
-    let drain = async {
-        let mut taken = 0;
-        while taken < LINGER_BYTES_MAX {
-            match session.read_request_body().await {
-                Ok(Some(chunk)) => taken += chunk.len(),
-                Ok(None) | Err(_) => break,
-            }
-        }
-    };
-    // However it ends, the connection is closed after this.
-    let _ = timeout(LINGER, drain).await;
+    let Some(_place) = wire::linger::place() else { return };
+    let read_away =
+        async { while let Ok(Ok(Some(_))) = timeout(wire::linger::PAUSE, session.read_request_body()).await {} };
+    let _ = timeout(wire::linger::TIME, read_away).await;
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -17,15 +17,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::for_client;
+use crate::headers::hop;
 
 /// Longest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Most headers of an answer.
 const HEADERS_MAX: usize = 256;
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// What the site says.
 pub(super) enum Answer {
@@ -81,22 +79,19 @@ pub(super) async fn pass_on(mut body: Incoming, session: &mut Session, patience:
 
 /// What is asked: the headers of the client's connection stay on it (RFC 9110 section 7.6.1).
 fn question(mut parts: Parts) -> Request<Empty<Bytes>> {
-    for name in nominated(&parts.headers) {
+    let named = hop::tokens(&parts.headers).filter_map(|token| HeaderName::from_bytes(token).ok());
+    for name in named.collect::<Vec<_>>() {
         parts.headers.remove(name);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING] {
+    let of_connection: Vec<HeaderName> =
+        parts.headers.keys().filter(|name| hop::is_of_connection(name)).cloned().collect();
+    for name in of_connection.into_iter().chain([TRAILER, TRANSFER_ENCODING]) {
         parts.headers.remove(name);
     }
     parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     parts.version = Version::HTTP_11;
     Request::from_parts(parts, Empty::new())
-}
-
-/// What `Connection` names.
-fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    values.filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok()).collect()
 }
 
 fn failed(error: hyper::Error) -> Box<Error> {
@@ -116,6 +111,11 @@ mod tests {
             .header("upgrade", "WebSocket")
             .header("keep-alive", "5")
             .header("te", "trailers")
+            .header("proxy-authorization", "Basic YQ==")
+            .header("proxy-connection", "keep-alive")
+            .header("http2-settings", "AAAA")
+            .header("connection", "x-other")
+            .header("x-other", "2")
             .header("x-hop", "1")
             .header("sec-websocket-protocol", "chat");
         let question = question(request.body(()).expect("a request").into_parts().0);

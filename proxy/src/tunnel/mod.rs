@@ -12,7 +12,7 @@ mod stand_in;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use bytes::Bytes;
 use http::Method;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
@@ -25,9 +25,11 @@ use tracing::debug;
 
 use crate::context::Context;
 use crate::guard::{self, End};
+use crate::headers::hop;
 use crate::live::Lease;
 use crate::respond;
 use crate::service::Service;
+use crate::wire::Wire;
 
 use self::handshake::{Answer, Opened};
 use self::relay::relay;
@@ -49,6 +51,10 @@ impl Service {
             let refused = respond::refusal("bad_request", "A WebSocket begins with a GET without a body.");
             session.set_keepalive(None);
             return refused.write(session).await;
+        }
+        if !hop::are_readable(&session.req_header().headers) {
+            // As Pingora refuses them of every other request.
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "what Connection names").into_down());
         }
         let mut request = session.req_header().clone();
         self.upstream_request_filter(session, &mut request, context).await?;
@@ -94,12 +100,7 @@ impl Service {
     async fn go_on(&self, session: &mut Session, context: &mut Box<Context>, opened: Opened) -> Result<()> {
         let Opened { response, site, from_site } = opened;
         session.write_response_header(Box::new(response), false).await?;
-        // What the client has said already.
-        let from_client = match session.as_mut().read_request_body().now_or_never() {
-            Some(read) => read?.unwrap_or_default(),
-            None => bytes::Bytes::new(),
-        };
-        let client = take(session).await?;
+        let (client, from_client) = take(session).await?;
         let quiet = context.snapshot.limits.quiet;
         let lease = self.lease(context);
         let counted = self.census.live();
@@ -135,11 +136,16 @@ async fn connect(server: SocketAddr, patience: Duration) -> Result<TcpStream> {
     }
 }
 
-/// Takes the client's end out of a session, which keeps what its last words are about.
-async fn take(session: &mut Session) -> Result<Stream> {
+/// Takes the client's end out of a session, which keeps what its last words are about, and what the client has said already.
+async fn take(session: &mut Session) -> Result<(Stream, Bytes)> {
     let stand_in = stand_in::of(session).await?;
     match *std::mem::replace(&mut session.downstream_session, Box::new(stand_in)) {
-        ServerSession::H1(session) => Ok(session.into_inner()),
+        ServerSession::H1(session) => match session.into_inner().into_any().downcast::<Wire>() {
+            Ok(wire) => {
+                wire.into_parts().ok_or_else(|| Error::explain(ErrorType::InternalError, "a connection taken twice"))
+            }
+            Err(_) => Err(Error::explain(ErrorType::InternalError, "a connection of another kind")),
+        },
         _ => Err(Error::explain(ErrorType::InternalError, "only HTTP/1 has upgrades")),
     }
 }
@@ -148,11 +154,9 @@ async fn take(session: &mut Session) -> Result<Stream> {
 fn for_client(status: http::StatusCode, headers: &http::HeaderMap, is_opened: bool) -> Result<ResponseHeader> {
     let mut response = ResponseHeader::build(status, Some(headers.len()))?;
     for (name, value) in headers {
-        let is_of_connection = ["connection", "keep-alive", "upgrade", "proxy-connection"].contains(&name.as_str());
-        if !is_of_connection {
-            response.append_header(name.clone(), value.clone())?;
-        }
+        response.append_header(name.clone(), value.clone())?;
     }
+    hop::strip(&mut response);
     if is_opened {
         response.insert_header(http::header::CONNECTION, "Upgrade")?;
         response.insert_header(http::header::UPGRADE, "websocket")?;

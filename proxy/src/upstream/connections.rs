@@ -13,13 +13,10 @@ use parking_lot::Mutex;
 use pingora::Result;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
-use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::io::AsyncReadExt;
 use tokio::task::unconstrained;
 use tokio::time::sleep;
-
-use super::IDLE;
 
 /// How often waiting connections are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -35,7 +32,8 @@ pub(crate) struct Connections {
 
 struct Waiting {
     stream: Stream,
-    since: Instant,
+    /// When it has waited too long.
+    until: Instant,
 }
 
 impl Connections {
@@ -44,23 +42,24 @@ impl Connections {
         Self { transport: TransportConnector::new(Some(options)), waiting: Mutex::default(), max }
     }
 
-    /// A connection to a server, and whether it was used before.
+    /// A connection to a server, and whether it was used before; on another try a new one, as those that wait may be of no
+    /// more use than the first.
     ///
     /// # Errors
     /// When a new one is needed and cannot be made.
-    pub(crate) async fn get(&self, peer: &HttpPeer) -> Result<(Stream, bool)> {
-        let waiting = peer._address.as_inet().and_then(|address| self.take(*address, Instant::now()));
+    pub(crate) async fn get(&self, peer: &HttpPeer, tries: usize) -> Result<(Stream, bool)> {
+        let address = peer._address.as_inet().filter(|_| tries <= 1);
+        let waiting = address.and_then(|address| self.take(*address, Instant::now()));
         match waiting {
             Some(stream) => Ok((stream, true)),
             None => Ok((Box::pin(self.transport.new_stream(peer)).await?, false)),
         }
     }
 
-    /// Takes back a connection on which an answer has been read to its end, if it can be used again.
-    pub(crate) async fn release(&self, mut server: HttpSession, peer: &HttpPeer) {
-        server.respect_keepalive();
-        if let (Some(stream), Some(address)) = (server.reuse().await, peer._address.as_inet()) {
-            self.keep(*address, stream);
+    /// Takes back a connection that can be used again: an answer has been read to its end.
+    pub(crate) fn give_back(&self, stream: Stream, peer: &HttpPeer) {
+        if let Some(address) = peer._address.as_inet() {
+            self.keep(*address, stream, peer.options.idle_timeout.unwrap_or_default());
         }
     }
 
@@ -74,11 +73,14 @@ impl Connections {
         }
     }
 
-    fn keep(&self, server: SocketAddr, stream: Stream) {
+    fn keep(&self, server: SocketAddr, stream: Stream, idle: Duration) {
+        if idle.is_zero() {
+            return;
+        }
         let mut waiting = self.waiting.lock();
         let waiting = waiting.entry(server).or_default();
         if waiting.len() < self.max {
-            waiting.push(Waiting { stream, since: Instant::now() });
+            waiting.push(Waiting { stream, until: Instant::now() + idle });
         }
     }
 
@@ -107,7 +109,7 @@ impl Waiting {
     /// Whether a server can be asked on it: it has not waited too long, and there is nothing to be read, not even the end.
     fn is_usable(&mut self, now: Instant) -> bool {
         let mut read = || unconstrained(self.stream.read(&mut [0])).now_or_never();
-        now.saturating_duration_since(self.since) < IDLE && read().is_none()
+        now < self.until && read().is_none()
     }
 }
 
@@ -119,6 +121,7 @@ mod tests {
     use super::*;
 
     const MAX: usize = 3;
+    const IDLE: Duration = Duration::from_secs(4);
 
     struct World {
         connections: Connections,
@@ -141,7 +144,7 @@ mod tests {
         async fn one(&self) -> TcpStream {
             let stream = self.connections.transport.new_stream(&self.peer).await.expect("a connection");
             let (theirs, _) = self.listener.accept().await.expect("a connection");
-            self.connections.keep(self.server(), stream);
+            self.connections.keep(self.server(), stream, IDLE);
             theirs
         }
 

@@ -2,15 +2,18 @@
 
 mod connections;
 mod discovery;
+mod unheard;
 
 pub(crate) use connections::Connections;
 pub use discovery::{Address, AddressError};
+pub(crate) use unheard::is_unheard;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use pingora::lb::health_check::TcpHealthCheck;
 use pingora::lb::selection::RoundRobin;
 use pingora::lb::{Backends, LoadBalancer};
@@ -23,9 +26,6 @@ use tracing::warn;
 use self::discovery::Discovery;
 use crate::limits::{KERNEL_BOUNDS_WRITES, keepalive};
 use crate::routes::Destination;
-
-/// How long an idle connection is kept: less than the 5 seconds after which common application servers close theirs.
-const IDLE: Duration = Duration::from_secs(4);
 
 /// How often each of several servers is tried.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
@@ -56,6 +56,8 @@ pub struct Settings {
     pub read: Duration,
     /// How long a server may refuse to take in more of a request.
     pub write: Duration,
+    /// How long an idle connection to a server is kept: less than the server keeps it.
+    pub idle: Duration,
 }
 
 /// What the site speaks.
@@ -78,6 +80,7 @@ impl Settings {
             connect: Duration::from_secs(2),
             read: Duration::from_secs(300),
             write: Duration::from_secs(60),
+            idle: Duration::from_millis(1_500),
         }
     }
 }
@@ -94,6 +97,7 @@ pub(crate) struct Upstreams {
 pub(crate) struct Patience {
     pub(crate) connect: Duration,
     pub(crate) read: Duration,
+    pub(crate) write: Duration,
 }
 
 /// The site's servers.
@@ -116,7 +120,7 @@ impl Upstreams {
             [Address::Socket(address)] => Site::One(spoken(peer(*address, settings), settings)),
             several => Self::many(several, settings, io),
         };
-        let patience = Patience { connect: settings.connect, read: settings.read };
+        let patience = Patience { connect: settings.connect, read: settings.read, write: settings.write };
         Ok(Self { site, billing, patience })
     }
 
@@ -196,6 +200,15 @@ impl Drop for Upstreams {
     }
 }
 
+/// Where a request must not be done twice, or nothing is kept, asks over a connection that no other request has. One that
+/// is kept may be closed by its server just then, and Pingora's own proxying does not tell what was heard on it.
+pub(crate) fn use_once(peer: &mut HttpPeer, method: &Method) {
+    let is_kept = method.is_idempotent() && peer.options.idle_timeout != Some(Duration::ZERO);
+    if !is_kept && peer.options.alpn.get_max_http_version() == 1 {
+        (peer.group_key, peer.options.idle_timeout) = (rand::random(), Some(Duration::ZERO));
+    }
+}
+
 fn peer(address: SocketAddr, settings: &Settings) -> HttpPeer {
     let mut peer = HttpPeer::new(address, false, String::new());
     peer.options.connection_timeout = Some(settings.connect);
@@ -203,7 +216,7 @@ fn peer(address: SocketAddr, settings: &Settings) -> HttpPeer {
     peer.options.read_timeout = Some(settings.read);
     peer.options.tcp_keepalive = Some(keepalive(settings.write));
     peer.options.write_timeout = (!KERNEL_BOUNDS_WRITES).then_some(settings.write);
-    peer.options.idle_timeout = Some(IDLE);
+    peer.options.idle_timeout = Some(settings.idle);
     peer
 }
 

@@ -12,10 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Ends, with the reason, when a response may not go on.
 pub(crate) type Hold = Pin<Box<dyn Future<Output = &'static str> + Send>>;
+
+/// Ends when a client is too slow.
+pub(crate) type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a connection goes on with when its requests are over.
 pub(crate) type Rest = Pin<Box<dyn Future<Output = End> + Send>>;
@@ -23,7 +26,8 @@ pub(crate) type Rest = Pin<Box<dyn Future<Output = End> + Send>>;
 /// How long a client may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
-    /// From the first moment of a connection until it has sent the whole headers of a request.
+    /// For the whole headers of a request, from their first byte on; of a first request, from the first moment of its
+    /// connection on.
     pub(crate) headers: Duration,
     /// Between two requests, beside the time for the headers.
     pub(crate) idle: Duration,
@@ -34,7 +38,7 @@ pub(crate) struct Patience {
 pub(crate) enum End {
     /// By itself.
     Done,
-    /// Its client was too slow to send the headers of a request.
+    /// Its client was too slow to send the headers of a request, or over HTTP/2 the body of one.
     Slow,
     /// What it streamed may not go on, for this reason.
     Held(&'static str),
@@ -53,6 +57,8 @@ struct Told {
     /// Requests that have begun.
     begun: Cell<u64>,
     busy: Cell<bool>,
+    /// Since when the rest of a head is awaited.
+    head_since: Cell<Option<Instant>>,
     change: Cell<Change>,
     rest: Cell<Option<Rest>>,
 }
@@ -62,6 +68,7 @@ enum Change {
     #[default]
     None,
     Hold(Hold),
+    Watch(Watch),
     Release,
 }
 
@@ -76,6 +83,16 @@ pub(crate) fn begin() {
     let _ = TOLD.try_with(|told| {
         told.begun.set(told.begun.get() + 1);
         told.busy.set(true);
+        told.head_since.set(None);
+    });
+}
+
+/// A part of a request's headers has arrived, and the rest is awaited.
+pub(crate) fn wait_for_head() {
+    let _ = TOLD.try_with(|told| {
+        if told.head_since.get().is_none() {
+            told.head_since.set(Some(Instant::now()));
+        }
     });
 }
 
@@ -87,6 +104,11 @@ pub(crate) fn finish() {
 /// Ends the connection (or the HTTP/2 stream) when `hold` does.
 pub(crate) fn hold(hold: Hold) {
     let _ = TOLD.try_with(|told| told.change.set(Change::Hold(hold)));
+}
+
+/// Ends the HTTP/2 stream when `watch` does.
+pub(crate) fn watch(watch: Watch) {
+    let _ = TOLD.try_with(|told| told.change.set(Change::Watch(watch)));
 }
 
 /// Goes on with `rest` when the connection's requests are over.
@@ -106,13 +128,13 @@ pub(crate) async fn connection(work: impl Future, patience: Patience, closing: i
         let mut closing = pin!(closing);
         let mut waited = Waited::default();
         let mut is_closing = false;
+        let mut pause = patience.headers;
         loop {
             tokio::select! {
-                () = sleep(patience.headers) => {
-                    if waited.is_too_long(patience) {
-                        return End::Slow;
-                    }
-                }
+                () = sleep(pause) => match waited.look(patience) {
+                    Some(next) => pause = next,
+                    None => return End::Slow,
+                },
                 _ = &mut closing, if !is_closing => {
                     is_closing = true;
                     if !TOLD.with(|told| told.busy.get()) {
@@ -150,17 +172,25 @@ struct Waited {
 }
 
 impl Waited {
-    /// To be called each time that the time for headers has passed.
-    fn is_too_long(&mut self, patience: Patience) -> bool {
-        let (begun, busy) = TOLD.with(|told| (told.begun.get(), told.busy.get()));
-        if busy || begun != self.begun {
+    /// To be called when the pause that it gave has passed, which is the time for headers at first: the next pause; none
+    /// when the client has taken too long.
+    fn look(&mut self, patience: Patience) -> Option<Duration> {
+        let (begun, busy, head_since) = TOLD.with(|told| (told.begun.get(), told.busy.get(), told.head_since.get()));
+        let is_new = busy || begun != self.begun;
+        if is_new {
             *self = Self { begun, looks: 0 };
-            return false;
+        }
+        match head_since {
+            Some(since) if !busy && begun > 0 => {
+                return patience.headers.checked_sub(since.elapsed()).filter(|left| !left.is_zero());
+            }
+            _ if is_new => return Some(patience.headers),
+            _ => {}
         }
         self.looks += 1;
         // Before its first request a connection has no right to be idle.
         let allowed = if begun == 0 { Duration::ZERO } else { patience.idle };
-        patience.headers * self.looks > allowed
+        (patience.headers * self.looks <= allowed).then_some(patience.headers)
     }
 }
 
@@ -202,6 +232,7 @@ impl Wake for Bell {
 async fn run(work: impl Future, over: impl Future<Output = End>) -> End {
     let (mut work, mut over) = (pin!(work), pin!(over));
     let mut held: Option<Hold> = None;
+    let mut watched: Option<Watch> = None;
     let mut bell: Option<Arc<Bell>> = None;
     poll_fn(|context| {
         if let Some(hold) = &mut held
@@ -212,9 +243,18 @@ async fn run(work: impl Future, over: impl Future<Output = End>) -> End {
         if work.as_mut().poll(context).is_ready() {
             return Poll::Ready(End::Done);
         }
+        if let Some(watch) = &mut watched
+            && watch.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(End::Slow);
+        }
         match TOLD.with(|told| told.change.take()) {
             Change::None => {}
             Change::Release => held = None,
+            Change::Watch(watch) => {
+                watched = Some(watch);
+                context.waker().wake_by_ref();
+            }
             Change::Hold(hold) => {
                 held = Some(hold);
                 // It has not been polled yet, so nothing would wake it.
@@ -231,133 +271,4 @@ async fn run(work: impl Future, over: impl Future<Output = End>) -> End {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::pending;
-
-    use tokio::time::{Instant, advance};
-
-    use super::*;
-
-    const PATIENCE: Patience = Patience { headers: Duration::from_secs(10), idle: Duration::from_secs(30) };
-
-    fn end(outcome: Outcome) -> End {
-        match outcome {
-            Outcome::Ended(end) => end,
-            Outcome::GoesOn(_) => panic!("it goes on"),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_goes_on_when_its_last_request_says_so() {
-        let outcome =
-            connection(async { go_on(Box::pin(async { End::Held("over") })) }, PATIENCE, pending::<()>()).await;
-        let Outcome::GoesOn(rest) = outcome else { panic!("it ended") };
-        assert_eq!(rest.await, End::Held("over"));
-        let slow = async {
-            go_on(Box::pin(async { End::Done }));
-            pending::<()>().await;
-        };
-        assert_eq!(end(connection(slow, PATIENCE, pending::<()>()).await), End::Slow);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_sends_no_headers_is_let_go_after_the_time_for_them() {
-        let start = Instant::now();
-        assert_eq!(end(connection(pending::<()>(), PATIENCE, pending::<()>()).await), End::Slow);
-        assert_eq!(start.elapsed(), PATIENCE.headers);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn between_requests_a_client_may_be_idle_for_longer() {
-        let start = Instant::now();
-        let work = async {
-            begin();
-            finish();
-            pending::<()>().await;
-        };
-        assert_eq!(end(connection(work, PATIENCE, pending::<()>()).await), End::Slow);
-        let (idle, elapsed) = (PATIENCE.idle, start.elapsed());
-        assert!(idle < elapsed && elapsed <= idle + PATIENCE.headers * 2, "{elapsed:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_idle_when_all_ends_is_let_go_and_who_asks_is_answered() {
-        let closing = || sleep(Duration::from_secs(1));
-        let start = Instant::now();
-        assert_eq!(end(connection(pending::<()>(), PATIENCE, closing()).await), End::Done);
-        assert_eq!(start.elapsed(), Duration::from_secs(1));
-        let work = async {
-            begin();
-            sleep(Duration::from_secs(3600)).await;
-        };
-        assert_eq!(end(connection(work, PATIENCE, closing()).await), End::Done);
-        assert_eq!(start.elapsed(), Duration::from_secs(3601));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_under_way_is_not_idle() {
-        let work = async {
-            begin();
-            sleep(Duration::from_secs(3600)).await;
-        };
-        assert_eq!(end(connection(work, PATIENCE, pending::<()>()).await), End::Done);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_timer_is_polled_only_when_it_has_something_to_say() {
-        let mut polls = 0;
-        let mut timer = pin!(sleep(PATIENCE.headers));
-        let slow = poll_fn(|context| {
-            polls += 1;
-            timer.as_mut().poll(context).map(|()| End::Slow)
-        });
-        let work = async {
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
-            }
-            pending::<()>().await;
-        };
-        assert_eq!(streams(work, slow).await, End::Slow);
-        assert_eq!(polls, 2, "once to begin and once to end");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_held_ends_the_stream_while_it_waits() {
-        let work = async {
-            hold(Box::pin(async {
-                sleep(Duration::from_secs(5)).await;
-                "over"
-            }));
-            pending::<()>().await;
-        };
-        let start = Instant::now();
-        assert_eq!(stream(work).await, End::Held("over"));
-        assert_eq!(start.elapsed(), Duration::from_secs(5));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_released_ends_nothing() {
-        let work = async {
-            hold(Box::pin(async {
-                sleep(Duration::from_secs(5)).await;
-                "over"
-            }));
-            tokio::task::yield_now().await;
-            release();
-            sleep(Duration::from_secs(60)).await;
-        };
-        assert_eq!(stream(work).await, End::Done);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn guards_of_one_thread_do_not_meddle() {
-        let ended = stream(async {
-            hold(Box::pin(async { "mine" }));
-            pending::<()>().await;
-        });
-        let other = async {
-            advance(Duration::from_secs(1)).await;
-        };
-        assert_eq!(tokio::join!(ended, stream(other)), (End::Held("mine"), End::Done));
-    }
-}
+mod tests;

@@ -6,21 +6,19 @@
 //! little more than half the instructions this way. What reads and checks heads and bodies, frames answers and connects is
 //! Pingora's here too. What is not plain goes the long way.
 
+mod answer;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::FutureExt;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
-};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Stream;
 use pingora::protocols::http::HttpTask;
-use pingora::protocols::http::v1::client::HttpSession;
 use pingora::proxy::{ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result, RetryType};
@@ -29,60 +27,43 @@ use tokio::task::unconstrained;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::context::Context;
-use crate::headers::{self, Lines, Told};
+use self::answer::{Answer, Part};
+use crate::context::{Context, origin, who};
+use crate::headers::{self, Lines, Told, hop, trailers};
 use crate::routes::Destination;
 use crate::server::TRIES_MAX;
-use crate::service::{Service, origin, who};
+use crate::service::Service;
 use crate::snapshot::Snapshot;
-
-/// Headers that speak of a body, of one connection or of another protocol: Pingora knows what is to be done with them.
-const SPECIAL: [HeaderName; 10] = [
-    EXPECT,
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+use crate::{tunnel, wire};
 
 /// A usual head, in bytes.
 const HEAD_BYTES: usize = 1500;
 
-/// The body of a request that can go this way, of which so many bytes have come.
-pub(crate) async fn plain(session: &mut Session, bytes: usize) -> Option<Bytes> {
-    // Pingora may have made the head longer: it escapes what may not stand in a target.
-    let behind = bytes.checked_sub(session.as_http1()?.get_headers_raw_bytes().len())?;
-    let request = session.req_header();
-    if !is_plain_head(request) {
+/// The body of a request that can go this way, of which all has come.
+pub(crate) async fn plain(session: &mut Session) -> Option<Bytes> {
+    if !is_plain_head(session.req_header()) || tunnel::is_asked(session) || !wire::of(session)?.has_body() {
         return None;
     }
-    let mut lengths = request.headers.get_all(CONTENT_LENGTH).iter();
-    match (lengths.next(), lengths.next()) {
-        (None, _) => session.as_mut().is_body_empty().then(Bytes::new),
-        // All of it is here, and nothing behind it.
-        (Some(length), None) if length.as_bytes() == itoa::Buffer::new().format(behind).as_bytes() => {
-            let mut body = BytesMut::new();
-            while !session.as_mut().is_body_done() {
-                body.extend_from_slice(&session.as_mut().read_request_body().await.ok()??);
-            }
-            Some(body.freeze())
-        }
-        _ => None,
+    let mut body = BytesMut::new();
+    while !session.as_mut().is_body_done() {
+        body.extend_from_slice(&session.as_mut().read_request_body().await.ok()??);
     }
+    Some(body.freeze())
 }
 
+/// Whether a request needs nothing that only Pingora's proxying knows.
 fn is_plain_head(request: &RequestHeader) -> bool {
-    let stays = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
-    request.method != Method::HEAD
-        && request.version == Version::HTTP_11
+    request.version == Version::HTTP_11
         && request.raw_path_is_utf8()
-        && !request.headers.keys().any(|name| SPECIAL.contains(name))
-        && request.headers.get_all(CONNECTION).iter().all(stays)
+        && !request.headers.keys().any(|name| *name == EXPECT || *name == TRANSFER_ENCODING)
+        // What else is named there is to be removed, or cannot be.
+        && hop::tokens(&request.headers).enumerate().all(|(at, token)| at < hop::NOMINATIONS_MAX && is_usual(token))
+}
+
+/// Whether `Connection` says this without naming anything that would go on.
+fn is_usual(token: &[u8]) -> bool {
+    const USUAL: [&str; 7] = ["keep-alive", "close", "te", "upgrade", "http2-settings", "proxy-connection", "trailer"];
+    USUAL.iter().any(|usual| token.eq_ignore_ascii_case(usual.as_bytes()))
 }
 
 impl Service {
@@ -94,7 +75,7 @@ impl Service {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.attempt(session, context).await {
+            match self.attempt(session, context, tries).await {
                 Err(error) if error.retry() && tries < TRIES_MAX => {
                     warn!(%error, tries, "a server cannot be reached, or closed a connection that was idle: tried again");
                 }
@@ -103,29 +84,36 @@ impl Service {
         }
     }
 
-    async fn attempt(&self, session: &mut Session, context: &mut Box<Context>) -> Result<()> {
+    async fn attempt(&self, session: &mut Session, context: &mut Box<Context>, tries: usize) -> Result<()> {
         let snapshot = Arc::clone(&context.snapshot);
         let peer = peer(&snapshot, context)?;
-        let (mut stream, is_reused) = match self.connections.get(&peer).await {
+        let (mut stream, is_reused) = match self.connections.get(&peer, tries).await {
             Ok(connected) => connected,
             Err(error) => {
                 let peer = peer.into_owned();
                 return Err(self.fail_to_connect(session, &peer, context, error.into_up()));
             }
         };
-        let is_idempotent = session.req_header().method.is_idempotent();
+        let method = session.req_header().method.clone();
+        let mut is_unheard = false;
         let done = async {
-            ask(&mut stream, &head(session, context)?, peer.options.write_timeout).await?;
-            let mut server = HttpSession::new_with_options(stream, &*peer);
+            let request = head(session, context)?;
+            is_unheard = true;
+            ask(&mut stream, &request, peer.options.write_timeout, &mut is_unheard).await?;
             let own = snapshot.rule(context).and_then(|rule| rule.timeout);
-            server.read_timeout = own.or(peer.options.read_timeout);
-            self.carry(session, context, &mut server).await?;
-            self.connections.release(server, &peer).await;
+            let mut answer = Answer::new(stream, &method, own.or(peer.options.read_timeout));
+            if let Err(error) = self.carry(session, context, &mut answer).await {
+                is_unheard = *error.etype() == ErrorType::ConnectionClosed && answer.is_unheard(request.len());
+                return Err(error);
+            }
+            if let Some(stream) = answer.into_idle() {
+                self.connections.give_back(stream, &peer);
+            }
             Ok(())
         };
         done.await.map_err(|error: Box<Error>| {
             let mut error = error.more_context(format!("Peer: {peer}"));
-            if is_idempotent {
+            if method.is_idempotent() || is_unheard {
                 error.retry.decide_reuse(is_reused);
             } else {
                 error.set_retry(false);
@@ -135,53 +123,89 @@ impl Service {
     }
 
     /// Writes what a server answers.
-    async fn carry(&self, session: &mut Session, context: &mut Box<Context>, server: &mut HttpSession) -> Result<()> {
+    async fn carry(&self, session: &mut Session, context: &mut Box<Context>, answer: &mut Answer) -> Result<()> {
         loop {
-            let task = tokio::select! {
+            let part = tokio::select! {
                 biased;
-                task = server.read_response_task() => task.map_err(Error::into_up)?,
-                // Ends only with an error: the client has left, or says what nobody expects.
+                part = answer.next() => part.map_err(Error::into_up)?,
+                // Ends only with an error: the client has left.
                 gone = session.downstream_session.read_body_or_idle(true) => {
                     return Err(gone.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down());
                 }
             };
             let mut tasks = Vec::with_capacity(2);
-            match task {
-                HttpTask::Header(mut response, is_end) => {
-                    self.prepare(session, context, &mut response, is_end).await?;
-                    tasks.push(HttpTask::Header(response, is_end));
-                    // A short body has come with the head, and leaves with it.
-                    if !is_end && let Some(more) = unconstrained(server.read_response_task()).now_or_never() {
-                        tasks.push(more.unwrap_or_else(|error| HttpTask::Failed(error.into_up())));
+            match part {
+                Part::Head(mut response) => {
+                    self.prepare(session, context, &mut response, answer)?;
+                    let is_final = !response.status.is_informational();
+                    tasks.push(HttpTask::Header(response, answer.is_over()));
+                    // A short body has come with the head, and leaves with it. What follows another head is one, too.
+                    if is_final
+                        && !answer.is_over()
+                        && let Some(more) = unconstrained(answer.next()).now_or_never()
+                    {
+                        tasks.push(
+                            more.map_or_else(|error| HttpTask::Failed(error.into_up()), |part| task(part, answer)),
+                        );
                     }
                 }
-                other => tasks.push(other),
+                part => tasks.push(task(part, answer)),
             }
-            if session.write_response_tasks(tasks).await? {
-                return Ok(());
+            let lines = if answer.is_over() { answer.take_trailers() } else { BytesMut::new() };
+            if lines.is_empty() {
+                if session.write_response_tasks(tasks).await? {
+                    return Ok(());
+                }
+                continue;
             }
+            return finish_with(session, tasks, &lines).await;
         }
     }
 
     /// Makes a server's head one for the client.
-    async fn prepare(
+    fn prepare(
         &self,
         session: &mut Session,
         context: &mut Box<Context>,
         response: &mut ResponseHeader,
-        is_end: bool,
+        answer: &Answer,
     ) -> Result<()> {
-        let has_body = !is_end
-            && !response.status.is_informational()
-            && !matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let is_framed = [TRANSFER_ENCODING, CONTENT_LENGTH].iter().any(|name| response.headers.contains_key(name));
-        if has_body && !is_framed {
+        if !response.status.is_informational() && !answer.is_over() && !is_framed {
             // It ends with the server's connection; the client's can stay.
             response.set_version(Version::HTTP_11);
             response.insert_header(TRANSFER_ENCODING, "chunked")?;
         }
-        self.response_filter(session, response, context).await
+        // No answer on this way has to be written alone.
+        self.make_ready(session, response, context).map(drop)
     }
+}
+
+/// A part of a body, for the client.
+fn task(part: Part, answer: &Answer) -> HttpTask {
+    match part {
+        // Two heads in one answer.
+        Part::Head(_) => HttpTask::Failed(Error::explain(ErrorType::InvalidHTTPHeader, "a second answer").into_up()),
+        Part::Data(bytes) => HttpTask::Body(Some(bytes), answer.is_over()),
+        Part::End => HttpTask::Done,
+    }
+}
+
+/// Writes the rest of an answer that ends with trailers.
+async fn finish_with(session: &mut Session, mut tasks: Vec<HttpTask>, lines: &[u8]) -> Result<()> {
+    for task in &mut tasks {
+        if let HttpTask::Body(_, is_end) | HttpTask::Header(_, is_end) = task {
+            *is_end = false;
+        }
+    }
+    tasks.retain(|task| !matches!(task, HttpTask::Done));
+    if !tasks.is_empty() {
+        session.write_response_tasks(tasks).await?;
+    }
+    if let Some(wire) = wire::of(session) {
+        wire.end_with(&trailers::for_client(lines)?, true);
+    }
+    session.finish_body().await.map_err(Error::into_down)
 }
 
 /// Where a request that may pass goes.
@@ -216,7 +240,7 @@ fn head(session: &Session, context: &Context) -> Result<BytesMut> {
     for part in [request.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
         head.0.put_slice(part);
     }
-    let origin = origin(session, &context.snapshot.trusted_proxies);
+    let origin = origin(session, &context.snapshot.routing.trusted_proxies);
     headers::write((&request.headers, &request.uri), &origin, who(context), context.degraded, &mut head);
     head.0.put_slice(b"\r\n");
     head.0.put_slice(body);
@@ -228,7 +252,7 @@ struct Head(BytesMut);
 
 impl Lines for Head {
     fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
-        if *name == CONNECTION {
+        if hop::is_of_connection(name) || *name == TRAILER {
             return;
         }
         let name = if *name == HOST { "Host" } else { name.as_str() };
@@ -250,15 +274,18 @@ impl Lines for Head {
 }
 
 /// Sends a request.
-async fn ask(server: &mut Stream, request: &[u8], patience: Option<Duration>) -> Result<()> {
+async fn ask(server: &mut Stream, request: &[u8], patience: Option<Duration>, is_unheard: &mut bool) -> Result<()> {
+    let mut rest = request;
     let sent = async {
-        server.write_all(request).await?;
+        server.write_all_buf(&mut rest).await?;
         server.flush().await
     };
     let sent = match patience {
         Some(patience) => timeout(patience, sent).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())),
         None => sent.await,
     };
+    // What the kernel has taken may be on its way.
+    *is_unheard = rest.len() == request.len();
     sent.map_err(|error| {
         let mut error = Error::because(ErrorType::WriteError, "a request", error);
         // Nothing has been answered.

@@ -1,0 +1,106 @@
+//! Slow clients of HTTP/2: the same bounds as over HTTP/1.
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::ResponseFuture;
+use http::StatusCode;
+
+use super::http2::Secure;
+use super::secure::{Http2, NAME, piece};
+
+/// The bound on bodies that are taken in first.
+const BOUND: usize = 65_536;
+
+/// Begins a request with a body.
+pub async fn post(client: &Http2, path: &str, lines: &[(&str, &str)]) -> (ResponseFuture, SendStream<Bytes>) {
+    let request = http::Request::post(format!("https://{NAME}{path}"));
+    let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let mut requests = client.requests.clone().ready().await.expect("a connection");
+    requests.send_request(request.body(()).expect("a request"), false).expect("a stream")
+}
+
+/// Sends bytes when there is room for them.
+pub async fn send(stream: &mut SendStream<Bytes>, mut bytes: Bytes, is_end: bool) {
+    while !bytes.is_empty() {
+        stream.reserve_capacity(bytes.len());
+        let room = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
+        let room = room.expect("the stream is open").expect("the stream is open").min(bytes.len());
+        let part = bytes.split_to(room);
+        let is_last = is_end && bytes.is_empty();
+        stream.send_data(part, is_last).expect("the stream is open");
+    }
+}
+
+async fn body(response: http::Response<h2::RecvStream>) -> String {
+    let mut body = response.into_body();
+    let mut text = Vec::new();
+    while let Some(bytes) = piece(&mut body).await {
+        text.extend_from_slice(&bytes);
+    }
+    String::from_utf8(text).expect("text")
+}
+
+#[tokio::test]
+async fn fifty_silent_streams_hold_no_connection_to_the_site_and_are_told_so() {
+    let secure = Secure::with(&[("limits.read", "\"2s\"")]).await;
+    let client = secure.identity.http2(secure.address()).await;
+    let mut silent = Vec::new();
+    for number in 0..50 {
+        let length = [("content-length", "10")];
+        let (answer, mut stream) = post(&client, "/silent", if number % 2 == 0 { &length } else { &[] }).await;
+        send(&mut stream, Bytes::from_static(b"012"), false).await;
+        silent.push((answer, stream));
+    }
+    let mut other = secure.identity.http2(secure.address()).await;
+    assert_eq!(other.get("/page", None).await.status(), StatusCode::OK);
+    for (answer, _stream) in silent {
+        assert_eq!(answer.await.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
+    }
+    assert_eq!(secure.site.requests(), 1, "the site heard of the other one alone");
+    assert_eq!(other.get("/page", None).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_long_body_that_falls_silent_or_trickles_is_let_go_and_other_streams_go_on() {
+    let secure = Secure::with(&[("limits.read", "\"2s\""), ("limits.body_rate", "1000")]).await;
+    let mut client = secure.identity.http2(secure.address()).await;
+    for lines in [&[("content-length", "1000000")][..], &[]] {
+        let (answer, mut stream) = post(&client, "/silent", lines).await;
+        send(&mut stream, vec![b'x'; BOUND + 1].into(), false).await;
+        assert!(answer.await.is_err(), "the stream ends");
+        let (mut answer, mut stream) = post(&client, "/trickle", lines).await;
+        send(&mut stream, vec![b'x'; BOUND + 1].into(), false).await;
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(500));
+        loop {
+            tokio::select! {
+                answer = &mut answer => break assert!(answer.is_err(), "the stream ends"),
+                _ = tick.tick() => drop(stream.send_data(Bytes::from_static(b"x"), false)),
+            }
+        }
+        assert_eq!(client.get("/page", None).await.status(), StatusCode::OK);
+    }
+    let refused = secure.world.proxy().metric("tollgate_connections_refused_total", &["limit=\"read\""]).await;
+    assert_eq!(refused as usize, 4);
+}
+
+#[tokio::test]
+async fn a_body_arrives_whole_however_long_it_is_and_in_whatever_pieces() {
+    let secure = Secure::start().await;
+    let client = secure.identity.http2(secure.address()).await;
+    for count in [0, 1, 1000, BOUND - 1, BOUND, BOUND + 1, BOUND + 20_000, 300_000] {
+        for each in [count.max(1), 7_001] {
+            let length = count.to_string();
+            for lines in [&[("content-length", length.as_str())][..], &[]] {
+                let (answer, mut stream) = post(&client, "/upload", lines).await;
+                for start in (0..count).step_by(each) {
+                    send(&mut stream, vec![b'x'; each.min(count - start)].into(), false).await;
+                }
+                stream.send_data(Bytes::new(), true).expect("the stream is open");
+                let answer = answer.await.expect("an answer");
+                assert_eq!(answer.status(), StatusCode::OK, "{count} in pieces of {each}");
+                let told = body(answer).await;
+                assert_eq!(told, format!("/upload took {count} bytes"), "in pieces of {each}, {lines:?}");
+            }
+        }
+    }
+}
