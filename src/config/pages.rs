@@ -12,15 +12,13 @@ use toml::Value;
 use url::Url;
 
 use super::file::{DEFAULT, File};
+use super::nearest;
 
 /// The largest logo, in bytes: every visitor loads it.
 const LOGO_BYTES_MAX: u64 = 256 * 1024;
 
 /// The largest stylesheet, in bytes.
 const STYLESHEET_BYTES_MAX: u64 = 256 * 1024;
-
-/// How alike a word must be to be what was meant, from 0 to 1.
-const NEAR: f64 = 0.8;
 
 /// `[pages]` as it is written.
 #[derive(Debug, Deserialize)]
@@ -115,9 +113,7 @@ pub fn check_agreed(section: &Section, catalog: &Catalog) -> Result<()> {
     let prices = of_tiers.chain(catalog.addons().iter().flat_map(|addon| &addon.prices));
     for price in prices.filter(|price| !price.retired) {
         let Some(id) = price.consent.as_deref().filter(|id| !consents.contains_key(*id)) else { continue };
-        let near = |known: &&String| strsim::jaro(id, known) > NEAR;
-        let nearest = consents.keys().filter(near).max_by(|a, b| strsim::jaro(id, a).total_cmp(&strsim::jaro(id, b)));
-        let hint = nearest.map(|known| format!(": did you mean `{known}`?")).unwrap_or_default();
+        let hint = nearest::hint(id, consents.keys().map(String::as_str));
         bail!("the price {} asks for the consent \"{id}\", which [pages.consents] does not have{hint}", price.id);
     }
     Ok(())

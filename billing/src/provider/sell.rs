@@ -98,7 +98,9 @@ pub(crate) async fn resume(providers: &Providers, subscription: &SubscriptionId)
     let id = &subscription.id;
     match subscription.provider {
         Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.resume(id).await,
-        Provider::Polar => Err(ProviderError::ToldBuyer("A paused subscription of Polar goes on in its portal.".into())),
+        Provider::Polar => {
+            Err(ProviderError::ToldBuyer("A paused subscription of Polar goes on in its portal.".into()))
+        }
     }
 }
 
