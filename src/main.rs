@@ -19,7 +19,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{catalog, check, consents, credit, demo, events, explain, migrate, provider, reconcile, run, token};
+use commands::{
+    catalog, check, consents, credit, demo, events, explain, link, migrate, provider, reconcile, run, token,
+};
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
 #[global_allocator]
@@ -60,6 +62,7 @@ enum Command {
     Reconcile(reconcile::Arguments),
     Provider(provider::Arguments),
     Consents(consents::Arguments),
+    Link(link::Arguments),
     Grant(credit::Grant),
     Revoke(credit::Revoke),
     Token(token::Arguments),
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Provider(arguments) => provider::run(&arguments),
         Command::Consents(arguments) => consents::run(&arguments),
+        Command::Link(arguments) => link::run(&arguments),
         Command::Grant(arguments) => credit::grant(&arguments),
         Command::Revoke(arguments) => credit::revoke(&arguments),
         Command::Token(arguments) => token::run(&arguments),

@@ -51,7 +51,7 @@ fn used_until_suspended(snapshot: &Snapshot, rules: &Rules) -> Vec<Grant> {
         let since = snapshot.suspended.get(&subscription.id)?;
         compute::access(subscription, snapshot, rules).is_none().then_some(())?;
         let access = Access { from: subscription.started_at, until: Some(*since), status: Status::Active };
-        Some(compute::of_access(subscription, access, rules).collect::<Vec<_>>())
+        Some(compute::of_access(subscription, access, rules))
     });
     suspended.flatten().filter(|grant| grant.until.is_none_or(|until| grant.from < until)).collect()
 }

@@ -47,8 +47,8 @@ pub use component::Billing;
 pub use connect::{ConnectError, check_database_url};
 pub use credentials::{Credentials, CredentialsError};
 pub use ops::{
-    CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, Losses, OperatorError,
-    Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word,
+    CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, LinkedBy, Losses,
+    OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use problem::Problem;

@@ -9,7 +9,8 @@ use crate::subscription::Subscription;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// Stated by the checkout that we sent the buyer to: it comes before everything else. Of two that name one customer
-    /// differently, the one that was stated later counts, whatever the order in which they are told.
+    /// differently, the customer is whom the earlier one named, whatever the order in which they are told; what the later one
+    /// bought is for whom it names.
     Reference { account: AccountId, stated_at: Timestamp },
     /// Found in metadata: it counts when the customer is not known yet.
     Metadata(AccountId),

@@ -7,7 +7,7 @@ use entitlement::account::AccountId;
 use entitlement::catalog::Catalog;
 use entitlement::decide::{Decision, Evidence, Known, decide};
 use entitlement::event::{Claim, Event, Fact};
-use entitlement::payment::{Payment, Returned};
+use entitlement::payment::{Part, Payment, Returned};
 use entitlement::record::{self, Entitlement};
 use entitlement::subscription::{Grace, Hold, Loss, Policy, Setback, State, Subscription};
 use entitlement::timeline::{Grant, Source, timeline};
@@ -81,7 +81,8 @@ fn check_payment(payment: &Payment) {
     [payment.made_at, payment.refunded_at].into_iter().flatten().for_each(check_date);
     assert!(payment.amount >= 0 && payment.refunded >= 0);
     assert_eq!(payment.clone().merged(payment.clone()), *payment, "told twice is told once");
-    let _ = Returned { payment, refunds: &[], disputes: &[], covers_from: now() }.setbacks();
+    let parts = [Part { payment, refunds: &[], disputes: &[] }];
+    let _ = Returned { parts: &parts, took_in: payment.amount, currency: None, covers_from: now() }.setbacks();
 }
 
 fn check_subscription(seen: &Subscription) {
@@ -114,7 +115,7 @@ fn check_told_twice(seen: &Subscription) {
 /// The access that it gives can be computed, and comes out of the cache as it was put there.
 fn check_access(seen: &Subscription, policy: &Policy) {
     let (long, short) = (Duration::days(366), Duration::zero());
-    let grace = Grace { past_due: long, renewal: long, trial: short };
+    let grace = Grace { past_due: long, renewal: long, trial: short, authentication: short };
     let gone = Setback::CustomerGone { at: now() };
     for setbacks in [&[][..], &[gone]] {
         let Some(access) = seen.access(&grace, policy, setbacks) else { continue };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use billing::{Billing, CatalogPlan, Word};
 use clap::Subcommand;
 
@@ -56,6 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (Action::Plan(named) | Action::Apply { catalog: named, .. }) = &arguments.action;
     let file = config::read_catalog(&named.file)?;
     let config = Config::load(&arguments.config.config)?;
+    config::pages::check_agreed(&config.file.pages, &file.catalog).context(named.file.display().to_string())?;
     let proposal = parts::proposal(&config, &file, &named.file);
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;

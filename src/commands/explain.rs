@@ -220,6 +220,22 @@ fn state(state: State) -> String {
     }
 }
 
+fn print_subscriptions(explained: &Explained) {
+    for subscription in &explained.subscriptions {
+        let end = subscription.cancel_at.map(|end| format!(", ends {}", end.to_rfc3339())).unwrap_or_default();
+        let id = &subscription.id;
+        let (state, prices) = (state(subscription.state), subscription.prices.join(", "));
+        output::line(format_args!("subscription {}:{}  {state}{end}  {prices}", id.provider, id.id));
+        for withheld in explained.withheld.iter().filter(|withheld| withheld.subscription == *id) {
+            let (reason, way_back) = (withheld.reason.as_str(), withheld.way_back.as_str());
+            output::line(format_args!("  gives nothing: {reason}; what brings access back: {way_back}"));
+        }
+        for unnamed in explained.unnamed_prices.iter().filter(|unnamed| unnamed.subscription == *id) {
+            output::line(format_args!("  no catalog names the price {}: it gives nothing", unnamed.price));
+        }
+    }
+}
+
 fn print_account(explained: &Explained, at: Timestamp) {
     output::line(format_args!("account   {}, version {}", explained.account, explained.version));
     output::line(match (&explained.cached_version, &explained.cache_fault) {
@@ -235,15 +251,7 @@ fn print_account(explained: &Explained, at: Timestamp) {
         let (from, until) = (time(segment.from, "ever"), time(segment.until, "open"));
         output::line(format_args!("{mark} {from} … {until}  {} ({})  {sources}", segment.tier, segment.status));
     }
-    for subscription in &explained.subscriptions {
-        let end = subscription.cancel_at.map(|end| format!(", ends {}", end.to_rfc3339())).unwrap_or_default();
-        let id = &subscription.id;
-        let (state, prices) = (state(subscription.state), subscription.prices.join(", "));
-        output::line(format_args!("subscription {}:{}  {state}{end}  {prices}", id.provider, id.id));
-        for unnamed in explained.unnamed_prices.iter().filter(|unnamed| unnamed.subscription == *id) {
-            output::line(format_args!("  no catalog names the price {}: it gives nothing", unnamed.price));
-        }
-    }
+    print_subscriptions(explained);
     for unseen in &explained.unseen {
         let (id, since) = (&unseen.subscription, unseen.since.to_rfc3339());
         output::line(format_args!(

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod demo;
 pub mod events;
 pub mod explain;
+pub mod link;
 pub mod migrate;
 pub mod parts;
 pub mod provider;

@@ -93,7 +93,13 @@ pub fn configured_proposal(config: &Config) -> Option<billing::Proposal> {
 }
 
 fn grace(grace: &file::Grace) -> Grace {
-    Grace { past_due: delta(grace.past_due), renewal: delta(grace.renewal), trial: delta(grace.trial) }
+    let trial = grace.trial.map(delta);
+    Grace {
+        past_due: delta(grace.past_due),
+        renewal: delta(grace.renewal),
+        trial: trial.unwrap_or_default(),
+        authentication: trial.unwrap_or(Grace::AUTHENTICATION),
+    }
 }
 
 fn referral_settings(referral: &file::Referral) -> billing::Referral {

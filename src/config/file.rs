@@ -137,8 +137,18 @@ pub struct Grace {
     pub past_due: Duration,
     #[serde(with = "humantime_serde")]
     pub renewal: Duration,
-    #[serde(with = "humantime_serde")]
-    pub trial: Duration,
+    /// None: as the reason of the failure has it.
+    #[serde(deserialize_with = "duration_or_nothing")]
+    pub trial: Option<Duration>,
+}
+
+/// A span of time, or `""` for none.
+fn duration_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    humantime::parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 #[derive(Debug, Deserialize)]

@@ -118,7 +118,10 @@ impl Config {
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let decide = decide::check(&file, &mut warnings)?;
         let limits = file.limits.check(file.proxy.buffer_body)?;
-        let pages = file.pages(&table, &directory, site.host_str().unwrap_or_default())?;
+        let pages = file.pages(&table, &directory, &site)?;
+        if let Some(catalog) = &catalog {
+            pages::check_agreed(&file.pages, catalog)?;
+        }
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
         Ok(Self {
             file,

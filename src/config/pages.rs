@@ -9,9 +9,11 @@ use billing::{Image, Look, Pages, texts};
 use entitlement::catalog::Catalog;
 use serde::Deserialize;
 use toml::Value;
+use url::Url;
 
 use super::Config;
 use super::file::{DEFAULT, File};
+use super::nearest;
 
 /// The largest logo, in bytes: every visitor loads it.
 const LOGO_BYTES_MAX: u64 = 256 * 1024;
@@ -25,6 +27,8 @@ const STYLESHEET_BYTES_MAX: u64 = 256 * 1024;
 pub struct Section {
     language: String,
     site_name: String,
+    index: bool,
+    description: String,
     logo: Option<String>,
     stylesheet: Option<String>,
     contact_url: String,
@@ -77,8 +81,8 @@ impl Section {
 
 impl File {
     /// Reads the files that `[pages]` names, in `directory`, and checks its texts. `table` is the file with all its keys;
-    /// `host` names the site when nothing else does.
-    pub fn pages(&self, table: &toml::Table, directory: &Path, host: &str) -> Result<Arc<Pages>> {
+    /// the host of `site` names it when nothing else does.
+    pub fn pages(&self, table: &toml::Table, directory: &Path, site: &Url) -> Result<Arc<Pages>> {
         let section = &self.pages;
         check_language(&section.language)?;
         check_contact(&section.contact_url)?;
@@ -148,6 +152,19 @@ fn check_consents(default: &Value, consents: &BTreeMap<String, String>) -> Resul
     Ok(())
 }
 
+/// Each text that a price on sale asks for is there: else nobody could buy at it on the pages.
+pub fn check_agreed(section: &Section, catalog: &Catalog) -> Result<()> {
+    let consents = &section.consents;
+    let of_tiers = catalog.tiers().iter().flat_map(|tier| &tier.prices);
+    let prices = of_tiers.chain(catalog.addons().iter().flat_map(|addon| &addon.prices));
+    for price in prices.filter(|price| !price.retired) {
+        let Some(id) = price.consent.as_deref().filter(|id| !consents.contains_key(*id)) else { continue };
+        let hint = nearest::hint(id, consents.keys().map(String::as_str));
+        bail!("the price {} asks for the consent \"{id}\", which [pages.consents] does not have{hint}", price.id);
+    }
+    Ok(())
+}
+
 /// A text may use what its default uses, and nothing else.
 fn check_placeholders(default: &Value, mine: &Value) -> Result<()> {
     let (Value::Table(default), Value::Table(mine)) = (default, mine) else { return Ok(()) };
@@ -201,7 +218,7 @@ mod tests {
 
     fn pages(text: &str, directory: &Path) -> Result<Arc<Pages>> {
         let table = File::table(text)?;
-        File::from_table(table.clone())?.pages(&table, directory, "read.example")
+        File::from_table(table.clone())?.pages(&table, directory, &"https://read.example".parse()?)
     }
 
     #[test]

@@ -51,3 +51,23 @@ async fn listed(world: &World, query: &str) -> Vec<Value> {
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()["consents"].as_array().expect("a list").clone()
 }
+
+#[tokio::test]
+async fn a9_what_is_recorded_is_the_text_that_the_buyer_agreed_to() {
+    let new = "monthly-waiver-2";
+    let setup = setup(Arrangement::AllPostgres).environment("TOLLGATE_ADMIN_TOKEN", OPERATOR);
+    let world = World::with(setup.key(&format!("pages.consents.{new}"), "\"Begin at once.\"")).await;
+    let buyer = Buyer::new(&world);
+    let session = buyer.opens(&monthly()).await;
+    let catalog = world.dir().join("next.toml");
+    std::fs::write(&catalog, super::catalog().replace(WAIVER, "monthly-wavier-2")).expect("it is written");
+    let named = catalog.to_str().expect("a path");
+    let mistyped = world.tollgate(&["catalog", "apply", named, "--yes"]).await;
+    assert!(mistyped.code != 0 && mistyped.stderr.contains(new), "it names the nearest: {mistyped:?}");
+    std::fs::write(&catalog, super::catalog().replace(WAIVER, new)).expect("it is written");
+    world.tollgate(&["catalog", "apply", named, "--yes"]).await.success();
+    let again = buyer.opens(&json!({ "cadence": "monthly", "consent": new })).await;
+    assert_eq!(again, session, "it is still open");
+    let texts: Vec<Value> = listed(&world, "").await.iter().map(|consent| consent["text"].clone()).collect();
+    assert_eq!(texts, [new, WAIVER], "newest first");
+}

@@ -1,6 +1,7 @@
 //! Selling, from the outside: the interface, what it makes at the provider, and what it writes down.
 
 mod addons;
+mod again;
 mod consent;
 mod invitations;
 mod own_forms;
@@ -8,6 +9,7 @@ mod polar;
 mod refusals;
 mod time;
 mod turns;
+mod two;
 
 use demo::provider::{Provider, Shape};
 use serde_json::{Value, json};

@@ -1,16 +1,17 @@
 //! What an account has now and which subscriptions it pays for, read from Postgres: what the interface and the pages
 //! show, and what decides whether more can be bought.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::{Addon, Cadence, Catalog, Price, Provider, Sold, Tier};
-use entitlement::subscription::{State, Subscription};
+use entitlement::subscription::{State, Subscription, SubscriptionId, WayBack, Withheld};
 use entitlement::timeline::Segment;
 
 use crate::Billing;
-use crate::publish::entitlement_of;
+use crate::publish::{compute, entitlement_of};
 use crate::store::catalogs::Rules;
 use crate::store::{StoreError, snapshot};
 
@@ -22,6 +23,8 @@ pub struct Standing {
     pub segment: Segment,
     /// Everything that any provider has told of, over or not.
     pub subscriptions: Vec<Subscription>,
+    /// Of those that give nothing although they are not over: why.
+    pub withheld: BTreeMap<SubscriptionId, Withheld>,
 }
 
 /// A subscription that goes on, with what it buys.
@@ -52,7 +55,11 @@ pub async fn of(billing: &Billing, account: &AccountId, now: Timestamp) -> Resul
     // As it is cached: a change of sources alone is no change.
     let timeline = entitlement_of(account, &snapshot, &rules, now).timeline;
     let segment = timeline.at(now).clone();
-    Ok(Standing { rules, segment, subscriptions: snapshot.with_gone_customers().subscriptions })
+    let withheld = snapshot.subscriptions.iter().filter_map(|subscription| {
+        Some((subscription.id.clone(), compute::withheld(subscription, &snapshot, &rules, now)?))
+    });
+    let withheld = withheld.collect();
+    Ok(Standing { rules, segment, subscriptions: snapshot.with_gone_customers().subscriptions, withheld })
 }
 
 impl Standing {
@@ -75,6 +82,25 @@ impl Standing {
         let mut live: Vec<_> = running.filter_map(|subscription| bought(self.catalog(), subscription)).collect();
         live.sort_by_key(|live| std::cmp::Reverse((live.tier.rank, live.subscription.started_at)));
         live
+    }
+
+    /// Why a subscription gives nothing although it is not over.
+    #[must_use]
+    pub fn withheld(&self, id: &SubscriptionId) -> Option<Withheld> {
+        self.withheld.get(id).copied()
+    }
+
+    /// Whether a subscription is to be bought again to give something: it does not stand in the way of another one.
+    #[must_use]
+    pub fn is_to_be_bought_again(&self, id: &SubscriptionId) -> bool {
+        self.withheld(id).is_some_and(|withheld| withheld.way_back() == WayBack::BuyAgain)
+    }
+
+    /// The subscriptions to a tier that are not over at `now` and stand in the way of another one.
+    #[must_use]
+    pub fn held(&self, now: Timestamp) -> Vec<Live<'_>> {
+        let live = self.live(now).into_iter();
+        live.filter(|live| !self.is_to_be_bought_again(&live.subscription.id)).collect()
     }
 
     /// The subscriptions that are not over at `now` and of whose prices the catalog names none: their owner pays, and must be able
@@ -101,7 +127,8 @@ impl Standing {
     /// Whether an add-on is paid for at `now`.
     #[must_use]
     pub fn has_addon(&self, code: &str, now: Timestamp) -> bool {
-        self.addons(now).any(|(addon, _)| addon.code == code)
+        let mut held = self.addons(now).filter(|(_, subscription)| !self.is_to_be_bought_again(&subscription.id));
+        held.any(|(addon, _)| addon.code == code)
     }
 
     /// Whether what a provider's price buys has taken effect at `now`.
@@ -168,7 +195,7 @@ pub mod examples {
     //! Standings that are made up, for the tests of what shows them.
 
     use chrono::Duration;
-    use entitlement::subscription::{Grace, Policy, SubscriptionId};
+    use entitlement::subscription::{Dues, Grace, Policy};
     use entitlement::timeline::{Grant, Source, timeline};
 
     use super::*;
@@ -212,11 +239,13 @@ pub mod examples {
             id: SubscriptionId { provider: Provider::Stripe, id: "sub_1".into() },
             customer: "cus_1".into(),
             prices: vec![price.into()],
+            items: Vec::new(),
             started_at: on(3, 1),
             state,
             collection_paused: false,
             cancel_at: None,
             period_start: Some(on(3, 1)),
+            first_due: None,
             as_of: on(3, 1),
             before: None,
         }
@@ -225,7 +254,12 @@ pub mod examples {
     /// The standing of somebody with these subscriptions.
     pub fn standing(subscriptions: Vec<Subscription>, now: Timestamp) -> Standing {
         let catalog: Catalog = toml::from_str(CATALOG).expect("a catalog");
-        let grace = Grace { past_due: Duration::days(14), renewal: Duration::days(3), trial: Duration::days(1) };
+        let grace = Grace {
+            past_due: Duration::days(14),
+            renewal: Duration::days(3),
+            trial: Duration::days(1),
+            ..Grace::default()
+        };
         let policy = Policy::default();
         let grant = |subscription: &Subscription| {
             let (access, bought) = (subscription.access(&grace, &policy, &[])?, bought(&catalog, subscription)?);
@@ -240,14 +274,19 @@ pub mod examples {
         };
         let grants: Vec<Grant> = subscriptions.iter().filter_map(grant).collect();
         let segment = timeline(&catalog, &grants).at(now).clone();
-        Standing { rules: Arc::new(Rules { id: Some(1), catalog, grace, policy }), segment, subscriptions }
+        let rules = Arc::new(Rules { id: Some(1), catalog, grace, policy });
+        let reason = |subscription: &Subscription| {
+            let item = subscription.all_items().into_iter().next()?;
+            let withheld = subscription.withheld(&item, &Dues::default(), (&grace, &policy), &[], now)?;
+            Some((subscription.id.clone(), withheld))
+        };
+        let withheld = subscriptions.iter().filter_map(reason).collect();
+        Standing { rules, segment, subscriptions, withheld }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use entitlement::subscription::SubscriptionId;
-
     use super::examples::{on, standing, subscription};
     use super::*;
 

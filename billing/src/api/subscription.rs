@@ -8,8 +8,8 @@ use axum::extract;
 use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::catalog::{Catalog, Provider};
-use entitlement::subscription::{State, Subscription, SubscriptionId};
+use entitlement::catalog::Provider;
+use entitlement::subscription::{State, Subscription, SubscriptionId, WayBack, Withheld};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -54,6 +54,10 @@ struct ShownSubscription {
     period_end: Option<Timestamp>,
     cancel_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
+    /// Why it gives nothing although it is not over.
+    reason: Option<&'static str>,
+    /// What brings access back then.
+    way_back: Option<&'static str>,
 }
 
 /// What was asked of the provider; its webhook tells when it is so.
@@ -91,6 +95,9 @@ pub async fn cancel(
     for subscription in &others {
         ends_at = ends_at.max(sell::end_with_period(&providers, subscription).await?);
     }
+    for subscription in others.iter().chain([&first]) {
+        checkout::observe(&billing, subscription).await;
+    }
     Ok(Json(Asked { status: "scheduled", ends_at }))
 }
 
@@ -103,7 +110,12 @@ pub async fn reactivate(
     // One only, the highest tier: never more is charged than was asked for.
     let (first, _) = running(&billing, &claims.sub).await?;
     checkout::check_configured(&billing, first.provider).await?;
-    match sell::keep(&billing.providers(), &first).await? {
+    let standing = standing::of(&billing, &claims.sub, crate::clock::now()).await?;
+    let is_paused = standing.withheld(&first).is_some_and(|withheld| withheld.way_back() == WayBack::Resume);
+    let kept = sell::keep(&billing.providers(), &first).await?;
+    let kept = if is_paused { sell::resume(&billing.providers(), &first).await? } else { kept };
+    checkout::observe(&billing, &first).await;
+    match kept {
         Kept::Yes => Ok(Json(Asked { status: "active", ends_at: None })),
         Kept::WasNotEnding => {
             let detail = "The subscription is not scheduled to end.";
@@ -137,15 +149,19 @@ fn shown(account: AccountId, standing: &Standing, now: Timestamp) -> Shown {
         limits: segment.plan.limits.clone(),
         levels: segment.plan.levels.clone(),
         valid_until: segment.until,
-        subscriptions: standing.subscriptions.iter().map(|s| shown_subscription(standing.catalog(), s, now)).collect(),
+        subscriptions: standing.subscriptions.iter().map(|s| shown_subscription(standing, s, now)).collect(),
     }
 }
 
-fn shown_subscription(catalog: &Catalog, subscription: &Subscription, now: Timestamp) -> ShownSubscription {
-    let bought = bought(catalog, subscription);
+fn shown_subscription(standing: &Standing, subscription: &Subscription, now: Timestamp) -> ShownSubscription {
+    let bought = bought(standing.catalog(), subscription);
+    let withheld = standing.withheld(&subscription.id);
     let (trial_ends_at, period_end, ended_at) = match subscription.state {
         State::Trialing { ends_at } => (Some(ends_at), Some(ends_at), None),
-        State::Active { paid_until } => (None, paid_until, None),
+        State::Active { paid_until } => {
+            let until = |whole| bought.map_or(whole, |live| subscription.price_paid_until(&live.price.id, whole));
+            (None, paid_until.map(until), None)
+        }
         State::Lapsed { at } | State::Ended { at } => (None, None, Some(at)),
         State::Incomplete | State::PastDue { .. } | State::Unpaid | State::Paused => (None, None, None),
     };
@@ -161,6 +177,8 @@ fn shown_subscription(catalog: &Catalog, subscription: &Subscription, now: Times
         period_end,
         cancel_at: subscription.cancel_at,
         ended_at,
+        reason: withheld.map(Withheld::as_str),
+        way_back: withheld.map(|withheld| withheld.way_back().as_str()),
     }
 }
 

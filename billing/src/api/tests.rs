@@ -144,7 +144,7 @@ fn price(id: &str, amount: i64, cadence: Cadence) -> Price {
 }
 
 fn grace() -> Grace {
-    Grace { past_due: Duration::days(14), renewal: Duration::days(3), trial: Duration::days(1) }
+    Grace { past_due: Duration::days(14), renewal: Duration::days(3), trial: Duration::days(1), ..Grace::default() }
 }
 
 /// Begun a day ago, paid for a month.

@@ -1,5 +1,8 @@
 //! What an operator is told of a subscription.
 
+use std::collections::BTreeSet;
+
+use entitlement::catalog::{Provider, Sold};
 use entitlement::subscription::Subscription;
 
 use crate::metrics;
@@ -20,6 +23,24 @@ pub fn unknown_prices(subscription: &Subscription, rules: &Rules) -> Option<Stri
     let subscription = &subscription.id.id;
     tracing::error!(subscription, note, "a subscription grants nothing for what it pays: add its price to the catalog");
     Some(note)
+}
+
+/// Whether two subscriptions buy the same tier or the same add-on, at whatever price of whichever provider; of what is not sold here,
+/// the same price.
+pub fn buys_the_same(
+    (provider, prices): (Provider, &[String]),
+    (other_provider, others): (Provider, &[String]),
+    rules: &Rules,
+) -> bool {
+    let bought = |provider, prices: &[String]| -> BTreeSet<(u8, String)> {
+        let named = |price: &String| match rules.catalog.sold(provider, price) {
+            Some(Sold::Tier(tier)) => (0, tier.code.clone()),
+            Some(Sold::Addon(addon)) => (1, addon.code.clone()),
+            None => (2, format!("{provider}:{price}")),
+        };
+        prices.iter().map(named).collect()
+    };
+    !bought(provider, prices).is_disjoint(&bought(other_provider, others))
 }
 
 /// One line for the audit log.

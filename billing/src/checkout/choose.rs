@@ -125,6 +125,15 @@ fn of_addon<'a>(
 }
 
 impl Choice<'_> {
+    /// Whether another price buys the same.
+    pub fn sells(&self, catalog: &Catalog, provider: Provider, price: &str) -> bool {
+        match (self.item, catalog.sold(provider, price)) {
+            (Sold::Tier(one), Some(Sold::Tier(other))) => one.code == other.code,
+            (Sold::Addon(one), Some(Sold::Addon(other))) => one.code == other.code,
+            _ => false,
+        }
+    }
+
     /// What is bought: its kind, and its code.
     pub fn named(&self) -> (&'static str, &str) {
         match self.item {

@@ -4,6 +4,7 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use entitlement::event::Object;
+use entitlement::subscription::SubscriptionId;
 
 use crate::Billing;
 use crate::problem::Problem;
@@ -49,4 +50,33 @@ pub async fn bought(billing: &Billing, account: &AccountId, session: Option<&str
     let mut conn = billing.pool().acquire().await.ok()?;
     let last = checkouts::session_of(&mut conn, account).await.ok()??;
     (session == Some(last.id.as_str())).then_some((last.provider, last.price))
+}
+
+/// Learns how a subscription stands now: the provider has just been told to change it, and its webhook takes a while. What fails here is
+/// told by that.
+pub async fn observe(billing: &Billing, subscription: &SubscriptionId) {
+    if let Err(problem) = observed(billing, subscription).await {
+        tracing::warn!(subscription = subscription.id, code = problem.code(), "a change is known once it is told");
+    }
+}
+
+async fn observed(billing: &Billing, subscription: &SubscriptionId) -> Result<(), Problem> {
+    let provider = subscription.provider;
+    let askable = billing.askable(provider).await?;
+    let (account, observation, now) = (askable.account.as_deref(), billing.draw().await?, crate::clock::now());
+    let object = Object::Subscription(subscription.id.clone());
+    let answers = provider::look(&askable.providers, provider, &object, Moments { at: now, now }).await?;
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let asking = Asking { cause: CAUSE, provider, account, observation, now };
+    match billing.learn(asking, &[&answers]).await {
+        Ok(_) => Ok(()),
+        Err(ReconcileError::Store(error)) => Err(error.into()),
+        Err(ReconcileError::Provider(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "an answer could not be applied");
+            Err(Problem::interrupted())
+        }
+    }
 }

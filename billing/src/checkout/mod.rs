@@ -22,7 +22,7 @@ use crate::provider;
 use crate::provider::client::Client;
 
 pub use choose::Order;
-pub use confirm::{bought, confirm};
+pub use confirm::{bought, confirm, observe};
 pub use open::open;
 pub use portal::open_portal;
 

@@ -2,16 +2,16 @@
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::catalog::{Provider, Sold};
-use entitlement::subscription::State;
+use entitlement::catalog::{Catalog, Provider, Sold};
+use entitlement::subscription::{State, WayBack, Withheld};
 use http::StatusCode;
 
 use super::choose::{self, Choice, Order};
-use super::confirm::confirm;
+use super::confirm::{confirm, observe};
 use super::turn::Turn;
 use super::{check_configured, client, links};
 use crate::Billing;
-use crate::api::standing::{self, Standing};
+use crate::api::standing::{self, Standing, is_running};
 use crate::caller;
 use crate::clock;
 use crate::problem::Problem;
@@ -52,6 +52,7 @@ struct Seller {
 
 /// What is sold to whom, once that is decided.
 struct Sale<'a> {
+    catalog: &'a Catalog,
     choice: Choice<'a>,
     trial_days: u32,
 }
@@ -76,16 +77,34 @@ impl Seller {
             // What was paid meanwhile is known by now.
             standing = standing::of(&self.billing, &self.account, now).await?;
         }
+        if self.end_what_is_bought_again(&standing, now).await? {
+            standing = standing::of(&self.billing, &self.account, now).await?;
+        }
         let sale = self.sale(&standing, now).await?;
         self.write_down(lease, &sale.choice, now).await?;
         let opened = self.create(lease, &sale, now).await?;
         self.keep(lease, &sale, opened).await
     }
 
+    /// Ends what has to be bought again to give something: it would go on to be charged for beside what is bought now.
+    async fn end_what_is_bought_again(&self, standing: &Standing, now: Timestamp) -> Result<bool, Problem> {
+        // What cannot be bought ends nothing.
+        self.sale(standing, now).await?;
+        let again = standing.subscriptions.iter().filter(|own| is_running(own, now));
+        let again: Vec<_> = again.filter(|own| standing.is_to_be_bought_again(&own.id)).collect();
+        for subscription in &again {
+            check_configured(&self.billing, subscription.id.provider).await?;
+            sell::end_now(&self.billing.providers(), &subscription.id).await?;
+            tracing::info!(account = %self.account, subscription = %subscription.id.id, "what was given back has ended, to be bought again");
+            observe(&self.billing, &subscription.id).await;
+        }
+        Ok(!again.is_empty())
+    }
+
     async fn sale<'a>(&self, standing: &'a Standing, now: Timestamp) -> Result<Sale<'a>, Problem> {
         let choice = chosen(&self.billing, standing, &self.order)?;
         refuse_second(standing, &choice, now)?;
-        Ok(Sale { trial_days: self.trial_days(standing, &choice).await?, choice })
+        Ok(Sale { catalog: standing.catalog(), trial_days: self.trial_days(standing, &choice).await?, choice })
     }
 
     /// A trial is of a tier: what is sold beside it is paid for at once.
@@ -108,6 +127,7 @@ impl Seller {
             && self.states_the_same(lease, &sale.choice).await?;
         // Somebody looked after this buyer asked.
         if is_same && session.seen_at >= self.asked_at {
+            self.agree(lease.attempt - 1, &sale.choice, clock::now()).await?;
             return Ok(Some(opened(session)));
         }
         let providers = self.billing.providers();
@@ -120,16 +140,30 @@ impl Seller {
                 let seen = Session { seen_at: now, ..session.clone() };
                 let mut conn = self.billing.pool().acquire().await.map_err(StoreError::from)?;
                 checkouts::put(&mut conn, &self.account, lease, Some(&seen)).await?;
+                drop(conn);
+                self.agree(lease.attempt - 1, &sale.choice, now).await?;
                 return Ok(Some(opened(&seen)));
             }
             CheckoutState::Open => sell::close_checkout(&providers, session.provider, &session.id).await?,
             state => state,
         };
         match state {
+            // It could not be closed, and would be paid beside a new one. The same provider lets nobody subscribe twice.
+            CheckoutState::Open if session.provider != price.provider => self.lead_on(session, sale).map(Some),
             CheckoutState::Complete => self.refuse_unsettled(now).await.map(|()| None),
             CheckoutState::Processing => Err(payment_pending()),
             CheckoutState::Open | CheckoutState::Over => Ok(None),
         }
+    }
+
+    /// The checkout that is open elsewhere, when it sells the same.
+    fn lead_on(&self, session: &Session, sale: &Sale<'_>) -> Result<Opened, Problem> {
+        if sale.choice.sells(sale.catalog, session.provider, &session.price) {
+            tracing::info!(account = %self.account, provider = %session.provider, "an open checkout leads on: it cannot be closed");
+            return Ok(opened(session));
+        }
+        let detail = "Another checkout of this account is still open, and could be paid beside this one. Pay it, or try again when it has expired.";
+        Err(Problem::new(StatusCode::CONFLICT, "checkout_open", detail))
     }
 
     /// Whether the provider still knows as whom the account buys. Polar has customers only once they have paid.
@@ -167,16 +201,21 @@ impl Seller {
     /// What the buyer agreed to, and has stated.
     async fn write_down(&self, lease: &Lease, choice: &Choice<'_>, at: Timestamp) -> Result<(), StoreError> {
         let (account, attempt) = (&self.account, lease.attempt);
-        let mut conn = self.billing.pool().acquire().await?;
-        if let Some(text) = &choice.price.consent {
-            let (provider, price) = (choice.price.provider, choice.price.id.as_str());
-            consents::record(&mut conn, Agreed { account, text, provider, price, attempt, at }).await?;
-        }
+        self.agree(attempt, choice, at).await?;
         if let Sold::Addon(addon) = choice.item {
+            let mut conn = self.billing.pool().acquire().await?;
             let ordered = Ordered { account, addon: &addon.code, details: &choice.details, attempt, at };
             addons::record(&mut conn, ordered).await?;
         }
         Ok(())
+    }
+
+    /// What the buyer agreed to, each time: the text may be another one than when the open checkout was opened.
+    async fn agree(&self, attempt: i64, choice: &Choice<'_>, at: Timestamp) -> Result<(), StoreError> {
+        let Some(text) = &choice.price.consent else { return Ok(()) };
+        let (provider, price) = (choice.price.provider, choice.price.id.as_str());
+        let mut conn = self.billing.pool().acquire().await?;
+        consents::record(&mut conn, Agreed { account: &self.account, text, provider, price, attempt, at }).await
     }
 
     async fn create(&self, lease: &Lease, sale: &Sale<'_>, now: Timestamp) -> Result<Opened, Problem> {
@@ -269,9 +308,22 @@ fn chosen<'a>(billing: &Billing, standing: &'a Standing, order: &Order) -> Resul
 
 /// Who pays for a tier, or for the same add-on, changes that in the portal.
 fn refuse_second(standing: &Standing, choice: &Choice<'_>, now: Timestamp) -> Result<(), Problem> {
+    let held = standing.held(now);
+    let withheld = held.first().and_then(|live| standing.withheld(&live.subscription.id)).map(Withheld::way_back);
     let (is_held, code, detail) = match choice.item {
+        Sold::Tier(_) if withheld == Some(WayBack::Resume) => {
+            let detail =
+                "There is a subscription already, which is paused: let it go on instead of buying another one.";
+            let problem = Problem::new(StatusCode::CONFLICT, "subscription_paused", detail);
+            return Err(problem.instead("/api/billing/reactivate"));
+        }
+        Sold::Tier(_) if withheld == Some(WayBack::UpdateCard) => {
+            let detail = "There is a subscription already, of which a payment is missing: update how it is paid instead of buying another one.";
+            let problem = Problem::new(StatusCode::CONFLICT, "payment_missing", detail);
+            return Err(problem.instead("/api/billing/portal"));
+        }
         Sold::Tier(_) => (
-            !standing.live(now).is_empty(),
+            !held.is_empty(),
             "already_subscribed",
             "There is a subscription already: change it in the customer portal instead of buying another one.",
         ),

@@ -3,6 +3,7 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
+use entitlement::subscription::Subscription;
 use http::StatusCode;
 
 use super::{check_any_configured, check_configured, links};
@@ -12,6 +13,7 @@ use crate::problem::Problem;
 use crate::provider;
 use crate::provider::client::ProviderError;
 use crate::provider::sell;
+use crate::store::links::account_of_customer;
 use crate::store::{StoreError, customers};
 
 /// Opens the customer portal and answers its URL, which the provider lets expire: of the provider that is paid, else of
@@ -25,8 +27,14 @@ pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp)
     let standing = standing::of(billing, account, now).await?;
     // The customer that pays, before the one that would.
     let live = standing.live(now).into_iter().map(|live| live.subscription);
-    let paying = live.chain(standing.unnamed(now)).next();
-    let paying = paying.map(|subscription| (subscription.id.provider, subscription.customer.clone()));
+    let mut paying = None;
+    for subscription in live.chain(standing.unnamed(now)) {
+        // One who pays for this account may be another account's: the portal would show everything of theirs.
+        if is_own_customer(billing, account, subscription).await? {
+            paying = Some((subscription.id.provider, subscription.customer.clone()));
+            break;
+        }
+    }
     let (provider, customer) = match paying {
         Some(paying) => paying,
         None => stored_customer(billing, account).await?.ok_or_else(none)?,
@@ -37,6 +45,16 @@ pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp)
         Err(ProviderError::UnknownCustomer) => Err(none()),
         opened => Ok(opened?),
     }
+}
+
+async fn is_own_customer(
+    billing: &Billing,
+    account: &AccountId,
+    subscription: &Subscription,
+) -> Result<bool, StoreError> {
+    let mut conn = billing.pool().acquire().await?;
+    let owner = account_of_customer(&mut conn, subscription.id.provider, &subscription.customer).await?;
+    Ok(owner.as_ref() == Some(account))
 }
 
 async fn stored_customer(billing: &Billing, account: &AccountId) -> Result<Option<(Provider, String)>, StoreError> {

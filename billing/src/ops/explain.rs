@@ -3,7 +3,7 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::payment::Invoice;
-use entitlement::subscription::{Subscription, SubscriptionId};
+use entitlement::subscription::{Subscription, SubscriptionId, WayBack, Withheld};
 use entitlement::timeline::{Source, Timeline, timeline};
 use serde::Serialize;
 
@@ -39,6 +39,8 @@ pub struct Explained {
     #[serde(skip)]
     pub timeline: Timeline,
     pub subscriptions: Vec<Subscription>,
+    /// The subscriptions that give nothing although they are not over.
+    pub withheld: Vec<WithheldSubscription>,
     /// The prices of running subscriptions that the catalog does not name: they give nothing.
     pub unnamed_prices: Vec<UnnamedPrice>,
     /// Those that the provider no longer shows. They stay as they are until a person ends them.
@@ -59,6 +61,14 @@ pub struct Explained {
     pub cached_version: Option<u64>,
     /// Why Redis could not say.
     pub cache_fault: Option<String>,
+}
+
+/// Why a subscription gives nothing although it is not over, and what brings access back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WithheldSubscription {
+    pub subscription: SubscriptionId,
+    pub reason: Withheld,
+    pub way_back: WayBack,
 }
 
 /// A price that the catalog does not name, and the running subscription of it.
@@ -111,7 +121,12 @@ impl Billing {
             Ok(version) => (version, None),
             Err(error) => (None, Some(chain::told(&error))),
         };
+        let withheld = snapshot.subscriptions.iter().filter_map(|own| {
+            let reason = publish::withheld(own, &snapshot, &rules, at)?;
+            Some(WithheldSubscription { subscription: own.id.clone(), reason, way_back: reason.way_back() })
+        });
         Ok(Explained {
+            withheld: withheld.collect(),
             account: account.clone(),
             version: snapshot.version,
             catalog: snapshot.catalog,

@@ -5,6 +5,7 @@ mod consents;
 mod credits;
 mod events;
 mod explain;
+mod link;
 mod naming;
 mod live;
 
@@ -13,6 +14,7 @@ pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Propos
 pub use credits::{Granted, Revoked};
 pub use events::Replayed;
 pub use explain::{Explained, ExplainedSegment, UnseenSince};
+pub use link::LinkedBy;
 pub use live::{GoingLive, WentLive};
 
 use http::StatusCode;

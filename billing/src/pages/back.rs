@@ -20,8 +20,8 @@ use crate::api::standing::{self, Standing};
 use crate::checkout::{self, links, onward};
 use crate::problem::Problem;
 
-/// How long the answer is held back, waiting for the purchase to take effect. Proxies wait longer than this.
-const WAIT_SECONDS_MAX: u64 = 10;
+/// How long the answer is held back, waiting for a purchase to take effect: the page looks again by itself.
+const WAIT_SECONDS_MAX: u64 = 2;
 
 /// How long the provider may take to say what was bought; its webhook may still be faster.
 const CONFIRM_SECONDS_MAX: u64 = 4;
@@ -104,7 +104,6 @@ fn again(session: Option<&str>, next: Option<&str>, tries: u32) -> String {
 /// Asks what was bought, then waits until the account has it, or for too long; of a session that is not known, until it
 /// has more than everybody has. Holds no connection while it sleeps.
 async fn has_taken_effect(billing: &Billing, account: &AccountId, session: Option<&str>) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(WAIT_SECONDS_MAX);
     let confirmed = checkout::confirm(billing, account, crate::clock::now());
     match tokio::time::timeout(Duration::from_secs(CONFIRM_SECONDS_MAX), confirmed).await {
         Ok(Ok(())) => {}
@@ -114,6 +113,7 @@ async fn has_taken_effect(billing: &Billing, account: &AccountId, session: Optio
     let bought = checkout::bought(billing, account, session).await;
     // Beyond that many, the page that asks again does the waiting.
     let place = WAITING.try_acquire();
+    let deadline = Instant::now() + patience(bought.is_some());
     loop {
         // A database that fails for a moment must not show an error to somebody who has just paid.
         let now = crate::clock::now();
@@ -131,10 +131,21 @@ async fn has_taken_effect(billing: &Billing, account: &AccountId, session: Optio
     }
 }
 
+/// Where no purchase is known there is nothing to wait for.
+const fn patience(is_bought: bool) -> Duration {
+    Duration::from_secs(if is_bought { WAIT_SECONDS_MAX } else { 0 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pages::examples;
+
+    #[test]
+    fn without_a_purchase_the_page_comes_at_once() {
+        assert_eq!(patience(false), Duration::ZERO);
+        assert!(patience(true) > Duration::ZERO);
+    }
 
     #[test]
     fn the_waiting_page_asks_again_by_itself_and_stays_where_it_is() {

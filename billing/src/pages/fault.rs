@@ -24,6 +24,8 @@ pub fn told(texts: &Texts, problem: &Problem) -> String {
     let text = match problem.code() {
         "consent_required" => &errors.consent_required,
         "already_subscribed" | "already_held" => &errors.already_subscribed,
+        "subscription_paused" => &errors.subscription_paused,
+        "payment_missing" => &errors.payment_missing,
         "tier_not_found"
         | "addon_not_found"
         | "no_price"

@@ -48,6 +48,22 @@ impl<'a> Frame<'a> {
         links::ACCOUNT_PATH
     }
 
+    /// Whether search engines may show the page: what is sold is the same for everybody, and everything else is not.
+    pub fn is_indexed(&self) -> bool {
+        self.look.index && self.here == links::PRICING_PATH && self.error.is_none()
+    }
+
+    /// What search engines show of it.
+    pub fn description(&self) -> &str {
+        let told = &self.look.description;
+        if told.is_empty() { &self.look.texts.pricing.lead } else { told }
+    }
+
+    /// The one address of the page, whatever else leads to it.
+    pub fn canonical(&self) -> String {
+        links::on_site(&self.look.site_url, self.here)
+    }
+
     /// Whether the page that the frame links to as `url` is this one.
     pub fn is_here(&self, url: &str) -> bool {
         self.here == url

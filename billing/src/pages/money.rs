@@ -2,11 +2,12 @@
 
 use entitlement::catalog::Price;
 
-/// Currencies whose minor unit is the whole one (ISO 4217).
-const NO_DECIMALS: [&str; 16] =
-    ["bif", "clp", "djf", "gnf", "isk", "jpy", "kmf", "krw", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"];
+/// Currencies of which the providers count whole units (<https://docs.stripe.com/currencies#zero-decimal>). Not those of ISO 4217:
+/// there `mga` has two decimals, and `isk` and `ugx` have none, which are counted in hundredths here; Polar charges through Stripe.
+const NO_DECIMALS: [&str; 15] =
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
 
-/// Currencies with a thousandth as minor unit (ISO 4217).
+/// Currencies of which the providers count thousandths (<https://docs.stripe.com/currencies#three-decimal>).
 const THREE_DECIMALS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
 /// The price without its cadence: `£7`, `€9.50`, `CHF 12`.
@@ -68,6 +69,11 @@ mod tests {
             ("chf", 1_200, "CHF 12"),
             ("jpy", 1_500, "JPY 1,500"),
             ("kwd", 1_250, "KWD 1.250"),
+            ("isk", 150_000, "ISK 1,500"),
+            ("ugx", 500, "UGX 5"),
+            ("mga", 1_500, "MGA 1,500"),
+            ("huf", 150_000, "HUF 1,500"),
+            ("twd", 50_000, "TWD 500"),
             ("eur", 0, "€0"),
             ("eur", -950, "−€9.50"),
         ];

@@ -2,9 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use askama::Template;
 use proptest::prelude::*;
 
-use super::look::{Pages, examples};
+use super::frame::Frame;
+use super::look::{Look, Pages, examples};
+use crate::checkout::links;
+
+/// A page with nothing on it.
+#[derive(Template)]
+#[template(source = "{% extends \"layout.html\" %}", ext = "html")]
+struct Plain<'a> {
+    frame: Frame<'a>,
+}
 
 /// The elements of a page, by name and in order: what text cannot change.
 pub fn elements(html: &str) -> Vec<&str> {
@@ -86,5 +96,27 @@ proptest! {
         prop_assert_eq!(unescaped(attribute), text.as_str());
         prop_assert_eq!(unescaped(element), text.as_str());
         prop_assert!(!element.contains(['<', '>', '"', '\'']));
+    }
+}
+
+#[test]
+fn search_engines_see_what_is_sold_where_they_may_and_nothing_else() {
+    let look = Pages::new(Look { index: true, description: "Read \"all\"".into(), ..examples::look() });
+    let rendered = |look: &Pages, here: &'static str, error: Option<&str>| {
+        let frame = Frame::of(look, links::PRICING_PATH, "Plans", here).with_error(error.map(str::to_owned));
+        Plain { frame }.render().expect("a page")
+    };
+    let pricing = rendered(&look, links::PRICING_PATH, None);
+    assert!(!pricing.contains("noindex"), "{pricing}");
+    assert!(pricing.contains(r#"<link rel="canonical" href="https://read.example/billing/pricing">"#), "{pricing}");
+    assert!(pricing.contains("<meta name=\"description\" content=\"Read &#34;all&#34;\">"), "{pricing}");
+    let closed = examples::pages();
+    for (look, here, error) in [
+        (&look, links::ACCOUNT_PATH, None),
+        (&look, links::PRICING_PATH, Some("busy")),
+        (&closed, links::PRICING_PATH, None),
+    ] {
+        let page = rendered(look, here, error);
+        assert!(page.contains("noindex") && !page.contains("canonical"), "{page}");
     }
 }

@@ -14,6 +14,7 @@ pub mod client;
 pub mod polar;
 pub(crate) mod sell;
 pub mod stripe;
+pub(crate) mod text;
 
 /// Why an event that Tollgate acts on cannot be read: its form is not what its provider documents.
 #[derive(Debug, thiserror::Error)]

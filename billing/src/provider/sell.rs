@@ -42,8 +42,7 @@ pub(crate) async fn checkout_state(
     }
 }
 
-/// Closes a checkout where the provider can; answers how it stands then. Polar's close by themselves, and it lets nobody
-/// subscribe twice.
+/// Closes a checkout where the provider can; answers how it stands then. Polar's close by themselves.
 pub(crate) async fn close_checkout(
     providers: &Providers,
     provider: Provider,
@@ -51,10 +50,7 @@ pub(crate) async fn close_checkout(
 ) -> Result<CheckoutState, ProviderError> {
     match provider {
         Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.close_checkout(id).await,
-        Provider::Polar => match checkout_state(providers, provider, id).await? {
-            CheckoutState::Open => Ok(CheckoutState::Over),
-            state => Ok(state),
-        },
+        Provider::Polar => checkout_state(providers, provider, id).await,
     }
 }
 
@@ -85,6 +81,26 @@ pub(crate) async fn end_with_period(
     match subscription.provider {
         Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.end_with_period(id).await,
         Provider::Polar => providers.polar_client.as_ref().ok_or_else(nobody)?.end_with_period(id).await,
+    }
+}
+
+/// Ends a subscription at once, if it is not over; nothing is given back.
+pub(crate) async fn end_now(providers: &Providers, subscription: &SubscriptionId) -> Result<(), ProviderError> {
+    let id = &subscription.id;
+    match subscription.provider {
+        Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.end_now(id).await,
+        Provider::Polar => providers.polar_client.as_ref().ok_or_else(nobody)?.end_now(id).await,
+    }
+}
+
+/// Lets a paused subscription go on, where the provider lets others do that.
+pub(crate) async fn resume(providers: &Providers, subscription: &SubscriptionId) -> Result<Kept, ProviderError> {
+    let id = &subscription.id;
+    match subscription.provider {
+        Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.resume(id).await,
+        Provider::Polar => {
+            Err(ProviderError::ToldBuyer("A paused subscription of Polar goes on in its portal.".into()))
+        }
     }
 }
 

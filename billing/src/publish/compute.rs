@@ -1,14 +1,14 @@
 //! An entitlement is a pure function of rows and time: nothing here asks anybody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::catalog::Sold;
-use entitlement::payment::Returned;
+use entitlement::catalog::{Sold, Tier};
+use entitlement::payment::{Invoice, Part, Returned};
 use entitlement::record::Entitlement;
-use entitlement::subscription::{Access, Setback, State, Subscription};
+use entitlement::subscription::{Access, Dues, Item, Setback, State, Subscription, Withheld};
 use entitlement::timeline::{Grant, Source, Status, timeline};
 
 use crate::credits;
@@ -60,85 +60,135 @@ fn over(snapshot: &Snapshot, rules: &Rules) -> BTreeSet<Source> {
 
 /// Whether its provider told of an end, or of money that went back: such a moment is never later than that in which it was told.
 fn is_over(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> bool {
-    let access = |setbacks: &[Setback]| subscription.access(&rules.grace, &rules.policy, setbacks);
+    let is_set_back = |item: &Item| {
+        let dues = Dues::of(subscription, item, &bills(subscription, snapshot));
+        let access =
+            |setbacks: &[Setback]| subscription.access_to(item, &dues, (&rules.grace, &rules.policy), setbacks);
+        access(&setbacks(subscription, item, snapshot)) != access(&[])
+    };
     matches!(subscription.state, State::Lapsed { .. } | State::Ended { .. })
-        || access(&setbacks(subscription, snapshot, rules)) != access(&[])
+        || subscription.all_items().iter().any(is_set_back)
 }
 
 /// Every reason for which an account holds a tier, past ones included.
 #[must_use]
 pub fn grants(snapshot: &Snapshot, rules: &Rules) -> Vec<Grant> {
-    let subscribed = snapshot.subscriptions.iter().flat_map(|subscription| {
-        let access = access(subscription, snapshot, rules);
-        access.into_iter().flat_map(move |access| of_access(subscription, access, rules))
-    });
+    let subscribed = snapshot.subscriptions.iter().flat_map(|subscription| grants_of(subscription, snapshot, rules));
     let grants = subscribed.chain(snapshot.credits.iter().filter_map(of_credit)).collect();
     credits::with_days(grants, snapshot, rules)
 }
 
-/// The access that a subscription of the account gives, after everything that was taken back.
+/// What a subscription of the account gives: a grant for each of its items that buys a tier. A price that no catalog names grants
+/// nothing.
 #[must_use]
-pub fn access(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> Option<Access> {
-    subscription.access(&rules.grace, &rules.policy, &setbacks(subscription, snapshot, rules))
+pub fn grants_of(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> Vec<Grant> {
+    let bills = bills(subscription, snapshot);
+    let grants = subscription.all_items().into_iter().filter_map(|item| {
+        let dues = Dues::of(subscription, &item, &bills);
+        let setbacks = setbacks(subscription, &item, snapshot);
+        let access = subscription.access_to(&item, &dues, (&rules.grace, &rules.policy), &setbacks)?;
+        let tier = paid_tier(subscription, &item, &dues, rules)?;
+        Some(grant(subscription, tier, access))
+    });
+    grants.collect()
 }
 
-/// Everything that takes access from a subscription although its state would give it.
-fn setbacks(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> Vec<Setback> {
-    let returned = snapshot.returned.iter().flat_map(|money| setbacks_by(subscription, money, rules));
+/// The tier of an item. While a payment is missing it is the one that was last paid for, when that is a lower one: an upgrade whose
+/// payment failed gives nothing yet.
+fn paid_tier<'a>(subscription: &Subscription, item: &Item, dues: &Dues, rules: &'a Rules) -> Option<&'a Tier> {
+    let tier_of = |price: &str| match rules.catalog.sold(subscription.id.provider, price)? {
+        Sold::Tier(tier) => Some(tier),
+        Sold::Addon(_) => None,
+    };
+    let named = tier_of(&item.price)?;
+    let is_missing = matches!(subscription.state, State::PastDue { .. });
+    let paid = dues.price.as_deref().filter(|_| is_missing).and_then(tier_of);
+    Some(paid.filter(|paid| paid.rank < named.rank).unwrap_or(named))
+}
+
+/// The access that a subscription of the account gives after everything that was taken back, by the item that gives it longest.
+#[must_use]
+pub fn access(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> Option<Access> {
+    let bills = bills(subscription, snapshot);
+    let items = subscription.all_items();
+    let access = items.iter().filter_map(|item| {
+        let dues = Dues::of(subscription, item, &bills);
+        let setbacks = setbacks(subscription, item, snapshot);
+        subscription.access_to(item, &dues, (&rules.grace, &rules.policy), &setbacks)
+    });
+    access.max_by_key(|access| access.until.unwrap_or(Timestamp::MAX_UTC))
+}
+
+/// Why a subscription of the account gives nothing at `now`; `None` when something of it does, or it is over, or it buys nothing that
+/// is sold here.
+#[must_use]
+pub fn withheld(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> Option<Withheld> {
+    let bills = bills(subscription, snapshot);
+    let is_sold = |item: &Item| rules.catalog.sold(subscription.id.provider, &item.price).is_some();
+    let items = subscription.all_items().into_iter().filter(is_sold);
+    let reasons: Vec<Option<Withheld>> = items
+        .map(|item| {
+            let dues = Dues::of(subscription, &item, &bills);
+            let setbacks = setbacks(subscription, &item, snapshot);
+            subscription.withheld(&item, &dues, (&rules.grace, &rules.policy), &setbacks, now)
+        })
+        .collect();
+    reasons.into_iter().collect::<Option<Vec<Withheld>>>()?.into_iter().min()
+}
+
+fn bills(subscription: &Subscription, snapshot: &Snapshot) -> Vec<Invoice> {
+    let provider = subscription.id.provider.as_str();
+    snapshot.bills.iter().filter(|bill| bill.provider == provider).map(|bill| bill.invoice.clone()).collect()
+}
+
+/// Everything that takes access to an item from a subscription although its state would give it.
+fn setbacks(subscription: &Subscription, item: &Item, snapshot: &Snapshot) -> Vec<Setback> {
     let provider = subscription.id.provider.as_str();
     let is_owner = |provider_of: &str, customer: &str| provider_of == provider && *customer == subscription.customer;
     let gone = snapshot.gone.iter().filter(|gone| is_owner(&gone.provider, &gone.customer_id));
     let gone = gone.map(|gone| Setback::CustomerGone { at: gone.gone_at });
-    returned.chain(gone).collect()
+    setbacks_by_bills(subscription, item, &snapshot.returned).into_iter().chain(gone).collect()
 }
 
-/// What a payment does to a subscription: something when it paid for it.
-fn setbacks_by(subscription: &Subscription, money: &Money, rules: &Rules) -> Vec<Setback> {
-    if money.provider != subscription.id.provider.as_str() {
-        return Vec::new();
+/// What went back of the bills for a subscription, held against what each took in. Money of which nothing proves what it paid for
+/// takes nothing.
+fn setbacks_by_bills(subscription: &Subscription, item: &Item, returned: &[Money]) -> Vec<Setback> {
+    let mut bills: BTreeMap<&str, (&Invoice, Vec<Part<'_>>)> = BTreeMap::new();
+    let ours = returned.iter().filter(|money| money.provider == subscription.id.provider.as_str());
+    for money in ours {
+        let Some(invoice) = money.invoice.as_ref().filter(|invoice| invoice.subscription == subscription.id.id) else {
+            continue;
+        };
+        let Money { payment, refunds, disputes, .. } = money;
+        bills.entry(&invoice.id).or_insert((invoice, Vec::new())).1.push(Part { payment, refunds, disputes });
     }
-    let (covers_from, is_whole) = match &money.invoice {
-        Some(invoice) if invoice.subscription == subscription.id.id => (invoice.covers_from, invoice.renews),
-        Some(_) => return Vec::new(),
-        // Nobody told what it paid for: the same customer and the very price are taken for proof.
-        None => match money.payment.made_at {
-            Some(made_at) if is_for(subscription, money, rules) => (made_at, true),
-            _ => return Vec::new(),
-        },
-    };
-    let Money { payment, refunds, disputes, .. } = money;
-    let setbacks = Returned { payment, refunds, disputes, covers_from }.setbacks();
-    // A bill for a change within a period is not the period: what it paid for is not known.
-    setbacks.into_iter().filter(|setback| is_whole || matches!(setback, Setback::Disputed { .. })).collect()
-}
-
-fn is_for(subscription: &Subscription, money: &Money, rules: &Rules) -> bool {
-    let provider = subscription.id.provider;
-    let is_price = |id: &String| {
-        let price = rules.catalog.price(provider, id);
-        price.is_some_and(|price| price.amount == money.payment.amount)
-    };
-    money.payment.customer.as_ref() == Some(&subscription.customer) && subscription.prices.iter().any(is_price)
-}
-
-/// One grant for each price that buys a tier: a price that no catalog names grants nothing.
-pub(crate) fn of_access<'a>(
-    subscription: &'a Subscription,
-    access: Access,
-    rules: &'a Rules,
-) -> impl Iterator<Item = Grant> + 'a {
-    let sold = subscription.prices.iter().filter_map(|price| rules.catalog.sold(subscription.id.provider, price));
-    let tiers = sold.filter_map(|sold| match sold {
-        Sold::Tier(tier) => Some(tier),
-        Sold::Addon(_) => None,
+    let (items, since) = (subscription.all_items(), subscription.period_of(item));
+    let setbacks = bills.into_values().flat_map(|(invoice, parts)| {
+        // A bill that is for the period as a whole is for it whatever else it is for.
+        let covers_from = since.map_or(invoice.covers_from, |since| since.max(invoice.covers_from));
+        let currency = invoice.currency.as_deref();
+        let returned = Returned { parts: &parts, took_in: invoice.took_in(), currency, covers_from };
+        let loss = if invoice.pays_for(item, &items, since) { returned.loss() } else { None };
+        returned.held().chain(loss).collect::<Vec<_>>()
     });
-    tiers.map(move |tier| Grant {
+    setbacks.collect()
+}
+
+/// What a subscription would give if its access were this one.
+pub(crate) fn of_access(subscription: &Subscription, access: Access, rules: &Rules) -> Vec<Grant> {
+    let items = subscription.all_items();
+    let tiers = items.iter().filter_map(|item| paid_tier(subscription, item, &Dues::default(), rules));
+    tiers.map(|tier| grant(subscription, tier, access)).collect()
+}
+
+fn grant(subscription: &Subscription, tier: &Tier, access: Access) -> Grant {
+    Grant {
         source: Source::Subscription(subscription.id.clone()),
         tier: tier.code.clone(),
         status: access.status,
         from: access.from,
         until: access.until,
-    })
+    }
 }
 
 fn of_credit(credit: &Credit) -> Option<Grant> {

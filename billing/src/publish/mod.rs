@@ -8,7 +8,7 @@ mod recent;
 mod redis;
 mod walk;
 
-pub use compute::{entitlement_of, grants, losing};
+pub use compute::{entitlement_of, grants, losing, withheld};
 pub(crate) use outlets::{Outlets, Told};
 
 use chrono::TimeDelta;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::{Catalog, Tier};
-use entitlement::payment::Returned;
+use entitlement::payment::{Part, Returned};
 use entitlement::subscription::Setback;
 use sqlx::PgConnection;
 
@@ -119,9 +119,10 @@ fn is_of(money: &Money, rewarded: &Rewarded) -> bool {
 fn went_back(money: &Money, rewarded: &Rewarded) -> bool {
     let Money { payment, refunds, disputes, .. } = money;
     let covers_from = payment.made_at.unwrap_or(rewarded.converted_at);
-    let setbacks = Returned { payment, refunds, disputes, covers_from }.setbacks();
-    setbacks.iter().any(|setback| match setback {
-        Setback::Refunded { at, .. } | Setback::Lost { at, .. } => *at <= rewarded.window_ends_at,
+    let parts = [Part { payment, refunds, disputes }];
+    let loss = Returned { parts: &parts, took_in: payment.amount, currency: None, covers_from }.loss();
+    loss.is_some_and(|loss| match loss {
+        Setback::Refunded { at, .. } | Setback::Lost { at, .. } => at <= rewarded.window_ends_at,
         Setback::Disputed { .. } | Setback::CustomerGone { .. } => false,
     })
 }

@@ -34,7 +34,7 @@ pub async fn current_id(conn: &mut PgConnection) -> Result<Option<i64>, StoreErr
 pub async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<Rules>, StoreError> {
     let query = sqlx::query!(
         r#"
-        select body as "body: Json<serde_json::Value>", grace_past_due, grace_renewal, grace_trial,
+        select body as "body: Json<serde_json::Value>", grace_past_due, grace_renewal, grace_trial, grace_authentication,
             policy as "policy: Json<serde_json::Value>"
         from catalogs where id = $1
         "#,
@@ -44,10 +44,17 @@ pub async fn find(conn: &mut PgConnection, id: i64) -> Result<Option<Rules>, Sto
     let refused = |problem: &dyn std::fmt::Display| StoreError::row("catalogs", id, problem);
     let catalog = serde_json::from_value(row.body.0).map_err(|e| refused(&e))?;
     let seconds = |count| Duration::try_seconds(count).ok_or_else(|| refused(&"a grace beyond all time"));
+    let trial = seconds(row.grace_trial)?;
     let grace = Grace {
         past_due: seconds(row.grace_past_due)?,
         renewal: seconds(row.grace_renewal)?,
-        trial: seconds(row.grace_trial)?,
+        trial,
+        authentication: match row.grace_authentication {
+            Some(count) => seconds(count)?,
+            // A build of before knew one of the two.
+            None if trial.is_zero() => Grace::AUTHENTICATION,
+            None => trial,
+        },
     };
     let policy = serde_json::from_value(row.policy.0).map_err(|e| refused(&e))?;
     Ok(Some(Rules { id: Some(id), catalog, grace, policy }))
@@ -72,8 +79,10 @@ pub async fn insert(conn: &mut PgConnection, rules: &Rules, taken: u64, now: Tim
     sqlx::query!("update catalogs set walk = null where walk is not null").execute(&mut *conn).await?;
     let query = sqlx::query_scalar!(
         r#"
-        insert into catalogs (body, grace_past_due, grace_renewal, grace_trial, policy, applied_at, taken, walk)
-        values ($1, $2, $3, $4, $5, $6, $7, '')
+        insert into catalogs (
+            body, grace_past_due, grace_renewal, grace_trial, policy, applied_at, taken, walk, grace_authentication
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, '', $8)
         returning id
         "#,
         Json(catalog) as _,
@@ -82,7 +91,8 @@ pub async fn insert(conn: &mut PgConnection, rules: &Rules, taken: u64, now: Tim
         grace.trial.num_seconds(),
         Json(policy) as _,
         now,
-        i64::try_from(taken).unwrap_or(i64::MAX)
+        i64::try_from(taken).unwrap_or(i64::MAX),
+        grace.authentication.num_seconds()
     );
     Ok(query.fetch_one(conn).await?)
 }
@@ -122,6 +132,7 @@ pub async fn is_superseded(conn: &mut PgConnection, rules: &Rules) -> Result<boo
             where old.body = $1 and (
                 current.body <> $1 or (
                     old.grace_past_due = $2 and old.grace_renewal = $3 and old.grace_trial = $4 and old.policy = $5
+                    and coalesce(old.grace_authentication, $6) = $6
                 )
             )
         ) as "is!"
@@ -130,7 +141,8 @@ pub async fn is_superseded(conn: &mut PgConnection, rules: &Rules) -> Result<boo
         grace.past_due.num_seconds(),
         grace.renewal.num_seconds(),
         grace.trial.num_seconds(),
-        Json(policy) as _
+        Json(policy) as _,
+        grace.authentication.num_seconds()
     );
     Ok(query.fetch_one(conn).await?)
 }

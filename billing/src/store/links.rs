@@ -184,8 +184,9 @@ pub async fn customers_of(conn: &mut PgConnection, account: &AccountId) -> Resul
 }
 
 /// Links a customer to an account, creating the account's row when there is none, and wakes the events that waited for
-/// it. Of two statements the newer wins, and of two of one moment the greater account, so that the order in which
-/// they are told does not matter; metadata never overrules anything. The caller holds the [`lock`] of the customer, commits, then wakes the worker.
+/// it. Of two statements the first one made wins, whatever the order in which they are told; of two of one second, which prove
+/// nothing, the one that is known. A later checkout that names another account takes what it bought, and nothing else. Metadata never
+/// overrules anything. The caller holds the [`lock`] of the customer, commits, then wakes the worker.
 ///
 /// # Errors
 /// When the database fails.
@@ -200,7 +201,12 @@ pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Re
         return Ok(Linked::New);
     };
     let known_account = account_of("provider_customers", &known.account)?;
-    if (link.stated_at, link.account) <= (known.stated_at, &known_account) || link.stated_at.is_none() {
+    let is_better = match (link.stated_at, known.stated_at) {
+        (Some(stated), Some(known)) => stated < known,
+        (stated, None) => stated.is_some(),
+        (None, Some(_)) => false,
+    };
+    if !is_better {
         return Ok(if known_account == *link.account { Linked::Same } else { Linked::Kept });
     }
     accounts::ensure(conn, link.account, now).await?;
@@ -217,6 +223,25 @@ pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Re
     }
     follow(conn, link, &known_account, now).await?;
     Ok(Linked::Moved { from: known_account })
+}
+
+/// Links a customer to an account by a person's word, which no checkout overrules: it stands before all of them. The caller holds the
+/// [`lock`] of the customer, commits, then wakes the worker.
+///
+/// # Errors
+/// When the database fails.
+pub async fn assign(conn: &mut PgConnection, told: Link<'_>, now: Timestamp) -> Result<Linked, StoreError> {
+    let told = Link { stated_at: Some(Timestamp::UNIX_EPOCH), ..told };
+    let query = sqlx::query!(
+        r#"
+        update provider_customers set stated_at = null where provider = $1 and customer_id = $2 and account <> $3
+        "#,
+        told.provider.as_str(),
+        told.customer,
+        told.account.as_str()
+    );
+    query.execute(&mut *conn).await?;
+    link(conn, told, now).await
 }
 
 /// Stores a link that is new, and makes the events that waited for it due. One that is being applied right now is left

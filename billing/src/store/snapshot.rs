@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use entitlement::payment::Invoice;
 use entitlement::subscription::{State, Subscription, SubscriptionId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,8 +34,25 @@ pub struct Snapshot {
     pub credits: Vec<Credit>,
     /// The payments for them of which something went back, or is about to.
     pub returned: Vec<Money>,
+    /// The newest bills for those of which a payment is missing.
+    pub bills: Vec<Bill>,
     /// The customers that the provider no longer has.
     pub gone: Vec<Gone>,
+}
+
+/// A bill for a subscription of which a payment is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bill {
+    pub provider: String,
+    pub invoice: Invoice,
+}
+
+/// The columns of a bill, beside those of its invoice.
+#[derive(Deserialize)]
+struct BillRow {
+    provider: String,
+    #[serde(flatten)]
+    invoice: InvoiceRow,
 }
 
 /// A customer that the provider no longer has, and since when.
@@ -127,6 +145,12 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
                     or (select d.dispute_id from disputes d
                         where d.provider = p.provider and d.payment_id = p.payment_id limit 1) is not null
             ) m) as "returned!: Json<Vec<serde_json::Value>>",
+            (select coalesce(jsonb_agg(to_jsonb(i) order by i.provider, i.invoice_id), '[]') from subscriptions s
+                cross join lateral (
+                    select i.* from invoices i where i.provider = s.provider and i.subscription_id = s.subscription_id
+                    order by i.covers_from desc, i.invoice_id limit 24
+                ) i
+                where s.account = wanted.account and s.state = 'past_due') as "bills!: Json<Vec<serde_json::Value>>",
             (select coalesce(jsonb_agg(to_jsonb(c) order by c.provider, c.customer_id), '[]')
                 from provider_customers c
                 where c.account = wanted.account and c.gone_at is not null) as "gone!: Json<Vec<serde_json::Value>>"
@@ -147,6 +171,7 @@ struct Rows {
     subscriptions: Json<Vec<serde_json::Value>>,
     credits: Json<Vec<serde_json::Value>>,
     returned: Json<Vec<serde_json::Value>>,
+    bills: Json<Vec<serde_json::Value>>,
     gone: Json<Vec<serde_json::Value>>,
 }
 
@@ -157,6 +182,8 @@ impl Rows {
         let (subscriptions, tests): (Vec<Row>, Vec<Row>) = subscriptions.into_iter().partition(counts);
         let read = |rows: Vec<Row>| rows.into_iter().map(Subscription::try_from).collect::<Result<_, _>>();
         let returned = rows_of::<MoneyRow>("payments", account, self.returned.0)?;
+        let bills = rows_of::<BillRow>("invoices", account, self.bills.0)?;
+        let bill = |BillRow { provider, invoice }| Bill { provider, invoice: invoice.into() };
         Ok(Snapshot {
             suspended: subscriptions.iter().filter_map(Row::suspended).collect(),
             unseen: subscriptions.iter().chain(&tests).filter_map(Row::unseen).collect(),
@@ -166,6 +193,7 @@ impl Rows {
             of_test_mode: read(tests)?,
             credits: rows_of("credits", account, self.credits.0)?,
             returned: returned.into_iter().map(Money::try_from).collect::<Result<_, _>>()?,
+            bills: bills.into_iter().map(bill).collect(),
             gone: rows_of("provider_customers", account, self.gone.0)?,
         })
     }

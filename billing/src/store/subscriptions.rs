@@ -4,7 +4,7 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use entitlement::decide::Known;
-use entitlement::subscription::{Standing, State, Subscription, SubscriptionId};
+use entitlement::subscription::{Item, Standing, State, Subscription, SubscriptionId};
 use serde::Deserialize;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -34,6 +34,8 @@ pub(super) struct Row {
     suspended_at: Option<Timestamp>,
     livemode: Option<bool>,
     unseen_since: Option<Timestamp>,
+    items: Option<Json<Vec<Item>>>,
+    first_due: Option<Timestamp>,
 }
 
 /// How a word about a subscription came to us.
@@ -139,7 +141,9 @@ impl TryFrom<Row> for Subscription {
             state,
             collection_paused: row.collection_paused,
             cancel_at: row.cancel_at,
+            items: row.items.map(|Json(items)| items).unwrap_or_default(),
             period_start: row.period_start,
+            first_due: row.first_due,
             as_of: row.as_of,
             before: row.before.map(|Json(before)| Box::new(before)),
         })
@@ -164,7 +168,8 @@ pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option
         r#"
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
-            before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since
+            before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since,
+            items as "items: Json<Vec<Item>>", first_due
         from subscriptions where provider = $1 and subscription_id = $2
         "#,
         id.provider.as_str(),
@@ -187,7 +192,8 @@ pub async fn of_customer(
         r#"
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
-            before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since
+            before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since,
+            items as "items: Json<Vec<Item>>", first_due
         from subscriptions where provider = $1 and customer_id = $2 order by subscription_id
         "#,
         provider.as_str(),
@@ -196,30 +202,32 @@ pub async fn of_customer(
     query.fetch_all(conn).await?.into_iter().map(Known::try_from).collect()
 }
 
-/// Another subscription of the account that runs and shares a price with this one.
+/// What else runs for an account, with its prices: the oldest first.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn same_purchase(
+pub async fn running_beside(
     conn: &mut PgConnection,
     account: &AccountId,
     id: &SubscriptionId,
-    prices: &[String],
-) -> Result<Option<String>, StoreError> {
-    let query = sqlx::query_scalar!(
+) -> Result<Vec<(Provider, String, Vec<String>)>, StoreError> {
+    let query = sqlx::query!(
         r#"
-        select subscription_id from subscriptions
-        where account = $1 and provider = $2 and subscription_id <> $3 and prices && $4
+        select provider, subscription_id, prices from subscriptions
+        where account = $1 and not (provider = $2 and subscription_id = $3)
             and state in ('trialing', 'active', 'past_due')
             and not (livemode is false and provider in (select provider from live_modes))
-        order by started_at limit 1
+        order by started_at, provider, subscription_id limit 20
         "#,
         account.as_str(),
         id.provider.as_str(),
-        id.id,
-        prices
+        id.id
     );
-    Ok(query.fetch_optional(conn).await?)
+    let rows = query.fetch_all(conn).await?.into_iter();
+    let read = |provider: &str, id: &str| {
+        provider.parse::<Provider>().map_err(|error| StoreError::row("subscriptions", id, &error))
+    };
+    rows.map(|row| Ok((read(&row.provider, &row.subscription_id)?, row.subscription_id, row.prices))).collect()
 }
 
 /// Draws the number of a question that is about to be asked.
@@ -271,11 +279,13 @@ pub async fn put(
         insert into subscriptions (
             provider, subscription_id, account, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             ended_at, cancel_at, started_at, period_start, as_of, updated_at, lapsed_at, collection_paused, before,
-            observation, suspended_at, livemode, provider_account
+            observation, suspended_at, livemode, provider_account, items, first_due
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+        values (
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $24, $25
+        )
         on conflict (provider, subscription_id) do update set
-            prices = excluded.prices, state = excluded.state, trial_ends_at = excluded.trial_ends_at,
+            prices = excluded.prices, items = excluded.items, first_due = excluded.first_due, state = excluded.state, trial_ends_at = excluded.trial_ends_at,
             paid_until = excluded.paid_until, past_due_since = excluded.past_due_since,
             ended_at = excluded.ended_at, cancel_at = excluded.cancel_at, started_at = excluded.started_at,
             period_start = excluded.period_start, as_of = excluded.as_of, updated_at = excluded.updated_at,
@@ -309,7 +319,9 @@ pub async fn put(
         is_suspended(subscription).then_some(now),
         origin.livemode,
         origin.account,
-        origin.is_shown
+        origin.is_shown,
+        Json(&subscription.items) as _,
+        subscription.first_due
     );
     match query.execute(conn).await?.rows_affected() {
         1 => Ok(()),

@@ -74,7 +74,12 @@ pub fn settings() -> Settings {
             webhook_secrets: vec![Secret::from(WEBHOOK_SECRET)],
             metadata_key: "account".into(),
         },
-        grace: Grace { past_due: TimeDelta::days(14), renewal: TimeDelta::days(3), trial: TimeDelta::zero() },
+        grace: Grace {
+            past_due: TimeDelta::days(14),
+            renewal: TimeDelta::days(3),
+            authentication: TimeDelta::days(3),
+            ..Grace::default()
+        },
         policy: Policy::default(),
         operator_token: Some("the operator's token".into()),
         referral: Referral::default(),

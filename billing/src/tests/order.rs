@@ -112,7 +112,7 @@ async fn what_a_checkout_states_overrules_metadata_in_every_order(options: PgPoo
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn of_two_checkouts_the_one_begun_later_says_whose_the_customer_is_in_every_order(
+async fn of_two_checkouts_the_one_begun_first_says_whose_the_customer_is_in_every_order(
     options: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
@@ -120,8 +120,8 @@ async fn of_two_checkouts_the_one_begun_later_says_whose_the_customer_is_in_ever
     let (ann, bob) = (AccountId::parse("ann-RUN").expect("an id"), AccountId::parse("bob-RUN").expect("an id"));
     let object = active("cus_RUN", "sub_of_no_checkout_RUN", "price_monthly", world.now);
     let events = [
-        checkout("evt_1_RUN", "cus_RUN", "sub_1_RUN", &bob, world.at(-5)),
-        checkout("evt_2_RUN", "cus_RUN", "sub_2_RUN", &ann, world.at(-9)),
+        checkout("evt_1_RUN", "cus_RUN", "sub_1_RUN", &bob, world.at(-9)),
+        checkout("evt_2_RUN", "cus_RUN", "sub_2_RUN", &ann, world.at(-5)),
         event("evt_3_RUN", "customer.subscription.created", world.now, &object),
     ];
     for outcome in outcomes(&world, &events, &["ann", "bob"]).await {

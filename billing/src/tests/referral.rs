@@ -324,8 +324,8 @@ async fn who_pays_for_two_accounts_invites_nobody(options: PgPoolOptions, connec
     let world = World::new(options, connect).await;
     let host = Host::new(&world).await;
     let guest = Guest { now: world.at(-60), ..host.guest(1).await };
-    // The customer of both stays the host's, whose checkout is the later one.
-    let own = checkout("evt_own", &guest.id("cus"), "sub_own", &host.account, world.now);
+    // The customer of both stays the host's, whose checkout is the earlier one.
+    let own = checkout("evt_own", &guest.id("cus"), "sub_own", &host.account, world.at(-120));
     world.apply(&[own]).await;
     world.apply(&guest.purchase()).await;
     assert_eq!(world.has(&guest.account, world.now).await, "paid active");

@@ -50,6 +50,15 @@ struct Ending {
     cancel_at_period_end: bool,
 }
 
+/// Answers a DELETE, which ends something at once; `None` when there is no such route.
+pub fn remove(books: &mut Books, call: &Call<'_>) -> Result<Option<Value>, Refusal> {
+    let Some(id) = call.path.strip_prefix("subscriptions/").filter(|id| !id.is_empty() && !id.contains('/')) else {
+        return Ok(None);
+    };
+    books.revoke(id)?;
+    Ok(Some(render::subscription(books.subscription(id)?, books)))
+}
+
 /// Answers a PATCH, which changes something; `None` when there is no such route.
 pub fn amend(books: &mut Books, call: &Call<'_>) -> Result<Option<Value>, Refusal> {
     let Some(id) = call.path.strip_prefix("subscriptions/").filter(|id| !id.is_empty() && !id.contains('/')) else {

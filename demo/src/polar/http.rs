@@ -67,6 +67,7 @@ fn answer(shared: &Shared, method: &Method, call: &api::Call<'_>, headers: &Head
             Err(refusal) => refusal.into_response(),
         },
         Method::POST => changed(StatusCode::CREATED, shared.change(|books| api::write(books, call, &shared.base_url))),
+        Method::DELETE => changed(StatusCode::OK, shared.change(|books| api::remove(books, call))),
         Method::PATCH => changed(StatusCode::OK, shared.change(|books| api::amend(books, call))),
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
     }

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use crate::Timestamp;
-use crate::subscription::{Standing, State, Subscription};
+use crate::subscription::{Item, Standing, State, Subscription};
 
 /// What is known of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,35 +70,42 @@ pub fn decide(known: Option<&Known>, seen: Subscription, evidence: Evidence) -> 
     if let State::Ended { at } = known.state {
         return match seen.state {
             // Told twice with different dates: the earlier one, whatever came first.
-            State::Ended { at: earlier } if earlier < at => settled(known, seen),
+            State::Ended { at: earlier } if earlier < at => settled(known, seen, evidence),
             _ => Decision::Ignore(Ignored::Ended),
         };
     }
+    // An end is final, whoever tells of it and whenever.
+    if seen.is_ended() {
+        return settled(known, seen, evidence);
+    }
     match evidence {
         Evidence::Asked { observation } if observation <= *asked => Decision::Ignore(Ignored::Older),
-        Evidence::Asked { .. } => settled(known, seen),
-        Evidence::Told { .. } if seen.is_ended() => settled(known, seen),
-        Evidence::Told { arrival } if arrival < *asked => Decision::Ignore(Ignored::Older),
+        Evidence::Asked { .. } => settled(known, seen, evidence),
+        Evidence::Told { arrival } if arrival < *asked => earlier_failure(&seen, known),
         Evidence::Told { .. } => match order(&seen, known) {
             Order::Older => earlier_failure(&seen, known),
-            Order::Newer => settled(known, seen),
-            Order::Unknown if seen.standing().is_same(&known.standing()) => settled(known, seen),
-            Order::Unknown if worth(&seen) > worth(known) => settled(known, seen),
+            Order::Newer => settled(known, seen, evidence),
+            Order::Unknown if seen.standing().is_same(&known.standing()) => settled(known, seen, evidence),
+            Order::Unknown if worth(&seen) > worth(known) => settled(known, seen, evidence),
             Order::Unknown => Decision::Ignore(Ignored::Unproven),
         },
     }
 }
 
-/// Takes `seen` over, with what the first observation settles: the start, and the first failed payment.
-fn settled(known: &Subscription, seen: Subscription) -> Decision {
+/// Takes `seen` over, with what the first observation settles: the start, the first failed payment, and when the first
+/// charge was due.
+fn settled(known: &Subscription, seen: Subscription, evidence: Evidence) -> Decision {
     let state = match (known.state, seen.state) {
-        (State::PastDue { since: first }, State::PastDue { since }) => State::PastDue { since: first.min(since) },
+        (State::PastDue { since: first }, State::PastDue { since }) if is_same_failure(known, &seen, evidence) => {
+            State::PastDue { since: first.min(since) }
+        }
         (_, state) => state,
     };
     let next = Subscription {
         state,
         started_at: known.started_at.min(seen.started_at),
         as_of: known.as_of.max(seen.as_of),
+        first_due: first_due(known, &seen),
         ..seen
     };
     let differs = Subscription { as_of: known.as_of, before: known.before.clone(), ..next.clone() } != *known;
@@ -106,6 +113,26 @@ fn settled(known: &Subscription, seen: Subscription) -> Decision {
         true => Decision::Apply(next),
         false => Decision::Confirm(next),
     }
+}
+
+/// Whether a payment is still missing that was missing before. In another period it is another one when it was not missing right
+/// before; where that is not told, an answer of the provider goes on from the one before it, and an event, of which one between may
+/// be lost, does not.
+fn is_same_failure(known: &Subscription, seen: &Subscription, evidence: Evidence) -> bool {
+    if known.period_start == seen.period_start {
+        return true;
+    }
+    match &seen.before {
+        Some(before) => matches!(before.state, State::PastDue { .. }),
+        None => matches!(evidence, Evidence::Asked { .. }),
+    }
+}
+
+/// When the first charge was due. One that never went through was due from the start, whatever the subscription is called by now.
+fn first_due(known: &Subscription, seen: &Subscription) -> Option<Timestamp> {
+    let is_missing = matches!(known.state, State::Incomplete | State::PastDue { .. })
+        && matches!(seen.state, State::Incomplete | State::PastDue { .. });
+    seen.first_due.or(known.first_due.filter(|_| is_missing))
 }
 
 /// Of an older word, only that the payment for the same period had failed by then is still worth something.
@@ -151,14 +178,33 @@ fn order(seen: &Subscription, known: &Subscription) -> Order {
         }
         _ => {}
     }
-    if let (Some(seen), Some(known)) = (seen.period_start, known.period_start)
-        && seen != known
-    {
-        return seen.cmp(&known).into();
+    match periods(seen, known) {
+        Order::Unknown => {}
+        proven => return proven,
     }
     match seen.as_of.cmp(&known.as_of) {
         Ordering::Equal => links(seen, known),
         other => other.into(),
+    }
+}
+
+/// The periods of what both are for: an item that comes or goes proves nothing by its own.
+fn periods(seen: &Subscription, known: &Subscription) -> Order {
+    let whole = |one: &Subscription| (one.items.len() <= 1).then_some(one.period_start).flatten();
+    if let (Some(seen), Some(known)) = (whole(seen), whole(known)) {
+        return seen.cmp(&known).into();
+    }
+    let is_one = |one: &Item, other: &Item| match (&one.id, &other.id) {
+        (Some(one), Some(other)) => one == other,
+        _ => one.price == other.price,
+    };
+    let (items, others) = (seen.all_items(), known.all_items());
+    let pairs = items.iter().filter_map(|item| Some((item, others.iter().find(|other| is_one(item, other))?)));
+    let orders = pairs.filter_map(|(item, other)| Some(seen.period_of(item)?.cmp(&known.period_of(other)?)));
+    let orders: Vec<Ordering> = orders.filter(|order| order.is_ne()).collect();
+    match orders.split_first() {
+        Some((first, rest)) if rest.iter().all(|order| order == first) => (*first).into(),
+        _ => Order::Unknown,
     }
 }
 

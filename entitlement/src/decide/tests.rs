@@ -17,11 +17,13 @@ fn told(as_of: i64, period: i64, state: State) -> Subscription {
         id: SubscriptionId { provider: Provider::Stripe, id: "sub_1".into() },
         customer: "cus_1".into(),
         prices: vec!["price_monthly".into()],
+        items: Vec::new(),
         started_at: at(0),
         state,
         collection_paused: false,
         cancel_at: None,
         period_start: Some(at(period)),
+        first_due: None,
         as_of: at(as_of),
         before: None,
     }
@@ -174,6 +176,79 @@ fn a_scheduled_end_and_its_withdrawal_are_both_applied() {
     assert_eq!(by_event(Some(&canceling), back.clone()), Decision::Apply(back));
 }
 
+fn item(id: &str, from: i64) -> Item {
+    let price = format!("price_of_{id}");
+    Item { id: Some(id.into()), price, from: Some(at(from)), until: Some(at(from + 30)) }
+}
+
+fn of_items(as_of: i64, items: &[Item]) -> Subscription {
+    let period = items.iter().filter_map(|item| item.from).max();
+    Subscription {
+        prices: items.iter().map(|item| item.price.clone()).collect(),
+        items: items.to_vec(),
+        period_start: period,
+        ..told(as_of, 0, active(400))
+    }
+}
+
+#[test]
+fn an_item_that_comes_or_goes_proves_no_order() {
+    let (tier, addon) = (item("si_tier", 0), item("si_addon", 10));
+    let (both, alone) = (of_items(10, &[addon.clone(), tier.clone()]), of_items(20, std::slice::from_ref(&tier)));
+    assert_eq!(by_event(Some(&both), alone.clone()), Decision::Apply(alone.clone()), "the removal came later");
+    let late = Subscription { as_of: at(5), ..alone.clone() };
+    assert_eq!(by_event(Some(&both), late), Decision::Ignore(Ignored::Older), "how it was before the add-on");
+    assert!(matches!(by_event(Some(&alone), Subscription { as_of: at(21), ..both.clone() }), Decision::Apply(_)));
+    let renewed = of_items(9, &[addon.clone(), item("si_tier", 30)]);
+    assert!(matches!(by_event(Some(&both), renewed), Decision::Apply(_)), "a later period of one is later");
+    let back = of_items(30, &[item("si_addon", 9), tier]);
+    assert_eq!(by_event(Some(&both), back), Decision::Ignore(Ignored::Older), "an earlier one is earlier");
+}
+
+#[test]
+fn two_failures_are_two_though_the_recovery_between_was_lost() {
+    let past_due = |as_of, period| told(as_of, period, State::PastDue { since: at(as_of) });
+    let since = |decision| match decision {
+        Decision::Apply(Subscription { state: State::PastDue { since }, .. })
+        | Decision::Confirm(Subscription { state: State::PastDue { since }, .. }) => Some(since),
+        _ => None,
+    };
+    let first = past_due(1, 0);
+    let asked = |known: &Subscription, seen| {
+        let known = Known { subscription: known.clone(), observation: 0 };
+        decide(Some(&known), seen, Evidence::Asked { observation: 9 })
+    };
+    assert_eq!(since(by_event(Some(&first), past_due(20, 0))), Some(at(1)), "the same period");
+    assert_eq!(since(by_event(Some(&first), past_due(31, 30))), Some(at(31)), "another period");
+    let recovered = after(&told(30, 30, active(60)), past_due(31, 30));
+    assert_eq!(since(asked(&first, recovered)), Some(at(31)), "it was paid right before");
+    let still = after(&past_due(30, 30), past_due(31, 30));
+    assert_eq!(since(by_event(Some(&first), still)), Some(at(1)), "it was not");
+    assert_eq!(since(asked(&first, past_due(31, 30))), Some(at(1)), "an answer goes on");
+}
+
+#[test]
+fn an_end_is_final_whoever_tells_of_it() {
+    let ended = told(3, 0, State::Ended { at: at(3) });
+    for evidence in [Evidence::Told { arrival: 1 }, Evidence::Asked { observation: 1 }] {
+        let known = Known { subscription: told(40, 30, active(60)), observation: 7 };
+        assert!(matches!(decide(Some(&known), ended.clone(), evidence), Decision::Apply(_)), "{evidence:?}");
+    }
+}
+
+#[test]
+fn a_first_charge_that_never_went_through_was_due_from_the_start() {
+    let incomplete = Subscription { first_due: Some(at(0)), ..told(1, 0, State::Incomplete) };
+    let past_due = told(2, 0, State::PastDue { since: at(2) });
+    let Decision::Apply(known) = by_event(Some(&incomplete), past_due.clone()) else { panic!("it is news") };
+    assert_eq!(known.first_due, Some(at(0)));
+    let paid = told(3, 0, active(30));
+    let Decision::Apply(known) = by_event(Some(&known), paid) else { panic!("it is news") };
+    assert_eq!(known.first_due, None, "it was paid");
+    let again = Subscription { as_of: at(4), ..past_due };
+    assert!(matches!(by_event(Some(&known), again), Decision::Apply(Subscription { first_due: None, .. })));
+}
+
 fn some_state() -> impl Strategy<Value = State> {
     prop_oneof![
         (0..90_i64).prop_map(|s| State::Trialing { ends_at: at(s) }),
@@ -217,6 +292,34 @@ fn life() -> impl Strategy<Value = Vec<Subscription>> {
     })
 }
 
+/// The lives of two items in one subscription: each renews by itself, and the second comes and goes.
+fn life_of_items() -> impl Strategy<Value = Vec<Subscription>> {
+    prop::collection::vec((0..4_u8, 1..4_i64), 1..9).prop_map(|steps| {
+        let (mut second, mut tier, mut addon) = (1, 0, None);
+        let mut life = vec![after_nothing(of_items(second, &[item("si_tier", tier)]))];
+        for (place, (step, gap)) in steps.into_iter().enumerate() {
+            second += gap;
+            match (step, addon) {
+                (0, _) => tier += 30,
+                (1, Some((id, from))) => addon = Some((id, from + 30)),
+                // What is bought again is another item.
+                (2, None) => addon = Some((place, second)),
+                (3, Some(_)) => addon = None,
+                _ => {}
+            }
+            let items: Vec<Item> = addon
+                .map(|(id, from)| item(&format!("si_addon_{id}"), from))
+                .into_iter()
+                .chain([item("si_tier", tier)])
+                .collect();
+            let next = of_items(second, &items);
+            let last = life.last().map(Subscription::standing);
+            life.push(Subscription { before: last.map(Box::new), ..next });
+        }
+        life
+    })
+}
+
 /// Everything of a life, some of it twice, in any order.
 fn shuffled() -> impl Strategy<Value = (Vec<Subscription>, Vec<Subscription>)> {
     life().prop_flat_map(|life| {
@@ -237,6 +340,15 @@ fn next(known: Option<Subscription>, seen: &Subscription) -> Option<Subscription
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn items_that_come_and_go_end_as_they_were_told_last(
+        arrived in life_of_items().prop_flat_map(|life| (Just(life.clone()), Just(life).prop_shuffle())),
+    ) {
+        let (life, arrived) = arrived;
+        let known = arrived.iter().fold(None, next).expect("something was told");
+        prop_assert_eq!(&known.items, &life.last().expect("a life").items);
+    }
 
     #[test]
     fn whatever_arrives_in_whatever_order_the_last_word_stands((life, arrived) in shuffled()) {

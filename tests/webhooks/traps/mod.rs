@@ -1,6 +1,7 @@
 //! What goes wrong with webhooks in the wild: one test for each known trap, named after its number.
 
 mod answering;
+mod bills;
 mod durability;
 mod linking;
 mod lost;

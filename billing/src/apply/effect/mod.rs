@@ -213,9 +213,11 @@ impl<'a> Effects<'a> {
         account: &AccountId,
         new: &Subscription,
     ) -> Result<(), StoreError> {
-        let Some(other) = subscriptions::same_purchase(conn, account, &new.id, &new.prices).await? else {
-            return Ok(());
-        };
+        let beside = subscriptions::running_beside(conn, account, &new.id).await?;
+        let same = beside.into_iter().find(|(provider, _, prices)| {
+            note::buys_the_same((new.id.provider, &new.prices), (*provider, prices), self.attempt.rules)
+        });
+        let Some((_, other, _)) = same else { return Ok(()) };
         let (new, note) = (&new.id.id, format!("the account already pays for the same by {other}"));
         metrics::count_double_payment();
         tracing::error!(%account, subscription = new, other, "an account pays twice for the same: refund one of the two");

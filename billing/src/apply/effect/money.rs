@@ -59,6 +59,11 @@ impl Effects<'_> {
             {
                 self.buyers.insert(account.clone());
             }
+            if let (Fact::Invoice(invoice), Some(account)) = (&fact, &account)
+                && money::is_missing(conn, self.attempt.provider, &invoice.subscription).await?
+            {
+                self.changed(account, described(&fact));
+            }
             for payment in payments {
                 if !money::is_returned(conn, self.attempt.provider, &payment).await? {
                     continue;

@@ -145,12 +145,7 @@ fn of_account(snapshot: &Snapshot, current: &Rules, next: &Rules, now: Timestamp
     let mut subscriptions = 0;
     for subscription in snapshot.subscriptions.iter().filter(|subscription| is_running(subscription, now)) {
         let unknown = unnamed(subscription, current, next);
-        let alone = |rules: &Rules| {
-            let access = compute::access(subscription, snapshot, rules);
-            let grants: Vec<Grant> =
-                access.into_iter().flat_map(|access| compute::of_access(subscription, access, rules)).collect();
-            at(rules, &grants, now)
-        };
+        let alone = |rules: &Rules| at(rules, &compute::grants_of(subscription, snapshot, rules), now);
         let is_less = !unknown.is_empty() || (!by.is_empty() && !lost(&alone(current), &alone(next)).is_empty());
         subscriptions += u64::from(is_less);
         for what in unknown {

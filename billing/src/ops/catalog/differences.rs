@@ -21,6 +21,7 @@ pub(super) fn differences(current: &Rules, next: &Rules) -> Vec<String> {
         ("past_due", current.grace.past_due, next.grace.past_due),
         ("renewal", current.grace.renewal, next.grace.renewal),
         ("trial", current.grace.trial, next.grace.trial),
+        ("trial, when the bank asks the buyer", current.grace.authentication, next.grace.authentication),
     ];
     for (name, before, after) in graces {
         changed(&format!("grace {name}"), days(before), days(after), &mut lines);
@@ -144,7 +145,7 @@ mod tests {
             price("b", 950),
             price("c", 1),
         );
-        let grace = |days| Grace { past_due: Duration::days(days), renewal: Duration::zero(), trial: Duration::zero() };
+        let grace = |days| Grace { past_due: Duration::days(days), renewal: Duration::zero(), ..Grace::default() };
         let policy = Policy::default();
         let current = Rules { id: Some(1), catalog: read(&before), grace: grace(14), policy };
         let policy = Policy { refund: Loss::Keep, ..policy };

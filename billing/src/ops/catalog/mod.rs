@@ -162,7 +162,8 @@ fn is_in_force(current: &Rules, wanted: &Rules) -> bool {
 /// Names a change by what it leads from and to.
 fn digest(current: &Rules, wanted: &Rules) -> Result<String, StoreError> {
     let told = |rules: &Rules| {
-        let grace = [rules.grace.past_due, rules.grace.renewal, rules.grace.trial].map(|grace| grace.num_seconds());
+        let Grace { past_due, renewal, trial, authentication } = rules.grace;
+        let grace = [past_due, renewal, trial, authentication].map(|grace| grace.num_seconds());
         serde_json::to_vec(&(&rules.catalog, grace, rules.policy)).map_err(|e| StoreError::row("catalogs", "new", &e))
     };
     let mut hash = Sha256::new();

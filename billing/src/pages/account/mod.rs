@@ -6,7 +6,9 @@ mod plan;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use entitlement::Timestamp;
 use entitlement::assertion::Claims;
+use entitlement::subscription::{Subscription, WayBack};
 use entitlement::timeline::Status;
 use serde::Deserialize;
 
@@ -15,7 +17,7 @@ use super::look::{Texts, fill};
 use super::{fault, html};
 use crate::Billing;
 use crate::api::Visitor;
-use crate::api::standing::{self, Standing};
+use crate::api::standing::{self, Standing, is_running};
 use crate::checkout::{self, links};
 use crate::problem::Problem;
 use crate::referral::{self, Standing as Inviting};
@@ -81,7 +83,7 @@ pub async fn show(
     let error = problem.map(|problem| fault::told(texts, problem));
     let page = Page {
         frame: Frame::new(billing, &texts.account.title, links::ACCOUNT_PATH).with_error(error),
-        done: done(texts, &asked, &standing),
+        done: done(texts, &asked, &standing, now),
         plan: Plan::of(texts, &standing, &checkout::sellers(billing), now),
         credit: credit(texts, &inviting),
         invitation: invitation(texts, &inviting),
@@ -115,10 +117,13 @@ fn invitation(texts: &Texts, inviting: &Inviting) -> Option<Invitation> {
 }
 
 /// What an address says was done; of a purchase only when there is something to show for it.
-fn done(texts: &Texts, asked: &Asked, standing: &Standing) -> Option<String> {
+fn done(texts: &Texts, asked: &Asked, standing: &Standing, now: Timestamp) -> Option<String> {
+    let is_ending = |own: &Subscription| own.cancel_at.is_some();
+    let mut running = standing.subscriptions.iter().filter(|own| is_running(own, now));
     match asked.done.as_deref() {
-        Some("ending") => Some(texts.account.ending.clone()),
-        Some("kept") => Some(texts.account.kept.clone()),
+        // The address says what was asked for, and the rows what is.
+        Some("ending") => running.any(is_ending).then(|| texts.account.ending.clone()),
+        Some("kept") => running.any(|own| !is_ending(own)).then(|| texts.account.kept.clone()),
         _ => {
             // An old address, while a payment is missing: the warning says how it stands.
             let is_paid = standing.has_more_than_everybody() && standing.segment.status != Status::PastDue;

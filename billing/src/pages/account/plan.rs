@@ -2,7 +2,7 @@
 
 use entitlement::Timestamp;
 use entitlement::catalog::{Cadence, Price, Provider};
-use entitlement::subscription::{State, Subscription};
+use entitlement::subscription::{State, Subscription, WayBack, Withheld};
 use entitlement::timeline::Status;
 
 use crate::api::standing::{Live, Standing};
@@ -34,10 +34,13 @@ pub struct Trial {
     pub past: i64,
 }
 
-/// A payment is missing.
+/// A payment is missing, or something else takes access.
 #[derive(Clone, Debug)]
 pub struct Warning {
+    pub title: String,
     pub text: String,
+    /// What the visitor can do about it.
+    pub way_back: WayBack,
     /// Until when there is access all the same.
     pub until: Option<String>,
 }
@@ -75,11 +78,11 @@ impl Plan {
             status_code: segment.status.as_str(),
             status: in_words(texts, segment.status),
             trial: live.iter().find_map(|live| trial(texts, live, now)),
-            warning: live.iter().find_map(|live| warning(texts, live, standing)),
+            warning: live.iter().find_map(|live| warning(texts, live.subscription, standing)),
             actions: actions(live.iter().map(|live| live.subscription).chain(standing.unnamed(now)), sellers),
             subscriptions: live
                 .iter()
-                .map(|live| line(texts, &live.tier.name, live.price, live.subscription))
+                .map(|live| line(texts, &live.tier.name, live.price, (live.subscription, standing)))
                 .chain(standing.unnamed(now).map(|subscription| unnamed(texts, subscription)))
                 .collect(),
             addons: addons(texts, standing, now),
@@ -122,21 +125,40 @@ fn trial(texts: &Texts, live: &Live<'_>, now: Timestamp) -> Option<Trial> {
     Some(Trial { left: text, days, past: days - left })
 }
 
-fn warning(texts: &Texts, live: &Live<'_>, standing: &Standing) -> Option<Warning> {
-    let text = match live.subscription.state {
-        State::PastDue { since } => fill(&texts.account.failed, &[("date", &texts.day(since))]),
-        State::Unpaid => texts.account.unpaid.clone(),
-        _ => return None,
+fn warning(texts: &Texts, subscription: &Subscription, standing: &Standing) -> Option<Warning> {
+    let own = &texts.account;
+    let withheld = standing.withheld(&subscription.id);
+    let text = match (withheld, subscription.state) {
+        (Some(Withheld::CustomerGone | Withheld::Refunded), _) => own.refunded.clone(),
+        (Some(Withheld::DisputeLost), _) => own.dispute_lost.clone(),
+        (Some(Withheld::Disputed), _) => own.disputed.clone(),
+        (Some(Withheld::Paused), _) => own.paused_text.clone(),
+        (Some(Withheld::NotRenewed), _) => own.not_renewed.clone(),
+        (_, State::PastDue { since }) => fill(&own.failed, &[("date", &texts.day(since))]),
+        (Some(Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete), _) | (None, State::Unpaid) => {
+            own.unpaid.clone()
+        }
+        (None, _) => return None,
+    };
+    let way_back = withheld.map_or(WayBack::UpdateCard, Withheld::way_back);
+    let title = match way_back {
+        WayBack::UpdateCard => &own.failed_title,
+        WayBack::BuyAgain | WayBack::Resume | WayBack::Wait => &own.withheld_title,
+    };
+    // A paused subscription of Polar goes on in its portal.
+    let way_back = match (way_back, subscription.id.provider) {
+        (WayBack::Resume, Provider::Polar) => WayBack::UpdateCard,
+        (way_back, _) => way_back,
     };
     let until = standing.segment.until.filter(|_| standing.segment.status == Status::PastDue);
-    let until = until.map(|until| fill(&texts.account.access_until, &[("date", &texts.day(until))]));
-    Some(Warning { text, until })
+    let until = until.map(|until| fill(&own.access_until, &[("date", &texts.day(until))]));
+    Some(Warning { title: title.clone(), text, way_back, until })
 }
 
 fn addons(texts: &Texts, standing: &Standing, now: Timestamp) -> Vec<Line> {
     let held = standing.addons(now).filter_map(|(addon, subscription)| {
         let price = subscription.prices.iter().find_map(|id| addon.prices.iter().find(|price| price.id == *id))?;
-        Some(line(texts, &addon.name, price, subscription))
+        Some(line(texts, &addon.name, price, (subscription, standing)))
     });
     held.collect()
 }
@@ -155,14 +177,20 @@ fn unnamed(texts: &Texts, subscription: &Subscription) -> Line {
     Line { name: texts.account.unnamed.clone(), line }
 }
 
-fn line(texts: &Texts, name: &str, price: &Price, subscription: &Subscription) -> Line {
+fn line(texts: &Texts, name: &str, price: &Price, (subscription, standing): (&Subscription, &Standing)) -> Line {
     let with = match price.cadence {
         Cadence::Monthly => &texts.common.monthly,
         Cadence::Annual => &texts.common.annual,
     };
+    let id = price.id.as_str();
     let price = fill(with, &[("amount", &money::amount(price))]);
     let dated = |text: &str, at: Timestamp| fill(text, &[("date", &texts.day(at)), ("price", &price)]);
     let line = match (subscription.state, subscription.cancel_at) {
+        // No payment is promised for what gives nothing: the warning says the rest.
+        _ if standing.withheld(&subscription.id).is_some_and(|withheld| withheld != Withheld::Paused) => {
+            format!("{price}.")
+        }
+        _ if subscription.collection_paused => format!("{price}. {}", texts.account.paused),
         (State::Trialing { .. }, Some(end)) => dated(&texts.account.ends, end),
         (State::Trialing { ends_at }, None) => dated(&texts.account.trial_then, ends_at),
         (State::Paused, _) => format!("{price}. {}", texts.account.paused),
@@ -170,7 +198,7 @@ fn line(texts: &Texts, name: &str, price: &Price, subscription: &Subscription) -
         (State::PastDue { .. } | State::Unpaid, _) => format!("{price}."),
         (_, Some(end)) => format!("{price}. {}", dated(&texts.account.ends, end)),
         (State::Active { paid_until: Some(end) }, None) => {
-            format!("{price}. {}", dated(&texts.account.next_payment, end))
+            format!("{price}. {}", dated(&texts.account.next_payment, subscription.price_paid_until(id, end)))
         }
         (_, None) => format!("{price}."),
     };

@@ -141,7 +141,7 @@ fn nobody_is_thanked_for_what_is_not_paid() {
     let texts = &examples::pages().texts;
     let thanked = |subscriptions: Vec<Subscription>| {
         let asked = Asked { upgraded: Some("1".into()), done: None };
-        done(texts, &asked, &standing(subscriptions, on(3, 10))).is_some()
+        done(texts, &asked, &standing(subscriptions, on(3, 10)), on(3, 10)).is_some()
     };
     assert!(thanked(vec![paid()]));
     assert!(!thanked(vec![]), "nothing has come of it yet");

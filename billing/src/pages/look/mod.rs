@@ -20,6 +20,12 @@ pub struct Look {
     /// The language of the texts (BCP 47).
     pub language: String,
     pub site_name: String,
+    /// The public origin of the site, without a slash at its end.
+    pub site_url: String,
+    /// Whether search engines may show what is sold.
+    pub index: bool,
+    /// What they show of it.
+    pub description: String,
     /// Where to ask for a tier that has no price.
     pub contact_url: Option<String>,
     pub logo: Option<Image>,
@@ -45,6 +51,9 @@ pub struct Image {
 pub struct Pages {
     pub(crate) language: String,
     pub(crate) site_name: String,
+    pub(crate) site_url: String,
+    pub(crate) index: bool,
+    pub(crate) description: String,
     pub(crate) contact_url: Option<String>,
     pub(crate) texts: Texts,
     pub(crate) style: Asset,
@@ -63,6 +72,9 @@ impl Pages {
         Self {
             language: look.language,
             site_name: look.site_name,
+            site_url: look.site_url,
+            index: look.index,
+            description: look.description,
             contact_url: look.contact_url,
             texts: look.texts,
             style: Asset::new("pages", CSS, STYLE),
@@ -115,6 +127,9 @@ pub mod examples {
         Look {
             language: "en".into(),
             site_name: "read.example".into(),
+            site_url: "https://read.example".into(),
+            index: false,
+            description: String::new(),
             contact_url: None,
             logo: None,
             stylesheet: None,

@@ -114,7 +114,8 @@ pub async fn show(
 }
 
 fn viewer(standing: &Standing, now: Timestamp) -> Viewer {
-    match (standing.live(now).is_empty(), standing.is_new_buyer()) {
+    // What has to be bought again stands in nobody's way.
+    match (standing.held(now).is_empty(), standing.is_new_buyer()) {
         (false, _) => Viewer::Subscribed,
         (true, true) => Viewer::Free { trial: Trial::Offered },
         (true, false) => Viewer::Free { trial: Trial::Used },

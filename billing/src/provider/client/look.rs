@@ -19,6 +19,11 @@ struct Expanded {
 struct Plain {}
 
 #[derive(Serialize)]
+struct Limited {
+    limit: u8,
+}
+
+#[derive(Serialize)]
 struct OfCharge<'a> {
     charge: &'a str,
     limit: u8,
@@ -67,6 +72,9 @@ impl Client {
         let path = format!("/subscriptions/{}", checked_id(id)?);
         let mut seen = self.get_value(&path, &Expanded { expand: ["latest_invoice"] }).await?;
         self.complete_items(&mut seen, id).await?;
+        if let Some(invoice) = seen.get_mut("latest_invoice") {
+            self.complete_lines(invoice).await?;
+        }
         object::subscription(seen, told).map_err(unusable)
     }
 
@@ -79,12 +87,29 @@ impl Client {
         Ok(())
     }
 
+    /// Only the first ten lines are part of an invoice.
+    async fn complete_lines(&self, invoice: &mut Value) -> Result<(), ProviderError> {
+        let has_more = invoice.get("lines").is_some_and(|lines| lines["has_more"] == true);
+        let Some(id) = invoice["id"].as_str().filter(|_| has_more) else { return Ok(()) };
+        let path = format!("/invoices/{}/lines", checked_id(id)?);
+        let lines = self.get_value(&path, &Limited { limit: PAGE_MAX }).await?;
+        invoice["lines"] = lines;
+        Ok(())
+    }
+
+    /// An invoice with all its lines.
+    async fn invoice(&self, id: &str) -> Result<Value, ProviderError> {
+        let mut invoice = self.object("invoices", id).await?;
+        self.complete_lines(&mut invoice).await?;
+        Ok(invoice)
+    }
+
     async fn look_at_customer(&self, id: &str, told: Told<'_>) -> Result<Vec<Event>, ProviderError> {
         object::customer(self.object("customers", id).await?, told).map_err(unusable)
     }
 
     async fn look_at_invoice(&self, id: &str, told: Told<'_>) -> Result<Vec<Event>, ProviderError> {
-        let mut events = object::invoice(self.object("invoices", id).await?).map_err(unusable)?;
+        let mut events = object::invoice(self.invoice(id).await?).map_err(unusable)?;
         for object in events.iter().flat_map(|event| event.objects.clone()).collect::<Vec<_>>() {
             if let Object::Subscription(id) = object {
                 events.extend(self.look_at_subscription(&id, told).await?);
@@ -111,7 +136,7 @@ impl Client {
             (None, None) => Vec::new(),
         };
         for invoice in paid {
-            events.extend(object::invoice(self.object("invoices", &invoice).await?).map_err(unusable)?);
+            events.extend(object::invoice(self.invoice(&invoice).await?).map_err(unusable)?);
         }
         Ok(events)
     }

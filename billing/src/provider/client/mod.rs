@@ -11,6 +11,7 @@ mod look;
 mod sell;
 mod subscription;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use entitlement::Timestamp;
@@ -18,7 +19,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use stripe::{IdempotencyKey, RequestStrategy};
-use stripe_client_core::{RequestBuilder, StripeMethod};
+use stripe_client_core::{CustomizedStripeRequest, RequestBuilder, StripeClient, StripeMethod};
+
+use crate::provider::text::mended;
 
 pub use bills::Bill;
 pub use error::ProviderError;
@@ -41,7 +44,24 @@ const FIRST_PAUSE_MS: u64 = 250;
 /// A connection to Stripe's API. Cloning is cheap. `Debug` does not show the key.
 #[derive(Clone, Debug)]
 pub struct Client {
-    inner: stripe::Client,
+    inner: Mending,
+}
+
+/// The library's client, whose answers are mended before they are read.
+#[derive(Clone, Debug)]
+struct Mending(stripe::Client);
+
+impl StripeClient for Mending {
+    type Err = stripe::StripeError;
+
+    async fn execute(&self, request: CustomizedStripeRequest) -> Result<bytes::Bytes, Self::Err> {
+        let answer = self.0.execute(request).await?;
+        let mended = match mended(&answer) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => Some(text),
+        };
+        Ok(mended.map_or(answer, Into::into))
+    }
 }
 
 /// Which calls Stripe shall take for one and the same (the Idempotency-Key; Stripe keeps it for a day).
@@ -65,7 +85,7 @@ impl Client {
             .timeout(Duration::from_secs(ATTEMPT_SECONDS_MAX))
             .build()
             .map_err(ProviderError::from_stripe)?;
-        Ok(Self { inner })
+        Ok(Self { inner: Mending(inner) })
     }
 
     /// The connection that the settings describe; none without a key.
@@ -100,6 +120,10 @@ impl Client {
             Sameness::WithinMinute(now, number) => content_key(&request(), now, number)?,
         };
         self.call(request, &RequestStrategy::Idempotent(key)).await
+    }
+
+    async fn delete<T: miniserde::Deserialize>(&self, path: &str) -> Result<T, ProviderError> {
+        self.call(|| RequestBuilder::new(StripeMethod::Delete, path), &RequestStrategy::Once).await
     }
 
     /// Sends until there is an answer, a refusal, or no time left.
@@ -191,7 +215,10 @@ mod tests {
                 let error = r#"{"error": {"type": "api_error", "message": "try again"}}"#;
                 return (http::StatusCode::SERVICE_UNAVAILABLE, error);
             }
-            (http::StatusCode::OK, r#"{"id": "cus_1", "object": "customer", "a_field_of_tomorrow": {}}"#)
+            (
+                http::StatusCode::OK,
+                r#"{"id": "cus_1", "object": "customer", "a_field_of_tomorrow": {"half": "\ud83d"}}"#,
+            )
         };
         let router = axum::Router::new().route("/v1/customers", axum::routing::post(answer));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

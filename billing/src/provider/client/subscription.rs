@@ -25,6 +25,10 @@ struct Subscription {
     items: Option<Items>,
 }
 
+/// Nothing to say.
+#[derive(Serialize)]
+struct Nothing {}
+
 #[derive(Debug, miniserde::Deserialize)]
 struct Items {
     data: Vec<Item>,
@@ -42,6 +46,8 @@ enum Update {
     CancelAtPeriodEnd(bool),
     /// Empty clears it.
     CancelAt(&'static str),
+    /// Empty clears it.
+    PauseCollection(&'static str),
 }
 
 impl Subscription {
@@ -91,6 +97,38 @@ impl Client {
         // A period's end shows as `cancel_at` too, so it is asked for first.
         let clearing = if now.ends_with_period() { Update::CancelAtPeriodEnd(false) } else { Update::CancelAt("") };
         self.update(subscription, &clearing).await?;
+        Ok(Kept::Yes)
+    }
+
+    /// Ends the subscription at once, if it is not over.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn end_now(&self, subscription: &str) -> Result<(), ProviderError> {
+        let path = format!("/subscriptions/{}", checked_id(subscription)?);
+        let now: Subscription = match self.get(&path).await {
+            Err(ProviderError::Missing(_)) => return Ok(()),
+            now => now?,
+        };
+        if now.is_over() {
+            return Ok(());
+        }
+        let _: Subscription = self.delete(&path).await?;
+        Ok(())
+    }
+
+    /// Lets a subscription go on whose trial ended without a card, or of which nothing is collected for now.
+    ///
+    /// # Errors
+    /// [`ProviderError::Refused`] when it is already over, or any other.
+    pub async fn resume(&self, subscription: &str) -> Result<Kept, ProviderError> {
+        let now = self.running_subscription(subscription).await?;
+        if now.status == "paused" {
+            let path = format!("/subscriptions/{}/resume", checked_id(subscription)?);
+            let _: Subscription = self.post(&path, &Nothing {}, Sameness::OwnRepetitions).await?;
+        } else {
+            self.update(subscription, &Update::PauseCollection("")).await?;
+        }
         Ok(Kept::Yes)
     }
 

@@ -11,6 +11,7 @@ use super::money::{self, Bill};
 use super::payload::{self, Customer, Metadata, Moment, Name, Notice};
 use super::subscription;
 use crate::provider::Unreadable;
+use crate::provider::text::{mended, named as named_by};
 
 const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does not know";
 
@@ -30,7 +31,7 @@ pub struct Told<'a> {
 /// # Errors
 /// When a part that is needed is absent or not of its type.
 pub fn interpret(body: &[u8], received_at: Timestamp, metadata_key: &str) -> Result<Event, Unreadable> {
-    let notice: Notice = serde_json::from_slice(body).map_err(|e| Unreadable(e.to_string()))?;
+    let notice: Notice = serde_json::from_str(&mended(body)).map_err(|e| Unreadable(e.to_string()))?;
     let Some(object) = notice.data else { return Ok(Event::nothing(None, "the event carries no object")) };
     let told = Told { at: notice.timestamp.0, received_at, metadata_key };
     let event = of_kind(&notice.kind, &object, &told)?;
@@ -45,10 +46,11 @@ fn of_kind(kind: &str, object: &Value, told: &Told<'_>) -> Result<Event, Unreada
         | "subscription.canceled"
         | "subscription.uncanceled"
         | "subscription.cycled"
-        | "subscription.revoked"
         | "subscription.past_due"
         | "subscription.paused"
         | "subscription.resumed" => subscription(object, told),
+        // This alone says by its type what the status may not say yet: access is over for good.
+        "subscription.revoked" => revoked(object, told),
         "customer.created" | "customer.updated" => customer(object, told),
         "customer.deleted" => customer_gone(object, told),
         "customer.state_changed" => state(object, told),
@@ -73,6 +75,17 @@ pub fn subscription(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable
         facts: vec![Fact::Subscription(Box::new(known))],
         ..Event::default()
     })
+}
+
+fn revoked(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let mut object = object.clone();
+    if let Some(object) = object.as_object_mut() {
+        let is_over = |status: &str| matches!(status, "canceled" | "incomplete_expired");
+        if !object.get("status").and_then(Value::as_str).is_some_and(is_over) {
+            object.insert("status".into(), Value::from("canceled"));
+        }
+    }
+    subscription(&object, told)
 }
 
 /// A customer says whose it is, or that it is gone.
@@ -151,8 +164,8 @@ fn claim(customer: Option<&Customer>, metadata: Option<&Metadata>, told: &Told<'
         return Some(Claim::Reference { account, stated_at });
     }
     let named = |metadata: &Metadata| {
-        let account = metadata.get(told.metadata_key)?.as_str()?;
-        AccountId::parse(account).ok().map(Claim::Metadata)
+        let account = named_by(metadata.get(told.metadata_key)?)?;
+        AccountId::parse(&account).ok().map(Claim::Metadata)
     };
     let of_customer = customer.and_then(|customer| customer.metadata.as_ref());
     metadata.and_then(named).or_else(|| of_customer.and_then(named))

@@ -36,12 +36,19 @@ pub fn order(seen: &payload::Order, told: &Told<'_>) -> Result<Bill, &'static st
         id: id.clone(),
         subscription: subscription.clone(),
         customer: seen.customer_id.0.clone(),
-        renews: matches!(seen.billing_reason.as_deref(), Some("subscription_create" | "subscription_cycle")),
+        renews: renews(seen),
         covers_from: covers_from(seen),
         paid,
+        // What the customer had is below 0 there.
+        balance: if is_paid { seen.applied_balance_amount.unwrap_or(0).saturating_neg() } else { 0 },
+        currency: seen.currency.as_deref().map(str::to_ascii_lowercase),
+        settled: is_paid,
+        // Polar does not tell the periods of its lines.
+        lines: Vec::new(),
         // Polar does not count them for us.
         attempts: i32::from(is_paid || failing),
         failed_at: failing.then_some(changed_at),
+        needs_action: false,
     })];
     if is_paid {
         let refunded = refunded(seen, paid);
@@ -49,6 +56,7 @@ pub fn order(seen: &payload::Order, told: &Told<'_>) -> Result<Bill, &'static st
             customer: Some(seen.customer_id.0.clone()),
             invoice: Some(id.clone()),
             amount: paid,
+            currency: seen.currency.as_deref().map(str::to_ascii_lowercase),
             made_at: Some(seen.created_at.0.min(told.received_at)),
             refunded,
             refunded_at: (refunded > 0).then_some(changed_at),
@@ -56,6 +64,18 @@ pub fn order(seen: &payload::Order, told: &Told<'_>) -> Result<Bill, &'static st
         }));
     }
     Ok(Bill { subscription, facts })
+}
+
+/// Whether an order is for a whole period: when one of its items is no proration, or, where it names none, by the reason for which it
+/// was made.
+fn renews(seen: &payload::Order) -> bool {
+    match seen.items.as_deref() {
+        Some([]) | None => matches!(
+            seen.billing_reason.as_deref(),
+            Some("subscription_create" | "subscription_cycle" | "subscription_cycle_after_trial")
+        ),
+        Some(items) => items.iter().any(|item| item.proration == Some(false)),
+    }
 }
 
 /// What is paid for an order, with taxes.
@@ -114,6 +134,7 @@ fn disputed(seen: &payload::Dispute, order: &Name, told: &Told<'_>) -> Dispute {
     Dispute {
         id: seen.id.0.clone(),
         payment: seen.order_id.as_ref().unwrap_or(order).0.clone(),
+        amount: seen.amount.unwrap_or(0).max(0),
         state,
         opened_at: seen.created_at.map_or(told.at, |Moment(at)| at).min(told.received_at),
         as_of: seen.modified_at.or(seen.created_at).map_or(told.at, |Moment(at)| at),

@@ -6,6 +6,8 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::provider::text::{lenient_number, lenient_text, number, whole};
+
 /// The first second of the year 9000: no date of a subscription lies beyond, and what is added to one stays in the
 /// calendar.
 const SECONDS_MAX: i64 = 221_845_392_000;
@@ -32,17 +34,23 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// A moment between 1970 and 9000, to the microsecond, as Polar and Postgres keep it (RFC 3339).
+/// A moment between 1970 and 9000, to the microsecond, as Polar and Postgres keep it: RFC 3339, or seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(pub Timestamp);
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let told = Timestamp::deserialize(deserializer)?;
-        let moment = Some(told).filter(|told| (0..=SECONDS_MAX).contains(&told.timestamp()));
+        let told = Value::deserialize(deserializer)?;
+        let written = told.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+        let moment = written.or_else(|| Timestamp::from_timestamp(whole(&told)?, 0));
+        let moment = moment.filter(|told| (0..=SECONDS_MAX).contains(&told.timestamp()));
         let moment = moment.and_then(|told| Timestamp::from_timestamp_micros(told.timestamp_micros()));
         moment.map(Self).ok_or_else(|| D::Error::custom("a moment must lie between 1970 and 9000"))
     }
+}
+
+fn required_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    number(deserializer)?.ok_or_else(|| D::Error::custom("an amount is missing"))
 }
 
 /// `metadata`: whatever the site wrote.
@@ -67,7 +75,7 @@ pub struct Customer {
     #[serde(default, deserialize_with = "lenient")]
     pub created_at: Option<Moment>,
     /// The site's own id of its customer, which it sets at Polar and which cannot be changed there.
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub external_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub metadata: Option<Metadata>,
@@ -118,12 +126,20 @@ pub struct Order {
     pub created_at: Moment,
     pub modified_at: Option<Moment>,
     /// With taxes.
+    #[serde(default, deserialize_with = "number")]
     pub total_amount: Option<i64>,
     /// What of it the customer had already, below 0, or owed from before.
+    #[serde(default, deserialize_with = "number")]
     pub applied_balance_amount: Option<i64>,
     /// Without taxes.
+    #[serde(default, deserialize_with = "number")]
     pub refunded_amount: Option<i64>,
+    #[serde(default, deserialize_with = "number")]
     pub refunded_tax_amount: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub currency: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub items: Option<Vec<OrderItem>>,
     /// Set while a payment that failed is tried again.
     pub next_payment_attempt_at: Option<Moment>,
     /// As it stands when the event is made, not when the bill was.
@@ -133,6 +149,13 @@ pub struct Order {
     pub metadata: Option<Metadata>,
     #[serde(default, deserialize_with = "lenient")]
     pub customer: Option<Customer>,
+}
+
+/// One line of a bill.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct OrderItem {
+    #[serde(default, deserialize_with = "lenient")]
+    pub proration: Option<bool>,
 }
 
 /// The subscription that is billed.
@@ -149,7 +172,9 @@ pub struct Refund {
     pub customer_id: Option<Name>,
     pub status: String,
     /// Without taxes.
+    #[serde(deserialize_with = "required_number")]
     pub amount: i64,
+    #[serde(default, deserialize_with = "number")]
     pub tax_amount: Option<i64>,
     pub created_at: Option<Moment>,
     pub dispute: Option<Dispute>,
@@ -161,6 +186,8 @@ pub struct Dispute {
     pub id: Name,
     pub status: String,
     pub order_id: Option<Name>,
+    #[serde(default, deserialize_with = "lenient_number")]
+    pub amount: Option<i64>,
     pub created_at: Option<Moment>,
     pub modified_at: Option<Moment>,
 }

@@ -2,7 +2,7 @@
 
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
-use entitlement::subscription::{State, Subscription, SubscriptionId};
+use entitlement::subscription::{Item, State, Subscription, SubscriptionId};
 
 use super::interpret::Told;
 use super::payload::{self, Moment, Name};
@@ -25,12 +25,22 @@ pub fn read(
         id: SubscriptionId { provider: Provider::Polar, id: seen.id.0.clone() },
         customer: customer.0.clone(),
         prices: vec![seen.product_id.0.clone()],
+        items: vec![Item {
+            id: None,
+            price: seen.product_id.0.clone(),
+            from: seen.current_period_start.map(|Moment(at)| at),
+            until: seen.current_period_end.map(|Moment(at)| at),
+        }],
         started_at: started_at.min(told.received_at),
         state,
         // Polar has a status for it.
         collection_paused: false,
         cancel_at: scheduled.filter(|_| !matches!(state, State::Ended { .. })),
         period_start: seen.current_period_start.map(|Moment(at)| at),
+        first_due: match state {
+            State::Incomplete => seen.current_period_start.map(|Moment(at)| at).or(Some(started_at)),
+            _ => seen.trial_end.map(|Moment(at)| at),
+        },
         as_of,
         before: None,
     }))

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::payload::{Created, Name, lenient};
+use super::payload::{Moment, Name, lenient};
+use crate::provider::text::mended;
 
 /// The outside of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,6 @@ impl Envelope {
 /// Why a body is not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnEvent {
-    #[error("the body is not UTF-8")]
-    Encoding,
     #[error("the body is not JSON with an `id`, a `type` and a `created`")]
     Shape(#[source] serde_json::Error),
 }
@@ -41,7 +40,7 @@ struct Outside {
     kind: Name,
     /// Read only to be required: without it the event could never be applied.
     #[serde(rename = "created")]
-    _created: Created,
+    _created: Moment,
     #[serde(default, deserialize_with = "lenient")]
     api_version: Option<Name>,
     #[serde(default, deserialize_with = "lenient")]
@@ -53,8 +52,7 @@ struct Outside {
 /// # Errors
 /// When the body is not JSON, or does not have what every event has.
 pub fn read_envelope(body: &[u8]) -> Result<Envelope, NotAnEvent> {
-    let text = std::str::from_utf8(body).map_err(|_| NotAnEvent::Encoding)?;
-    let outside: Outside = serde_json::from_str(text).map_err(NotAnEvent::Shape)?;
+    let outside: Outside = serde_json::from_str(&mended(body)).map_err(NotAnEvent::Shape)?;
     Ok(Envelope {
         event_id: outside.id.0,
         kind: outside.kind.0,

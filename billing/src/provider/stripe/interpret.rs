@@ -7,9 +7,11 @@ use entitlement::subscription::{Standing, Subscription};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::money::Failure;
 use super::payload::{self, Data, Metadata, Moment, Notice, Reference};
 use super::{money, subscription};
 use crate::provider::Unreadable;
+use crate::provider::text::{mended, named};
 
 /// What stands around an object.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +39,11 @@ const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does n
 /// # Errors
 /// When a part that is needed is absent or not of its type.
 pub fn interpret(body: &[u8], received_at: Timestamp, reader: Reader<'_>) -> Result<Event, Unreadable> {
-    let notice: Notice = serde_json::from_slice(body).map_err(|e| Unreadable(e.to_string()))?;
+    let notice: Notice = serde_json::from_str(&mended(body)).map_err(|e| Unreadable(e.to_string()))?;
     if notice.account.as_deref() != reader.account && notice.account.is_some() {
         return Ok(Event::nothing(None, "the event is of another Stripe account"));
     }
-    let told = Told { at: notice.created.at(), received_at, metadata_key: reader.metadata_key };
+    let told = Told { at: notice.created.0, received_at, metadata_key: reader.metadata_key };
     let event = match notice.data {
         Some(Data { object: Some(object), previous_attributes }) => {
             snapshot(&notice.kind, object, previous_attributes.as_ref(), &told)?
@@ -61,8 +63,8 @@ fn snapshot(kind: &str, object: Value, previous: Option<&Value>, told: &Told<'_>
         "customer.deleted" => Ok(customer_gone(parsed(object)?, told)),
         "customer.subscription.deleted" => {
             let mut object = object;
-            if let Some(status) = object.get_mut("status") {
-                *status = Value::from("canceled");
+            if let Some(object) = object.as_object_mut() {
+                object.insert("status".into(), Value::from("canceled"));
             }
             subscription_event(object, None, told)
         }
@@ -86,7 +88,8 @@ fn snapshot(kind: &str, object: Value, previous: Option<&Value>, told: &Told<'_>
             Ok(Event::nothing(customer_of(&object), "the invoice has no id"))
         }
         "invoice.payment_failed" | "invoice.payment_action_required" => {
-            Ok(bill(parsed(object)?, Some(told.at.min(told.received_at))))
+            let needs_action = kind == "invoice.payment_action_required";
+            Ok(bill(parsed(object)?, Some(Failure { at: told.at.min(told.received_at), needs_action })))
         }
         "invoice.paid" | "invoice.payment_succeeded" | "invoice.voided" | "invoice.marked_uncollectible" => {
             Ok(bill(parsed(object)?, None))
@@ -197,8 +200,8 @@ pub fn customer_gone(customer: payload::Customer, told: &Told<'_>) -> Event {
 }
 
 fn metadata_claim(metadata: Option<&Metadata>, told: &Told<'_>) -> Option<Claim> {
-    let named = metadata?.get(told.metadata_key)?.as_str()?;
-    AccountId::parse(named).ok().map(Claim::Metadata)
+    let named = named(metadata?.get(told.metadata_key)?)?;
+    AccountId::parse(&named).ok().map(Claim::Metadata)
 }
 
 /// A subscription, with what it was before where the event says so.
@@ -221,9 +224,9 @@ pub fn subscription_event(object: Value, previous: Option<&Value>, told: &Told<'
 }
 
 /// An invoice says what was paid; whether its subscription gives access is for that to say.
-pub fn bill(seen: payload::Invoice, failed_at: Option<Timestamp>) -> Event {
+pub fn bill(seen: payload::Invoice, failure: Option<Failure>) -> Event {
     let customer = seen.customer.clone().map(Reference::into_id);
-    let (facts, object) = money::invoice(seen, failed_at);
+    let (facts, object) = money::invoice(seen, failure);
     let objects = object.into_iter().collect();
     Event { customer, facts, objects, nothing: "the invoice is for no subscription", ..Event::default() }
 }

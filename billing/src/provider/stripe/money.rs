@@ -13,8 +13,16 @@ use super::payload::{self, Moment, Name, Reference};
 /// Seconds by which an invoice may be older than the period that it pays for, when it does not name the period.
 const INVOICE_LEAD_SECONDS: i64 = 3600;
 
+/// That a payment failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    pub at: Timestamp,
+    /// Whether the bank wants to hear from the buyer first.
+    pub needs_action: bool,
+}
+
 /// An invoice, and which payments paid it. Nothing when it is not for a subscription.
-pub fn invoice(seen: payload::Invoice, failed_at: Option<Timestamp>) -> (Vec<Fact>, Option<Object>) {
+pub fn invoice(seen: payload::Invoice, failure: Option<Failure>) -> (Vec<Fact>, Option<Object>) {
     let customer = seen.customer.clone().map(Reference::into_id);
     let subscription = seen.subscription_id();
     let Name(id) = seen.id.clone();
@@ -24,6 +32,9 @@ pub fn invoice(seen: payload::Invoice, failed_at: Option<Timestamp>) -> (Vec<Fac
     let created = seen.created.map(|Moment(at)| at + chrono::Duration::seconds(INVOICE_LEAD_SECONDS));
     let Some(covers_from) = seen.period_start().or(created) else { return (facts, None) };
     let object = Object::Subscription(subscription.clone());
+    if seen.is_draft() {
+        return (facts, Some(object));
+    }
     facts.push(Fact::Invoice(Invoice {
         id,
         subscription,
@@ -31,8 +42,13 @@ pub fn invoice(seen: payload::Invoice, failed_at: Option<Timestamp>) -> (Vec<Fac
         renews: seen.renews(),
         covers_from,
         paid: seen.amount_paid.unwrap_or(0).max(0),
+        balance: seen.balance_used(),
+        currency: seen.currency.as_deref().map(str::to_ascii_lowercase),
+        settled: seen.status.as_deref() == Some("paid"),
+        lines: seen.read_lines(),
         attempts: seen.attempt_count.unwrap_or(0).clamp(0, i64::from(i32::MAX)).try_into().unwrap_or(i32::MAX),
-        failed_at,
+        failed_at: failure.map(|failure| failure.at),
+        needs_action: failure.is_some_and(|failure| failure.needs_action),
     }));
     (facts, Some(object))
 }
@@ -44,6 +60,7 @@ fn paid_by(payment: String, invoice: &str, customer: Option<String>) -> Payment 
         customer,
         invoice: Some(invoice.to_owned()),
         amount: 0,
+        currency: None,
         made_at: None,
         refunded: 0,
         refunded_at: None,
@@ -67,6 +84,7 @@ pub fn charge(seen: payload::Charge, told: &Told<'_>) -> Vec<Fact> {
         invoice: seen.invoice.map(Reference::into_id),
         // What was never captured was never paid.
         amount: seen.amount_captured.or(seen.amount).unwrap_or(0).max(0),
+        currency: seen.currency.as_deref().map(str::to_ascii_lowercase),
         made_at: seen.created.map(|Moment(at)| at.min(told.received_at)),
         refunded,
         refunded_at: (refunded > 0).then(|| told.at.min(told.received_at)),
@@ -112,6 +130,7 @@ pub fn dispute(seen: payload::Dispute, told: &Told<'_>) -> Option<Fact> {
     Some(Fact::Dispute(Dispute {
         id: seen.id.0,
         payment,
+        amount: seen.amount.unwrap_or(0).max(0),
         state,
         opened_at: seen.created.map_or(told.at, |Moment(at)| at).min(told.received_at),
         as_of: told.at,

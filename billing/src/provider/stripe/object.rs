@@ -15,7 +15,15 @@ pub use super::interpret::Told;
 pub fn subscription(seen: Value, told: Told<'_>) -> Result<Vec<Event>, Unreadable> {
     let bill = seen.get("latest_invoice").filter(|bill| bill.is_object()).cloned();
     let livemode = seen["livemode"].as_bool();
-    let mut events = vec![Event { livemode, ..interpret::subscription_event(seen, None, &told)? }];
+    // An answer tells that a payment is missing and not since when, and what made us ask may be older than the failure.
+    let missing = (seen["status"] == "past_due").then(|| seen.clone());
+    let mut event = Event { livemode, ..interpret::subscription_event(seen, None, &told)? };
+    if let (Some(seen), [Fact::Subscription(answered)]) = (missing, event.facts.as_mut_slice())
+        && let Some(now) = super::subscription::read(seen, &Told { at: told.received_at, ..told })?
+    {
+        answered.state = now.state;
+    }
+    let mut events = vec![event];
     events.extend(bill.map(invoice).transpose()?.into_iter().flatten());
     Ok(events)
 }

@@ -2,11 +2,11 @@
 
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
-use entitlement::subscription::{State, Subscription, SubscriptionId};
+use entitlement::subscription::{self, State, Subscription, SubscriptionId};
 use serde_json::Value;
 
 use super::interpret::Told;
-use super::payload::{self, Item, Moment, Reference};
+use super::payload::{self, Item, Moment, Name, Reference};
 use crate::provider::Unreadable;
 
 /// Reads a subscription as it stood at one moment; `None` when its status is one that Tollgate does not know.
@@ -20,6 +20,10 @@ pub fn read(object: Value, told: &Told<'_>) -> Result<Option<Subscription>, Unre
         (None, _) => None,
     };
     let started_at = seen.start_date.or(seen.created).map_or(told.at, |Moment(at)| at);
+    let first_due = match state {
+        State::Incomplete => period.start.or(Some(started_at)),
+        _ => seen.trial_end.map(|Moment(at)| at),
+    };
     Ok(Some(Subscription {
         id: SubscriptionId { provider: Provider::Stripe, id: seen.id.0.clone() },
         customer: seen.customer.clone().into_id(),
@@ -28,8 +32,10 @@ pub fn read(object: Value, told: &Told<'_>) -> Result<Option<Subscription>, Unre
         collection_paused: seen.pause_collection.as_ref().is_some_and(|pause| !pause.is_null()),
         cancel_at: scheduled.filter(|_| !matches!(state, State::Ended { .. })),
         period_start: period.start,
+        first_due,
         as_of: told.at,
         before: None,
+        items: items(&seen),
         prices: prices(seen),
     }))
 }
@@ -66,10 +72,9 @@ fn state(seen: &payload::Subscription, period: &Period, told: &Told<'_>) -> Resu
             State::Trialing { ends_at: ends_at.ok_or_else(|| Unreadable("a trial without an end".into()))? }
         }
         "active" => State::Active { paid_until: period.end },
-        // Where the bill that is not paid is part of the answer, it says since when.
-        "past_due" => {
-            State::PastDue { since: happened(seen.latest_invoice.as_ref().and_then(payload::Bill::due_since)) }
-        }
+        // A bill that was sent is overdue from its day on. What is taken from a bank can come back many days after the bill was
+        // made, so its date says nothing.
+        "past_due" => State::PastDue { since: happened(seen.latest_invoice.as_ref().and_then(payload::Bill::due_at)) },
         _ => return Ok(None),
     };
     Ok(Some(state))
@@ -92,6 +97,29 @@ impl Period {
             end: latest(seen.current_period_end, |item| item.current_period_end),
         }
     }
+}
+
+/// The items with their periods, sorted, so that their order in the event says nothing.
+fn items(seen: &payload::Subscription) -> Vec<subscription::Item> {
+    let moment = |own: Option<Moment>, of_all: Option<Moment>| own.or(of_all).map(|Moment(at)| at);
+    let read = |item: &Item| {
+        let price = item.price.clone().or_else(|| item.plan.clone())?.into_id();
+        Some(subscription::Item {
+            id: item.id.clone().map(|Name(id)| id),
+            price,
+            from: moment(item.current_period_start, seen.current_period_start),
+            until: moment(item.current_period_end, seen.current_period_end),
+        })
+    };
+    let items = seen.items.iter().flat_map(|items| &items.data);
+    let mut items: Vec<_> = items.filter_map(read).collect();
+    if let (true, Some(plan)) = (items.is_empty(), seen.plan.clone()) {
+        let (from, until) = (moment(None, seen.current_period_start), moment(None, seen.current_period_end));
+        items.push(subscription::Item { id: None, price: plan.into_id(), from, until });
+    }
+    items.sort();
+    items.dedup();
+    items
 }
 
 /// Sorted, so that their order in the event says nothing.

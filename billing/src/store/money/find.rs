@@ -2,8 +2,9 @@
 
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
-use entitlement::payment::Invoice;
+use entitlement::payment::{Invoice, Line};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::InvoiceRow;
 use crate::store::{StoreError, account_of};
@@ -67,7 +68,8 @@ pub async fn invoices_of(conn: &mut PgConnection, account: &AccountId, limit: i6
     let query = sqlx::query_as!(
         InvoiceRow,
         r#"
-        select i.invoice_id, i.subscription_id, i.customer_id, i.renews, i.covers_from, i.paid, i.attempts, i.failed_at
+        select i.invoice_id, i.subscription_id, i.customer_id, i.renews, i.covers_from, i.paid, i.balance, i.currency,
+            i.settled, i.lines as "lines: Json<Vec<Line>>", i.attempts, i.failed_at, i.needs_action
         from subscriptions s
         join invoices i on i.provider = s.provider and i.subscription_id = s.subscription_id
         where s.account = $1 order by i.covers_from desc, i.invoice_id limit $2
@@ -117,6 +119,23 @@ pub async fn is_returned(conn: &mut PgConnection, provider: Provider, payment: &
         "#,
         provider.as_str(),
         payment
+    );
+    Ok(query.fetch_one(conn).await?)
+}
+
+/// Whether a payment for a subscription is missing: then its bills say what it gives.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_missing(conn: &mut PgConnection, provider: Provider, subscription: &str) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from subscriptions where provider = $1 and subscription_id = $2 and state = 'past_due'
+        ) as "is!"
+        "#,
+        provider.as_str(),
+        subscription
     );
     Ok(query.fetch_one(conn).await?)
 }

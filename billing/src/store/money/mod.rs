@@ -7,13 +7,14 @@ mod find;
 
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
-use entitlement::payment::{Dispute, DisputeState, Invoice, Payment, Refund, RefundState};
+use entitlement::payment::{Dispute, DisputeState, Invoice, Line, Payment, Refund, RefundState};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::StoreError;
 
-pub use find::{account_of_invoice, invoices_of, is_returned, placed, returned_of_invoice};
+pub use find::{account_of_invoice, invoices_of, is_missing, is_returned, placed, returned_of_invoice};
 
 /// What became of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +45,13 @@ pub(super) struct InvoiceRow {
     renews: bool,
     covers_from: Timestamp,
     paid: i64,
+    balance: i64,
+    currency: Option<String>,
+    settled: bool,
+    lines: Json<Vec<Line>>,
     attempts: i32,
     failed_at: Option<Timestamp>,
+    needs_action: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,6 +60,7 @@ pub(super) struct PaymentRow {
     customer_id: Option<String>,
     invoice_id: Option<String>,
     amount: i64,
+    currency: Option<String>,
     made_at: Option<Timestamp>,
     refunded: i64,
     refunded_at: Option<Timestamp>,
@@ -72,6 +79,7 @@ pub(super) struct RefundRow {
 pub(super) struct DisputeRow {
     dispute_id: String,
     payment_id: String,
+    amount: i64,
     state: String,
     opened_at: Timestamp,
     as_of: Timestamp,
@@ -86,8 +94,13 @@ impl From<InvoiceRow> for Invoice {
             renews: row.renews,
             covers_from: row.covers_from,
             paid: row.paid,
+            balance: row.balance,
+            currency: row.currency,
+            settled: row.settled,
+            lines: row.lines.0,
             attempts: row.attempts,
             failed_at: row.failed_at,
+            needs_action: row.needs_action,
         }
     }
 }
@@ -99,6 +112,7 @@ impl From<PaymentRow> for Payment {
             customer: row.customer_id,
             invoice: row.invoice_id,
             amount: row.amount,
+            currency: row.currency,
             made_at: row.made_at,
             refunded: row.refunded,
             refunded_at: row.refunded_at,
@@ -141,8 +155,8 @@ impl TryFrom<DisputeRow> for Dispute {
         let states = [DisputeState::Inquiry, DisputeState::Open, DisputeState::Lost, DisputeState::Won];
         let state = states.into_iter().find(|state| dispute_state_name(*state) == row.state);
         let state = state.ok_or_else(|| StoreError::row("disputes", &row.dispute_id, &"an unknown state"))?;
-        let (opened_at, as_of) = (row.opened_at, row.as_of);
-        Ok(Self { id: row.dispute_id, payment: row.payment_id, state, opened_at, as_of })
+        let DisputeRow { dispute_id: id, payment_id: payment, amount, opened_at, as_of, .. } = row;
+        Ok(Self { id, payment, amount, state, opened_at, as_of })
     }
 }
 
@@ -155,7 +169,8 @@ pub async fn put_invoice(conn: &mut PgConnection, provider: Provider, seen: Invo
     let query = sqlx::query_as!(
         InvoiceRow,
         r#"
-        select invoice_id, subscription_id, customer_id, renews, covers_from, paid, attempts, failed_at
+        select invoice_id, subscription_id, customer_id, renews, covers_from, paid, balance, currency, settled,
+            lines as "lines: Json<Vec<Line>>", attempts, failed_at, needs_action
         from invoices where provider = $1 and invoice_id = $2 for update
         "#,
         name,
@@ -169,14 +184,17 @@ pub async fn put_invoice(conn: &mut PgConnection, provider: Provider, seen: Invo
     let query = sqlx::query!(
         r#"
         insert into invoices (
-            provider, invoice_id, subscription_id, customer_id, renews, covers_from, paid, attempts, failed_at
+            provider, invoice_id, subscription_id, customer_id, renews, covers_from, paid, attempts, failed_at, balance,
+            currency, settled, lines, needs_action
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         on conflict (provider, invoice_id) do update set
             subscription_id = excluded.subscription_id, customer_id = excluded.customer_id, renews = excluded.renews,
             covers_from = excluded.covers_from, paid = greatest(invoices.paid, excluded.paid),
             attempts = greatest(invoices.attempts, excluded.attempts),
-            failed_at = least(invoices.failed_at, excluded.failed_at)
+            failed_at = least(invoices.failed_at, excluded.failed_at), balance = excluded.balance,
+            currency = excluded.currency, settled = invoices.settled or excluded.settled, lines = excluded.lines,
+            needs_action = invoices.needs_action or excluded.needs_action
         "#,
         name,
         next.id,
@@ -186,7 +204,12 @@ pub async fn put_invoice(conn: &mut PgConnection, provider: Provider, seen: Invo
         next.covers_from,
         next.paid,
         next.attempts,
-        next.failed_at
+        next.failed_at,
+        next.balance,
+        next.currency,
+        next.settled,
+        Json(&next.lines) as _,
+        next.needs_action
     );
     query.execute(conn).await?;
     Ok(Stored::News)
@@ -202,7 +225,7 @@ pub async fn put_payment(conn: &mut PgConnection, provider: Provider, seen: Paym
     let query = sqlx::query_as!(
         PaymentRow,
         r#"
-        select payment_id, customer_id, invoice_id, amount, made_at, refunded, refunded_at
+        select payment_id, customer_id, invoice_id, amount, currency, made_at, refunded, refunded_at
         from payments where provider = $1 and payment_id = $2
         "#,
         name,
@@ -216,12 +239,13 @@ pub async fn put_payment(conn: &mut PgConnection, provider: Provider, seen: Paym
     let query = sqlx::query!(
         r#"
         insert into payments (
-            provider, payment_id, customer_id, invoice_id, amount, made_at, refunded, refunded_at
+            provider, payment_id, customer_id, invoice_id, amount, made_at, refunded, refunded_at, currency
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         on conflict (provider, payment_id) do update set
             customer_id = excluded.customer_id, invoice_id = excluded.invoice_id, amount = excluded.amount,
-            made_at = excluded.made_at, refunded = excluded.refunded, refunded_at = excluded.refunded_at
+            made_at = excluded.made_at, refunded = excluded.refunded, refunded_at = excluded.refunded_at,
+            currency = excluded.currency
         "#,
         name,
         next.id,
@@ -230,7 +254,8 @@ pub async fn put_payment(conn: &mut PgConnection, provider: Provider, seen: Paym
         next.amount,
         next.made_at,
         next.refunded,
-        next.refunded_at
+        next.refunded_at,
+        next.currency
     );
     query.execute(conn).await?;
     Ok(Stored::News)
@@ -283,7 +308,7 @@ pub async fn put_dispute(conn: &mut PgConnection, provider: Provider, seen: Disp
     let query = sqlx::query_as!(
         DisputeRow,
         r#"
-        select dispute_id, payment_id, state, opened_at, as_of from disputes
+        select dispute_id, payment_id, amount, state, opened_at, as_of from disputes
         where provider = $1 and dispute_id = $2 for update
         "#,
         name,
@@ -298,8 +323,9 @@ pub async fn put_dispute(conn: &mut PgConnection, provider: Provider, seen: Disp
     let is_same = known.is_some_and(|known| Dispute { as_of: next.as_of, ..known } == next);
     let query = sqlx::query!(
         r#"
-        insert into disputes (provider, dispute_id, payment_id, state, opened_at, as_of) values ($1, $2, $3, $4, $5, $6)
-        on conflict (provider, dispute_id) do update set
+        insert into disputes (provider, dispute_id, payment_id, state, opened_at, as_of, amount)
+        values ($1, $2, $3, $4, $5, $6, $7)
+        on conflict (provider, dispute_id) do update set amount = excluded.amount,
             payment_id = excluded.payment_id, state = excluded.state, opened_at = excluded.opened_at,
             as_of = excluded.as_of
         "#,
@@ -308,7 +334,8 @@ pub async fn put_dispute(conn: &mut PgConnection, provider: Provider, seen: Disp
         next.payment,
         dispute_state_name(next.state),
         next.opened_at,
-        next.as_of
+        next.as_of,
+        next.amount
     );
     query.execute(conn).await?;
     Ok(if is_same { Stored::Known } else { Stored::News })

@@ -26,6 +26,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::provider::client::ProviderError;
+use crate::provider::text::mended;
 use crate::settings::{self, Secret};
 
 pub use super::interpret::Told;
@@ -144,6 +145,11 @@ impl Client {
         self.send(Method::PATCH, path, body).await
     }
 
+    async fn delete(&self, path: &str) -> Result<Value, ProviderError> {
+        let url = self.base.join(path).map_err(|error| ProviderError::Settings(error.to_string()))?;
+        self.call(&Call { method: Method::DELETE, url, body: None }).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Value, ProviderError> {
         let settings = |what: String| ProviderError::Settings(what);
         let url = self.base.join(path).map_err(|error| settings(error.to_string()))?;
@@ -200,7 +206,7 @@ impl Client {
             let error = refusal(head.status, &body);
             return Err(Failed { error, retry_after: retry_after(&head.headers) });
         }
-        Ok(serde_json::from_slice(&body).map_err(|error| ProviderError::Unusable(error.to_string()))?)
+        Ok(serde_json::from_str(&mended(&body)).map_err(|error| ProviderError::Unusable(error.to_string()))?)
     }
 }
 

@@ -80,6 +80,31 @@ impl Client {
         }
     }
 
+    /// Ends the subscription at once, if it is not over (<https://polar.sh/docs/api-reference/subscriptions/revoke>).
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn end_now(&self, subscription: &str) -> Result<(), ProviderError> {
+        let path = format!("v1/subscriptions/{}", checked_id(subscription)?);
+        let is_over = async || match self.get(&path, &[]).await {
+            Err(ProviderError::Missing(_)) => Ok(true),
+            now => read(now?).map(|now| now.is_over()),
+        };
+        if is_over().await? {
+            return Ok(());
+        }
+        match self.delete(&path).await {
+            Err(ProviderError::Refused(why)) => {
+                if is_over().await? {
+                    Ok(())
+                } else {
+                    Err(ProviderError::Refused(why))
+                }
+            }
+            ended => ended.map(drop),
+        }
+    }
+
     async fn running_subscription(&self, id: &str) -> Result<Subscription, ProviderError> {
         let now = read(self.get(&format!("v1/subscriptions/{}", checked_id(id)?), &[]).await?)?;
         if now.is_over() {

@@ -36,8 +36,15 @@ fn an_account_is_named_by_the_external_id_then_by_metadata_never_by_e_mail() {
         ),
         ("an id that is none", json!({ "external_id": "x".repeat(256) }), json!({ "metadata": bob }), found("bob")),
         ("an empty id", json!({ "external_id": "" }), json!({}), None),
-        ("an id of the wrong type", json!({ "external_id": 7 }), json!({ "metadata": bob }), found("bob")),
-        ("metadata of the wrong type", json!({ "external_id": null }), json!({ "metadata": { "account": 7 } }), None),
+        ("an id that is a number", json!({ "external_id": 7 }), json!({ "metadata": bob }), stated("7", -500)),
+        ("an id of the wrong type", json!({ "external_id": [7] }), json!({ "metadata": bob }), found("bob")),
+        (
+            "metadata that is a number",
+            json!({ "external_id": null }),
+            json!({ "metadata": { "account": 7 } }),
+            found("7"),
+        ),
+        ("metadata of the wrong type", json!({ "external_id": null }), json!({ "metadata": { "account": {} } }), None),
         ("only an e-mail address", json!({ "external_id": null }), json!({}), None),
     ];
     for (what, of_customer, of_subscription, expected) in cases {

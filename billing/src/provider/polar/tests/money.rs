@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use entitlement::event::{Fact, Object};
-use entitlement::payment::{Dispute, DisputeState, Invoice, Payment, Refund, RefundState, Returned};
+use entitlement::payment::{Dispute, DisputeState, Invoice, Part, Payment, Refund, RefundState, Returned};
 use entitlement::subscription::{Access, Grace, Policy, Subscription};
 use serde_json::{Value, json};
 
@@ -43,14 +43,20 @@ fn an_order_is_a_bill_and_its_payment() {
         renews: true,
         covers_from: at(-100),
         paid: 840,
+        balance: 0,
+        currency: None,
+        settled: true,
+        lines: Vec::new(),
         attempts: 1,
         failed_at: None,
+        needs_action: false,
     };
     let payment = Payment {
         id: "o-1".into(),
         customer: Some("c-1".into()),
         invoice: Some("o-1".into()),
         amount: 840,
+        currency: None,
         made_at: Some(at(-98)),
         refunded: 0,
         refunded_at: None,
@@ -88,8 +94,14 @@ fn only_what_was_paid_is_a_payment() {
 }
 
 #[test]
-fn only_the_first_order_and_those_of_new_periods_renew() {
+fn an_order_renews_by_its_items_else_by_its_reason() {
+    for (prorations, renews) in [(vec![false], true), (vec![true], false), (vec![true, false], true)] {
+        let items: Vec<Value> = prorations.iter().map(|proration| json!({ "proration": proration })).collect();
+        let fields = json!({ "billing_reason": "subscription_update", "items": items });
+        assert_eq!(invoice(&fields).renews, renews, "{fields}");
+    }
     for (reason, renews) in [
+        (json!("subscription_cycle_after_trial"), true),
         (json!("subscription_create"), true),
         (json!("subscription_cycle"), true),
         (json!("subscription_update"), false),
@@ -138,9 +150,10 @@ fn until(subscription: &Subscription, told: &[Vec<Fact>]) -> Option<entitlement:
     let invoice = invoices.into_iter().reduce(Invoice::merged).expect("a bill");
     let payment = payments.into_iter().reduce(Payment::merged).expect("a payment");
     let covers_from = invoice.covers_from;
-    let returned = Returned { payment: &payment, refunds: &refunds, disputes: &[], covers_from };
+    let parts = [Part { payment: &payment, refunds: &refunds, disputes: &[] }];
+    let returned = Returned { parts: &parts, took_in: invoice.took_in(), currency: None, covers_from };
     let (days, zero) = (TimeDelta::days, TimeDelta::zero());
-    let grace = Grace { past_due: days(14), renewal: days(3), trial: zero };
+    let grace = Grace { past_due: days(14), renewal: days(3), trial: zero, authentication: zero };
     subscription.access(&grace, &Policy::default(), &returned.setbacks()).and_then(|Access { until, .. }| until)
 }
 
@@ -191,6 +204,19 @@ fn refund(fields: &Value) -> Value {
 }
 
 #[test]
+fn what_came_from_a_balance_was_paid_too() {
+    let part = json!({ "applied_balance_amount": -540, "due_amount": 300, "currency": "usd" });
+    let bill = invoice(&part);
+    assert_eq!((bill.paid, bill.took_in(), bill.currency.as_deref()), (300, 840, Some("usd")));
+    let owed = json!({ "applied_balance_amount": 60 });
+    assert_eq!((invoice(&owed).paid, invoice(&owed).took_in()), (900, 840));
+    let current = known(&json!({}));
+    let refunded = with(&part, &json!({ "status": "refunded", "refunded_amount": 250, "refunded_tax_amount": 50 }));
+    let told = facts("order.refunded", &with(&order(), &refunded));
+    assert_eq!(until(&current, &[told]), Some(at(1000) + TimeDelta::days(3)), "the rest of it did not go back");
+}
+
+#[test]
 fn a_refund_says_where_it_stands() {
     let expected = |state| Refund { id: "r-1".into(), payment: "o-1".into(), amount: 840, state, at: at(-20) };
     for (status, state) in
@@ -232,7 +258,8 @@ fn a_dispute_comes_with_the_refund_that_kept_it_from_being_one() {
         ("of_tomorrow", DisputeState::Inquiry),
     ] {
         let facts = facts("refund.created", &dispute(&json!({ "status": status, "order_id": null })));
-        let expected = Dispute { id: "d-1".into(), payment: "o-1".into(), state, opened_at: at(-60), as_of: at(-4) };
+        let expected =
+            Dispute { id: "d-1".into(), payment: "o-1".into(), amount: 0, state, opened_at: at(-60), as_of: at(-4) };
         assert_eq!(facts.get(1), Some(&Fact::Dispute(expected)), "{status}");
     }
     assert!(try_read("refund.created", &dispute(&json!({ "id": 7 }))).is_err());
@@ -248,7 +275,7 @@ fn money_that_is_malformed_is_refused() {
         json!({ "subscription_id": {} }),
         json!({ "status": null }),
         json!({ "created_at": null }),
-        json!({ "total_amount": "840" }),
+        json!({ "total_amount": "a lot" }),
         json!({ "total_amount": 8.4 }),
         json!({ "applied_balance_amount": 1e30 }),
         json!({ "refunded_amount": u64::MAX }),
@@ -260,7 +287,7 @@ fn money_that_is_malformed_is_refused() {
         json!({ "id": "" }),
         json!({ "order_id": null }),
         json!({ "amount": null }),
-        json!({ "tax_amount": "1" }),
+        json!({ "tax_amount": "1.5" }),
         json!({ "status": 7 }),
         json!({ "dispute": [] }),
     ] {

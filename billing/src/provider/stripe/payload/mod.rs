@@ -9,6 +9,8 @@ use entitlement::Timestamp;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
+use crate::provider::text::{lenient_text, whole};
+
 /// The first second of the year 9000: no date of a subscription lies beyond, and what is added to one stays in the
 /// calendar.
 const SECONDS_MAX: i64 = 221_845_392_000;
@@ -30,41 +32,18 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// A moment in whole seconds, between 1970 and 9000.
+/// A moment between 1970 and 9000: whole seconds, as a number or a text, or as the events of API v2 write it (RFC 3339).
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(pub Timestamp);
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let seconds = i64::deserialize(deserializer)?;
-        let moment = Some(seconds).filter(|seconds| (0..=SECONDS_MAX).contains(seconds));
-        let moment = moment.and_then(|seconds| Timestamp::from_timestamp(seconds, 0));
-        moment.map(Self).ok_or_else(|| D::Error::custom(format!("{seconds} is not a moment between 1970 and 9000")))
-    }
-}
-
-/// When an event was made: seconds, or a text (RFC 3339) in the thin events of API v2.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Created {
-    Seconds(Moment),
-    Text(#[serde(deserialize_with = "written")] Timestamp),
-}
-
-/// A moment as a text, within the bounds of [`Moment`].
-fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    let moment = Timestamp::deserialize(deserializer)?;
-    if (0..=SECONDS_MAX).contains(&moment.timestamp()) {
-        return Ok(moment);
-    }
-    Err(D::Error::custom(format!("{moment} is not a moment between 1970 and 9000")))
-}
-
-impl Created {
-    pub const fn at(self) -> Timestamp {
-        match self {
-            Self::Seconds(Moment(at)) | Self::Text(at) => at,
-        }
+        let told = serde_json::Value::deserialize(deserializer)?;
+        let seconds = whole(&told).filter(|seconds| (0..=SECONDS_MAX).contains(seconds));
+        let written = || told.as_str()?.parse().ok();
+        let moment = seconds.and_then(|seconds| Timestamp::from_timestamp(seconds, 0)).or_else(written);
+        let moment = moment.filter(|moment: &Timestamp| (0..=SECONDS_MAX).contains(&moment.timestamp()));
+        moment.map(Self).ok_or_else(|| D::Error::custom(format!("{told} is not a moment between 1970 and 9000")))
     }
 }
 
@@ -92,7 +71,7 @@ pub type Metadata = serde_json::Map<String, serde_json::Value>;
 pub struct Notice {
     #[serde(rename = "type")]
     pub kind: String,
-    pub created: Created,
+    pub created: Moment,
     #[serde(default)]
     pub data: Option<Data>,
     /// The account that it is of, when it is not the endpoint's own (Stripe Connect).
@@ -124,6 +103,7 @@ pub struct Related {
 pub struct Session {
     pub customer: Option<Reference>,
     pub subscription: Option<Reference>,
+    #[serde(default, deserialize_with = "lenient_text")]
     pub client_reference_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     pub metadata: Option<Metadata>,
@@ -176,6 +156,8 @@ pub struct Items {
 /// One thing subscribed to.
 #[derive(Debug, Deserialize)]
 pub struct Item {
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<Name>,
     pub price: Option<Reference>,
     /// Before there were prices.
     pub plan: Option<Reference>,

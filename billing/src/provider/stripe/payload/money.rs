@@ -4,28 +4,30 @@ use entitlement::Timestamp;
 use serde::Deserialize;
 
 use super::{Moment, Name, Reference, lenient};
+use crate::provider::text::{lenient_number, number};
 
 /// Why an invoice was made, when it is for a whole period.
 const RENEWALS: [&str; 2] = ["subscription_create", "subscription_cycle"];
+
+/// Why an invoice was made, when it is for what was used within a period.
+const THRESHOLD: &str = "subscription_threshold";
+
+/// Most lines of an invoice that are kept: a subscription has at most 20 items.
+const LINES_MAX: usize = 250;
 
 /// An invoice as it stands in a subscription: its id alone, or with its dates.
 #[derive(Debug, Deserialize)]
 pub struct Bill {
     #[serde(default, deserialize_with = "lenient")]
-    created: Option<Moment>,
+    collection_method: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
-    status_transitions: Option<Transitions>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Transitions {
-    finalized_at: Option<Moment>,
+    due_date: Option<Moment>,
 }
 
 impl Bill {
-    /// When it was first to be paid.
-    pub fn due_since(&self) -> Option<Moment> {
-        self.status_transitions.as_ref().and_then(|transitions| transitions.finalized_at).or(self.created)
+    /// The day by which the customer should have paid it, where it was sent to be paid.
+    pub fn due_at(&self) -> Option<Moment> {
+        self.due_date.filter(|_| self.collection_method.as_deref() == Some("send_invoice"))
     }
 }
 
@@ -41,9 +43,18 @@ pub struct Invoice {
     #[serde(default, deserialize_with = "lenient")]
     billing_reason: Option<String>,
     pub created: Option<Moment>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient_number")]
     pub amount_paid: Option<i64>,
+    /// What the customer had, below 0, or owed before and after.
+    #[serde(default, deserialize_with = "lenient_number")]
+    starting_balance: Option<i64>,
+    #[serde(default, deserialize_with = "lenient_number")]
+    ending_balance: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
+    pub currency: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub status: Option<String>,
+    #[serde(default, deserialize_with = "lenient_number")]
     pub attempt_count: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     lines: Option<Page<Line>>,
@@ -76,16 +87,48 @@ pub struct Page<T> {
 
 #[derive(Debug, Deserialize)]
 struct Line {
+    #[serde(default, deserialize_with = "lenient")]
+    id: Option<Name>,
+    /// `subscription` or `invoiceitem`, until 2025-03-31 (basil).
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient_number")]
+    amount: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
     period: Option<LinePeriod>,
     #[serde(default, deserialize_with = "lenient")]
     proration: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    subscription_item: Option<Reference>,
+    #[serde(default, deserialize_with = "lenient")]
+    price: Option<Reference>,
+    #[serde(default, deserialize_with = "lenient")]
+    plan: Option<Reference>,
+    #[serde(default, deserialize_with = "lenient")]
+    pricing: Option<Pricing>,
     #[serde(default, deserialize_with = "lenient")]
     parent: Option<LineParent>,
 }
 
 #[derive(Debug, Deserialize)]
 struct LinePeriod {
+    #[serde(default, deserialize_with = "lenient")]
     start: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
+    end: Option<Moment>,
+}
+
+/// Where a line names its price since 2025-03-31 (basil).
+#[derive(Debug, Deserialize)]
+struct Pricing {
+    #[serde(default, deserialize_with = "lenient")]
+    price_details: Option<PriceDetails>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PriceDetails {
+    #[serde(default, deserialize_with = "lenient")]
+    price: Option<Reference>,
 }
 
 /// Where a line says since 2025-03-31 (basil) whether it is for a change within a period.
@@ -93,18 +136,56 @@ struct LinePeriod {
 struct LineParent {
     #[serde(default, deserialize_with = "lenient")]
     subscription_item_details: Option<ItemDetails>,
+    #[serde(default, deserialize_with = "lenient")]
+    invoice_item_details: Option<ItemDetails>,
 }
 
 #[derive(Debug, Deserialize)]
 struct ItemDetails {
     #[serde(default, deserialize_with = "lenient")]
     proration: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    subscription_item: Option<Reference>,
 }
 
 impl Line {
+    /// Since 2025-03-31 (basil); a change within a period may also be an item of the invoice.
+    fn details(&self) -> Option<&ItemDetails> {
+        let parent = self.parent.as_ref()?;
+        parent.subscription_item_details.as_ref().or(parent.invoice_item_details.as_ref())
+    }
+
     fn is_proration(&self) -> bool {
-        let of_item = self.parent.as_ref().and_then(|parent| parent.subscription_item_details.as_ref());
-        self.proration.or_else(|| of_item.and_then(|details| details.proration)).unwrap_or(false)
+        self.proration.or_else(|| self.details().and_then(|details| details.proration)).unwrap_or(false)
+    }
+
+    /// Whether it was put on the invoice by itself, and is for no item of the subscription.
+    fn is_single(&self) -> bool {
+        let of_invoice = self
+            .parent
+            .as_ref()
+            .is_some_and(|parent| parent.invoice_item_details.is_some() && parent.subscription_item_details.is_none());
+        self.kind.as_deref() == Some("invoiceitem") || of_invoice
+    }
+
+    fn starts(&self) -> Option<Timestamp> {
+        self.period.as_ref()?.start.map(|Moment(at)| at)
+    }
+
+    fn read(&self, place: usize, is_for_usage: bool) -> Option<entitlement::payment::Line> {
+        let from = self.starts()?;
+        let pricing = || self.pricing.as_ref()?.price_details.as_ref()?.price.clone();
+        let item = || self.details().and_then(|details| details.subscription_item.clone());
+        let price = self.price.clone().or_else(|| self.plan.clone()).or_else(pricing);
+        Some(entitlement::payment::Line {
+            id: self.id.as_ref().map_or_else(|| format!("{place}"), |Name(id)| id.clone()),
+            item: self.subscription_item.clone().or_else(item).map(Reference::into_id),
+            price: price.map(Reference::into_id),
+            from,
+            until: self.period.as_ref().and_then(|period| period.end).map(|Moment(at)| at),
+            whole: !self.is_proration() && !self.is_single() && !is_for_usage,
+            amount: self.amount.unwrap_or(0),
+        })
     }
 }
 
@@ -115,15 +196,42 @@ impl Invoice {
         self.subscription.clone().or_else(of_parent).map(Reference::into_id)
     }
 
-    /// Whether it is for a whole period; when it does not say why it was made, it is taken to be.
+    /// Whether it is for a whole period: by its lines, and where it has none by the reason for which it was made; when that is not
+    /// told either, it is taken to be.
     pub fn renews(&self) -> bool {
-        self.billing_reason.as_deref().is_none_or(|reason| RENEWALS.contains(&reason))
+        match self.read_lines() {
+            lines if lines.is_empty() => self.billing_reason.as_deref().is_none_or(|reason| RENEWALS.contains(&reason)),
+            lines => lines.iter().any(|line| line.whole),
+        }
     }
 
     /// When the period began that it is for: the invoice's own dates are those of the period before.
     pub fn period_start(&self) -> Option<Timestamp> {
         let lines = self.lines.iter().flat_map(|lines| &lines.data).filter(|line| !line.is_proration());
-        lines.filter_map(|line| line.period.as_ref()?.start).map(|Moment(at)| at).max()
+        lines.filter_map(Line::starts).max()
+    }
+
+    /// Its lines, sorted by their ids.
+    pub fn read_lines(&self) -> Vec<entitlement::payment::Line> {
+        let is_for_usage = self.billing_reason.as_deref() == Some(THRESHOLD);
+        let lines = self.lines.iter().flat_map(|lines| &lines.data).take(LINES_MAX).enumerate();
+        let mut lines: Vec<_> = lines.filter_map(|(place, line)| line.read(place, is_for_usage)).collect();
+        lines.sort();
+        lines.dedup_by(|one, kept| one.id == kept.id);
+        lines
+    }
+
+    /// Whether it is no bill yet.
+    pub fn is_draft(&self) -> bool {
+        self.status.as_deref() == Some("draft")
+    }
+
+    /// What of it came from what the customer had; below 0 what was owed from before.
+    pub fn balance_used(&self) -> i64 {
+        match (self.starting_balance, self.ending_balance) {
+            (Some(before), Some(after)) => after.saturating_sub(before),
+            _ => 0,
+        }
     }
 
     /// The payments that it names.
@@ -161,9 +269,14 @@ pub struct Charge {
     pub payment_intent: Option<Reference>,
     /// Until 2025-03-31 (basil).
     pub invoice: Option<Reference>,
+    #[serde(default, deserialize_with = "number")]
     pub amount: Option<i64>,
+    #[serde(default, deserialize_with = "number")]
     pub amount_captured: Option<i64>,
+    #[serde(default, deserialize_with = "number")]
     pub amount_refunded: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub currency: Option<String>,
     pub created: Option<Moment>,
     /// Part of it until 2022-11-15; then only when asked for.
     #[serde(default, deserialize_with = "lenient")]
@@ -176,6 +289,7 @@ pub struct Refund {
     pub id: Name,
     pub charge: Option<Reference>,
     pub payment_intent: Option<Reference>,
+    #[serde(default, deserialize_with = "number")]
     pub amount: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     pub status: Option<String>,
@@ -188,6 +302,8 @@ pub struct Dispute {
     pub id: Name,
     pub charge: Option<Reference>,
     pub payment_intent: Option<Reference>,
+    #[serde(default, deserialize_with = "lenient_number")]
+    pub amount: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     pub status: Option<String>,
     pub created: Option<Moment>,

@@ -38,15 +38,22 @@ fn an_invoice_names_its_subscription_its_period_and_its_payment_in_every_shape()
         renews: true,
         covers_from: at(-100),
         paid: 700,
+        balance: 0,
+        currency: None,
+        settled: false,
+        lines: Vec::new(),
         attempts: 2,
         failed_at: None,
+        needs_action: false,
     };
     for invoice in invoices() {
         let told = read("invoice.paid", &invoice);
         let Ok([Fact::Payment(payment), Fact::Invoice(seen)]) = <[Fact; 2]>::try_from(told.facts) else {
             panic!("a payment and an invoice")
         };
-        assert_eq!(seen, expected);
+        let whole: Vec<_> = seen.lines.iter().filter(|line| line.whole).map(|line| (line.from, line.until)).collect();
+        assert_eq!(whole, [(at(-100), Some(at(1000)))]);
+        assert_eq!(Invoice { lines: Vec::new(), ..seen }, expected);
         assert_eq!((payment.id.as_str(), payment.invoice.as_deref()), ("pi_1", Some("in_1")));
         assert_eq!(told.objects, [Object::Subscription("sub_1".into())]);
     }
@@ -57,8 +64,19 @@ fn an_invoice_names_its_subscription_its_period_and_its_payment_in_every_shape()
         _ => None,
     });
     assert_eq!(failed_at, Some(at(0)));
-    let change = read("invoice.paid", &with(old.clone(), json!({ "billing_reason": "subscription_update" })));
-    assert!(change.facts.iter().any(|fact| matches!(fact, Fact::Invoice(invoice) if !invoice.renews)));
+    let proration = json!({ "period": { "start": CREATED - 100, "end": CREATED + 1000 }, "proration": true });
+    for (reason, lines, renews) in [
+        ("subscription_update", old["lines"]["data"].clone(), true),
+        ("manual", old["lines"]["data"].clone(), true),
+        ("subscription_cycle", json!([proration]), false),
+        ("subscription_threshold", old["lines"]["data"].clone(), false),
+        ("subscription_update", json!([]), false),
+        ("subscription_cycle", json!([]), true),
+    ] {
+        let change = with(old.clone(), json!({ "billing_reason": reason, "lines": { "data": lines } }));
+        let told = read("invoice.paid", &change).facts;
+        assert!(told.iter().any(|fact| matches!(fact, Fact::Invoice(invoice) if invoice.renews == renews)), "{change}");
+    }
     let one_off =
         read("invoice.paid", &with(old, json!({ "subscription": null, "charge": null, "payment_intent": null })));
     assert!(one_off.is_nothing(), "{one_off:?}");
@@ -78,6 +96,7 @@ fn money_that_goes_back_is_told_of_a_payment_and_never_of_a_customer_alone() {
         customer: Some("cus_1".into()),
         invoice: Some("in_1".into()),
         amount: 700,
+        currency: None,
         made_at: Some(at(-50)),
         refunded: 200,
         refunded_at: Some(at(0)),
@@ -103,10 +122,53 @@ fn money_that_goes_back_is_told_of_a_payment_and_never_of_a_customer_alone() {
     ] {
         let object =
             json!({ "id": "du_1", "charge": "ch_1", "payment_intent": "pi_1", "status": status, "created": CREATED });
-        let dispute = Dispute { id: "du_1".into(), payment: "pi_1".into(), state, opened_at: at(0), as_of: at(0) };
+        let (id, payment) = ("du_1".into(), "pi_1".into());
+        let dispute = Dispute { id, payment, amount: 0, state, opened_at: at(0), as_of: at(0) };
         assert_eq!(read("charge.dispute.updated", &object).facts, [Fact::Dispute(dispute)], "{status}");
     }
     let linking = json!({ "id": "inpay_1", "invoice": "in_1", "payment": { "payment_intent": "pi_1" } });
     let told = read("invoice_payment.paid", &linking);
     assert!(matches!(told.facts.as_slice(), [Fact::Payment(payment)] if payment.invoice.as_deref() == Some("in_1")));
+}
+
+#[test]
+fn an_invoice_tells_what_it_is_for_and_what_it_took_in() {
+    let [old, basil] = invoices();
+    let bill = |fields: Value| {
+        let told = read("invoice.paid", &fields);
+        told.facts.into_iter().find_map(|fact| match fact {
+            Fact::Invoice(invoice) => Some(invoice),
+            _ => None,
+        })
+    };
+    let line = json!({
+        "id": "il_1", "amount": 700, "type": "subscription", "subscription_item": "si_1", "price": { "id": "price_1" },
+        "period": { "start": CREATED, "end": CREATED + 1000 }, "proration": false,
+    });
+    let since_basil = json!({
+        "id": "il_1", "amount": 700, "period": { "start": CREATED, "end": CREATED + 1000 },
+        "pricing": { "price_details": { "price": "price_1" } },
+        "parent": { "subscription_item_details": { "subscription_item": "si_1", "proration": false } },
+    });
+    let of = |lines: &[&Value]| json!({ "lines": { "data": lines } });
+    let [one, other] =
+        [with(old.clone(), of(&[&line])), with(basil, of(&[&since_basil]))].map(|fields| bill(fields).expect("a bill"));
+    assert_eq!(one.lines, other.lines);
+    let [read] = one.lines.as_slice() else { panic!("one line") };
+    assert_eq!((read.item.as_deref(), read.price.as_deref(), read.whole), (Some("si_1"), Some("price_1"), true));
+    let mug = with(line.clone(), json!({ "id": "il_2", "type": "invoiceitem" }));
+    let of_basil =
+        with(since_basil, json!({ "id": "il_2", "parent": { "invoice_item_details": { "proration": false } } }));
+    for single in [mug, of_basil] {
+        let both = bill(with(old.clone(), of(&[&line, &single]))).expect("a bill");
+        let whole: Vec<bool> = both.lines.iter().map(|line| line.whole).collect();
+        assert_eq!(whole, [true, false], "what is put on an invoice by itself is no period: {single}");
+    }
+    for (before, after, took_in) in [(0, 0, 700), (-400, 0, 1100), (50, 0, 650), (-400, -100, 1000), (0, -300, 400)] {
+        let balance =
+            json!({ "starting_balance": before, "ending_balance": after, "currency": "GBP", "status": "paid" });
+        let read = bill(with(old.clone(), balance)).expect("a bill");
+        assert_eq!((read.took_in(), read.currency.as_deref(), read.settled), (took_in, Some("gbp"), true));
+    }
+    assert_eq!(bill(with(old, json!({ "status": "draft" }))), None, "a draft is no bill yet");
 }

@@ -1,11 +1,21 @@
 //! One provider subscription, in our words: a state that carries its dates, and the access that it grants.
 
+mod dues;
+mod item;
+#[cfg(test)]
+mod tests;
+mod withheld;
+
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::catalog::Provider;
 use crate::timeline::Status;
+
+pub use dues::Dues;
+pub use item::Item;
+pub use withheld::{WayBack, Withheld};
 
 /// A provider's subscription id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,6 +54,8 @@ pub struct Subscription {
     pub customer: String,
     /// The prices (Polar: products) of its items.
     pub prices: Vec<String>,
+    /// Its items with their periods, sorted; none where only the prices are known.
+    pub items: Vec<Item>,
     /// When its access began.
     pub started_at: Timestamp,
     pub state: State,
@@ -53,6 +65,8 @@ pub struct Subscription {
     pub cancel_at: Option<Timestamp>,
     /// Start of the billing period that this was told about; it only moves forward.
     pub period_start: Option<Timestamp>,
+    /// When its first charge was due, where that was not at once or had not gone through yet: nothing was paid before.
+    pub first_due: Option<Timestamp>,
     /// The provider's clock when it was told.
     pub as_of: Timestamp,
     /// How it stood before the change that was told, when the provider says so.
@@ -70,14 +84,21 @@ pub struct Standing {
 }
 
 /// How long access goes on after a date has passed with no word from the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grace {
     /// After the first failed renewal.
     pub past_due: Duration,
     /// After a paid period whose renewal has not been told yet.
     pub renewal: Duration,
-    /// After a trial whose first payment has not been told yet.
+    /// After a trial whose first payment has not been told yet, and after a first payment that failed: nothing was ever paid.
     pub trial: Duration,
+    /// The same, while the bank waits for the buyer's word.
+    pub authentication: Duration,
+}
+
+impl Grace {
+    /// How long a buyer has to answer the bank about a first payment, where nothing else is said.
+    pub const AUTHENTICATION: Duration = Duration::days(3);
 }
 
 /// What takes access from a subscription although its state would give it.
@@ -138,22 +159,41 @@ pub struct Access {
 }
 
 impl Subscription {
-    /// The interval in which this subscription gives access, if it gives any.
+    /// The interval in which this subscription gives access, if it gives any, whatever its items.
     #[must_use]
     pub fn access(&self, grace: &Grace, policy: &Policy, setbacks: &[Setback]) -> Option<Access> {
-        let (until, status) = self.state_access(grace, policy)?;
+        let item = Item { id: None, price: String::new(), from: None, until: None };
+        self.access_to(&item, &Dues::default(), (grace, policy), setbacks)
+    }
+
+    /// The interval in which this subscription gives access to one of its items, if it gives any.
+    #[must_use]
+    pub fn access_to(
+        &self,
+        item: &Item,
+        dues: &Dues,
+        (grace, policy): (&Grace, &Policy),
+        setbacks: &[Setback],
+    ) -> Option<Access> {
+        let (until, status) = self.state_access(item, dues, grace, policy)?;
         let (until, status) = match self.cancel_at {
             Some(end) => (earlier(until, end), canceling(status)),
             None => (until, status),
         };
-        let cuts = setbacks.iter().filter_map(|setback| self.cut(*setback, policy));
+        let cuts = setbacks.iter().filter_map(|setback| self.cut(item, *setback, policy));
         let until = cuts.fold(until, earlier);
         let open = until.is_none_or(|until| self.started_at < until);
         open.then_some(Access { from: self.started_at, until, status })
     }
 
     /// Until when the state alone gives access.
-    fn state_access(&self, grace: &Grace, policy: &Policy) -> Option<(Option<Timestamp>, Status)> {
+    fn state_access(
+        &self,
+        item: &Item,
+        dues: &Dues,
+        grace: &Grace,
+        policy: &Policy,
+    ) -> Option<(Option<Timestamp>, Status)> {
         let runs = !self.collection_paused || policy.pause == Hold::Keep;
         match self.state {
             State::Unpaid if policy.unpaid == Hold::Keep && runs => Some((None, Status::PastDue)),
@@ -161,14 +201,26 @@ impl Subscription {
             State::Lapsed { at } | State::Ended { at } => Some((Some(at), Status::Active)),
             _ if !runs => None,
             State::Trialing { ends_at } => Some((Some(ends_at + grace.trial), Status::Trialing)),
-            State::Active { paid_until } => Some((paid_until.map(|end| end + grace.renewal), Status::Active)),
-            State::PastDue { since } => Some((Some(since + grace.past_due), Status::PastDue)),
+            State::Active { paid_until } => {
+                let paid_until = paid_until.map(|end| item.until.unwrap_or(end));
+                Some((paid_until.map(|end| end + grace.renewal), Status::Active))
+            }
+            State::PastDue { since } => {
+                let since = dues.failed_at.map_or(since, |failed_at| failed_at.min(since));
+                let until = match (dues.never_paid, dues.needs_action) {
+                    (true, true) => since + grace.authentication,
+                    (true, false) => since + grace.trial,
+                    // What was paid for is not lost by another payment that fails.
+                    (false, _) => dues.paid_until.unwrap_or(since).max(since + grace.past_due),
+                };
+                Some((Some(until), Status::PastDue))
+            }
         }
     }
 
     /// When a setback ends the access; never when it does not concern what runs now.
-    fn cut(&self, setback: Setback, policy: &Policy) -> Option<Timestamp> {
-        let is_current = |covers_from| self.period_start.is_none_or(|start| covers_from >= start);
+    fn cut(&self, item: &Item, setback: Setback, policy: &Policy) -> Option<Timestamp> {
+        let is_current = |covers_from| self.period_of(item).is_none_or(|start| covers_from >= start);
         match setback {
             Setback::Refunded { at, covers_from } => {
                 (policy.refund == Loss::End && is_current(covers_from)).then_some(at)
@@ -236,106 +288,5 @@ const fn canceling(status: Status) -> Status {
     match status {
         Status::PastDue => Status::PastDue,
         _ => Status::Canceling,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(day: i64) -> Timestamp {
-        Timestamp::UNIX_EPOCH + Duration::days(day)
-    }
-
-    const GRACE: Grace = Grace { past_due: Duration::days(14), renewal: Duration::days(3), trial: Duration::zero() };
-    const ACTIVE: State = State::Active { paid_until: Some(Timestamp::UNIX_EPOCH) };
-
-    fn subscription(state: State, cancel_at: Option<i64>) -> Subscription {
-        Subscription {
-            id: SubscriptionId { provider: Provider::Stripe, id: "sub_1".into() },
-            customer: "cus_1".into(),
-            prices: vec!["price_monthly".into()],
-            started_at: at(0),
-            state,
-            collection_paused: false,
-            cancel_at: cancel_at.map(at),
-            period_start: Some(at(0)),
-            as_of: at(0),
-            before: None,
-        }
-    }
-
-    #[test]
-    fn each_state_gives_the_access_that_it_should() {
-        let active = State::Active { paid_until: Some(at(30)) };
-        let cases = [
-            ("incomplete", State::Incomplete, None, None),
-            ("unpaid", State::Unpaid, None, None),
-            ("paused", State::Paused, None, None),
-            ("a trial ends on its day", State::Trialing { ends_at: at(14) }, None, Some((Some(14), Status::Trialing))),
-            ("a canceled trial", State::Trialing { ends_at: at(14) }, Some(14), Some((Some(14), Status::Canceling))),
-            ("a late renewal has grace", active, None, Some((Some(33), Status::Active))),
-            ("a scheduled end has none", active, Some(30), Some((Some(30), Status::Canceling))),
-            ("no period told", State::Active { paid_until: None }, None, Some((None, Status::Active))),
-            ("past due", State::PastDue { since: at(30) }, None, Some((Some(44), Status::PastDue))),
-            ("past due, then canceled", State::PastDue { since: at(30) }, Some(35), Some((Some(35), Status::PastDue))),
-            ("no longer listed", State::Lapsed { at: at(9) }, None, Some((Some(9), Status::Active))),
-            ("ended", State::Ended { at: at(7) }, None, Some((Some(7), Status::Active))),
-            ("ended before it began", State::Ended { at: at(0) }, None, None),
-        ];
-        for (what, state, cancel_at, expected) in cases {
-            let access = subscription(state, cancel_at).access(&GRACE, &Policy::default(), &[]);
-            let expected = expected.map(|(until, status): (Option<i64>, Status)| Access {
-                from: at(0),
-                until: until.map(at),
-                status,
-            });
-            assert_eq!(access, expected, "{what}");
-        }
-    }
-
-    /// The day until which there is access: 0 when there is none, -1 when it is open.
-    fn until(subscription: &Subscription, policy: &Policy, setbacks: &[Setback]) -> i64 {
-        match subscription.access(&GRACE, policy, setbacks) {
-            None => 0,
-            Some(Access { until: None, .. }) => -1,
-            Some(Access { until: Some(until), .. }) => (until - at(0)).num_days(),
-        }
-    }
-
-    #[test]
-    fn policy_says_what_each_setback_does() {
-        let strict = Policy::default();
-        let mild = Policy { refund: Loss::Keep, dispute: Hold::Keep, pause: Hold::Keep, unpaid: Hold::Keep };
-        let second_period = Subscription {
-            period_start: Some(at(30)),
-            ..subscription(State::Active { paid_until: Some(at(60)) }, None)
-        };
-        let cases: [(&str, &[Setback], i64, i64); 7] = [
-            ("nothing", &[], 63, 63),
-            ("the current period is refunded", &[Setback::Refunded { at: at(40), covers_from: at(30) }], 40, 63),
-            ("an earlier period is refunded", &[Setback::Refunded { at: at(40), covers_from: at(0) }], 63, 63),
-            ("a payment is disputed", &[Setback::Disputed { since: at(41) }], 41, 63),
-            ("a dispute about this period is lost", &[Setback::Lost { at: at(42), covers_from: at(30) }], 42, 63),
-            ("a dispute about an earlier one is lost", &[Setback::Lost { at: at(42), covers_from: at(0) }], 63, 63),
-            ("the customer is gone", &[Setback::CustomerGone { at: at(43) }], 43, 43),
-        ];
-        for (what, setbacks, under_strict, under_mild) in cases {
-            assert_eq!(until(&second_period, &strict, setbacks), under_strict, "{what}");
-            assert_eq!(until(&second_period, &mild, setbacks), under_mild, "{what}, mildly");
-        }
-        let paused = Subscription { collection_paused: true, ..second_period };
-        assert_eq!((until(&paused, &strict, &[]), until(&paused, &mild, &[])), (0, 63), "collection is paused");
-        let unpaid = subscription(State::Unpaid, None);
-        assert_eq!((until(&unpaid, &strict, &[]), until(&unpaid, &mild, &[])), (0, -1), "unpaid");
-    }
-
-    #[test]
-    fn one_moment_is_recognised_whatever_we_made_of_the_first_failure() {
-        let standing = |state| subscription(state, None).standing();
-        let (one, other) = (State::PastDue { since: at(1) }, State::PastDue { since: at(2) });
-        assert!(standing(one).is_same(&standing(other)));
-        assert!(!standing(ACTIVE).is_same(&standing(State::Active { paid_until: Some(at(1)) })));
-        assert!(!standing(one).is_same(&subscription(one, Some(3)).standing()));
     }
 }

@@ -1,0 +1,59 @@
+//! Which account a customer of a provider is, by a person's word.
+
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use serde::Serialize;
+
+use super::OperatorError;
+use crate::clock;
+use crate::component::Billing;
+use crate::store::links::{self, Link, Linked, Placing};
+
+/// Who acts, in the audit log.
+const CAUSE: &str = "operator";
+
+/// What became of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkedBy {
+    /// The account whose the customer was; `None` when it was nobody's, or this one's.
+    pub from: Option<AccountId>,
+    /// Whether the cache knows already.
+    pub published: bool,
+}
+
+impl Billing {
+    /// The account that a customer is linked to.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn account_of(&self, provider: Provider, customer: &str) -> Result<Option<AccountId>, OperatorError> {
+        let mut conn = self.pool().acquire().await?;
+        Ok(links::account_of_customer(&mut conn, provider, customer).await?)
+    }
+
+    /// Links a customer to an account. Its subscriptions go with it, but for those that a checkout bought for another account, and
+    /// no checkout overrules it; events that waited for it go on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn link_customer(
+        &self,
+        account: &AccountId,
+        provider: Provider,
+        customer: &str,
+    ) -> Result<LinkedBy, OperatorError> {
+        let now = clock::now();
+        let mut tx = self.pool().begin().await?;
+        links::lock(&mut tx, [(provider, customer)], Placing::Adds).await?;
+        let link = Link { provider, customer, account, stated_at: None, cause: CAUSE };
+        let from = match links::assign(&mut tx, link, now).await? {
+            Linked::Moved { from } => Some(from),
+            Linked::New | Linked::Same | Linked::Kept => None,
+        };
+        tx.commit().await?;
+        self.shared().event_due.notify_one();
+        let accounts = from.iter().chain([account]).cloned().collect::<Vec<_>>();
+        let published = self.publish_at_once(accounts, now).await;
+        Ok(LinkedBy { from, published })
+    }
+}

@@ -1,0 +1,169 @@
+//! What providers send, made readable before it is read: a part that nobody reads cannot harm what is.
+//!
+//! A text that was cut in the middle of a character is what providers do send: half of a pair of escapes (a lone surrogate), or bytes
+//! that are no UTF-8. Each becomes the replacement character, as browsers show it.
+
+use std::borrow::Cow;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// The escape of the replacement character.
+const REPLACEMENT: &str = "\\ufffd";
+
+/// Bytes of one escape of a UTF-16 unit, such as `\ud83d`.
+const ESCAPE_BYTES: usize = 6;
+
+/// A body as text that a reader of JSON takes.
+pub fn mended(body: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(body) {
+        Cow::Borrowed(text) => paired(text),
+        Cow::Owned(text) => Cow::Owned(paired(&text).into_owned()),
+    }
+}
+
+/// The text with no half of a pair of escapes.
+fn paired(text: &str) -> Cow<'_, str> {
+    let (mut whole, mut kept, mut at) = (String::new(), 0, 0);
+    while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
+        let here = at + found;
+        match (unit(text, here), unit(text, here + ESCAPE_BYTES)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => at = here + 2 * ESCAPE_BYTES,
+            (Some(0xd800..=0xdfff), _) => {
+                whole.push_str(text.get(kept..here).unwrap_or_default());
+                whole.push_str(REPLACEMENT);
+                at = here + ESCAPE_BYTES;
+                kept = at;
+            }
+            // Whatever is escaped is no beginning of another escape.
+            _ => at = here + 1 + text.get(here + 1..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8),
+        }
+    }
+    if kept == 0 {
+        return Cow::Borrowed(text);
+    }
+    whole.push_str(text.get(kept..).unwrap_or_default());
+    Cow::Owned(whole)
+}
+
+/// The UTF-16 unit that is escaped at a place.
+fn unit(text: &str, at: usize) -> Option<u32> {
+    let digits = text.get(at..at + ESCAPE_BYTES)?.strip_prefix("\\u")?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+}
+
+/// A whole number, as one or as its text.
+pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        value => whole(&value).map(Some).ok_or_else(|| D::Error::custom(format!("{value} is no whole number"))),
+    }
+}
+
+/// A whole number, or nothing where it cannot be read: for fields whose loss harms nobody.
+pub fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(whole(&Value::deserialize(deserializer)?))
+}
+
+/// A text, or a number as its text; nothing where it is neither.
+pub fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(named(&Value::deserialize(deserializer)?))
+}
+
+/// A name that was written as a text or as a number.
+pub fn named(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A whole number, however it was written.
+pub fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64().or_else(|| rounded(number.as_f64()?)),
+        Value::String(text) => text.trim().parse().ok().or_else(|| rounded(text.trim().parse().ok()?)),
+        _ => None,
+    }
+}
+
+/// A number with nothing after the point, within what a float counts exactly.
+fn rounded(number: f64) -> Option<i64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and within the bounds")]
+    let whole = (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64);
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn half_a_character_becomes_the_replacement_and_nothing_else_changes() {
+        for (body, expected) in [
+            (r#"{"a":"thank you \ud83d"}"#, "thank you \u{fffd}"),
+            (r#"{"a":"\ud83d\ude00"}"#, "\u{1f600}"),
+            (r#"{"a":"\uD83D\uDE00\uDE00"}"#, "\u{1f600}\u{fffd}"),
+            (r#"{"a":"\ud83d\ud83d\ude00"}"#, "\u{fffd}\u{1f600}"),
+            (r#"{"a":"\ude00\ud83d"}"#, "\u{fffd}\u{fffd}"),
+            (r#"{"a":"\\ud83d"}"#, "\\ud83d"),
+            (r#"{"a":"\\\ud83d"}"#, "\\\u{fffd}"),
+            (r#"{"a":"\ud83d\n"}"#, "\u{fffd}\n"),
+            (r#"{"a":"\ud83dx\ude00"}"#, "\u{fffd}x\u{fffd}"),
+        ] {
+            let read: Value = serde_json::from_str(&mended(body.as_bytes())).expect(body);
+            assert_eq!(read["a"], expected, "{body}");
+        }
+        let raw = b"{\"a\":\"so long \xed\xa0\xbd\"}";
+        assert!(serde_json::from_str::<Value>(&mended(raw)).is_ok(), "three bytes of half a pair");
+        let key = r#"{"\ud83d":1,"b":2}"#;
+        assert_eq!(serde_json::from_str::<Value>(&mended(key.as_bytes())).expect("it is read")["b"], 2);
+        assert!(matches!(mended(br#"{"a":"\ud83d\ude00 \\ \""}"#), Cow::Borrowed(_)), "what is whole is not copied");
+    }
+
+    #[test]
+    fn a_number_is_read_however_it_is_written() {
+        for (value, expected) in [
+            (json!(700), Some(700)),
+            (json!("700"), Some(700)),
+            (json!(" -7 "), Some(-7)),
+            (json!(700.0), Some(700)),
+            (json!("1e3"), Some(1000)),
+            (json!(7.5), None),
+            (json!(1e300), None),
+            (json!("seven"), None),
+            (json!("NaN"), None),
+            (json!(""), None),
+            (json!(null), None),
+            (json!([7]), None),
+            (json!(u64::MAX), None),
+        ] {
+            assert_eq!(whole(&value), expected, "{value}");
+        }
+        assert_eq!(
+            (named(&json!(42)), named(&json!("42")), named(&json!({}))),
+            (Some("42".into()), Some("42".into()), None)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_cut_is_read_and_what_is_whole_stays(
+            pieces in prop::collection::vec("[a-z]|\\\\\\\\|\\\\u[dD][89a-fA-F][0-9a-f]{2}|\\\\n|é|\u{1f600}", 0..12),
+        ) {
+            let body = format!("{{\"a\":\"{}\"}}", pieces.concat());
+            let mended = mended(body.as_bytes());
+            prop_assert!(serde_json::from_str::<Value>(&mended).is_ok(), "{body} -> {mended}");
+            if let Ok(whole) = serde_json::from_str::<Value>(&body) {
+                prop_assert_eq!(serde_json::from_str::<Value>(&mended).expect("it is read"), whole);
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the bills say of a payment that is missing: since when, and what was paid for before.
+
+use std::cmp::Reverse;
+
+use super::{Item, State, Subscription};
+use crate::Timestamp;
+use crate::payment::{Invoice, Line};
+
+/// What was paid for an item, as far as it matters while a payment is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dues {
+    /// When a payment for the running period first failed, as its bill tells.
+    pub failed_at: Option<Timestamp>,
+    /// Whether nothing was ever paid.
+    pub never_paid: bool,
+    /// Whether the bank wanted to hear from the buyer.
+    pub needs_action: bool,
+    /// What was last paid for: its price, where it is told.
+    pub price: Option<String>,
+    /// Until when that was paid.
+    pub paid_until: Option<Timestamp>,
+}
+
+impl Dues {
+    /// Reads the bills for a subscription. Their order does not matter.
+    #[must_use]
+    pub fn of(subscription: &Subscription, item: &Item, bills: &[Invoice]) -> Self {
+        let bills: Vec<&Invoice> = bills.iter().filter(|bill| bill.subscription == subscription.id.id).collect();
+        let period = subscription.period_of(item);
+        let unpaid: Vec<&&Invoice> = bills
+            .iter()
+            .filter(|bill| !bill.is_paid() && period.is_none_or(|start| start <= bill.covers_from))
+            .collect();
+        let last = last_paid(subscription, item, &bills);
+        let took_in = bills.iter().any(|bill| bill.is_paid() && bill.took_in() > 0);
+        // A change within a period is charged for only where the period itself is paid for.
+        let has_changed = unpaid.iter().any(|bill| bill.is_for_a_change());
+        let is_first = match (subscription.state, subscription.first_due, period) {
+            (State::PastDue { since }, Some(first), Some(start)) => start <= first && first <= since,
+            _ => false,
+        };
+        Self {
+            failed_at: unpaid.iter().filter_map(|bill| bill.failed_at).min(),
+            never_paid: is_first && !took_in && !has_changed,
+            needs_action: unpaid.iter().any(|bill| bill.needs_action),
+            price: last.and_then(|line| line.price.clone()),
+            paid_until: last.and_then(|line| line.until),
+        }
+    }
+}
+
+/// The last line for an item that was paid: the one that reaches farthest, and of such the one that began last.
+fn last_paid<'a>(subscription: &Subscription, item: &Item, bills: &[&'a Invoice]) -> Option<&'a Line> {
+    let items = subscription.all_items();
+    let paid = bills.iter().filter(|bill| bill.is_paid()).flat_map(|bill| &bill.lines);
+    // What is given back for unused time names the price that was left.
+    let charged = paid.filter(|line| line.amount >= 0 && line.until.is_some() && line.is_of(item, &items));
+    charged.max_by_key(|line| (line.until, line.from, Reverse(&line.id)))
+}

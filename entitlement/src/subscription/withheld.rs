@@ -1,0 +1,122 @@
+//! Why a subscription gives nothing although it is not over, and what brings it back.
+
+use serde::Serialize;
+
+use super::{Dues, Grace, Hold, Item, Policy, Setback, State, Subscription};
+use crate::Timestamp;
+
+/// What takes access from a subscription that is not over. The first that applies is told: each is of no use before the one above it
+/// is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withheld {
+    /// The provider no longer has the customer.
+    CustomerGone,
+    /// The money for the period was given back.
+    Refunded,
+    /// The bank has taken the money for the period back for good.
+    DisputeLost,
+    /// The bank has taken a payment back for now.
+    Disputed,
+    /// Collection is paused.
+    Paused,
+    /// The provider gave up collecting.
+    Unpaid,
+    /// A payment failed, and the grace is over.
+    PastDue,
+    /// The first payment has not gone through.
+    Incomplete,
+    /// The period is over, and no renewal was told.
+    NotRenewed,
+}
+
+/// What the owner of a subscription can do to have access again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WayBack {
+    BuyAgain,
+    Resume,
+    UpdateCard,
+    /// Nothing: others have to act.
+    Wait,
+}
+
+impl Withheld {
+    /// The word for programs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CustomerGone => "customer_gone",
+            Self::Refunded => "refunded",
+            Self::DisputeLost => "dispute_lost",
+            Self::Disputed => "disputed",
+            Self::Paused => "paused",
+            Self::Unpaid => "unpaid",
+            Self::PastDue => "past_due",
+            Self::Incomplete => "incomplete",
+            Self::NotRenewed => "not_renewed",
+        }
+    }
+
+    /// What brings access back.
+    #[must_use]
+    pub const fn way_back(self) -> WayBack {
+        match self {
+            Self::CustomerGone | Self::Refunded | Self::DisputeLost => WayBack::BuyAgain,
+            Self::Paused => WayBack::Resume,
+            Self::Unpaid | Self::PastDue | Self::Incomplete => WayBack::UpdateCard,
+            Self::Disputed | Self::NotRenewed => WayBack::Wait,
+        }
+    }
+}
+
+impl WayBack {
+    /// The word for programs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BuyAgain => "buy_again",
+            Self::Resume => "resume",
+            Self::UpdateCard => "update_card",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+impl Subscription {
+    /// Why it gives no access to an item at `now`; `None` when it does, or is over.
+    #[must_use]
+    pub fn withheld(
+        &self,
+        item: &Item,
+        dues: &Dues,
+        (grace, policy): (&Grace, &Policy),
+        setbacks: &[Setback],
+        now: Timestamp,
+    ) -> Option<Withheld> {
+        let is_over = matches!(self.state, State::Lapsed { .. } | State::Ended { .. })
+            || self.cancel_at.is_some_and(|end| end <= now);
+        let access = self.access_to(item, dues, (grace, policy), setbacks);
+        if is_over || access.is_some_and(|access| access.until.is_none_or(|until| now < until)) {
+            return None;
+        }
+        let cuts = setbacks.iter().filter(|setback| self.cut(item, **setback, policy).is_some_and(|at| at <= now));
+        let cut = cuts.map(|setback| match setback {
+            Setback::CustomerGone { .. } => Withheld::CustomerGone,
+            Setback::Refunded { .. } => Withheld::Refunded,
+            Setback::Lost { .. } => Withheld::DisputeLost,
+            Setback::Disputed { .. } => Withheld::Disputed,
+        });
+        let of_state = match self.state {
+            _ if self.collection_paused && policy.pause == Hold::Suspend => Withheld::Paused,
+            State::Paused => Withheld::Paused,
+            State::Unpaid => Withheld::Unpaid,
+            State::PastDue { .. } => Withheld::PastDue,
+            State::Incomplete => Withheld::Incomplete,
+            State::Trialing { .. } | State::Active { .. } | State::Lapsed { .. } | State::Ended { .. } => {
+                Withheld::NotRenewed
+            }
+        };
+        Some(cut.min().unwrap_or(of_state))
+    }
+}

@@ -1,0 +1,78 @@
+//! `tollgate link`: whose a customer of a provider is, by a person's word.
+
+use anyhow::{Context, Result, bail};
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+
+use super::confirm::{Answer, confirm};
+use super::parts;
+use crate::config::Config;
+use crate::config::secrets::Secrets;
+use crate::{ConfigFile, logging, output};
+
+/// Longest id of a customer, in bytes.
+const CUSTOMER_BYTES_MAX: usize = 255;
+
+/// Link a customer of a provider to an account
+///
+/// Its subscriptions go with it, but for those that a checkout bought for another account, and no checkout overrules it. Events that
+/// waited for the customer go on.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The account id: the `sub` of its token
+    account: AccountId,
+    /// The customer, such as stripe:cus_123
+    #[arg(value_name = "PROVIDER:CUSTOMER")]
+    customer: String,
+    #[command(flatten)]
+    answer: Answer,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+/// Links, and says whose it was.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    logging::start_quiet();
+    let (provider, customer) = parsed(&arguments.customer)?;
+    let config = Config::load(&arguments.file.config)?;
+    let account = &arguments.account;
+    parts::runtime()?.block_on(async {
+        let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
+        if let Some(owner) = billing.account_of(provider, customer).await?.filter(|owner| owner != account) {
+            confirm(&format!("The customer {customer} is {owner}, which loses what it pays for."), arguments.answer)?;
+        }
+        let linked = billing.link_customer(account, provider, customer).await?;
+        match linked.from {
+            Some(from) => output::line(format_args!("linked: {provider}:{customer} is {account}, and was {from}")),
+            None => output::line(format_args!("linked: {provider}:{customer} is {account}")),
+        }
+        if !linked.published {
+            output::warning("the cache does not know yet: a running billing tells it");
+        }
+        Ok(())
+    })
+}
+
+fn parsed(text: &str) -> Result<(Provider, &str)> {
+    let (provider, customer) =
+        text.split_once(':').with_context(|| format!("\"{text}\" names no provider: write it like stripe:cus_123"))?;
+    let provider = provider.parse().map_err(|error| anyhow::anyhow!("{error}"))?;
+    if customer.is_empty() || customer.len() > CUSTOMER_BYTES_MAX || customer.chars().any(char::is_control) {
+        bail!("\"{customer}\" is not the id of a customer: write it like stripe:cus_123");
+    }
+    Ok((provider, customer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_customer_is_named_with_its_provider() {
+        assert_eq!(parsed("stripe:cus_1").expect("a customer"), (Provider::Stripe, "cus_1"));
+        assert_eq!(parsed("polar:a-b").expect("a customer"), (Provider::Polar, "a-b"));
+        for text in ["cus_1", "stripe:", "paypal:cus_1", "stripe:a\nb", ""] {
+            assert!(parsed(text).is_err(), "{text:?}");
+        }
+    }
+}

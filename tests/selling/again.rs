@@ -1,0 +1,89 @@
+//! What takes access without an end has its own words, and its own way back.
+
+use demo::provider::PauseBehavior;
+use serde_json::json;
+
+use super::{Buyer, annual, monthly, provider, shop, text};
+use crate::world::{Arrangement, World, eventually};
+
+/// The buyer's newest invoice at the provider.
+fn last_invoice(world: &World, buyer: &Buyer<'_>) -> String {
+    let customer = buyer.subscription()["customer"].clone();
+    let invoices = provider(world).invoices();
+    let last = invoices.iter().rev().find(|invoice| invoice["customer"] == customer);
+    text(last.expect("an invoice"), "id")
+}
+
+/// Why the buyer's only subscription that is not over gives nothing, and what brings access back.
+async fn told(buyer: &Buyer<'_>, reason: &str, way_back: &str) {
+    eventually(&format!("it is {reason}"), async || {
+        let standing = buyer.standing().await;
+        let own = standing["subscriptions"].as_array()?.iter().find(|own| own["ended_at"].is_null())?.clone();
+        (standing["tier"] == "free" && own["reason"] == reason && own["way_back"] == way_back).then_some(())
+    })
+    .await;
+    let explained = buyer.world.tollgate(&["explain", "account", &buyer.account]).await;
+    assert!(
+        explained.stdout.contains(&format!("gives nothing: {reason}; what brings access back: {way_back}")),
+        "{explained:?}"
+    );
+}
+
+#[tokio::test]
+async fn a4_what_was_refunded_is_bought_again_and_never_runs_beside_it() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    buyer.buys(&monthly()).await;
+    buyer.becomes("active").await;
+    let first = text(&buyer.subscription(), "id");
+    provider.refund(&last_invoice(&world, &buyer), None).expect("refunded");
+    told(&buyer, "refunded", "buy_again").await;
+    assert_eq!(provider.subscription(&first).expect("it is there")["status"], "active", "it still runs there");
+    let page = world.browse("/billing", Some(&buyer.token)).await;
+    assert!(page.body.contains("Your last payment was given back") && page.body.contains("Buy again"), "{}", page.body);
+    assert!(!page.body.contains("Next payment"), "{}", page.body);
+    let pricing = world.browse("/billing/pricing", Some(&buyer.token)).await;
+    assert!(pricing.body.contains("/billing/checkout"), "it can be bought: {}", pricing.body);
+    // A purchase that is not possible ends nothing.
+    assert_eq!(buyer.orders(&json!({ "cadence": "monthly" })).await.status, 400, "without the consent");
+    assert_eq!(provider.subscription(&first).expect("it is there")["status"], "active");
+    buyer.buys(&json!({ "tier": "business", "cadence": "monthly" })).await;
+    assert_eq!(buyer.becomes("active").await["tier"], "business");
+    assert_eq!(provider.subscription(&first).expect("it is there")["status"], "canceled", "never two");
+    world.everywhere("/premium/one", &buyer.token, 200).await;
+}
+
+#[tokio::test]
+async fn a4_what_is_paused_goes_on_by_a_button_and_what_is_unpaid_asks_for_a_card() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    buyer.buys(&monthly()).await;
+    buyer.becomes("active").await;
+    let id = text(&buyer.subscription(), "id");
+    provider.pause_collection(&id, PauseBehavior::Void, None).expect("paused");
+    told(&buyer, "paused", "resume").await;
+    let page = world.browse("/billing", Some(&buyer.token)).await;
+    assert!(page.body.contains("Your subscription is paused") && page.body.contains("Let it go on"), "{}", page.body);
+    assert!(!page.body.contains("Next payment"), "{}", page.body);
+    let again = buyer.orders(&annual()).await;
+    assert_eq!((again.status, again.code().as_str()), (409, "subscription_paused"), "{again:?}");
+    provider.hold();
+    let resumed = world.post("/api/billing/reactivate", &buyer.token, &json!({})).await;
+    assert_eq!(resumed.status, 200, "{resumed:?}");
+    // The answer counts at once: the webhook has not come.
+    assert_eq!(buyer.standing().await["status"], "active");
+    let canceled = world.post("/api/billing/cancel", &buyer.token, &json!({})).await;
+    assert_eq!(canceled.status, 200, "{canceled:?}");
+    assert_eq!(buyer.standing().await["status"], "canceling");
+    let page = world.browse("/billing?done=ending", Some(&buyer.token)).await;
+    assert!(
+        page.body.contains("will end with the paid period") && !page.body.contains("Next payment"),
+        "{}",
+        page.body
+    );
+    let page = world.browse("/billing?done=kept", Some(&buyer.token)).await;
+    assert!(!page.body.contains("Your subscription goes on"), "the page says what is: {}", page.body);
+    provider.release();
+}

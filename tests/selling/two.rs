@@ -1,0 +1,102 @@
+//! Two providers sell the same: never can both be paid, and who does pay twice is told.
+
+use demo::provider::Shape;
+use serde_json::json;
+
+use crate::world::polar::{Asking, PAID, WithPolar};
+use crate::world::stripe::{DAY, Subscription, checkout_completed, unique};
+use crate::world::{Arrangement, Setup, World, token};
+
+#[tokio::test]
+async fn a5_an_open_checkout_that_cannot_be_closed_leads_on() {
+    let scene = WithPolar::start(Setup::new(Arrangement::AllPostgres).provider(Shape::Endive), Asking::Yes).await;
+    let world = &scene.world;
+    let stripe = world.provider.as_ref().expect("this world has one");
+    let token = token(&unique("buyer"));
+    let order = async |tier: &str, provider: &str| {
+        let order = json!({ "tier": tier, "cadence": "monthly", "provider": provider });
+        world.post("/api/billing/checkout", &token, &order).await
+    };
+    let at_polar = order("paid", "polar").await;
+    assert_eq!(at_polar.status, 200, "{at_polar:?}");
+    let elsewhere = order("paid", "stripe").await;
+    assert_eq!(
+        (elsewhere.status, &elsewhere.json()["url"]),
+        (200, &at_polar.json()["url"]),
+        "it leads on: {elsewhere:?}"
+    );
+    let another = order("business", "stripe").await;
+    assert_eq!((another.status, another.code().as_str()), (409, "checkout_open"), "{another:?}");
+    assert!(stripe.sessions().is_empty(), "none that could be paid beside it");
+    // The other way round the open one is closed.
+    let token = crate::world::token(&unique("buyer"));
+    let order = |provider: &str| json!({ "tier": "paid", "cadence": "monthly", "provider": provider });
+    assert_eq!(world.post("/api/billing/checkout", &token, &order("stripe")).await.status, 200);
+    assert_eq!(world.post("/api/billing/checkout", &token, &order("polar")).await.status, 200);
+    let session = stripe.sessions()[0]["id"].as_str().expect("an id").to_owned();
+    assert!(stripe.complete_checkout(&session).is_err(), "it is closed");
+}
+
+#[tokio::test]
+async fn a5_the_alarm_rings_for_what_was_bought_and_not_for_its_price() {
+    let scene = WithPolar::start(Setup::new(Arrangement::AllPostgres), Asking::No).await;
+    let world = &scene.world;
+    let alarms = async || {
+        let url = format!("http://{}/metrics", world.billing().listen.admin);
+        let metrics = crate::world::send(crate::world::http::client().get(&url)).await.body;
+        let line = metrics.lines().find(|line| line.starts_with("tollgate_double_payments_total"));
+        line.and_then(|line| line.rsplit(' ').next()).and_then(|count| count.parse::<f64>().ok()).expect("a counter")
+    };
+    let buys = async |account: &str, price: &str| {
+        let customer = unique("cus");
+        world.applied(&checkout_completed(Some(account), &customer, &unique("sub_of_another"))).await;
+        let end = crate::world::in_seconds(365 * DAY);
+        let own = Subscription { price: price.into(), ..Subscription::of(&customer) };
+        world.applied(&Subscription { period: (own.period.0, end), ..own }.event("created")).await;
+    };
+    let account = unique("buyer");
+    buys(&account, "price_monthly").await;
+    buys(&account, "price_business").await;
+    assert_eq!(alarms().await, 0.0, "another tier is another thing");
+    buys(&account, "price_annual").await;
+    assert_eq!(alarms().await, 1.0, "the same tier in another cadence");
+    let account = unique("buyer");
+    buys(&account, "price_monthly").await;
+    scene.subscribe(&account, PAID);
+    scene.settled().await;
+    world.everywhere("/premium/one", &token(&account), 200).await;
+    crate::world::eventually("the alarm rings", async || (alarms().await == 2.0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a6_a_checkout_for_another_account_moves_only_what_it_bought() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let (parent, child, customer) = (unique("parent"), unique("child"), unique("cus"));
+    let (own, gift, later) = (Subscription::of(&customer), Subscription::of(&customer), Subscription::of(&customer));
+    world.applied(&checkout_completed(Some(&parent), &customer, &unique("sub_of_before"))).await;
+    world.applied(&own.event("created")).await;
+    world.everywhere("/premium/one", &token(&parent), 200).await;
+    world.settled(&checkout_completed(Some(&child), &customer, &gift.id)).await;
+    world.applied(&gift.event("created")).await;
+    world.everywhere("/premium/one", &token(&child), 200).await;
+    let shown = async |account: &str| {
+        let standing = world.get("/api/billing/subscription", Some(&token(account))).await.json();
+        let ids = standing["subscriptions"].as_array().into_iter().flatten();
+        ids.filter_map(|own| own["id"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!((shown(&parent).await, shown(&child).await), (vec![own.id.clone()], vec![gift.id.clone()]));
+    world.applied(&later.event("created")).await;
+    assert_eq!(shown(&child).await, std::slice::from_ref(&gift.id), "what the customer buys later is the parent's");
+    // A person's word moves the customer, and what a checkout bought for another account stays there.
+    let heir = unique("heir");
+    let named = format!("stripe:{customer}");
+    let asked = world.tollgate(&["link", &heir, &named]).await;
+    assert!(asked.code != 0 && asked.stderr.contains(&parent) && asked.stderr.contains("--yes"), "{asked:?}");
+    let linked = world.tollgate(&["link", &heir, &named, "--yes"]).await.success();
+    assert!(linked.contains(&heir) && linked.contains(&parent), "{linked}");
+    world.everywhere("/premium/one", &token(&heir), 200).await;
+    world.everywhere("/premium/one", &token(&parent), 402).await;
+    world.everywhere("/premium/one", &token(&child), 200).await;
+    world.settled(&checkout_completed(Some(&parent), &customer, &unique("sub_of_later"))).await;
+    assert_eq!(shown(&heir).await.len(), 2, "no checkout overrules it");
+}
