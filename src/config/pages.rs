@@ -101,7 +101,10 @@ impl File {
         };
         Ok(Arc::new(Pages::new(Look {
             language: section.language.clone(),
-            site_name: section.site_name(host).to_owned(),
+            site_name: section.site_name(site.host_str().unwrap_or_default()).to_owned(),
+            site_url: site.as_str().trim_end_matches('/').to_owned(),
+            index: section.index,
+            description: section.description.clone(),
             contact_url: (!section.contact_url.is_empty()).then(|| section.contact_url.clone()),
             logo,
             stylesheet: stylesheet.context("pages.stylesheet")?,

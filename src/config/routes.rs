@@ -350,7 +350,7 @@ mod tests {
         let default = "[default]\nrequire = { signed_in = true }\n";
         let hosts = "hosts = [\"app.example\"]\n";
         for (text, is_open) in
-            [(rule(hosts), true), (rule(""), false), (rule(hosts) + &rule(""), false), (rule(hosts) + default, false)]
+            [(rule(hosts), true), (rule(""), false), ([rule(hosts), rule("")].concat(), false), (rule(hosts) + default, false)]
         {
             let warnings = parse(&text).expect("it can be run").warnings;
             assert_eq!(warnings.iter().any(|warning| warning.contains("another name")), is_open, "{text}");
