@@ -349,9 +349,12 @@ mod tests {
         let rule = |hosts: &str| format!("[[route]]\npath = \"/a/**\"\n{hosts}require = {{ signed_in = true }}\n");
         let default = "[default]\nrequire = { signed_in = true }\n";
         let hosts = "hosts = [\"app.example\"]\n";
-        for (text, is_open) in
-            [(rule(hosts), true), (rule(""), false), ([rule(hosts), rule("")].concat(), false), (rule(hosts) + default, false)]
-        {
+        for (text, is_open) in [
+            (rule(hosts), true),
+            (rule(""), false),
+            ([rule(hosts), rule("")].concat(), false),
+            (rule(hosts) + default, false),
+        ] {
             let warnings = parse(&text).expect("it can be run").warnings;
             assert_eq!(warnings.iter().any(|warning| warning.contains("another name")), is_open, "{text}");
         }
