@@ -1,11 +1,15 @@
 //! The known name that somebody may have meant, named only where it is near: a far one sends people astray.
 
 /// How alike two names must be, from 0 to 1 (Jaro).
-const ALIKE: f64 = 0.8;
+const ALIKE: f64 = 0.75;
+
+/// How alike two names are of which one is the other with a letter too many, too few, another one, or two in the wrong order.
+const ONE_SLIP: f64 = 0.95;
 
 /// The known name that is most like an unknown one, if any is like it.
 pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &str| strsim::jaro(unknown, name);
+    let slipped = |name: &str| if strsim::osa_distance(unknown, name) <= 1 { ONE_SLIP } else { 0.0 };
+    let likeness = |name: &str| strsim::jaro(unknown, name).max(slipped(name));
     let best = known.max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
     (likeness(best) >= ALIKE).then_some(best)
 }

@@ -176,20 +176,20 @@ async fn a_file_that_takes_something_or_was_superseded_waits(options: PgPoolOpti
         (proposal(billing, &catalog()), proposal(billing, &changed("\"archive\"", "\"archive\", \"more\"")));
     assert!(matches!(consider(&old, Origin::SameFile).await, Considered::InForce));
     assert!(matches!(consider(&more, Origin::SameFile).await, Considered::InForce), "nobody loses anything");
-    assert_eq!(billing.warnings().await, [""; 0]);
+    assert_eq!(billing.catalog_warnings().await, [""; 0]);
     // A process that has the old file still.
     let Considered::Keep { why, .. } = consider(&old, Origin::SameFile).await else { panic!("it is put back") };
     assert!(why.contains("tollgate catalog apply catalog.toml"), "{why}");
-    assert_eq!(billing.warnings().await, [why]);
+    assert_eq!(billing.catalog_warnings().await, [why]);
     let less = proposal(billing, &changed("\"archive\"", "\"else\""));
     for origin in [Origin::SameFile, Origin::ChangedFile] {
         let Considered::Keep { why, .. } = consider(&less, origin).await else { panic!("it takes something") };
         assert!(why.contains("1 accounts would lose something"), "{why}");
-        assert_eq!(billing.warnings().await, [why]);
+        assert_eq!(billing.catalog_warnings().await, [why]);
     }
     // A person agrees, elsewhere.
     put_in_force(&billing_on(&world.pool, settings(), None), &less.catalog).await;
-    assert_eq!(billing.warnings().await, [""; 0]);
+    assert_eq!(billing.catalog_warnings().await, [""; 0]);
     // A person changes the file back, and nobody loses anything by it but what is counted.
     assert!(matches!(consider(&more, Origin::ChangedFile).await, Considered::Keep { .. }), "`else` is lost");
 }
