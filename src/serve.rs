@@ -2,14 +2,14 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use axum::Router;
 use base64::Engine;
-use billing::{Billing, Origin};
+use billing::{Billing, OperatorError, Origin};
 use clap::ValueEnum;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
@@ -33,6 +33,12 @@ use crate::reload::{self, Hangups, InForce, Users};
 /// How long billing may take at least on the embedded database, which is one backend for everything: a busy machine must not
 /// look like one whose billing is down.
 const EMBEDDED_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a database that answers may be too busy for a start, as when all processes start at once.
+const BUSY_MAX: Duration = Duration::from_secs(30);
+
+/// The pause before a start is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
 /// How many changes may wait for the proxy of the same process; beyond that it reads again.
 const CHANGES_WAITING_MAX: usize = 4096;
@@ -166,11 +172,31 @@ async fn start_billing(
 ) -> Result<(Billing, Option<Catalog>)> {
     let billing = Billing::connect(url, settings, changes).await?;
     billing.migrate().await?;
+    let until = Instant::now() + BUSY_MAX;
+    loop {
+        match settle(&billing, config).await {
+            Ok(kept) => {
+                billing.unset().iter().for_each(|unset| tracing::warn!("{unset}"));
+                return Ok((billing, kept));
+            }
+            Err(OperatorError::Store(error)) if error.is_transient() && Instant::now() < until => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database is busy: the start is tried again"
+                );
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Puts the configured catalog in force. Returns what stays in force instead.
+async fn settle(billing: &Billing, config: &Config) -> Result<Option<Catalog>, OperatorError> {
     billing.note_naming(&config.identity.naming()).await?;
-    let Some(proposal) = parts::configured_proposal(config) else { return Ok((billing, None)) };
+    let Some(proposal) = parts::configured_proposal(config) else { return Ok(None) };
     let considered = billing.consider_catalog(&proposal, Origin::SameFile).await?;
-    let settled = billing.settle_catalog(&proposal, Origin::SameFile, considered).await?;
-    Ok((billing, settled.kept().cloned()))
+    Ok(billing.settle_catalog(&proposal, Origin::SameFile, considered).await?.kept().cloned())
 }
 
 fn spawn_billing(

@@ -102,6 +102,12 @@ async fn a_wrong_configuration_is_told_in_one_line() {
         ("an upstream without a port", "\"127.0.0.1:9\"", "\"127.0.0.1\"", "127.0.0.1"),
         ("a mode of nobody", "mode = \"shadow\"", "mode = \"shadows\"", "shadows"),
         ("no such catalog", "catalog.toml", "catalogue.toml", "catalogue.toml"),
+        (
+            "a feature that is misspelt",
+            "{ feature = \"archive\" }",
+            "{ feature = \"archve\" }",
+            "did you mean `archive`?",
+        ),
     ];
     for (what, from, to, word) in cases {
         let wrong = Try::new().config(|config| {
@@ -122,6 +128,8 @@ async fn a_wrong_catalog_is_told_in_one_line() {
         ("a rank given twice", "rank = 2", "rank = 1", "1"),
         ("an unknown provider", "provider = \"stripe\"", "provider = \"paypal\"", "paypal"),
         ("an unknown cadence", "cadence = \"monthly\"", "cadence = \"weekly\"", "weekly"),
+        ("an amount with a point", "amount = 700", "amount = 7.00", "write 700"),
+        ("a product in the place of its price", "price_monthly", "prod_monthly", "a product of Stripe"),
     ];
     for (what, from, to, word) in cases {
         let wrong = Try::new().catalog(|catalog| {
@@ -206,4 +214,103 @@ async fn a_token_for_the_trying_is_refused_where_it_would_be_real() {
     live.fails_with(&["token", "somebody"], &["development"]).await;
     let output = with_site("https://read.example").run(&["token", "somebody"]).await.success();
     assert_eq!(output.trim().split('.').count(), 3, "a token and nothing else: {output:?}");
+}
+
+#[tokio::test]
+async fn check_refuses_what_run_would() {
+    let listen = |key: &str, value: &str| {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        Try::new().config(move |config| {
+            let line = config.lines().find(|line| line.starts_with(&key)).expect("the key is there");
+            config.replacen(line, &format!("{key} = {value}"), 1)
+        })
+    };
+    let public = |config: &str| {
+        let line = config.lines().find(|line| line.starts_with("listen.public")).expect("the key is there").to_owned();
+        line.split('"').nth(1).expect("a value").to_owned()
+    };
+    let itself = Try::new().config(|config| config.replacen("127.0.0.1:9", &public(config), 1));
+    let cases: [(Try, &[&str]); 12] = [
+        (listen("listen.public", "\":8080\""), &["listen.public", "has no host", "127.0.0.1:8080"]),
+        (listen("listen.admin", "\"127.0.0.1\""), &["listen.admin", "has no port"]),
+        (itself, &["site.upstream", "Tollgate itself"]),
+        (Try::new().environment("TOLLGATE_JWT_SECRET", ""), &["TOLLGATE_JWT_SECRET is not set"]),
+        (Try::new().environment("DATABASE_URL", "postgres//hunter2"), &["DATABASE_URL is not the URL"]),
+        (Try::new().environment("REDIS_URL", "http://hunter2@127.0.0.1"), &["REDIS_URL", "redis://host:6379"]),
+        (Try::new().environment("STRIPE_API_KEY", "pk_live_hunter2"), &["STRIPE_API_KEY", "publishable"]),
+        (Try::new().environment("STRIPE_API_KEY", "whsec_hunter2"), &["STRIPE_API_KEY", "webhook secret"]),
+        (Try::new().environment("STRIPE_WEBHOOK_SECRET", "sk_live_hunter2"), &["belongs into STRIPE_API_KEY"]),
+        (Try::new().environment("STRIPE_WEBHOOK_SECRETS", "whsec_hunter2"), &["did you mean STRIPE_WEBHOOK_SECRET?"]),
+        (Try::new().environment("POLAR_ACCESS_TOKEN", "polar_whs_hunter2"), &["belongs into POLAR_WEBHOOK_SECRET"]),
+        (
+            Try::new().environment("TOLLGATE_ASSERTION_KEY", "-----BEGIN PRIVATE KEY-----\\nhunter2\\n-----END"),
+            &["TOLLGATE_ASSERTION_KEY_FILE"],
+        ),
+    ];
+    for (wrong, words) in &cases {
+        for command in ["check", "run"] {
+            wrong.fails_with(&[command], words).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_without_its_secrets_is_warned_of_and_refuses_nothing() {
+    let database = Postgres::shared().database().await;
+    let unset = Try::new().environment("DATABASE_URL", &database.url);
+    let checked = unset.run(&["check"]).await;
+    assert_eq!(checked.code, 0, "{checked:?}");
+    for name in ["STRIPE_WEBHOOK_SECRET is not set", "STRIPE_API_KEY is not set"] {
+        assert!(checked.stderr.contains(name) || checked.stdout.contains(name), "{name}: {checked:?}");
+    }
+    assert!(!format!("{checked:?}").contains("POLAR"), "the catalog has no price of Polar: {checked:?}");
+}
+
+#[tokio::test]
+async fn a_database_of_something_else_is_told_in_words() {
+    let server = Postgres::shared();
+    let cases = [
+        ("create table accounts (id int)", "tables of another application"),
+        (
+            "create table _sqlx_migrations (version bigint primary key, description text not null, installed_on timestamptz not null \
+             default now(), success boolean not null, checksum bytea not null, execution_time bigint not null); \
+             insert into _sqlx_migrations values (1, 'x', now(), true, 'y', 1)",
+            "migrated by something else",
+        ),
+    ];
+    for (statements, words) in cases {
+        let database = server.database().await;
+        execute(&mut database.connect().await, statements.to_owned()).await;
+        for command in ["migrate", "run"] {
+            Try::new().environment("DATABASE_URL", &database.url).fails_with(&[command], &[words, "of its own"]).await;
+        }
+    }
+    let newer = server.database().await;
+    Try::new().environment("DATABASE_URL", &newer.url).run(&["migrate"]).await.success();
+    let later = "insert into _sqlx_migrations values (9999, 'later', now(), true, 'y', 1)";
+    execute(&mut newer.connect().await, later.to_owned()).await;
+    Try::new().environment("DATABASE_URL", &newer.url).fails_with(&["run"], &["newer build", "9999"]).await;
+}
+
+#[tokio::test]
+async fn a_command_before_the_first_migration_says_what_to_run() {
+    let database = Postgres::shared().database().await;
+    for command in [&["explain", "account", "somebody"][..], &["events", "list"], &["revoke", "somebody"]] {
+        let early = Try::new().environment("DATABASE_URL", &database.url);
+        early.fails_with(command, &["run `tollgate migrate`"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_without_the_right_to_create_tables_is_told_which_right_it_needs() {
+    let postgres = Postgres::start();
+    let database = postgres.database().await;
+    execute(&mut database.connect().await, "create role reader login password 'right'".to_owned()).await;
+    let mut url = url::Url::parse(&database.url).expect("a URL");
+    url.set_username("reader").expect("it has a user");
+    url.set_password(Some("right")).expect("it has a password");
+    Try::new()
+        .environment("DATABASE_URL", url.as_str())
+        .fails_with(&["migrate"], &["grant create on schema public"])
+        .await;
 }

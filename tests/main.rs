@@ -25,5 +25,6 @@ mod rotation;
 mod protocols;
 mod running;
 mod examples;
+mod frameworks;
 mod tidy;
 mod hooks;

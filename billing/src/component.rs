@@ -126,6 +126,11 @@ impl Billing {
         self.rules_of(conn, id).await
     }
 
+    /// The rules that were in force when they were last asked for.
+    pub(crate) fn known_rules(&self) -> Arc<Rules> {
+        self.inner.rules.load_full()
+    }
+
     /// The rules of one row, which never change once written; read only when another row was current until now.
     pub(crate) async fn rules_of(&self, conn: &mut PgConnection, id: Option<i64>) -> Result<Arc<Rules>, StoreError> {
         let cached = self.inner.rules.load_full();

@@ -7,9 +7,11 @@ mod component;
 mod clock;
 mod chain;
 mod problem;
+mod caller;
 mod cookie;
 mod settings;
 mod credentials;
+mod unset;
 mod keys;
 mod takings;
 mod metrics;
@@ -40,7 +42,7 @@ mod tests;
 
 pub use apply::Drained;
 pub use component::Billing;
-pub use connect::ConnectError;
+pub use connect::{ConnectError, check_database_url};
 pub use credentials::{Credentials, CredentialsError};
 pub use ops::{
     CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, Losses, OperatorError,
@@ -48,6 +50,7 @@ pub use ops::{
 };
 pub use pages::{Image, Look, Pages, Texts};
 pub use problem::Problem;
+pub use provider::no_price;
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;
 pub use reconcile::{Force, Kind, ReconcileError, Report};
@@ -65,3 +68,4 @@ pub use store::unseen::Unseen;
 pub use takings::Verdict;
 /// The word to stop, for [`Billing::run`].
 pub use tokio_util::sync::CancellationToken;
+pub use unset::{Credentialed, unset};

@@ -16,6 +16,7 @@ struct Metrics {
     inbox_alert: IntGauge,
     commit_to_publish: Histogram,
     unknown_prices: IntCounter,
+    refused_sales: IntCounter,
     unknown_versions: IntCounter,
     double_payments: IntCounter,
     drift: IntCounter,
@@ -91,6 +92,10 @@ impl Metrics {
                 "tollgate_reconcile_drift_total",
                 "Differences between the rows and a provider that a comparison found and repaired.",
             )?)?,
+            refused_sales: registered(IntCounter::new(
+                "tollgate_refused_sales_total",
+                "Requests of buyers that a provider refused for a reason that an operator has to look into: selling may be broken.",
+            )?)?,
             unknown_prices: registered(IntCounter::new(
                 "tollgate_unknown_prices_total",
                 "Subscriptions told with a price that no catalog names: somebody pays and gets nothing.",
@@ -137,6 +142,13 @@ pub fn show_inbox(open: &Open) {
 pub fn show_inbox_alert(alert: bool) {
     if let Some(metrics) = &*METRICS {
         metrics.inbox_alert.set(i64::from(alert));
+    }
+}
+
+/// Counts a buyer's request that a provider refused, for a reason of the operator's.
+pub fn count_refused_sale() {
+    if let Some(metrics) = &*METRICS {
+        metrics.refused_sales.inc();
     }
 }
 
@@ -213,6 +225,7 @@ mod tests {
             "tollgate_inbox_alert 1",
             "tollgate_commit_to_publish_seconds_bucket",
             "tollgate_unknown_prices_total",
+            "tollgate_refused_sales_total",
             "tollgate_held_back_total{what=\"catalog\"} 0",
         ] {
             assert!(text.contains(name), "{name} in {text}");

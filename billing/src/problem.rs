@@ -12,6 +12,7 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     instead: Option<&'static str>,
+    reference: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -25,13 +26,16 @@ struct Document<'a> {
     /// A path of this interface that leads to what was wanted (RFC 9457 section 3.2: an extension member).
     #[serde(skip_serializing_if = "Option::is_none")]
     instead: Option<&'static str>,
+    /// By which the operator finds the cause in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
 }
 
 impl Problem {
     /// A problem with the stable `code` and a sentence that reads alone. `detail` reaches the caller: no secrets.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), instead: None }
+        Self { status, code, detail: detail.into(), instead: None, reference: None }
     }
 
     /// 503: Postgres cannot be reached, or refuses to work; the caller should try again.
@@ -52,6 +56,18 @@ impl Problem {
     #[must_use]
     pub fn instead(self, path: &'static str) -> Self {
         Self { instead: Some(path), ..self }
+    }
+
+    /// The same, with what its cause is found by in the log.
+    #[must_use]
+    pub fn reference(self, reference: String) -> Self {
+        Self { reference: Some(reference), ..self }
+    }
+
+    /// What its cause is found by in the log.
+    #[must_use]
+    pub fn told_reference(&self) -> Option<&str> {
+        self.reference.as_deref()
     }
 
     /// The stable code of the answer.
@@ -83,6 +99,7 @@ impl IntoResponse for Problem {
             code: self.code,
             detail: &self.detail,
             instead: self.instead,
+            reference: self.reference.as_deref(),
         };
         let mut response = (self.status, Json(document)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");

@@ -72,6 +72,7 @@ impl Billing {
         let mut warnings = self.catalog_warnings().await;
         let refused = tokio::time::timeout(PATIENCE, self.shared().outlets.refused());
         warnings.extend(refused.await.unwrap_or_default());
+        warnings.extend(self.unset());
         warnings
     }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::component::Billing;
 use crate::problem::Problem;
-use crate::{api, ingest, internal, pages, referral, unread};
+use crate::{api, caller, ingest, internal, pages, referral, unread};
 
 /// How long what has begun may go on after the word to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -33,6 +33,7 @@ impl Billing {
             .merge(api::router().merge(pages::router(self)).layer(invited))
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here."))
             .layer(DefaultBodyLimit::max(ingest::BODY_BYTES_MAX))
+            .layer(from_fn(caller::kept))
             .layer(from_fn(unread::take_in))
             .with_state(self.clone())
     }

@@ -31,6 +31,8 @@ pub enum FaultKind {
     ServerError,
     /// 402, with an error in the provider's own format: the buyer's bank refuses.
     Declined,
+    /// 400, with an error in the provider's own format: the seller asks for something that is not there.
+    Mistaken,
     /// 502, with a page in HTML, as a proxy before the provider sends it.
     BadGateway,
     /// No answer, for two minutes.
@@ -183,6 +185,7 @@ impl Door {
                 response
             }
             FaultKind::Declined => json(StatusCode::PAYMENT_REQUIRED),
+            FaultKind::Mistaken => json(StatusCode::BAD_REQUEST),
             FaultKind::ServerError => json(StatusCode::INTERNAL_SERVER_ERROR),
             FaultKind::BadGateway => (StatusCode::BAD_GATEWAY, Html("<h1>502 Bad Gateway</h1>")).into_response(),
             FaultKind::Hang | FaultKind::Hold => {

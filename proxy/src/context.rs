@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use entitlement::account::AccountId;
-use entitlement::authorize::Permit;
+use entitlement::authorize::{Permit, Policy};
 use pingora::proxy::Session;
 
 use crate::census::Counted;
@@ -26,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) permit: Option<Permit>,
     /// Index of the rule.
     pub(crate) rule: Option<usize>,
+    /// What it has to satisfy, where that is more than its rule.
+    pub(crate) policy: Option<Box<Policy>>,
     pub(crate) destination: Destination,
     pub(crate) view: Option<Arc<View>>,
     pub(crate) degraded: Option<Degraded>,
@@ -60,6 +62,7 @@ impl Context {
             snapshot,
             permit: None,
             rule: None,
+            policy: None,
             destination: Destination::Site,
             view: None,
             degraded: None,

@@ -5,6 +5,7 @@
 //! crate knows neither the database nor the billing component; what it asks of billing is [`ladder::Below`].
 
 pub mod target;
+pub mod readings;
 pub mod routes;
 pub mod identity;
 pub mod ladder;

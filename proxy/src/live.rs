@@ -70,7 +70,7 @@ impl Service {
         let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
         context.account.clone().zip(gated).map(|(account, rule)| Lease {
             admission: Arc::clone(&snapshot.admission),
-            policy: rule.policy.clone(),
+            policy: context.policy.as_deref().unwrap_or(&rule.policy).clone(),
             account,
             route: rule.label.clone(),
             log_requests: snapshot.log_requests,

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use http::header::{ALLOW, CONTENT_LENGTH, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderValue, StatusCode, Uri, Version};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
 use crate::headers;
 use crate::respond::{self, Answer};
-use crate::routes::{Rule, Table};
+use crate::routing::{Routing, Sought};
 use crate::target::{self, HostRefusal, MethodRefusal, Refusal, Target};
 
 /// What who asks with another method is told (RFC 9110 section 15.5.6). Others pass too, for those who know them.
@@ -30,6 +30,17 @@ impl Refused {
         Self { status: StatusCode::BAD_REQUEST, code, detail: detail.to_string() }
     }
 
+    /// A target that two servers may read differently.
+    pub(crate) fn target(refusal: Refusal) -> Self {
+        Self::bad(Refusal::CODE, refusal)
+    }
+
+    /// A path with characters that are letters of ASCII to some servers, and not to others.
+    pub(crate) fn case() -> Self {
+        let detail = "the path has a character beyond ASCII that is a letter of ASCII where case is folded";
+        Self::bad("ambiguous_case", detail)
+    }
+
     pub(crate) fn answer(&self) -> Answer {
         let answer = respond::failure(self.status, self.code, &self.detail);
         if self.status == StatusCode::METHOD_NOT_ALLOWED { answer.and(vec![(ALLOW, METHODS)]) } else { answer }
@@ -41,18 +52,20 @@ pub(crate) fn unreadable() -> Refused {
     Refused::bad("bad_request", "the request line cannot be read")
 }
 
-/// Refuses what could be read in two ways. Afterwards the request's path is canonical, here and on the wire.
+/// Refuses what could be read in two ways. Afterwards the request's path is canonical, here and on the wire; or it is one that a
+/// raw route lets pass as it came.
 ///
 /// # Errors
 /// When the canonical target cannot be kept, which is one that nobody can ask for.
-pub(crate) fn screen(request: &mut RequestHeader) -> Result<Option<Refused>> {
+pub(crate) fn screen(request: &mut RequestHeader, routing: &Routing) -> Result<Option<Refused>> {
     if let Err(refusal) = target::check_method(&request.method) {
         let (status, detail) = (StatusCode::METHOD_NOT_ALLOWED, refusal.to_string());
         return Ok(Some(Refused { status, code: MethodRefusal::CODE, detail }));
     }
     let rewritten = match target::canonical(request.raw_path()).as_ref().map(Target::rewritten) {
         Ok(rewritten) => rewritten,
-        Err(refusal) => return Ok(Some(Refused::bad(Refusal::CODE, refusal))),
+        Err(_) if passes_raw(request, routing) => None,
+        Err(refusal) => return Ok(Some(Refused::target(*refusal))),
     };
     if let Some(target) = rewritten {
         set_target(request, &target)?;
@@ -70,24 +83,22 @@ pub(crate) fn screen(request: &mut RequestHeader) -> Result<Option<Refused>> {
     Ok(None)
 }
 
+/// Whether a route lets a target pass that is not canonical.
+fn passes_raw(request: &RequestHeader, routing: &Routing) -> bool {
+    let host = host_of(request);
+    let (method, path, query) = (&request.method, request.uri.path(), request.uri.query());
+    // What is matched is what is sent.
+    let is_kept = request.uri.path_and_query().is_some_and(|target| target.as_str().as_bytes() == request.raw_path());
+    let sought = Sought { method, host: host.as_deref(), path, query };
+    is_kept && routing.is_raw(sought) && routing.raw(sought).is_some()
+}
+
 /// Whether a length is written as every server reads it. The same one twice or in a list is allowed to refuse, but not to
 /// pass on (RFC 9112 section 6.3): a server that reads another length takes a part of the body for the next request.
 fn has_clear_length(request: &RequestHeader) -> bool {
     let mut lines = request.headers.get_all(CONTENT_LENGTH).iter();
     let is_number = |line: &HeaderValue| !line.is_empty() && line.as_bytes().iter().all(u8::is_ascii_digit);
     lines.next().is_none_or(is_number) && lines.next().is_none()
-}
-
-/// Refuses a screened request when a server that reads its path once more would find it under another rule than this
-/// one: see [`target::reread`].
-pub(crate) fn check_reading(
-    (method, host, path): (&Method, Option<&str>, &str),
-    table: &Table,
-    rule: &Rule,
-) -> Option<Refused> {
-    let left = target::reread(path)?;
-    let other = table.find(method, host, left);
-    (other.index != rule.index).then(|| Refused::bad(Refusal::CODE, Refusal::EncodedEnd))
 }
 
 /// Puts a canonical target in the place of another one. HTTP/2 keeps the host in the same place: it stays.
@@ -127,9 +138,12 @@ pub(crate) fn host_of(request: &RequestHeader) -> Option<Cow<'_, str>> {
 
 #[cfg(test)]
 mod tests {
+    use entitlement::authorize::Policy;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::forwarded::TrustedProxies;
+    use crate::readings::Readings;
 
     fn request(method: &str, target: &str, lines: &[(&'static str, &str)]) -> RequestHeader {
         let mut request = RequestHeader::build(method, target.as_bytes(), None).expect("a request");
@@ -138,6 +152,11 @@ mod tests {
             request.append_header(*name, *value).expect("a header");
         }
         request
+    }
+
+    fn routing() -> Routing {
+        let (decide, trusted) = (crate::decide::Settings::default(), TrustedProxies::default());
+        Routing::new((Vec::new(), Policy::public()), Readings::default(), decide, trusted)
     }
 
     #[test]
@@ -163,12 +182,12 @@ mod tests {
             ),
         ];
         for (mut request, expected) in cases {
-            let refused = screen(&mut request).expect("a verdict");
+            let refused = screen(&mut request, &routing()).expect("a verdict");
             assert_eq!(refused.map(|refused| (refused.status.as_u16(), refused.code)), expected, "{request:?}");
         }
         let mut old = request("GET", "/a", &[]);
         old.set_version(Version::HTTP_10);
-        assert_eq!(screen(&mut old).expect("a verdict"), None, "HTTP/1.0 had no hosts");
+        assert_eq!(screen(&mut old, &routing()).expect("a verdict"), None, "HTTP/1.0 had no hosts");
     }
 
     #[test]
@@ -176,7 +195,7 @@ mod tests {
         let mut request = request("GET", "/", &[]);
         request.set_version(Version::HTTP_2);
         request.set_uri("https://read.example/%61?q=%61".parse().expect("a URI"));
-        assert_eq!(screen(&mut request).expect("a verdict"), None);
+        assert_eq!(screen(&mut request, &routing()).expect("a verdict"), None);
         assert_eq!(request.raw_path(), b"/a?q=%61");
         assert_eq!(request.uri, "https://read.example/a?q=%61");
     }
@@ -193,7 +212,7 @@ mod tests {
                 request.set_version(Version::HTTP_2);
                 request.set_uri(uri);
             }
-            if screen(&mut request).expect("a verdict").is_none() {
+            if screen(&mut request, &routing()).expect("a verdict").is_none() {
                 let sent = request.raw_path().to_vec();
                 let again = target::canonical(&sent).expect("what is sent is canonical");
                 prop_assert_eq!(again.rewritten(), None);

@@ -1,5 +1,6 @@
 //! Pingora's phases. Each only moves a request along; what is decided is decided elsewhere.
 
+use std::borrow::Cow;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::identity::Credential;
 use crate::metrics::{Metrics, Verdict};
 use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
+use crate::routing::{Held, Sought};
 use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
@@ -61,19 +63,20 @@ impl Service {
             }
         }
         let host = if routing.table.has_hosts() { host_of(request) } else { None };
-        let rule = match routing.rule(&request.method, host.as_deref(), request.uri.path()) {
-            Ok(rule) => rule,
+        let (path, query) = (request.uri.path(), request.uri.query());
+        let held = match routing.rule(Sought { method: &request.method, host: host.as_deref(), path, query }) {
+            Ok(held) => held,
             Err(refused) => return Ok(Some(self.refuse(&refused, context))),
         };
         let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
-        match self.judge(&snapshot, rule, asked, (context, now)).await? {
+        match self.judge(&snapshot, &held, asked, (context, now)).await? {
             Ok(permit) => {
                 context.permit = Some(permit);
                 Ok(None)
             }
             Err(denial) => {
                 let answer = respond::denial(&denial, asked, &snapshot.links);
-                Ok(Some(answer.and(rule.cors.told(&request.headers))))
+                Ok(Some(answer.and(held.rule.cors.told(&request.headers))))
             }
         }
     }
@@ -82,18 +85,21 @@ impl Service {
     pub(crate) async fn judge(
         &self,
         snapshot: &Snapshot,
-        rule: &Rule,
+        Held { rule, policy }: &Held<'_>,
         request: Asked<'_>,
         (context, now): (&mut Context, clock::Moment),
     ) -> Result<std::result::Result<Permit, Denial>> {
         context.rule = Some(rule.index);
+        if let Cow::Owned(policy) = policy {
+            context.policy = Some(Box::new(policy.clone()));
+        }
         context.destination = rule.destination;
         let credential = match rule.destination {
             Destination::Webhook => Credential::Missing,
             Destination::Site | Destination::Billing => snapshot.identity.identify(request.headers, now.time).await,
         };
         let is_preflight = rule.cors.is_preflight(request.method, request.headers);
-        let policy = if is_preflight { &PUBLIC } else { &rule.policy };
+        let policy = if is_preflight { &PUBLIC } else { policy.as_ref() };
         let decision = snapshot.admission.decide(policy, credential, now).await;
         let Decision { verdict, view, degraded, account, layer } =
             decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
@@ -166,7 +172,7 @@ impl ProxyHttp for Service {
         }
         let refused = match context.snapshot.limits.refuse(session) {
             Some(refused) => Some(refused),
-            None => screen(session.req_header_mut())?,
+            None => screen(session.req_header_mut(), &context.snapshot.routing)?,
         };
         let answer = match refused {
             Some(refused) => Some(self.refuse(&refused, context)),

@@ -9,6 +9,7 @@ use entitlement::authorize::Policy;
 
 use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
+use crate::readings::Readings;
 use crate::tls::Certificate;
 use crate::{decide, identity, ladder, routes, upstream};
 
@@ -35,6 +36,8 @@ pub struct Settings {
     pub routes: Vec<routes::Route>,
     /// For what no route names.
     pub default: Policy,
+    /// How the site reads paths.
+    pub readings: Readings,
     pub log_requests: LogRequests,
     /// Whose word on the client's address, scheme and host is believed.
     pub trusted_proxies: TrustedProxies,

@@ -42,7 +42,12 @@ impl Snapshot {
     pub(crate) fn new(settings: Settings, parts: Parts, metrics: &Metrics) -> Self {
         let Parts { identity, admission, upstreams } = parts;
         let links = Links::new(&settings.site_url, &settings.login_url, &settings.pricing_url);
-        let routing = Routing::new(settings.routes, settings.default, settings.decide, settings.trusted_proxies);
+        let routing = Routing::new(
+            (settings.routes, settings.default),
+            settings.readings,
+            settings.decide,
+            settings.trusted_proxies,
+        );
         let passed =
             routing.table.rules().iter().map(|rule| metrics.requests(&rule.label, Verdict::Pass, "met")).collect();
         Self {

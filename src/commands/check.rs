@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use entitlement::authorize::{Mode, OnError, Policy};
-use entitlement::catalog::{Catalog, Provider};
+use entitlement::catalog::Catalog;
 
 use super::parts;
 use crate::config::Config;
@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Validate the configuration and print the resolved routes
 ///
-/// Exits non-zero when `tollgate run` would refuse the file. Needs no database and no network; with DATABASE_URL it also says
-/// whether accounts are still named by the same claim.
+/// Exits non-zero when `tollgate run` would refuse the file or the environment. Needs no database and no network; where the database
+/// answers, it also says whether accounts are still named by the same claim.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -95,7 +95,7 @@ fn warn_of_other_accounts(config: &Config, secrets: &Secrets) -> Result<()> {
 fn check_keys(source: &Source, secrets: &Secrets) -> Result<()> {
     match (source, &secrets.jwt_secret) {
         (Source::Secret, Some(_)) => drop(secrets.jwt_secret()?),
-        (Source::Secret, None) => output::warning("TOLLGATE_JWT_SECRET is not set here: `tollgate run` needs it"),
+        (Source::Secret, None) => drop(secrets.jwt_secret()?),
         (Source::File { .. } | Source::Published(_), Some(_)) => {
             output::warning("TOLLGATE_JWT_SECRET is set, but verifies nothing: tokens are verified with public keys");
         }
@@ -111,23 +111,22 @@ fn warn_of_missing(secrets: &Secrets, catalog: Option<&Catalog>) -> Result<()> {
             "TOLLGATE_ASSERTION_KEY is not set here: role all makes one for each start, other roles need it",
         );
     }
-    if secrets.database_url.is_none() {
-        output::warning("DATABASE_URL is not set here: only a build with the embedded PostgreSQL runs without it");
+    match &secrets.database_url {
+        Some(url) => billing::check_database_url("DATABASE_URL", url)?,
+        None if cfg!(feature = "embedded") => {
+            output::warning("DATABASE_URL is not set here: the embedded PostgreSQL is used");
+        }
+        None => bail!(
+            "DATABASE_URL is not set: set it to the URL of a PostgreSQL database, such as postgres://user:password@host:5432/tollgate"
+        ),
     }
-    if secrets.redis_url.is_none() {
-        output::warning("REDIS_URL is not set here: without it Tollgate must stay one process");
+    if let Some(url) = &secrets.migration_url {
+        billing::check_database_url("DATABASE_MIGRATION_URL", url)?;
     }
-    if secrets.stripe_webhook_secrets.is_empty() {
-        output::warning("STRIPE_WEBHOOK_SECRET is not set here: Stripe's webhooks will be answered 503");
+    match &secrets.redis_url {
+        Some(url) => drop(cache::Place::parse(url).context("REDIS_URL cannot be used")?),
+        None => output::warning("REDIS_URL is not set here: without it Tollgate must stay one process"),
     }
-    if secrets.polar_webhook_secrets.is_empty() && catalog.is_some_and(sells_through_polar) {
-        output::warning("POLAR_WEBHOOK_SECRET is not set here: Polar's webhooks will be answered 503");
-    }
+    catalog.map(|catalog| parts::unset(secrets, catalog)).into_iter().flatten().for_each(output::warning);
     Ok(())
-}
-
-fn sells_through_polar(catalog: &Catalog) -> bool {
-    let tiers = catalog.tiers().iter().flat_map(|tier| &tier.prices);
-    let addons = catalog.addons().iter().flat_map(|addon| &addon.prices);
-    tiers.chain(addons).any(|price| price.provider == Provider::Polar)
 }

@@ -97,8 +97,8 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     let method = method.parse::<http::Method>().map_err(|_| anyhow!("\"{method}\" is not a method, such as GET"))?;
     let (host, path) = host_and_path(path);
     let gateways = config.file.decide.gateways.join(", ");
-    let routing = Routing::new(config.routes, config.default, config.decide, config.trusted_proxies);
-    let Found { path, asked_by, rule } = match routing.find(&method, host, path) {
+    let routing = Routing::new((config.routes, config.default), config.readings, config.decide, config.trusted_proxies);
+    let Found { path, asked_by, held } = match routing.find(&method, host, path) {
         Ok(found) => found,
         Err(refused) => {
             output::line(format_args!("verdict   {} {}: {}", refused.status.as_u16(), refused.code, refused.detail));
@@ -112,7 +112,10 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     if !asked_by.is_empty() {
         output::line("          from all other connections:");
     }
-    output::line(format_args!("rule      {}: {}", rule.label, rule.policy.require));
+    output::line(format_args!("rule      {}: {}", held.rule.label, held.rule.policy.require));
+    if held.policy.require != held.rule.policy.require {
+        output::line(format_args!("          with the rules of its other readings: {}", held.policy.require));
+    }
     let caller = entitlement.map_or(Caller::Anonymous, Caller::Known);
     match entitlement {
         Some(entitlement) => {
@@ -130,7 +133,7 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     output::line(format_args!("at        {}", at.to_rfc3339()));
     output::line(format_args!(
         "verdict   {}",
-        verdict(authorize(caller, &rule.policy, at).map(|permit| permit.basis().clone()))
+        verdict(authorize(caller, &held.policy, at).map(|permit| permit.basis().clone()))
     ));
     Ok(())
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use billing::{ASSERTION_AUDIENCE, Billing, Secret};
 use chrono::TimeDelta;
 use entitlement::assertion::AssertionKey;
+use entitlement::catalog::Catalog;
 use entitlement::subscription::Grace;
 use proxy::upstream::Protocol;
 use tokio::runtime::Runtime;
@@ -105,6 +106,17 @@ fn referral_settings(referral: &file::Referral) -> billing::Referral {
     }
 }
 
+/// What of a catalog cannot be sold or learnt of with these secrets.
+pub fn unset(secrets: &Secrets, catalog: &Catalog) -> Vec<String> {
+    let set = billing::Credentialed {
+        stripe_key: secrets.stripe_api_key.is_some(),
+        stripe_webhooks: !secrets.stripe_webhook_secrets.is_empty(),
+        polar_token: secrets.polar_access_token.is_some(),
+        polar_webhooks: !secrets.polar_webhook_secrets.is_empty(),
+    };
+    billing::unset(catalog, set)
+}
+
 /// The secrets of the providers, which may be replaced while billing runs.
 pub fn credentials(secrets: &Secrets) -> billing::Credentials {
     let all = |secrets: &[String]| secrets.iter().cloned().map(Secret::from).collect();
@@ -148,6 +160,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         },
         routes: config.routes.clone(),
         default: config.default.clone(),
+        readings: config.readings,
         log_requests: match config.file.log.requests {
             file::Requests::All => proxy::LogRequests::All,
             file::Requests::Denied => proxy::LogRequests::Denied,

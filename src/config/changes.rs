@@ -6,8 +6,10 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 25] = [
+const REPLACED: [&str; 27] = [
     "site.upstream",
+    "site.case_sensitive",
+    "site.framework",
     "cache.max_staleness",
     "cache.stale_if_error",
     "route",

@@ -7,6 +7,8 @@ use entitlement::authorize::{InvalidToken, Mode, OnError};
 use entitlement::subscription::Policy;
 use serde::Deserialize;
 
+use super::nearest::hint;
+
 /// The commented file with every key is the default.
 pub const DEFAULT: &str = include_str!("../../config/tollgate.toml");
 
@@ -46,6 +48,8 @@ pub struct Site {
     pub upstream: Vec<String>,
     pub login_url: String,
     pub pricing_url: String,
+    pub case_sensitive: bool,
+    pub framework: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,6 +95,8 @@ pub struct Route {
     #[serde(default, with = "humantime_serde")]
     pub timeout: Option<Duration>,
     pub meter: Option<String>,
+    #[serde(default)]
+    pub raw: bool,
     #[serde(default)]
     pub invalid_token: InvalidToken,
     #[serde(default)]
@@ -281,8 +287,7 @@ pub fn explain(error: &toml::de::Error) -> String {
     let Some(rest) = message.strip_prefix("unknown field `") else { return format!("{message}{place}") };
     let Some((unknown, expected)) = rest.split_once('`') else { return format!("{message}{place}") };
     let known = expected.split('`').skip(1).step_by(2);
-    let nearest = known.max_by(|a, b| strsim::jaro(unknown, a).total_cmp(&strsim::jaro(unknown, b)));
-    let hint = nearest.map(|known| format!(": did you mean `{known}`?")).unwrap_or_default();
+    let hint = hint(unknown, known);
     format!("unknown key `{unknown}`{place}{hint}")
 }
 

@@ -6,7 +6,10 @@ pub mod changes;
 pub mod file;
 pub mod identity;
 pub mod limits;
+mod misplaced;
+pub mod nearest;
 pub mod pages;
+mod places;
 pub mod routes;
 pub mod secrets;
 
@@ -20,6 +23,7 @@ use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
 use proxy::decide::{self, Asking};
 use proxy::forwarded::TrustedProxies;
+use proxy::readings::Readings;
 use proxy::routes::Route;
 use url::Url;
 
@@ -48,6 +52,8 @@ pub struct Config {
     pub accept: Option<String>,
     pub routes: Vec<Route>,
     pub default: Policy,
+    /// How the site reads paths.
+    pub readings: Readings,
     /// Whose word on the client is believed.
     pub trusted_proxies: TrustedProxies,
     /// Where other gateways ask for decisions.
@@ -87,6 +93,7 @@ impl Config {
         let site = site_url(&file.site.url)?;
         check_urls(&file)?;
         check_cache(&file.cache)?;
+        places::check(&file)?;
         let identity = Identity::check(&file.identity, &directory)?;
         let (catalog, accept) = match &file.catalog {
             Some(path) => {
@@ -101,6 +108,9 @@ impl Config {
         routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
         routes::warn_of_hidden(&routes, &mut warnings);
         routes::warn_of_other_hosts(&routes, &default, &mut warnings);
+        let framework = file.site.framework.parse().context("site.framework")?;
+        let readings = Readings { case_sensitive: file.site.case_sensitive, framework };
+        routes::warn_of_other_addresses(&routes, &default, framework, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let decide = decide(&file, &mut warnings)?;
         let limits = file.limits.check(file.proxy.buffer_body)?;
@@ -114,6 +124,7 @@ impl Config {
             accept,
             routes,
             default,
+            readings,
             trusted_proxies,
             decide,
             limits,
@@ -227,7 +238,20 @@ pub fn read_catalog(path: &Path) -> Result<CatalogFile> {
     let draft: Draft = toml::from_str(&text).map_err(unusable)?;
     let accept = draft.accept.clone();
     let catalog = draft.try_into().with_context(|| path.display().to_string())?;
+    check_ids(&catalog).with_context(|| path.display().to_string())?;
     Ok(CatalogFile { catalog, accept })
+}
+
+/// Refuses ids that are those of something else than a price.
+fn check_ids(catalog: &Catalog) -> Result<()> {
+    let tiers = catalog.tiers().iter().map(|tier| (&tier.code, &tier.prices));
+    let addons = catalog.addons().iter().map(|addon| (&addon.code, &addon.prices));
+    for (code, price) in tiers.chain(addons).flat_map(|(code, prices)| prices.iter().map(move |price| (code, price))) {
+        if let Some(what) = billing::no_price(price.provider, &price.id) {
+            bail!("`{code}` has the price \"{}\", which is {what}", price.id);
+        }
+    }
+    Ok(())
 }
 
 /// Resolves `host:port` of the configuration key `key`.

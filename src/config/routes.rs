@@ -6,9 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use entitlement::authorize::{Policy, Requirement};
 use entitlement::catalog::{Catalog, Tier};
+use proxy::readings::Framework;
 use proxy::routes::{Cors, HostPattern, Pattern, Route, Table};
 
 use super::file::{self, Require, Rule};
+use super::nearest::{hint, nearest};
 
 /// How long a route may let the site be silent.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
@@ -38,7 +40,10 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
     let (invalid_token, on_error, mode) = (rule.invalid_token, rule.on_error, rule.mode);
     let requirement = known_as(requirement, catalog);
     let policy = Policy { require: requirement, invalid_token, on_error, mode, for_sale, is_known: true };
-    Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout })
+    if rule.raw && policy.require != Requirement::Public {
+        bail!("{name}: raw is for public routes alone: what is behind the gate must have one reading");
+    }
+    Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout, raw: rule.raw })
 }
 
 /// The policy of a rule without a path.
@@ -100,6 +105,26 @@ pub fn warn_of_other_hosts(routes: &[Route], default: &Policy, warnings: &mut Ve
                 route.pattern
             ));
         }
+    }
+}
+
+/// A framework serves a page at other addresses, too, which no rule names.
+pub fn warn_of_other_addresses(routes: &[Route], default: &Policy, framework: Framework, warnings: &mut Vec<String>) {
+    if framework != Framework::Unknown {
+        return;
+    }
+    let table = Table::new(routes.to_vec(), default.clone());
+    let is_open = |path: &String| table.find(&http::Method::GET, None, path).policy.require == Requirement::Public;
+    let gated = routes.iter().filter(|route| route.policy.require != Requirement::Public);
+    let open = gated.flat_map(|route| paths_of(&route.pattern)).find_map(|page| {
+        let addresses = [format!("/_next/data/BUILD{page}.json"), format!("{page}.data"), format!("{page}.json")];
+        addresses.into_iter().find(is_open).map(|address| (page, address))
+    });
+    if let Some((page, address)) = open {
+        warnings.push(format!(
+            "\"{page}\" is behind the gate and \"{address}\" is public, where some frameworks serve the same page: name yours in \
+             site.framework (nextjs, remix, rails, aspnet), or \"none\" where pages have one address; docs/routes.md"
+        ));
     }
 }
 
@@ -179,16 +204,19 @@ fn for_sale(name: &str, requirement: &Requirement, catalog: Option<&Catalog>) ->
             parts.iter().try_fold(false, |any, part| Ok(for_sale(name, part, Some(catalog))? || any))
         }
         Requirement::Feature(feature) => {
+            let known = catalog.tiers().iter().flat_map(|tier| &tier.features).map(String::as_str);
+            if !has_feature(catalog, feature)
+                && let Some(known) = nearest(feature, known)
+            {
+                bail!("{name} requires feature `{feature}`, which no tier has: did you mean `{known}`?");
+            }
             Ok(catalog.tiers().iter().filter(sold).any(|tier| tier.features.contains(feature)))
         }
         Requirement::Tier(code) => {
             let Some(required) = catalog.tier(code) else {
-                let codes = catalog.tiers().iter().map(|tier| tier.code.as_str());
-                let nearest = codes.max_by(|a, b| strsim::jaro(code, a).total_cmp(&strsim::jaro(code, b)));
-                bail!(
-                    "{name} requires tier `{code}`, which the catalog does not have: did you mean `{}`?",
-                    nearest.unwrap_or_default()
-                );
+                let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();
+                let hint = hint(code, codes.iter().copied());
+                bail!("{name} requires tier `{code}`, and the catalog has {}{hint}", codes.join(", "));
             };
             Ok(catalog.tiers().iter().filter(sold).any(|tier| tier.rank >= required.rank))
         }

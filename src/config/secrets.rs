@@ -7,6 +7,8 @@ use std::io::Read;
 use anyhow::{Context, Result, bail};
 use entitlement::assertion::AssertionKey;
 
+use super::misplaced::{is_webhook_secret, misplaced, misspelt};
+
 /// Shortest HS256 secret, in bytes (RFC 7518 section 3.2).
 const JWT_SECRET_BYTES_MIN: usize = 32;
 
@@ -41,8 +43,11 @@ impl Secrets {
     /// Reads the environment, and the files that it names.
     ///
     /// # Errors
-    /// When a secret is given twice, or its file cannot be read or is empty.
+    /// When a secret is given twice or stands in the wrong place, or its file cannot be read or is empty.
     pub fn from_env() -> Result<Self> {
+        if let Some(told) = misspelt(std::env::vars_os().map(|(name, _)| name)) {
+            bail!("{told}");
+        }
         Self::read(|name| std::env::var(name).ok())
     }
 
@@ -67,6 +72,13 @@ impl Secrets {
         };
         if secrets.admin_token.as_ref().is_some_and(|token| token.len() < ADMIN_TOKEN_BYTES_MIN) {
             bail!("TOLLGATE_ADMIN_TOKEN is shorter than 16 bytes: make one with `openssl rand -hex 32`");
+        }
+        for (name, values) in secrets.named() {
+            let mut told =
+                values.iter().filter_map(|value| misplaced(name, value).or_else(|| is_webhook_secret(name, value)));
+            if let Some(told) = told.next() {
+                bail!("{told}");
+            }
         }
         // Each would then be accepted in the place of the other, and a user could claim any tier.
         if let (Some(jwt), Some(assertion)) = (&secrets.jwt_secret, &secrets.assertion_key)

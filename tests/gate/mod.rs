@@ -9,6 +9,7 @@ mod key_sources;
 mod published_keys;
 mod published_keys_tls;
 mod policies;
+mod readings;
 mod routes;
 mod targets;
 

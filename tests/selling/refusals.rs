@@ -176,3 +176,23 @@ async fn around_the_proxy_nobody_is_believed() {
     let answer = send(request.header("x-entitlement-assertion", assertion)).await;
     assert_eq!((answer.status, answer.code().as_str()), (401, "invalid_token"), "{answer:?}");
 }
+
+#[tokio::test]
+async fn what_the_operator_has_to_mend_is_told_to_the_operator_and_a_reference_to_the_buyer() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    let fault = Fault { path: "/v1/checkout/sessions".into(), ..Fault::next(FaultKind::Mistaken) };
+    provider.fail_calls(fault).expect("planned");
+    let refused = buyer.orders(&monthly()).await;
+    assert_eq!((refused.status, refused.code().as_str()), (502, "provider_error"));
+    assert!(!refused.body.contains("No such price"), "{refused:?}");
+    let reference = refused.json()["reference"].as_str().expect("a reference").to_owned();
+    crate::world::eventually("the log has the cause", async || {
+        let log = world.billing().process.log();
+        let line = log.lines().find(|line| line.contains(&reference))?;
+        (line.contains("WARN") && line.contains("No such price") && line.contains(&buyer.account)).then_some(())
+    })
+    .await;
+    assert_eq!(world.billing().metric("tollgate_refused_sales_total", &[]).await, 1.0);
+}

@@ -92,6 +92,7 @@ fn settings(listen: SocketAddr, upstream: SocketAddr) -> Result<Settings> {
         },
         routes,
         default: Policy::public(),
+        readings: proxy::readings::Readings::default(),
         log_requests: LogRequests::Denied,
         trusted_proxies: Default::default(),
         fast_path: true,

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 
 use crate::Billing;
+use crate::caller;
 use crate::problem::Problem;
 use crate::settings::Settings;
 
@@ -53,7 +54,9 @@ impl FromRequestParts<Billing> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, billing: &Billing) -> Result<Self, Problem> {
-        claims(&parts.headers, billing.settings(), crate::clock::now()).map(Self)
+        let claims = claims(&parts.headers, billing.settings(), crate::clock::now())?;
+        claims.iter().for_each(|claims| caller::note(&claims.sub));
+        Ok(Self(claims))
     }
 }
 

@@ -12,6 +12,7 @@ use super::turn::Turn;
 use super::{check_configured, client, links};
 use crate::Billing;
 use crate::api::standing::{self, Standing};
+use crate::caller;
 use crate::clock;
 use crate::problem::Problem;
 use crate::provider::client::{Buyer, Checkout, CheckoutState, Opened, ProviderError};
@@ -35,7 +36,8 @@ pub async fn open(billing: &Billing, account: &AccountId, order: &Order, now: Ti
     refuse_second(&standing, &choice, now)?;
     let seller = Seller { billing: billing.clone(), account: account.clone(), order: order.clone(), asked_at: now };
     // A buyer who goes away in the middle must not leave anything half done.
-    let selling = billing.shared().tasks.spawn(async move { seller.sell().await });
+    let selling = caller::on_behalf_of(account.clone(), async move { seller.sell().await });
+    let selling = billing.shared().tasks.spawn(selling);
     selling.await.unwrap_or_else(|_| Err(Problem::interrupted()))
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use entitlement::record::Entitlement;
 use secrecy::ExposeSecret;
-use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::broadcast;
@@ -20,10 +19,11 @@ use crate::provider::client::Client;
 use crate::provider::polar;
 use crate::publish::Outlets;
 use crate::settings::Settings;
+use crate::store::migration::MigrationError;
 use crate::store::schema;
 
-/// How long the first connection may take.
-const FIRST_CONTACT: Duration = Duration::from_secs(5);
+/// How long the first connection may take: when all processes start at once, beside a server that starts, it is slow.
+const FIRST_CONTACT: Duration = Duration::from_secs(15);
 
 /// The same for the embedded Postgres, which is still getting up, and for each wait for its one connection: a busy
 /// machine may need that long.
@@ -116,16 +116,24 @@ impl Billing {
     ///
     /// # Errors
     /// When a migration fails, or the database has one that this build does not know differently.
-    pub async fn migrate(&self) -> Result<(), MigrateError> {
+    pub async fn migrate(&self) -> Result<(), MigrationError> {
         // A pooler may give each statement another session, and migrations hold a lock of theirs.
         match &self.settings().migration_url {
             Some(url) => {
-                let options = PgConnectOptions::from_str(url.expose_secret()).map_err(MigrateError::Execute)?;
+                let options = PgConnectOptions::from_str(url.expose_secret())?;
                 schema::migrate(PgConnection::connect_with(&options).await?).await
             }
             None => schema::migrate(self.pool().acquire().await?.detach()).await,
         }
     }
+}
+
+/// Checks the URL of a database without using it; `name` is the variable that holds it.
+///
+/// # Errors
+/// When it cannot be read; no piece of it is shown.
+pub fn check_database_url(name: &'static str, url: &str) -> Result<(), ConnectError> {
+    options(name, url).map(drop)
 }
 
 /// What a URL says, or why it says nothing. The parser's own error could show the password.

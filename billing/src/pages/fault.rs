@@ -36,7 +36,10 @@ pub fn told(texts: &Texts, problem: &Problem) -> String {
         "foreign_origin" => &errors.foreign_origin,
         "not_configured" => &errors.not_configured,
         "invalid_token" => &errors.invalid_token,
-        "provider_error" => return fill(&errors.provider_error, &[("message", problem.detail())]),
+        "provider_error" => match problem.told_reference() {
+            Some(reference) => return fill(&errors.provider_refused, &[("reference", reference)]),
+            None => return fill(&errors.provider_error, &[("message", problem.detail())]),
+        },
         _ => by_status(texts, problem.status()),
     };
     text.clone()

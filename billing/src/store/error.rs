@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use axum::response::{IntoResponse, Response};
 
+use super::schema::UNDEFINED_TABLE;
 use super::writable;
 use crate::chain;
 use crate::problem::Problem;
@@ -17,6 +18,9 @@ pub enum StoreError {
     /// Asking again will not help.
     #[error("the database refused a statement")]
     Refused(#[source] sqlx::Error),
+    /// A table or a column is not there.
+    #[error("the database is not migrated to this version: run `tollgate migrate`")]
+    NotMigrated(#[source] sqlx::Error),
     /// A row that this build cannot read.
     #[error("table {table}, row {row}: {problem}")]
     Row { table: &'static str, row: String, problem: String },
@@ -59,8 +63,21 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::WorkerCrashed => true,
             _ => false,
         };
-        if transient { Self::Unavailable(error) } else { Self::Refused(error) }
+        if transient {
+            Self::Unavailable(error)
+        } else if code_of(&error).is_some_and(|code| NOT_MIGRATED.contains(&code.as_ref())) {
+            Self::NotMigrated(error)
+        } else {
+            Self::Refused(error)
+        }
     }
+}
+
+/// SQLSTATE of a table and of a column that does not exist.
+const NOT_MIGRATED: [&str; 2] = [UNDEFINED_TABLE, "42703"];
+
+fn code_of(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }
 
 /// SQLSTATE classes that say nothing about the statement (PostgreSQL, appendix A): connection, rollback (deadlock,

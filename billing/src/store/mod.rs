@@ -17,6 +17,7 @@ pub mod events;
 pub mod inbox;
 pub mod keys;
 pub mod links;
+pub mod migration;
 pub mod money;
 pub mod outbox;
 pub mod referrals;

@@ -4,11 +4,12 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection, Executor, PgConnection, Postgres, Transaction};
 
 use super::StoreError;
+use super::migration::MigrationError;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
 /// SQLSTATE of a table that does not exist.
-const UNDEFINED_TABLE: &str = "42P01";
+pub(super) const UNDEFINED_TABLE: &str = "42P01";
 
 /// SQLSTATE of a lock that was not free in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -20,7 +21,7 @@ const LOCK_TRIES: u32 = 30;
 ///
 /// # Errors
 /// When a migration fails, or the database has one that this build does not know differently.
-pub async fn migrate(mut conn: PgConnection) -> Result<(), MigrateError> {
+pub async fn migrate(mut conn: PgConnection) -> Result<(), MigrationError> {
     // A migration of a large table may take its time; the connection is not used for anything else after. But whatever waits behind
     // a lock that is waited for waits as long: so each wait is short, and begun again.
     conn.execute("set statement_timeout = 0; set lock_timeout = '2s'").await?;
@@ -34,7 +35,8 @@ pub async fn migrate(mut conn: PgConnection) -> Result<(), MigrateError> {
                 tries += 1;
             }
             done => {
-                done?;
+                let last = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
+                done.map_err(|error| MigrationError::of(error, last))?;
                 break;
             }
         }

@@ -11,6 +11,10 @@ pub fn of_status(status: StatusCode) -> Value {
         let error = json!({ "type": "card_error", "code": "card_declined", "message": "Your card was declined." });
         return json!({ "error": error });
     }
+    if status == StatusCode::BAD_REQUEST {
+        let error = json!({ "type": "invalid_request_error", "message": "No such price: 'price_of_tests'" });
+        return json!({ "error": error });
+    }
     let kind = if status == StatusCode::TOO_MANY_REQUESTS { "rate_limit_error" } else { "api_error" };
     json!({ "error": { "type": kind, "message": "An unknown error occurred." } })
 }

@@ -38,6 +38,17 @@ impl Requirement {
         }
     }
 
+    /// What has to be met where both have.
+    fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Public, other) => other.clone(),
+            (own, Self::Public | Self::SignedIn) => own.clone(),
+            (Self::SignedIn, other) => other.clone(),
+            (own, other) if own == other => own.clone(),
+            (own, other) => Self::All(vec![own.clone(), other.clone()]),
+        }
+    }
+
     fn join(f: &mut fmt::Formatter<'_>, parts: &[Self], word: &str) -> fmt::Result {
         for (place, part) in parts.iter().enumerate() {
             if place > 0 {
@@ -118,6 +129,28 @@ impl Policy {
             mode: Mode::Enforce,
             for_sale: true,
             is_known: true,
+        }
+    }
+
+    /// What holds for a request that has to satisfy both: a rule that only watches adds nothing to one that decides.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        match (self.mode, other.mode) {
+            (Mode::Shadow, Mode::Enforce) => return other.clone(),
+            (Mode::Enforce, Mode::Shadow) => return self.clone(),
+            (Mode::Enforce, Mode::Enforce) | (Mode::Shadow, Mode::Shadow) => {}
+        }
+        Self {
+            require: self.require.and(&other.require),
+            invalid_token: if self.invalid_token == InvalidToken::Deny {
+                InvalidToken::Deny
+            } else {
+                other.invalid_token
+            },
+            on_error: if self.on_error == OnError::Deny { OnError::Deny } else { other.on_error },
+            mode: self.mode,
+            for_sale: self.for_sale && other.for_sale,
+            is_known: self.is_known && other.is_known,
         }
     }
 }

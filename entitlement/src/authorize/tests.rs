@@ -166,3 +166,25 @@ proptest! {
         prop_assert_eq!(permitted, holds >= rank(required));
     }
 }
+
+#[test]
+fn two_rules_hold_together_as_this_table_says() {
+    let shadow = |require| Policy { mode: Mode::Shadow, ..policy(require) };
+    let lenient = |require| Policy { on_error: OnError::Allow, ..policy(require) };
+    let unsold = |require| Policy { for_sale: false, ..policy(require) };
+    for (one, other, expected) in [
+        (policy(Requirement::Public), policy(tier("pro")), policy(tier("pro"))),
+        (policy(Requirement::SignedIn), policy(tier("pro")), policy(tier("pro"))),
+        (policy(Requirement::Public), policy(Requirement::SignedIn), policy(Requirement::SignedIn)),
+        (policy(tier("pro")), policy(tier("pro")), policy(tier("pro"))),
+        (policy(tier("pro")), policy(feature("sso")), policy(both())),
+        // A rule that only watches does not weaken one that decides.
+        (shadow(tier("pro")), policy(feature("sso")), policy(feature("sso"))),
+        (lenient(tier("pro")), policy(tier("pro")), policy(tier("pro"))),
+        (unsold(tier("pro")), policy(tier("pro")), unsold(tier("pro"))),
+    ] {
+        assert_eq!(one.and(&other), expected, "{one:?} and {other:?}");
+        let turned = other.and(&one);
+        assert_eq!((turned.mode, turned.on_error), (expected.mode, expected.on_error), "in either order");
+    }
+}

@@ -1,5 +1,6 @@
 //! What is sold: tiers with their features and limits, prices, add-ons. An invalid catalog cannot exist.
 
+mod amount;
 mod draft;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -68,6 +69,7 @@ pub struct Price {
     pub id: String,
     pub cadence: Cadence,
     /// Minor units of `currency`.
+    #[serde(deserialize_with = "amount::minor_units")]
     pub amount: i64,
     /// Three lower-case letters (ISO 4217).
     pub currency: String,

@@ -8,7 +8,7 @@ use pingora::proxy::Session;
 use super::{Door, Meaning};
 use crate::context::{Context, origin, told};
 use crate::respond::{self, Answer, Asked};
-use crate::routing::Routing;
+use crate::routing::{Routing, Sought};
 use crate::screen::Refused;
 use crate::service::Service;
 use crate::{clock, headers};
@@ -41,17 +41,18 @@ impl Service {
     ) -> pingora::Result<Answer> {
         let snapshot = Arc::clone(&context.snapshot);
         let request = session.req_header();
-        let question = match super::question(request, snapshot.routing.decide.path()) {
+        let question = match super::question(request, &snapshot.routing) {
             Ok(question) => question,
             Err(refused) => return Ok(self.refuse(&refused, context)),
         };
-        let rule = snapshot.routing.rule(&question.method, question.host.as_deref(), &question.path);
-        let rule = match rule {
-            Ok(rule) => rule,
+        let (method, host) = (&question.method, question.host.as_deref());
+        let held = snapshot.routing.rule(Sought { method, host, path: &question.path, query: question.query() });
+        let held = match held {
+            Ok(held) => held,
             Err(refused) => return Ok(self.refuse(&refused, context)),
         };
         let asked = Asked { method: &question.method, headers: &request.headers, target: &question.target };
-        match self.judge(&snapshot, rule, asked, (context, now)).await? {
+        match self.judge(&snapshot, &held, asked, (context, now)).await? {
             Ok(_) => {
                 let view = context.view.as_deref();
                 let headers = match (view, context.degraded) {
@@ -62,7 +63,7 @@ impl Service {
                 Ok(super::pass(&headers))
             }
             Err(denial) => {
-                let own = respond::denial(&denial, asked, &snapshot.links).and(rule.cors.told(&request.headers));
+                let own = respond::denial(&denial, asked, &snapshot.links).and(held.rule.cors.told(&request.headers));
                 Ok(super::denied(&denial, own, question.dialect))
             }
         }

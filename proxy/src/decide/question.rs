@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
 
 use super::refused;
+use crate::routing::{Routing, Sought};
 use crate::screen::{self, Refused};
-use crate::target::{self, MethodRefusal, Refusal};
+use crate::target::{self, MethodRefusal};
 
 /// `?for=nginx`: `auth_request` knows 401 and 403, and takes every other refusal for a fault of ours
 /// (<https://nginx.org/en/docs/http/ngx_http_auth_request_module.html>).
@@ -31,6 +32,13 @@ pub(crate) struct Question {
     pub(crate) dialect: Dialect,
 }
 
+impl Question {
+    pub(crate) fn query(&self) -> Option<&str> {
+        let target = std::str::from_utf8(&self.target).ok()?;
+        target.split_once('?').map(|(_, query)| query)
+    }
+}
+
 /// Who asks, as far as it changes the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -39,21 +47,22 @@ pub(crate) enum Dialect {
     Nginx,
 }
 
-/// Reads what a gateway asks about, at `path` or below it.
+/// Reads what a gateway asks about, at the path of decisions or below it.
 ///
 /// # Errors
 /// What the gate would refuse of the request itself, and what is told twice in different words or not at all.
-pub(crate) fn question(request: &RequestHeader, path: &str) -> Result<Question, Refused> {
+pub(crate) fn question(request: &RequestHeader, routing: &Routing) -> Result<Question, Refused> {
+    let path = routing.decide.path();
     let below = request.raw_path().strip_prefix(path.as_bytes()).filter(|rest| rest.first() == Some(&b'/'));
     match below {
-        Some(below) => question_in_path(request, below),
-        None => question_in_headers(request),
+        Some(below) => question_in_path(request, below, routing),
+        None => question_in_headers(request, routing),
     }
 }
 
 /// Envoy asks with the request itself, and sends on every header of its client: what they say of another request is not
 /// believed.
-fn question_in_path(request: &RequestHeader, raw: &[u8]) -> Result<Question, Refused> {
+fn question_in_path(request: &RequestHeader, raw: &[u8], routing: &Routing) -> Result<Question, Refused> {
     let headers = &request.headers;
     if TARGETS.iter().any(|name| headers.contains_key(name)) {
         return Err(refused("two_forwarded_uris", "the path and a header both name a target"));
@@ -68,10 +77,10 @@ fn question_in_path(request: &RequestHeader, raw: &[u8]) -> Result<Question, Ref
     if hosts.any(differs) {
         return Err(refused("two_forwarded_values", "a header names another host than that of the request"));
     }
-    ask((request.method.clone(), host), raw, Dialect::Any)
+    ask((request.method.clone(), host), raw, Dialect::Any, routing)
 }
 
-fn question_in_headers(request: &RequestHeader) -> Result<Question, Refused> {
+fn question_in_headers(request: &RequestHeader, routing: &Routing) -> Result<Question, Refused> {
     let headers = &request.headers;
     let method = match told(headers, &METHODS)? {
         Some(method) => {
@@ -88,17 +97,35 @@ fn question_in_headers(request: &RequestHeader) -> Result<Question, Refused> {
     };
     let query = request.uri.query().unwrap_or_default();
     let is_for_nginx = query.split('&').any(|pair| pair == FOR_NGINX);
-    ask((method, host), raw, if is_for_nginx { Dialect::Nginx } else { Dialect::Any })
+    ask((method, host), raw, if is_for_nginx { Dialect::Nginx } else { Dialect::Any }, routing)
 }
 
 /// A question about a raw target.
-fn ask((method, host): (Method, Option<String>), raw: &[u8], dialect: Dialect) -> Result<Question, Refused> {
+fn ask(
+    (method, host): (Method, Option<String>),
+    raw: &[u8],
+    dialect: Dialect,
+    routing: &Routing,
+) -> Result<Question, Refused> {
     if let Err(refusal) = target::check_method(&method) {
         return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, ..refused(MethodRefusal::CODE, refusal) });
     }
-    let canonical = target::canonical(raw).map_err(|refusal| refused(Refusal::CODE, refusal))?;
-    let (path, rewritten) = (canonical.path().to_owned(), canonical.rewritten());
+    let (path, rewritten) = match target::canonical(raw) {
+        Ok(canonical) => (canonical.path().to_owned(), canonical.rewritten()),
+        Err(refusal) => {
+            let path = raw_path(&method, host.as_deref(), raw, routing).ok_or_else(|| Refused::target(refusal))?;
+            (path.to_owned(), None)
+        }
+    };
     Ok(Question { method, host, path, target: rewritten.unwrap_or_else(|| raw.to_vec()), dialect })
+}
+
+/// The path of a target that is not canonical, if a route lets it pass.
+fn raw_path<'a>(method: &Method, host: Option<&str>, raw: &'a [u8], routing: &Routing) -> Option<&'a str> {
+    let target = std::str::from_utf8(raw).ok()?;
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let sought = Sought { method, host, path, query };
+    (routing.is_raw(sought) && routing.raw(sought).is_some()).then_some(path)
 }
 
 /// The one value of these headers, if there is any.
@@ -113,17 +140,29 @@ fn told<'a>(headers: &'a HeaderMap, names: &[HeaderName]) -> Result<Option<&'a [
 
 #[cfg(test)]
 mod tests {
+    use entitlement::authorize::Policy;
+
     use super::*;
+    use crate::forwarded::TrustedProxies;
+    use crate::readings::Readings;
+    use crate::routes::{Pattern, Route};
 
     type Lines = [(&'static str, &'static str)];
+
+    fn routing() -> Routing {
+        let (decide, trusted) = (crate::decide::Settings::default(), TrustedProxies::default());
+        let raw = Route { raw: true, ..Route::new(Pattern::parse("/img/**").expect("a pattern"), Policy::public()) };
+        Routing::new((vec![raw], Policy::public()), Readings::default(), decide, trusted)
+    }
 
     fn asked(method: &str, target: &str, lines: &[(&'static str, &str)]) -> Result<Question, &'static str> {
         let mut request = RequestHeader::build(method, target.as_bytes(), None).expect("a request");
         for (name, value) in lines {
             request.append_header(*name, *value).expect("a header");
         }
-        crate::screen::screen(&mut request).expect("a verdict");
-        question(&request, "/decide").map_err(|refused| refused.code)
+        let routing = routing();
+        crate::screen::screen(&mut request, &routing).expect("a verdict");
+        question(&request, &routing).map_err(|refused| refused.code)
     }
 
     #[test]

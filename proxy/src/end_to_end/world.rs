@@ -17,6 +17,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use crate::readings::Readings;
 use crate::routes::{Pattern, Route};
 use crate::{Below, BelowError, Gate, LogRequests, Settings, clock, identity, ladder, upstream};
 
@@ -85,6 +86,7 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
         },
         routes: vec![route("/premium/**", None, paid.clone()), route("/account", Some(vec![Method::GET]), signed_in)],
         default: Policy::public(),
+        readings: Readings::default(),
         log_requests: LogRequests::All,
         trusted_proxies: Default::default(),
         fast_path: true,

@@ -1,9 +1,11 @@
 //! Which rule a request falls under: the first route whose pattern, methods and hosts match, else the default.
 
 mod cors;
+mod glob;
 mod host;
 mod pattern;
 mod table;
+mod tree;
 
 pub use cors::{Cors, OriginError};
 pub use host::{HostPattern, HostPatternError};
@@ -27,13 +29,15 @@ pub struct Route {
     pub cors: Cors,
     /// How long the site may be silent; the gate's own limit when `None`.
     pub timeout: Option<Duration>,
+    /// Whether paths pass that have several readings, where none of these asks for anything.
+    pub raw: bool,
 }
 
 impl Route {
     /// A route for every method and host, called by no other origin, with the gate's own limits.
     #[must_use]
     pub fn new(pattern: Pattern, policy: Policy) -> Self {
-        Self { pattern, methods: None, hosts: None, policy, cors: Cors::default(), timeout: None }
+        Self { pattern, methods: None, hosts: None, policy, cors: Cors::default(), timeout: None, raw: false }
     }
 }
 

@@ -1,9 +1,10 @@
-//! A path pattern of the configuration: literal segments, `*` for one segment, `**` for any number of them.
+//! A path pattern of the configuration: literal segments, `*` for one segment or a part of one, `**` for any number of them.
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
+use super::glob::Glob;
 use crate::target::{self, Refusal};
 
 /// A pattern that is canonical itself, so that a literal in it can match.
@@ -18,6 +19,8 @@ pub struct Pattern {
 pub(super) enum Segment {
     /// The decoded text, so that `/%40me` and `/@me` are one path.
     Literal(String),
+    /// `*.pdf`
+    Glob(Glob),
     /// `*`
     One,
     /// `**`
@@ -31,8 +34,10 @@ pub enum PatternError {
     NotRooted(String),
     #[error("`{0}` has a query: a pattern is a path alone, so leave out the `?` and what follows")]
     Query(String),
-    #[error("`{0}` has a `*` inside a segment: `*` stands for one whole segment, `**` for any number of them")]
-    PartialWildcard(String),
+    #[error(
+        "`{0}` has a `**` inside a segment: `*` stands for one segment or a part of it, `**` for any number of segments"
+    )]
+    PartialDeep(String),
     #[error("`{0}` has more than one `**`: keep one, or write one route for each depth")]
     TwoDeep(String),
     #[error("`{pattern}` is not how the path arrives here: write `{instead}`")]
@@ -62,8 +67,14 @@ impl Pattern {
                 "*" => Segment::One,
                 "**" if segments.contains(&Segment::Deep) => return Err(PatternError::TwoDeep(owned())),
                 "**" => Segment::Deep,
-                part if part.contains('*') => return Err(PatternError::PartialWildcard(owned())),
-                literal => Segment::Literal(percent_decode_str(literal).decode_utf8_lossy().into_owned()),
+                part if part.contains("**") => return Err(PatternError::PartialDeep(owned())),
+                part => {
+                    if part.contains('*') {
+                        Segment::Glob(Glob::new(part))
+                    } else {
+                        Segment::Literal(percent_decode_str(part).decode_utf8_lossy().into_owned())
+                    }
+                }
             });
         }
         Ok(Self { text: owned(), segments })
@@ -119,8 +130,8 @@ mod tests {
         let cases = [
             ("premium", "write `/premium`"),
             ("/a?b", "leave out the `?`"),
-            ("/a*", "one whole segment"),
-            ("/a/***", "one whole segment"),
+            ("/a**", "one segment or a part of it"),
+            ("/a/***", "one segment or a part of it"),
             ("/**/a/**", "more than one `**`"),
             ("/%61", "write `/a`"),
             ("/caf%c3%a9", "write `/caf%C3%A9`"),

@@ -1,13 +1,11 @@
-//! The compiled route table: a tree of segments, so that the cost of a request does not grow with the number of routes.
+//! The compiled route table.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use entitlement::authorize::{Policy, Requirement};
 use http::Method;
-use percent_encoding::percent_decode_str;
 
-use super::pattern::Segment;
+use super::tree::{Letters, Tree};
 use super::{Cors, Destination, HostPattern, Route, reserved};
 
 /// What holds for the requests of one route.
@@ -22,6 +20,8 @@ pub struct Rule {
     pub cors: Cors,
     /// How long the site may be silent; the gate's own limit when `None`.
     pub timeout: Option<Duration>,
+    /// Whether paths pass that have several readings: see [`crate::readings`].
+    pub raw: bool,
     methods: Option<Vec<Method>>,
     hosts: Option<Vec<HostPattern>>,
 }
@@ -30,8 +30,13 @@ pub struct Rule {
 #[derive(Debug)]
 pub struct Table {
     rules: Vec<Rule>,
-    root: Node,
+    tree: Tree,
+    /// The same patterns in lower case.
+    folded: Tree,
     has_hosts: bool,
+    has_raw: bool,
+    /// Whether a pattern has a capital letter: else a path without any is found alike in both trees.
+    has_capitals: bool,
 }
 
 /// What of a request decides on its rule.
@@ -39,19 +44,6 @@ pub struct Table {
 struct Sought<'a> {
     method: &'a Method,
     host: Option<&'a str>,
-}
-
-/// One place in the tree of segments.
-#[derive(Debug)]
-struct Node {
-    /// By text.
-    literals: Vec<(String, Node)>,
-    one: Option<Box<Node>>,
-    deep: Option<Box<Node>>,
-    /// The rules whose pattern ends here, first one first.
-    ends: Vec<usize>,
-    /// The first rule at or below this node: a search that has an earlier one need not come here.
-    first: usize,
 }
 
 impl Rule {
@@ -78,19 +70,23 @@ impl Table {
     pub fn new(routes: Vec<Route>, default: Policy) -> Self {
         let reserved = reserved().map(|(pattern, destination)| (Route::new(pattern, Policy::public()), destination));
         let configured = routes.into_iter().map(|route| (route, Destination::Site));
-        let (mut rules, mut root) = (Vec::new(), Node::new());
-        for (Route { pattern, methods, hosts, policy, cors, timeout }, destination) in reserved.chain(configured) {
+        let (mut rules, mut tree) = (Vec::new(), Tree::new(Letters::AsTheyAre));
+        let (mut folded, mut has_capitals) = (Tree::new(Letters::Folded), false);
+        for (Route { pattern, methods, hosts, policy, cors, timeout, raw }, destination) in reserved.chain(configured) {
             let index = rules.len();
-            root.add(pattern.segments(), index);
+            tree.add(pattern.segments(), index);
+            folded.add(pattern.segments(), index);
+            has_capitals |= has_capital(pattern.as_str());
             let label = pattern.as_str().to_owned();
-            rules.push(Rule { index, label, policy, destination, cors, timeout, methods, hosts });
+            rules.push(Rule { index, label, policy, destination, cors, timeout, raw, methods, hosts });
         }
         let has_hosts = rules.iter().any(|rule| rule.hosts.is_some());
+        let has_raw = rules.iter().any(|rule| rule.raw);
         let (index, label) = (rules.len(), "default".to_owned());
         let (methods, hosts, cors, timeout) = (None, None, Cors::default(), None);
         let destination = Destination::Site;
-        rules.push(Rule { index, label, policy: default, destination, cors, timeout, methods, hosts });
-        Self { rules, root, has_hosts }
+        rules.push(Rule { index, label, policy: default, destination, cors, timeout, raw: false, methods, hosts });
+        Self { rules, tree, folded, has_hosts, has_raw, has_capitals }
     }
 
     /// Whether a host decides on a rule: if not, [`Table::find`] need not be told one.
@@ -105,105 +101,36 @@ impl Table {
         &self.rules
     }
 
+    /// Whether a rule lets paths pass that have several readings.
+    #[must_use]
+    pub(crate) const fn has_raw(&self) -> bool {
+        self.has_raw
+    }
+
     /// The rule of a request. `host` must be as [`crate::target::host`] reads it, `path` canonical.
     #[must_use]
     pub fn find(&self, method: &Method, host: Option<&str>, path: &str) -> &Rule {
-        let sought = Sought { method, host };
-        let rest = path.strip_prefix('/').unwrap_or(path);
-        let mut best = self.rules.len() - 1;
-        self.search(&self.root, rest.strip_suffix('/').unwrap_or(rest), sought, &mut best);
-        &self.rules[best]
+        self.first_of(&self.tree, Sought { method, host }, path)
     }
 
-    /// Looks for a rule before `best` at or below `node`. `rest` is what is left of the path, without its first slash.
-    fn search(&self, node: &Node, rest: &str, sought: Sought<'_>, best: &mut usize) {
-        if node.first >= *best {
-            return;
-        }
-        if let Some(deep) = &node.deep {
-            self.search_deep(deep, rest, sought, best);
-        }
-        if rest.is_empty() {
-            let found = node.ends.iter().copied().find(|index| self.rules[*index].is_for(sought));
-            *best = found.map_or(*best, |index| index.min(*best));
-            return;
-        }
-        let (segment, rest) = split(rest);
-        if let Some(next) = node.literal(segment) {
-            self.search(next, rest, sought, best);
-        }
-        if let Some(one) = &node.one {
-            self.search(one, rest, sought, best);
-        }
+    /// The rule of a request for a server to which upper and lower case are the same.
+    #[must_use]
+    pub fn find_folded(&self, method: &Method, host: Option<&str>, path: &str) -> &Rule {
+        self.first_of(&self.folded, Sought { method, host }, path)
     }
 
-    /// `**` stands for nothing, for one segment, for two, and so on.
-    fn search_deep(&self, deep: &Node, rest: &str, sought: Sought<'_>, best: &mut usize) {
-        // Where nothing follows the `**`, only the end of the path counts.
-        let mut rest = if deep.is_leaf() { "" } else { rest };
-        while !rest.is_empty() {
-            self.search(deep, rest, sought, best);
-            rest = split(rest).1;
-        }
-        self.search(deep, rest, sought, best);
+    /// Whether [`Table::find_folded`] may find another rule for a path than [`Table::find`].
+    pub(crate) fn folds(&self, path: &str) -> bool {
+        self.has_capitals || has_capital(path)
+    }
+
+    fn first_of(&self, tree: &Tree, sought: Sought<'_>, path: &str) -> &Rule {
+        &self.rules[tree.first(path, self.rules.len() - 1, |index| self.rules[index].is_for(sought))]
     }
 }
 
-/// The first segment, and what follows its slash. Segments are short: looking at each byte costs less than a search that is
-/// made for long texts.
-fn split(path: &str) -> (&str, &str) {
-    match path.bytes().position(|byte| byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (path, ""),
-    }
-}
-
-impl Node {
-    const fn new() -> Self {
-        Self { literals: Vec::new(), one: None, deep: None, ends: Vec::new(), first: usize::MAX }
-    }
-
-    fn add(&mut self, segments: &[Segment], index: usize) {
-        self.first = self.first.min(index);
-        let Some((segment, rest)) = segments.split_first() else {
-            self.ends.push(index);
-            return;
-        };
-        let next = match segment {
-            Segment::One => self.one.get_or_insert_with(|| Box::new(Self::new())),
-            Segment::Deep => self.deep.get_or_insert_with(|| Box::new(Self::new())),
-            Segment::Literal(text) => {
-                let place = self.place(text).unwrap_or_else(|free| {
-                    self.literals.insert(free, (text.clone(), Self::new()));
-                    free
-                });
-                &mut self.literals[place].1
-            }
-        };
-        next.add(rest, index);
-    }
-
-    /// Where a literal stands, or where it would.
-    fn place(&self, text: &str) -> Result<usize, usize> {
-        self.literals.binary_search_by(|(literal, _)| literal.as_str().cmp(text))
-    }
-
-    fn literal(&self, segment: &str) -> Option<&Self> {
-        if self.literals.is_empty() {
-            return None;
-        }
-        let text = if segment.as_bytes().contains(&b'%') {
-            percent_decode_str(segment).decode_utf8_lossy()
-        } else {
-            Cow::Borrowed(segment)
-        };
-        let place = self.place(&text).ok()?;
-        Some(&self.literals[place].1)
-    }
-
-    fn is_leaf(&self) -> bool {
-        self.literals.is_empty() && self.one.is_none() && self.deep.is_none()
-    }
+fn has_capital(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -226,7 +153,7 @@ mod tests {
 
     #[test]
     fn paths_match_as_this_table_says() {
-        let cases: [(&str, &[&str], &[&str]); 9] = [
+        let cases: [(&str, &[&str], &[&str]); 11] = [
             ("/", &["/"], &["/a", "/a/"]),
             ("/a", &["/a", "/a/"], &["/", "/a/b", "/A", "/aa"]),
             ("/a/", &["/a", "/a/"], &["/a/b"]),
@@ -239,6 +166,12 @@ mod tests {
             ("/**", &["/", "/a", "/a/b/"], &[]),
             ("/**/edit", &["/edit", "/a/edit", "/a/b/edit/"], &["/", "/edit/a", "/a/edits"]),
             ("/a/**/z/*", &["/a/z/1", "/a/b/c/z/1", "/a/z/z/z"], &["/a/z", "/a/b/1", "/z/1"]),
+            (
+                "/downloads/*.pdf",
+                &["/downloads/a.pdf", "/downloads/a.pdf/"],
+                &["/downloads/a.txt", "/downloads/a/b.pdf"],
+            ),
+            ("/@*/posts", &["/@me/posts", "/%40me/posts"], &["/me/posts", "/@me/posts/1"]),
             ("/@me/caf%C3%A9", &["/@me/caf%C3%A9", "/%40me/caf%C3%A9/"], &["/me/caf%C3%A9"]),
         ];
         for (pattern, matching, others) in cases {
@@ -250,6 +183,18 @@ mod tests {
                 assert_eq!(table.find(&Method::GET, None, path).label, "default", "{path} and {pattern}");
             }
         }
+    }
+
+    #[test]
+    fn the_first_rule_in_any_letter_case_is_found() {
+        let table = table(&[("/Paid/*", &[]), ("/paid/**", &[]), ("/X*", &[])]);
+        let find = |path| table.find_folded(&Method::GET, None, path).label.as_str();
+        assert_eq!(find("/PAID/report"), "/Paid/*");
+        assert_eq!(find("/paid/report"), "/Paid/*");
+        assert_eq!(find("/pAid/A/b"), "/paid/**");
+        assert_eq!(find("/xy"), "/X*");
+        assert_eq!(find("/API/Billing/checkout"), "/api/billing/**");
+        assert_eq!(table.find(&Method::GET, None, "/PAID/report").label, "default");
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub enum Refusal {
     NotUtf8,
     #[error("the path has a character that must be percent-encoded")]
     NotEncoded,
+    #[error("the path has a short name of Windows (`PREMIU~1`): use the long one")]
+    ShortName,
     #[error("the path has an encoded `?`, `#` or blank, and another rule holds for what stands before it")]
     EncodedEnd,
 }
@@ -96,6 +98,11 @@ pub fn canonical(raw: &[u8]) -> Result<Target<'_>, Refusal> {
     }
     let path = if scan(path)? { decoded(path)? } else { as_text(path)? };
     Ok(Target { path, query })
+}
+
+/// Whether a path has slashes or parameters of which two servers may make different segments.
+pub(crate) fn is_raw(path: &str) -> bool {
+    path.contains("//") || path.contains(';') || path.contains("%2F") || path.contains("%2f")
 }
 
 /// What is left of a canonical path for a server that decodes it and then reads it once more, as one that rewrites

@@ -69,7 +69,7 @@ texts! {
     /// What went wrong, by the code of the problem.
     Errors {
         title, page, consent_required, already_subscribed, not_sold, no_customer, no_active_subscription,
-        not_canceling, foreign_origin, not_configured, provider_error, invalid_token, not_found, busy, bad_request,
+        not_canceling, foreign_origin, not_configured, provider_error, provider_refused, invalid_token, not_found, busy, bad_request,
         internal,
     }
 }

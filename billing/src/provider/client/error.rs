@@ -1,9 +1,10 @@
 //! What can go wrong when Stripe is asked, by what the caller does about it.
 
 use http::StatusCode;
-use stripe::{ApiErrorsCode, StripeError};
+use stripe::{ApiErrorsCode, ApiErrorsType, StripeError};
 
 use crate::problem::Problem;
+use crate::{caller, metrics};
 
 /// Longest message of the provider that is passed on, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -14,12 +15,15 @@ pub enum ProviderError {
     /// The customer was deleted, or belongs to the other mode (test or live): make a new one.
     #[error("the payment provider does not know the customer")]
     UnknownCustomer,
-    /// There is no such object, in the provider's words for the buyer.
+    /// There is no such object, in the provider's words for its operator.
     #[error("the payment provider has no such object: {0}")]
     Missing(String),
-    /// The request is refused, in the provider's words for the buyer.
+    /// The request is refused, in the provider's words for its operator.
     #[error("the payment provider refused: {0}")]
     Refused(String),
+    /// The request is refused, in a sentence for the buyer, as of a card that was declined.
+    #[error("the payment provider refused: {0}")]
+    ToldBuyer(String),
     /// The key is not accepted, or may not do this: the operator must act.
     #[error("the payment provider does not accept the API key (status {0})")]
     Key(u16),
@@ -54,6 +58,10 @@ impl ProviderError {
                     409 | 424 | 429 | 500.. => Self::Unavailable(format!("status {status}")),
                     _ if unknown && error.param.as_deref() == Some("customer") => Self::UnknownCustomer,
                     404 if unknown => Self::Missing(shortened(error.message.as_deref())),
+                    // The one type whose message Stripe writes for buyers (https://docs.stripe.com/error-handling).
+                    _ if error.type_ == ApiErrorsType::CardError => {
+                        Self::ToldBuyer(shortened(error.message.as_deref()))
+                    }
                     _ => Self::Refused(shortened(error.message.as_deref())),
                 }
             }
@@ -71,39 +79,53 @@ impl ProviderError {
             // Nothing has changed, and the same request may work in a moment: an answer that cannot be read is the error
             // page of something in between more often than not.
             Self::Unavailable(_) | Self::Unusable(_) => "provider_unavailable",
+            Self::ToldBuyer(_) => "provider_error",
             Self::Refused(_) | Self::Missing(_) | Self::UnknownCustomer | Self::Key(_) | Self::Settings(_) => {
                 "provider_error"
             }
         }
     }
 
-    /// What the buyer is told.
-    fn for_buyer(&self) -> String {
+    /// What the buyer is told, and whether the operator has to look for the cause.
+    fn for_buyer(&self) -> (&str, Cause) {
         match self {
-            Self::Refused(message) | Self::Missing(message) => message.clone(),
-            Self::UnknownCustomer => "The payment provider does not know this customer any more.".into(),
+            Self::ToldBuyer(message) => (message, Cause::Buyer),
             Self::Unavailable(_) | Self::Unusable(_) => {
-                "The payment provider cannot be reached right now. Try again shortly.".into()
+                ("The payment provider cannot be reached right now. Try again shortly.", Cause::Passing)
             }
-            Self::Key(_) | Self::Settings(_) => {
-                "The payment provider could not be asked. The operator of this site has to look into it.".into()
-            }
+            Self::UnknownCustomer | Self::Refused(_) | Self::Missing(_) | Self::Key(_) | Self::Settings(_) => (
+                "The payment provider refused this. The operator of this site can look up why by the reference.",
+                Cause::Operator,
+            ),
         }
     }
 }
 
+/// Whose it is to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Buyer,
+    Operator,
+    /// It may work in a moment.
+    Passing,
+}
+
 impl From<ProviderError> for Problem {
     fn from(error: ProviderError) -> Self {
-        match error {
-            ProviderError::Refused(_) | ProviderError::Missing(_) | ProviderError::UnknownCustomer => {
-                tracing::info!(reason = %error, "the payment provider refused a request");
-            }
-            ProviderError::Unavailable(_) => tracing::warn!(reason = %error, "the payment provider did not answer"),
-            ProviderError::Key(_) | ProviderError::Unusable(_) | ProviderError::Settings(_) => {
-                tracing::error!(reason = %error, "the payment provider cannot be used");
+        let (told, cause) = error.for_buyer();
+        let problem = Self::new(StatusCode::BAD_GATEWAY, error.code(), told);
+        let account = caller::account();
+        match cause {
+            Cause::Buyer => tracing::info!(account, reason = %error, "the payment provider refused a buyer"),
+            Cause::Passing => tracing::warn!(account, reason = %error, "the payment provider did not answer"),
+            Cause::Operator => {
+                let reference = format!("{:08x}", rand::random::<u32>());
+                metrics::count_refused_sale();
+                tracing::warn!(account, reference, reason = %error, "the payment provider refuses what a buyer asked for");
+                return problem.reference(reference);
             }
         }
-        Self::new(StatusCode::BAD_GATEWAY, error.code(), error.for_buyer())
+        problem
     }
 }
 
@@ -139,7 +161,7 @@ mod tests {
             (409, busy, ProviderError::Unavailable("status 409".into())),
             (429, busy, ProviderError::Unavailable("status 429".into())),
             (503, busy, ProviderError::Unavailable("status 503".into())),
-            (402, new_code, ProviderError::Refused("Your card was declined.".into())),
+            (402, new_code, ProviderError::ToldBuyer("Your card was declined.".into())),
         ];
         for (status, answer, expected) in cases {
             assert_eq!(from_answer(status, answer), expected, "{status} {answer}");
@@ -147,16 +169,22 @@ mod tests {
     }
 
     #[test]
-    fn only_a_refusal_is_told_in_the_providers_words() {
-        assert_eq!(ProviderError::Refused("No such price".into()).for_buyer(), "No such price");
+    fn only_what_is_written_for_buyers_is_told_in_the_providers_words() {
+        let declined = Problem::from(ProviderError::ToldBuyer("Your card was declined.".into()));
+        assert_eq!((declined.detail(), declined.told_reference()), ("Your card was declined.", None));
         for hidden in [
+            ProviderError::Refused("No such price: secret".into()),
+            ProviderError::Missing("secret".into()),
             ProviderError::Unavailable("status 503 secret".into()),
             ProviderError::Unusable("secret".into()),
             ProviderError::Settings("secret".into()),
         ] {
-            assert!(!hidden.for_buyer().contains("secret"));
+            let is_passing = matches!(hidden, ProviderError::Unavailable(_) | ProviderError::Unusable(_));
+            let problem = Problem::from(hidden);
+            assert!(!problem.detail().contains("secret"), "{problem:?}");
+            assert_eq!(problem.told_reference().is_some(), !is_passing, "{problem:?}");
         }
         let long = format!(r#"{{"type": "card_error", "message": "{}"}}"#, "x".repeat(5_000));
-        assert_eq!(from_answer(402, &long).for_buyer().len(), MESSAGE_CHARS_MAX);
+        assert_eq!(from_answer(402, &long).for_buyer().0.len(), MESSAGE_CHARS_MAX);
     }
 }

@@ -97,7 +97,7 @@ impl Client {
     async fn running_subscription(&self, id: &str) -> Result<Subscription, ProviderError> {
         let now: Subscription = self.get(&format!("/subscriptions/{}", checked_id(id)?)).await?;
         if now.is_over() {
-            return Err(ProviderError::Refused("This subscription is already over.".into()));
+            return Err(ProviderError::ToldBuyer("This subscription is already over.".into()));
         }
         Ok(now)
     }

@@ -83,7 +83,7 @@ impl Client {
     async fn running_subscription(&self, id: &str) -> Result<Subscription, ProviderError> {
         let now = read(self.get(&format!("v1/subscriptions/{}", checked_id(id)?), &[]).await?)?;
         if now.is_over() {
-            return Err(ProviderError::Refused("This subscription is already over.".into()));
+            return Err(ProviderError::ToldBuyer("This subscription is already over.".into()));
         }
         Ok(now)
     }
@@ -144,7 +144,7 @@ mod tests {
             ("the answer was lost", vec![goes_on(), lost(), already(), ends()], Ok(Some(end)), 2),
             ("refused", vec![goes_on(), already(), goes_on()], Err(refused()), 1),
             ("inactive", vec![goes_on(), refuses(403, "InactiveSubscription"), goes_on()], Err(refused()), 1),
-            ("over", vec![over()], Err(ProviderError::Refused("This subscription is already over.".into())), 0),
+            ("over", vec![over()], Err(ProviderError::ToldBuyer("This subscription is already over.".into())), 0),
             ("failing", vec![goes_on(), lost()], Err(ProviderError::Unavailable("status 502 Bad Gateway".into())), 3),
             ("the token may not", vec![goes_on(), refuses(403, "NotPermitted")], Err(ProviderError::Key(403)), 1),
         ];
@@ -167,7 +167,7 @@ mod tests {
             (
                 "it has ended meanwhile",
                 vec![ends(), refuses(410, "ResourceUnavailable"), over()],
-                Err(ProviderError::Refused("This subscription is already over.".into())),
+                Err(ProviderError::ToldBuyer("This subscription is already over.".into())),
                 1,
             ),
         ];

@@ -1,0 +1,55 @@
+//! Why a database cannot be brought to this build's schema, told by what an operator does about it.
+
+use sqlx::migrate::MigrateError;
+
+/// SQLSTATE of something that exists already: a table, a constraint or an index, a schema.
+const EXISTS: [&str; 3] = ["42P07", "42710", "42P06"];
+
+/// SQLSTATE of a right that the user lacks.
+const NO_RIGHT: &str = "42501";
+
+/// Why a database cannot be migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    #[error(
+        "the database was migrated by a newer build, whose migration {0} is not known here: run that build, or restore the backup from before the upgrade"
+    )]
+    Newer(i64),
+    #[error(
+        "the database was migrated by something else, as its migration {0} is not Tollgate's: give Tollgate a database of its own"
+    )]
+    Foreign(i64),
+    #[error("the database has tables of another application: give Tollgate a database of its own")]
+    Occupied(#[source] sqlx::Error),
+    #[error(
+        "the user of DATABASE_URL may not create tables: make it the owner of the database, or `grant create on schema public` to it"
+    )]
+    NoRight(#[source] sqlx::Error),
+    #[error("the database cannot be migrated")]
+    Failed(#[source] MigrateError),
+}
+
+impl MigrationError {
+    /// What an error means to a build whose last migration is `last`.
+    pub(super) fn of(error: MigrateError, last: i64) -> Self {
+        match error {
+            MigrateError::VersionMissing(version) if version > last => Self::Newer(version),
+            MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => Self::Foreign(version),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+                match code.as_deref() {
+                    Some(code) if EXISTS.contains(&code) => Self::Occupied(error),
+                    Some(NO_RIGHT) => Self::NoRight(error),
+                    _ => Self::Failed(MigrateError::Execute(error)),
+                }
+            }
+            other => Self::Failed(other),
+        }
+    }
+}
+
+impl From<sqlx::Error> for MigrationError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(MigrateError::Execute(error))
+    }
+}

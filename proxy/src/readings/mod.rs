@@ -1,0 +1,31 @@
+//! The readings of a path: what else a server behind the gate may take it for. Express routes `/PAID` as `/paid`, Next.js serves
+//! the page `/paid` at `/paid.rsc` too. Whatever a path may be read as has to satisfy the rule of that, too.
+
+mod case;
+mod framework;
+mod raw;
+mod short_names;
+
+pub(crate) use self::case::{Case, folded};
+pub use self::framework::{Framework, UnknownFramework};
+pub(crate) use self::raw::decoded;
+
+use crate::target::Refusal;
+
+/// How the site behind reads paths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readings {
+    /// Whether it tells `/Paid` from `/paid`.
+    pub case_sensitive: bool,
+    pub framework: Framework,
+}
+
+impl Readings {
+    /// The pages that the site may serve for this path and query, besides what it says by itself.
+    ///
+    /// # Errors
+    /// When the path is a short name, of which nobody here knows the long one, or the query names no page that can be read.
+    pub(crate) fn pages(self, path: &str, query: Option<&str>) -> Result<Vec<String>, Refusal> {
+        framework::pages(self.framework, path, query)
+    }
+}

@@ -1,0 +1,114 @@
+//! Secrets in the wrong place: each provider's key says by its beginning what it is, so a mistake is told before anything is asked
+//! with it. No value is ever shown.
+
+use std::ffi::OsString;
+
+use super::nearest::nearest;
+
+/// The variables that hold secrets.
+pub const NAMES: [&str; 10] = [
+    "DATABASE_URL",
+    "DATABASE_MIGRATION_URL",
+    "REDIS_URL",
+    "TOLLGATE_JWT_SECRET",
+    "TOLLGATE_ASSERTION_KEY",
+    "TOLLGATE_ADMIN_TOKEN",
+    "STRIPE_API_KEY",
+    "STRIPE_WEBHOOK_SECRET",
+    "POLAR_ACCESS_TOKEN",
+    "POLAR_WEBHOOK_SECRET",
+];
+
+/// What is known by its beginning, and where it belongs.
+const KINDS: [(&str, &str, Option<&str>); 9] = [
+    ("pk_", "a publishable key of Stripe, which may do nothing here", None),
+    ("sk_", "a secret key of Stripe", Some("STRIPE_API_KEY")),
+    ("rk_", "a restricted key of Stripe", Some("STRIPE_API_KEY")),
+    ("polar_oat_", "an access token of Polar", Some("POLAR_ACCESS_TOKEN")),
+    ("polar_pat_", "an access token of Polar", Some("POLAR_ACCESS_TOKEN")),
+    ("polar_whs_", "a webhook secret of Polar", Some("POLAR_WEBHOOK_SECRET")),
+    ("postgres://", "the URL of a database", Some("DATABASE_URL")),
+    ("postgresql://", "the URL of a database", Some("DATABASE_URL")),
+    ("redis", "the URL of a Redis", Some("REDIS_URL")),
+];
+
+/// Why a secret cannot be meant for this variable; `None` when it may be.
+pub fn misplaced(name: &str, value: &str) -> Option<String> {
+    if value.starts_with("-----BEGIN") && value.contains("\\n") {
+        return Some(format!(
+            "{name} has `\\n` as two letters where lines should end: in a shell write \"$(cat key.pem)\", in a file of variables keep the \
+             lines between quotes, or name the file in {name}_FILE"
+        ));
+    }
+    let is_url = |kind: &str| !kind.contains("redis") || value.contains("://");
+    let (_, what, place) = KINDS.iter().find(|(start, ..)| value.starts_with(start) && is_url(start))?;
+    match place {
+        Some(place) if is_for(place, name) => None,
+        Some(place) => Some(format!("{name} holds {what}: that belongs into {place}")),
+        None => Some(format!("{name} holds {what}: it is the one that begins with sk_ or rk_")),
+    }
+}
+
+/// Whether what belongs into `place` may stand in `name`, too.
+fn is_for(place: &str, name: &str) -> bool {
+    place == name || (place == "DATABASE_URL" && name == "DATABASE_MIGRATION_URL")
+}
+
+/// Why what may be called for an API cannot be it: a webhook secret begins like that of other providers, so it is looked for apart.
+pub fn is_webhook_secret(name: &str, value: &str) -> Option<String> {
+    let asks = matches!(name, "STRIPE_API_KEY" | "POLAR_ACCESS_TOKEN");
+    (asks && value.starts_with("whsec_"))
+        .then(|| format!("{name} holds a webhook secret: it is the key for the API that belongs here"))
+}
+
+/// A variable that is set, is not read, and is nearly called like one that is.
+pub fn misspelt(names: impl Iterator<Item = OsString>) -> Option<String> {
+    let ours = |name: &str| ["STRIPE_", "POLAR_", "TOLLGATE_"].iter().any(|start| name.starts_with(start));
+    let is_read = |name: &str| NAMES.contains(&name.strip_suffix("_FILE").unwrap_or(name));
+    names.filter_map(|name| name.into_string().ok()).filter(|name| ours(name) && !is_read(name)).find_map(|name| {
+        let meant = nearest(&name, NAMES.into_iter())?;
+        // A site has variables of its own, such as STRIPE_PUBLISHABLE_KEY.
+        (strsim::levenshtein(&name, meant) <= 2)
+            .then(|| format!("{name} is set and nothing reads it: did you mean {meant}?"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_told_and_not_shown() {
+        for (name, value, expected) in [
+            ("STRIPE_API_KEY", "pk_live_hidden", Some("publishable")),
+            ("STRIPE_API_KEY", "rk_live_hidden", None),
+            ("STRIPE_WEBHOOK_SECRET", "sk_test_hidden", Some("belongs into STRIPE_API_KEY")),
+            ("STRIPE_WEBHOOK_SECRET", "whsec_hidden", None),
+            ("POLAR_ACCESS_TOKEN", "polar_whs_hidden", Some("belongs into POLAR_WEBHOOK_SECRET")),
+            ("POLAR_WEBHOOK_SECRET", "polar_oat_hidden", Some("belongs into POLAR_ACCESS_TOKEN")),
+            ("TOLLGATE_JWT_SECRET", "sk_live_hidden", Some("belongs into STRIPE_API_KEY")),
+            ("DATABASE_MIGRATION_URL", "postgres://hidden", None),
+            ("REDIS_URL", "postgres://hidden", Some("belongs into DATABASE_URL")),
+            ("DATABASE_URL", "rediss://hidden", Some("belongs into REDIS_URL")),
+            ("TOLLGATE_JWT_SECRET", "redis is a word hidden", None),
+            ("TOLLGATE_ASSERTION_KEY", "-----BEGIN PRIVATE KEY-----\\nhidden", Some("TOLLGATE_ASSERTION_KEY_FILE")),
+        ] {
+            let told = misplaced(name, value);
+            assert_eq!(told.is_some(), expected.is_some(), "{name}: {told:?}");
+            let told = told.unwrap_or_default();
+            assert!(told.contains(expected.unwrap_or_default()) && !told.contains("hidden"), "{name}: {told}");
+        }
+        assert!(is_webhook_secret("STRIPE_API_KEY", "whsec_x").is_some());
+        assert_eq!(is_webhook_secret("STRIPE_WEBHOOK_SECRET", "whsec_x"), None);
+    }
+
+    #[test]
+    fn a_variable_that_is_nearly_called_like_one_that_is_read_is_told() {
+        let told = |name: &str| misspelt([OsString::from(name)].into_iter());
+        assert!(told("STRIPE_WEBHOOK_SECRETS").is_some_and(|told| told.contains("STRIPE_WEBHOOK_SECRET?")));
+        assert!(told("TOLLGATE_ASERTION_KEY").is_some());
+        for name in ["STRIPE_PUBLISHABLE_KEY", "STRIPE_API_KEY_FILE", "TOLLGATE_HOME", "PATH"] {
+            assert_eq!(told(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Where the parts listen and whom they call, checked against each other.
+
+use anyhow::{Context, Result, bail};
+
+use super::file::File;
+
+/// Checks `host:port` of each key: that it is one, and that no two parts are in one place.
+pub fn check(file: &File) -> Result<()> {
+    let listen = &file.listen;
+    let own = [
+        ("listen.public", &listen.public),
+        ("listen.billing", &listen.billing),
+        ("listen.admin", &listen.admin),
+        ("listen.decide", &listen.decide),
+    ];
+    let own: Vec<_> = own.into_iter().filter(|(key, text)| *key != "listen.decide" || !text.is_empty()).collect();
+    for (key, text) in &own {
+        check_listen(key, text)?;
+    }
+    for (place, (key, text)) in own.iter().enumerate() {
+        if let Some((first, _)) = own[..place].iter().find(|(_, other)| other == text) {
+            bail!("{first} and {key} are both \"{text}\": each part needs a port of its own");
+        }
+    }
+    for upstream in &file.site.upstream {
+        if let Some((key, _)) = own.iter().find(|(_, text)| is_same(text, upstream)) {
+            bail!("site.upstream = \"{upstream}\" is Tollgate itself ({key}): name where your site listens");
+        }
+    }
+    Ok(())
+}
+
+fn check_listen(key: &str, text: &str) -> Result<()> {
+    let example =
+        "write it as \"host:port\", such as \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for every address of this machine";
+    let (host, port) = text.rsplit_once(':').with_context(|| format!("{key} = \"{text}\" has no port: {example}"))?;
+    if host.is_empty() {
+        bail!("{key} = \"{text}\" has no host: {example}");
+    }
+    port.parse::<u16>().with_context(|| format!("{key} = \"{text}\" has no port: {example}"))?;
+    Ok(())
+}
+
+/// Whether a site at `upstream` is what listens at `own`: at the same port, on an address that is the same or any.
+fn is_same(own: &str, upstream: &str) -> bool {
+    let upstream = upstream.split_once("://").map_or(upstream, |(_, place)| place);
+    let (Some((own_host, own_port)), Some((host, port))) = (own.rsplit_once(':'), upstream.rsplit_once(':')) else {
+        return false;
+    };
+    let is_here = |host: &str| matches!(host, "127.0.0.1" | "localhost" | "[::1]" | "0.0.0.0" | "[::]");
+    own_port == port && (own_host == host || (is_here(own_host) && is_here(host)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> String {
+        let file = File::parse(text).expect("it can be read");
+        check(&file).map_or_else(|error| format!("{error:#}"), |()| String::new())
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_meant_is_told_with_an_example() {
+        for (text, expected) in [
+            ("", ""),
+            ("listen.public = \":8080\"", "has no host"),
+            ("listen.admin = \"127.0.0.1\"", "has no port"),
+            ("listen.billing = \"127.0.0.1:http\"", "has no port"),
+            ("listen.public = \"127.0.0.1:9090\"", "listen.public and listen.admin are both"),
+            ("site.upstream = [\"localhost:8080\"]", "is Tollgate itself (listen.public)"),
+            ("listen.public = \"0.0.0.0:3000\"", "is Tollgate itself (listen.public)"),
+            ("site.upstream = [\"10.0.0.1:8080\"]", ""),
+        ] {
+            let told = told(text);
+            assert!(if expected.is_empty() { told.is_empty() } else { told.contains(expected) }, "{text}: {told}");
+        }
+    }
+}

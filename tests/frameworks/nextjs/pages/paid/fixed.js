@@ -1,0 +1,7 @@
+export async function getStaticProps() {
+  return { props: { text: "what is paid for" } };
+}
+
+export default function Fixed({ text }) {
+  return <p>{text}</p>;
+}
