@@ -19,7 +19,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{catalog, check, consents, credit, demo, events, explain, migrate, provider, reconcile, run, token};
+use commands::{
+    catalog, check, consents, credit, database, demo, events, explain, migrate, provider, reconcile, run, token,
+};
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
 #[global_allocator]
@@ -59,6 +61,7 @@ enum Command {
     Events(events::Arguments),
     Reconcile(reconcile::Arguments),
     Provider(provider::Arguments),
+    Database(database::Arguments),
     Consents(consents::Arguments),
     Grant(credit::Grant),
     Revoke(credit::Revoke),
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Events(arguments) => events::run(&arguments),
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Provider(arguments) => provider::run(&arguments),
+        Command::Database(arguments) => database::run(&arguments),
         Command::Consents(arguments) => consents::run(&arguments),
         Command::Grant(arguments) => credit::grant(&arguments),
         Command::Revoke(arguments) => credit::revoke(&arguments),

@@ -21,6 +21,7 @@ use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
 use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
+use entitlement::record::Namespace;
 use proxy::decide::{self, Asking};
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::Readings;
@@ -116,7 +117,7 @@ impl Config {
         let limits = file.limits.check(file.proxy.buffer_body)?;
         let pages = file.pages(&table, &directory, site.host_str().unwrap_or_default())?;
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
-        Ok(Self {
+        let config = Self {
             file,
             site,
             identity,
@@ -133,7 +134,9 @@ impl Config {
             table,
             warnings,
             directory,
-        })
+        };
+        config.namespace()?;
+        Ok(config)
     }
 
     /// Whether the certificate may be served at `now`.
@@ -159,6 +162,13 @@ impl Config {
     /// The public origin, without a trailing slash.
     pub fn site_url(&self) -> String {
         self.site.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// What keeps keys and channel in Redis apart from those of other installations.
+    pub fn namespace(&self) -> Result<Namespace> {
+        let set = &self.file.cache.namespace;
+        let namespace = if set.is_empty() { &self.site_url() } else { set };
+        Namespace::parse(namespace).with_context(|| format!("cache.namespace = \"{namespace}\""))
     }
 
     /// The host of the public origin, without a port.

@@ -96,7 +96,7 @@ async fn takes_nothing_in(scene: &Scene, break_it: &[&str], mend_it: &[&str]) {
     scene.world.everywhere("/premium/still", &leaver.token, 402).await;
     // What was told while it was broken lies there now.
     let world = &scene.world;
-    assert_eq!(cached(world, &leaver.account), version(world, &leaver.account).await);
+    assert_eq!(cached(world, &leaver.account).await, version(world, &leaver.account).await);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use rand::Rng;
 
 use crate::chain;
 use crate::component::Billing;
-use crate::publish::Told;
+use crate::publish::{Told, Why};
 use crate::store::{StoreError, events};
 
 /// Failures of its own after which an event is given up: with the delays below, after a little over an hour.
@@ -98,7 +98,7 @@ impl Billing {
     /// Publishes what this process has just committed; when that fails, the publisher goes on with it.
     pub(crate) async fn publish_at_once(&self, changed: impl IntoIterator<Item = AccountId>, now: Timestamp) -> bool {
         let accounts: Vec<AccountId> = changed.into_iter().collect();
-        match self.publish(&accounts, now).await {
+        match self.publish(&accounts, Why::New, now).await {
             Ok(told) => told == Told::Everybody,
             Err(error) => {
                 let accounts = accounts.len();

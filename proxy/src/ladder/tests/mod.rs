@@ -22,12 +22,12 @@ struct Billing {
 
 #[async_trait]
 impl Below for Billing {
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError> {
+    async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError> {
         self.questions.fetch_add(1, Ordering::SeqCst);
         // Read before the wait: what comes in meanwhile is newer than the answer.
         let record = self.records.lock().expect("no panic").get(account).cloned();
         self.answers.acquire().await.expect("never closed").forget();
-        record.ok_or(BelowError::Status(503))
+        record.map(Answer::from).ok_or(BelowError::Status(503))
     }
 }
 
@@ -38,6 +38,15 @@ struct World {
 }
 
 const PLENTY: usize = 1_000_000;
+
+/// As billing tells it in the same process.
+fn told(version: u64) -> Arc<Record> {
+    Arc::new(Record { database: DatabaseId::new(1), entitlement: record(version, "paid") })
+}
+
+pub(super) fn namespaced() -> Namespaced {
+    Namespaced::Made(entitlement::record::Namespace::parse("tests").expect("a namespace"))
+}
 
 fn moment() -> Moment {
     crate::clock::moment()
@@ -69,6 +78,7 @@ impl World {
             redis_deadline: Duration::from_millis(50),
             billing_deadline: Duration::from_millis(200),
             redis_url: None,
+            namespace: namespaced(),
         };
         let billing = Arc::new(Billing {
             records: Mutex::default(),
@@ -189,7 +199,7 @@ async fn what_a_cache_says_is_believed_for_half_as_long_as_what_billing_says() {
     let world = World::new(PLENTY);
     world.holds(record(1, "paid"));
     let at_ms = world.ladder.millis_at(world.start);
-    world.ladder.l1.offer(record(1, "paid"), Confirmation { epoch: 0, at_ms, source: Source::Cache });
+    world.ladder.l1.offer(record(1, "paid"), Confirmation { epoch: 0, at_ms, source: Source::Cache }, 0);
     assert_eq!(world.told(2.5).await, Some((FromL1, 1, Fresh)));
     assert_eq!(world.told(2.6).await, Some((FromBilling, 1, Fresh)), "it may have been outdated when it was read");
     assert_eq!(world.told(7.6).await, Some((FromL1, 1, Fresh)));
@@ -310,7 +320,7 @@ async fn accounts_of_one_plan_share_it() {
     let confirmation = Confirmation { epoch: 0, at_ms: 1, source: Source::Cache };
     let offer = |id: &str| {
         let account = AccountId::parse(id).expect("an id");
-        let entry = world.ladder.l1.offer(Entitlement { account, ..record(1, "paid") }, confirmation);
+        let entry = world.ladder.l1.offer(Entitlement { account, ..record(1, "paid") }, confirmation, 0);
         Arc::clone(&entry.record().timeline.segments()[0].plan)
     };
     assert!(Arc::ptr_eq(&offer("x"), &offer("y")));
@@ -326,12 +336,12 @@ async fn the_channel_of_this_process_carries_changes_and_its_end_is_known() {
     }
     world.holds(record(1, "free"));
     assert_eq!(world.told(0.0).await, Some((FromBilling, 1, Fresh)));
-    sender.send(Arc::new(record(2, "paid"))).expect("somebody listens");
+    sender.send(told(2)).expect("somebody listens");
     while world.told(0.0).await != Some((FromL1, 2, Fresh)) {
         tokio::task::yield_now().await;
     }
     for version in 3..=12 {
-        sender.send(Arc::new(record(version, "paid"))).expect("somebody listens");
+        sender.send(told(version)).expect("somebody listens");
     }
     let before = world.ladder.epoch.current();
     while world.ladder.epoch.current() == before {

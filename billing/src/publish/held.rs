@@ -1,0 +1,71 @@
+//! What is told of accounts while the records of another database serve: only what is new, and above what was told before.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::record::Record;
+use futures_util::future::try_join_all;
+
+use super::{Computed, PublishError, Why};
+use crate::component::Billing;
+use crate::lineage::Lineage;
+use crate::store::{StoreError, identity};
+
+/// What may be told, and the versions that need not be told any more afterwards.
+pub(super) struct Tellable {
+    pub records: Vec<Record>,
+    pub versions: Vec<(AccountId, u64)>,
+}
+
+impl Billing {
+    /// What may be told of accounts: all of it, unless other records are held. Then only accounts of which something new is known,
+    /// with a version above that of any record that a proxy may have of them.
+    pub(super) async fn tellable(
+        &self,
+        computed: Vec<Computed>,
+        versions: Vec<(AccountId, u64)>,
+        why: Why,
+        now: Timestamp,
+    ) -> Result<Tellable, PublishError> {
+        let all = |computed: Vec<Computed>| computed.into_iter().map(|computed| computed.record).collect();
+        let outlets = &self.shared().outlets;
+        let database = computed.first().map(|computed| computed.record.database);
+        let (true, Some(database)) = (outlets.has_cache(), database) else {
+            return Ok(Tellable { records: all(computed), versions });
+        };
+        let lineage = self.lineage_of(database).await?;
+        if lineage.is_settled() {
+            return Ok(Tellable { records: all(computed), versions });
+        }
+        let new: Vec<Computed> = computed.into_iter().filter(|computed| computed.is_new || why == Why::New).collect();
+        let told = new.iter().map(|computed| self.told_above(&lineage, &computed.record.entitlement.account));
+        let told = try_join_all(told).await?;
+        let (mut records, mut raised) = (Vec::new(), Vec::new());
+        for (computed, told) in new.into_iter().zip(told) {
+            let Record { entitlement, .. } = &computed.record;
+            if !computed.is_new || told >= Some(entitlement.version) {
+                raised.push((entitlement.account.clone(), told.unwrap_or(0)));
+            } else {
+                records.push(computed.record);
+            }
+        }
+        if !raised.is_empty() {
+            let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+            identity::raise(&mut conn, &raised).await?;
+            drop(conn);
+            let accounts: Vec<AccountId> = raised.into_iter().map(|(account, _)| account).collect();
+            records.extend(self.compute_each(&accounts, now).await?.into_iter().map(|computed| computed.record));
+        }
+        let newest = |(account, version): (AccountId, u64)| {
+            let told = records.iter().map(|record| &record.entitlement).find(|told| told.account == account);
+            (account, told.map_or(version, |told| told.version.max(version)))
+        };
+        let versions = versions.into_iter().map(newest).collect();
+        Ok(Tellable { records, versions })
+    }
+
+    /// The newest version that other databases have told of an account.
+    async fn told_above(&self, lineage: &Lineage, account: &AccountId) -> Result<Option<u64>, PublishError> {
+        let held = self.shared().outlets.newest_of(lineage.above(), account).await?;
+        Ok(held.map(|record| record.entitlement.version))
+    }
+}
