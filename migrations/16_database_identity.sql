@@ -8,6 +8,9 @@ create table database_identity (
     -- The id that it had before, whose records are held until a person agrees.
     former uuid,
     since timestamptz not null default now(),
+    -- Since when what another database had told serves in the place of what this one says; null when a person has agreed, or nothing
+    -- is held. It stands here as well as in Redis, which may forget it.
+    held_since timestamptz,
     constraint database_identity_pkey primary key (is_only),
     constraint database_identity_one_row check (is_only)
 );

@@ -45,6 +45,9 @@ end
 return {'mine', set('1:' .. me .. ':' .. all .. ':' .. now .. ':' .. mark .. ':1')}
 ";
 
+/// Longest owner that is read.
+const OWNER_BYTES_MAX: usize = 1024;
+
 /// What stands under the owner's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -154,9 +157,21 @@ impl Link {
     /// When Redis cannot be reached, or refuses.
     pub async fn owner(&self, key: &str) -> RedisResult<Option<Owner>> {
         let mut get = redis::cmd("GETRANGE");
-        get.arg(key).arg(0).arg(1024);
+        get.arg(key).arg(0).arg(OWNER_BYTES_MAX);
         let text: Vec<u8> = self.query(&get).await?;
         Ok(str::from_utf8(&text).ok().and_then(|text| text.parse().ok()))
+    }
+
+    /// What a meeting comes to, without noting it: for a Redis that takes nothing in for a while.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached, or refuses that as well.
+    pub async fn overlook(&self, key: &str, me: Newcomer) -> RedisResult<Met> {
+        let mut get = redis::cmd("GETRANGE");
+        get.arg(key).arg(0).arg(OWNER_BYTES_MAX);
+        let text: Vec<u8> = self.query(&get).await?;
+        let text = String::from_utf8_lossy(&text);
+        Ok(meet((!text.is_empty()).then_some(&*text), me))
     }
 
     /// Gives a database the word, whatever stands there: the records of no other one are held.

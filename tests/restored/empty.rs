@@ -40,3 +40,22 @@ async fn a_database_whose_cache_is_new_counts_at_once() {
     world.everywhere("/premium/nothing", &reader.token, 402).await;
     world.everywhere("/premium/nothing", &token("somebody"), 402).await;
 }
+
+#[tokio::test]
+async fn a_cache_that_forgets_what_is_held_is_no_word_of_a_person() {
+    let setup = Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
+    let mut world = World::with(setup).await;
+    let reader = buys(&world).await;
+    move_to(&mut world, Postgres::shared().database().await).await;
+    stays(&world, &reader, 200).await;
+    world.redis.as_mut().expect("this arrangement has one").restart();
+    crate::outage::pushed(&world, 1.0).await;
+    // What runs on knows the reader still, and the warning stays, also after a start.
+    stays(&world, &reader, 200).await;
+    world.processes[0].restart();
+    world.processes[0].ready().await;
+    assert!(warnings(world.billing()).await.iter().any(|warning| warning.contains(ACCEPT)));
+    stays(&world, &reader, 200).await;
+    operator(&world, &["database", "accept", "--yes"]).await.success();
+    world.everywhere("/premium/nothing", &reader.token, 402).await;
+}

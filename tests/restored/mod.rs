@@ -51,7 +51,7 @@ async fn move_to(world: &mut World, database: Database) {
 }
 
 /// What readiness warns of: it is ready all the same.
-async fn warnings(process: &Tollgate) -> Vec<String> {
+pub async fn warnings(process: &Tollgate) -> Vec<String> {
     let answer = process.admin("/readyz").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let warnings: Value = answer.json()["warnings"].clone();
@@ -71,7 +71,7 @@ async fn ends(world: &World, reader: &Reader) {
 }
 
 /// Every proxy answers this at once, and again.
-async fn stays(world: &World, reader: &Reader, status: u16) {
+pub async fn stays(world: &World, reader: &Reader, status: u16) {
     for round in 0..3 {
         for proxy in world.proxies() {
             let answer = send(world.request_to(proxy, "GET", "/premium/stays", Some(&reader.token))).await;
@@ -91,7 +91,7 @@ async fn deliver_to(billing: &Tollgate, event: &Event) -> Answer {
 }
 
 /// Runs a command of an operator on the database that the world has now.
-async fn operator(world: &World, arguments: &[&str]) -> crate::world::Output {
+pub async fn operator(world: &World, arguments: &[&str]) -> crate::world::Output {
     let url = world.database.as_ref().expect("this world has a database").url.clone();
     world.tollgate_with(("DATABASE_URL", &url), arguments).await
 }

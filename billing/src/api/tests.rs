@@ -19,7 +19,7 @@ use tower::ServiceExt;
 
 use super::standing::examples::{CATALOG, subscription};
 use crate::checkout::{self, Order};
-use crate::settings::{ASSERTION_AUDIENCE, POLAR_API_BASE, Polar, Reconcile, Referral, Settings, Stripe};
+use crate::settings::{ASSERTION_AUDIENCE, POLAR_API_BASE, Polar, Settings, Stripe};
 use crate::store::catalogs::{self, Rules};
 use crate::store::{links, subscriptions};
 use crate::{Billing, clock};

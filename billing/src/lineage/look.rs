@@ -15,7 +15,7 @@ use crate::clock;
 use crate::component::Billing;
 use crate::metrics;
 use crate::publish::PublishError;
-use crate::store::identity::{self, Identity};
+use crate::store::identity::{self, Hold, Identity};
 use crate::store::{StoreError, writable};
 use crate::takings::What;
 
@@ -49,31 +49,37 @@ impl Billing {
             let (database, word) = (Some(known.id), Word::Settled);
             return Ok(self.note(Lineage { database, owner: database, word, ..Lineage::unknown() }));
         }
-        let now = clock::now();
-        let mut database = known.id;
-        let mut met = outlets.meet(newcomer(known, now)).await?;
+        let mut known = known;
+        let mut met = outlets.meet(newcomer(known, clock::now())).await?;
         // Another process may have told of more than this one had read. Only what is read afterwards proves anything.
         if let Some(Met::Behind(owner)) = &met
             && let Some(again) = self.identity().await?
         {
-            let now = if again.id == known.id && again.mark < owner.mark {
-                self.renew(again.id, Some(again.id)).await?
-            } else {
-                again
-            };
-            database = now.id;
-            met = outlets.meet(newcomer(now, clock::now())).await?;
+            let is_behind = again.id == known.id && again.mark < owner.mark;
+            known = if is_behind { self.renew(again.id, Some(again.id)).await? } else { again };
+            met = outlets.meet(newcomer(known, clock::now())).await?;
         }
         // Another database has taken the place of this one, which lives on: what it tells from now on is no more of what is held.
         if let Some(Met::Theirs(owner)) = &met
-            && owner.held.contains(&database)
+            && owner.held.contains(&known.id)
         {
-            let now = self.renew(database, None).await?;
-            database = now.id;
-            met = outlets.meet(newcomer(now, clock::now())).await?;
+            known = self.renew(known.id, None).await?;
+            met = outlets.meet(newcomer(known, clock::now())).await?;
         }
         let Some(met) = met else { return Ok(self.lineage()) };
-        Ok(self.note(self.lineage().after(database, &met, (now, Instant::now()))))
+        let mut now = self.lineage().after(&known, &met, (clock::now(), Instant::now()));
+        let is_noted = known.held_since.is_some() || !now.is_known();
+        if let Word::Held { since, .. } = &mut now.word
+            && !is_noted
+        {
+            *since = self.note_hold(Hold::Since(*since)).await?.unwrap_or(*since);
+        }
+        Ok(self.note(now))
+    }
+
+    async fn note_hold(&self, holds: Hold) -> Result<Option<Timestamp>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        identity::hold(&mut conn, holds).await
     }
 
     /// Takes the word for this database, whatever stood there.
@@ -83,6 +89,7 @@ impl Billing {
     pub(crate) async fn own(&self) -> Result<(), PublishError> {
         let known = self.identity().await?.ok_or(PublishError::ReadOnly)?;
         self.shared().outlets.own(newcomer(known, clock::now())).await?;
+        self.note_hold(Hold::NoMore).await?;
         self.look().await.map(drop)
     }
 
@@ -184,6 +191,6 @@ impl Billing {
 }
 
 fn newcomer(identity: Identity, now: Timestamp) -> Newcomer {
-    let Identity { id, former, mark } = identity;
+    let Identity { id, former, mark, .. } = identity;
     Newcomer { database: id, former, mark, now_ms: u64::try_from(now.timestamp_millis()).unwrap_or(0) }
 }

@@ -19,6 +19,7 @@ use entitlement::record::{DatabaseId, Namespace};
 use serde::Serialize;
 
 use crate::component::Billing;
+use crate::store::identity::Identity;
 
 /// How long after its last sign of life another installation counts as alive.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -70,25 +71,29 @@ impl Lineage {
         Self { database: None, owner: None, word: Word::Unknown, other: None }
     }
 
-    /// What is known after the cache was asked for `database`.
-    fn after(&self, database: DatabaseId, met: &Met, (now, tick): (Timestamp, Instant)) -> Self {
+    /// What is known after the cache was asked for a database. What it holds it goes on to hold when the cache has forgotten it.
+    fn after(&self, identity: &Identity, met: &Met, (now, tick): (Timestamp, Instant)) -> Self {
+        let Identity { id: database, held_since, .. } = *identity;
         let of =
             |owner: &Owner, word, other| Self { database: Some(database), owner: Some(owner.database), word, other };
         match met {
             Met::Unreadable => Self { database: Some(database), owner: None, word: Word::Unreadable, other: None },
             Met::Behind(owner) => of(owner, Word::Unknown, None),
-            Met::Mine(owner) if owner.held.is_empty() => of(owner, Word::Settled, None),
+            Met::Mine(owner) if owner.held.is_empty() && held_since.is_none() => of(owner, Word::Settled, None),
             Met::Mine(owner) => {
-                let since =
-                    i64::try_from(owner.since_ms).ok().and_then(Timestamp::from_timestamp_millis).unwrap_or(now);
+                let since = i64::try_from(owner.since_ms).ok().and_then(Timestamp::from_timestamp_millis);
+                let since = held_since.or(since).unwrap_or(now);
                 of(owner, Word::Held { databases: owner.held.clone(), since }, None)
             }
             Met::Theirs(owner) => {
                 let seen = self.seen(owner, now, tick);
                 let databases = [owner.database].into_iter().chain(owner.held.iter().copied()).collect();
                 let is_alive = seen.alive_at.is_some_and(|at| tick.saturating_duration_since(at) <= ALIVE);
-                let word =
-                    if is_alive { Word::Beside { databases } } else { Word::Held { databases, since: seen.first_at } };
+                let word = if is_alive {
+                    Word::Beside { databases }
+                } else {
+                    Word::Held { databases, since: held_since.unwrap_or(seen.first_at) }
+                };
                 of(owner, word, Some(seen))
             }
         }
@@ -135,10 +140,9 @@ impl Lineage {
     pub fn warning(&self, namespace: &Namespace) -> Option<String> {
         match &self.word {
             Word::Unknown | Word::Settled => None,
-            Word::Held { databases, since } => Some(format!(
-                "since {} PostgreSQL is behind what was told of it, or is another database: what {} had told goes on to serve, and only what is new of an account counts. `tollgate database accept` says how many accounts would lose something, and takes the database's word",
-                since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-                databases.iter().map(DatabaseId::to_string).collect::<Vec<_>>().join(", ")
+            Word::Held { since, .. } => Some(format!(
+                "since {} PostgreSQL is behind what was told of it, or is another database: what was told before goes on to serve, and only what is new of an account counts. `tollgate database accept` says how many accounts would lose something, and takes the database's word",
+                since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
             )),
             Word::Beside { .. } => Some(format!(
                 "another installation, with another database, runs on the same Redis in the namespace \"{namespace}\", or DATABASE_URL leads to a former primary here: set cache.namespace to another one here or there; if this database is to take its place, stop the other one and run `tollgate database accept`"
@@ -203,18 +207,19 @@ mod tests {
         Owner { database: id(database), since_ms: 1_000, held, mark: 7, beat }
     }
 
-    struct Looking(Lineage, Instant);
+    struct Looking(Lineage, Instant, Option<Timestamp>);
 
     impl Looking {
         fn looks(&mut self, at_ms: u64, met: &Met) -> (Word, bool) {
             let now = Timestamp::from_timestamp_millis(i64::try_from(at_ms).expect("small")).expect("in range");
-            self.0 = self.0.after(id(1), met, (now, self.1 + Duration::from_millis(at_ms)));
+            let identity = Identity { id: id(1), former: None, held_since: self.2, mark: 7 };
+            self.0 = self.0.after(&identity, met, (now, self.1 + Duration::from_millis(at_ms)));
             (self.0.word.clone(), self.0.is_known())
         }
     }
 
     fn looking() -> Looking {
-        Looking(Lineage::unknown(), Instant::now())
+        Looking(Lineage::unknown(), Instant::now(), None)
     }
 
     #[test]
@@ -225,6 +230,19 @@ mod tests {
         assert_eq!(looking().looks(0, &Met::Mine(owner(1, &[3, 2], 1))), (held, true));
         assert_eq!(looking().looks(0, &Met::Unreadable), (Word::Unreadable, true));
         assert_eq!(looking().looks(0, &Met::Behind(owner(1, &[], 1))), (Word::Unknown, false));
+    }
+
+    #[test]
+    fn what_the_cache_has_forgotten_waits_for_a_person_all_the_same() {
+        let mut looking = looking();
+        let since = Timestamp::from_timestamp(2, 0).expect("in range");
+        looking.2 = Some(since);
+        let held = Word::Held { databases: Vec::new(), since };
+        assert_eq!(looking.looks(0, &Met::Mine(owner(1, &[], 1))), (held, true));
+        let held = Word::Held { databases: vec![id(2)], since };
+        assert_eq!(looking.looks(0, &Met::Mine(owner(1, &[2], 1))).0, held, "the database knows since when");
+        looking.2 = None;
+        assert_eq!(looking.looks(500, &Met::Mine(owner(1, &[], 1))), (Word::Settled, true));
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::record::Record;
+use entitlement::reduction::reductions;
+use entitlement::subscription::SubscriptionId;
 use futures_util::future::try_join_all;
 
 use super::{Computed, PublishError, Why};
 use crate::component::Billing;
 use crate::lineage::Lineage;
-use crate::store::{StoreError, identity};
+use crate::resolve::ResolveError;
+use crate::store::{StoreError, identity, subscriptions};
 
 /// What may be told, and the versions that need not be told any more afterwards.
 pub(super) struct Tellable {
@@ -61,6 +64,30 @@ impl Billing {
         };
         let versions = versions.into_iter().map(newest).collect();
         Ok(Tellable { records, versions })
+    }
+
+    /// Tells of accounts whose subscriptions a provider affirms as they stand, where that gives more than what is held of them: the
+    /// provider's word is new, although no row changes by it.
+    pub(crate) async fn affirm(&self, affirmed: &[SubscriptionId], now: Timestamp) -> Result<(), PublishError> {
+        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+        let accounts = subscriptions::accounts_of(&mut conn, affirmed).await?;
+        drop(conn);
+        let mut given = Vec::new();
+        for computed in self.compute_each(&accounts, now).await? {
+            let held = self.held_instead(&computed, now).await.map_err(|error| match error {
+                ResolveError::Store(error) => error.into(),
+                ResolveError::Held(error) => error,
+            })?;
+            let Record { entitlement, .. } = computed.record;
+            let is_more = |held: &Record| {
+                let (before, after) = (held.entitlement.timeline.at(now), entitlement.timeline.at(now));
+                before.plan != after.plan && reductions(&before.plan, &after.plan).is_empty()
+            };
+            if held.is_some_and(|held| is_more(&held)) {
+                given.push(entitlement.account);
+            }
+        }
+        self.publish(&given, Why::New, now).await.map(drop)
     }
 
     /// The newest version that other databases have told of an account.

@@ -91,7 +91,13 @@ impl Cache {
 
     /// Meets who has the word.
     pub async fn meet(&self, me: Newcomer) -> RedisResult<Met> {
-        self.link.meet(&self.meet, &self.owner_key, me).await
+        match self.link.meet(&self.meet, &self.owner_key, me).await {
+            // It takes nothing in for a while: that is no reason not to know.
+            Err(error) if Refusal::of(&error).is_some_and(|refusal| !refusal.is_lasting()) => {
+                self.link.overlook(&self.owner_key, me).await
+            }
+            met => met,
+        }
     }
 
     /// Takes the word.

@@ -1,11 +1,12 @@
 //! Which database this is, and how far it has come.
 
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
 use entitlement::record::DatabaseId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{StoreError, version_of};
-use entitlement::account::AccountId;
 
 /// The database, as it knows itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Identity {
     pub id: DatabaseId,
     /// The id that it had before it was found to have gone back.
     pub former: Option<DatabaseId>,
+    /// Since when what another database had told is held.
+    pub held_since: Option<Timestamp>,
     /// Grows with every change of an account.
     pub mark: u64,
 }
@@ -31,11 +34,11 @@ const fn uuid_of(id: DatabaseId) -> Uuid {
 /// When the database fails, or is not migrated.
 pub async fn read(conn: &mut PgConnection) -> Result<Identity, StoreError> {
     let query = sqlx::query!(
-        r#"select id, former, (select coalesce(max(id), 0) from audit_log) as "mark!" from database_identity"#
+        r#"select id, former, held_since, (select coalesce(max(id), 0) from audit_log) as "mark!" from database_identity"#
     );
     let row = query.fetch_one(conn).await?;
     let mark = u64::try_from(row.mark).map_err(|e| StoreError::row("audit_log", row.mark, &e))?;
-    Ok(Identity { id: id_of(row.id), former: row.former.map(id_of), mark })
+    Ok(Identity { id: id_of(row.id), former: row.former.map(id_of), held_since: row.held_since, mark })
 }
 
 /// Gives a database another id: one that has gone back follows the one that it was. Returns the id that it has then: another process
@@ -57,6 +60,33 @@ pub async fn renew(
         Some(id) => Ok(id_of(id)),
         None => Ok(read(conn).await?.id),
     }
+}
+
+/// Notes that what another database had told is held, or is no more. Returns since when.
+///
+/// # Errors
+/// When the database fails, or accepts no writes.
+pub async fn hold(conn: &mut PgConnection, holds: Hold) -> Result<Option<Timestamp>, StoreError> {
+    let since = match holds {
+        Hold::Since(since) => Some(since),
+        Hold::NoMore => None,
+    };
+    let query = sqlx::query_scalar!(
+        r#"
+        update database_identity
+        set held_since = case when $1::timestamptz is null then null else coalesce(held_since, $1) end
+        returning held_since
+        "#,
+        since
+    );
+    Ok(query.fetch_one(conn).await?)
+}
+
+/// Whether what another database had told is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    Since(Timestamp),
+    NoMore,
 }
 
 /// The version of an account; `None` when it has no row.

@@ -8,6 +8,7 @@ mod catalog;
 mod contract;
 mod failing;
 mod groups;
+mod held;
 mod inbox;
 mod ingest;
 mod lives;

@@ -21,9 +21,6 @@ const FORMAT_HEADER: &str = "tollgate-record";
 /// Says which database was asked.
 const DATABASE_HEADER: &str = "tollgate-database";
 
-/// How many connections are closed after one led to a billing that is not to be asked.
-const CLOSING: u32 = 8;
-
 /// Longest answer about the cache that is read.
 const LINE_BYTES_MAX: usize = 4096;
 
@@ -71,8 +68,11 @@ pub trait Below: Send + Sync + 'static {
         Ok(Told { is_told: true, heard: Heard::Nothing })
     }
 
-    /// Notes that whoever answered is not to be asked: the next questions go over other connections, which may lead to another one.
-    fn elsewhere(&self) {}
+    /// Notes that another one should be asked than whoever answered: the connections of so many questions are closed after their
+    /// answers, and what comes then may lead elsewhere.
+    fn elsewhere(&self, questions: u32) {
+        let _ = questions;
+    }
 
     /// Whether it can be asked at all: what readiness waits for.
     ///
@@ -209,8 +209,8 @@ impl Below for HttpBilling {
         Ok(Told { is_told, heard })
     }
 
-    fn elsewhere(&self) {
-        self.closing.store(CLOSING, Ordering::Relaxed);
+    fn elsewhere(&self, questions: u32) {
+        self.closing.fetch_max(questions, Ordering::Relaxed);
     }
 
     async fn reach(&self) -> Result<(), BelowError> {

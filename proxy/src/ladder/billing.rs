@@ -29,6 +29,9 @@ pub(super) const RECHECKS_MAX: usize = 8;
 pub(super) const RECHECKS_PER_SECOND: u64 = 100;
 pub(super) const RECHECKS_BURST: u64 = 200;
 
+/// How many connections are closed after one led to a billing that is not to be asked.
+const CLOSED: u32 = 8;
+
 /// Why billing is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -119,9 +122,14 @@ impl Billing {
         while self.budget.take(now_ms) {}
     }
 
-    /// Whoever answered is not to be asked.
+    /// Another one should be asked than whoever answered.
     pub(super) fn elsewhere(&self) {
-        self.below.elsewhere();
+        self.below.elsewhere(CLOSED);
+    }
+
+    /// It would be well to hear another one, too.
+    pub(super) fn look_around(&self) {
+        self.below.elsewhere(1);
     }
 
     /// What billing says of the cache; `None` when it says nothing.

@@ -80,6 +80,7 @@ impl Ladder {
         for time in 0..ASKED_MAX {
             let answer = self.billing.ask(account, why, now_ms).await?;
             let Some(asked) = answer.asked.filter(|_| self.lines.line().is_some()) else {
+                self.hints.forget(account);
                 return Ok(answer.entitlement);
             };
             // Once: a balancer that takes turns would have the questions alternate.
@@ -88,6 +89,7 @@ impl Ladder {
                 self.look_below(crate::clock::moment()).await;
             }
             if self.lines.is_ours(asked) {
+                self.hints.forget(account);
                 return Ok(answer.entitlement);
             }
             self.billing.elsewhere();
@@ -101,7 +103,7 @@ impl Ladder {
         let Read::Found(record) = redis.read(self.lines.line().as_deref(), account, now_ms).await else { return None };
         // A record that is older than what is known here is outdated: billing knows better.
         let known = self.l1.version(account, self.lines.since_ms());
-        (record.version >= known).then_some(record)
+        (record.version >= known && !self.hints.is_outdated(account, record.version)).then_some(record)
     }
 
     /// The record of somebody of whom nothing is known, which is asked for again and again only because what everybody has

@@ -43,6 +43,10 @@ impl Ladder {
             News::Other if self.epoch.is_told() && is_told && self.is_pushed() => self.epoch.begin(),
             News::Other => {}
         }
+        // Another database has the word: whoever speaks for it may be behind the same address.
+        if self.lines.line().is_some_and(|line| line.owner != Some(line.database)) {
+            self.billing.look_around();
+        }
         if is_told != self.epoch.is_told() {
             warn!(is_told, "whether the cache can be told of changes: while it cannot, billing is asked instead");
         }

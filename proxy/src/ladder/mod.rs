@@ -14,6 +14,7 @@ mod denial;
 mod entry;
 mod flight;
 mod followers;
+mod hints;
 mod l1;
 mod line;
 mod look;
@@ -44,6 +45,7 @@ use self::climb::Depth;
 use self::entry::{Confirmation, Source};
 use self::flight::{Boarding, Flights, Landing};
 use self::followers::Followers;
+use self::hints::Hints;
 use self::l1::L1;
 use self::line::Lines;
 use self::push::Epoch;
@@ -91,6 +93,7 @@ pub struct Ladder {
     billing: Billing,
     epoch: Epoch,
     lines: Lines,
+    hints: Hints,
     /// Of accounts that are asked for, and of denials that are asked again.
     lookups: Arc<Flights>,
     rechecks: Arc<Flights>,
@@ -143,6 +146,7 @@ impl Ladder {
             billing: Billing::new(below, settings.billing_deadline, metrics.layer("billing")),
             epoch: Epoch::new(metrics.push_connected.clone()),
             lines: Lines::new(settings.namespace.clone()),
+            hints: Hints::default(),
             lookups: Arc::default(),
             rechecks: Arc::default(),
             followers: Arc::default(),
@@ -323,8 +327,12 @@ impl push::Sink for Ladder {
     }
 
     fn hinted(self: &Arc<Self>, account: &AccountId, version: u64) {
-        let is_older = |entry: Arc<Entry>| entry.record().version < version;
-        if self.l1.get(account).is_some_and(is_older) {
+        let known = self.l1.get(account).map(|entry| entry.record().version);
+        if known.is_some_and(|known| known >= version) {
+            return;
+        }
+        self.hints.note(account, version);
+        if known.is_some() {
             let (ladder, account) = (Arc::clone(self), account.clone());
             // Billing alone knows: what lies in the cache may be as old as what is known here.
             self.io.spawn(async move {

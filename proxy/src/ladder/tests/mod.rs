@@ -39,6 +39,26 @@ struct World {
 
 const PLENTY: usize = 1_000_000;
 
+#[tokio::test]
+async fn what_was_known_before_a_person_agreed_counts_less_than_what_is_said_since() {
+    let world = World::new(PLENTY);
+    let at = |at_ms| Confirmation { epoch: 0, at_ms, source: Source::Billing };
+    let l1 = &world.ladder.l1;
+    let held = |entry: Arc<Entry>| (entry.record().version, entry.confirmed_ms());
+    assert_eq!(held(l1.offer(record(7, "paid"), at(100), 0)), (7, 100));
+    assert_eq!(held(l1.offer(record(3, "free"), at(200), 0)), (7, 100), "versions are compared");
+    // From 300 on another database counts.
+    assert_eq!(l1.version(&account(), 300), 0);
+    assert_eq!(held(l1.offer(record(3, "free"), at(250), 300)), (7, 100), "an answer from before is as old");
+    assert_eq!(held(l1.offer(record(3, "free"), at(300), 300)), (3, 300));
+    assert_eq!(l1.version(&account(), 300), 3);
+    assert_eq!(held(l1.offer(record(8, "paid"), at(299), 300)), (3, 300), "what was asked before comes too late");
+    assert_eq!(held(l1.offer(record(2, "paid"), at(400), 300)), (3, 300), "versions are compared again");
+    assert_eq!(held(l1.offer(record(4, "paid"), at(400), 300)), (4, 400));
+    // Of the same version, it is another record.
+    assert_eq!(l1.offer(record(4, "free"), at(500), 500).record(), &record(4, "free"));
+}
+
 /// As billing tells it in the same process.
 fn told(version: u64) -> Arc<Record> {
     Arc::new(Record { database: DatabaseId::new(1), entitlement: record(version, "paid") })
