@@ -125,7 +125,7 @@ impl Billing {
     pub(crate) async fn fill(&self, computed: &Computed, now: Timestamp) -> Result<(), PublishError> {
         let Computed { record, is_new } = computed;
         // What lies in the cache counts more than what is held: only what is new belongs there.
-        if !is_new && !self.is_settled().await {
+        if !is_new && self.is_held_back().await {
             return Ok(());
         }
         let (account, database) = (&record.entitlement.account, record.database);

@@ -120,6 +120,11 @@ impl Lineage {
         self.word == Word::Settled
     }
 
+    /// Whether what the database says may have to wait: what another one had told serves in its place, or nobody has asked yet.
+    pub fn is_held_back(&self) -> bool {
+        matches!(self.word, Word::Held { .. } | Word::Unknown)
+    }
+
     /// The databases whose records serve where they are newer.
     pub fn held(&self) -> &[DatabaseId] {
         match &self.word {
@@ -175,13 +180,16 @@ impl Billing {
         self.shared().lineage.load_full()
     }
 
-    /// Whether what the database says counts, whatever was told before; asked first when nobody has asked yet.
-    pub(crate) async fn is_settled(&self) -> bool {
+    /// Whether what the database says may have to wait; asked first when nobody has asked yet.
+    pub(crate) async fn is_held_back(&self) -> bool {
         let known = self.lineage();
-        if known.word != Word::Unknown || !self.shared().outlets.has_cache() {
-            return known.is_settled() || !self.shared().outlets.has_cache();
+        if !self.shared().outlets.has_cache() {
+            return false;
         }
-        self.look().await.is_ok_and(|now| now.is_settled())
+        if known.word != Word::Unknown {
+            return known.is_held_back();
+        }
+        self.look().await.map_or(true, |now| now.is_held_back())
     }
 
     /// Of which records this billing speaks; `None` as long as it does not know its database.

@@ -39,13 +39,15 @@ impl Billing {
         if lineage.is_settled() {
             return Ok(Tellable { records: all(computed), versions });
         }
-        let new: Vec<Computed> = computed.into_iter().filter(|computed| computed.is_new || why == Why::New).collect();
+        let counts = |computed: &Computed| !lineage.is_held_back() || computed.is_new || why == Why::New;
+        let counts_now = |computed: &Computed| !lineage.is_held_back() || computed.is_new;
+        let new: Vec<Computed> = computed.into_iter().filter(counts).collect();
         let told = new.iter().map(|computed| self.told_above(&lineage, &computed.record.entitlement.account));
         let told = try_join_all(told).await?;
         let (mut records, mut raised) = (Vec::new(), Vec::new());
         for (computed, told) in new.into_iter().zip(told) {
             let Record { entitlement, .. } = &computed.record;
-            if !computed.is_new || told >= Some(entitlement.version) {
+            if (lineage.is_held_back() && !computed.is_new) || told >= Some(entitlement.version) {
                 raised.push((entitlement.account.clone(), told.unwrap_or(0)));
             } else {
                 records.push(computed.record);
@@ -56,7 +58,9 @@ impl Billing {
             identity::raise(&mut conn, &raised).await?;
             drop(conn);
             let accounts: Vec<AccountId> = raised.into_iter().map(|(account, _)| account).collect();
-            records.extend(self.compute_each(&accounts, now).await?.into_iter().map(|computed| computed.record));
+            // One without a row has nothing new.
+            let raised = self.compute_each(&accounts, now).await?.into_iter().filter(counts_now);
+            records.extend(raised.map(|computed| computed.record));
         }
         let newest = |(account, version): (AccountId, u64)| {
             let told = records.iter().map(|record| &record.entitlement).find(|told| told.account == account);

@@ -21,7 +21,7 @@ impl Billing {
             return Ok(None);
         }
         // While other records serve, a catalog takes nothing from those whom they are about.
-        if !self.is_settled().await {
+        if self.is_held_back().await {
             return Ok(None);
         }
         let mut tx = self.pool().begin().await?;

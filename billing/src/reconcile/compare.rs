@@ -111,7 +111,7 @@ impl Billing {
         let origin = Origin { livemode, account: asking.account, is_shown: true };
         reconciliations::confirm(&mut conn, &confirmed, asking.observation, origin).await?;
         drop(conn);
-        if !confirmed.is_empty() && !self.is_settled().await {
+        if !confirmed.is_empty() && self.is_held_back().await {
             let ids: Vec<_> = confirmed.into_iter().map(|compared| compared.known.subscription.id).collect();
             if let Err(error) = self.affirm(&ids, asking.now).await {
                 tracing::warn!(error = chain::told(&error), "what a provider affirms is not told yet");
