@@ -49,7 +49,7 @@ impl Servers {
     }
 
     /// Runs one statement; its rows as lines, with columns apart by `|`.
-    /// What the keys of the records begin with.
+    /// The prefix of the keys of the records.
     pub async fn records(&self) -> Result<String> {
         let mut redis = self.redis().await?;
         let keys: Vec<String> = redis::cmd("KEYS").arg("tollgate:*:owner").query_async(&mut redis).await?;

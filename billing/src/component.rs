@@ -52,7 +52,7 @@ pub(crate) struct Inner {
     rules: ArcSwap<Rules>,
     /// Whose word counts in the cache.
     pub lineage: ArcSwap<Lineage>,
-    /// What operators were told of it.
+    /// The state that operators were told of.
     pub word_told: parking_lot::Mutex<Word>,
     /// One at a time asks that.
     pub looking: tokio::sync::Mutex<()>,

@@ -18,7 +18,7 @@ use crate::store::StoreError;
 /// An answer that took longer may be outdated already, and is not put into the cache.
 const FILLED_WITHIN: Duration = Duration::from_secs(1);
 
-/// What an account has, and who says so.
+/// An account's entitlement, and the database that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     pub entitlement: Entitlement,
@@ -87,7 +87,7 @@ impl Billing {
         let held = match self.glance(*database).await {
             Ok(lineage) if lineage.held().is_empty() => return Ok(None),
             Ok(lineage) => self.shared().outlets.newest_of(lineage.held(), &entitlement.account).await,
-            // Nobody has said yet that anything is held.
+            // No answer yet, so that nothing is known to be held.
             Err(error) => {
                 tracing::debug!(error = chain::told(&error), "nobody says whose word counts in the cache");
                 return Ok(None);
@@ -124,7 +124,7 @@ impl Billing {
     /// have done so before, and Redis may have forgotten it: then ours would lie there, outdated, and nobody would know.
     pub(crate) async fn fill(&self, computed: &Computed, now: Timestamp) -> Result<(), PublishError> {
         let Computed { record, is_new } = computed;
-        // What lies in the cache counts more than what is held: only what is new belongs there.
+        // A record in the cache counts more than one that is held: only changes since belong there.
         if !is_new && self.is_held_back().await {
             return Ok(());
         }

@@ -48,7 +48,7 @@ return {'mine', set('1:' .. me .. ':' .. all .. ':' .. now .. ':' .. mark .. ':1
 /// Longest owner that is read.
 const OWNER_BYTES_MAX: usize = 1024;
 
-/// What stands under the owner's key.
+/// The content of the owner's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     pub database: DatabaseId,
@@ -99,7 +99,7 @@ pub struct Newcomer {
     pub now_ms: u64,
 }
 
-/// What a meeting came to.
+/// The outcome of a meeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Met {
     /// The database has the word.
@@ -108,11 +108,11 @@ pub enum Met {
     Behind(Owner),
     /// Another one has the word.
     Theirs(Owner),
-    /// Nobody can say who has it.
+    /// The key cannot be read.
     Unreadable,
 }
 
-/// What a meeting comes to where `stored` stands. The owner in it is what stands there afterwards.
+/// The outcome of a meeting where `stored` stands. The owner in it is what stands there afterwards.
 #[must_use]
 pub fn meet(stored: Option<&str>, me: Newcomer) -> Met {
     let Newcomer { database, former, mark, now_ms } = me;
@@ -162,7 +162,7 @@ impl Link {
         Ok(str::from_utf8(&text).ok().and_then(|text| text.parse().ok()))
     }
 
-    /// What a meeting comes to, without noting it: for a Redis that takes nothing in for a while.
+    /// The outcome of a meeting, without noting it: for a Redis that takes nothing in for a while.
     ///
     /// # Errors
     /// When Redis cannot be reached, or refuses that as well.
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(taken.held, [5, 4, 3, 2].map(id));
     }
 
-    /// What may stand under the key.
+    /// Possible contents of the key.
     fn any_stored() -> impl Strategy<Value = Option<String>> {
         let held = prop::collection::vec(1..5_u128, 0..=HELD_MAX);
         prop_oneof![

@@ -220,7 +220,7 @@ fn state(state: State) -> String {
     }
 }
 
-/// What serves, beside what the rows say.
+/// The records that serve beside the rows.
 fn print_cache(explained: &Explained) {
     output::line(match (&explained.cached_version, &explained.cache_fault) {
         (Some(version), _) => format!("cache     Redis holds version {version}"),

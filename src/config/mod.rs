@@ -164,7 +164,7 @@ impl Config {
         self.site.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// What keeps keys and channel in Redis apart from those of other installations.
+    /// The name that keeps keys and channel in Redis apart from those of other installations.
     pub fn namespace(&self) -> Result<Namespace> {
         let set = &self.file.cache.namespace;
         let namespace = if set.is_empty() { &self.site_url() } else { set };

@@ -24,7 +24,7 @@ async fn a_person_is_told_how_many_lose_and_is_asked() {
     for reader in &late {
         world.everywhere("/premium/nothing", &reader.token, 402).await;
     }
-    // What the dump says counts in everything: who had ended since has it again.
+    // The dump's word counts in everything: an end since is undone.
     world.everywhere("/premium/again", &leaver.token, 200).await;
     stays(&world, &early, 200).await;
     crate::world::eventually("nothing is warned of", async || warnings(world.billing()).await.is_empty().then_some(()))

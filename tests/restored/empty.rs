@@ -50,7 +50,7 @@ async fn a_cache_that_forgets_what_is_held_is_no_word_of_a_person() {
     stays(&world, &reader, 200).await;
     world.redis.as_mut().expect("this arrangement has one").restart();
     crate::outage::pushed(&world, 1.0).await;
-    // What runs on knows the reader still, and the warning stays, also after a start.
+    // Processes that run on know the reader still, and the warning stays, also after a start.
     stays(&world, &reader, 200).await;
     world.processes[0].restart();
     world.processes[0].ready().await;

@@ -50,7 +50,7 @@ async fn move_to(world: &mut World, database: Database) {
     world.database = Some(database);
 }
 
-/// What readiness warns of: it is ready all the same.
+/// The warnings of readiness: it is ready all the same.
 pub async fn warnings(process: &Tollgate) -> Vec<String> {
     let answer = process.admin("/readyz").await;
     assert_eq!(answer.status, 200, "{answer:?}");

@@ -35,7 +35,7 @@ async fn what_older_proxies_read_is_written_for_them_and_is_nothing_but_a_hint_h
         }
     };
     tokio::time::timeout(crate::world::wait::DEADLINE, told).await.expect("it is pushed, too");
-    // What stands there for somebody else is served to nobody.
+    // A record there for somebody else is served to nobody.
     let stranger = Reader::new();
     stays(&world, &stranger, 402).await;
     let forged = stored.replace(&reader.account, &stranger.account).replace(&format!("1:{version}:"), "1:99999:");

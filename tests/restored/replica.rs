@@ -9,7 +9,7 @@ fn setup(primary: &OwnPostgres) -> Setup {
     Setup::new(Arrangement::Replicated).postgres(&primary.url).key("cache.max_staleness", "\"1s\"")
 }
 
-/// Everybody who asks for Postgres there is led to the replica, with new connections.
+/// New connections to Postgres over this line lead to the replica.
 fn fail_over(line: &crate::world::relay::Relay, replica: &Replica) {
     line.lead_to(replica.address);
     line.cut();
@@ -24,7 +24,7 @@ async fn a_promoted_replica_lowers_nobody_and_whoever_stays_on_the_former_primar
     let early = buys(&world).await;
     replica.catches_up(&primary).await;
     replica.falls_behind().await;
-    // What the replica has never heard of: purchases, and an end.
+    // Changes that the replica has never heard of: purchases, and an end.
     let (late, again) = (buys(&world).await, buys(&world).await);
     ends(&world, &early).await;
     replica.is_promoted().await;

@@ -19,6 +19,9 @@ use crate::store::identity::{self, Hold, Identity};
 use crate::store::{StoreError, writable};
 use crate::takings::What;
 
+/// How long whoever has something to tell waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How often the cache is asked.
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -50,7 +53,12 @@ impl Billing {
             return Ok(self.note(Lineage { database, owner: database, word, ..Lineage::unknown() }));
         }
         let mut known = known;
-        let mut met = outlets.meet(newcomer(known, clock::now())).await?;
+        let asked = outlets.meet(newcomer(known, clock::now())).await;
+        if asked.is_err() && self.lineage().database != Some(known.id) {
+            // Proxies are to hear of it, although nobody says more.
+            self.note(Lineage { database: Some(known.id), ..Lineage::unknown() });
+        }
+        let mut met = asked?;
         // Another process may have told of more than this one had read. Only what is read afterwards proves anything.
         if let Some(Met::Behind(owner)) = &met
             && let Some(again) = self.identity().await?
@@ -93,10 +101,15 @@ impl Billing {
         self.look().await.map(drop)
     }
 
-    /// What is known, asked anew when it may not be of this database.
+    /// The present state, asked anew when it may not be of this database.
     pub(crate) async fn lineage_of(&self, database: DatabaseId) -> Result<Arc<Lineage>, PublishError> {
         let known = self.lineage();
-        if known.database == Some(database) && known.word != Word::Unknown { Ok(known) } else { self.look().await }
+        if known.database == Some(database) && known.word != Word::Unknown {
+            return Ok(known);
+        }
+        // Those who look one after the other at a cache that does not answer would wait for ever.
+        let now = tokio::time::timeout(PATIENCE, self.look()).await.map_err(|_| PublishError::Unknown)??;
+        if now.word == Word::Unknown { Err(PublishError::Unknown) } else { Ok(now) }
     }
 
     /// Whether the database has gone back behind a version of an account that was told of it: not if it has that version when it
@@ -178,7 +191,7 @@ impl Billing {
                 tracing::warn!(error = chain::told(error), "nobody says whose word counts in the cache");
             }
             was_wrong = error.is_some();
-            // Nobody else shares what is in this process alone.
+            // A cache within this process is shared with nobody.
             if !self.shared().outlets.has_cache() && !was_wrong {
                 return stop.cancelled().await;
             }

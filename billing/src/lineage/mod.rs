@@ -32,17 +32,17 @@ const KNOWN_AFTER: Duration = Duration::from_secs(2);
 pub(crate) enum Word {
     /// The cache has not been asked yet, or the database has another id since.
     Unknown,
-    /// What the database says counts.
+    /// The database's word counts.
     Settled,
-    /// What was told of these databases serves until a person agrees.
+    /// The records of these databases serve until a person agrees.
     Held { databases: Vec<DatabaseId>, since: Timestamp },
     /// Another installation has the word under the same namespace, and lives: neither serves what the other one has.
     Beside { databases: Vec<DatabaseId> },
-    /// What says who has the word cannot be read.
+    /// The owner's key cannot be read.
     Unreadable,
 }
 
-/// What is known of the database and of who has the word.
+/// The state of the database, and of the one that has the word.
 #[derive(Clone, Debug)]
 pub(crate) struct Lineage {
     pub database: Option<DatabaseId>,
@@ -71,7 +71,7 @@ impl Lineage {
         Self { database: None, owner: None, word: Word::Unknown, other: None }
     }
 
-    /// What is known after the cache was asked for a database. What it holds it goes on to hold when the cache has forgotten it.
+    /// The state after the cache was asked for a database. Records that are held stay so when the cache has forgotten it.
     fn after(&self, identity: &Identity, met: &Met, (now, tick): (Timestamp, Instant)) -> Self {
         let Identity { id: database, held_since, .. } = *identity;
         let of =
@@ -141,7 +141,7 @@ impl Lineage {
         }
     }
 
-    /// What an operator should know.
+    /// The warning for operators.
     pub fn warning(&self, namespace: &Namespace) -> Option<String> {
         match &self.word {
             Word::Unknown | Word::Settled => None,
@@ -160,7 +160,7 @@ impl Lineage {
     }
 }
 
-/// What proxies are told of the records that they may serve.
+/// The records that proxies may serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
     pub namespace: Namespace,
@@ -175,7 +175,7 @@ pub struct Line {
 }
 
 impl Billing {
-    /// What is known of whose word counts.
+    /// The present state.
     pub(crate) fn lineage(&self) -> std::sync::Arc<Lineage> {
         self.shared().lineage.load_full()
     }

@@ -16,7 +16,7 @@ use crate::store::wishes::{self, Fulfilled};
 /// Longest credit by the day: a hundred years.
 const DAYS_MAX: u32 = 36_500;
 
-/// Who acts, in the audit log.
+/// The actor in the audit log.
 const CAUSE: &str = "operator";
 
 /// Longest id of a wish, in bytes.

@@ -22,17 +22,17 @@ use crate::store::identity;
 use crate::store::takings::Tally;
 use crate::takings::{self, Verdict, What};
 
-/// Who acts, in the audit log.
+/// The actor in the audit log.
 const CHANGE: Change<'static> =
     Change { cause: "operator", detail: "the database was accepted in the place of what was told before" };
 
 /// How long the cache is asked whether somebody speaks for the database that has the word.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What accepting the database would do.
+/// The effect of accepting the database.
 #[derive(Clone, Debug)]
 pub struct AcceptPlan {
-    /// What the database says counts already.
+    /// The database's word counts already.
     pub is_settled: bool,
     /// Another installation that runs has the word in the namespace.
     pub is_beside: bool,
@@ -73,7 +73,7 @@ struct Held {
 }
 
 impl Billing {
-    /// What accepting the database would do.
+    /// The effect of accepting the database.
     ///
     /// # Errors
     /// When the database or Redis fails, or there is no Redis.
@@ -197,7 +197,7 @@ impl Billing {
     }
 }
 
-/// What an account loses, in words. Nothing, when a grant comes where there was none: its limits are those of what is given.
+/// The losses of an account, in words. None, when a grant comes where there was none: its limits are those of what is given.
 fn lost(before: &Segment, after: &Segment) -> Vec<String> {
     if before.status == Status::None && after.status != Status::None {
         return Vec::new();

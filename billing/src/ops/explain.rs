@@ -60,7 +60,7 @@ pub struct Explained {
     pub changes: Vec<AuditLine>,
     /// The version that Redis holds; `None` when it holds none.
     pub cached_version: Option<u64>,
-    /// What serves in the place of what the rows say: what another database had told, until a person agrees.
+    /// The record of another database that serves in the place of the rows, until a person agrees.
     pub held: Option<Held>,
     /// Why Redis could not say.
     pub cache_fault: Option<String>,

@@ -1,4 +1,4 @@
-//! What is told of accounts while the records of another database serve: only what is new, and above what was told before.
+//! Publishing while the records of another database serve: only changes since, with versions above those.
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
@@ -13,14 +13,14 @@ use crate::lineage::Lineage;
 use crate::resolve::ResolveError;
 use crate::store::{StoreError, identity, subscriptions};
 
-/// What may be told, and the versions that need not be told any more afterwards.
+/// The records that may be told, and the versions that need not be told any more afterwards.
 pub(super) struct Tellable {
     pub records: Vec<Record>,
     pub versions: Vec<(AccountId, u64)>,
 }
 
 impl Billing {
-    /// What may be told of accounts: all of it, unless other records are held. Then only accounts of which something new is known,
+    /// The records of accounts that may be told: all, unless other records are held. Then only accounts of which something new is known,
     /// with a version above that of any record that a proxy may have of them.
     pub(super) async fn tellable(
         &self,

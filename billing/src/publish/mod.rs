@@ -33,6 +33,8 @@ pub enum PublishError {
     Redis(#[from] ::redis::RedisError),
     #[error("the entitlement cannot be encoded")]
     Encode(#[from] serde_json::Error),
+    #[error("it is not known yet whose records the cache holds")]
+    Unknown,
     #[error("PostgreSQL accepts no writes")]
     ReadOnly,
     #[error("PostgreSQL goes back again and again")]
@@ -40,11 +42,16 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether the cache lacks what it was to be told.
+    const fn is_of_cache(&self) -> bool {
+        matches!(self, Self::Redis(_) | Self::Unknown)
+    }
+
     /// Whether the account itself is at fault: other accounts may go through.
     const fn is_of_account(&self) -> bool {
         match self {
             Self::Store(error) => !error.is_transient(),
-            Self::Redis(_) | Self::ReadOnly | Self::GoneBack => false,
+            Self::Redis(_) | Self::Unknown | Self::ReadOnly | Self::GoneBack => false,
             Self::Encode(_) => true,
         }
     }
@@ -59,7 +66,7 @@ pub(crate) enum Why {
     Due,
 }
 
-/// What an account has, and whether that is known by something that the database has learnt under its present id.
+/// An account's record, and whether it is known by something that the database has learnt under its present id.
 #[derive(Clone, Debug)]
 pub(crate) struct Computed {
     pub record: Record,
@@ -95,6 +102,14 @@ impl Billing {
     /// # Errors
     /// When the database or Redis fails, or one of the accounts cannot be read; the outbox still knows all of them then.
     pub(crate) async fn publish(&self, accounts: &[AccountId], why: Why, now: Timestamp) -> Result<Told, PublishError> {
+        let published = self.try_publish(accounts, why, now).await;
+        if published.as_ref().is_err_and(PublishError::is_of_cache) {
+            self.shared().outlets.set_behind(true);
+        }
+        published
+    }
+
+    async fn try_publish(&self, accounts: &[AccountId], why: Why, now: Timestamp) -> Result<Told, PublishError> {
         if accounts.is_empty() {
             return Ok(Told::Everybody);
         }
@@ -142,7 +157,7 @@ impl Billing {
 /// How often an account is computed again when the database is found to have gone back.
 const TRIES: u32 = 3;
 
-/// What came of telling one account.
+/// The outcome of telling one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Telling {
     Told,

@@ -87,7 +87,7 @@ async fn what_was_told_before_serves_until_something_new_is_learnt(options: PgPo
     for _ in 0..2 {
         let resolved = world.billing.resolve(&world.account).await.expect("rows");
         assert_eq!((resolved.entitlement.version, resolved.from), (50, former));
-        // What only waits to be told since before is nothing new.
+        // A change that only waits to be told since before is nothing new.
         world.billing.publish(account, Why::Due, world.now).await.expect("no fault");
         assert_eq!(world.cached().await, None);
     }

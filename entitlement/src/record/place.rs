@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for DatabaseId {
     }
 }
 
-/// What keeps the keys and channels of installations apart that share a Redis.
+/// A name that keeps the keys and channels of installations apart that share a Redis.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Namespace(Box<str>);
@@ -98,7 +98,7 @@ impl Namespace {
         format!("tollgate:{self}:entitlements")
     }
 
-    /// What all keys begin with.
+    /// The prefix of all keys.
     #[must_use]
     pub fn root(&self) -> String {
         format!("tollgate:{self}:")
@@ -116,7 +116,7 @@ impl Namespace {
         format!("{}{account}", self.prefix(database))
     }
 
-    /// What the keys of all records of a database begin with.
+    /// The prefix of the keys of all records of a database.
     #[must_use]
     pub fn prefix(&self, database: DatabaseId) -> String {
         format!("tollgate:{self}:{database}:entitlement:")

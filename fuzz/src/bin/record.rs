@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What older builds tell is read only for the account and the version that it is about.
+/// A record of an older build is read only for the account and the version that it is about.
 fn check_before(text: &str) {
     let Ok((account, version)) = before::hint(text) else { return };
     if let Ok(read) = before::decode_for(&account, text) {

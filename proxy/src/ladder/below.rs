@@ -27,7 +27,7 @@ const LINE_BYTES_MAX: usize = 4096;
 /// The audience of assertions that are meant for billing.
 pub const BILLING_AUDIENCE: &str = "tollgate-billing";
 
-/// What billing answers about an account.
+/// Billing's answer about an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub entitlement: Entitlement,
@@ -41,7 +41,7 @@ impl From<Entitlement> for Answer {
     }
 }
 
-/// What billing says of the cache.
+/// Billing's word on the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// Whether the cache has been told of every change that is not of this very moment. While it has not, neither the cache
@@ -60,7 +60,7 @@ pub trait Below: Send + Sync + 'static {
     /// When it cannot be said now; the caller falls back to what it has.
     async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError>;
 
-    /// What can be said of the cache.
+    /// The word on the cache.
     ///
     /// # Errors
     /// When it cannot be said now.

@@ -132,7 +132,7 @@ impl Billing {
         self.below.elsewhere(1);
     }
 
-    /// What billing says of the cache; `None` when it says nothing.
+    /// Billing's word on the cache; `None` when it says nothing.
     pub(super) async fn told(&self) -> Option<Told> {
         timeout(self.deadline, self.below.told()).await.ok()?.ok()
     }

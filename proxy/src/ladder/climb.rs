@@ -74,7 +74,7 @@ impl Ladder {
         }
     }
 
-    /// What billing answers, of the database that is followed: several may be asked under one address, and one of them may be on a
+    /// Billing's answer, of the database that is followed: several may be asked under one address, and one of them may be on a
     /// former primary.
     async fn ask(&self, account: &AccountId, why: Reason, now_ms: u64) -> Result<Entitlement, Unanswered> {
         for time in 0..ASKED_MAX {

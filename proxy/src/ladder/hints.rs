@@ -1,4 +1,4 @@
-//! What billing of an older build has told in its own way: the cache does not have it, and may hold an older record.
+//! Changes that billing of an older build has told in its own way: the cache does not have it, and may hold an older record.
 
 use entitlement::account::AccountId;
 use quick_cache::sync::Cache;

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 /// How long after its last word a database is still spoken for.
 const SPOKEN_FOR: Duration = Duration::from_secs(5);
 
-/// What billing says of its records.
+/// Billing's word on its records.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Line {
     pub namespace: Namespace,
@@ -33,10 +33,10 @@ pub struct Line {
     pub is_known: bool,
 }
 
-/// What is known of it.
+/// The last word on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Nobody has said anything yet.
+    /// No word yet.
     Nothing,
     /// Billing is of an older build, whose records do not name their database: it is asked itself.
     Before,
@@ -48,7 +48,7 @@ pub enum Heard {
 pub enum Namespaced {
     /// Made from the site's URL: billing may use another one.
     Made(Namespace),
-    /// What the configuration says, so that billing has to use the same.
+    /// Set by the configuration, so that billing has to use the same.
     Set(Namespace),
 }
 
@@ -70,7 +70,7 @@ impl Namespaced {
     }
 }
 
-/// What a process has heard.
+/// The words that a process has heard.
 #[derive(Debug)]
 pub(super) struct Lines {
     configured: Namespaced,
@@ -91,7 +91,7 @@ struct State {
     is_presumed: bool,
 }
 
-/// What a word of billing has changed.
+/// The change that a word of billing has made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
     None,
@@ -176,6 +176,15 @@ impl Lines {
         {
             return News::Foreign;
         }
+        let told = match (&known, &told) {
+            // As long as billing does not know who has the word, what was heard before counts.
+            (Heard::Line(known), Heard::Line(unsure))
+                if unsure.owner.is_none() && unsure.database == known.database =>
+            {
+                Heard::Line(Arc::clone(known))
+            }
+            _ => told,
+        };
         let mismatch = match &told {
             Heard::Line(line) => self.configured.mismatch(&line.namespace),
             Heard::Nothing | Heard::Before => None,
@@ -286,6 +295,18 @@ mod tests {
             assert_eq!(database(&lines), Some(id(followed)), "at {now_ms}");
         }
         assert_eq!(lines.since_ms(), 0, "nobody has agreed");
+    }
+
+    #[test]
+    fn billing_that_does_not_know_yet_makes_nothing_old() {
+        let lines = lines();
+        lines.hear(line(1, 1, true), 1_000);
+        let Heard::Line(known) = line(1, 1, false) else { panic!("a line") };
+        let unsure = Line { owner: None, is_known: false, ..(*known).clone() };
+        assert_eq!(lines.hear(Heard::Line(Arc::new(unsure)), 2_000), News::None);
+        assert_eq!(lines.heard(), line(1, 1, true));
+        assert_eq!(lines.hear(line(1, 1, true), 3_000), News::None);
+        assert_eq!(lines.since_ms(), 0);
     }
 
     #[test]

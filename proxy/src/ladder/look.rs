@@ -35,7 +35,7 @@ impl Ladder {
         let Some(Told { is_told, heard }) = self.billing.told().await else {
             return self.look_beside().await;
         };
-        // What older builds tell is no record that may be served: they are asked themselves.
+        // Older builds store no record that may be served: they are asked themselves.
         let is_told = is_told && heard != Heard::Before;
         match self.lines.hear(heard, now_ms) {
             News::None => {}

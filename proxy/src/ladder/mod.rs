@@ -75,7 +75,7 @@ pub struct Settings {
     pub billing_deadline: Duration,
     /// The cache that all proxies share; none for one process alone.
     pub redis_url: Option<Secret>,
-    /// What keeps installations apart that share it.
+    /// The name that keeps installations apart that share it.
     pub namespace: Namespaced,
 }
 

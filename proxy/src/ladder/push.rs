@@ -57,7 +57,7 @@ pub(super) trait Sink: Send + Sync + 'static {
     /// Takes in a record.
     fn pushed(&self, record: Arc<Entitlement>);
 
-    /// Somebody says in the old form that an account has a version: nothing of that is served, but it is looked at.
+    /// A message in the old form: nothing of it is served, but its account is looked at.
     fn hinted(self: &Arc<Self>, account: &AccountId, version: u64);
 }
 

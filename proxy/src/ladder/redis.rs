@@ -29,7 +29,7 @@ pub(super) trait Shared: Send + Sync + 'static {
         Arc::default()
     }
 
-    /// Who has the word in a namespace; `None` when nobody can say.
+    /// The database that has the word in a namespace; `None` when it cannot be told.
     async fn owner(&self, namespace: &Namespace) -> Option<Owner> {
         let _ = namespace;
         None

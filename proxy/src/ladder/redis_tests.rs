@@ -148,7 +148,7 @@ async fn what_redis_holds_is_read_unless_it_is_no_record() {
         let () = set(account, value).query_async(&mut redis).await.expect("it is stored");
     }
     let _: i64 = ::redis::cmd("RPUSH").arg(key("list")).arg("x").query_async(&mut redis).await.expect("it is stored");
-    // What stands where older builds wrote is nobody's.
+    // Records where older builds wrote are nobody's.
     let before = before::key(&AccountId::parse("elsewhere").expect("an id"));
     let text = before::encode(&record("elsewhere", 9, "paid")).expect("it encodes");
     let () = ::redis::cmd("SET").arg(before).arg(text).query_async(&mut redis).await.expect("it is stored");
@@ -178,7 +178,7 @@ async fn a_published_change_is_taken_in_and_an_unreadable_one_makes_everything_o
     assert_eq!(told, 1);
     let known = || ladder.l1.get(&AccountId::parse("a").expect("an id")).expect("it is there").record().version;
     until("the change", || known() == 2).await;
-    // What another database says is not taken in, and makes nothing old.
+    // A change of another database is not taken in, and makes nothing old.
     let epoch = ladder.epoch.current();
     let _: i64 =
         publish(encoded(THEIRS, record("a", 9, "free"))).query_async(&mut redis).await.expect("it is published");
