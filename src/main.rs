@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    catalog, check, consents, credit, demo, events, explain, link, migrate, provider, reconcile, run, token,
+    catalog, check, consents, credit, database, demo, events, explain, link, migrate, provider, reconcile, run, token,
 };
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
@@ -61,6 +61,7 @@ enum Command {
     Events(events::Arguments),
     Reconcile(reconcile::Arguments),
     Provider(provider::Arguments),
+    Database(database::Arguments),
     Consents(consents::Arguments),
     Link(link::Arguments),
     Grant(credit::Grant),
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         Command::Events(arguments) => events::run(&arguments),
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Provider(arguments) => provider::run(&arguments),
+        Command::Database(arguments) => database::run(&arguments),
         Command::Consents(arguments) => consents::run(&arguments),
         Command::Link(arguments) => link::run(&arguments),
         Command::Grant(arguments) => credit::grant(&arguments),

@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use axum::Router;
 use base64::Engine;
-use billing::{Billing, OperatorError, Origin};
+use billing::{Billing, Line, OperatorError, Origin};
 use clap::ValueEnum;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::catalog::Catalog;
-use entitlement::record::Entitlement;
+use entitlement::record::Record;
 use proxy::{Gate, Signals};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::broadcast;
@@ -94,7 +94,7 @@ impl Server {
         let mut ready: Vec<Box<dyn Ready>> = Vec::new();
         let (mut database, mut billing, mut component, mut kept) = (None, None, None, None);
         if let Some(listener) = internal {
-            let mut settings = parts::billing_settings(config, secrets, assertion.clone());
+            let mut settings = parts::billing_settings(config, secrets, assertion.clone())?;
             let url = match &secrets.database_url {
                 Some(url) => url.clone(),
                 None => {
@@ -168,7 +168,7 @@ async fn start_billing(
     url: &str,
     settings: billing::Settings,
     config: &Config,
-    changes: Option<broadcast::Sender<Arc<Entitlement>>>,
+    changes: Option<broadcast::Sender<Arc<Record>>>,
 ) -> Result<(Billing, Option<Catalog>)> {
     let billing = Billing::connect(url, settings, changes).await?;
     billing.migrate().await?;
@@ -212,7 +212,7 @@ fn spawn_billing(
 }
 
 /// What the gate shares with the other parts: the key, billing in the same process, and its changes.
-type Shared = (AssertionKey, Option<Billing>, Option<broadcast::Receiver<Arc<Entitlement>>>);
+type Shared = (AssertionKey, Option<Billing>, Option<broadcast::Receiver<Arc<Record>>>);
 
 fn start_gate(
     listeners: proxy::Listeners,
@@ -262,12 +262,17 @@ struct InProcess(Billing);
 
 #[async_trait]
 impl proxy::Below for InProcess {
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, proxy::BelowError> {
-        self.0.resolve(account).await.map_err(|error| proxy::BelowError::Failed(error.into()))
+    async fn resolve(&self, account: &AccountId) -> Result<proxy::Answer, proxy::BelowError> {
+        let resolved = self.0.resolve(account).await.map_err(|error| proxy::BelowError::Failed(error.into()))?;
+        Ok(proxy::Answer { entitlement: resolved.entitlement, asked: Some(resolved.asked) })
     }
 
-    async fn has_told(&self) -> Result<bool, proxy::BelowError> {
-        Ok(self.0.has_told())
+    async fn told(&self) -> Result<proxy::Told, proxy::BelowError> {
+        let heard = self.0.line().map_or(proxy::Heard::Nothing, |line| {
+            let Line { namespace, database, owner, settled: is_settled, known: is_known } = line;
+            proxy::Heard::Line(Arc::new(proxy::Line { namespace, database, owner, is_settled, is_known }))
+        });
+        Ok(proxy::Told { is_told: self.0.has_told(), heard })
     }
 }
 
@@ -283,6 +288,7 @@ impl Ready for Billing {
             ),
             (readiness.migrated, "the database is not migrated"),
             (readiness.redis, "Redis has not answered yet, or refuses a right: see the warnings"),
+            (readiness.lineage, "it is not known yet whose records Redis holds"),
         ];
         parts.into_iter().filter(|(reached, _)| !reached).map(|(_, missing)| missing.to_owned()).collect()
     }
@@ -295,7 +301,7 @@ impl Ready for Billing {
 #[async_trait]
 impl Ready for Arc<proxy::Readiness> {
     async fn missing(&self) -> Vec<String> {
-        proxy::Readiness::missing(self).into_iter().map(str::to_owned).collect()
+        proxy::Readiness::missing(self)
     }
 
     async fn warnings(&self) -> Vec<String> {

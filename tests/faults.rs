@@ -114,12 +114,12 @@ async fn what_is_no_record_in_the_cache_is_not_believed() {
     world.everywhere("/premium/one", &token(&paid), 200).await;
     let url = &world.redis.as_ref().expect("this arrangement has one").url;
     let mut redis = redis::Client::open(url.as_str()).expect("a URL");
-    let key = |account: &str| entitlement::record::key(&account.parse().expect("an account"));
-    let good: String = redis::cmd("GET").arg(key(&paid)).query(&mut redis).expect("billing has stored it");
-    for poison in ["garbage", "1:999999:{}", "2:999999:{}", "1:-1:{}", "", good.as_str()] {
+    let keys = [world.record_key(&free).await, world.record_key(&paid).await];
+    let good: String = redis::cmd("GET").arg(&keys[1]).query(&mut redis).expect("billing has stored it");
+    for poison in ["garbage", "1:999999:{}", "2:999999:{}", "3:999999:{}", "1:-1:{}", "", good.as_str()] {
         // The record of one account under the key of another, among others.
-        for (account, expected) in [(&free, 402), (&paid, 200)] {
-            redis::cmd("SET").arg(key(account)).arg(poison).exec(&mut redis).expect("it is stored");
+        for (key, (account, expected)) in keys.iter().zip([(&free, 402), (&paid, 200)]) {
+            redis::cmd("SET").arg(key).arg(poison).exec(&mut redis).expect("it is stored");
             // A proxy that has just started knows nothing but what the cache says.
             world.processes[1].restart();
             world.processes[1].ready().await;

@@ -23,6 +23,7 @@ mod commands;
 mod admin;
 mod rotation;
 mod protocols;
+mod restored;
 mod running;
 mod examples;
 mod frameworks;

@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use entitlement::record::Namespace;
 use redis::aio::MultiplexedConnection;
 use rustix::process::{Signal, getuid};
 use tokio::process::Command;
@@ -48,6 +49,17 @@ impl Servers {
     }
 
     /// Runs one statement; its rows as lines, with columns apart by `|`.
+    /// The prefix of the keys of the records.
+    pub async fn records(&self) -> Result<String> {
+        let mut redis = self.redis().await?;
+        let keys: Vec<String> = redis::cmd("KEYS").arg("tollgate:*:owner").query_async(&mut redis).await?;
+        let [key] = keys.as_slice() else { bail!("one database has the word: {keys:?}") };
+        let namespace = key.trim_start_matches("tollgate:").trim_end_matches(":owner");
+        let owner: String = redis::cmd("GET").arg(key).query_async(&mut redis).await?;
+        let database = owner.split(':').nth(1).context("an owner names its database")?.parse()?;
+        Ok(Namespace::parse(namespace)?.prefix(database))
+    }
+
     pub async fn query(&self, statement: &str) -> Result<String> {
         query(&self.database_url, statement).await
     }

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::apply::Asking;
 use crate::credentials::Providers;
+use crate::lineage::{Lineage, Word};
 use crate::metrics;
 use crate::ops::HeldBack;
 use crate::publish::Outlets;
@@ -49,6 +50,14 @@ pub(crate) struct Inner {
     /// What goes on after its request was answered, to be waited for at shutdown.
     pub tasks: TaskTracker,
     rules: ArcSwap<Rules>,
+    /// Whose word counts in the cache.
+    pub lineage: ArcSwap<Lineage>,
+    /// The state that operators were told of.
+    pub word_told: parking_lot::Mutex<Word>,
+    /// One at a time asks that.
+    pub looking: tokio::sync::Mutex<()>,
+    /// Wakes the keeper: other records are held.
+    pub held_changed: Notify,
     /// A catalog that a file names and that is not in force.
     pub held_back: parking_lot::Mutex<Option<HeldBack>>,
 }
@@ -88,6 +97,10 @@ impl Billing {
             selling: Asking::default(),
             tasks: TaskTracker::new(),
             rules: ArcSwap::from_pointee(rules),
+            lineage: ArcSwap::from_pointee(Lineage::unknown()),
+            word_told: parking_lot::Mutex::new(Word::Unknown),
+            looking: tokio::sync::Mutex::default(),
+            held_changed: Notify::new(),
             held_back: parking_lot::Mutex::default(),
             settings,
         };

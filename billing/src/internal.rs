@@ -5,13 +5,20 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::record;
+use entitlement::record::{self, Record, before};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
 use crate::problem::Problem;
+use crate::resolve::Resolved;
+
+/// The format of records that a proxy reads.
+const FORMAT_HEADER: &str = "tollgate-record";
+
+/// The database that was asked.
+const DATABASE_HEADER: &str = "tollgate-database";
 
 /// `GET /internal/entitlements/{account}`: the record of an account, for whoever holds an assertion for it.
 pub(crate) async fn entitlement(
@@ -24,19 +31,34 @@ pub(crate) async fn entitlement(
         Problem::new(StatusCode::BAD_REQUEST, "invalid_account", format!("This is no account id: {e}."))
     })?;
     check_assertion(&billing, &headers, &account, now)?;
-    let entitlement = billing.resolve_at(&account, now).await?;
-    let text = record::encode(&entitlement).map_err(|error| {
+    let Resolved { entitlement, asked, from } = billing.resolve_at(&account, now).await?;
+    // Proxies of older builds do not say which format they read.
+    let reads = headers.get(FORMAT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let text = match reads {
+        Some(record::FORMAT) => record::encode(&Record { database: from, entitlement }),
+        _ => before::encode(&entitlement),
+    };
+    let text = text.map_err(|error| {
         tracing::error!(%account, %error, "a record cannot be encoded");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "record_unavailable", "The record cannot be written.")
     })?;
-    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((headers, text).into_response())
+    let mut response = ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], text).into_response();
+    if let Ok(asked) = HeaderValue::try_from(asked.to_string()) {
+        response.headers_mut().insert(DATABASE_HEADER, asked);
+    }
+    Ok(response)
 }
 
 /// `GET /internal/told`: 200 when the cache has been told of every change, 409 while it lacks some that it could not be told
-/// of. It says nothing of any account, so no assertion is asked for.
-pub(crate) async fn told(State(billing): State<Billing>) -> StatusCode {
-    if billing.has_told() { StatusCode::OK } else { StatusCode::CONFLICT }
+/// of; and which records it speaks of. It says nothing of any account, so no assertion is asked for. Billing of older builds
+/// answered with the status alone.
+pub(crate) async fn told(State(billing): State<Billing>) -> Response {
+    let status = if billing.has_told() { StatusCode::OK } else { StatusCode::CONFLICT };
+    match billing.line() {
+        Some(line) => (status, Json(line)).into_response(),
+        // Not asked yet: soon.
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 /// The proxy signs for the very account that it asks about: what it was given by mistake opens nothing else.

@@ -13,6 +13,7 @@ mod settings;
 mod credentials;
 mod unset;
 mod keys;
+mod lineage;
 mod takings;
 mod metrics;
 mod readiness;
@@ -46,9 +47,10 @@ pub use apply::Drained;
 pub use component::Billing;
 pub use connect::{ConnectError, check_database_url};
 pub use credentials::{Credentials, CredentialsError};
+pub use lineage::Line;
 pub use ops::{
-    CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, LinkedBy, Losses,
-    OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word,
+    AcceptPlan, CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, HeldRecord,
+    LinkedBy, Losses, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use problem::Problem;
@@ -56,6 +58,7 @@ pub use provider::no_price;
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;
 pub use reconcile::{Force, Kind, ReconcileError, Report};
+pub use resolve::{ResolveError, Resolved};
 pub use settings::{
     ASSERTION_AUDIENCE, ConvertOn, POLAR_API_BASE, Polar, Reconcile, Referral, STRIPE_API_BASE, Secret, Settings,
     Stripe,

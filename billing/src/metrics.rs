@@ -69,7 +69,7 @@ impl Metrics {
             held_back: there_from_the_start(registered(IntCounterVec::new(
                 Opts::new(
                     "tollgate_held_back_total",
-                    "Accounts from which access was not taken, as they were too many; of catalogs, how often one was held back.",
+                    "Accounts from which access was not taken, as they were too many; of catalogs and databases, how often one was held back.",
                 ),
                 &["what"],
             )?)?),
@@ -105,7 +105,7 @@ impl Metrics {
 }
 
 fn there_from_the_start(held_back: IntCounterVec) -> IntCounterVec {
-    for what in [What::Comparison, What::Mode, What::Catalog] {
+    for what in [What::Comparison, What::Mode, What::Catalog, What::Database] {
         held_back.with_label_values(&[what.as_str()]).inc_by(0);
     }
     held_back

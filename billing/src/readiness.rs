@@ -19,6 +19,7 @@ pub(crate) struct Contact {
     database: AtomicBool,
     migrated: AtomicBool,
     redis: AtomicBool,
+    lineage: AtomicBool,
 }
 
 /// What has been reached so far, and what is missing.
@@ -32,13 +33,15 @@ pub struct Readiness {
     pub migrated: bool,
     /// Redis has answered and granted every right that is needed, or none is used.
     pub redis: bool,
+    /// It is known whose word counts there.
+    pub lineage: bool,
 }
 
 impl Readiness {
     /// Whether nothing is missing.
     #[must_use]
     pub const fn is_ready(self) -> bool {
-        self.database && self.writable && self.migrated && self.redis
+        self.database && self.writable && self.migrated && self.redis && self.lineage
     }
 }
 
@@ -57,6 +60,10 @@ impl Billing {
         {
             contact.redis.store(true, Ordering::Relaxed);
         }
+        if !contact.lineage.load(Ordering::Relaxed) && contact.migrated.load(Ordering::Relaxed) {
+            let _ = tokio::time::timeout(PATIENCE, self.look()).await;
+            contact.lineage.store(self.lineage().is_known(), Ordering::Relaxed);
+        }
         // The answer is kept with the connections, each of which is asked when it is made.
         let _ = tokio::time::timeout(PATIENCE, self.ask_for_writes()).await;
         Readiness {
@@ -64,6 +71,7 @@ impl Billing {
             writable: !writable::is_read_only(),
             migrated: contact.migrated.load(Ordering::Relaxed),
             redis: contact.redis.load(Ordering::Relaxed),
+            lineage: contact.lineage.load(Ordering::Relaxed),
         }
     }
 
@@ -73,6 +81,7 @@ impl Billing {
         let refused = tokio::time::timeout(PATIENCE, self.shared().outlets.refused());
         warnings.extend(refused.await.unwrap_or_default());
         warnings.extend(self.unset());
+        warnings.extend(self.lineage().warning(&self.settings().namespace));
         warnings
     }
 

@@ -47,6 +47,8 @@ impl Billing {
         parts.spawn(publisher.map(|()| "the publisher"));
         parts.spawn(self.clone().run_reconciler(stop.clone()).map(|()| "the reconciler"));
         parts.spawn(self.clone().run_watch(stop.clone()).map(|()| "the watch"));
+        parts.spawn(self.clone().run_lineage(stop.clone()).map(|()| "the watch of whose word counts"));
+        parts.spawn(self.clone().run_keeper(stop.clone()).map(|()| "the keeper of what is held"));
         parts.spawn(self.clone().run_key_watch(stop.clone()).map(|()| "the watch of the keys"));
         if let Some(kept) = self.settings().bodies_kept {
             parts.spawn(self.clone().run_pruner(kept, stop.clone()).map(|()| "the pruner"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use entitlement::assertion::AssertionKey;
+use entitlement::record::Namespace;
 use entitlement::subscription::{Grace, Policy};
 
 use crate::pages::Pages;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub redis_url: Option<Secret>,
     /// Where migrations run, when the database is reached through a pooler.
     pub migration_url: Option<Secret>,
+    /// Of the keys and the channel of the cache: what keeps installations apart that share a Redis.
+    pub namespace: Namespace,
     /// Connections to Postgres; exactly 1 when it is the embedded one.
     pub pool_size: u32,
     /// How long a webhook waits for its own effects before it is answered as accepted; a tenth of it when others wait too.

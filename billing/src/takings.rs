@@ -22,6 +22,8 @@ pub enum What {
     Mode,
     /// Another catalog, grace or policy.
     Catalog,
+    /// A database that has gone back, or is another one.
+    Database,
 }
 
 impl What {
@@ -32,6 +34,7 @@ impl What {
             Self::Comparison => "comparison",
             Self::Mode => "mode",
             Self::Catalog => "catalog",
+            Self::Database => "database",
         }
     }
 }

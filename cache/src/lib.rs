@@ -6,18 +6,22 @@
 mod clip;
 mod connection;
 mod link;
+mod owner;
 mod pauses;
 mod place;
 mod refusal;
 mod rule;
+mod scan;
 mod sentinel;
 mod subscription;
 mod topology;
 
 pub use connection::Connection;
 pub use link::{Link, Patience};
+pub use owner::{HELD_MAX, MEET, Met, Newcomer, NoOwner, Owner, meet};
 pub use pauses::Pauses;
 pub use place::{Place, PlaceError};
 pub use refusal::{Refusal, Refusals, Task};
 pub use rule::{Outcome, Push, STORE, Store, outcome};
+pub use scan::Scan;
 pub use subscription::{Lost, Subscription};

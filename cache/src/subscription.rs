@@ -127,6 +127,12 @@ async fn servers(place: &Place) -> Result<Vec<(Client, Check)>, Lost> {
     }
 }
 
+/// A client for each server that may hold keys.
+pub(crate) async fn clients(place: &Place) -> Result<Vec<Client>, Lost> {
+    let servers = timeout(SUBSCRIBE_DEADLINE, servers(place)).await.map_err(|_| Lost::Timeout)??;
+    Ok(servers.into_iter().map(|(client, _)| client).collect())
+}
+
 /// The masters of a Cluster, as the first of its nodes says that answers and finds it whole.
 async fn discover(nodes: &[ConnectionInfo]) -> Result<(ConnectionInfo, BTreeSet<Address>), Lost> {
     let mut lost = Lost::Broken;

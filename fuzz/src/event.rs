@@ -8,7 +8,7 @@ use entitlement::catalog::Catalog;
 use entitlement::decide::{Decision, Evidence, Known, decide};
 use entitlement::event::{Claim, Event, Fact};
 use entitlement::payment::{Part, Payment, Returned};
-use entitlement::record::{self, Entitlement};
+use entitlement::record::{self, DatabaseId, Entitlement, Record};
 use entitlement::subscription::{Grace, Hold, Loss, Policy, Setback, State, Subscription};
 use entitlement::timeline::{Grant, Source, timeline};
 
@@ -130,8 +130,9 @@ fn check_access(seen: &Subscription, policy: &Policy) {
         };
         let timeline = timeline(&catalog, &[grant]).cacheable(now());
         let account = AccountId::parse("user-1").expect("an account");
-        let entitlement = Entitlement { account, version: 1, timeline };
-        let text = record::encode(&entitlement).expect("it encodes");
-        assert_eq!(record::decode(&text).expect("it decodes"), entitlement);
+        let record =
+            Record { database: DatabaseId::new(1), entitlement: Entitlement { account, version: 1, timeline } };
+        let text = record::encode(&record).expect("it encodes");
+        assert_eq!(record::decode(&text).expect("it decodes"), record);
     }
 }

@@ -53,7 +53,7 @@ mod end_to_end;
 pub mod end_to_end;
 
 pub use control::{Control, Prepared, Verification};
-pub use ladder::{Below, BelowError, HttpBilling};
+pub use ladder::{Answer, Below, BelowError, Heard, HttpBilling, Line, Namespaced, Told};
 pub use limits::Limits;
 pub use readiness::Readiness;
 pub use screen::Refused;

@@ -22,7 +22,6 @@ const DEADLINE: Duration = Duration::from_millis(500);
 /// serves on from what it has.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    ladder: OnceLock<Arc<Ladder>>,
     listener: AtomicBool,
     billing: AtomicBool,
     /// Whether changes are to be pushed at all.
@@ -31,16 +30,19 @@ pub struct Readiness {
     keys: AtomicBool,
     /// Whether the process ends: who asks should go elsewhere.
     stopping: AtomicBool,
+    /// Which knows whether this process can work with its billing.
+    ladder: OnceLock<Arc<Ladder>>,
 }
 
 impl Readiness {
     /// What has not been reached yet; nothing when the gate is ready.
     #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
+    pub fn missing(&self) -> Vec<String> {
         let parts =
             [("listener", &self.listener), ("billing", &self.billing), ("push", &self.push), ("keys", &self.keys)];
         let unreached = parts.into_iter().filter(|(_, reached)| !reached.load(Ordering::Acquire)).map(|(name, _)| name);
-        unreached.chain(self.stopping.load(Ordering::Acquire).then_some("stopping")).collect()
+        let names = unreached.chain(self.stopping.load(Ordering::Acquire).then_some("stopping")).map(str::to_owned);
+        names.chain(self.ladder.get().and_then(|ladder| ladder.mismatch())).collect()
     }
 
     /// What an operator should know of the layers below: what Redis refuses, and why.
@@ -64,17 +66,17 @@ impl Readiness {
         below: Arc<dyn Below>,
         listen: SocketAddr,
     ) {
-        // Nobody else has set it.
-        let _ = self.ladder.set(Arc::clone(&ladder));
+        let ladder = self.ladder.get_or_init(|| ladder);
         ladder.refused(true, clock::moment()).await;
         while !self.missing().is_empty() && !self.stopping.load(Ordering::Acquire) {
             if !self.listener.load(Ordering::Acquire) {
                 note(&self.listener, matches!(timeout(DEADLINE, TcpStream::connect(listen)).await, Ok(Ok(_))));
             }
             if !self.billing.load(Ordering::Acquire) {
-                note(&self.billing, matches!(timeout(DEADLINE, below.reach()).await, Ok(Ok(()))));
+                let is_reached = matches!(timeout(DEADLINE, below.reach()).await, Ok(Ok(())));
+                note(&self.billing, is_reached && ladder.is_sure());
             }
-            note(&self.push, !ladder.expects_push() || ladder.is_pushed());
+            note(&self.push, !ladder.expects_push() || ladder.is_pushed() || ladder.is_billing_older());
             note(&self.keys, identity.has_keys());
             sleep(INTERVAL).await;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use entitlement::record::Entitlement;
+use entitlement::record::Record;
 use parking_lot::Mutex;
 use pingora::apps::HttpServerOptions;
 use pingora::connectors::ConnectorOptions;
@@ -113,7 +113,7 @@ impl Gate {
         settings: Settings,
         io: Handle,
         below: Arc<dyn Below>,
-        local: Option<broadcast::Receiver<Arc<Entitlement>>>,
+        local: Option<broadcast::Receiver<Arc<Record>>>,
     ) -> Result<Self, GateError> {
         let address = settings.listen;
         let listener = TcpListener::bind(address).map_err(|source| GateError::Listen { address, source })?;
@@ -129,7 +129,7 @@ impl Gate {
         settings: Settings,
         io: Handle,
         below: Arc<dyn Below>,
-        local: Option<broadcast::Receiver<Arc<Entitlement>>>,
+        local: Option<broadcast::Receiver<Arc<Record>>>,
     ) -> Result<Self, GateError> {
         let address = settings.listen;
         let metrics = Metrics::get().map_err(LadderError::Metrics)?;

@@ -236,13 +236,24 @@ fn print_subscriptions(explained: &Explained) {
     }
 }
 
-fn print_account(explained: &Explained, at: Timestamp) {
-    output::line(format_args!("account   {}, version {}", explained.account, explained.version));
+/// The records that serve beside the rows.
+fn print_cache(explained: &Explained) {
     output::line(match (&explained.cached_version, &explained.cache_fault) {
         (Some(version), _) => format!("cache     Redis holds version {version}"),
         (None, Some(fault)) => format!("cache     Redis cannot say: {fault}"),
         (None, None) => "cache     Redis holds nothing of it, or none is configured".to_owned(),
     });
+    if let Some(held) = &explained.held {
+        let billing::HeldRecord { database, version, tier, status, why } = held;
+        output::line(format_args!(
+            "held      {tier} ({status}) serves, version {version} of the database {database}: {why}"
+        ));
+    }
+}
+
+fn print_account(explained: &Explained, at: Timestamp) {
+    output::line(format_args!("account   {}, version {}", explained.account, explained.version));
+    print_cache(explained);
     output::line(format_args!("at        {}", at.to_rfc3339()));
     let time = |time: Option<Timestamp>, open: &str| time.map_or(open.to_owned(), |time| time.to_rfc3339());
     for segment in &explained.segments {

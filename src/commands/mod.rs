@@ -6,6 +6,7 @@ pub mod confirm;
 pub mod consent;
 pub mod consents;
 pub mod credit;
+pub mod database;
 #[cfg(feature = "demo")]
 pub mod demo;
 #[cfg(not(feature = "demo"))]

@@ -32,10 +32,10 @@ pub fn runtime() -> Result<Runtime> {
 }
 
 /// What billing is told.
-pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: AssertionKey) -> billing::Settings {
+pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: AssertionKey) -> Result<billing::Settings> {
     let file = &config.file;
     let credentials = credentials(secrets);
-    billing::Settings {
+    Ok(billing::Settings {
         site_url: config.site_url(),
         origins: config.origins(),
         pricing_url: file.site.pricing_url.clone(),
@@ -69,9 +69,10 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
         inbox_alert: file.inbox.alert,
         redis_url: secrets.redis_url.clone().map(Secret::from),
         migration_url: secrets.migration_url.clone().map(Secret::from),
+        namespace: config.namespace()?,
         pool_size: POOL_SIZE,
         inline_wait: INLINE_WAIT,
-    }
+    })
 }
 
 /// A catalog's file with the rules of the configuration that go with it.
@@ -166,6 +167,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
             redis_deadline: config.file.cache.redis_deadline,
             billing_deadline: config.file.cache.billing_deadline,
             redis_url: secrets.redis_url.clone().map(proxy::Secret::new),
+            namespace: namespaced(config)?,
         },
         routes: config.routes.clone(),
         default: config.default.clone(),
@@ -183,6 +185,12 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         certificate: config.certificate.clone(),
         stopping: proxy::Stopping { delay: config.file.shutdown.delay, grace: config.file.shutdown.grace },
     })
+}
+
+fn namespaced(config: &Config) -> Result<proxy::Namespaced> {
+    let namespace = config.namespace()?;
+    let is_set = !config.file.cache.namespace.is_empty();
+    Ok(if is_set { proxy::Namespaced::Set(namespace) } else { proxy::Namespaced::Made(namespace) })
 }
 
 fn upstream_settings(config: &Config) -> Result<proxy::upstream::Settings> {
@@ -206,7 +214,7 @@ pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Bill
     )?;
     // Operators' commands sign nothing: any key does.
     let assertion = AssertionKey::parse(&"0".repeat(64))?;
-    let settings = billing::Settings { pool_size: 2, ..billing_settings(config, secrets, assertion) };
+    let settings = billing::Settings { pool_size: 2, ..billing_settings(config, secrets, assertion)? };
     Ok(Billing::connect(url, settings, None).await?)
 }
 

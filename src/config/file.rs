@@ -72,6 +72,7 @@ pub struct Decide {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cache {
+    pub namespace: String,
     #[serde(with = "humantime_serde")]
     pub max_staleness: Duration,
     #[serde(with = "humantime_serde")]

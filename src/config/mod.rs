@@ -22,6 +22,7 @@ use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
 use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
+use entitlement::record::Namespace;
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::Readings;
 use proxy::routes::Route;
@@ -123,7 +124,7 @@ impl Config {
             pages::check_agreed(&file.pages, catalog)?;
         }
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
-        Ok(Self {
+        let config = Self {
             file,
             site,
             also,
@@ -141,7 +142,9 @@ impl Config {
             table,
             warnings,
             directory,
-        })
+        };
+        config.namespace()?;
+        Ok(config)
     }
 
     /// Whether the certificate may be served at `now`.
@@ -167,6 +170,13 @@ impl Config {
     /// The public origin, without a trailing slash.
     pub fn site_url(&self) -> String {
         self.site.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// The name that keeps keys and channel in Redis apart from those of other installations.
+    pub fn namespace(&self) -> Result<Namespace> {
+        let set = &self.file.cache.namespace;
+        let namespace = if set.is_empty() { &self.site_url() } else { set };
+        Namespace::parse(namespace).with_context(|| format!("cache.namespace = \"{namespace}\""))
     }
 
     /// The host of the public origin, without a port.

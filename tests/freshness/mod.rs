@@ -12,10 +12,10 @@ use crate::world::stripe::{Subscription, unique};
 use crate::world::{Arrangement, Setup, World, eventually, token};
 
 /// The version of an account that Redis holds.
-pub fn cached(world: &World, account: &str) -> Option<i64> {
+pub async fn cached(world: &World, account: &str) -> Option<i64> {
     let url = world.redis.as_ref().expect("this world has one").url.as_str();
     let mut redis = redis::Client::open(url).expect("a URL").get_connection().expect("Redis answers");
-    let key = entitlement::record::key(&account.parse().expect("an account"));
+    let key = world.record_key(account).await;
     let text: Option<String> = redis::cmd("GET").arg(key).query(&mut redis).expect("it answers");
     text.and_then(|text| text.split(':').nth(1)?.parse().ok())
 }
@@ -46,7 +46,7 @@ async fn two_billing_processes_publish_at_once_and_no_version_goes_backward() {
     let watching = async {
         let mut last = None;
         while !is_told.load(Ordering::SeqCst) {
-            let now = cached(&world, &account);
+            let now = cached(&world, &account).await;
             assert!(now >= last, "{last:?} was there, and now {now:?} is");
             last = now;
             tokio::task::yield_now().await;
@@ -55,7 +55,7 @@ async fn two_billing_processes_publish_at_once_and_no_version_goes_backward() {
     tokio::join!(telling, watching);
     eventually("Redis holds what is true", async || {
         let true_version = version(&world, &account).await;
-        (true_version.is_some() && cached(&world, &account) == true_version).then_some(())
+        (true_version.is_some() && cached(&world, &account).await == true_version).then_some(())
     })
     .await;
     world.everywhere("/premium/after", &token, 200).await;

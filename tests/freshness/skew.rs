@@ -39,14 +39,18 @@ async fn no_version_goes_backward(scene: &Scene) {
             }
             stays(scene, &buyer.token, 402).await;
             scene.told().await;
-            assert_eq!(cached(&scene.world, &buyer.account), version(&scene.world, &buyer.account).await, "{round}");
+            assert_eq!(
+                cached(&scene.world, &buyer.account).await,
+                version(&scene.world, &buyer.account).await,
+                "{round}"
+            );
         }
         is_over.store(true, Ordering::SeqCst);
     };
     let watching = async {
         let mut last = None;
         while !is_over.load(Ordering::SeqCst) {
-            let now = cached(&scene.world, &buyer.account);
+            let now = cached(&scene.world, &buyer.account).await;
             assert!(now >= last, "{last:?} was there, and now {now:?} is");
             last = now;
             tokio::task::yield_now().await;

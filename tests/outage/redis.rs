@@ -96,7 +96,7 @@ async fn takes_nothing_in(scene: &Scene, break_it: &[&str], mend_it: &[&str]) {
     scene.world.everywhere("/premium/still", &leaver.token, 402).await;
     // What was told while it was broken lies there now.
     let world = &scene.world;
-    assert_eq!(cached(world, &leaver.account), version(world, &leaver.account).await);
+    assert_eq!(cached(world, &leaver.account).await, version(world, &leaver.account).await);
 }
 
 #[tokio::test]
@@ -128,4 +128,26 @@ async fn away_from_billing_alone() {
     scene.lines().heal();
     scene.recovers().await;
     scene.world.everywhere("/premium/still", &token(&leaver.account), 402).await;
+}
+
+#[tokio::test]
+async fn away_from_billing_alone_when_billing_starts() {
+    let mut scene = Scene::start().await;
+    let leaver = super::scene::Reader::new();
+    scene.world.accepted(&leaver.purchase()).await;
+    scene.world.everywhere("/premium/before", &leaver.token, 200).await;
+    scene.lines().redis[..2].iter().for_each(Relay::silence);
+    for billing in &mut scene.world.processes[..2] {
+        billing.restart();
+    }
+    // It knows neither what the cache holds nor who has the word there, and takes in what it is told.
+    scene.world.accepted(&leaver.end()).await;
+    scene.world.everywhere("/premium/after", &leaver.token, 402).await;
+    scene.reads_on().await;
+    scene.lines().heal();
+    for billing in &mut scene.world.processes[..2] {
+        billing.ready().await;
+    }
+    scene.recovers().await;
+    scene.world.everywhere("/premium/still", &leaver.token, 402).await;
 }

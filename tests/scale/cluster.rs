@@ -4,6 +4,8 @@ use std::process::Command;
 
 use super::fleet::{Server, addresses};
 use crate::outage::{Reader, pushed};
+use crate::restored::{operator, stays};
+use crate::world::servers::Postgres;
 use crate::world::{Arrangement, Setup, World, ports};
 
 /// Masters first, then their replicas.
@@ -75,5 +77,32 @@ async fn changes_are_cached_pushed_and_survive_a_failover() {
     }
     for reader in &readers[6..] {
         world.everywhere("/premium/ended", &reader.token, 402).await;
+    }
+}
+
+#[tokio::test]
+async fn what_another_database_had_told_is_held_and_counted_on_every_master() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let servers = cluster(dir.path()).await;
+    let url = format!("redis+cluster://{}", addresses(&servers[..2]));
+    let mut world = World::with(Setup::new(Arrangement::AllPostgresRedis).environment("REDIS_URL", &url)).await;
+    let readers: Vec<Reader> = (0..12).map(|_| Reader::new()).collect();
+    for reader in &readers {
+        world.accepted(&reader.purchase()).await;
+        world.everywhere("/premium/bought", &reader.token, 200).await;
+    }
+    let empty = Postgres::shared().database().await;
+    world.processes[0].set("DATABASE_URL", &empty.url);
+    world.database = Some(empty);
+    world.processes[0].restart();
+    world.processes[0].ready().await;
+    for reader in &readers {
+        stays(&world, reader, 200).await;
+    }
+    let refused = operator(&world, &["database", "accept", "--yes"]).await;
+    assert!(refused.failure().contains("12 accounts lose something"), "{refused:?}");
+    operator(&world, &["database", "accept", "--yes", "--force"]).await.success();
+    for reader in &readers {
+        world.everywhere("/premium/nothing", &reader.token, 402).await;
     }
 }

@@ -13,10 +13,10 @@ async fn a_record_of_a_newer_format_is_a_miss_and_stays_where_it_is() {
     world.everywhere("/premium/one", &reader.token, 200).await;
     let url = world.redis.as_ref().expect("this arrangement has one").url.clone();
     let mut redis = redis::Client::open(url).expect("a URL");
-    let key = entitlement::record::key(&reader.account.parse().expect("an account"));
-    let newer = format!("2:{}:whatever comes after JSON", version(&world, &reader.account).await.expect("it is known"));
+    let key = world.record_key(&reader.account).await;
+    let newer = format!("3:{}:whatever comes after JSON", version(&world, &reader.account).await.expect("it is known"));
     redis::cmd("SET").arg(&key).arg(&newer).exec(&mut redis).expect("it is stored");
-    redis::cmd("PUBLISH").arg(entitlement::record::CHANNEL).arg(&newer).exec(&mut redis).expect("it is published");
+    redis::cmd("PUBLISH").arg(world.channel()).arg(&newer).exec(&mut redis).expect("it is published");
     // One that knows it, and one that knows nothing yet.
     world.processes[1].restart();
     world.processes[1].ready().await;
@@ -31,6 +31,6 @@ async fn a_record_of_a_newer_format_is_a_miss_and_stays_where_it_is() {
     // A newer version does, in whatever format.
     world.accepted(&reader.end()).await;
     world.everywhere("/premium/three", &reader.token, 402).await;
-    assert_eq!(cached(&world, &reader.account), version(&world, &reader.account).await);
+    assert_eq!(cached(&world, &reader.account).await, version(&world, &reader.account).await);
     pushed(&world, 1.0).await;
 }

@@ -52,8 +52,8 @@ async fn changes_are_cached_pushed_and_survive_a_failover() {
     pushed(&world, 1.0).await;
     world.accepted(&second.end()).await;
     world.everywhere("/premium/ended", &second.token, 402).await;
-    let key = entitlement::record::key(&second.account.parse().expect("an account"));
-    let expected = format!("1:{}:", version(&world, &second.account).await.expect("it is known"));
+    let key = world.record_key(&second.account).await;
+    let expected = format!("2:{}:", version(&world, &second.account).await.expect("it is known"));
     let mut stored = redis.servers[1..].iter().filter_map(|server| server.ask(&["GET", &key]));
     assert!(stored.any(|text| text.starts_with(&expected)), "it is stored there");
     // A master that is replaced while it lives: it becomes a replica, and nobody stays behind with it.

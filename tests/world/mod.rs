@@ -14,6 +14,7 @@ pub mod process;
 pub mod provider;
 pub mod reasons;
 pub mod relay;
+pub mod replica;
 pub mod servers;
 pub mod setup;
 pub mod skew;
@@ -29,7 +30,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use demo::provider::{Mode, Provider};
+use entitlement::record::{DatabaseId, Namespace};
 use serde_json::Value;
+use sqlx::PgConnection;
 use tempfile::TempDir;
 
 pub use clock::{in_seconds, now};
@@ -263,10 +266,29 @@ impl World {
         tollgate::tollgate(self.dir.path(), &environment, COMMAND_LIMIT, arguments).await
     }
 
+    /// Where Redis holds the record of an account.
+    pub async fn record_key(&self, account: &str) -> String {
+        let database = self.database.as_ref().expect("this world has a database");
+        record_key(&self.url, &mut database.connect().await, account).await
+    }
+
+    /// The channel on which records are pushed.
+    pub fn channel(&self) -> String {
+        Namespace::parse(&self.url).expect("a namespace").channel()
+    }
+
     /// A place for files of this world.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
+}
+
+/// Where the record of an account is held that is computed from a database, in a namespace.
+pub async fn record_key(namespace: &str, database: &mut PgConnection, account: &str) -> String {
+    let id: sqlx::types::Uuid =
+        sqlx::query_scalar("select id from database_identity").fetch_one(database).await.expect("it is migrated");
+    let namespace = Namespace::parse(namespace).expect("a namespace");
+    namespace.key(DatabaseId::new(id.as_u128()), &account.parse().expect("an account"))
 }
 
 impl Drop for World {

@@ -17,9 +17,9 @@ use super::servers::{Postgres, connect};
 pub struct OwnPostgres {
     pub url: String,
     process: Option<Process>,
-    data: PathBuf,
+    pub(super) data: PathBuf,
     /// Its command, with all options.
-    command: String,
+    pub(super) command: String,
     log: PathBuf,
     _server: Postgres,
 }
@@ -97,8 +97,13 @@ pub async fn exhaust(connection: &mut PgConnection) -> String {
 }
 
 /// Runs the server, as the owner of its data: it refuses to run as root.
-fn run(data: &PathBuf, command: &str, log: PathBuf) -> Process {
-    let script = format!("exec {command}");
+pub(super) fn run(data: &PathBuf, command: &str, log: PathBuf) -> Process {
+    let mut command = owned(data, &format!("exec {command}"));
+    Process::start("postgres", command.current_dir(data), log)
+}
+
+/// A script that runs as the owner of the data.
+pub(super) fn owned(data: &PathBuf, script: &str) -> Command {
     let owner = fs::metadata(data).expect("a directory");
     let is_own = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == owner.uid());
     let mut command = if is_own {
@@ -109,5 +114,6 @@ fn run(data: &PathBuf, command: &str, log: PathBuf) -> Process {
         command.args(["--clear-groups", "sh"]);
         command
     };
-    Process::start("postgres", command.args(["-c", &script]).current_dir(data), log)
+    command.args(["-c", script]);
+    command
 }

@@ -14,10 +14,10 @@ use async_trait::async_trait;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::authorize::{Policy, Requirement};
-use entitlement::record::Entitlement;
+use entitlement::record::{Entitlement, Namespace};
 use entitlement::timeline::{Plan, Segment, Status, Timeline};
 use proxy::routes::{Pattern, Route};
-use proxy::{Below, BelowError, Gate, Limits, LogRequests, Settings, Stopping, identity, ladder, upstream};
+use proxy::{Answer, Below, BelowError, Gate, Limits, LogRequests, Settings, Stopping, identity, ladder, upstream};
 use tokio::sync::{broadcast, oneshot};
 
 #[global_allocator]
@@ -32,7 +32,7 @@ struct Paid;
 
 #[async_trait]
 impl Below for Paid {
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError> {
+    async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError> {
         let plan = Plan {
             includes: ["free".into(), "paid".into()].into(),
             tier: "paid".into(),
@@ -42,7 +42,7 @@ impl Below for Paid {
         };
         let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: None };
         let timeline = Timeline::try_from(vec![segment]).map_err(|error| BelowError::Failed(error.into()))?;
-        Ok(Entitlement { account: account.clone(), version: 1, timeline })
+        Ok(Entitlement { account: account.clone(), version: 1, timeline }.into())
     }
 }
 
@@ -91,6 +91,7 @@ fn settings(listen: SocketAddr, upstream: SocketAddr) -> Result<Settings> {
             redis_deadline: Duration::from_millis(50),
             billing_deadline: Duration::from_millis(200),
             redis_url: None,
+            namespace: ladder::Namespaced::Made(Namespace::parse(SITE)?),
         },
         routes,
         default: Policy::public(),

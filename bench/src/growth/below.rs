@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use entitlement::account::AccountId;
-use entitlement::record;
 use tokio::task::JoinSet;
 
 use crate::http::{self, Connection};
@@ -46,7 +44,7 @@ pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
 /// One account that no layer but Postgres knows, asked for on many connections in the same moment.
 async fn herd(world: &World, proxy: &Tollgate, report: &mut Report) -> Result<()> {
     let account = burst_account(0);
-    let key = record::key(&AccountId::parse(&account)?);
+    let key = format!("{}{account}", world.servers.records().await?);
     redis::cmd("DEL").arg(key).exec_async(&mut world.servers.redis().await?).await?;
     let request: Arc<[u8]> = http::get(PAID_PAGE, Some(&world.secrets.token(&account)?)).into();
     let before = Metrics::read(proxy.admin).await?;

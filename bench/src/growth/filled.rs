@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use entitlement::account::AccountId;
-use entitlement::record;
 use redis::AsyncCommands;
 
 use crate::http;
@@ -30,7 +28,8 @@ pub fn account(n: usize) -> String {
 pub async fn seed(world: &World, accounts: usize) -> Result<()> {
     let mut redis = world.servers.redis().await?;
     let paid = paid_account(0);
-    let known: Option<String> = redis.get(record::key(&AccountId::parse(&paid)?)).await?;
+    let records = world.servers.records().await?;
+    let known: Option<String> = redis.get(format!("{records}{paid}")).await?;
     let known = known.context("the paid accounts are not in Redis")?;
     let name = format!("\"{paid}\"");
     ensure!(known.matches(&name).count() == 1, "a record that names its account once");
@@ -38,8 +37,7 @@ pub async fn seed(world: &World, accounts: usize) -> Result<()> {
         let mut pipe = redis::pipe();
         for n in first..(first + CHUNK).min(accounts) {
             let account = account(n);
-            let key = record::key(&AccountId::parse(&account)?);
-            pipe.set(key, known.replace(&name, &format!("\"{account}\""))).ignore();
+            pipe.set(format!("{records}{account}"), known.replace(&name, &format!("\"{account}\""))).ignore();
         }
         pipe.exec_async(&mut redis).await?;
     }

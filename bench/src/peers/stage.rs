@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use entitlement::account::AccountId;
 
 use super::contender::Missing;
 use crate::http;
@@ -80,8 +79,8 @@ impl<'a> Stage<'a> {
     /// Makes every account cold for a proxy that starts now.
     pub async fn forget(&self) -> Result<()> {
         let mut redis = self.world.servers.redis().await?;
-        let key = |n| Ok(entitlement::record::key(&AccountId::parse(&burst_account(n))?));
-        let keys = (0..BURST).map(key).collect::<Result<Vec<_>>>()?;
+        let records = self.world.servers.records().await?;
+        let keys: Vec<String> = (0..BURST).map(|n| format!("{records}{}", burst_account(n))).collect();
         Ok(redis::cmd("DEL").arg(keys).exec_async(&mut redis).await?)
     }
 

@@ -19,7 +19,7 @@ use tower::ServiceExt;
 
 use super::standing::examples::{CATALOG, subscription};
 use crate::checkout::{self, Order};
-use crate::settings::{ASSERTION_AUDIENCE, POLAR_API_BASE, Polar, Reconcile, Referral, Settings, Stripe};
+use crate::settings::{ASSERTION_AUDIENCE, POLAR_API_BASE, Polar, Settings, Stripe};
 use crate::store::catalogs::{self, Rules};
 use crate::store::{links, subscriptions};
 use crate::{Billing, clock};
@@ -178,18 +178,13 @@ fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
             metadata_key: "account".into(),
         },
         grace: grace(),
-        policy: Policy::default(),
         operator_token: Some("the operator's token".into()),
-        referral: Referral::default(),
-        reconcile: Reconcile::default(),
-        bodies_kept: None,
-        inbox_alert: 1000,
         redis_url: None,
-        migration_url: None,
-        pool_size: 1,
         inline_wait: std::time::Duration::from_secs(1),
+        ..crate::tests::settings()
     };
-    Billing::new(pool, settings, crate::publish::Outlets::new(None, None).expect("nobody to tell"))
+    let outlets = crate::publish::Outlets::new(None, &settings.namespace, None).expect("nobody to tell");
+    Billing::new(pool, settings, outlets)
 }
 
 async fn answer(response: Response) -> (StatusCode, Value) {

@@ -17,7 +17,7 @@ use rand::Rng;
 
 use crate::chain;
 use crate::component::Billing;
-use crate::publish::Told;
+use crate::publish::{Told, Why};
 use crate::store::{StoreError, events};
 
 /// Failures of its own after which an event is given up: with the delays below, after a little over an hour.
@@ -97,8 +97,16 @@ impl Billing {
 
     /// Publishes what this process has just committed; when that fails, the publisher goes on with it.
     pub(crate) async fn publish_at_once(&self, changed: impl IntoIterator<Item = AccountId>, now: Timestamp) -> bool {
-        let accounts: Vec<AccountId> = changed.into_iter().collect();
-        match self.publish(&accounts, now).await {
+        self.publish_now(changed.into_iter().collect(), Why::New, now).await
+    }
+
+    /// Publishes what was committed before, in case nobody has done so yet.
+    pub(crate) async fn publish_once_more(&self, account: &AccountId, now: Timestamp) -> bool {
+        self.publish_now(vec![account.clone()], Why::Due, now).await
+    }
+
+    async fn publish_now(&self, accounts: Vec<AccountId>, why: Why, now: Timestamp) -> bool {
+        match self.publish(&accounts, why, now).await {
             Ok(told) => told == Told::Everybody,
             Err(error) => {
                 let accounts = accounts.len();

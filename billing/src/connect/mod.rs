@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entitlement::record::Entitlement;
+use entitlement::record::Record;
 use secrecy::ExposeSecret;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
@@ -87,13 +87,14 @@ impl Billing {
     pub async fn connect(
         database_url: &str,
         settings: Settings,
-        local: Option<broadcast::Sender<Arc<Entitlement>>>,
+        local: Option<broadcast::Sender<Arc<Record>>>,
     ) -> Result<Self, ConnectError> {
         let options = options("DATABASE_URL", database_url)?;
         let migrating = settings.migration_url.as_ref();
         let migrating =
             migrating.map(|url| self::options("DATABASE_MIGRATION_URL", url.expose_secret())).transpose()?;
-        let outlets = Outlets::new(settings.redis_url.as_ref(), local).map_err(ConnectError::RedisUrl)?;
+        let outlets =
+            Outlets::new(settings.redis_url.as_ref(), &settings.namespace, local).map_err(ConnectError::RedisUrl)?;
         Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
         polar::api::Client::configured(&settings.polar).map_err(|_| ConnectError::Polar)?;
         if !settings.polar.webhook_secrets.iter().all(polar::signature::is_usable) {

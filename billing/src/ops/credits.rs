@@ -16,7 +16,7 @@ use crate::store::wishes::{self, Fulfilled};
 /// Longest credit by the day: a hundred years.
 const DAYS_MAX: u32 = 36_500;
 
-/// Who acts, in the audit log.
+/// The actor in the audit log.
 const CAUSE: &str = "operator";
 
 /// Longest id of a wish, in bytes.
@@ -78,7 +78,7 @@ impl Billing {
         let wish = Wish::of(id, format!("grant {account} {tier} {end}: {reason}"))?;
         if let Some(done) = wish.done(&mut tx).await? {
             drop(tx);
-            let published = self.publish_at_once([account.clone()], now).await;
+            let published = self.publish_once_more(account, now).await;
             let credit = done.credits.first().copied().unwrap_or_default();
             return Ok(Granted { credit, version: version(&done), published, new_account: false, repeated: true });
         }
@@ -115,7 +115,7 @@ impl Billing {
         let wish = Wish::of(id, format!("revoke {account} {which}"))?;
         if let Some(done) = wish.done(&mut tx).await? {
             drop(tx);
-            let published = self.publish_at_once([account.clone()], now).await;
+            let published = self.publish_once_more(account, now).await;
             return Ok(Revoked { version: version(&done), credits: done.credits, published, repeated: true });
         }
         if !accounts::is_known(&mut tx, account).await? {

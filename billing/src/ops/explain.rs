@@ -3,6 +3,7 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::payment::Invoice;
+use entitlement::record::{DatabaseId, Record};
 use entitlement::subscription::{Subscription, SubscriptionId, WayBack, Withheld};
 use entitlement::timeline::{Source, Timeline, timeline};
 use serde::Serialize;
@@ -10,13 +11,15 @@ use serde::Serialize;
 use crate::api::standing::is_running;
 use crate::chain;
 use crate::component::Billing;
-use crate::publish;
+use crate::publish::{self, Computed};
+use crate::resolve::ResolveError;
 use crate::store::audit::{self, AuditLine};
 use crate::store::catalogs::Rules;
 use crate::store::credits::Credit;
 use crate::store::inbox::{self, EventLine, Filter};
 use crate::store::links::{self, Customer};
 use crate::store::money::{self, Money};
+use crate::store::snapshot::Snapshot;
 use crate::store::{StoreError, snapshot};
 
 /// How many events and changes are shown.
@@ -59,6 +62,8 @@ pub struct Explained {
     pub changes: Vec<AuditLine>,
     /// The version that Redis holds; `None` when it holds none.
     pub cached_version: Option<u64>,
+    /// The record of another database that serves in the place of the rows, until a person agrees.
+    pub held: Option<Held>,
     /// Why Redis could not say.
     pub cache_fault: Option<String>,
 }
@@ -69,6 +74,17 @@ pub struct WithheldSubscription {
     pub subscription: SubscriptionId,
     pub reason: Withheld,
     pub way_back: WayBack,
+}
+
+/// A record that another database had told, and that serves until a person agrees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The database that had told it.
+    pub database: DatabaseId,
+    pub version: u64,
+    pub tier: String,
+    pub status: String,
+    pub why: String,
 }
 
 /// A price that the catalog does not name, and the running subscription of it.
@@ -117,9 +133,10 @@ impl Billing {
         let invoices = money::invoices_of(&mut conn, account, RECENT).await?;
         drop(conn);
         let timeline = timeline(&rules.catalog, &publish::grants(&snapshot, &rules));
-        let (cached_version, cache_fault) = match self.shared().outlets.cached_version(account).await {
-            Ok(version) => (version, None),
-            Err(error) => (None, Some(chain::told(&error))),
+        let cached = self.cached(account, &snapshot, &rules, at).await;
+        let (cached_version, held, cache_fault) = match cached {
+            Ok((version, held)) => (version, held, None),
+            Err(error) => (None, None, Some(chain::told(&error))),
         };
         let withheld = snapshot.subscriptions.iter().filter_map(|own| {
             let reason = publish::withheld(own, &snapshot, &rules, at)?;
@@ -147,8 +164,35 @@ impl Billing {
             events,
             changes,
             cached_version,
+            held,
             cache_fault,
         })
+    }
+
+    /// The version that the cache holds of an account, and what serves in its place.
+    async fn cached(
+        &self,
+        account: &AccountId,
+        snapshot: &Snapshot,
+        rules: &Rules,
+        at: Timestamp,
+    ) -> Result<(Option<u64>, Option<Held>), ResolveError> {
+        let database = snapshot.database;
+        let version = self.shared().outlets.cached_version(database, account).await.map_err(ResolveError::Held)?;
+        let entitlement = publish::entitlement_of(account, snapshot, rules, at);
+        let computed = Computed { record: Record { database, entitlement }, is_new: snapshot.is_new };
+        let held = self.held_instead(&computed, at).await?.map(|held| {
+            let segment = held.entitlement.timeline.at(at);
+            let why = self.lineage().warning(&self.settings().namespace);
+            Held {
+                database: held.database,
+                version: held.entitlement.version,
+                tier: segment.plan.tier.to_string(),
+                status: segment.status.as_str().to_owned(),
+                why: why.unwrap_or_default(),
+            }
+        });
+        Ok((version, held))
     }
 
     /// The newest changes of an account, newest first, at most a thousand; with `before` only those of rows with a

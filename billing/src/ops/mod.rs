@@ -3,6 +3,7 @@
 pub(crate) mod catalog;
 mod consents;
 mod credits;
+mod database;
 mod events;
 mod explain;
 mod link;
@@ -12,8 +13,9 @@ mod live;
 pub(crate) use catalog::HeldBack;
 pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Proposal, Word};
 pub use credits::{Granted, Revoked};
+pub use database::AcceptPlan;
 pub use events::Replayed;
-pub use explain::{Explained, ExplainedSegment, UnseenSince};
+pub use explain::{Explained, ExplainedSegment, Held as HeldRecord, UnseenSince};
 pub use link::LinkedBy;
 pub use live::{GoingLive, WentLive};
 
@@ -51,6 +53,10 @@ pub enum OperatorError {
     BodyPruned(i64),
     #[error("STRIPE_API_KEY is a test key: set the live one first")]
     TestKey,
+    #[error("REDIS_URL is not set: nothing is held in the place of what the database says")]
+    NoRedis,
+    #[error("the cache cannot be used")]
+    Cache(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -78,6 +84,8 @@ impl From<OperatorError> for Problem {
             OperatorError::BadId => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
             OperatorError::TestKey => (StatusCode::CONFLICT, "test_key"),
+            OperatorError::NoRedis => (StatusCode::CONFLICT, "no_redis"),
+            OperatorError::Cache(_) => (StatusCode::SERVICE_UNAVAILABLE, "cache_unavailable"),
             OperatorError::BodyPruned(_) => (StatusCode::CONFLICT, "body_pruned"),
         };
         Self::new(status, code, error.to_string())

@@ -76,7 +76,7 @@ pub async fn get(
     }
     // The next page is asked for at once, so the cache must know by then. Where it cannot be told, the proxy asks
     // billing before it denies.
-    billing.publish_at_once([claims.sub.clone()], crate::clock::now()).await;
+    billing.publish_once_more(&claims.sub, crate::clock::now()).await;
     let mut answer = html::see_other(next.as_deref().unwrap_or("/billing?upgraded=1"));
     let forgotten = onward::forgotten(&headers, billing.settings());
     answer.headers_mut().extend(forgotten.map(|cookie| (SET_COOKIE, cookie)));

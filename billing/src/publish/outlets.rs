@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cache::{Outcome, PlaceError, Refusal};
+use cache::{Met, Newcomer, Outcome, Place, PlaceError, Refusal};
 use entitlement::account::AccountId;
-use entitlement::record::{self, Entitlement};
+use entitlement::record::{DatabaseId, Namespace, Record};
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ const FILLS_MAX: usize = 64;
 /// Where changes go.
 pub(crate) struct Outlets {
     cache: Option<Cache>,
-    local: Option<broadcast::Sender<Arc<Entitlement>>>,
+    local: Option<broadcast::Sender<Arc<Record>>>,
     /// Whether the cache could not be told of a change, and has not been since.
     is_behind: AtomicBool,
     recent: Mutex<Recent>,
@@ -44,10 +45,11 @@ impl Outlets {
     /// When the URL of the cache cannot be read.
     pub fn new(
         redis_url: Option<&Secret>,
-        local: Option<broadcast::Sender<Arc<Entitlement>>>,
+        namespace: &Namespace,
+        local: Option<broadcast::Sender<Arc<Record>>>,
     ) -> Result<Self, PlaceError> {
         Ok(Self {
-            cache: redis_url.map(Cache::new).transpose()?,
+            cache: redis_url.map(|url| Cache::new(url, namespace.clone())).transpose()?,
             local,
             is_behind: AtomicBool::new(false),
             recent: Mutex::default(),
@@ -60,25 +62,38 @@ impl Outlets {
         self.cache.is_some() || self.local.is_some()
     }
 
-    /// Tells everybody who gates on it what an account has now.
-    pub async fn tell(&self, entitlement: Entitlement) -> Result<Told, PublishError> {
-        let entitlement = Arc::new(entitlement);
+    /// Whether there is a cache that others share.
+    pub const fn has_cache(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// Where the cache is.
+    pub fn place_of_cache(&self) -> Option<&Place> {
+        self.cache.as_ref().map(|cache| &cache.place)
+    }
+
+    /// Tells everybody who gates on it what an account has now, and what the cache made of it.
+    pub async fn tell(&self, record: Record) -> Result<(Told, Option<Outcome>), PublishError> {
+        let record = Arc::new(record);
         let told = match (&self.local, &self.cache) {
             (None, None) => Told::Nobody,
             _ => Told::Everybody,
         };
         if let Some(local) = &self.local {
             // No receiver is no error: then no proxy of this process holds anything.
-            let _ = local.send(Arc::clone(&entitlement));
+            let _ = local.send(Arc::clone(&record));
         }
-        if let Some(cache) = &self.cache {
-            if let Err(error) = cache.publish(&entitlement, &record::encode(&entitlement)?).await {
-                self.set_behind(true);
-                return Err(error.into());
+        let Some(cache) = &self.cache else { return Ok((told, None)) };
+        match cache.publish(&record).await {
+            Ok(outcome) => {
+                self.recent.lock().note(record, Instant::now());
+                Ok((told, Some(outcome)))
             }
-            self.recent.lock().note(entitlement, Instant::now());
+            Err(error) => {
+                self.set_behind(true);
+                Err(error)
+            }
         }
-        Ok(told)
     }
 
     /// Notes whether the cache lacks changes that it could not be told of.
@@ -94,9 +109,9 @@ impl Outlets {
     }
 
     /// Puts what was asked for into the cache, unless it holds something as new. `None` when there is no cache.
-    pub async fn fill(&self, entitlement: &Entitlement) -> Result<Option<Outcome>, PublishError> {
+    pub async fn fill(&self, record: &Record) -> Result<Option<Outcome>, PublishError> {
         match &self.cache {
-            Some(cache) => Ok(Some(cache.fill(entitlement, &record::encode(entitlement)?).await?)),
+            Some(cache) => Ok(Some(cache.fill(record).await?)),
             None => Ok(None),
         }
     }
@@ -117,7 +132,7 @@ impl Outlets {
         let mut due = due.into_iter();
         while let Some(record) = due.next() {
             match self.fill(&record).await {
-                Ok(Some(Outcome::Stored)) => lost.push(record.account.clone()),
+                Ok(Some(Outcome::Stored)) => lost.push(record.entitlement.account.clone()),
                 Ok(_) => {}
                 Err(_) => {
                     is_behind = true;
@@ -137,11 +152,36 @@ impl Outlets {
         self.recent.lock().is_elsewhere();
     }
 
-    /// The version of an account that the cache holds; `None` when it holds none, or there is no cache.
-    pub async fn cached_version(&self, account: &AccountId) -> Result<Option<u64>, PublishError> {
+    /// The version of an account that the cache holds of a database; `None` when it holds none, or there is no cache.
+    pub async fn cached_version(&self, database: DatabaseId, account: &AccountId) -> Result<Option<u64>, PublishError> {
+        let record = self.newest_of(&[database], account).await?;
+        Ok(record.map(|record| record.entitlement.version))
+    }
+
+    /// The newest record of an account that the cache holds of some databases; `None` when it holds none, or there is no cache.
+    pub async fn newest_of(
+        &self,
+        databases: &[DatabaseId],
+        account: &AccountId,
+    ) -> Result<Option<Record>, PublishError> {
+        let Some(cache) = &self.cache else { return Ok(None) };
+        let held = try_join_all(databases.iter().map(|database| cache.record(*database, account))).await?;
+        Ok(held.into_iter().flatten().max_by_key(|record| record.entitlement.version))
+    }
+
+    /// Lets a database meet who has the word; `None` without a cache.
+    pub async fn meet(&self, me: Newcomer) -> Result<Option<Met>, PublishError> {
         match &self.cache {
-            Some(cache) => Ok(cache.version(account).await?),
+            Some(cache) => Ok(Some(cache.meet(me).await?)),
             None => Ok(None),
+        }
+    }
+
+    /// Gives a database the word.
+    pub async fn own(&self, me: Newcomer) -> Result<(), PublishError> {
+        match &self.cache {
+            Some(cache) => Ok(cache.own(me).await?),
+            None => Ok(()),
         }
     }
 

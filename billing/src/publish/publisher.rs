@@ -10,7 +10,7 @@ use rand::Rng;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{PublishError, Told};
+use super::{PublishError, Told, Why};
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
@@ -82,7 +82,7 @@ impl Billing {
     /// All of them in one go; where one of them is at fault, each by itself. The first fault that is nobody's own ends the round.
     async fn publish_batch(&self, due: Vec<Untold>, now: Timestamp) -> Result<Published, PublishError> {
         let accounts: Vec<AccountId> = due.iter().map(|untold| untold.account.clone()).collect();
-        match self.publish(&accounts, now).await {
+        match self.publish(&accounts, Why::Due, now).await {
             Ok(Told::Everybody) => Ok(Published { told: accounts.len(), put_off: 0 }),
             Ok(Told::Nobody) => Ok(Published::default()),
             Err(error) if error.is_of_account() => self.publish_each(due, now).await,
@@ -114,7 +114,7 @@ impl Billing {
 
     /// `None` when the account was put off.
     async fn publish_or_put_off(&self, untold: Untold, now: Timestamp) -> Result<Option<Told>, PublishError> {
-        match self.publish(std::slice::from_ref(&untold.account), now).await {
+        match self.publish(std::slice::from_ref(&untold.account), Why::Due, now).await {
             Ok(told) => Ok(Some(told)),
             Err(error) if error.is_of_account() => {
                 self.put_account_off(&untold, &error, now).await?;
@@ -143,7 +143,9 @@ impl Billing {
             "the cache had lost records that it was told of lately: it is told again"
         );
         for accounts in lost.chunks(CONCURRENCY) {
-            self.publish_at_once(accounts.iter().cloned(), clock::now()).await;
+            if let Err(error) = self.publish(accounts, Why::Due, clock::now()).await {
+                tracing::warn!(error = chain::told(&error), "what the cache has lost could not be told again");
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entitlement::record::Entitlement;
+use entitlement::record::Record;
 use tokio::time::Instant;
 
 /// After how long a record is looked at again: longer than a failover takes.
@@ -21,13 +21,13 @@ const KEPT_MAX: usize = 8192;
 /// Records of the last minute, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    told: VecDeque<(Instant, Arc<Entitlement>)>,
+    told: VecDeque<(Instant, Arc<Record>)>,
     /// The connection over which they were told.
     connection: Option<u64>,
 }
 
 impl Recent {
-    pub fn note(&mut self, record: Arc<Entitlement>, now: Instant) {
+    pub fn note(&mut self, record: Arc<Record>, now: Instant) {
         if self.told.len() >= KEPT_MAX {
             self.told.pop_front();
         }
@@ -46,7 +46,7 @@ impl Recent {
 
     /// What is to be stored again now; nothing while there is no connection. What is younger than a minute is due again
     /// later: the next server may fail as well.
-    pub fn due(&mut self, connection: Option<u64>, now: Instant) -> Vec<Arc<Entitlement>> {
+    pub fn due(&mut self, connection: Option<u64>, now: Instant) -> Vec<Arc<Record>> {
         if connection.is_none() {
             return Vec::new();
         }
@@ -65,17 +65,19 @@ impl Recent {
 mod tests {
     use entitlement::account::AccountId;
     use entitlement::catalog::Catalog;
+    use entitlement::record::{DatabaseId, Entitlement};
     use entitlement::timeline::timeline;
 
     use super::*;
 
-    fn record(version: u64) -> Arc<Entitlement> {
+    fn record(version: u64) -> Arc<Record> {
         let account = AccountId::parse("a").expect("an id");
-        Arc::new(Entitlement { account, version, timeline: timeline(&Catalog::empty(), &[]) })
+        let entitlement = Entitlement { account, version, timeline: timeline(&Catalog::empty(), &[]) };
+        Arc::new(Record { database: DatabaseId::new(1), entitlement })
     }
 
-    fn versions(records: &[Arc<Entitlement>]) -> Vec<u64> {
-        records.iter().map(|record| record.version).collect()
+    fn versions(records: &[Arc<Record>]) -> Vec<u64> {
+        records.iter().map(|record| record.entitlement.version).collect()
     }
 
     #[test]
@@ -102,6 +104,6 @@ mod tests {
             recent.note(record(version), start);
         }
         let due = recent.due(Some(1), start + AGAIN_AFTER);
-        assert_eq!((due.len(), due[0].version), (KEPT_MAX, 1));
+        assert_eq!((due.len(), due[0].entitlement.version), (KEPT_MAX, 1));
     }
 }

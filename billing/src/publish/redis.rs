@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Link, Outcome, Patience, Place, PlaceError, Push, Refusal, Refusals, STORE, Store, Task};
+use cache::{
+    Link, MEET, Met, Newcomer, Outcome, Patience, Place, PlaceError, Push, Refusal, Refusals, STORE, Store, Task,
+};
 use entitlement::account::AccountId;
 use entitlement::catalog::Catalog;
-use entitlement::record::{self, Entitlement};
+use entitlement::record::{self, DatabaseId, Entitlement, Namespace, Record, before};
 use entitlement::timeline::timeline;
 use redis::{RedisResult, Script, cmd};
 use secrecy::ExposeSecret;
@@ -20,14 +22,22 @@ const KEPT_SECONDS: u64 = 24 * 3600;
 /// How long "nothing is known of this account" is kept, in seconds: its first purchase must not wait.
 const NEGATIVE_SECONDS: u64 = 2;
 
+/// The database of records that are stored to find out what the cache allows.
+const NOBODYS: DatabaseId = DatabaseId::new(0);
+
 /// How long Redis may take to answer, and to be connected to. Whoever publishes tries again by itself.
 const PATIENCE: Patience = Patience { connect: Duration::from_secs(1), answer: Duration::from_millis(500) };
 
 /// A connection to Redis that comes back by itself.
 pub(super) struct Cache {
+    pub place: Place,
     link: Link,
     refusals: Arc<Refusals>,
     store: Script,
+    meet: Script,
+    namespace: Namespace,
+    channel: String,
+    owner_key: String,
 }
 
 impl Cache {
@@ -35,36 +45,64 @@ impl Cache {
     ///
     /// # Errors
     /// When the URL cannot be read.
-    pub fn new(url: &Secret) -> Result<Self, PlaceError> {
+    pub fn new(url: &Secret, namespace: Namespace) -> Result<Self, PlaceError> {
         let place = Place::parse(url.expose_secret())?;
         let refusals: Arc<Refusals> = Arc::default();
-        let link = Link::open(place, PATIENCE, Arc::clone(&refusals));
-        Ok(Self { link, refusals, store: Script::new(STORE) })
+        let link = Link::open(place.clone(), PATIENCE, Arc::clone(&refusals));
+        let (channel, owner_key) = (namespace.channel(), namespace.owner_key());
+        let (store, meet) = (Script::new(STORE), Script::new(MEET));
+        Ok(Self { place, link, refusals, store, meet, namespace, channel, owner_key })
     }
 
     /// Stores a record and tells the proxies, unless something newer is there.
-    pub async fn publish(&self, entitlement: &Entitlement, text: &str) -> RedisResult<Outcome> {
-        self.write(entitlement, text, Push::To(record::CHANNEL)).await
+    pub async fn publish(&self, record: &Record) -> Result<Outcome, PublishError> {
+        self.write(record, Push::To(&self.channel), Push::To(before::CHANNEL)).await
     }
 
     /// Stores a record that was asked for, unless something as new is there.
-    pub async fn fill(&self, entitlement: &Entitlement, text: &str) -> RedisResult<Outcome> {
-        self.write(entitlement, text, Push::Nobody).await
+    pub async fn fill(&self, record: &Record) -> Result<Outcome, PublishError> {
+        self.write(record, Push::Nobody, Push::Nobody).await
     }
 
-    async fn write(&self, entitlement: &Entitlement, text: &str, push: Push<'_>) -> RedisResult<Outcome> {
-        let kept_seconds = if entitlement.version == 0 { NEGATIVE_SECONDS } else { KEPT_SECONDS };
-        let key = record::key(&entitlement.account);
-        let store = Store { key: &key, version: entitlement.version, text, kept_seconds, push };
-        self.link.store(&self.store, store).await
+    /// The old form goes to proxies that are not upgraded yet. It is written after the new one: whoever takes its message for a
+    /// hint finds the new one.
+    async fn write(&self, record: &Record, push: Push<'_>, old: Push<'_>) -> Result<Outcome, PublishError> {
+        let (entitlement, text) = (&record.entitlement, record::encode(record)?);
+        let (version, account) = (entitlement.version, &entitlement.account);
+        let kept_seconds = if version == 0 { NEGATIVE_SECONDS } else { KEPT_SECONDS };
+        let key = self.namespace.key(record.database, account);
+        let store = Store { key: &key, version, text: &text, kept_seconds, push };
+        let outcome = self.link.store(&self.store, store).await?;
+        if outcome != Outcome::Outdated {
+            let (key, text) = (before::key(account), before::encode(entitlement)?);
+            let store = Store { key: &key, version, text: &text, kept_seconds, push: old };
+            self.link.store(&self.store, store).await?;
+        }
+        Ok(outcome)
     }
 
-    /// The version of the record that is there.
-    pub async fn version(&self, account: &AccountId) -> RedisResult<Option<u64>> {
+    /// The record of an account that is there, as `database` had it.
+    pub async fn record(&self, database: DatabaseId, account: &AccountId) -> RedisResult<Option<Record>> {
         let mut get = redis::cmd("GET");
-        get.arg(record::key(account));
+        get.arg(self.namespace.key(database, account));
         let text: Option<String> = self.link.query(&get).await?;
-        Ok(text.and_then(|text| record::decode_for(account, &text).ok()).map(|entitlement| entitlement.version))
+        Ok(text.and_then(|text| record::decode_for(account, &text).ok()).filter(|record| record.database == database))
+    }
+
+    /// Meets who has the word.
+    pub async fn meet(&self, me: Newcomer) -> RedisResult<Met> {
+        match self.link.meet(&self.meet, &self.owner_key, me).await {
+            // It takes nothing in for a while: that is no reason not to know.
+            Err(error) if Refusal::of(&error).is_some_and(|refusal| !refusal.is_lasting()) => {
+                self.link.overlook(&self.owner_key, me).await
+            }
+            met => met,
+        }
+    }
+
+    /// Takes the word.
+    pub async fn own(&self, me: Newcomer) -> RedisResult<()> {
+        self.link.own(&self.owner_key, me).await
     }
 
     /// Tries all that is ever asked of Redis, with the record of an account that nobody has.
@@ -75,24 +113,27 @@ impl Cache {
         // One that was never stored: what lies there already is not stored again.
         let probe = format!("{}:{:x}", record::PROBE, rand::random::<u64>());
         let Ok(account) = AccountId::parse(&probe) else { return Ok(()) };
-        let nothing = Entitlement { account, version: 0, timeline: timeline(&Catalog::empty(), &[]) };
-        let text = record::encode(&nothing)?;
-        if let Err(error) = self.publish(&nothing, &text).await {
-            if Refusal::of(&error) == Some(Refusal::RightOfScript) {
-                self.name_right(&nothing.account, &text).await;
+        let entitlement = Entitlement { account, version: 0, timeline: timeline(&Catalog::empty(), &[]) };
+        let nothing = Record { database: NOBODYS, entitlement };
+        if let Err(error) = self.publish(&nothing).await {
+            if let PublishError::Redis(refused) = &error
+                && Refusal::of(refused) == Some(Refusal::RightOfScript)
+            {
+                self.name_right(&nothing).await;
             }
-            return Err(error.into());
+            return Err(error);
         }
-        self.version(&nothing.account).await?;
+        self.record(NOBODYS, &nothing.entitlement.account).await?;
         Ok(())
     }
 
     /// Notes which right a script lacks: each of its steps by itself has an answer that names it.
-    async fn name_right(&self, account: &AccountId, text: &str) {
+    async fn name_right(&self, record: &Record) {
+        let key = self.namespace.key(record.database, &record.entitlement.account);
         let (mut read, mut set, mut publish) = (cmd("GETRANGE"), cmd("SET"), cmd("PUBLISH"));
-        read.arg(record::key(account)).arg(0).arg(0);
-        set.arg(record::key(account)).arg(text).arg("EX").arg(NEGATIVE_SECONDS);
-        publish.arg(record::CHANNEL).arg(text);
+        read.arg(&key).arg(0).arg(0);
+        set.arg(&key).arg("").arg("EX").arg(NEGATIVE_SECONDS);
+        publish.arg(&self.channel).arg("");
         for step in [read, set, publish] {
             let answer: RedisResult<redis::Value> = self.link.query_unnoted(&step).await;
             if let Err(error) = answer

@@ -20,6 +20,10 @@ impl Billing {
         if !self.shared().outlets.has_anybody() {
             return Ok(None);
         }
+        // While other records serve, a catalog takes nothing from those whom they are about.
+        if self.is_held_back().await {
+            return Ok(None);
+        }
         let mut tx = self.pool().begin().await?;
         let Some(walk) = walk::take(&mut tx).await? else { return Ok(None) };
         let rules = self.rules_of(&mut tx, Some(walk.catalog)).await?;

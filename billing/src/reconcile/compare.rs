@@ -10,6 +10,7 @@ use entitlement::event::{Event, Fact, Object};
 use super::full::evidence;
 use super::learn::{Learnt, Repaired, undated};
 use super::{ReconcileError, Report};
+use crate::chain;
 use crate::component::Billing;
 use crate::metrics;
 use crate::provider::client::Listed;
@@ -109,6 +110,13 @@ impl Billing {
         }
         let origin = Origin { livemode, account: asking.account, is_shown: true };
         reconciliations::confirm(&mut conn, &confirmed, asking.observation, origin).await?;
+        drop(conn);
+        if !confirmed.is_empty() && self.is_held_back().await {
+            let ids: Vec<_> = confirmed.into_iter().map(|compared| compared.known.subscription.id).collect();
+            if let Err(error) = self.affirm(&ids, asking.now).await {
+                tracing::warn!(error = chain::told(&error), "what a provider affirms is not told yet");
+            }
+        }
         Ok(differing)
     }
 

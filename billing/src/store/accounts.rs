@@ -102,7 +102,8 @@ pub async fn each_changed(
         with locked as (
             select account from accounts where account = any($1) order by account for no key update
         ), bumped as (
-            update accounts set version = version + 1 where account in (select account from locked)
+            update accounts set version = version + 1, database = (select id from database_identity)
+            where account in (select account from locked)
             returning account, version
         ), told as (
             insert into outbox (account, version, committed_at, next_attempt_at)

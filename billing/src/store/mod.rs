@@ -14,6 +14,7 @@ pub mod consents;
 pub mod credits;
 pub mod customers;
 pub mod events;
+pub mod identity;
 pub mod inbox;
 pub mod keys;
 pub mod links;

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::payment::Invoice;
+use entitlement::record::DatabaseId;
 use entitlement::subscription::{State, Subscription, SubscriptionId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use uuid::Uuid;
 
 use super::credits::Credit;
+use super::identity::id_of;
 use super::money::{DisputeRow, InvoiceRow, Money, PaymentRow, RefundRow};
 use super::subscriptions::Row;
 use super::{StoreError, version_of};
@@ -19,6 +22,10 @@ use super::{StoreError, version_of};
 /// The rows of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
+    /// The database that says so.
+    pub database: DatabaseId,
+    /// Whether something was learnt of the account since the database has that id.
+    pub is_new: bool,
     /// 0 when the account has no row.
     pub version: u64,
     /// The current catalog.
@@ -113,6 +120,9 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
         Rows,
         r#"
         select
+            (select id from database_identity) as "database!",
+            (select a.database is not distinct from (select id from database_identity) from accounts a
+                where a.account = wanted.account) as is_new,
             (select version from accounts a where a.account = wanted.account) as version,
             (select max(id) from catalogs) as catalog,
             (select coalesce(array_agg(provider), '{}') from live_modes) as "live!",
@@ -164,6 +174,8 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
 
 /// What the statement says of one account.
 struct Rows {
+    database: Uuid,
+    is_new: Option<bool>,
     version: Option<i64>,
     catalog: Option<i64>,
     /// The providers of which live subscriptions alone count.
@@ -185,6 +197,8 @@ impl Rows {
         let bills = rows_of::<BillRow>("invoices", account, self.bills.0)?;
         let bill = |BillRow { provider, invoice }| Bill { provider, invoice: invoice.into() };
         Ok(Snapshot {
+            database: id_of(self.database),
+            is_new: self.is_new.unwrap_or(false),
             suspended: subscriptions.iter().filter_map(Row::suspended).collect(),
             unseen: subscriptions.iter().chain(&tests).filter_map(Row::unseen).collect(),
             version: self.version.map_or(Ok(0), |version| version_of("accounts", account, version))?,

@@ -328,3 +328,21 @@ pub async fn put(
         _ => Err(StoreError::missing("subscriptions", &subscription.id.id)),
     }
 }
+
+/// The accounts of subscriptions.
+///
+/// # Errors
+/// When a row cannot be read, or the database fails.
+pub async fn accounts_of(conn: &mut PgConnection, ids: &[SubscriptionId]) -> Result<Vec<AccountId>, StoreError> {
+    let providers: Vec<&str> = ids.iter().map(|id| id.provider.as_str()).collect();
+    let ids: Vec<&str> = ids.iter().map(|id| id.id.as_str()).collect();
+    let query = sqlx::query_scalar!(
+        r#"
+        select distinct s.account from unnest($1::text[], $2::text[]) wanted (provider, id)
+        join subscriptions s on s.provider = wanted.provider and s.subscription_id = wanted.id
+        "#,
+        &providers as _,
+        &ids as _
+    );
+    query.fetch_all(conn).await?.iter().map(|account| super::account_of("subscriptions", account)).collect()
+}

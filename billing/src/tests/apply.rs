@@ -197,11 +197,14 @@ async fn beside_live_subscriptions_those_of_test_mode_grant_nothing(options: PgP
         .execute(&world.pool)
         .await
         .expect("forgotten");
-    let before = world.billing.compute(&world.other(1), world.now).await.expect("rows").version;
+    let before = world.billing.compute(&world.other(1), world.now).await.expect("rows").record.entitlement.version;
     tell(3, true).await;
     assert_eq!(world.has(&world.other(3), world.now).await, "paid active");
     assert_eq!(world.has(&world.other(1), world.now).await, "free none");
-    assert!(world.billing.compute(&world.other(1), world.now).await.expect("rows").version > before, "it is told");
+    assert!(
+        world.billing.compute(&world.other(1), world.now).await.expect("rows").record.entitlement.version > before,
+        "it is told"
+    );
     assert_eq!(world.has(&world.other(2), world.now).await, "paid active", "of unknown mode");
     tell(4, false).await;
     assert_eq!(world.has(&world.other(4), world.now).await, "free none");

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::{World, active, billing_on, catalog, checkout, event, proposal, put_in_force, settings, shown, with};
 use crate::ops::{Considered, OperatorError, Origin, Proposal, Word};
-use crate::publish::Told;
+use crate::publish::{Told, Why};
 
 const CREATED: &str = "customer.subscription.created";
 
@@ -216,9 +216,9 @@ async fn every_account_is_told_in_batches_and_what_was_renamed_goes_on(
     let published = world.billing.publish_due(crate::clock::now()).await.expect("no fault");
     assert_eq!((published.told, published.put_off), (450, 0));
     assert!(!world.billing.is_telling_of_a_catalog().await.expect("rows"));
-    let told = world.billing.compute(&accounts[1], world.now).await.expect("rows");
+    let told = world.billing.compute(&accounts[1], world.now).await.expect("rows").record.entitlement;
     assert_eq!((told.version, shown(&told, world.now)), (3, "basic credit".to_owned()));
-    assert_eq!(world.billing.publish(&accounts, world.now).await.expect("no fault"), Told::Everybody);
+    assert_eq!(world.billing.publish(&accounts, Why::Due, world.now).await.expect("no fault"), Told::Everybody);
     // Its credits are of the new code: the old one need not be known for ever.
     let without = changed("code = \"paid\"", "code = \"basic\"");
     let plan = world.billing.plan_catalog(&proposal(&world.billing, &without)).await.expect("planned");

@@ -8,6 +8,7 @@ mod catalog;
 mod contract;
 mod failing;
 mod groups;
+mod held;
 mod inbox;
 mod ingest;
 mod lives;
@@ -31,7 +32,7 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::catalog::{Catalog, Provider};
-use entitlement::record::Entitlement;
+use entitlement::record::{Entitlement, Namespace, Record};
 use entitlement::subscription::{Grace, Policy};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -49,6 +50,13 @@ const ASSERTION_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 pub fn redis_url() -> String {
     std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:56379".to_owned())
+}
+
+/// One for each test, which has a thread and a database of its own: Redis is shared.
+pub fn namespace() -> Namespace {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test").replace(' ', "-");
+    Namespace::parse(&format!("{test}-{}", std::process::id())).expect("a namespace")
 }
 
 pub fn settings() -> Settings {
@@ -88,6 +96,7 @@ pub fn settings() -> Settings {
         inbox_alert: 1000,
         redis_url: Some(Secret::from(redis_url())),
         migration_url: None,
+        namespace: namespace(),
         pool_size: 1,
         inline_wait: Duration::from_secs(5),
     }
@@ -201,26 +210,33 @@ impl World {
 
     /// What an account has, from Postgres: `tier status`.
     pub async fn has(&self, account: &AccountId, at: Timestamp) -> String {
-        shown(&self.billing.compute(account, at).await.expect("rows"), at)
+        shown(&self.billing.compute(account, at).await.expect("rows").record.entitlement, at)
     }
 
     pub async fn version(&self) -> u64 {
-        self.billing.compute(&self.account, self.now).await.expect("rows").version
+        self.billing.compute(&self.account, self.now).await.expect("rows").record.entitlement.version
     }
 
     /// What Redis holds of the account of this test.
     pub async fn cached(&self) -> Option<Entitlement> {
         let client = redis::Client::open(redis_url()).expect("a URL");
         let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
-        let key = entitlement::record::key(&self.account);
+        let key = self.key().await;
         let text: Option<String> = redis::cmd("GET").arg(key).query_async(&mut redis).await.expect("an answer");
-        text.map(|text| entitlement::record::decode_for(&self.account, &text).expect("a record"))
+        text.map(|text| entitlement::record::decode_for(&self.account, &text).expect("a record").entitlement)
+    }
+
+    /// Where Redis holds the record of the account of this test.
+    pub async fn key(&self) -> String {
+        let mut conn = self.pool.acquire().await.expect("a connection");
+        let database = crate::store::identity::read(&mut conn).await.expect("it is migrated").id;
+        self.billing.settings().namespace.key(database, &self.account)
     }
 }
 
 /// Another process on the same database.
-pub fn billing_on(pool: &PgPool, settings: Settings, local: Option<broadcast::Sender<Arc<Entitlement>>>) -> Billing {
-    let outlets = Outlets::new(settings.redis_url.as_ref(), local).expect("a URL");
+pub fn billing_on(pool: &PgPool, settings: Settings, local: Option<broadcast::Sender<Arc<Record>>>) -> Billing {
+    let outlets = Outlets::new(settings.redis_url.as_ref(), &settings.namespace, local).expect("a URL");
     Billing::new(pool.clone(), settings, outlets)
 }
 

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use entitlement::account::AccountId;
-use entitlement::record::{self, Entitlement};
+use entitlement::record::{self, Entitlement, Record};
 use futures_util::StreamExt;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::broadcast;
 
 use super::{World, active, billing_on, checkout, event, redis_url, settings, shown, with};
-use crate::publish::Told;
+use crate::publish::{Told, Why};
 
-async fn of_version(world: &World, version: u64) -> Entitlement {
-    let now = world.billing.compute(&world.account, world.now).await.expect("rows");
-    Entitlement { version, ..now }
+async fn of_version(world: &World, version: u64) -> Record {
+    let Record { database, entitlement } = world.billing.compute(&world.account, world.now).await.expect("rows").record;
+    Record { database, entitlement: Entitlement { version, ..entitlement } }
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -37,7 +37,7 @@ async fn a_push_goes_out_even_when_a_fill_was_faster_but_never_an_old_one(
     let world = World::new(options, connect).await;
     let client = redis::Client::open(redis_url()).expect("a URL");
     let mut channel = client.get_async_pubsub().await.expect("Redis");
-    channel.subscribe(record::CHANNEL).await.expect("subscribed");
+    channel.subscribe(world.billing.settings().namespace.channel()).await.expect("subscribed");
     let mut pushes = channel.on_message();
     let outlets = &world.billing.shared().outlets;
     outlets.fill(&of_version(&world, 5).await).await.expect("Redis");
@@ -47,7 +47,7 @@ async fn a_push_goes_out_even_when_a_fill_was_faster_but_never_an_old_one(
     let mut seen = Vec::new();
     while seen.last() != Some(&6) {
         let text: String = pushes.next().await.expect("a push").get_payload().expect("a text");
-        let pushed = record::decode(&text).expect("a record");
+        let pushed = record::decode(&text).expect("a record").entitlement;
         // Other tests push on the same channel.
         if pushed.account == world.account {
             seen.push(pushed.version);
@@ -68,10 +68,10 @@ async fn what_was_filled_late_into_a_cache_that_has_forgotten_is_put_right(
     // The newer record was told, and is evicted before the older answer is filled in.
     let client = redis::Client::open(redis_url()).expect("a URL");
     let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
-    let () = redis::cmd("DEL").arg(record::key(&world.account)).query_async(&mut redis).await.expect("evicted");
+    let () = redis::cmd("DEL").arg(world.key().await).query_async(&mut redis).await.expect("evicted");
     world.billing.fill(&read, world.now).await.expect("Redis");
     let cached = world.cached().await.expect("a record");
-    assert_eq!(cached.version, read.version + 1);
+    assert_eq!(cached.version, read.record.entitlement.version + 1);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -83,7 +83,7 @@ async fn what_redis_has_lost_is_told_again(options: PgPoolOptions, connect: PgCo
     assert!(outlets.store_again().await.is_empty(), "nothing is lost, and the connection is the same");
     let client = redis::Client::open(redis_url()).expect("a URL");
     let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
-    let () = redis::cmd("DEL").arg(record::key(&world.account)).query_async(&mut redis).await.expect("lost");
+    let () = redis::cmd("DEL").arg(world.key().await).query_async(&mut redis).await.expect("lost");
     // As after a failover: whoever answers now is another.
     outlets.is_elsewhere();
     assert_eq!(outlets.store_again().await, std::slice::from_ref(&world.account));
@@ -93,7 +93,7 @@ async fn what_redis_has_lost_is_told_again(options: PgPoolOptions, connect: PgCo
 #[sqlx::test(migrations = "../migrations")]
 async fn nothing_is_known_of_a_stranger_and_that_is_soon_forgotten(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
-    let stranger = world.billing.resolve(&world.account).await.expect("rows");
+    let stranger = world.billing.resolve(&world.account).await.expect("rows").entitlement;
     assert_eq!((stranger.version, shown(&stranger, world.now)), (0, "free none".to_owned()));
     // Nobody waits for the cache to be filled.
     let filled = async {
@@ -109,7 +109,7 @@ async fn nothing_is_known_of_a_stranger_and_that_is_soon_forgotten(options: PgPo
     let client = redis::Client::open(redis_url()).expect("a URL");
     let mut redis = client.get_multiplexed_async_connection().await.expect("Redis");
     let mut ttl = redis::cmd("TTL");
-    ttl.arg(record::key(&world.account));
+    ttl.arg(world.key().await);
     let seconds: i64 = ttl.query_async(&mut redis).await.expect("an answer");
     assert!((0..=2).contains(&seconds), "{seconds}");
     world.billing.grant(&world.account, "paid", "a gift", None, None).await.expect("granted");
@@ -120,21 +120,22 @@ async fn nothing_is_known_of_a_stranger_and_that_is_soon_forgotten(options: PgPo
 #[sqlx::test(migrations = "../migrations")]
 async fn without_redis_a_proxy_in_this_process_is_told(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
-    let (sender, mut receiver) = broadcast::channel::<Arc<Entitlement>>(4);
+    let (sender, mut receiver) = broadcast::channel::<Arc<Record>>(4);
     let alone = crate::Settings { redis_url: None, ..settings() };
     let billing = billing_on(&world.pool, alone.clone(), Some(sender));
     let granted = billing.grant(&world.account, "paid", "a gift", None, None).await.expect("granted");
     assert!(granted.published);
-    let told = receiver.recv().await.expect("told");
+    let told = receiver.recv().await.expect("told").entitlement.clone();
     assert_eq!((told.version, shown(&told, crate::clock::now())), (granted.version, "paid credit".to_owned()));
 
     let nobody_here = billing_on(&world.pool, alone, None);
     let granted = nobody_here.grant(&world.account, "team", "a gift", None, None).await.expect("granted");
     assert!(!granted.published, "another process has to tell");
-    assert_eq!(nobody_here.publish(std::slice::from_ref(&world.account), world.now).await.expect("rows"), Told::Nobody);
+    let published = nobody_here.publish(std::slice::from_ref(&world.account), Why::New, world.now).await;
+    assert_eq!(published.expect("rows"), Told::Nobody);
     let later = crate::clock::now() + chrono::TimeDelta::seconds(2);
     assert_eq!(billing.publish_due(later).await.expect("no fault").told, 1);
-    assert_eq!(receiver.recv().await.expect("told").version, granted.version);
+    assert_eq!(receiver.recv().await.expect("told").entitlement.version, granted.version);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -54,7 +54,16 @@ async fn a_proxy_is_told_of_the_account_that_it_holds_an_assertion_for(
     let response = get(&world.billing, &path, Some(&assertion(&account, "tollgate-billing"))).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["cache-control"], "no-store");
+    let asked = response.headers()["tollgate-database"].to_str().expect("a text").to_owned();
+    // In the old form for who does not say which one it reads.
+    let old = record::before::decode_for(&account, &text(response).await).expect("a record");
+    let request = Request::get(&path).header("Tollgate-Record", "2");
+    let bearer = format!("Bearer {}", assertion(&account, "tollgate-billing"));
+    let request = request.header("Authorization", bearer).body(Body::empty()).expect("a request");
+    let response = world.billing.router().oneshot(request).await.expect("an answer");
     let told = record::decode_for(&account, &text(response).await).expect("a record");
+    assert_eq!((told.database.to_string(), &told.entitlement), (asked, &old));
+    let told = told.entitlement;
     assert_eq!((told.version, super::shown(&told, crate::clock::now())), (2, "paid credit".to_owned()));
 
     let other = assertion(&world.account, "tollgate-billing");
@@ -83,7 +92,10 @@ async fn billing_connects_migrates_serves_and_stops(_options: PgPoolOptions, con
 
     let url = connect.to_url_lossy().to_string();
     let billing = Billing::connect(&url, settings(), None).await.expect("connected");
-    assert_eq!(billing.readiness().await, Readiness { database: true, writable: true, migrated: false, redis: true });
+    assert_eq!(
+        billing.readiness().await,
+        Readiness { database: true, writable: true, migrated: false, redis: true, lineage: false }
+    );
     billing.migrate().await.expect("migrated");
     billing.migrate().await.expect("again, which changes nothing");
     assert!(billing.readiness().await.is_ready());
@@ -94,7 +106,7 @@ async fn billing_connects_migrates_serves_and_stops(_options: PgPoolOptions, con
         async move { billing.run(listener, stop).await }
     });
     let account = AccountId::parse("someone").expect("an id");
-    assert_eq!(billing.resolve(&account).await.expect("rows").version, 0);
+    assert_eq!(billing.resolve(&account).await.expect("rows").entitlement.version, 0);
     stop.cancel();
     serving.await.expect("no panic").expect("it stops");
 }

@@ -4,18 +4,21 @@
 
 use entitlement::Timestamp;
 use entitlement::authorize::{Caller, Policy, Requirement, authorize};
-use entitlement::record::{RECORD_BYTES_MAX, decode, decode_for, encode};
+use entitlement::record::{RECORD_BYTES_MAX, before, decode, decode_for, encode};
 use fuzz::now;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let Ok(read) = decode(text) else { return };
+    check_before(text);
+    let Ok(record) = decode(text) else { return };
     assert!(text.len() <= RECORD_BYTES_MAX);
-    let version = text.split(':').nth(1).expect("a version");
-    assert_eq!(version.parse(), Ok(read.version));
-    let written = encode(&read).expect("it encodes");
-    assert_eq!(decode_for(&read.account, &written).expect("what was written can be read"), read);
+    let mut head = text.split(':').skip(1);
+    assert_eq!(head.next().expect("a version").parse(), Ok(record.entitlement.version));
+    assert_eq!(head.next().expect("a database").parse(), Ok(record.database));
+    let written = encode(&record).expect("it encodes");
+    let read = record.entitlement.clone();
+    assert_eq!(decode_for(&read.account, &written).expect("what was written can be read"), record);
     assert_eq!(encode(&decode(&written).expect("again")).expect("again"), written, "writing is stable");
     for moment in [Timestamp::MIN_UTC, now(), Timestamp::MAX_UTC] {
         let plan = &read.timeline.at(moment).plan;
@@ -27,3 +30,13 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(cached.at(moment).plan, *plan, "what is over says nothing about now");
     }
 });
+
+/// A record of an older build is read only for the account and the version that it is about.
+fn check_before(text: &str) {
+    let Ok((account, version)) = before::hint(text) else { return };
+    if let Ok(read) = before::decode_for(&account, text) {
+        assert_eq!((&read.account, read.version), (&account, version));
+        let written = before::encode(&read).expect("it encodes");
+        assert_eq!(before::hint(&written).expect("what was written can be read"), (account, version));
+    }
+}

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::readings::Readings;
 use crate::routes::{Pattern, Route};
-use crate::{Below, BelowError, Gate, LogRequests, Settings, clock, identity, ladder, upstream};
+use crate::{Answer, Below, BelowError, Gate, LogRequests, Settings, clock, identity, ladder, upstream};
 
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -35,7 +35,7 @@ impl Billing {
 
 #[async_trait]
 impl Below for Billing {
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError> {
+    async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError> {
         let known = self.0.lock().expect("no panic").get(account.as_str()).cloned();
         let (version, tier) = known.ok_or(BelowError::Status(503))?;
         let plan = Plan {
@@ -47,7 +47,7 @@ impl Below for Billing {
         };
         let segment = Segment { until: None, status: Status::Active, plan: Arc::new(plan), sources: None };
         let timeline = Timeline::try_from(vec![segment]).expect("a timeline");
-        Ok(Entitlement { account: account.clone(), version, timeline })
+        Ok(Entitlement { account: account.clone(), version, timeline }.into())
     }
 }
 
@@ -85,6 +85,7 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
             redis_deadline: Duration::from_millis(50),
             billing_deadline: Duration::from_millis(200),
             redis_url: None,
+            namespace: ladder::Namespaced::Made(entitlement::record::Namespace::parse("tests").expect("a namespace")),
         },
         routes: vec![route("/premium/**", None, paid.clone()), route("/account", Some(vec![Method::GET]), signed_in)],
         default: Policy::public(),

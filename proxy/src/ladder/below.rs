@@ -1,19 +1,55 @@
 //! What is below Redis: the billing component, in this process or behind its internal listener.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use entitlement::account::AccountId;
 use entitlement::assertion::{AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
-use entitlement::record::{self, Entitlement, RECORD_BYTES_MAX, RecordError};
+use entitlement::record::{self, DatabaseId, Entitlement, RECORD_BYTES_MAX, RecordError, before};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, CONNECTION};
 
+use super::line::Heard;
 use crate::clock;
+
+/// Says which format of records is read.
+const FORMAT_HEADER: &str = "tollgate-record";
+
+/// Says which database was asked.
+const DATABASE_HEADER: &str = "tollgate-database";
+
+/// Longest answer about the cache that is read.
+const LINE_BYTES_MAX: usize = 4096;
 
 /// The audience of assertions that are meant for billing.
 pub const BILLING_AUDIENCE: &str = "tollgate-billing";
+
+/// Billing's answer about an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub entitlement: Entitlement,
+    /// The database that was asked; an older build does not say.
+    pub asked: Option<DatabaseId>,
+}
+
+impl From<Entitlement> for Answer {
+    fn from(entitlement: Entitlement) -> Self {
+        Self { entitlement, asked: None }
+    }
+}
+
+/// Billing's word on the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whether the cache has been told of every change that is not of this very moment. While it has not, neither the cache
+    /// nor what is pushed can be relied on.
+    pub is_told: bool,
+    /// Which records there are billing's.
+    pub heard: Heard,
+}
 
 /// Who knows the truth about an account.
 #[async_trait]
@@ -22,15 +58,20 @@ pub trait Below: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it cannot be said now; the caller falls back to what it has.
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError>;
+    async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError>;
 
-    /// Whether the cache has been told of every change that is not of this very moment. While it has not, neither the cache
-    /// nor what is pushed can be relied on.
+    /// The word on the cache.
     ///
     /// # Errors
     /// When it cannot be said now.
-    async fn has_told(&self) -> Result<bool, BelowError> {
-        Ok(true)
+    async fn told(&self) -> Result<Told, BelowError> {
+        Ok(Told { is_told: true, heard: Heard::Nothing })
+    }
+
+    /// Notes that another one should be asked than whoever answered: the connections of so many questions are closed after their
+    /// answers, and what comes then may lead elsewhere.
+    fn elsewhere(&self, questions: u32) {
+        let _ = questions;
     }
 
     /// Whether it can be asked at all: what readiness waits for.
@@ -67,6 +108,8 @@ pub struct HttpBilling {
     key: AssertionKey,
     issuer: String,
     deadline: Duration,
+    /// Questions after which their connection is closed.
+    closing: AtomicU32,
 }
 
 impl HttpBilling {
@@ -87,7 +130,15 @@ impl HttpBilling {
             .timeout(deadline)
             .pool_idle_timeout(Duration::from_secs(30))
             .build()?;
-        Ok(Self { client, base: format!("http://{billing}/"), key, issuer, deadline })
+        Ok(Self { client, base: format!("http://{billing}/"), key, issuer, deadline, closing: AtomicU32::new(0) })
+    }
+
+    /// A question, which may be the last over its connection.
+    fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.get(format!("{}{path}", self.base));
+        let less = |closing: u32| closing.checked_sub(1);
+        let closes = self.closing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        if closes { request.header(CONNECTION, "close") } else { request }
     }
 
     /// Proof, for a minute, that it is this proxy that asks about this account.
@@ -106,6 +157,17 @@ impl HttpBilling {
         })
     }
 
+    async fn text(response: &mut reqwest::Response, bytes_max: usize) -> Result<String, BelowError> {
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(Self::failure)? {
+            if text.len() + chunk.len() > bytes_max {
+                return Err(RecordError::TooLong.into());
+            }
+            text.extend_from_slice(&chunk);
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
     fn failure(error: reqwest::Error) -> BelowError {
         if error.is_timeout() { BelowError::Timeout } else { BelowError::Unreachable(error.without_url()) }
     }
@@ -113,32 +175,42 @@ impl HttpBilling {
 
 #[async_trait]
 impl Below for HttpBilling {
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError> {
+    async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError> {
         let id = utf8_percent_encode(account.as_str(), NON_ALPHANUMERIC);
-        let request = self.client.get(format!("{}internal/entitlements/{id}", self.base));
+        let request = self.get(&format!("internal/entitlements/{id}"));
         let request = request.header(AUTHORIZATION, format!("Bearer {}", self.assertion(account)?));
+        let request = request.header(FORMAT_HEADER, record::FORMAT);
         let mut response = request.send().await.map_err(Self::failure)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(BelowError::Status(response.status().as_u16()));
         }
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(Self::failure)? {
-            if text.len() + chunk.len() > RECORD_BYTES_MAX {
-                return Err(RecordError::TooLong.into());
-            }
-            text.extend_from_slice(&chunk);
-        }
-        Ok(record::decode_for(account, &String::from_utf8_lossy(&text))?)
+        let asked = response.headers().get(DATABASE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let text = Self::text(&mut response, RECORD_BYTES_MAX).await?;
+        let entitlement = match record::decode_for(account, &text) {
+            Ok(record) => record.entitlement,
+            // An older build, which does not name its database.
+            Err(RecordError::Format(before::FORMAT)) => before::decode_for(account, &text)?,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Answer { entitlement, asked })
     }
 
-    async fn has_told(&self) -> Result<bool, BelowError> {
-        let response = self.client.get(format!("{}internal/told", self.base)).send().await.map_err(Self::failure)?;
-        match response.status() {
-            // An older build, which cannot say.
-            reqwest::StatusCode::OK | reqwest::StatusCode::NOT_FOUND => Ok(true),
-            reqwest::StatusCode::CONFLICT => Ok(false),
-            status => Err(BelowError::Status(status.as_u16())),
-        }
+    async fn told(&self) -> Result<Told, BelowError> {
+        let mut response = self.get("internal/told").send().await.map_err(Self::failure)?;
+        let is_told = match response.status() {
+            // Not found: an older build, which cannot say.
+            reqwest::StatusCode::OK | reqwest::StatusCode::NOT_FOUND => true,
+            reqwest::StatusCode::CONFLICT => false,
+            status => return Err(BelowError::Status(status.as_u16())),
+        };
+        let text = Self::text(&mut response, LINE_BYTES_MAX).await?;
+        // Older builds say no more than the status.
+        let heard = serde_json::from_str(&text).map_or(Heard::Before, |line| Heard::Line(Arc::new(line)));
+        Ok(Told { is_told, heard })
+    }
+
+    fn elsewhere(&self, questions: u32) {
+        self.closing.fetch_max(questions, Ordering::Relaxed);
     }
 
     async fn reach(&self) -> Result<(), BelowError> {

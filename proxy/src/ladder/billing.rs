@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entitlement::account::AccountId;
-use entitlement::record::Entitlement;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::budget::Budget;
 use super::circuit::Circuit;
-use super::{Below, BelowError};
+use super::{Answer, Below, BelowError, Told};
 use crate::metrics::LayerCounters;
 
 /// Failures of billing in a row after which it is left alone for a moment.
@@ -29,6 +28,9 @@ pub(super) const RECHECKS_MAX: usize = 8;
 /// work for billing and Postgres; beyond it Redis is asked.
 pub(super) const RECHECKS_PER_SECOND: u64 = 100;
 pub(super) const RECHECKS_BURST: u64 = 200;
+
+/// How many connections are closed after one led to a billing that is not to be asked.
+const CLOSED: u32 = 8;
 
 /// Why billing is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl Billing {
     }
 
     /// What an account has. `now_ms` is a moment on the ladder's clock.
-    pub(super) async fn ask(&self, account: &AccountId, why: Reason, now_ms: u64) -> Result<Entitlement, Unanswered> {
+    pub(super) async fn ask(&self, account: &AccountId, why: Reason, now_ms: u64) -> Result<Answer, Unanswered> {
         if !self.circuit.is_closed(now_ms) {
             return Err(Unanswered::Failed);
         }
@@ -96,10 +98,10 @@ impl Billing {
         }
         let answer = timeout(self.deadline, self.below.resolve(account)).await.unwrap_or(Err(BelowError::Timeout));
         match answer {
-            Ok(record) if record.account == *account => {
+            Ok(answer) if answer.entitlement.account == *account => {
                 self.counters.hit.inc();
                 self.circuit.succeeded();
-                Ok(record)
+                Ok(answer)
             }
             Ok(_) => {
                 self.counters.poisoned.inc();
@@ -120,9 +122,19 @@ impl Billing {
         while self.budget.take(now_ms) {}
     }
 
-    /// Whether the cache has been told of every change; `None` when billing does not say.
-    pub(super) async fn has_told(&self) -> Option<bool> {
-        timeout(self.deadline, self.below.has_told()).await.ok()?.ok()
+    /// Another one should be asked than whoever answered.
+    pub(super) fn elsewhere(&self) {
+        self.below.elsewhere(CLOSED);
+    }
+
+    /// It would be well to hear another one, too.
+    pub(super) fn look_around(&self) {
+        self.below.elsewhere(1);
+    }
+
+    /// Billing's word on the cache; `None` when it says nothing.
+    pub(super) async fn told(&self) -> Option<Told> {
+        timeout(self.deadline, self.below.told()).await.ok()?.ok()
     }
 }
 
@@ -154,7 +166,7 @@ mod tests {
 
     #[async_trait]
     impl Below for Silent {
-        async fn resolve(&self, _: &AccountId) -> Result<Entitlement, BelowError> {
+        async fn resolve(&self, _: &AccountId) -> Result<Answer, BelowError> {
             self.asked.fetch_add(1, Ordering::SeqCst);
             let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
             let _asking = Asking(&self.at_once);

@@ -21,6 +21,9 @@ pub(super) enum Depth {
     Billing,
 }
 
+/// How often billing is asked about an account until an answer is of the database that is followed.
+const ASKED_MAX: u32 = 6;
+
 /// What a flight finds.
 enum Answer {
     Told(Entitlement, Layer),
@@ -37,12 +40,13 @@ impl Ladder {
         let mut landing = answer.map(|answer| match answer {
             Answer::Told(record, layer) => {
                 let confirmation = confirmation(&record, layer, epoch, at_ms);
-                (self.l1.offer(record, confirmation), layer)
+                (self.l1.offer(record, confirmation, self.lines.since_ms()), layer)
             }
             Answer::Known(entry) => (entry, Layer::L1),
         });
         if let Some(pushed) = pilot.close() {
-            let newest = self.l1.offer((*pushed).clone(), Confirmation { epoch, at_ms, source: Source::Cache });
+            let confirmation = Confirmation { epoch, at_ms, source: Source::Cache };
+            let newest = self.l1.offer((*pushed).clone(), confirmation, self.lines.since_ms());
             if let Ok((entry, _)) = &mut landing {
                 *entry = newest;
             }
@@ -63,20 +67,43 @@ impl Ladder {
             (Depth::Redis, None) => (Reason::Lookup, None),
             (Depth::Redis, spare) => (Reason::Recheck, spare),
         };
-        match (self.billing.ask(account, why, now_ms).await, spare) {
+        match (self.ask(account, why, now_ms).await, spare) {
             (Ok(record), _) => Ok(Answer::Told(record, Layer::Billing)),
             (Err(Unanswered::Busy), Some(spare)) => Ok(Answer::Known(spare)),
             (Err(_), _) => Err(Unresolved),
         }
     }
 
+    /// Billing's answer, of the database that is followed: several may be asked under one address, and one of them may be on a
+    /// former primary.
+    async fn ask(&self, account: &AccountId, why: Reason, now_ms: u64) -> Result<Entitlement, Unanswered> {
+        for time in 0..ASKED_MAX {
+            let answer = self.billing.ask(account, why, now_ms).await?;
+            let Some(asked) = answer.asked.filter(|_| self.lines.line().is_some()) else {
+                self.hints.forget(account);
+                return Ok(answer.entitlement);
+            };
+            // Once: a balancer that takes turns would have the questions alternate.
+            if time == 0 && !self.lines.is_ours(asked) {
+                // It may have another database since it was last heard.
+                self.look_below(crate::clock::moment()).await;
+            }
+            if self.lines.is_ours(asked) {
+                self.hints.forget(account);
+                return Ok(answer.entitlement);
+            }
+            self.billing.elsewhere();
+        }
+        Err(Unanswered::Failed)
+    }
+
     /// What Redis holds, unless it may lack changes, of which it cannot be told now.
     async fn read(&self, account: &AccountId, now_ms: u64) -> Option<Entitlement> {
         let redis = self.redis.as_ref().filter(|_| self.epoch.is_told())?;
-        let Read::Found(record) = redis.read(account, now_ms).await else { return None };
+        let Read::Found(record) = redis.read(self.lines.line().as_deref(), account, now_ms).await else { return None };
         // A record that is older than what is known here is outdated: billing knows better.
-        let known = self.l1.get(account).map_or(0, |entry| entry.record().version);
-        (record.version >= known).then_some(record)
+        let known = self.l1.version(account, self.lines.since_ms());
+        (record.version >= known && !self.hints.is_outdated(account, record.version)).then_some(record)
     }
 
     /// The record of somebody of whom nothing is known, which is asked for again and again only because what everybody has

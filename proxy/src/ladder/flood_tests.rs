@@ -63,14 +63,14 @@ struct Cache(Arc<Held>);
 
 #[async_trait]
 impl Below for Billing {
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError> {
-        self.0.ask(account).await.ok_or(BelowError::Status(503))
+    async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError> {
+        self.0.ask(account).await.map(Answer::from).ok_or(BelowError::Status(503))
     }
 }
 
 #[async_trait]
 impl Shared for Cache {
-    async fn read(&self, account: &AccountId, _: u64) -> Read {
+    async fn read(&self, _: Option<&Line>, account: &AccountId, _: u64) -> Read {
         self.0.ask(account).await.map_or(Read::Nothing, Read::Found)
     }
 }
@@ -102,6 +102,7 @@ impl World {
             redis_deadline: Duration::from_secs(5),
             billing_deadline: Duration::from_secs(5),
             redis_url: None,
+            namespace: super::tests::namespaced(),
         };
         let (billing, cache, start) = (Held::new(answers), Held::new(PLENTY), crate::clock::moment());
         let below: Arc<dyn Below> = Arc::new(Billing(Arc::clone(&billing)));

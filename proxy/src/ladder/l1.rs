@@ -25,6 +25,12 @@ impl L1 {
         self.entries.get(account)
     }
 
+    /// The version of the record that is known of an account, unless it counts less than what is said since `since_ms`; else 0.
+    pub(super) fn version(&self, account: &AccountId, since_ms: u64) -> u64 {
+        let known = self.get(account).filter(|entry| entry.confirmed_ms() >= since_ms);
+        known.map_or(0, |entry| entry.record().version)
+    }
+
     /// As when the cache is full.
     #[cfg(test)]
     pub(super) fn forget(&self, account: &AccountId) {
@@ -32,16 +38,21 @@ impl L1 {
     }
 
     /// Takes in a record unless a newer one is known, and gives the newest. A record that is known already is
-    /// confirmed.
-    pub(super) fn offer(&self, record: Entitlement, confirmation: Confirmation) -> Arc<Entry> {
+    /// confirmed. What was last confirmed before `since_ms` counts less than anything that is said since, whatever its version.
+    pub(super) fn offer(&self, record: Entitlement, confirmation: Confirmation, since_ms: u64) -> Arc<Entry> {
         let account = record.account.clone();
         let offered = Arc::new(Entry::new(self.plans.share(record), confirmation));
         let result = self.entries.entry(&account, None, |_, known| {
-            if replaces(offered.record(), known.record()) {
-                offered.succeed(known);
-                *known = Arc::clone(&offered);
-            } else if offered.record().version == known.record().version {
-                known.confirm(confirmation);
+            let is_of_now = [offered.confirmed_ms(), known.confirmed_ms()].map(|confirmed_ms| confirmed_ms >= since_ms);
+            match is_of_now {
+                [true, false] => *known = Arc::clone(&offered),
+                [false, true] => {}
+                _ if replaces(offered.record(), known.record()) => {
+                    offered.succeed(known);
+                    *known = Arc::clone(&offered);
+                }
+                _ if offered.record().version == known.record().version => known.confirm(confirmation),
+                _ => {}
             }
             EntryAction::<Arc<Entry>>::Retain(Arc::clone(known))
         });
@@ -57,9 +68,9 @@ impl L1 {
     }
 
     /// Takes in a pushed record of an account that asks here; others are none of this process's business.
-    pub(super) fn update(&self, record: Entitlement, confirmation: Confirmation) {
+    pub(super) fn update(&self, record: Entitlement, confirmation: Confirmation, since_ms: u64) {
         if self.entries.contains_key(&record.account) {
-            self.offer(record, confirmation);
+            self.offer(record, confirmation, since_ms);
         }
     }
 }

@@ -14,15 +14,19 @@ mod denial;
 mod entry;
 mod flight;
 mod followers;
+mod hints;
 mod l1;
+mod line;
+mod look;
 mod plans;
 mod push;
 mod redis;
 
 pub use answer::{Found, Freshness, Layer, Unresolved};
-pub use below::{BILLING_AUDIENCE, Below, BelowError, HttpBilling};
+pub use below::{Answer, BILLING_AUDIENCE, Below, BelowError, HttpBilling, Told};
 pub use entry::Entry;
 pub use followers::Follower;
+pub use line::{Heard, Line, Namespaced};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,19 +34,20 @@ use std::time::{Duration, Instant};
 
 use cache::{Place, PlaceError, Refusal, Refusals};
 use entitlement::account::AccountId;
-use entitlement::record::{self, Entitlement};
+use entitlement::record::{self, DatabaseId, Entitlement, Record};
 use prometheus::IntCounter;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
-use tokio::time::{sleep, timeout};
-use tracing::warn;
+use tokio::time::timeout;
 
 use self::billing::Billing;
 use self::climb::Depth;
 use self::entry::{Confirmation, Source};
 use self::flight::{Boarding, Flights, Landing};
 use self::followers::Followers;
+use self::hints::Hints;
 use self::l1::L1;
+use self::line::Lines;
 use self::push::Epoch;
 use self::redis::{Redis, Shared};
 use crate::clock::Moment;
@@ -70,6 +75,8 @@ pub struct Settings {
     pub billing_deadline: Duration,
     /// The cache that all proxies share; none for one process alone.
     pub redis_url: Option<Secret>,
+    /// The name that keeps installations apart that share it.
+    pub namespace: Namespaced,
 }
 
 impl Settings {
@@ -85,6 +92,8 @@ pub struct Ladder {
     refusals: Arc<Refusals>,
     billing: Billing,
     epoch: Epoch,
+    lines: Lines,
+    hints: Hints,
     /// Of accounts that are asked for, and of denials that are asked again.
     lookups: Arc<Flights>,
     rechecks: Arc<Flights>,
@@ -136,6 +145,8 @@ impl Ladder {
             redis,
             billing: Billing::new(below, settings.billing_deadline, metrics.layer("billing")),
             epoch: Epoch::new(metrics.push_connected.clone()),
+            lines: Lines::new(settings.namespace.clone()),
+            hints: Hints::default(),
             lookups: Arc::default(),
             rechecks: Arc::default(),
             followers: Arc::default(),
@@ -158,15 +169,17 @@ impl Ladder {
     pub fn follow(
         self: &Arc<Self>,
         settings: &Settings,
-        local: Option<broadcast::Receiver<Arc<Entitlement>>>,
+        local: Option<broadcast::Receiver<Arc<Record>>>,
     ) -> Result<(), LadderError> {
         self.expects_push.store(settings.redis_url.is_some() || local.is_some(), Ordering::Release);
         match (settings.place()?, local) {
             (Some(place), _) => {
                 let notes = (self.counters.pushed_poison.clone(), Arc::clone(&self.refusals));
                 let heartbeat = push::heartbeat(settings.max_staleness);
-                self.io.spawn(push::follow_redis(place, Arc::clone(self), notes, heartbeat));
-                self.io.spawn(Arc::clone(self).watch_telling(heartbeat));
+                let heard = self.lines.follow();
+                self.io.spawn(push::follow_redis(place.clone(), Arc::clone(self), heard, notes, heartbeat));
+                self.io.spawn(push::follow_before(place, Arc::clone(self), heartbeat));
+                self.io.spawn(Arc::clone(self).watch_below(heartbeat));
             }
             (None, Some(channel)) => {
                 self.io.spawn(push::follow_local(channel, Arc::clone(self)));
@@ -174,23 +187,6 @@ impl Ladder {
             (None, None) => {}
         }
         Ok(())
-    }
-
-    /// Asks billing again and again whether it can tell the cache of changes. Whoever is not told cannot know it otherwise.
-    async fn watch_telling(self: Arc<Self>, pause: Duration) {
-        loop {
-            sleep(pause.mul_f64(rand::random_range(0.8..1.0))).await;
-            self.look_for_backlog().await;
-        }
-    }
-
-    /// One look. When billing does not answer, nothing is known to have changed.
-    async fn look_for_backlog(&self) {
-        let Some(is_told) = self.billing.has_told().await else { return };
-        if is_told != self.epoch.is_told() {
-            warn!(is_told, "whether the cache can be told of changes: while it cannot, billing is asked instead");
-        }
-        self.epoch.told(is_told);
     }
 
     /// Whether there is a channel on which changes are pushed.
@@ -210,7 +206,10 @@ impl Ladder {
         if let (Some(redis), Ok(account)) = (&self.redis, AccountId::parse(record::PROBE))
             && (first || !self.refusals.all().is_empty())
         {
-            redis.read(&account, self.millis_at(now)).await;
+            // A record of no database: nobody has it.
+            let (namespace, database) = (self.lines.configured().clone(), DatabaseId::new(0));
+            let line = Line { namespace, database, owner: None, is_settled: false, is_known: false };
+            redis.read(Some(&line), &account, self.millis_at(now)).await;
         }
         self.refusals.all().iter().map(Refusal::to_string).collect()
     }
@@ -323,13 +322,33 @@ impl push::Sink for Ladder {
         &self.epoch
     }
 
+    fn is_ours(&self, database: DatabaseId) -> bool {
+        self.lines.is_ours(database)
+    }
+
+    fn hinted(self: &Arc<Self>, account: &AccountId, version: u64) {
+        let known = self.l1.get(account).map(|entry| entry.record().version);
+        if known.is_some_and(|known| known >= version) {
+            return;
+        }
+        self.hints.note(account, version);
+        if known.is_some() {
+            let (ladder, account) = (Arc::clone(self), account.clone());
+            // Billing alone knows: what lies in the cache may be as old as what is known here.
+            self.io.spawn(async move {
+                let _ = ladder.fly(&ladder.rechecks, &account, Depth::Billing, crate::clock::moment()).await;
+                ladder.followers.tell(&account);
+            });
+        }
+    }
+
     fn pushed(&self, record: Arc<Entitlement>) {
         // First the flights, then L1: a flight looks here after it has put its answer there.
         self.lookups.overtake(&record);
         self.rechecks.overtake(&record);
         let at_ms = self.millis_at(crate::clock::moment());
         let confirmation = Confirmation { epoch: self.epoch.current(), at_ms, source: Source::Cache };
-        self.l1.update((*record).clone(), confirmation);
+        self.l1.update((*record).clone(), confirmation, self.lines.since_ms());
         // Last: who is woken looks into L1.
         self.followers.tell(&record.account);
     }

@@ -9,12 +9,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cache::{Lost, Pauses, Place, Refusals, Subscription, Task};
-use entitlement::record::{self, CHANNEL, Entitlement, RecordError};
+use entitlement::account::AccountId;
+use entitlement::record::{self, DatabaseId, Entitlement, Namespace, Record, RecordError, before};
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
+
+use super::line::Heard;
 
 /// Shortest pause before another subscription, in milliseconds.
 const PAUSE_MS_MIN: u64 = 50;
@@ -48,8 +51,14 @@ struct State {
 pub(super) trait Sink: Send + Sync + 'static {
     fn epoch(&self) -> &Epoch;
 
+    /// Whether records of this database are to be taken in.
+    fn is_ours(&self, database: DatabaseId) -> bool;
+
     /// Takes in a record.
     fn pushed(&self, record: Arc<Entitlement>);
+
+    /// A message in the old form: nothing of it is served, but its account is looked at.
+    fn hinted(self: &Arc<Self>, account: &AccountId, version: u64);
 }
 
 impl Epoch {
@@ -103,23 +112,31 @@ pub(super) fn heartbeat(staleness_max: Duration) -> Duration {
     (staleness_max / 4).clamp(HEARTBEAT_MIN, HEARTBEAT_MAX)
 }
 
-/// Follows the Redis channel for ever.
+/// Follows the Redis channel of the namespace that is heard of, for ever.
 pub(super) async fn follow_redis<S: Sink>(
     place: Place,
     sink: Arc<S>,
+    mut heard: watch::Receiver<Heard>,
     (poisoned, refusals): (IntCounter, Arc<Refusals>),
     heartbeat: Duration,
 ) {
     let mut pauses = Pauses::between(PAUSE_MS_MIN, PAUSE_MS_MAX);
-    loop {
+    while let Some(namespace) = namespace(&mut heard).await {
         let mut was_open = false;
-        let lost = match Subscription::open(&place, CHANNEL, heartbeat).await {
+        let lost = match Subscription::open(&place, &namespace.channel(), heartbeat).await {
             Ok(subscription) => {
                 sink.epoch().begin();
                 refusals.note(Task::Subscribe, None);
                 info!("changes are pushed to this process");
                 was_open = true;
-                take_in(subscription, &*sink, &poisoned).await
+                let taking_in = take_in(subscription, &*sink, &poisoned);
+                tokio::select! {
+                    lost = taking_in => lost,
+                    () = another(&mut heard, &namespace) => {
+                        sink.epoch().end();
+                        continue;
+                    }
+                }
             }
             Err(lost) => lost,
         };
@@ -144,7 +161,9 @@ async fn take_in<S: Sink>(mut subscription: Subscription, sink: &S, poisoned: &I
             Err(lost) => return lost,
         };
         match record::decode(&String::from_utf8_lossy(&message)) {
-            Ok(record) => sink.pushed(Arc::new(record)),
+            Ok(record) if sink.is_ours(record.database) => sink.pushed(Arc::new(record.entitlement)),
+            // Another installation under the same namespace, or a billing that is on a former primary.
+            Ok(record) => debug!(database = %record.database, "a change of another database is not taken in"),
             Err(error) => {
                 if matches!(error, RecordError::Format(_)) {
                     debug!("a change was told in the format of a newer build");
@@ -159,12 +178,45 @@ async fn take_in<S: Sink>(mut subscription: Subscription, sink: &S, poisoned: &I
     }
 }
 
+/// The namespace that is heard of, as soon as there is one; `None` when nobody will say any more.
+async fn namespace(heard: &mut watch::Receiver<Heard>) -> Option<Namespace> {
+    match &*heard.wait_for(|heard| matches!(heard, Heard::Line(_))).await.ok()? {
+        Heard::Line(line) => Some(line.namespace.clone()),
+        Heard::Nothing | Heard::Before => None,
+    }
+}
+
+/// Waits until another namespace is heard of.
+async fn another(heard: &mut watch::Receiver<Heard>, known: &Namespace) {
+    let is_another = |heard: &Heard| matches!(heard, Heard::Line(line) if line.namespace != *known);
+    if heard.wait_for(is_another).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Follows the channel on which billing of older builds pushes, for ever. What is missed there is missed: as long as there is such
+/// a billing, what it says is believed for no longer than without push.
+pub(super) async fn follow_before<S: Sink>(place: Place, sink: Arc<S>, heartbeat: Duration) {
+    let mut pauses = Pauses::between(PAUSE_MS_MIN, PAUSE_MS_MAX);
+    loop {
+        if let Ok(mut subscription) = Subscription::open(&place, before::CHANNEL, heartbeat).await {
+            while let Ok(message) = subscription.next().await {
+                if let Ok((account, version)) = before::hint(&String::from_utf8_lossy(&message)) {
+                    sink.hinted(&account, version);
+                }
+            }
+            pauses.start_over();
+        }
+        sleep(pauses.take()).await;
+    }
+}
+
 /// Follows the channel of this process, for as long as somebody sends on it.
-pub(super) async fn follow_local<S: Sink>(mut channel: broadcast::Receiver<Arc<Entitlement>>, sink: Arc<S>) {
+pub(super) async fn follow_local<S: Sink>(mut channel: broadcast::Receiver<Arc<Record>>, sink: Arc<S>) {
     sink.epoch().begin();
     loop {
         match channel.recv().await {
-            Ok(record) => sink.pushed(record),
+            Ok(record) => sink.pushed(Arc::new(record.entitlement.clone())),
             Err(broadcast::error::RecvError::Lagged(missed)) => {
                 warn!(missed, "changes came faster than they were taken in");
                 sink.epoch().begin();

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache::{Link, Patience, Place, Refusals};
+use cache::{Link, Owner, Patience, Place, Refusals};
 use entitlement::account::AccountId;
-use entitlement::record::{self, Entitlement, RECORD_BYTES_MAX, RecordError};
+use entitlement::record::{self, Entitlement, Namespace, RECORD_BYTES_MAX, RecordError};
 use redis::{RedisError, cmd};
 use tracing::{debug, warn};
 
 use std::time::Duration;
 
 use super::circuit::Circuit;
+use super::line::Line;
 use crate::metrics::LayerCounters;
 
 /// How long connecting may take.
@@ -20,12 +21,18 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 /// The cache that all proxies share.
 #[async_trait]
 pub(super) trait Shared: Send + Sync + 'static {
-    /// The record that is stored for an account.
-    async fn read(&self, account: &AccountId, now_ms: u64) -> Read;
+    /// The record that is stored for an account, as the database of the line has it; nothing where none is known.
+    async fn read(&self, line: Option<&Line>, account: &AccountId, now_ms: u64) -> Read;
 
     /// Where it is noted what the cache refuses.
     fn refusals(&self) -> Arc<Refusals> {
         Arc::default()
+    }
+
+    /// The database that has the word in a namespace; `None` when it cannot be told.
+    async fn owner(&self, namespace: &Namespace) -> Option<Owner> {
+        let _ = namespace;
+        None
     }
 }
 
@@ -57,15 +64,20 @@ impl Redis {
         Arc::new(Self { link, refusals, circuit: Circuit::new(1), counters })
     }
 
-    fn decode(&self, account: &AccountId, value: &[u8]) -> Read {
+    fn decode(&self, line: &Line, account: &AccountId, value: &[u8]) -> Read {
         if value.is_empty() {
             self.counters.miss.inc();
             return Read::Nothing;
         }
         match record::decode_for(account, &String::from_utf8_lossy(value)) {
-            Ok(record) => {
+            Ok(record) if record.database == line.database => {
                 self.counters.hit.inc();
-                Read::Found(record)
+                Read::Found(record.entitlement)
+            }
+            Ok(_) => {
+                self.counters.poisoned.inc();
+                warn!("redis holds the record of another database");
+                Read::Nothing
             }
             // Written by a newer build that runs beside this one: nothing is wrong.
             Err(RecordError::Format(_)) => {
@@ -87,17 +99,18 @@ impl Redis {
 
 #[async_trait]
 impl Shared for Redis {
-    async fn read(&self, account: &AccountId, now_ms: u64) -> Read {
+    async fn read(&self, line: Option<&Line>, account: &AccountId, now_ms: u64) -> Read {
+        let Some(line) = line else { return Read::Nothing };
         if !self.circuit.is_closed(now_ms) {
             return Read::Down;
         }
         // A bounded read: whatever lies under the key, no more than the longest record and a byte is transferred.
         let mut query = cmd("GETRANGE");
-        query.arg(record::key(account)).arg(0).arg(RECORD_BYTES_MAX);
+        query.arg(line.namespace.key(line.database, account)).arg(0).arg(RECORD_BYTES_MAX);
         match self.link.query::<Vec<u8>>(&query).await {
             Ok(value) => {
                 self.circuit.succeeded();
-                self.decode(account, &value)
+                self.decode(line, account, &value)
             }
             Err(error) if is_about_the_value(&error) => {
                 self.circuit.succeeded();
@@ -115,6 +128,10 @@ impl Shared for Redis {
 
     fn refusals(&self) -> Arc<Refusals> {
         Arc::clone(&self.refusals)
+    }
+
+    async fn owner(&self, namespace: &Namespace) -> Option<Owner> {
+        self.link.owner(&namespace.owner_key()).await.ok()?
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
-use entitlement::record::{self, CHANNEL};
+use entitlement::record::{self, DatabaseId, Record, before};
 use entitlement::timeline::{Plan, Segment, Status, Timeline};
 
 use super::*;
@@ -56,10 +56,28 @@ struct Billing(AtomicUsize);
 
 #[async_trait]
 impl Below for Billing {
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError> {
+    async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Ok(record(account.as_str(), 1, "from billing"))
+        Ok(record(account.as_str(), 1, "from billing").into())
     }
+
+    async fn told(&self) -> Result<Told, BelowError> {
+        let namespace = super::tests::namespaced().namespace().clone();
+        let line = Line { namespace, database: OURS, owner: Some(OURS), is_settled: true, is_known: true };
+        Ok(Told { is_told: true, heard: Heard::Line(Arc::new(line)) })
+    }
+}
+
+/// The database of billing, and another one.
+const OURS: DatabaseId = DatabaseId::new(1);
+const THEIRS: DatabaseId = DatabaseId::new(2);
+
+fn key(account: &str) -> String {
+    super::tests::namespaced().namespace().key(OURS, &AccountId::parse(account).expect("an id"))
+}
+
+fn encoded(database: DatabaseId, entitlement: Entitlement) -> String {
+    record::encode(&Record { database, entitlement }).expect("it encodes")
 }
 
 fn record(account: &str, version: u64, tier: &str) -> Entitlement {
@@ -82,6 +100,7 @@ fn ladder(server: &Server) -> (Arc<Ladder>, Arc<Billing>) {
         redis_deadline: Duration::from_millis(50),
         billing_deadline: Duration::from_millis(200),
         redis_url: Some(Secret::new(server.url.clone())),
+        namespace: super::tests::namespaced(),
     };
     let billing = Arc::new(Billing(AtomicUsize::new(0)));
     let below = Arc::clone(&billing) as Arc<dyn Below>;
@@ -116,19 +135,27 @@ async fn what_redis_holds_is_read_unless_it_is_no_record() {
     let (ladder, billing) = ladder(&server);
     let set = |account: &str, value: String| {
         let mut command = ::redis::cmd("SET");
-        command.arg(record::key(&AccountId::parse(account).expect("an id"))).arg(value);
+        command.arg(key(account)).arg(value);
         command
     };
-    let good = record::encode(&record("good", 7, "paid")).expect("it encodes");
-    let foreign = record::encode(&record("other", 7, "paid")).expect("it encodes");
-    for (account, value) in [("good", good), ("foreign", foreign), ("bad", "x".into()), ("newer", "2:7:{}".into())] {
+    let good = encoded(OURS, record("good", 7, "paid"));
+    let alien = encoded(THEIRS, record("alien", 7, "paid"));
+    let old = before::encode(&record("old", 7, "paid")).expect("it encodes");
+    let foreign = encoded(OURS, record("other", 7, "paid"));
+    let stored = [("good", good), ("foreign", foreign), ("alien", alien), ("old", old)];
+    let broken = [("bad", "x".to_owned()), ("newer", "3:7:{}".to_owned())];
+    for (account, value) in stored.into_iter().chain(broken) {
         let () = set(account, value).query_async(&mut redis).await.expect("it is stored");
     }
-    let key = record::key(&AccountId::parse("list").expect("an id"));
-    let _: i64 = ::redis::cmd("RPUSH").arg(key).arg("x").query_async(&mut redis).await.expect("it is stored");
+    let _: i64 = ::redis::cmd("RPUSH").arg(key("list")).arg("x").query_async(&mut redis).await.expect("it is stored");
+    // Records where older builds wrote are nobody's.
+    let before = before::key(&AccountId::parse("elsewhere").expect("an id"));
+    let text = before::encode(&record("elsewhere", 9, "paid")).expect("it encodes");
+    let () = ::redis::cmd("SET").arg(before).arg(text).query_async(&mut redis).await.expect("it is stored");
+    until("billing has said whose records count", || ladder.lines.line().is_some()).await;
     assert_eq!(find(&ladder, "good").await, (Layer::Redis, "paid".to_owned()));
     assert_eq!(billing.0.load(Ordering::SeqCst), 0);
-    for account in ["absent", "foreign", "bad", "newer", "list"] {
+    for account in ["absent", "foreign", "alien", "old", "elsewhere", "bad", "newer", "list"] {
         assert_eq!(find(&ladder, account).await, (Layer::Billing, "from billing".to_owned()), "{account}");
     }
     assert_eq!(find(&ladder, "good").await.0, Layer::L1);
@@ -143,15 +170,21 @@ async fn a_published_change_is_taken_in_and_an_unreadable_one_makes_everything_o
     assert_eq!(find(&ladder, "a").await.1, "from billing");
     let publish = |text: String| {
         let mut command = ::redis::cmd("PUBLISH");
-        command.arg(CHANNEL).arg(text);
+        command.arg(super::tests::namespaced().namespace().channel()).arg(text);
         command
     };
-    let change = record::encode(&record("a", 2, "paid")).expect("it encodes");
+    let change = encoded(OURS, record("a", 2, "paid"));
     let told: i64 = publish(change).query_async(&mut redis).await.expect("it is published");
     assert_eq!(told, 1);
     let known = || ladder.l1.get(&AccountId::parse("a").expect("an id")).expect("it is there").record().version;
     until("the change", || known() == 2).await;
+    // A change of another database is not taken in, and makes nothing old.
     let epoch = ladder.epoch.current();
+    let _: i64 =
+        publish(encoded(THEIRS, record("a", 9, "free"))).query_async(&mut redis).await.expect("it is published");
+    let _: i64 = publish(encoded(OURS, record("a", 3, "paid"))).query_async(&mut redis).await.expect("it is published");
+    until("the next change", || known() == 3).await;
+    assert_eq!(ladder.epoch.current(), epoch);
     let _: i64 = publish("nonsense".into()).query_async(&mut redis).await.expect("it is published");
     until("a new epoch", || ladder.epoch.current() == epoch + 1).await;
 }
@@ -194,9 +227,9 @@ async fn a_redis_that_goes_and_comes_back_is_used_again() {
         loop {
             accounts += 1;
             let account = format!("b{accounts}");
-            let stored = record::encode(&record(&account, 3, "paid")).expect("it encodes");
-            let key = record::key(&AccountId::parse(&account).expect("an id"));
-            let () = ::redis::cmd("SET").arg(key).arg(stored).query_async(&mut redis).await.expect("it is stored");
+            let stored = encoded(OURS, record(&account, 3, "paid"));
+            let () =
+                ::redis::cmd("SET").arg(key(&account)).arg(stored).query_async(&mut redis).await.expect("it is stored");
             if find(&ladder, &account).await.0 == Layer::Redis {
                 break;
             }

@@ -12,7 +12,10 @@ use tokio::sync::oneshot;
 use super::rule::Rule;
 use super::step::{ACCOUNTS, REPLICAS, Step};
 use crate::ladder::redis::{Read, Shared};
-use crate::ladder::{AccountId, Below, BelowError, Entitlement};
+use crate::ladder::{AccountId, Answer, Below, BelowError, DatabaseId, Entitlement, Heard, Line, Record, Told};
+
+/// The database of all records.
+const DATABASE: DatabaseId = DatabaseId::new(1);
 
 /// How long Redis keeps that nothing is known of an account, in milliseconds.
 const NEGATIVE_MS: u64 = 2_000;
@@ -84,7 +87,8 @@ impl Outside {
             outcome = Outcome::Stored;
         }
         if outcome == Outcome::Stored {
-            self.redis[account] = record::encode(&made(account, version)).expect("it encodes");
+            self.redis[account] = record::encode(&Record { database: DATABASE, entitlement: made(account, version) })
+                .expect("it encodes");
             self.expires_ms[account] = if version == 0 { self.now_ms + NEGATIVE_MS } else { u64::MAX };
         }
         Ok(outcome)
@@ -181,19 +185,23 @@ impl Asked {
 
 #[async_trait]
 impl Shared for Asked {
-    async fn read(&self, account: &AccountId, _: u64) -> Read {
+    async fn read(&self, _: Option<&Line>, account: &AccountId, _: u64) -> Read {
         let (text, answer) = {
             let mut outside = self.lock();
             (outside.redis[index(account)].clone(), outside.begin_answer())
         };
         let _ = answer.await;
-        if text.is_empty() { Read::Nothing } else { Read::Found(record::decode(&text).expect("it was encoded")) }
+        if text.is_empty() {
+            Read::Nothing
+        } else {
+            Read::Found(record::decode(&text).expect("it was encoded").entitlement)
+        }
     }
 }
 
 #[async_trait]
 impl Below for Asked {
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError> {
+    async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError> {
         let (found, answer) = {
             let mut outside = self.lock();
             let found = (index(account), outside.newest(index(account)));
@@ -202,12 +210,13 @@ impl Below for Asked {
             (found, outside.begin_answer())
         };
         let _ = answer.await;
-        Ok(made(found.0, found.1))
+        Ok(made(found.0, found.1).into())
     }
 
-    async fn has_told(&self) -> Result<bool, BelowError> {
+    async fn told(&self) -> Result<Told, BelowError> {
         let outside = self.lock();
-        Ok(!outside.is_behind || outside.without == Some(Rule::TellOfBacklog))
+        let is_told = !outside.is_behind || outside.without == Some(Rule::TellOfBacklog);
+        Ok(Told { is_told, heard: Heard::Nothing })
     }
 }
 

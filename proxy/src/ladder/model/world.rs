@@ -65,6 +65,7 @@ impl World {
             redis_deadline: never,
             billing_deadline: never,
             redis_url: None,
+            namespace: crate::ladder::tests::namespaced(),
         };
         let metrics = Metrics::get().expect("nobody has taken a name");
         let replica = |_| {
@@ -250,7 +251,8 @@ impl World {
             }
             if self.replicas[replica].looked_ms + LOOK_MS <= now_ms {
                 self.replicas[replica].looked_ms = now_ms;
-                self.replicas[replica].ladder.look_for_backlog().await;
+                let now = self.now(replica);
+                self.replicas[replica].ladder.look_below(now).await;
             }
         }
         Ok(())

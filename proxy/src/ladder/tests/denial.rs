@@ -34,7 +34,7 @@ async fn who_waits_before_a_denial_goes_on_when_a_change_is_pushed_that_lets_the
         let denied = world.ask(now).await.expect("an answer");
         let began = tokio::time::Instant::now();
         let push = async {
-            sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
             world.ladder.pushed(Arc::new(record(2, pushed)));
         };
         let (newest, ()) = tokio::join!(

@@ -22,12 +22,12 @@ struct Billing {
 
 #[async_trait]
 impl Below for Billing {
-    async fn resolve(&self, account: &AccountId) -> Result<Entitlement, BelowError> {
+    async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError> {
         self.questions.fetch_add(1, Ordering::SeqCst);
         // Read before the wait: what comes in meanwhile is newer than the answer.
         let record = self.records.lock().expect("no panic").get(account).cloned();
         self.answers.acquire().await.expect("never closed").forget();
-        record.ok_or(BelowError::Status(503))
+        record.map(Answer::from).ok_or(BelowError::Status(503))
     }
 }
 
@@ -38,6 +38,35 @@ struct World {
 }
 
 const PLENTY: usize = 1_000_000;
+
+#[tokio::test]
+async fn what_was_known_before_a_person_agreed_counts_less_than_what_is_said_since() {
+    let world = World::new(PLENTY);
+    let at = |at_ms| Confirmation { epoch: 0, at_ms, source: Source::Billing };
+    let l1 = &world.ladder.l1;
+    let held = |entry: Arc<Entry>| (entry.record().version, entry.confirmed_ms());
+    assert_eq!(held(l1.offer(record(7, "paid"), at(100), 0)), (7, 100));
+    assert_eq!(held(l1.offer(record(3, "free"), at(200), 0)), (7, 100), "versions are compared");
+    // From 300 on another database counts.
+    assert_eq!(l1.version(&account(), 300), 0);
+    assert_eq!(held(l1.offer(record(3, "free"), at(250), 300)), (7, 100), "an answer from before is as old");
+    assert_eq!(held(l1.offer(record(3, "free"), at(300), 300)), (3, 300));
+    assert_eq!(l1.version(&account(), 300), 3);
+    assert_eq!(held(l1.offer(record(8, "paid"), at(299), 300)), (3, 300), "what was asked before comes too late");
+    assert_eq!(held(l1.offer(record(2, "paid"), at(400), 300)), (3, 300), "versions are compared again");
+    assert_eq!(held(l1.offer(record(4, "paid"), at(400), 300)), (4, 400));
+    // Of the same version, it is another record.
+    assert_eq!(l1.offer(record(4, "free"), at(500), 500).record(), &record(4, "free"));
+}
+
+/// As billing tells it in the same process.
+fn told(version: u64) -> Arc<Record> {
+    Arc::new(Record { database: DatabaseId::new(1), entitlement: record(version, "paid") })
+}
+
+pub(super) fn namespaced() -> Namespaced {
+    Namespaced::Made(entitlement::record::Namespace::parse("tests").expect("a namespace"))
+}
 
 fn moment() -> Moment {
     crate::clock::moment()
@@ -69,6 +98,7 @@ impl World {
             redis_deadline: Duration::from_millis(50),
             billing_deadline: Duration::from_millis(200),
             redis_url: None,
+            namespace: namespaced(),
         };
         let billing = Arc::new(Billing {
             records: Mutex::default(),
@@ -189,7 +219,7 @@ async fn what_a_cache_says_is_believed_for_half_as_long_as_what_billing_says() {
     let world = World::new(PLENTY);
     world.holds(record(1, "paid"));
     let at_ms = world.ladder.millis_at(world.start);
-    world.ladder.l1.offer(record(1, "paid"), Confirmation { epoch: 0, at_ms, source: Source::Cache });
+    world.ladder.l1.offer(record(1, "paid"), Confirmation { epoch: 0, at_ms, source: Source::Cache }, 0);
     assert_eq!(world.told(2.5).await, Some((FromL1, 1, Fresh)));
     assert_eq!(world.told(2.6).await, Some((FromBilling, 1, Fresh)), "it may have been outdated when it was read");
     assert_eq!(world.told(7.6).await, Some((FromL1, 1, Fresh)));
@@ -310,7 +340,7 @@ async fn accounts_of_one_plan_share_it() {
     let confirmation = Confirmation { epoch: 0, at_ms: 1, source: Source::Cache };
     let offer = |id: &str| {
         let account = AccountId::parse(id).expect("an id");
-        let entry = world.ladder.l1.offer(Entitlement { account, ..record(1, "paid") }, confirmation);
+        let entry = world.ladder.l1.offer(Entitlement { account, ..record(1, "paid") }, confirmation, 0);
         Arc::clone(&entry.record().timeline.segments()[0].plan)
     };
     assert!(Arc::ptr_eq(&offer("x"), &offer("y")));
@@ -326,12 +356,12 @@ async fn the_channel_of_this_process_carries_changes_and_its_end_is_known() {
     }
     world.holds(record(1, "free"));
     assert_eq!(world.told(0.0).await, Some((FromBilling, 1, Fresh)));
-    sender.send(Arc::new(record(2, "paid"))).expect("somebody listens");
+    sender.send(told(2)).expect("somebody listens");
     while world.told(0.0).await != Some((FromL1, 2, Fresh)) {
         tokio::task::yield_now().await;
     }
     for version in 3..=12 {
-        sender.send(Arc::new(record(version, "paid"))).expect("somebody listens");
+        sender.send(told(version)).expect("somebody listens");
     }
     let before = world.ladder.epoch.current();
     while world.ladder.epoch.current() == before {

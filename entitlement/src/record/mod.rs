@@ -1,21 +1,23 @@
 //! The cache contract: under which key an entitlement is stored, how it is written, how a change is told.
 //!
-//! A record is `format:version:json`. The version stands in front so that Redis can compare it without reading the
+//! A record is `format:version:database:json`. The version stands in front so that Redis can compare it without reading the
 //! rest, and the format so that old and new processes can run side by side. The same text is the push message.
+
+pub mod before;
+mod place;
+
+pub use place::{DatabaseId, Namespace, NoDatabaseId, NoNamespace};
 
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountId;
 use crate::timeline::Timeline;
 
-/// The channel on which every newly stored record is pushed to the proxies.
-pub const CHANNEL: &str = "tollgate:entitlements";
-
 /// How an account begins that nobody has: its record, of version 0, is stored and read to find out what the cache allows.
 pub const PROBE: &str = "tollgate:probe";
 
 /// The record format that this build reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Longest record that is read; a longer one is refused, not truncated.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
@@ -30,6 +32,13 @@ pub struct Entitlement {
     pub timeline: Timeline,
 }
 
+/// An entitlement and the database that says so: versions of two databases have no order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub database: DatabaseId,
+    pub entitlement: Entitlement,
+}
+
 /// Why a text is not a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -39,60 +48,63 @@ pub enum RecordError {
     NoVersion,
     #[error("the record has format {0}; this build reads format {FORMAT}")]
     Format(u32),
+    #[error("the record does not name its database")]
+    NoDatabase(#[from] NoDatabaseId),
     #[error("the record's body cannot be read")]
     Body(#[source] serde_json::Error),
     #[error("the record is about another account")]
     OtherAccount,
 }
 
-/// The Redis key of an account's record.
-#[must_use]
-pub fn key(account: &AccountId) -> String {
-    format!("tollgate:entitlement:{account}")
-}
-
 /// Writes a record.
 ///
 /// # Errors
 /// Never for a value of this type; the encoder's error is passed on so that nothing panics.
-pub fn encode(entitlement: &Entitlement) -> Result<String, serde_json::Error> {
+pub fn encode(record: &Record) -> Result<String, serde_json::Error> {
+    let Record { database, entitlement } = record;
     let body = serde_json::to_string(entitlement)?;
-    Ok(format!("{FORMAT}:{}:{body}", entitlement.version))
+    Ok(format!("{FORMAT}:{}:{database}:{body}", entitlement.version))
 }
 
 /// Reads a record of any account, as the push channel carries it.
 ///
 /// # Errors
 /// When the text is not a record of this format.
-pub fn decode(text: &str) -> Result<Entitlement, RecordError> {
+pub fn decode(text: &str) -> Result<Record, RecordError> {
     if text.len() > RECORD_BYTES_MAX {
         return Err(RecordError::TooLong);
     }
-    let (format, rest) = text.split_once(':').ok_or(RecordError::NoVersion)?;
-    let format: u32 = format.parse().map_err(|_| RecordError::NoVersion)?;
-    if format != FORMAT {
-        return Err(RecordError::Format(format));
+    let (format, rest) = number(text)?;
+    if format != u64::from(FORMAT) {
+        return Err(u32::try_from(format).map_or(RecordError::NoVersion, RecordError::Format));
     }
-    let (version, body) = rest.split_once(':').ok_or(RecordError::NoVersion)?;
-    let version = version.parse().map_err(|_| RecordError::NoVersion)?;
+    let (version, rest) = number(rest)?;
+    let (database, body) = rest.split_once(':').ok_or(NoDatabaseId)?;
+    let database = database.parse()?;
     let entitlement: Entitlement = serde_json::from_str(body).map_err(RecordError::Body)?;
-    Ok(Entitlement { version, ..entitlement })
+    Ok(Record { database, entitlement: Entitlement { version, ..entitlement } })
 }
 
 /// Reads the record that was stored for `account`.
 ///
 /// # Errors
 /// When the text is not a record of this format, or is about another account.
-pub fn decode_for(account: &AccountId, text: &str) -> Result<Entitlement, RecordError> {
-    let entitlement = decode(text)?;
-    if entitlement.account != *account {
+pub fn decode_for(account: &AccountId, text: &str) -> Result<Record, RecordError> {
+    let record = decode(text)?;
+    if record.entitlement.account != *account {
         return Err(RecordError::OtherAccount);
     }
-    Ok(entitlement)
+    Ok(record)
+}
+
+/// The number before the first colon, and what stands behind it.
+fn number(text: &str) -> Result<(u64, &str), RecordError> {
+    let (number, rest) = text.split_once(':').ok_or(RecordError::NoVersion)?;
+    Ok((number.parse().map_err(|_| RecordError::NoVersion)?, rest))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -100,7 +112,13 @@ mod tests {
     use crate::catalog::Catalog;
     use crate::timeline::{Grant, Source, Status, timeline};
 
-    fn entitlement(version: u64) -> Entitlement {
+    const ID: DatabaseId = DatabaseId::new(0xab);
+
+    fn record(version: u64) -> Record {
+        Record { database: ID, entitlement: entitlement(version) }
+    }
+
+    pub(super) fn entitlement(version: u64) -> Entitlement {
         let grant = Grant {
             source: Source::Credit(1),
             tier: "paid".into(),
@@ -119,29 +137,35 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_as_it_was_written() {
-        let before = entitlement(7);
+        let before = record(7);
         let text = encode(&before).expect("it encodes");
-        assert!(text.starts_with("1:7:{"), "{text}");
-        assert_eq!(decode_for(&before.account, &text).expect("it decodes"), before);
+        assert!(text.starts_with("2:7:000000000000000000000000000000ab:{"), "{text}");
+        assert_eq!(decode_for(&before.entitlement.account, &text).expect("it decodes"), before);
     }
 
     #[test]
     fn what_is_not_a_record_of_this_account_and_format_is_refused() {
-        let text = encode(&entitlement(7)).expect("it encodes");
+        let text = encode(&record(7)).expect("it encodes");
         let other = AccountId::parse("user:2").expect("an id");
         assert!(matches!(decode_for(&other, &text), Err(RecordError::OtherAccount)));
-        assert!(matches!(decode(&text.replacen("1:", "2:", 1)), Err(RecordError::Format(2))));
+        assert!(matches!(decode(&text.replacen("2:", "3:", 1)), Err(RecordError::Format(3))));
+        assert!(matches!(decode(&before::encode(&entitlement(7)).expect("it encodes")), Err(RecordError::Format(1))));
         assert!(matches!(decode("paid"), Err(RecordError::NoVersion)));
-        assert!(matches!(decode("1:x:{}"), Err(RecordError::NoVersion)));
-        assert!(matches!(decode("1:1:{}"), Err(RecordError::Body(_))));
-        assert!(matches!(decode(&"1".repeat(RECORD_BYTES_MAX + 1)), Err(RecordError::TooLong)));
+        assert!(matches!(decode("2:x:ab:{}"), Err(RecordError::NoVersion)));
+        assert!(matches!(decode("2:1:{}"), Err(RecordError::NoDatabase(_))));
+        assert!(matches!(decode("2:1:ab:{}"), Err(RecordError::NoDatabase(_))));
+        assert!(matches!(decode(&format!("2:1:{ID}:{{}}")), Err(RecordError::Body(_))));
+        assert!(matches!(decode(&"2".repeat(RECORD_BYTES_MAX + 1)), Err(RecordError::TooLong)));
     }
 
     proptest! {
         #[test]
         fn no_text_makes_reading_panic(text in ".{0,200}") {
             let _ = decode(&text);
-            let _ = decode(&format!("1:1:{text}"));
+            let _ = decode(&format!("2:1:{text}"));
+            let _ = decode(&format!("2:1:{ID}:{text}"));
+            let _ = before::hint(&text);
+            let _ = before::hint(&format!("1:1:{text}"));
         }
     }
 }

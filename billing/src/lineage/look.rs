@@ -1,0 +1,209 @@
+//! Asks the cache who has the word, again and again, and gives a database that has gone back another id.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cache::{Met, Newcomer};
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::record::DatabaseId;
+use tokio_util::sync::CancellationToken;
+
+use super::{Lineage, Word};
+use crate::chain;
+use crate::clock;
+use crate::component::Billing;
+use crate::metrics;
+use crate::publish::PublishError;
+use crate::store::identity::{self, Hold, Identity};
+use crate::store::{StoreError, writable};
+use crate::takings::What;
+
+/// How long whoever has something to tell waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often the cache is asked.
+const EVERY: Duration = Duration::from_millis(500);
+
+impl Billing {
+    /// Asks once. While the server accepts no writes, or the cache does not answer, what was known stays.
+    ///
+    /// # Errors
+    /// When the database or the cache fails.
+    pub(crate) async fn look(&self) -> Result<Arc<Lineage>, PublishError> {
+        let _one = self.shared().looking.lock().await;
+        self.look_now().await
+    }
+
+    /// As [`Billing::look`], unless somebody looks already: then what is known has to do.
+    pub(crate) async fn glance(&self, database: DatabaseId) -> Result<Arc<Lineage>, PublishError> {
+        let known = self.lineage();
+        if known.database == Some(database) && known.word != Word::Unknown {
+            return Ok(known);
+        }
+        let Ok(_one) = self.shared().looking.try_lock() else { return Ok(known) };
+        self.look_now().await
+    }
+
+    async fn look_now(&self) -> Result<Arc<Lineage>, PublishError> {
+        let Some(known) = self.identity().await? else { return Ok(self.lineage()) };
+        let outlets = &self.shared().outlets;
+        if !outlets.has_cache() {
+            let (database, word) = (Some(known.id), Word::Settled);
+            return Ok(self.note(Lineage { database, owner: database, word, ..Lineage::unknown() }));
+        }
+        let mut known = known;
+        let asked = outlets.meet(newcomer(known, clock::now())).await;
+        if asked.is_err() && self.lineage().database != Some(known.id) {
+            // Proxies are to hear of it, although nobody says more.
+            self.note(Lineage { database: Some(known.id), ..Lineage::unknown() });
+        }
+        let mut met = asked?;
+        // Another process may have told of more than this one had read. Only what is read afterwards proves anything.
+        if let Some(Met::Behind(owner)) = &met
+            && let Some(again) = self.identity().await?
+        {
+            let is_behind = again.id == known.id && again.mark < owner.mark;
+            known = if is_behind { self.renew(again.id, Some(again.id)).await? } else { again };
+            met = outlets.meet(newcomer(known, clock::now())).await?;
+        }
+        // Another database has taken the place of this one, which lives on: what it tells from now on is no more of what is held.
+        if let Some(Met::Theirs(owner)) = &met
+            && owner.held.contains(&known.id)
+        {
+            known = self.renew(known.id, None).await?;
+            met = outlets.meet(newcomer(known, clock::now())).await?;
+        }
+        let Some(met) = met else { return Ok(self.lineage()) };
+        let mut now = self.lineage().after(&known, &met, (clock::now(), Instant::now()));
+        let is_noted = known.held_since.is_some() || !now.is_known();
+        if let Word::Held { since, .. } = &mut now.word
+            && !is_noted
+        {
+            *since = self.note_hold(Hold::Since(*since)).await?.unwrap_or(*since);
+        }
+        Ok(self.note(now))
+    }
+
+    async fn note_hold(&self, holds: Hold) -> Result<Option<Timestamp>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        identity::hold(&mut conn, holds).await
+    }
+
+    /// Takes the word for this database, whatever stood there.
+    ///
+    /// # Errors
+    /// When the database accepts no writes, or the cache fails.
+    pub(crate) async fn own(&self) -> Result<(), PublishError> {
+        let known = self.identity().await?.ok_or(PublishError::ReadOnly)?;
+        self.shared().outlets.own(newcomer(known, clock::now())).await?;
+        self.note_hold(Hold::NoMore).await?;
+        self.look().await.map(drop)
+    }
+
+    /// The present state, asked anew when it may not be of this database.
+    pub(crate) async fn lineage_of(&self, database: DatabaseId) -> Result<Arc<Lineage>, PublishError> {
+        let known = self.lineage();
+        if known.database == Some(database) && known.word != Word::Unknown {
+            return Ok(known);
+        }
+        // Those who look one after the other at a cache that does not answer would wait for ever.
+        let now = tokio::time::timeout(PATIENCE, self.look()).await.map_err(|_| PublishError::Unknown)??;
+        if now.word == Word::Unknown { Err(PublishError::Unknown) } else { Ok(now) }
+    }
+
+    /// Whether the database has gone back behind a version of an account that was told of it: not if it has that version when it
+    /// is read again, from a server that accepts writes. Then it has another id from now on.
+    pub(crate) async fn has_gone_back(
+        &self,
+        account: &AccountId,
+        (database, told): (DatabaseId, u64),
+    ) -> Result<bool, PublishError> {
+        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+        if !writable::accepts_writes(&mut conn).await.map_err(StoreError::from)? {
+            return Ok(false);
+        }
+        let version = identity::version(&mut conn, account).await?;
+        let is_same = identity::read(&mut conn).await?.id == database;
+        drop(conn);
+        if !is_same || version.unwrap_or(0) >= told {
+            return Ok(!is_same);
+        }
+        tracing::error!(%account, version, told, "PostgreSQL has gone back: what was told of it is newer");
+        self.renew(database, Some(database)).await?;
+        self.look().await?;
+        Ok(true)
+    }
+
+    /// `None` where the server accepts no writes: it may be behind another one.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        if !writable::accepts_writes(&mut conn).await? {
+            return Ok(None);
+        }
+        identity::read(&mut conn).await.map(Some)
+    }
+
+    async fn renew(&self, known: DatabaseId, follows: Option<DatabaseId>) -> Result<Identity, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        let id = identity::renew(&mut conn, known, follows).await?;
+        tracing::error!(former = %known, now = %id, is_behind = follows.is_some(), "the database has another id from now on");
+        identity::read(&mut conn).await
+    }
+
+    /// Keeps what is known now, and tells operators what is new about it.
+    fn note(&self, now: Lineage) -> Arc<Lineage> {
+        let now = Arc::new(now);
+        let before = self.shared().lineage.swap(Arc::clone(&now));
+        if now.held() != before.held() {
+            self.shared().held_changed.notify_one();
+        }
+        // Not before it is known who lives.
+        if !now.is_known() {
+            return now;
+        }
+        let mut told = self.shared().word_told.lock();
+        let before = std::mem::replace(&mut *told, now.word.clone());
+        if now.word == before {
+            return Arc::clone(&now);
+        }
+        match (&now.word, now.warning(&self.settings().namespace)) {
+            (Word::Held { .. }, Some(warning)) => {
+                metrics::count_held_back(What::Database, 1);
+                tracing::error!(warning, "the database lowers nobody before a person agrees");
+            }
+            (_, Some(warning)) => tracing::warn!(warning, "whose word counts in the cache is not settled"),
+            (Word::Settled, None) if before != Word::Unknown => {
+                tracing::info!("what the database says counts again");
+            }
+            _ => {}
+        }
+        drop(told);
+        now
+    }
+
+    /// Asks until told to stop.
+    pub(crate) async fn run_lineage(self, stop: CancellationToken) {
+        let mut was_wrong = false;
+        while !stop.is_cancelled() {
+            let error = self.look().await.err();
+            if let Some(error) = error.as_ref().filter(|_| !was_wrong) {
+                tracing::warn!(error = chain::told(error), "nobody says whose word counts in the cache");
+            }
+            was_wrong = error.is_some();
+            // A cache within this process is shared with nobody.
+            if !self.shared().outlets.has_cache() && !was_wrong {
+                return stop.cancelled().await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+}
+
+fn newcomer(identity: Identity, now: Timestamp) -> Newcomer {
+    let Identity { id, former, mark, .. } = identity;
+    Newcomer { database: id, former, mark, now_ms: u64::try_from(now.timestamp_millis()).unwrap_or(0) }
+}

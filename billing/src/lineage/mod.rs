@@ -1,0 +1,290 @@
+//! Whose word counts in the cache: a database that is new there, or that has gone back behind what was told of it, lowers nobody
+//! before a person agrees.
+//!
+//! Each database has an id, and the cache remembers which one has the word and how far it had come. One that is behind that gets
+//! another id: from then on what it says is told apart from what was told before, and from what a billing says that is still
+//! connected to its former primary. What was told before is held: it goes on to serve, account by account, until something new is
+//! learnt of the account, or a person has accepted the database.
+
+mod keep;
+mod look;
+
+pub(crate) use keep::ScanError;
+
+use std::time::{Duration, Instant};
+
+use cache::{Met, Owner};
+use entitlement::Timestamp;
+use entitlement::record::{DatabaseId, Namespace};
+use serde::Serialize;
+
+use crate::component::Billing;
+use crate::store::identity::Identity;
+
+/// How long after its last sign of life another installation counts as alive.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// After how long it is known whether anybody lives who speaks for another database that has the word: several signs of life.
+const KNOWN_AFTER: Duration = Duration::from_secs(2);
+
+/// Whose word counts, as this process knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// The cache has not been asked yet, or the database has another id since.
+    Unknown,
+    /// The database's word counts.
+    Settled,
+    /// The records of these databases serve until a person agrees.
+    Held { databases: Vec<DatabaseId>, since: Timestamp },
+    /// Another installation has the word under the same namespace, and lives: neither serves what the other one has.
+    Beside { databases: Vec<DatabaseId> },
+    /// The owner's key cannot be read.
+    Unreadable,
+}
+
+/// The state of the database, and of the one that has the word.
+#[derive(Clone, Debug)]
+pub(crate) struct Lineage {
+    pub database: Option<DatabaseId>,
+    pub owner: Option<DatabaseId>,
+    pub word: Word,
+    /// Of another one that has the word.
+    other: Option<Seen>,
+}
+
+/// Signs of life of another database.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    database: DatabaseId,
+    first_at: Timestamp,
+    first: Instant,
+    /// When it was last looked at.
+    last: Instant,
+    beat: u64,
+    /// When it last gave a sign.
+    alive_at: Option<Instant>,
+}
+
+impl Lineage {
+    /// As long as the cache has not been asked.
+    pub const fn unknown() -> Self {
+        Self { database: None, owner: None, word: Word::Unknown, other: None }
+    }
+
+    /// The state after the cache was asked for a database. Records that are held stay so when the cache has forgotten it.
+    fn after(&self, identity: &Identity, met: &Met, (now, tick): (Timestamp, Instant)) -> Self {
+        let Identity { id: database, held_since, .. } = *identity;
+        let of =
+            |owner: &Owner, word, other| Self { database: Some(database), owner: Some(owner.database), word, other };
+        match met {
+            Met::Unreadable => Self { database: Some(database), owner: None, word: Word::Unreadable, other: None },
+            Met::Behind(owner) => of(owner, Word::Unknown, None),
+            Met::Mine(owner) if owner.held.is_empty() && held_since.is_none() => of(owner, Word::Settled, None),
+            Met::Mine(owner) => {
+                let since = i64::try_from(owner.since_ms).ok().and_then(Timestamp::from_timestamp_millis);
+                let since = held_since.or(since).unwrap_or(now);
+                of(owner, Word::Held { databases: owner.held.clone(), since }, None)
+            }
+            Met::Theirs(owner) => {
+                let seen = self.seen(owner, now, tick);
+                let databases = [owner.database].into_iter().chain(owner.held.iter().copied()).collect();
+                let is_alive = seen.alive_at.is_some_and(|at| tick.saturating_duration_since(at) <= ALIVE);
+                let word = if is_alive {
+                    Word::Beside { databases }
+                } else {
+                    Word::Held { databases, since: held_since.unwrap_or(seen.first_at) }
+                };
+                of(owner, word, Some(seen))
+            }
+        }
+    }
+
+    fn seen(&self, owner: &Owner, now: Timestamp, tick: Instant) -> Seen {
+        let known = self.other.filter(|known| known.database == owner.database);
+        let Some(known) = known else {
+            let (database, beat) = (owner.database, owner.beat);
+            return Seen { database, first_at: now, first: tick, last: tick, beat, alive_at: None };
+        };
+        let alive_at = if known.beat == owner.beat { known.alive_at } else { Some(tick) };
+        Seen { last: tick, beat: owner.beat, alive_at, ..known }
+    }
+
+    /// Whether the cache has been asked for long enough to know who lives.
+    pub fn is_known(&self) -> bool {
+        let is_sure = |seen: Seen| seen.alive_at.is_some() || seen.last.duration_since(seen.first) >= KNOWN_AFTER;
+        self.word != Word::Unknown && self.other.is_none_or(is_sure)
+    }
+
+    /// Whether what the database says counts, whatever was told before.
+    pub fn is_settled(&self) -> bool {
+        self.word == Word::Settled
+    }
+
+    /// Whether what the database says may have to wait: what another one had told serves in its place, or nobody has asked yet.
+    pub fn is_held_back(&self) -> bool {
+        matches!(self.word, Word::Held { .. } | Word::Unknown)
+    }
+
+    /// The databases whose records serve where they are newer.
+    pub fn held(&self) -> &[DatabaseId] {
+        match &self.word {
+            Word::Held { databases, .. } => databases,
+            _ => &[],
+        }
+    }
+
+    /// The databases above whose versions something new is told: proxies may still have their records.
+    pub fn above(&self) -> &[DatabaseId] {
+        match &self.word {
+            Word::Held { databases, .. } | Word::Beside { databases } => databases,
+            _ => &[],
+        }
+    }
+
+    /// The warning for operators.
+    pub fn warning(&self, namespace: &Namespace) -> Option<String> {
+        match &self.word {
+            Word::Unknown | Word::Settled => None,
+            Word::Held { since, .. } => Some(format!(
+                "since {} PostgreSQL is behind what was told of it, or is another database: what was told before goes on to serve, and only what is new of an account counts. `tollgate database accept` says how many accounts would lose something, and takes the database's word",
+                since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+            )),
+            Word::Beside { .. } => Some(format!(
+                "another installation, with another database, runs on the same Redis in the namespace \"{namespace}\", or DATABASE_URL leads to a former primary here: set cache.namespace to another one here or there; if this database is to take its place, stop the other one and run `tollgate database accept`"
+            )),
+            Word::Unreadable => Some(format!(
+                "what stands in Redis under {} cannot be read: `tollgate database accept` writes it anew",
+                namespace.owner_key()
+            )),
+        }
+    }
+}
+
+/// The records that proxies may serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    pub namespace: Namespace,
+    /// The database that is asked here.
+    pub database: DatabaseId,
+    /// The one that has the word, where somebody has.
+    pub owner: Option<DatabaseId>,
+    /// Whether what it says counts, whatever was told before.
+    pub settled: bool,
+    /// Whether it is known for sure who has the word, and lives.
+    pub known: bool,
+}
+
+impl Billing {
+    /// The present state.
+    pub(crate) fn lineage(&self) -> std::sync::Arc<Lineage> {
+        self.shared().lineage.load_full()
+    }
+
+    /// Whether what the database says may have to wait; asked first when nobody has asked yet.
+    pub(crate) async fn is_held_back(&self) -> bool {
+        let known = self.lineage();
+        if !self.shared().outlets.has_cache() {
+            return false;
+        }
+        if known.word != Word::Unknown {
+            return known.is_held_back();
+        }
+        self.look().await.map_or(true, |now| now.is_held_back())
+    }
+
+    /// Of which records this billing speaks; `None` as long as it does not know its database.
+    #[must_use]
+    pub fn line(&self) -> Option<Line> {
+        let lineage = self.lineage();
+        let namespace = self.settings().namespace.clone();
+        let (database, owner) = (lineage.database?, lineage.owner);
+        Some(Line { namespace, database, owner, settled: lineage.is_settled(), known: lineage.is_known() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u128) -> DatabaseId {
+        DatabaseId::new(number)
+    }
+
+    fn owner(database: u128, held: &[u128], beat: u64) -> Owner {
+        let held: Vec<_> = held.iter().copied().map(id).collect();
+        Owner { database: id(database), since_ms: 1_000, held, mark: 7, beat }
+    }
+
+    struct Looking(Lineage, Instant, Option<Timestamp>);
+
+    impl Looking {
+        fn looks(&mut self, at_ms: u64, met: &Met) -> (Word, bool) {
+            let now = Timestamp::from_timestamp_millis(i64::try_from(at_ms).expect("small")).expect("in range");
+            let identity = Identity { id: id(1), former: None, held_since: self.2, mark: 7 };
+            self.0 = self.0.after(&identity, met, (now, self.1 + Duration::from_millis(at_ms)));
+            (self.0.word.clone(), self.0.is_known())
+        }
+    }
+
+    fn looking() -> Looking {
+        Looking(Lineage::unknown(), Instant::now(), None)
+    }
+
+    #[test]
+    fn who_has_the_word_is_settled_unless_something_is_held() {
+        assert_eq!(looking().looks(0, &Met::Mine(owner(1, &[], 1))), (Word::Settled, true));
+        let since = Timestamp::from_timestamp(1, 0).expect("in range");
+        let held = Word::Held { databases: vec![id(3), id(2)], since };
+        assert_eq!(looking().looks(0, &Met::Mine(owner(1, &[3, 2], 1))), (held, true));
+        assert_eq!(looking().looks(0, &Met::Unreadable), (Word::Unreadable, true));
+        assert_eq!(looking().looks(0, &Met::Behind(owner(1, &[], 1))), (Word::Unknown, false));
+    }
+
+    #[test]
+    fn what_the_cache_has_forgotten_waits_for_a_person_all_the_same() {
+        let mut looking = looking();
+        let since = Timestamp::from_timestamp(2, 0).expect("in range");
+        looking.2 = Some(since);
+        let held = Word::Held { databases: Vec::new(), since };
+        assert_eq!(looking.looks(0, &Met::Mine(owner(1, &[], 1))), (held, true));
+        let held = Word::Held { databases: vec![id(2)], since };
+        assert_eq!(looking.looks(0, &Met::Mine(owner(1, &[2], 1))).0, held, "the database knows since when");
+        looking.2 = None;
+        assert_eq!(looking.looks(500, &Met::Mine(owner(1, &[], 1))), (Word::Settled, true));
+    }
+
+    #[test]
+    fn what_a_database_had_told_that_nobody_speaks_for_any_more_is_held() {
+        let mut looking = looking();
+        let held = Word::Held { databases: vec![id(2)], since: Timestamp::UNIX_EPOCH };
+        for (look, known) in [(0, false), (1, false), (3, false), (4, true), (40, true)] {
+            assert_eq!(looking.looks(look * 500, &Met::Theirs(owner(2, &[], 1))), (held.clone(), known), "look {look}");
+        }
+    }
+
+    #[test]
+    fn an_installation_that_lives_beside_is_told_apart_and_held_when_it_is_gone() {
+        let mut looking = looking();
+        let beside = Word::Beside { databases: vec![id(2)] };
+        looking.looks(0, &Met::Theirs(owner(2, &[], 1)));
+        assert_eq!(looking.looks(500, &Met::Theirs(owner(2, &[], 2))), (beside.clone(), true));
+        assert_eq!(looking.looks(15_500, &Met::Theirs(owner(2, &[], 2))), (beside, true), "it may be starting again");
+        let held = Word::Held { databases: vec![id(2)], since: Timestamp::UNIX_EPOCH };
+        assert_eq!(looking.looks(16_000, &Met::Theirs(owner(2, &[], 2))), (held, true));
+    }
+
+    #[test]
+    fn an_operator_is_told_of_what_is_not_settled_and_of_what_to_do() {
+        let namespace = Namespace::parse("https://read.example").expect("a namespace");
+        let warning = |met| {
+            let mut looking = looking();
+            looking.looks(0, &met);
+            looking.0.warning(&namespace).unwrap_or_default()
+        };
+        assert_eq!(warning(Met::Mine(owner(1, &[], 1))), "");
+        assert!(warning(Met::Mine(owner(1, &[2], 1))).starts_with("since 1970-01-01T00:00:01Z PostgreSQL is behind"));
+        for met in [Met::Mine(owner(1, &[2], 1)), Met::Theirs(owner(2, &[], 1)), Met::Unreadable] {
+            assert!(warning(met).contains("`tollgate database accept`"));
+        }
+    }
+}

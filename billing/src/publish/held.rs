@@ -1,0 +1,102 @@
+//! Publishing while the records of another database serve: only changes since, with versions above those.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::record::Record;
+use entitlement::reduction::reductions;
+use entitlement::subscription::SubscriptionId;
+use futures_util::future::try_join_all;
+
+use super::{Computed, PublishError, Why};
+use crate::component::Billing;
+use crate::lineage::Lineage;
+use crate::resolve::ResolveError;
+use crate::store::{StoreError, identity, subscriptions};
+
+/// The records that may be told, and the versions that need not be told any more afterwards.
+pub(super) struct Tellable {
+    pub records: Vec<Record>,
+    pub versions: Vec<(AccountId, u64)>,
+}
+
+impl Billing {
+    /// The records of accounts that may be told: all, unless other records are held. Then only accounts of which something new is known,
+    /// with a version above that of any record that a proxy may have of them.
+    pub(super) async fn tellable(
+        &self,
+        computed: Vec<Computed>,
+        versions: Vec<(AccountId, u64)>,
+        why: Why,
+        now: Timestamp,
+    ) -> Result<Tellable, PublishError> {
+        let all = |computed: Vec<Computed>| computed.into_iter().map(|computed| computed.record).collect();
+        let outlets = &self.shared().outlets;
+        let database = computed.first().map(|computed| computed.record.database);
+        let (true, Some(database)) = (outlets.has_cache(), database) else {
+            return Ok(Tellable { records: all(computed), versions });
+        };
+        let lineage = self.lineage_of(database).await?;
+        if lineage.is_settled() {
+            return Ok(Tellable { records: all(computed), versions });
+        }
+        let counts = |computed: &Computed| !lineage.is_held_back() || computed.is_new || why == Why::New;
+        let counts_now = |computed: &Computed| !lineage.is_held_back() || computed.is_new;
+        let new: Vec<Computed> = computed.into_iter().filter(counts).collect();
+        let told = new.iter().map(|computed| self.told_above(&lineage, &computed.record.entitlement.account));
+        let told = try_join_all(told).await?;
+        let (mut records, mut raised) = (Vec::new(), Vec::new());
+        for (computed, told) in new.into_iter().zip(told) {
+            let Record { entitlement, .. } = &computed.record;
+            if (lineage.is_held_back() && !computed.is_new) || told >= Some(entitlement.version) {
+                raised.push((entitlement.account.clone(), told.unwrap_or(0)));
+            } else {
+                records.push(computed.record);
+            }
+        }
+        if !raised.is_empty() {
+            let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+            identity::raise(&mut conn, &raised).await?;
+            drop(conn);
+            let accounts: Vec<AccountId> = raised.into_iter().map(|(account, _)| account).collect();
+            // One without a row has nothing new.
+            let raised = self.compute_each(&accounts, now).await?.into_iter().filter(counts_now);
+            records.extend(raised.map(|computed| computed.record));
+        }
+        let newest = |(account, version): (AccountId, u64)| {
+            let told = records.iter().map(|record| &record.entitlement).find(|told| told.account == account);
+            (account, told.map_or(version, |told| told.version.max(version)))
+        };
+        let versions = versions.into_iter().map(newest).collect();
+        Ok(Tellable { records, versions })
+    }
+
+    /// Tells of accounts whose subscriptions a provider affirms as they stand, where that gives more than what is held of them: the
+    /// provider's word is new, although no row changes by it.
+    pub(crate) async fn affirm(&self, affirmed: &[SubscriptionId], now: Timestamp) -> Result<(), PublishError> {
+        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+        let accounts = subscriptions::accounts_of(&mut conn, affirmed).await?;
+        drop(conn);
+        let mut given = Vec::new();
+        for computed in self.compute_each(&accounts, now).await? {
+            let held = self.held_instead(&computed, now).await.map_err(|error| match error {
+                ResolveError::Store(error) => error.into(),
+                ResolveError::Held(error) => error,
+            })?;
+            let Record { entitlement, .. } = computed.record;
+            let is_more = |held: &Record| {
+                let (before, after) = (held.entitlement.timeline.at(now), entitlement.timeline.at(now));
+                before.plan != after.plan && reductions(&before.plan, &after.plan).is_empty()
+            };
+            if held.is_some_and(|held| is_more(&held)) {
+                given.push(entitlement.account);
+            }
+        }
+        self.publish(&given, Why::New, now).await.map(drop)
+    }
+
+    /// The newest version that other databases have told of an account.
+    async fn told_above(&self, lineage: &Lineage, account: &AccountId) -> Result<Option<u64>, PublishError> {
+        let held = self.shared().outlets.newest_of(lineage.above(), account).await?;
+        Ok(held.map(|record| record.entitlement.version))
+    }
+}

@@ -1,0 +1,133 @@
+//! Which database this is, and how far it has come.
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::record::DatabaseId;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{StoreError, version_of};
+
+/// The database, as it knows itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub id: DatabaseId,
+    /// The id that it had before it was found to have gone back.
+    pub former: Option<DatabaseId>,
+    /// Since when what another database had told is held.
+    pub held_since: Option<Timestamp>,
+    /// Grows with every change of an account.
+    pub mark: u64,
+}
+
+pub(super) const fn id_of(id: Uuid) -> DatabaseId {
+    DatabaseId::new(id.as_u128())
+}
+
+const fn uuid_of(id: DatabaseId) -> Uuid {
+    Uuid::from_u128(id.as_u128())
+}
+
+/// Reads it.
+///
+/// # Errors
+/// When the database fails, or is not migrated.
+pub async fn read(conn: &mut PgConnection) -> Result<Identity, StoreError> {
+    let query = sqlx::query!(
+        r#"select id, former, held_since, (select coalesce(max(id), 0) from audit_log) as "mark!" from database_identity"#
+    );
+    let row = query.fetch_one(conn).await?;
+    let mark = u64::try_from(row.mark).map_err(|e| StoreError::row("audit_log", row.mark, &e))?;
+    Ok(Identity { id: id_of(row.id), former: row.former.map(id_of), held_since: row.held_since, mark })
+}
+
+/// Gives a database another id: one that has gone back follows the one that it was. Returns the id that it has then: another process
+/// may have been faster.
+///
+/// # Errors
+/// When the database fails, or accepts no writes.
+pub async fn renew(
+    conn: &mut PgConnection,
+    known: DatabaseId,
+    follows: Option<DatabaseId>,
+) -> Result<DatabaseId, StoreError> {
+    let query = sqlx::query_scalar!(
+        "update database_identity set id = gen_random_uuid(), former = $2, since = now() where id = $1 returning id",
+        uuid_of(known),
+        follows.map(uuid_of)
+    );
+    match query.fetch_optional(&mut *conn).await? {
+        Some(id) => Ok(id_of(id)),
+        None => Ok(read(conn).await?.id),
+    }
+}
+
+/// Notes that what another database had told is held, or is no more. Returns since when.
+///
+/// # Errors
+/// When the database fails, or accepts no writes.
+pub async fn hold(conn: &mut PgConnection, holds: Hold) -> Result<Option<Timestamp>, StoreError> {
+    let since = match holds {
+        Hold::Since(since) => Some(since),
+        Hold::NoMore => None,
+    };
+    let query = sqlx::query_scalar!(
+        r#"
+        update database_identity
+        set held_since = case when $1::timestamptz is null then null else coalesce(held_since, $1) end
+        returning held_since
+        "#,
+        since
+    );
+    Ok(query.fetch_one(conn).await?)
+}
+
+/// Whether what another database had told is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    Since(Timestamp),
+    NoMore,
+}
+
+/// The version of an account; `None` when it has no row.
+///
+/// # Errors
+/// When the database fails.
+pub async fn version(conn: &mut PgConnection, account: &AccountId) -> Result<Option<u64>, StoreError> {
+    let query = sqlx::query_scalar!("select version from accounts where account = $1", account.as_str());
+    let version = query.fetch_optional(conn).await?;
+    version.map(|version| version_of("accounts", account, version)).transpose()
+}
+
+/// Notes that something new was learnt of accounts since the database has its id, and raises their versions above what others were
+/// told of them.
+///
+/// # Errors
+/// When a version is beyond what Postgres counts, or the database fails.
+pub async fn raise(conn: &mut PgConnection, above: &[(AccountId, u64)]) -> Result<(), StoreError> {
+    let accounts: Vec<&str> = above.iter().map(|(account, _)| account.as_str()).collect();
+    let versions = above
+        .iter()
+        .map(|(account, version)| i64::try_from(*version).map_err(|e| StoreError::row("accounts", account, &e)));
+    let versions = versions.collect::<Result<Vec<_>, _>>()?;
+    // Locked in the order in which those who change accounts lock them.
+    let query = sqlx::query!(
+        r#"
+        with locked as (
+            select a.account, t.version as told from accounts a
+            join unnest($1::text[], $2::bigint[]) t (account, version) on t.account = a.account
+            order by a.account for no key update of a
+        ), raised as (
+            update accounts a
+            set version = greatest(a.version, l.told + 1), database = (select id from database_identity)
+            from locked l where l.account = a.account
+            returning a.account, a.version
+        )
+        update outbox o set version = r.version from raised r where o.account = r.account
+        "#,
+        &accounts as _,
+        &versions
+    );
+    query.execute(conn).await?;
+    Ok(())
+}

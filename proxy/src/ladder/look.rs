@@ -1,0 +1,88 @@
+//! Asks billing again and again what it says of the cache: whether it could be told of changes, and whose records count.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::warn;
+
+use super::line::{Heard, Line, News};
+use super::{Ladder, Told};
+use crate::clock::Moment;
+
+/// How soon billing is asked again as long as nobody has said whose records count.
+const SOON: Duration = Duration::from_millis(50);
+
+/// How often it is asked at most because something is unclear.
+const UNCLEAR: Duration = Duration::from_millis(100);
+
+impl Ladder {
+    /// Asks for ever. Whoever is not told cannot know it otherwise.
+    pub(super) async fn watch_below(self: Arc<Self>, pause: Duration) {
+        loop {
+            self.look_below(crate::clock::moment()).await;
+            let pause = if self.lines.is_sure() { pause.mul_f64(rand::random_range(0.8..1.0)) } else { SOON };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.lines.unclear.notified() => sleep(UNCLEAR).await,
+            }
+        }
+    }
+
+    /// One look. When billing does not answer, nothing is known to have changed.
+    pub(super) async fn look_below(&self, now: Moment) {
+        let now_ms = self.millis_at(now);
+        let Some(Told { is_told, heard }) = self.billing.told().await else {
+            return self.look_beside().await;
+        };
+        // Older builds store no record that may be served: they are asked themselves.
+        let is_told = is_told && heard != Heard::Before;
+        match self.lines.hear(heard, now_ms) {
+            News::None => {}
+            News::Foreign => return self.billing.elsewhere(),
+            News::Other if self.epoch.is_told() && is_told && self.is_pushed() => self.epoch.begin(),
+            News::Other => {}
+        }
+        // Another database has the word: whoever speaks for it may be behind the same address.
+        if self.lines.line().is_some_and(|line| line.owner != Some(line.database)) {
+            self.billing.look_around();
+        }
+        if is_told != self.epoch.is_told() {
+            warn!(is_told, "whether the cache can be told of changes: while it cannot, billing is asked instead");
+        }
+        self.epoch.told(is_told);
+    }
+
+    /// As long as billing has said nothing at all, what stands beside the records has to do.
+    async fn look_beside(&self) {
+        if self.lines.heard() != Heard::Nothing {
+            return;
+        }
+        let Some(redis) = &self.redis else { return };
+        let namespace = self.lines.configured().clone();
+        if let Some(owner) = redis.owner(&namespace).await {
+            let is_settled = owner.held.is_empty();
+            let (database, is_known) = (owner.database, false);
+            let line = Line { namespace, database, owner: Some(database), is_settled, is_known };
+            self.lines.presume(line);
+        }
+    }
+
+    /// Why this process cannot work with its billing.
+    #[must_use]
+    pub fn mismatch(&self) -> Option<String> {
+        self.lines.mismatch()
+    }
+
+    /// Whether billing has said for sure which records are to be served, or there is no cache to serve them from.
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        self.redis.is_none() || self.lines.is_sure()
+    }
+
+    /// Whether billing is of an older build, which pushes nothing that may be served.
+    #[must_use]
+    pub fn is_billing_older(&self) -> bool {
+        self.lines.heard() == Heard::Before && self.mismatch().is_none()
+    }
+}

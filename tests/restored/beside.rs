@@ -1,0 +1,96 @@
+//! Two installations on one Redis: neither opens or closes anything of the other, whatever they have in common.
+
+use super::*;
+use crate::world::{Arrangement, Setup, eventually};
+
+const SITE: &str = "\"http://site.test\"";
+
+/// The Redis of a world, as another one is told of it.
+fn redis_of(world: &World) -> String {
+    world.redis.as_ref().expect("this world has one").url.clone()
+}
+
+fn setup() -> Setup {
+    Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"")
+}
+
+/// The same account buys and leaves in the one, and in the other.
+async fn are_apart(one: &World, other: &World) {
+    for (here, there) in [(one, other), (other, one)] {
+        let reader = Reader::new();
+        stays(there, &reader, 402).await;
+        here.applied(&reader.purchase()).await;
+        here.everywhere("/premium/bought", &reader.token, 200).await;
+        stays(there, &reader, 402).await;
+        there.applied(&reader.again().event("created")).await;
+        there.everywhere("/premium/bought", &reader.token, 200).await;
+        ends(here, &reader).await;
+        stays(there, &reader, 200).await;
+    }
+}
+
+#[tokio::test]
+async fn two_sites_on_one_redis_are_apart() {
+    let one = World::with(setup()).await;
+    let other = World::with(setup().environment("REDIS_URL", &redis_of(&one))).await;
+    are_apart(&one, &other).await;
+    for world in [&one, &other] {
+        assert_eq!(warnings(world.billing()).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn two_databases_of_one_site_on_one_redis_are_apart_and_the_second_is_told_what_to_do() {
+    let one = World::with(setup().key("site.url", SITE)).await;
+    let before = buys(&one).await;
+    let other = World::with(setup().key("site.url", SITE).environment("REDIS_URL", &redis_of(&one))).await;
+    stays(&other, &before, 402).await;
+    are_apart(&one, &other).await;
+    stays(&one, &before, 200).await;
+    assert_eq!(warnings(one.billing()).await, [""; 0]);
+    let warned = warnings(other.billing()).await;
+    assert!(warned.len() == 1 && warned[0].contains("cache.namespace"), "{warned:?}");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_database_is_apart_in_a_namespace_of_its_own() {
+    let one = World::with(setup().key("site.url", SITE)).await;
+    let before = buys(&one).await;
+    let copied = restored(&dump(&one, "copied.sql")).await;
+    let copy = setup().key("site.url", SITE).key("cache.namespace", "\"staging\"");
+    let copy = copy.environment("REDIS_URL", &redis_of(&one)).environment("DATABASE_URL", &copied.url);
+    let mut copy = World::with(copy).await;
+    copy.database = Some(copied);
+    stays(&copy, &before, 200).await;
+    ends(&copy, &before).await;
+    stays(&one, &before, 200).await;
+    are_apart(&one, &copy).await;
+    for world in [&one, &copy] {
+        assert_eq!(warnings(world.billing()).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_learns_the_namespace_from_billing_and_is_not_ready_with_another_one() {
+    let mut world = World::start(Arrangement::Separate).await;
+    let reader = buys(&world).await;
+    // Billing's configuration, the proxy's, and what comes of it.
+    let set = |text: String| format!("cache.namespace = \"shop\"\n{text}");
+    world.processes[0].rewrite(set);
+    world.processes[0].restart();
+    world.processes[0].ready().await;
+    world.everywhere("/premium/learnt", &reader.token, 200).await;
+    ends(&world, &reader).await;
+    let new = buys(&world).await;
+    world.processes[1].rewrite(set);
+    world.processes[1].restart();
+    world.processes[1].ready().await;
+    stays(&world, &new, 200).await;
+    world.processes[2].rewrite(|text| set(text).replace("shop", "workshop"));
+    world.processes[2].restart();
+    eventually("the proxy says why it is not ready", async || {
+        let answer = world.processes[2].try_admin("/readyz").await?;
+        (answer.status == 503 && answer.body.contains("workshop") && answer.body.contains("shop")).then_some(())
+    })
+    .await;
+}
