@@ -48,7 +48,7 @@ impl Readiness {
     /// What an operator should know of the layers below: what Redis refuses, and why.
     pub async fn warnings(&self) -> Vec<String> {
         match self.ladder.get() {
-            Some(ladder) => ladder.refused(false, clock::moment()).await,
+            Some(ladder) => ladder.refused(clock::moment()).await,
             None => Vec::new(),
         }
     }
@@ -67,7 +67,6 @@ impl Readiness {
         listen: SocketAddr,
     ) {
         let ladder = self.ladder.get_or_init(|| ladder);
-        ladder.refused(true, clock::moment()).await;
         while !self.missing().is_empty() && !self.stopping.load(Ordering::Acquire) {
             if !self.listener.load(Ordering::Acquire) {
                 note(&self.listener, matches!(timeout(DEADLINE, TcpStream::connect(listen)).await, Ok(Ok(_))));
@@ -78,6 +77,8 @@ impl Readiness {
             }
             note(&self.push, !ladder.expects_push() || ladder.is_pushed() || ladder.is_billing_older());
             note(&self.keys, identity.has_keys());
+            // A refusal is told in the log as soon as it is known.
+            ladder.refused(clock::moment()).await;
             sleep(INTERVAL).await;
         }
     }

@@ -49,7 +49,7 @@ use self::hints::Hints;
 use self::l1::L1;
 use self::line::Lines;
 use self::push::Epoch;
-use self::redis::{Redis, Shared};
+use self::redis::{Read, Redis, Shared};
 use crate::clock::Moment;
 use crate::metrics::{LayerCounters, Metrics};
 use crate::settings::Secret;
@@ -90,6 +90,8 @@ pub struct Ladder {
     l1: L1,
     redis: Option<Arc<dyn Shared>>,
     refusals: Arc<Refusals>,
+    /// Whether Redis has answered a first question.
+    is_tried: AtomicBool,
     billing: Billing,
     epoch: Epoch,
     lines: Lines,
@@ -141,6 +143,7 @@ impl Ladder {
         let counters = Counters { l1: metrics.layer("l1"), pushed_poison: metrics.layer("push").poisoned };
         Arc::new(Self {
             l1: L1::new(settings.capacity),
+            is_tried: AtomicBool::new(false),
             refusals: redis.as_ref().map(|redis| redis.refusals()).unwrap_or_default(),
             redis,
             billing: Billing::new(below, settings.billing_deadline, metrics.layer("billing")),
@@ -201,15 +204,17 @@ impl Ladder {
         self.epoch.current() != 0
     }
 
-    /// What Redis refuses, in words. While it refuses something, and while `first`, it is asked whether it still does.
-    pub(crate) async fn refused(&self, first: bool, now: Moment) -> Vec<String> {
+    /// What Redis refuses, in words. It is asked until it has answered once, and while it refuses something.
+    pub(crate) async fn refused(&self, now: Moment) -> Vec<String> {
         if let (Some(redis), Ok(account)) = (&self.redis, AccountId::parse(record::PROBE))
-            && (first || !self.refusals.all().is_empty())
+            && (!self.is_tried.load(Ordering::Relaxed) || !self.refusals.all().is_empty())
         {
             // A record of no database: nobody has it.
             let (namespace, database) = (self.lines.configured().clone(), DatabaseId::new(0));
             let line = Line { namespace, database, owner: None, is_settled: false, is_known: false };
-            redis.read(Some(&line), &account, self.millis_at(now)).await;
+            let answer = redis.read(Some(&line), &account, self.millis_at(now)).await;
+            let has_answered = !matches!(answer, Read::Down) || !self.refusals.all().is_empty();
+            self.is_tried.fetch_or(has_answered, Ordering::Relaxed);
         }
         self.refusals.all().iter().map(Refusal::to_string).collect()
     }
