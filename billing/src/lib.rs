@@ -50,6 +50,7 @@ pub use ops::{
 };
 pub use pages::{Image, Look, Pages, Texts};
 pub use problem::Problem;
+pub use provider::no_price;
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;
 pub use reconcile::{Force, Kind, ReconcileError, Report};

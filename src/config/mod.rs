@@ -20,7 +20,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
 use entitlement::authorize::Policy;
-use entitlement::catalog::{Catalog, Draft, Provider};
+use entitlement::catalog::{Catalog, Draft};
 use proxy::decide::{self, Asking};
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::Readings;
@@ -245,19 +245,13 @@ pub fn read_catalog(path: &Path) -> Result<CatalogFile> {
     Ok(CatalogFile { catalog, accept })
 }
 
-/// Stripe's ids say by their beginning what they are of.
+/// Refuses ids that are those of something else than a price.
 fn check_ids(catalog: &Catalog) -> Result<()> {
-    const KINDS: [(&str, &str); 4] =
-        [("prod_", "a product"), ("cus_", "a customer"), ("sub_", "a subscription"), ("plink_", "a payment link")];
     let tiers = catalog.tiers().iter().map(|tier| (&tier.code, &tier.prices));
     let addons = catalog.addons().iter().map(|addon| (&addon.code, &addon.prices));
     for (code, price) in tiers.chain(addons).flat_map(|(code, prices)| prices.iter().map(move |price| (code, price))) {
-        let kind = KINDS.iter().find(|(start, _)| price.provider == Provider::Stripe && price.id.starts_with(start));
-        if let Some((_, what)) = kind {
-            bail!(
-                "`{code}` has the price \"{}\", which is {what} of Stripe: write the id of its price, price_…",
-                price.id
-            );
+        if let Some(what) = billing::no_price(price.provider, &price.id) {
+            bail!("`{code}` has the price \"{}\", which is {what}", price.id);
         }
     }
     Ok(())

@@ -127,15 +127,15 @@ async fn a_page_asks_for_the_same_at_each_address_that_its_framework_gives_it() 
 
 #[tokio::test]
 async fn check_warns_of_addresses_that_a_framework_would_leave_open() {
-    let unknown = world(&[]).await;
+    let unknown = world(&[("site.framework", "\"\"")]).await;
     let checked = unknown.tollgate(&["check"]).await;
     let text = format!("{}{}", checked.stdout, checked.stderr);
     assert!(text.contains("site.framework") && text.contains("/_next/data/BUILD/"), "{text}");
-    for (key, value) in [("site.framework", "\"none\""), ("default.require", "{ signed_in = true }")] {
-        let told = world(&[(key, value)]).await;
+    for (framework, default) in [("\"none\"", "{ public = true }"), ("\"\"", "{ signed_in = true }")] {
+        let told = world(&[("site.framework", framework), ("default.require", default)]).await;
         let checked = told.tollgate(&["check"]).await;
         let text = format!("{}{}", checked.stdout, checked.stderr);
-        assert!(!text.contains("site.framework"), "{key}: {text}");
+        assert!(!text.contains("site.framework"), "{framework}: {text}");
     }
 }
 

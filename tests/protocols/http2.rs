@@ -130,7 +130,8 @@ async fn check_says_what_is_wrong_with_a_certificate() {
     std::fs::write(dir.path().join("tollgate.toml"), config).expect("it is written");
     let check = async || -> Output {
         let limit = std::time::Duration::from_secs(30);
-        crate::world::tollgate::tollgate(dir.path(), &[], limit, &["check"]).await
+        let secret = [("TOLLGATE_JWT_SECRET".to_owned(), crate::world::token::SECRET.to_owned())];
+        crate::world::tollgate::tollgate(dir.path(), &secret, limit, &["check"]).await
     };
     assert!(check().await.failure().contains("tls.certificate = \"site.pem\" cannot be read"));
     let good = Identity::new();

@@ -212,6 +212,7 @@ pub fn write_config(path: &Path, setup: &Setup, site_url: &str, listen: &Listen,
 catalog = "catalog.toml"
 site.url = "{site_url}"
 site.upstream = ["{upstream}"]
+site.framework = "none"
 listen.public = "{public}"
 listen.billing = "{billing}"
 listen.admin = "{admin}"
