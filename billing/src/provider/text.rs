@@ -81,6 +81,12 @@ pub fn named(value: &Value) -> Option<String> {
     }
 }
 
+/// A currency in lower case; nothing where it is none.
+pub fn currency(text: Option<&str>) -> Option<String> {
+    let text = text.filter(|text| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_alphabetic()))?;
+    Some(text.to_ascii_lowercase())
+}
+
 /// A whole number, however it was written.
 pub fn whole(value: &Value) -> Option<i64> {
     match value {
@@ -151,6 +157,13 @@ mod tests {
             (named(&json!(42)), named(&json!("42")), named(&json!({}))),
             (Some("42".into()), Some("42".into()), None)
         );
+    }
+
+    #[test]
+    fn a_currency_has_three_letters() {
+        for (text, expected) in [(Some("GBP"), Some("gbp")), (Some("a\0b"), None), (Some("euro"), None), (None, None)] {
+            assert_eq!(currency(text).as_deref(), expected, "{text:?}");
+        }
     }
 
     proptest! {

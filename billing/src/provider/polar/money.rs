@@ -6,6 +6,7 @@ use entitlement::payment::{Dispute, DisputeState, Invoice, Payment, Refund, Refu
 
 use super::interpret::Told;
 use super::payload::{self, Moment, Name};
+use crate::provider::text::currency;
 
 /// Seconds by which an order may be older than the period that it pays for: the two dates can come from two of Polar's
 /// machines.
@@ -41,7 +42,7 @@ pub fn order(seen: &payload::Order, told: &Told<'_>) -> Result<Bill, &'static st
         paid,
         // What the customer had is below 0 there.
         balance: if is_paid { seen.applied_balance_amount.unwrap_or(0).saturating_neg() } else { 0 },
-        currency: seen.currency.as_deref().map(str::to_ascii_lowercase),
+        currency: currency(seen.currency.as_deref()),
         settled: is_paid,
         // Polar does not tell the periods of its lines.
         lines: Vec::new(),
@@ -56,7 +57,7 @@ pub fn order(seen: &payload::Order, told: &Told<'_>) -> Result<Bill, &'static st
             customer: Some(seen.customer_id.0.clone()),
             invoice: Some(id.clone()),
             amount: paid,
-            currency: seen.currency.as_deref().map(str::to_ascii_lowercase),
+            currency: currency(seen.currency.as_deref()),
             made_at: Some(seen.created_at.0.min(told.received_at)),
             refunded,
             refunded_at: (refunded > 0).then_some(changed_at),

@@ -9,6 +9,7 @@ use entitlement::payment::{Dispute, DisputeState, Invoice, Payment, Refund, Refu
 
 use super::interpret::Told;
 use super::payload::{self, Moment, Name, Reference};
+use crate::provider::text::currency;
 
 /// Seconds by which an invoice may be older than the period that it pays for, when it does not name the period.
 const INVOICE_LEAD_SECONDS: i64 = 3600;
@@ -43,7 +44,7 @@ pub fn invoice(seen: payload::Invoice, failure: Option<Failure>) -> (Vec<Fact>, 
         covers_from,
         paid: seen.amount_paid.unwrap_or(0).max(0),
         balance: seen.balance_used(),
-        currency: seen.currency.as_deref().map(str::to_ascii_lowercase),
+        currency: currency(seen.currency.as_deref()),
         settled: seen.status.as_deref() == Some("paid"),
         lines: seen.read_lines(),
         attempts: seen.attempt_count.unwrap_or(0).clamp(0, i64::from(i32::MAX)).try_into().unwrap_or(i32::MAX),
@@ -84,7 +85,7 @@ pub fn charge(seen: payload::Charge, told: &Told<'_>) -> Vec<Fact> {
         invoice: seen.invoice.map(Reference::into_id),
         // What was never captured was never paid.
         amount: seen.amount_captured.or(seen.amount).unwrap_or(0).max(0),
-        currency: seen.currency.as_deref().map(str::to_ascii_lowercase),
+        currency: currency(seen.currency.as_deref()),
         made_at: seen.created.map(|Moment(at)| at.min(told.received_at)),
         refunded,
         refunded_at: (refunded > 0).then(|| told.at.min(told.received_at)),
