@@ -17,7 +17,7 @@ pub struct Dues {
     pub needs_action: bool,
     /// What was last paid for: its price, where it is told.
     pub price: Option<String>,
-    /// Until when that was paid.
+    /// Until when that was paid, where it reaches into the running period.
     pub paid_until: Option<Timestamp>,
 }
 
@@ -44,7 +44,8 @@ impl Dues {
             never_paid: is_first && !took_in && !has_changed,
             needs_action: unpaid.iter().any(|bill| bill.needs_action),
             price: last.and_then(|line| line.price.clone()),
-            paid_until: last.and_then(|line| line.until),
+            // What was paid for the period before says nothing of this one.
+            paid_until: last.and_then(|line| line.until).filter(|until| period.is_none_or(|start| start < *until)),
         }
     }
 }

@@ -292,3 +292,11 @@ fn each_state_that_takes_access_has_a_reason_and_a_way_back() {
         assert_eq!(withheld.map(|withheld| (withheld, withheld.way_back())), expected, "{what}");
     }
 }
+
+#[test]
+fn what_was_paid_for_the_period_before_says_nothing_of_this_one() {
+    // The clock of the provider may be far ahead of ours, as in its tests.
+    let behind = Subscription { period_start: Some(at(30)), ..subscription(State::PastDue { since: at(12) }, None) };
+    let dues = Dues::of(&behind, &item(30, 60), &[bill(&[("price_monthly", 0, 30, 700)], true)]);
+    assert_eq!((dues.paid_until, dues.price.as_deref()), (None, Some("price_monthly")));
+}
