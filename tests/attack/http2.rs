@@ -210,8 +210,9 @@ async fn cookies_in_crumbs_are_the_same_cookies_for_gate_and_site() {
     let crumbs = [("cookie", "a=1"), ("cookie", session.as_str()), ("cookie", "b=2")];
     let received = secure.passes(&format!("/premium/{}", unique("crumbs")), &crumbs).await;
     assert_eq!(received.header("cookie"), Some(format!("a=1; {session}; b=2").as_str()));
+    // Of several values of one name the one that verifies counts.
     let two = [("cookie", session.as_str()), ("cookie", "session=x")];
-    assert_eq!(secure.get("/premium/one", &two).await, Outcome::Denied(401));
+    assert_eq!(secure.get("/premium/one", &two).await, Outcome::Passed);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use std::time::Duration;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use tokio::runtime::Handle;
 
 pub use jsonwebtoken::Algorithm;
@@ -141,6 +142,10 @@ impl Identity {
     /// As [`Identity::identify`], but waits for nothing: none when a set that is newer than ours could say more.
     #[must_use]
     pub fn peek(&self, headers: &HeaderMap, now: Timestamp) -> Option<Credential> {
+        // It is one header (RFC 9110 section 11.6.2): of several, the site may read another than the one that counts here.
+        if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Some(Credential::Rejected);
+        }
         let (mut account, mut credential) = (None, Some(Credential::Missing));
         let mut tries = Tries::default();
         for value in credential::all(headers, self.cookie.as_deref()) {

@@ -43,7 +43,7 @@ async fn a_final_head_that_comes_with_others_before_it_is_filtered_like_any() {
                             is_gated,
                             "{way} {target}: {answer}"
                         );
-                        assert_eq!(head.contains("vary: cookie, authorization"), is_gated, "{way} {target}: {answer}");
+                        assert!(head.contains("vary: cookie, authorization"), "{way} {target}: {answer}");
                         assert_eq!(
                             statuses(&answer).len(),
                             whole.matches("HTTP/1.1 ").count(),
