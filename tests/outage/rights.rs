@@ -66,7 +66,11 @@ impl Restricted {
             process.ready().await;
         }
         for index in 0..self.world.processes.len() {
-            self.says(index, 200, &["\"warnings\":[]"]).await;
+            eventually("nothing is warned of", async || {
+                let ready = self.world.processes[index].try_admin("/readyz").await?;
+                (ready.status == 200 && ready.warnings().is_empty()).then_some(())
+            })
+            .await;
         }
     }
 }

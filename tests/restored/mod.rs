@@ -8,7 +8,6 @@ mod empty;
 mod older;
 mod replica;
 
-use serde_json::Value;
 
 use crate::outage::Reader;
 use crate::world::http::client;
@@ -54,8 +53,7 @@ async fn move_to(world: &mut World, database: Database) {
 pub async fn warnings(process: &Tollgate) -> Vec<String> {
     let answer = process.admin("/readyz").await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let warnings: Value = answer.json()["warnings"].clone();
-    serde_json::from_value(warnings).expect("a list of texts")
+    answer.warnings()
 }
 
 async fn buys(world: &World) -> Reader {

@@ -20,6 +20,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What readiness warns of, besides the provider's key: most worlds sell nothing and have none.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings: Vec<String> = serde_json::from_value(self.json()["warnings"].clone()).expect("a list of texts");
+        warnings.into_iter().filter(|warning| !warning.starts_with("STRIPE_API_KEY is not set")).collect()
+    }
+
     /// The value of a header, or nothing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
