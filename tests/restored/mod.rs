@@ -8,7 +8,6 @@ mod empty;
 mod older;
 mod replica;
 
-
 use crate::outage::Reader;
 use crate::world::http::client;
 use crate::world::servers::{Database, Postgres};
