@@ -1,6 +1,7 @@
 //! The billing component: what its parts share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use sqlx::{PgConnection, PgPool};
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     pub selling: Asking,
     /// What goes on after its request was answered, to be waited for at shutdown.
     pub tasks: TaskTracker,
+    /// Whether this is a command: it takes the word from nobody.
+    only_looks: AtomicBool,
     rules: ArcSwap<Rules>,
     /// Whose word counts in the cache.
     pub lineage: ArcSwap<Lineage>,
@@ -98,6 +101,7 @@ impl Billing {
             tasks: TaskTracker::new(),
             rules: ArcSwap::from_pointee(rules),
             lineage: ArcSwap::from_pointee(Lineage::unknown()),
+            only_looks: AtomicBool::new(false),
             word_told: parking_lot::Mutex::new(Word::Unknown),
             looking: tokio::sync::Mutex::default(),
             held_changed: Notify::new(),
@@ -105,6 +109,23 @@ impl Billing {
             settings,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// For a command beside running processes: it looks who has the word in the cache, takes it from nobody, and gives the database no other
+    /// id, as it may lead to a copy of the one that they use.
+    #[must_use]
+    pub fn as_command(self) -> Self {
+        self.inner.only_looks.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// From now on as a running process does.
+    pub(crate) fn act(&self) {
+        self.inner.only_looks.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_command(&self) -> bool {
+        self.inner.only_looks.load(Ordering::Relaxed)
     }
 
     /// What billing was told at start. The secrets of the providers may have been replaced since: see

@@ -101,9 +101,7 @@ impl Routing {
         }
         match readings::folded(path) {
             Case::Clear => {}
-            Case::Other(other)
-                if self.table.find_folded(method, host, &other).index
-                    == self.table.find_folded(method, host, path).index => {}
+            Case::Other(other) if !self.spells_another(sought, &other) => {}
             Case::Ambiguous | Case::Other(_) => return Err(Refused::case()),
         }
         if !self.table.folds(path) {
@@ -111,6 +109,14 @@ impl Routing {
         }
         let folded = self.table.find_folded(method, host, path);
         Ok(held.and(Held { rule: folded, policy: Cow::Borrowed(&folded.policy) }))
+    }
+
+    /// Whether a path would fall under a rule of another spelling that asks for something, or is Tollgate's own.
+    fn spells_another(&self, Sought { method, host, path, .. }: Sought<'_>, other: &str) -> bool {
+        let rule = self.table.find_folded(method, host, other);
+        let is_named = rule.index + 1 < self.table.rules().len();
+        let matters = rule.is_gated() || rule.destination != Destination::Site;
+        is_named && matters && rule.index != self.table.find_folded(method, host, path).index
     }
 
     /// Whether a path has several readings, and there is a route that lets some of these pass.
@@ -127,7 +133,12 @@ impl Routing {
             held.is_some_and(|held| held.rule.destination == Destination::Site && held.is_open())
         };
         let readings = if rule.raw { readings::decoded(path).ok()? } else { return None };
-        readings.iter().all(is_open).then_some(rule)
+        // Each of them may be an address of a page, too.
+        let is_open_at_all = |path: &String| {
+            let pages = self.readings.pages(path, sought.query);
+            is_open(path) && pages.is_ok_and(|pages| pages.iter().all(is_open))
+        };
+        readings.iter().all(is_open_at_all).then_some(rule)
     }
 
     /// What becomes of a request with this first line and, if it names one, this host.
@@ -196,7 +207,7 @@ fn request(method: &Method, host: Option<&str>, target: &str) -> pingora::Result
 mod tests {
     use super::*;
     use crate::decide::Asking;
-    use crate::readings::Framework;
+    use crate::readings::{Framework, Languages};
     use crate::routes::Pattern;
 
     fn routing(gateways: &[&str], trusted: &[&str], path: &str, asking: Asking) -> Routing {
@@ -273,6 +284,7 @@ mod tests {
             ("/pa%C4%B1d/x", Err("ambiguous_case")),
             ("/%E2%84%AA", Err("ambiguous_case")),
             ("/stra%C3%9Fe", Ok("default public")),
+            ("/docs/stra%C3%9Fe", Ok("/docs/** public")),
         ] {
             assert_eq!(asked(&folding, target), expected.map(str::to_owned), "{target}");
         }
@@ -284,7 +296,8 @@ mod tests {
 
     #[test]
     fn a_page_asks_for_the_same_at_each_of_its_addresses() {
-        let next = pages(Readings { framework: Framework::NextJs, ..Readings::default() });
+        let languages = Languages::new(vec!["fil".into()]);
+        let next = pages(Readings { framework: Framework::NextJs, languages, ..Readings::default() });
         for (target, expected) in [
             ("/_next/data/B1/paid/x.json", Ok("/paid/** tier paid")),
             ("/PAID.rsc", Ok("/paid/** tier paid")),
@@ -292,6 +305,8 @@ mod tests {
             ("/_next/image?url=/free.png", Ok("default public")),
             ("/_next/image?url=/a/../paid/b.png", Err("ambiguous_target")),
             ("/en/paid", Ok("/paid/** tier paid")),
+            ("/fil/paid", Ok("/paid/** tier paid")),
+            ("/img//x", Ok("/img/** public")),
             ("/en/billing", Ok("default public")),
         ] {
             assert_eq!(asked(&next, target), expected.map(str::to_owned), "{target}");
@@ -330,6 +345,30 @@ mod tests {
         assert_eq!(asked(&routing, "/x%2Fpaid"), Err("ambiguous_target"));
         assert_eq!(asked(&routing, "/paid;v=1"), Err("ambiguous_target"));
         assert_eq!(asked(&routing, "/x%2Fother"), Ok("/* public".to_owned()));
+    }
+
+    #[test]
+    fn a_raw_path_is_no_other_address_of_a_page() {
+        let pattern = |text| Pattern::parse(text).expect("a pattern");
+        let paid = Policy { require: Requirement::Tier("paid".into()), ..Policy::public() };
+        for (framework, targets) in [
+            (Framework::Rails, ["//paid.json", "/paid.json%2F", "/paid.json;x"]),
+            (Framework::Remix, ["//paid.data", "/paid.data;x", "/%2Fpaid.data"]),
+            (Framework::AspNet, ["//paid./x", "/(S(x))//paid/x", "//PREMIU~1"]),
+            (Framework::NextJs, ["//en/paid/x", "/en%2Fpaid%2Fx", "/_next/data/B//paid/x.json"]),
+        ] {
+            let routes = vec![
+                Route::new(pattern("/paid/**"), paid.clone()),
+                Route { raw: true, ..Route::new(pattern("/**"), Policy::public()) },
+            ];
+            let readings = Readings { framework, ..Readings::default() };
+            let settings = (decide::Settings::default(), TrustedProxies::default());
+            let routing = Routing::new((routes, Policy::public()), readings, settings.0, settings.1);
+            for target in targets {
+                assert_eq!(asked(&routing, target), Err("ambiguous_target"), "{framework:?} {target}");
+            }
+            assert_eq!(asked(&routing, "/free//x"), Ok("/** public".to_owned()), "{framework:?}");
+        }
     }
 
     #[test]

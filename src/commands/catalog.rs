@@ -1,7 +1,7 @@
 //! `tollgate catalog`: see what a catalog file would change, and change it.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use billing::{Billing, CatalogPlan, Word};
@@ -15,6 +15,9 @@ use crate::{ConfigFile, logging, output};
 
 /// How long to wait while another process tells the cache.
 const MOMENT: Duration = Duration::from_millis(50);
+
+/// How long the cache may take to be told of a batch.
+const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// Show or apply the difference between a catalog file and what is sold now
 #[derive(clap::Args)]
@@ -122,13 +125,32 @@ fn word(plan: &CatalogPlan, answer: Answer, force: bool) -> Result<Word> {
     Ok(Word::Agreed)
 }
 
-/// Tells the cache of every account, beside `tollgate run`, which does the same; or leaves it to that one, where there is no cache.
+/// Tells the cache of every account, beside `tollgate run`, which does the same; or leaves it to that one, where there is no cache, or
+/// none that can be told.
 async fn tell(billing: &Billing) -> Result<()> {
-    parts::publish_all(billing).await?;
-    while billing.can_tell() && billing.is_telling_of_a_catalog().await? {
+    let (mut told, mut until) = (parts::publish_all(billing).await, Instant::now() + STANDSTILL);
+    let mut place = None;
+    while told.is_ok() && billing.can_tell() {
+        let now = billing.catalog_walk().await?;
+        if now.is_none() {
+            return Ok(());
+        }
+        if now != place {
+            (place, until) = (now, Instant::now() + STANDSTILL);
+        }
+        if Instant::now() >= until {
+            break;
+        }
         // `tollgate run` has the batch, or an account is being changed: a moment later there is another one.
         tokio::time::sleep(MOMENT).await;
-        parts::publish_all(billing).await?;
+        told = parts::publish_all(billing).await;
+    }
+    if billing.can_tell() {
+        let why = told.err().map(|error| format!(": {error:#}")).unwrap_or_default();
+        output::warning(format_args!(
+            "the catalog is in force, and the cache could not be told of every account yet{why}; `tollgate run` goes on with it, after \
+             `tollgate database accept` where readiness warns of the database"
+        ));
     }
     Ok(())
 }

@@ -171,7 +171,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         },
         routes: config.routes.clone(),
         default: config.default.clone(),
-        readings: config.readings,
+        readings: config.readings.clone(),
         log_requests: match config.file.log.requests {
             file::Requests::All => proxy::LogRequests::All,
             file::Requests::Denied => proxy::LogRequests::Denied,
@@ -215,7 +215,7 @@ pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Bill
     // Operators' commands sign nothing: any key does.
     let assertion = AssertionKey::parse(&"0".repeat(64))?;
     let settings = billing::Settings { pool_size: 2, ..billing_settings(config, secrets, assertion)? };
-    Ok(Billing::connect(url, settings, None).await?)
+    Ok(Billing::connect(url, settings, None).await?.as_command())
 }
 
 /// Tells the cache of every account that changed. What fails stays in the outbox, for `tollgate run`.

@@ -6,10 +6,11 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 27] = [
+const REPLACED: [&str; 28] = [
     "site.upstream",
     "site.case_sensitive",
     "site.framework",
+    "site.languages",
     "cache.max_staleness",
     "cache.stale_if_error",
     "route",

@@ -51,6 +51,7 @@ pub struct Site {
     pub pricing_url: String,
     pub case_sensitive: bool,
     pub framework: String,
+    pub languages: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -24,7 +24,7 @@ use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
 use entitlement::record::Namespace;
 use proxy::forwarded::TrustedProxies;
-use proxy::readings::Readings;
+use proxy::readings::{Languages, Readings};
 use proxy::routes::Route;
 use url::Url;
 
@@ -114,7 +114,11 @@ impl Config {
         routes::warn_of_hidden(&routes, &mut warnings);
         routes::warn_of_other_hosts(&routes, &default, &mut warnings);
         let framework = file.site.framework.parse().context("site.framework")?;
-        let readings = Readings { case_sensitive: file.site.case_sensitive, framework };
+        let readings = Readings {
+            case_sensitive: file.site.case_sensitive,
+            framework,
+            languages: Languages::new(file.site.languages.clone()),
+        };
         routes::warn_of_other_addresses(&routes, &default, framework, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let decide = decide::check(&file, &mut warnings)?;
@@ -271,7 +275,8 @@ fn check_ids(catalog: &Catalog) -> Result<()> {
     let addons = catalog.addons().iter().map(|addon| (&addon.code, &addon.prices));
     for (code, price) in tiers.chain(addons).flat_map(|(code, prices)| prices.iter().map(move |price| (code, price))) {
         if let Some(what) = billing::no_price(price.provider, &price.id) {
-            bail!("`{code}` has the price \"{}\", which is {what}", price.id);
+            // Not shown: it may be a secret.
+            bail!("`{code}` has a price whose id is that of {what}");
         }
     }
     Ok(())
@@ -313,7 +318,8 @@ fn check_urls(file: &File) -> Result<()> {
     check_api("polar.api_base", &file.polar.api_base)?;
     match &file.stripe.account {
         Some(id) if !id.starts_with("acct_") => {
-            bail!("stripe.account = \"{id}\" is not the id of a Stripe account: it begins with acct_")
+            // It may be a key, put in the wrong place.
+            bail!("stripe.account is not the id of a Stripe account: it begins with acct_")
         }
         _ => Ok(()),
     }

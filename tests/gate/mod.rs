@@ -9,6 +9,7 @@ mod key_files;
 mod key_sources;
 mod published_keys;
 mod published_keys_tls;
+mod other_key;
 mod own_pages;
 mod policies;
 mod public_pages;

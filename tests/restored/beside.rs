@@ -94,3 +94,25 @@ async fn a_proxy_learns_the_namespace_from_billing_and_is_not_ready_with_another
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_command_that_looks_into_a_backup_takes_the_word_from_nobody() {
+    let world = World::with(setup()).await;
+    let before = buys(&world).await;
+    let backup = restored(&dump(&world, "looked-into.sql")).await;
+    let after = buys(&world).await;
+    ends(&world, &before).await;
+    let url = ("DATABASE_URL", backup.url.as_str());
+    for arguments in [&["explain", "account", before.account.as_str()][..], &["explain", "account", "nobody-at-all"]] {
+        world.tollgate_with(url, arguments).await.success();
+    }
+    world.tollgate_with(url, &["grant", "granted-there", "paid", "--days", "2", "--reason", "a test"]).await;
+    // As if nothing had been: neither a warning, nor another database's word, after a restart either.
+    let mut world = world;
+    world.processes[0].restart();
+    world.processes[0].ready().await;
+    assert_eq!(warnings(world.billing()).await, [""; 0]);
+    stays(&world, &after, 200).await;
+    stays(&world, &before, 402).await;
+    world.everywhere("/premium/granted", &crate::world::token("granted-there"), 402).await;
+}

@@ -81,6 +81,8 @@ impl Billing {
         if !self.shared().outlets.has_cache() {
             return Err(OperatorError::NoRedis);
         }
+        // It is the one command that may take the word.
+        self.act();
         let mut lineage = self.look().await?;
         while !lineage.is_known() {
             tokio::time::sleep(LOOK).await;

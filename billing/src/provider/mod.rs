@@ -209,10 +209,14 @@ pub fn kind_label(provider: Provider, kind: &str) -> &'static str {
 /// What an id is of when it cannot be that of a price, and what to write instead: Stripe's ids say so by their beginning.
 #[must_use]
 pub fn no_price(provider: Provider, id: &str) -> Option<&'static str> {
-    const KINDS: [(&str, &str); 4] = [
+    const KINDS: [(&str, &str); 8] = [
         ("prod_", "a product of Stripe: write the id of its price, price_…"),
         ("cus_", "a customer of Stripe: write the id of a price, price_…"),
         ("sub_", "a subscription of Stripe: write the id of its price, price_…"),
+        ("sk_", "a secret key of Stripe: write the id of a price, price_…"),
+        ("rk_", "a restricted key of Stripe: write the id of a price, price_…"),
+        ("pk_", "a publishable key of Stripe: write the id of a price, price_…"),
+        ("whsec_", "a webhook secret of Stripe: write the id of a price, price_…"),
         ("plink_", "a payment link of Stripe: write the id of its price, price_…"),
     ];
     let kind = KINDS.iter().find(|(start, _)| provider == Provider::Stripe && id.starts_with(start));

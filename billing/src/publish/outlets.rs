@@ -177,6 +177,14 @@ impl Outlets {
         }
     }
 
+    /// As [`Outlets::meet`], but changes nothing.
+    pub async fn overlook(&self, me: Newcomer) -> Result<Option<Met>, PublishError> {
+        match &self.cache {
+            Some(cache) => Ok(Some(cache.overlook(me).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// Gives a database the word.
     pub async fn own(&self, me: Newcomer) -> Result<(), PublishError> {
         match &self.cache {

@@ -100,6 +100,11 @@ impl Cache {
         }
     }
 
+    /// As [`Cache::meet`], but changes nothing.
+    pub async fn overlook(&self, me: Newcomer) -> RedisResult<Met> {
+        self.link.overlook(&self.owner_key, me).await
+    }
+
     /// Takes the word.
     pub async fn own(&self, me: Newcomer) -> RedisResult<()> {
         self.link.own(&self.owner_key, me).await

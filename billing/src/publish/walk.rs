@@ -37,6 +37,15 @@ impl Billing {
         Ok(Some(accounts))
     }
 
+    /// Up to which account all have been told of a new catalog; `None` when there is nothing more to tell.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn catalog_walk(&self) -> Result<Option<String>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        walk::place(&mut conn).await
+    }
+
     /// Whether accounts are still to be told of a new catalog.
     ///
     /// # Errors

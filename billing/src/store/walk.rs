@@ -41,6 +41,16 @@ pub async fn is_pending(conn: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(query.fetch_one(conn).await?)
 }
 
+/// The account up to which the newest way is done; `None` when all are at their end.
+///
+/// # Errors
+/// When the database fails.
+pub async fn place(conn: &mut PgConnection) -> Result<Option<String>, StoreError> {
+    let query =
+        sqlx::query_scalar!(r#"select walk as "walk!" from catalogs where walk is not null order by id desc limit 1"#);
+    Ok(query.fetch_optional(conn).await?)
+}
+
 /// Gives the next accounts a new version each, writes down that the cache must be told, and notes how far the way is. `renamed`
 /// are tiers with their new codes. Returns the accounts; `None` when one of them is held for longer than the others can wait.
 ///

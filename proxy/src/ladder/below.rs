@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +23,10 @@ const DATABASE_HEADER: &str = "tollgate-database";
 
 /// Longest answer about the cache that is read.
 const LINE_BYTES_MAX: usize = 4096;
+
+/// What an operator does about it.
+const OTHER_KEY: &str = "billing refuses the assertions of this proxy, so nobody's access is known: TOLLGATE_ASSERTION_KEY and site.url have to be the \
+                         same in both, and their clocks within a minute";
 
 /// The audience of assertions that are meant for billing.
 pub const BILLING_AUDIENCE: &str = "tollgate-billing";
@@ -74,6 +78,11 @@ pub trait Below: Send + Sync + 'static {
         let _ = questions;
     }
 
+    /// Why it answers no question about any account, in an operator's words.
+    fn refusal(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it can be asked at all: what readiness waits for.
     ///
     /// # Errors
@@ -110,6 +119,8 @@ pub struct HttpBilling {
     deadline: Duration,
     /// Questions after which their connection is closed.
     closing: AtomicU32,
+    /// Whether our assertions do not verify there.
+    is_refused: AtomicBool,
 }
 
 impl HttpBilling {
@@ -130,7 +141,15 @@ impl HttpBilling {
             .timeout(deadline)
             .pool_idle_timeout(Duration::from_secs(30))
             .build()?;
-        Ok(Self { client, base: format!("http://{billing}/"), key, issuer, deadline, closing: AtomicU32::new(0) })
+        Ok(Self {
+            client,
+            base: format!("http://{billing}/"),
+            key,
+            issuer,
+            deadline,
+            closing: AtomicU32::new(0),
+            is_refused: AtomicBool::new(false),
+        })
     }
 
     /// A question, which may be the last over its connection.
@@ -168,6 +187,18 @@ impl HttpBilling {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// Tells operators once that no question is answered, and when they are again.
+    fn note_refusal(&self, is_refused: bool) {
+        if self.is_refused.swap(is_refused, Ordering::Relaxed) == is_refused {
+            return;
+        }
+        if is_refused {
+            tracing::error!("{OTHER_KEY}");
+        } else {
+            tracing::info!("billing takes the assertions of this proxy again");
+        }
+    }
+
     fn failure(error: reqwest::Error) -> BelowError {
         if error.is_timeout() { BelowError::Timeout } else { BelowError::Unreachable(error.without_url()) }
     }
@@ -181,6 +212,7 @@ impl Below for HttpBilling {
         let request = request.header(AUTHORIZATION, format!("Bearer {}", self.assertion(account)?));
         let request = request.header(FORMAT_HEADER, record::FORMAT);
         let mut response = request.send().await.map_err(Self::failure)?;
+        self.note_refusal(response.status() == reqwest::StatusCode::UNAUTHORIZED);
         if response.status() != reqwest::StatusCode::OK {
             return Err(BelowError::Status(response.status().as_u16()));
         }
@@ -214,8 +246,17 @@ impl Below for HttpBilling {
     }
 
     async fn reach(&self) -> Result<(), BelowError> {
-        // Any answer will do: it is the contact that counts.
-        self.client.get(&self.base).send().await.map(|_| ()).map_err(Self::failure)
+        // Any answer will do, as it is the contact that counts, but one: then no account is ever told of.
+        self.client.get(&self.base).send().await.map(|_| ()).map_err(Self::failure)?;
+        let Ok(account) = AccountId::parse(record::PROBE) else { return Ok(()) };
+        match self.resolve(&account).await {
+            Err(BelowError::Status(401)) => Err(BelowError::Status(401)),
+            _ => Ok(()),
+        }
+    }
+
+    fn refusal(&self) -> Option<&'static str> {
+        self.is_refused.load(Ordering::Relaxed).then_some(OTHER_KEY)
     }
 }
 

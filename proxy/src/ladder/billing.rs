@@ -62,6 +62,11 @@ pub(super) struct Billing {
 }
 
 impl Billing {
+    /// Why no question is answered, in an operator's words.
+    pub(super) fn refusal(&self) -> Option<&'static str> {
+        self.below.refusal()
+    }
+
     /// `deadline` bounds one question, and how long it waits for its turn.
     pub(super) fn new(below: Arc<dyn Below>, deadline: Duration, counters: LayerCounters) -> Self {
         Self {

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cache::{Place, PlaceError, Refusal, Refusals};
+use cache::{Place, PlaceError, Refusals};
 use entitlement::account::AccountId;
 use entitlement::record::{self, DatabaseId, Entitlement, Record};
 use prometheus::IntCounter;
@@ -216,7 +216,8 @@ impl Ladder {
             let has_answered = !matches!(answer, Read::Down) || !self.refusals.all().is_empty();
             self.is_tried.fetch_or(has_answered, Ordering::Relaxed);
         }
-        self.refusals.all().iter().map(Refusal::to_string).collect()
+        let refused = self.refusals.all().into_iter().map(|refusal| refusal.to_string());
+        refused.chain(self.billing.refusal().map(str::to_owned)).collect()
     }
 
     /// Follows the changes of an account.

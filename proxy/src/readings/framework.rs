@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::languages::Languages;
 use super::short_names::long_name;
 use crate::target::{self, Refusal};
 
@@ -48,20 +49,28 @@ impl FromStr for Framework {
 }
 
 /// The pages that a framework may serve for a canonical path and a query.
-pub(super) fn pages(framework: Framework, path: &str, query: Option<&str>) -> Result<Vec<String>, Refusal> {
+pub(super) fn pages(
+    framework: Framework,
+    languages: &Languages,
+    path: &str,
+    query: Option<&str>,
+) -> Result<Vec<String>, Refusal> {
     match framework {
         Framework::Unknown | Framework::None => Ok(Vec::new()),
-        Framework::NextJs => nextjs(path, query),
+        Framework::NextJs => nextjs(path, query, languages),
         Framework::Remix => Ok(remix(path).into_iter().collect()),
         Framework::Rails => Ok(without_format(path).into_iter().collect()),
         Framework::AspNet => aspnet(path),
     }
 }
 
+/// How deep in a path a language may stand: below a base path of some segments.
+const LANGUAGE_DEPTH: usize = 4;
+
 /// Where Next.js serves what belongs to pages.
 const NEXT: &str = "/_next/";
 
-fn nextjs(path: &str, query: Option<&str>) -> Result<Vec<String>, Refusal> {
+fn nextjs(path: &str, query: Option<&str>, languages: &Languages) -> Result<Vec<String>, Refusal> {
     let mut pages = Vec::new();
     match path.split_once(NEXT) {
         Some((base, rest)) if rest == "image" || rest == "image/" => pages.extend(images(base, query)?),
@@ -69,9 +78,11 @@ fn nextjs(path: &str, query: Option<&str>) -> Result<Vec<String>, Refusal> {
         None => pages.extend(next_payload(path)),
     }
     // A page in a language is the page: by itself, and at each of the other addresses.
-    let mut languages: Vec<String> = pages.iter().filter_map(|page| without_language(page)).collect();
-    languages.extend(without_language(path));
-    pages.append(&mut languages);
+    let mut plain: Vec<String> = pages.iter().flat_map(|page| without_language(page, languages)).collect();
+    if !path.contains(NEXT) {
+        plain.extend(without_language(path, languages));
+    }
+    pages.append(&mut plain);
     Ok(pages)
 }
 
@@ -109,11 +120,10 @@ fn images(base: &str, query: Option<&str>) -> Result<Vec<String>, Refusal> {
         // A query may write a blank as a plus.
         let url = value.replace('+', "%20");
         let url = percent_decode_str(&url).decode_utf8_lossy();
-        // The image of another site is behind no rule of ours, unless that site is this one.
-        let url = match url.split_once("://") {
-            Some((_, rest)) => rest.find('/').map_or("/", |slash| &rest[slash..]),
-            None => &url,
-        };
+        // With a host it is fetched from there, and from this very site through this gate, as nobody.
+        if url.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+            continue;
+        }
         let end = url.find(['?', '#']).unwrap_or(url.len());
         let image = encoded(&url[..end]);
         let image = target::canonical(image.as_bytes())?.path().to_owned();
@@ -125,22 +135,25 @@ fn images(base: &str, query: Option<&str>) -> Result<Vec<String>, Refusal> {
     Ok(images)
 }
 
+/// What is encoded in a segment that is only compared.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// What is not ASCII travels encoded.
 fn encoded(path: &str) -> Cow<'_, str> {
-    const ENCODED: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ');
-    percent_encoding::utf8_percent_encode(path, ENCODED).into()
+    const ENCODED: &AsciiSet = &percent_encoding::CONTROLS.add(b' ');
+    utf8_percent_encode(path, ENCODED).into()
 }
 
-/// The page of `/en/paid/x` or `/pt-BR/paid/x`.
-fn without_language(path: &str) -> Option<String> {
-    let rest = path.strip_prefix('/')?;
-    let (first, rest) = rest.split_once('/').unwrap_or((rest, ""));
-    let (language, region) = first.split_once('-').map_or((first, None), |(language, region)| (language, Some(region)));
-    let is_word = |word: &str, lengths: std::ops::RangeInclusive<usize>| {
-        lengths.contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+/// The pages of `/en/paid/x`, `/pt-BR/paid/x`, and of `/docs/en/paid/x` where the site stands below a base path: the path without each
+/// of its first segments that is a language.
+fn without_language(path: &str, languages: &Languages) -> Vec<String> {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let places = segments.iter().take(LANGUAGE_DEPTH).enumerate().filter(|(_, segment)| languages.include(segment));
+    let page = |place: usize| {
+        let rest = segments.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, segment)| *segment);
+        format!("/{}", rest.collect::<Vec<_>>().join("/"))
     };
-    let is_language = is_word(language, 2..=2) && region.is_none_or(|region| is_word(region, 2..=4));
-    is_language.then(|| format!("/{rest}"))
+    places.map(|(place, _)| page(place)).collect()
 }
 
 /// `/paid.data`, `/paid/_.data`, `/_root.data`
@@ -165,16 +178,14 @@ fn without_format(path: &str) -> Option<String> {
 fn aspnet(path: &str) -> Result<Vec<String>, Refusal> {
     let mut segments = Vec::new();
     for segment in path.split('/').skip(1) {
-        if segment.starts_with('(') && segment.ends_with(')') && segment.len() > 2 {
+        // It is decoded before anything of it is looked at.
+        let text = percent_decode_str(segment).decode_utf8_lossy();
+        if text.starts_with('(') && text.ends_with(')') && text.len() > 2 {
             continue;
         }
-        let name = segment.split(':').next().unwrap_or(segment);
-        let name = name.split("%3A").next().unwrap_or(name);
-        let mut name = name;
-        while let Some(shorter) = name.strip_suffix('.').or_else(|| name.strip_suffix("%20")) {
-            name = shorter;
-        }
-        segments.push(long_name(name).map_err(|_| Refusal::ShortName)?);
+        let name = text.split(':').next().unwrap_or(&text).trim_end_matches(['.', ' ']);
+        let name = long_name(name).map_err(|_| Refusal::ShortName)?;
+        segments.push(if name == text { segment.to_owned() } else { utf8_percent_encode(name, SEGMENT).to_string() });
     }
     let page = format!("/{}", segments.join("/"));
     Ok(if page == path { Vec::new() } else { vec![page] })
@@ -184,10 +195,14 @@ fn aspnet(path: &str) -> Result<Vec<String>, Refusal> {
 mod tests {
     use super::*;
 
+    fn languages() -> Languages {
+        Languages::new(vec!["default".into()])
+    }
+
     #[test]
     fn each_address_of_a_page_is_known() {
         use Framework::{AspNet, NextJs, Rails, Remix};
-        let cases: [(Framework, &str, &[&str]); 32] = [
+        let cases: [(Framework, &str, &[&str]); 38] = [
             (Framework::Unknown, "/paid.rsc", &[]),
             (Framework::None, "/_next/data/B1/paid/x.json", &[]),
             (NextJs, "/paid/x", &[]),
@@ -203,7 +218,13 @@ mod tests {
             (NextJs, "/paid.segments/a/b.segment.rsc", &["/paid"]),
             (NextJs, "/_next/image?url=%2Fpaid%2Fphoto.png&w=64&q=75", &["/paid/photo.png"]),
             (NextJs, "/_next/image?w=64&ur%6C=/paid/a+b.png%3Fx", &["/paid/a%20b.png"]),
-            (NextJs, "/_next/image?url=https%3A%2F%2Fread.example%2Fpaid%2Fa.png", &["/paid/a.png"]),
+            (NextJs, "/_next/image?url=https%3A%2F%2Fcdn.example%2Fpaid%2F%2Fa%252Fb.png", &[]),
+            (NextJs, "/docs/en/paid/x", &["/docs/paid/x"]),
+            (NextJs, "/docs/_next/data/B1/en/paid/x.json", &["/docs/en/paid/x", "/docs/paid/x"]),
+            (NextJs, "/zh-Hans-CN/paid", &["/paid"]),
+            (NextJs, "/default/paid", &["/paid"]),
+            (AspNet, "/%28S(abc)%29/paid/x", &["/paid/x"]),
+            (AspNet, "/paid%3A%3A$DATA", &["/paid"]),
             (NextJs, "/_next/image?url=/free.png&url=/paid.png", &["/free.png", "/paid.png"]),
             (NextJs, "/en/paid/x", &["/paid/x"]),
             (NextJs, "/pt-BR/paid", &["/paid"]),
@@ -223,17 +244,21 @@ mod tests {
         ];
         for (framework, address, expected) in cases {
             let (path, query) = address.split_once('?').map_or((address, None), |(path, query)| (path, Some(query)));
-            assert_eq!(pages(framework, path, query).expect("it is understood"), expected, "{framework:?} {address}");
+            assert_eq!(
+                pages(framework, &languages(), path, query).expect("it is understood"),
+                expected,
+                "{framework:?} {address}"
+            );
         }
     }
 
     #[test]
     fn what_nobody_can_read_is_refused() {
-        let image = |query| pages(Framework::NextJs, "/_next/image", Some(query));
+        let image = |query| pages(Framework::NextJs, &languages(), "/_next/image", Some(query));
         assert_eq!(image("url=/free/../paid/x.png"), Err(Refusal::DotSegment));
         assert_eq!(image("url=%252Fpaid"), Err(Refusal::NotOriginForm));
         assert_eq!(image("url=//other.example/x"), Err(Refusal::EmptySegment));
-        assert_eq!(pages(Framework::AspNet, "/premiu~1/x", None), Err(Refusal::ShortName));
+        assert_eq!(pages(Framework::AspNet, &languages(), "/premiu~1/x", None), Err(Refusal::ShortName));
     }
 
     #[test]

@@ -3,21 +3,25 @@
 
 mod case;
 mod framework;
+mod languages;
 mod raw;
 mod short_names;
 
 pub(crate) use self::case::{Case, folded};
 pub use self::framework::{Framework, UnknownFramework};
+pub use self::languages::Languages;
 pub(crate) use self::raw::decoded;
 
 use crate::target::Refusal;
 
 /// How the site behind reads paths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readings {
     /// Whether it tells `/Paid` from `/paid`.
     pub case_sensitive: bool,
     pub framework: Framework,
+    /// In which languages it gives pages addresses of their own.
+    pub languages: Languages,
 }
 
 impl Readings {
@@ -25,7 +29,7 @@ impl Readings {
     ///
     /// # Errors
     /// When the path is a short name, of which nobody here knows the long one, or the query names no page that can be read.
-    pub(crate) fn pages(self, path: &str, query: Option<&str>) -> Result<Vec<String>, Refusal> {
-        framework::pages(self.framework, path, query)
+    pub(crate) fn pages(&self, path: &str, query: Option<&str>) -> Result<Vec<String>, Refusal> {
+        framework::pages(self.framework, &self.languages, path, query)
     }
 }
