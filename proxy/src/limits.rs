@@ -36,7 +36,7 @@ pub struct Limits {
     pub read: Duration,
     /// Most bytes of a body that are here before a connection to the site is taken.
     pub buffer_body: usize,
-    /// Least rate of a longer body, in bytes a second over [`RATE_WINDOW`].
+    /// Least rate of a longer body, in bytes a second over `RATE_WINDOW`.
     pub body_rate: u64,
     /// How long a client may refuse to take in more of a response.
     pub write: Duration,

@@ -1,8 +1,8 @@
 //! The requests of one HTTP/1 connection, one after the other, each on the way that costs least.
 //!
 //! Pingora makes room for everything that proxying may need before it has read a word: some fifty KiB that are copied for
-//! every request, and held by every connection that waits for one. So heads are awaited here ([`crate::wire`]), with no room
-//! at all, and what turns out to be plain ([`crate::exchange`]) is served here too, in Pingora's sessions. Everything else
+//! every request, and held by every connection that waits for one. So heads are awaited here (`wire`), with no room
+//! at all, and what turns out to be plain (`exchange`) is served here too, in Pingora's sessions. Everything else
 //! goes to Pingora's own proxying, head first: docs/decisions/fast-path.md.
 
 use std::sync::Arc;

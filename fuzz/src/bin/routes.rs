@@ -60,12 +60,23 @@ fn segments(path: &str) -> Vec<&str> {
 
 /// The meaning of patterns, as simply as it can be said. Only a star that is written as one is a wildcard.
 fn matches(pattern: &[&str], path: &[&str]) -> bool {
-    let decoded = |segment| percent_decode_str(segment).decode_utf8_lossy();
+    let decoded = |segment| percent_decode_str(segment).decode_utf8_lossy().into_owned();
     match (pattern, path) {
         ([], []) => true,
         (["**", rest @ ..], _) => (0..=path.len()).any(|skipped| matches(rest, &path[skipped..])),
         (["*", rest @ ..], [_, tail @ ..]) => matches(rest, tail),
-        ([literal, rest @ ..], [first, tail @ ..]) => decoded(literal) == decoded(first) && matches(rest, tail),
+        ([part, rest @ ..], [first, tail @ ..]) => {
+            let parts: Vec<Vec<char>> = part.split('*').map(|part| decoded(part).chars().collect()).collect();
+            let letters: Vec<char> = decoded(first).chars().collect();
+            is_glob(&parts, &letters) && matches(rest, tail)
+        }
         _ => false,
     }
+}
+
+/// Whether a segment is these parts with anything between them.
+fn is_glob(parts: &[Vec<char>], text: &[char]) -> bool {
+    let [first, rest @ ..] = parts else { return text.is_empty() };
+    let Some(left) = text.strip_prefix(first.as_slice()) else { return false };
+    if rest.is_empty() { left.is_empty() } else { (0..=left.len()).any(|skipped| is_glob(rest, &left[skipped..])) }
 }
