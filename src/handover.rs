@@ -155,6 +155,17 @@ fn send(stream: BorrowedFd<'_>, listeners: &Listeners) -> Result<()> {
     Ok(())
 }
 
+/// Whether a process could be waited for at `place`, without making anything.
+///
+/// # Errors
+/// When its directory is there, and is not private.
+pub fn check(place: &Path) -> Result<()> {
+    match place.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() && !directory.exists() => Ok(()),
+        _ => make_private(place),
+    }
+}
+
 /// Whoever may connect to the place could take every connection: its directory must be of this user alone.
 fn make_private(place: &Path) -> Result<()> {
     let directory = place.parent().filter(|directory| !directory.as_os_str().is_empty());

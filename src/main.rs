@@ -17,10 +17,10 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    catalog, check, consents, credit, database, demo, events, explain, link, migrate, provider, reconcile, run, token,
+    catalog, check, consents, credit, database, demo, events, explain, link, migrate, provider, reconcile, run, shell, token,
 };
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
@@ -35,11 +35,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Secrets come from the environment: TOLLGATE_JWT_SECRET, TOLLGATE_ASSERTION_KEY, TOLLGATE_ADMIN_TOKEN, DATABASE_URL,
 /// REDIS_URL, STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET, POLAR_ACCESS_TOKEN, POLAR_WEBHOOK_SECRET; or from the file that the
 /// same name with _FILE at its end names. RUST_LOG sets what is logged.
+///
+/// Ends with 0 when it is done, 1 when it failed or was refused, 2 when it was called wrongly. The answer stands on standard output, all
+/// else on standard error.
 #[derive(Parser)]
-#[command(version, propagate_version = true)]
+#[command(version = env!("TOLLGATE_VERSION"), propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// The answer as JSON
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 /// The configuration file, for every command that reads one.
@@ -67,10 +73,20 @@ enum Command {
     Grant(credit::Grant),
     Revoke(credit::Revoke),
     Token(token::Arguments),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let Arguments { command, json } = Arguments::parse();
+    if json {
+        if matches!(command, Command::Run(_) | Command::Demo(_) | Command::Completions(_) | Command::Man(_)) {
+            let told = "--json is for commands that answer: `tollgate run` logs as `log.format` says";
+            Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, told).exit();
+        }
+        output::answer_in_json();
+    }
+    let result = match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
@@ -86,6 +102,8 @@ fn main() -> ExitCode {
         Command::Grant(arguments) => credit::grant(&arguments),
         Command::Revoke(arguments) => credit::revoke(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::Completions(arguments) => shell::complete(&arguments, &mut Arguments::command()),
+        Command::Man(arguments) => shell::man(&arguments, Arguments::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,10 +3,53 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this module is where a command speaks")]
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// Whether the answer is JSON.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on the answer is JSON, and what is meant for a person stands on standard error.
+pub fn answer_in_json() {
+    IS_JSON.store(true, Ordering::Relaxed);
+}
+
+/// Whether the answer is JSON.
+pub fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
+}
+
+/// The answer, where it is JSON.
+pub fn json(answer: &impl Serialize) -> Result<()> {
+    if is_json() {
+        println!("{}", serde_json::to_string_pretty(answer).context("the answer is no JSON")?);
+    }
+    Ok(())
+}
+
+/// One of many answers, on a line of its own, where they are JSON.
+pub fn json_line(answer: &impl Serialize) -> Result<()> {
+    if is_json() {
+        println!("{}", serde_json::to_string(answer).context("the answer is no JSON")?);
+    }
+    Ok(())
+}
+
+/// So many of something, whose name is a noun in the singular that takes an s.
+pub fn count(number: impl Into<i128>, noun: &str) -> String {
+    let number = number.into();
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
 
 /// One line of the answer.
 pub fn line(text: impl Display) {
-    println!("{text}");
+    if is_json() {
+        eprintln!("{text}");
+    } else {
+        println!("{text}");
+    }
 }
 
 /// What is going on, for the person who waits.

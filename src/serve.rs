@@ -78,6 +78,7 @@ pub struct Server {
 impl Server {
     /// Starts everything that `role` needs. `place` is where an embedded database lives if DATABASE_URL names none.
     pub fn start(runtime: Runtime, config: &Config, secrets: &Secrets, role: Role, place: Place) -> Result<Self> {
+        admin::register_build()?;
         let assertion = assertion_key(role, secrets)?;
         if role.has_proxy() {
             config.identity.keys(secrets)?;

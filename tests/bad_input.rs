@@ -230,10 +230,15 @@ async fn check_refuses_what_run_would() {
         line.split('"').nth(1).expect("a value").to_owned()
     };
     let itself = Try::new().config(|config| config.replacen("127.0.0.1:9", &public(config), 1));
-    let cases: [(Try, &[&str]); 12] = [
+    let cases: [(Try, &[&str]); 17] = [
         (listen("listen.public", "\":8080\""), &["listen.public", "has no host", "127.0.0.1:8080"]),
         (listen("listen.admin", "\"127.0.0.1\""), &["listen.admin", "has no port"]),
         (itself, &["site.upstream", "Tollgate itself"]),
+        (listen("site.url", "\"read.example\""), &["tollgate.toml, line", "site.url", "https://read.example"]),
+        (Try::new().config(|config| format!("{config}\n[referral]\ntier = \"piad\"\n")), &["referral.tier", "did you mean `paid`"]),
+        (Try::new().environment("REDIS_URL", "redis://:hunter2/x@127.0.0.1"), &["REDIS_URL", "percent-encoded"]),
+        (Try::new().environment("STRIPE_WEBHOOK_SECRET", "we_hunter2"), &["STRIPE_WEBHOOK_SECRET", "begins with whsec_"]),
+        (Try::new().environment("STRIPE_API_KEY", "\"sk_test_hunter2\""), &["STRIPE_API_KEY", "quotes"]),
         (Try::new().environment("TOLLGATE_JWT_SECRET", ""), &["TOLLGATE_JWT_SECRET is not set"]),
         (Try::new().environment("DATABASE_URL", "postgres//hunter2"), &["DATABASE_URL is not the URL"]),
         (Try::new().environment("REDIS_URL", "http://hunter2@127.0.0.1"), &["REDIS_URL", "redis://host:6379"]),

@@ -5,6 +5,7 @@
 mod world;
 mod journeys;
 mod keys;
+mod scripted;
 mod selling;
 mod gate;
 mod gateways;

@@ -45,6 +45,10 @@ pub enum PlaceError {
         "it is not the URL of a Redis: use redis://host:6379, redis+cluster://a:7000,b:7000 or redis+sentinel://a:26379,b:26379/name"
     )]
     NotRedis,
+    #[error(
+        "its user or password has characters that end that part of a URL: write them percent-encoded, such as %2F for /, %40 for @ and %23 for #"
+    )]
+    Encoding,
     #[error("a host in it cannot be read")]
     Host,
     #[error("the name of the master is missing: redis+sentinel://a:26379,b:26379/name")]
@@ -62,6 +66,9 @@ impl Place {
     /// When it is not in one of the three forms.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
         let (scheme, rest) = text.split_once("://").ok_or(PlaceError::NotRedis)?;
+        if !is_encoded(rest) {
+            return Err(PlaceError::Encoding);
+        }
         match scheme {
             "redis+cluster" => cluster(rest, "redis"),
             "rediss+cluster" => cluster(rest, "rediss"),
@@ -145,6 +152,19 @@ fn nodes(scheme: &str, user: &str, hosts: &str, port: u16) -> Result<Vec<Connect
     hosts.split(',').map(node).collect()
 }
 
+/// Whether user and password end where a parser ends them (RFC 3986 section 3.2): an `@` that stands later, a `#`, a blank, or a `%` that
+/// encodes nothing was meant to be a part of them.
+fn is_encoded(rest: &str) -> bool {
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = before_query.split_once('/').unwrap_or((before_query, ""));
+    let (login, _) = authority.rsplit_once('@').unwrap_or_default();
+    let is_parameter = query.split_once('@').is_none_or(|(before, _)| before.contains('='));
+    let mut escapes = login.split('%');
+    escapes.next();
+    let is_escaped = |part: &str| part.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    is_parameter && !path.contains('@') && !rest.contains('#') && !login.contains(['@', ' ']) && escapes.all(is_escaped)
+}
+
 fn decoded(text: &str) -> Result<String, PlaceError> {
     Ok(percent_decode_str(text).decode_utf8().map_err(|_| PlaceError::NotRedis)?.into_owned())
 }
@@ -171,6 +191,23 @@ mod tests {
 
     fn addresses(nodes: &[ConnectionInfo]) -> Vec<String> {
         nodes.iter().map(|node| node.addr().to_string()).collect()
+    }
+
+    #[test]
+    fn a_password_that_is_not_encoded_is_told() {
+        for (url, expected) in [
+            ("redis://u:p@h:6379/0", None),
+            ("redis://:p%40%2F%23@h", None),
+            ("redis://:p/w@h", Some(PlaceError::Encoding)),
+            ("redis://:p@w@h", Some(PlaceError::Encoding)),
+            ("redis://:p#w@h", Some(PlaceError::Encoding)),
+            ("redis://:p?w@h", Some(PlaceError::Encoding)),
+            ("redis://:p%w@h", Some(PlaceError::Encoding)),
+            ("redis+cluster://:p@w@a:7000,b:7000", Some(PlaceError::Encoding)),
+            ("redis+sentinel://a:1,b:2/name?sentinel_password=p%40", None),
+        ] {
+            assert_eq!(Place::parse(url).err(), expected, "{url}");
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Metrics {
     pub(crate) age_seconds: Histogram,
     pub(crate) push_connected: IntGauge,
     degraded: IntCounterVec,
+    /// Refused credentials, by where they stand and why.
+    identity: IntCounterVec,
     /// Clients that are connected.
     pub(crate) connections: IntGauge,
     /// Responses under way that go on for an unknown time.
@@ -122,6 +124,11 @@ impl Metrics {
                 "Requests decided without fresh knowledge, by reason",
                 &["reason"],
             )?,
+            identity: vector(
+                "tollgate_identity_total",
+                "Credentials that are refused, by where they stand and why; one that is verified is not counted",
+                &["source", "outcome"],
+            )?,
             connections: gauge("tollgate_connections", "Clients that are connected")?,
             live: gauge("tollgate_live_responses", "WebSockets, event streams and the like that are under way")?,
             ended: vector(
@@ -162,6 +169,11 @@ impl Metrics {
     /// A connection was closed for this limit.
     pub(crate) fn refused_connections(&self, limit: &str) -> IntCounter {
         self.refused_connections.with_label_values(&[limit])
+    }
+
+    /// A credential was refused.
+    pub(crate) fn identity(&self, source: &str, outcome: &str) -> IntCounter {
+        self.identity.with_label_values(&[source, outcome])
     }
 
     pub(crate) fn degraded(&self, reason: &str) -> IntCounter {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use billing::{Billing, Consent, Problem};
+use chrono::{DateTime, Utc};
 use entitlement::account::AccountId;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ pub struct Listing {
     account: Option<AccountId>,
     /// Only consents with a smaller number.
     before: Option<i64>,
+    /// Only consents since then (RFC 3339).
+    since: Option<DateTime<Utc>>,
     #[serde(default)]
     limit: Limit,
 }
@@ -29,9 +32,9 @@ pub struct Listed {
 
 pub async fn list(
     State(billing): State<Billing>,
-    Query(Listing { account, before, limit }): Query<Listing>,
+    Query(Listing { account, before, since, limit }): Query<Listing>,
 ) -> Result<Json<Listed>, Problem> {
-    let consents = billing.consents(account.as_ref(), before, limit.get()).await?;
+    let consents = billing.consents(account.as_ref(), (since, before), limit.get()).await?;
     let is_full = u32::try_from(consents.len()).is_ok_and(|count| count == limit.get());
     let next = consents.last().filter(|_| is_full).map(|consent| consent.id);
     Ok(Json(Listed { consents, next }))

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use billing::{Billing, EventLine, Filter, Problem, Stuck, StuckState};
+use chrono::{DateTime, Utc};
 use entitlement::catalog::Provider;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct Listing {
     provider: Option<Provider>,
     /// Only events with a smaller number.
     before: Option<i64>,
+    /// Only events that were received since then (RFC 3339).
+    since: Option<DateTime<Utc>>,
     #[serde(default)]
     limit: Limit,
 }
@@ -43,6 +46,7 @@ pub async fn list(State(billing): State<Billing>, Query(listing): Query<Listing>
         account: listing.account,
         provider: listing.provider.map(|provider| provider.as_str().to_owned()),
         before: listing.before,
+        since: listing.since,
     };
     let limit = listing.limit.get();
     let events = billing.events(&filter, limit).await?;

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use prometheus::{Encoder, TextEncoder};
+use prometheus::{Encoder, IntGauge, Opts, TextEncoder};
 
 /// Something that may not be ready yet.
 #[async_trait]
@@ -43,6 +43,23 @@ async fn readyz(State(parts): State<Parts>) -> Response {
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(serde_json::json!({ "ready": missing.is_empty(), "missing": missing, "warnings": warnings })))
         .into_response()
+}
+
+/// Says which build this is, for as long as the process lives.
+///
+/// # Errors
+/// When something else in the process has taken the name.
+pub fn register_build() -> Result<(), prometheus::Error> {
+    let help = "1; the labels say which build this is";
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("TOLLGATE_COMMIT"))];
+    let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let build = IntGauge::with_opts(Opts::new("tollgate_build_info", help).const_labels(labels))?;
+    build.set(1);
+    match prometheus::register(Box::new(build)) {
+        // By a server before this one in the same process.
+        Err(prometheus::Error::AlreadyReg) => Ok(()),
+        registered => registered,
+    }
 }
 
 async fn metrics() -> Response {

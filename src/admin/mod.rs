@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use billing::{Billing, Problem};
 
-pub use health::{Parts, Ready};
+pub use health::{Parts, Ready, register_build};
 pub use token::AdminToken;
 
 use crate::reload::Users;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use billing::{Billing, CatalogPlan, Word};
 use clap::Subcommand;
+use serde_json::json;
 
 use super::confirm::{Answer, confirm};
 use super::parts;
@@ -65,16 +66,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
         let plan = billing.plan_catalog(&proposal).await?;
         show(&plan);
+        if matches!(arguments.action, Action::Plan(_)) {
+            let CatalogPlan { changes, losses, digest, is_accepted } = &plan;
+            let accepted = is_accepted;
+            output::json(&json!({ "changes": changes, "losses": losses, "digest": digest, "accepted": accepted }))?;
+        }
         if let Action::Apply { answer, force, .. } = &arguments.action {
             let word = word(&plan, *answer, *force)?;
             output::progress("applying …");
             let applied = billing.apply_catalog(&proposal, &plan, word).await?;
             output::progress("telling the cache …");
             tell(&billing).await?;
+            output::json(&applied)?;
             output::line(format_args!(
-                "applied: {} changes, {} accounts told",
-                applied.changes.len(),
-                applied.accounts
+                "applied: {}, {} told",
+                output::count(u64::try_from(applied.changes.len()).unwrap_or(u64::MAX), "change"),
+                output::count(applied.accounts, "account")
             ));
         }
         Ok(())
@@ -89,18 +96,22 @@ fn show(plan: &CatalogPlan) {
     plan.changes.iter().for_each(output::line);
     let losses = &plan.losses;
     if !losses.is_any() {
-        output::line(format_args!("no account loses anything ({} have access)", losses.holders));
+        let holders = output::count(losses.holders, "account");
+        output::line(format_args!("no account loses anything: with access there are {holders}"));
         return;
     }
     output::line(format_args!(
-        "{} accounts and {} running subscriptions would lose something; {} accounts have access",
-        losses.accounts, losses.subscriptions, losses.holders
+        "{} and {} would lose something; with access there are {}",
+        output::count(losses.accounts, "account"),
+        output::count(losses.subscriptions, "running subscription"),
+        output::count(losses.holders, "account")
     ));
     for (what, count) in &losses.by {
-        output::line(format_args!("  {count} {what}"));
+        output::line(format_args!("  {}", billing::tallied(*count, what)));
     }
     if losses.taken_before > 0 {
-        output::line(format_args!("{} accounts lost something within the last 24 hours", losses.taken_before));
+        let before = output::count(losses.taken_before, "account");
+        output::line(format_args!("{before} lost something within the last 24 hours"));
     }
     let accepted = if plan.is_accepted { ": accepted in the file" } else { "" };
     output::line(format_args!("digest {}{accepted}", plan.digest));

@@ -5,12 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use entitlement::authorize::{Mode, OnError, Policy};
 use entitlement::catalog::Catalog;
+use serde_json::json;
 
 use super::parts;
 use crate::config::Config;
 use crate::config::identity::{Source, renamed_accounts};
 use crate::config::secrets::Secrets;
-use crate::{ConfigFile, output};
+use crate::serve::Role;
+use crate::{ConfigFile, handover, output};
 
 /// How long a database may take to say how accounts were named.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// answers, it also says whether accounts are still named by the same claim.
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// For a process that runs these parts: each needs secrets of its own
+    #[arg(long, value_enum, default_value = "all")]
+    role: Role,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -58,9 +63,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         output::line(format_args!("tls       HTTP/2 and HTTP/1.1, certificate until {}", until.date_naive()));
     }
     config.warnings.iter().chain(&config.warn_of_certificate(parts::now())).for_each(output::warning);
-    check_keys(&config.identity.source, &secrets)?;
+    let role = arguments.role;
+    secrets.warnings().iter().for_each(output::warning);
+    warn_of_foreign_addresses(&config, role);
+    if let Some(place) = config.handover_path() {
+        handover::check(&place)?;
+    }
+    if role.has_proxy() {
+        check_keys(&config.identity.source, &secrets)?;
+    }
     warn_of_other_accounts(&config, &secrets)?;
-    warn_of_missing(&secrets, config.catalog.as_ref())
+    warn_of_missing(&secrets, config.catalog.as_ref(), role)?;
+    output::json(&json!({ "ok": true, "site": config.site_url(), "upstream": upstreams, "routes": config.routes.len() }))
 }
 
 fn rule(policy: &Policy) -> String {
@@ -91,6 +105,26 @@ fn warn_of_other_accounts(config: &Config, secrets: &Secrets) -> Result<()> {
     Ok(())
 }
 
+/// Says where this process could not listen, as seen from this machine: the file may be another one's.
+fn warn_of_foreign_addresses(config: &Config, role: Role) {
+    let listen = &config.file.listen;
+    let places = [
+        ("listen.public", &listen.public, role.has_proxy()),
+        ("listen.decide", &listen.decide, role.has_proxy() && !listen.decide.is_empty()),
+        ("listen.billing", &listen.billing, role.has_billing()),
+        ("listen.admin", &listen.admin, true),
+    ];
+    for (key, text, _) in places.into_iter().filter(|(.., is_needed)| *is_needed) {
+        let is_foreign = crate::config::address(key, text).is_ok_and(|address| {
+            let bound = std::net::TcpListener::bind((address.ip(), 0));
+            bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrNotAvailable)
+        });
+        if is_foreign {
+            output::warning(format_args!("{key} = \"{text}\" is no address of this machine: `tollgate run` could not listen there"));
+        }
+    }
+}
+
 /// Whether the secret that verifies tokens is there, when it is what verifies them.
 fn check_keys(source: &Source, secrets: &Secrets) -> Result<()> {
     match (source, &secrets.jwt_secret) {
@@ -105,13 +139,18 @@ fn check_keys(source: &Source, secrets: &Secrets) -> Result<()> {
 }
 
 /// What `tollgate run` would miss here. A bad secret is an error, a missing one may be set elsewhere.
-fn warn_of_missing(secrets: &Secrets, catalog: Option<&Catalog>) -> Result<()> {
-    if secrets.assertion_key()?.is_none() {
-        output::warning(
+fn warn_of_missing(secrets: &Secrets, catalog: Option<&Catalog>, role: Role) -> Result<()> {
+    match (secrets.assertion_key()?, role) {
+        (Some(_), _) => {}
+        (None, Role::All) => output::warning(
             "TOLLGATE_ASSERTION_KEY is not set here: role all makes one for each start, other roles need it",
-        );
+        ),
+        (None, _) => bail!(
+            "TOLLGATE_ASSERTION_KEY is not set: proxy and billing need the same key, made once with `openssl genpkey -algorithm ed25519`"
+        ),
     }
     match &secrets.database_url {
+        None if !role.has_billing() => {}
         Some(url) => billing::check_database_url("DATABASE_URL", url)?,
         None if cfg!(feature = "embedded") => {
             output::warning("DATABASE_URL is not set here: the embedded PostgreSQL is used");
@@ -125,7 +164,16 @@ fn warn_of_missing(secrets: &Secrets, catalog: Option<&Catalog>) -> Result<()> {
     }
     match &secrets.redis_url {
         Some(url) => drop(cache::Place::parse(url).context("REDIS_URL cannot be used")?),
-        None => output::warning("REDIS_URL is not set here: without it Tollgate must stay one process"),
+        None if role == Role::All => {
+            output::warning("REDIS_URL is not set here: without it Tollgate must stay one process");
+        }
+        None => output::warning(
+            "REDIS_URL is not set here: without it this process hears of no change, so each is in force after cache.max_staleness only, and billing is \
+             asked each time",
+        ),
+    }
+    if !role.has_billing() {
+        return Ok(());
     }
     catalog.map(|catalog| parts::unset(secrets, catalog)).into_iter().flatten().for_each(output::warning);
     Ok(())

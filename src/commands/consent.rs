@@ -32,7 +32,8 @@ impl Consent {
         let (holders, taken) = (verdict.holders(), verdict.tally.taken);
         if verdict.is_many() && !self.force {
             bail!(
-                "{what}: of {holders} accounts that have access, and {taken} lost it within 24 hours. That is many; nothing is done without --force"
+                "{what}: of {} that have access, and {taken} lost it within 24 hours. That is many; nothing is done without --force",
+                output::count(holders, "account")
             );
         }
         if self.yes {

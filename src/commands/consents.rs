@@ -1,9 +1,10 @@
 //! `tollgate consents`: what buyers agreed to, as proof.
 
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 use entitlement::account::AccountId;
 
-use super::parts;
+use super::{moment, parts};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::{ConfigFile, logging, output};
@@ -19,12 +20,12 @@ pub struct Arguments {
     /// Only consents with a smaller number: the page after the one that ended with it
     #[arg(long, value_name = "N")]
     before: Option<i64>,
+    /// Only consents since then: a date, a date with a time, or how long ago, such as 24h
+    #[arg(long, value_name = "TIME", value_parser = moment::since)]
+    since: Option<DateTime<Utc>>,
     /// How many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -35,17 +36,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
-        let consents = billing.consents(arguments.account.as_ref(), arguments.before, arguments.limit).await?;
-        if arguments.json {
-            output::line(serde_json::to_string_pretty(&consents)?);
-            return Ok(());
+        let consents = billing.consents(arguments.account.as_ref(), (arguments.since, arguments.before), arguments.limit).await?;
+        output::json(&consents)?;
+        if !consents.is_empty() {
+            output::line("id agreed account text price");
         }
         for consent in &consents {
             let billing::Consent { id, account, text, provider, price, agreed_at } = consent;
             output::line(format_args!("{id} {} {account} {text} {provider}:{price}", agreed_at.to_rfc3339()));
         }
         match consents.last() {
-            None => output::progress("nobody agreed to anything"),
+            None => {
+                if let Some(account) = &arguments.account {
+                    parts::say_if_unknown(&billing, account.as_str()).await?;
+                }
+                output::progress("no consent is recorded");
+            }
             Some(last) if u32::try_from(consents.len()).is_ok_and(|count| count == arguments.limit) => {
                 output::progress(format_args!("there may be more: --before {}", last.id));
             }

@@ -5,7 +5,7 @@ use billing::Term;
 use chrono::{DateTime, Utc};
 use entitlement::account::AccountId;
 
-use super::parts;
+use super::{moment, parts};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::{ConfigFile, logging, output};
@@ -23,10 +23,10 @@ pub struct Grant {
     #[arg(long)]
     reason: String,
     /// For how many days
-    #[arg(long, value_name = "N", conflicts_with = "until", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    #[arg(long, value_name = "N", conflicts_with = "until", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
-    /// Until when, such as 2027-01-31T00:00:00Z; without --until and --days it does not end
-    #[arg(long, value_name = "TIME")]
+    /// Until when, such as 2027-01-31, which is midnight in UTC, or 2027-01-31T09:30:00Z; without --until and --days it does not end
+    #[arg(long, value_name = "TIME", value_parser = moment::moment)]
     until: Option<DateTime<Utc>>,
     /// An id of your own for this: done once, however often it is run
     #[arg(long, value_name = "TEXT")]
@@ -66,10 +66,11 @@ pub fn grant(arguments: &Grant) -> Result<()> {
         }
         let end = match term {
             Term::Until(until) => format!("until {}", until.to_rfc3339()),
-            Term::Days(days) => format!("for {days} days, after those that it has"),
+            Term::Days(days) => format!("for {}, after those that it has", output::count(days, "day")),
             Term::Open => "without end".to_owned(),
         };
         output::line(format_args!("credit {}: {account} has {tier} {end}", granted.credit));
+        output::json(&granted)?;
         say_if_repeated(granted.repeated);
         say_when_it_holds(granted.published);
         Ok(())
@@ -86,6 +87,7 @@ pub fn revoke(arguments: &Revoke) -> Result<()> {
         for credit in &revoked.credits {
             output::line(format_args!("credit {credit} of {} is taken back", arguments.account));
         }
+        output::json(&revoked)?;
         say_if_repeated(revoked.repeated);
         say_when_it_holds(revoked.published);
         Ok(())

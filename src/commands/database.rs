@@ -37,6 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
         let plan = billing.plan_accept().await?;
         if plan.is_settled {
+            output::json(&serde_json::json!({ "accounts": 0 }))?;
             output::line("what the database says counts already: nothing changes");
             return Ok(());
         }
@@ -45,17 +46,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 "another installation that runs has the word under this cache.namespace: if it is not to end, set another one instead",
             );
         }
-        plan.by.iter().for_each(|(what, count)| output::line(format_args!("{count} {what}")));
+        plan.by.iter().for_each(|(what, count)| output::line(billing::tallied(*count, what)));
         consent.ask(&question(&plan), &plan.accounts)?;
         let lost = billing.accept_database(&plan, consent.is_forced()).await?;
-        output::line(format_args!("what the database says counts now: {lost} accounts lost something by it"));
+        output::json(&serde_json::json!({ "accounts": lost }))?;
+        output::line(format_args!(
+            "what the database says counts now: {} lost something by it",
+            output::count(lost, "account")
+        ));
         Ok(())
     })
 }
 
 fn question(plan: &AcceptPlan) -> String {
     format!(
-        "{} accounts lose something by the database's word, of {} about which other records serve",
-        plan.accounts.wanted, plan.held
+        "{} would lose something by the database's word, of {} about which other records serve",
+        output::count(plan.accounts.wanted, "account"),
+        plan.held
     )
 }

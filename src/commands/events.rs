@@ -1,12 +1,14 @@
 //! `tollgate events`: the inbox, for an operator.
 
 use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+use serde_json::json;
 use billing::{Billing, EventLine, Filter, Stuck, StuckState};
 use clap::Subcommand;
 use entitlement::catalog::Provider;
 
 use super::confirm::{Answer, confirm};
-use super::parts;
+use super::{moment, parts};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::inbox::EventState;
@@ -33,6 +35,9 @@ enum Action {
         /// Only events with a smaller number: the page after the one that ended with it
         #[arg(long, value_name = "ID")]
         before: Option<i64>,
+        /// Only events that came since then: a date, a date with a time, or how long ago, such as 24h
+        #[arg(long, value_name = "TIME", value_parser = moment::since)]
+        since: Option<DateTime<Utc>>,
         /// How many
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
@@ -78,11 +83,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
         match &arguments.action {
-            Action::List { state, about, before, limit } => {
+            Action::List { state, about, before, since, limit } => {
                 let About { kind, account, provider } = about.clone();
                 let state = state.map(|state| state.as_str().to_owned());
                 let provider = provider.map(|provider| provider.as_str().to_owned());
-                list(&billing, &Filter { state, kind, account, provider, before: *before }, *limit).await
+                list(&billing, &Filter { state, kind, account, provider, before: *before, since: *since }, *limit).await
             }
             Action::Show { id } => show(&billing, id).await,
             Action::Replay { id: Some(id), .. } => replay(&billing, id).await,
@@ -97,11 +102,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 async fn list(billing: &Billing, filter: &Filter, limit: u32) -> Result<()> {
     let events = billing.events(filter, limit).await?;
+    output::json(&events)?;
+    if !events.is_empty() {
+        output::line(HEAD);
+    }
     for event in &events {
         output::line(one_line(event));
     }
     match events.last() {
-        None => output::progress("no such events"),
+        None => {
+            if let Some(account) = &filter.account {
+                parts::say_if_unknown(billing, account).await?;
+            }
+            output::progress("no such events");
+        }
         Some(last) if u32::try_from(events.len()).is_ok_and(|count| count == limit) => {
             output::progress(format_args!("there may be more: --before {}", last.id));
         }
@@ -109,6 +123,9 @@ async fn list(billing: &Billing, filter: &Filter, limit: u32) -> Result<()> {
     }
     Ok(())
 }
+
+/// Above lines of [`one_line`].
+const HEAD: &str = "      id  state    received              provider  type  event  account  (reason)";
 
 /// Number, state, time, provider, type, the provider's id, the account, and the reason if there is one.
 pub fn one_line(event: &EventLine) -> String {
@@ -127,6 +144,8 @@ pub fn one_line(event: &EventLine) -> String {
 
 async fn show(billing: &Billing, id: &str) -> Result<()> {
     let (event, body) = billing.event(id).await?.with_context(|| no_event(id))?;
+    let text = event.body_pruned_at.is_none().then(|| String::from_utf8_lossy(&body).into_owned());
+    output::json(&json!({ "event": event, "body": text }))?;
     output::line(one_line(&event));
     output::line(format_args!("attempts  {}", event.attempts));
     if let Some(next) = event.next_attempt_at {
@@ -147,6 +166,7 @@ async fn show(billing: &Billing, id: &str) -> Result<()> {
 
 async fn replay(billing: &Billing, id: &str) -> Result<()> {
     let Some(row) = billing.replay(id).await? else { bail!("{}", no_event(id)) };
+    output::json(&json!({ "event": row, "due": 1 }))?;
     output::line(format_args!("event {row} is due again: `tollgate events show {row}` says what becomes of it"));
     Ok(())
 }
@@ -154,7 +174,7 @@ async fn replay(billing: &Billing, id: &str) -> Result<()> {
 async fn replay_stuck(billing: &Billing, stuck: &Stuck, answer: Answer) -> Result<()> {
     let accounts = billing.stuck_accounts(stuck).await?;
     if accounts > 1 {
-        confirm(&format!("The events are about {accounts} accounts. Apply them all?"), answer)?;
+        confirm(&format!("The events are about {}. Apply them all?", output::count(accounts, "account")), answer)?;
     }
     let (mut sum, mut after) = (0, Some(0));
     while let Some(last) = after {
@@ -164,6 +184,7 @@ async fn replay_stuck(billing: &Billing, stuck: &Stuck, answer: Answer) -> Resul
             output::progress(format_args!("{sum} so far …"));
         }
     }
+    output::json(&json!({ "due": sum }))?;
     output::line(format_args!("due again: {sum}"));
     Ok(())
 }

@@ -13,8 +13,9 @@ use entitlement::subscription::State;
 use entitlement::timeline::{Grant, Source, Status, timeline};
 use proxy::decide::{Meaning, NOT_CONFIGURED_CODE, Peer};
 use proxy::routing::{Found, Routing};
+use serde_json::json;
 
-use super::{events, parts};
+use super::{events, moment, parts};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::{ConfigFile, logging, output};
@@ -42,20 +43,17 @@ enum What {
         /// Decide for somebody who holds this tier (needs a catalog in the configuration)
         #[arg(long, value_name = "TIER")]
         tier: Option<String>,
-        /// Decide at this time, past or future, such as 2027-01-31T00:00:00Z
-        #[arg(long, value_name = "TIME")]
+        /// Decide at this time, past or future, such as 2027-01-31 or 2027-01-31T09:30:00Z
+        #[arg(long, value_name = "TIME", value_parser = moment::moment)]
         at: Option<DateTime<Utc>>,
     },
     /// What an account has, since when, until when, from what (needs DATABASE_URL)
     Account {
         /// The account id: the `sub` of its token
         id: AccountId,
-        /// At this time, past or future
-        #[arg(long, value_name = "TIME")]
+        /// At this time, past or future, such as 2027-01-31
+        #[arg(long, value_name = "TIME", value_parser = moment::moment)]
         at: Option<DateTime<Utc>>,
-        /// As JSON, as the admin API answers it
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -72,15 +70,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             };
             route(config, method, path, entitlement.as_ref(), at.unwrap_or_else(now))
         }
-        What::Account { id, at, json } => {
+        What::Account { id, at } => {
             let at = at.unwrap_or_else(now);
             let explained = parts::runtime()?.block_on(async {
                 let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
                 anyhow::Ok(billing.explain_account(id, at).await?)
             })?;
-            if *json {
-                output::line(serde_json::to_string_pretty(&explained)?);
-            } else {
+            output::json(&explained)?;
+            if !output::is_json() {
                 print_account(&explained, at);
             }
             Ok(())
@@ -101,7 +98,9 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     let Found { path, asked_by, held } = match routing.find(&method, host, path) {
         Ok(found) => found,
         Err(refused) => {
-            output::line(format_args!("verdict   {} {}: {}", refused.status.as_u16(), refused.code, refused.detail));
+            let status = refused.status.as_u16();
+            output::json(&json!({ "status": status, "code": refused.code, "detail": refused.detail }))?;
+            output::line(format_args!("verdict   {status} {}: {}", refused.code, refused.detail));
             return Ok(());
         }
     };
@@ -131,11 +130,17 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         None => output::line("caller    not signed in"),
     }
     output::line(format_args!("at        {}", at.to_rfc3339()));
-    output::line(format_args!(
-        "verdict   {}",
-        verdict(authorize(caller, &held.policy, at).map(|permit| permit.basis().clone()))
-    ));
-    Ok(())
+    let verdict = verdict(authorize(caller, &held.policy, at).map(|permit| permit.basis().clone()));
+    output::line(format_args!("verdict   {verdict}"));
+    output::json(&json!({
+        "path": path.to_string(),
+        "rule": held.rule.label.to_string(),
+        "require": held.policy.require.to_string(),
+        "account": entitlement.map(|entitlement| &entitlement.account),
+        "tier": entitlement.map(|entitlement| entitlement.timeline.at(at).plan.tier.clone()),
+        "at": at,
+        "verdict": verdict,
+    }))
 }
 
 /// What the gate makes of a request for the path of decisions that comes by such a connection.
@@ -253,6 +258,9 @@ fn print_cache(explained: &Explained) {
 
 fn print_account(explained: &Explained, at: Timestamp) {
     output::line(format_args!("account   {}, version {}", explained.account, explained.version));
+    if explained.version == 0 {
+        output::line("          nothing is known of it: is it the right one?");
+    }
     print_cache(explained);
     output::line(format_args!("at        {}", at.to_rfc3339()));
     let time = |time: Option<Timestamp>, open: &str| time.map_or(open.to_owned(), |time| time.to_rfc3339());
@@ -277,7 +285,7 @@ fn print_account(explained: &Explained, at: Timestamp) {
     for credit in &explained.credits {
         let revoked = if credit.revoked_at.is_some() { ", taken back" } else { "" };
         let end = match credit.days {
-            Some(days) => format!("for {days} days"),
+            Some(days) => format!("for {}", output::count(days, "day")),
             None => format!("until {}", time(credit.ends_at, "open")),
         };
         output::line(format_args!("credit {}  {} {end}{revoked}  {}", credit.id, credit.tier, credit.reason));
@@ -286,7 +294,8 @@ fn print_account(explained: &Explained, at: Timestamp) {
         let failed = invoice.failed_at.map(|at| format!(", first failed at {}", at.to_rfc3339())).unwrap_or_default();
         let (id, paid, attempts) = (&invoice.id, invoice.paid, invoice.attempts);
         output::line(format_args!(
-            "invoice {id}  paid {paid}, tried {attempts} times{failed}  {}",
+            "invoice {id}  paid {paid}, tried {}{failed}  {}",
+            output::count(attempts, "time"),
             invoice.subscription
         ));
     }

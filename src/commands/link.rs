@@ -42,6 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             confirm(&format!("The customer {customer} is {owner}, which loses what it pays for."), arguments.answer)?;
         }
         let linked = billing.link_customer(account, provider, customer).await?;
+        output::json(&linked)?;
         match linked.from {
             Some(from) => output::line(format_args!("linked: {provider}:{customer} is {account}, and was {from}")),
             None => output::line(format_args!("linked: {provider}:{customer} is {account}")),

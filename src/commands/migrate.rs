@@ -25,6 +25,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let billing = parts::operator_billing(&config, &secrets).await?;
         output::progress("migrating the database …");
         billing.migrate().await?;
+        output::json(&serde_json::json!({ "migrated": true }))?;
         output::line("the database is up to date");
         Ok(())
     })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use billing::{ASSERTION_AUDIENCE, Billing, Secret};
 use chrono::TimeDelta;
+use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::catalog::Catalog;
 use entitlement::subscription::Grace;
@@ -152,13 +153,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         listen: crate::config::address("listen.public", &config.file.listen.public)?,
         upstream: upstream_settings(config)?,
         billing: crate::config::address("listen.billing", &config.file.listen.billing)?,
-        identity: proxy::identity::Settings {
-            cookie: config.identity.cookie.clone(),
-            issuer: config.issuer(),
-            audience: config.audience(),
-            leeway: config.identity.leeway,
-            keys: config.identity.keys(secrets)?,
-        },
+        identity: identity_settings(config, secrets)?,
         assertion,
         cache: proxy::ladder::Settings {
             max_staleness: config.file.cache.max_staleness,
@@ -184,6 +179,17 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         limits: config.limits,
         certificate: config.certificate.clone(),
         stopping: proxy::Stopping { delay: config.file.shutdown.delay, grace: config.file.shutdown.grace },
+    })
+}
+
+/// What credentials are verified by.
+pub fn identity_settings(config: &Config, secrets: &Secrets) -> Result<proxy::identity::Settings> {
+    Ok(proxy::identity::Settings {
+        cookie: config.identity.cookie.clone(),
+        issuer: config.issuer(),
+        audience: config.audience(),
+        leeway: config.identity.leeway,
+        keys: config.identity.keys(secrets)?,
     })
 }
 
@@ -215,7 +221,21 @@ pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Bill
     // Operators' commands sign nothing: any key does.
     let assertion = AssertionKey::parse(&"0".repeat(64))?;
     let settings = billing::Settings { pool_size: 2, ..billing_settings(config, secrets, assertion)? };
-    Ok(Billing::connect(url, settings, None).await?.as_command())
+    let billing = Billing::connect(url, settings, None).await?.as_command();
+    billing.refuse_newer().await?;
+    Ok(billing)
+}
+
+/// Warns where nothing is known of an account.
+pub async fn say_if_unknown(billing: &Billing, account: &str) -> Result<()> {
+    let is_known = match AccountId::parse(account) {
+        Ok(account) => billing.is_known(&account).await?,
+        Err(_) => false,
+    };
+    if !is_known {
+        output::warning(format_args!("nothing is known of the account {account}: is it the right one?"));
+    }
+    Ok(())
 }
 
 /// Tells the cache of every account that changed. What fails stays in the outbox, for `tollgate run`.

@@ -35,17 +35,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
         let plan = billing.plan_use_live().await?;
         if plan.is_live {
+            output::json(&serde_json::json!({ "accounts": 0, "published": true }))?;
             output::line("live subscriptions alone count already: nothing changes");
             return Ok(());
         }
         let (subscriptions, accounts) = (plan.subscriptions, plan.accounts.wanted);
-        let question = format!("{subscriptions} test subscriptions of {accounts} accounts stop granting");
+        let (subscriptions, of) = (output::count(subscriptions, "test subscription"), output::count(accounts, "account"));
+        let question = format!("{subscriptions} of {of} would stop granting");
         consent.ask(&question, &plan.accounts)?;
         let went = billing.use_live().await?;
         parts::publish_all(&billing).await?;
+        output::json(&went)?;
         output::line(format_args!(
-            "live subscriptions alone count now: the test subscriptions of {} accounts grant nothing any more",
-            went.accounts
+            "live subscriptions alone count now: the test subscriptions of {} grant nothing any more",
+            output::count(u64::try_from(went.accounts).unwrap_or(u64::MAX), "account")
         ));
         Ok(())
     })

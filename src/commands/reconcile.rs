@@ -32,9 +32,6 @@ pub struct Arguments {
     /// Compare nothing: end the subscriptions that run here and that their providers no longer show
     #[arg(long, conflicts_with_all = ["account", "events"])]
     end_unseen: bool,
-    /// The report as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -47,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
         if arguments.held_back {
-            return list_held(&billing, arguments.json).await;
+            return list_held(&billing).await;
         }
         if arguments.end_unseen {
             return end_unseen(&billing, arguments.consent).await;
@@ -56,15 +53,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         // Events that were taken over are applied by whoever is quicker: this command or `tollgate run`.
         billing.apply_due(parts::now()).await?;
         parts::publish_all(&billing).await?;
-        if arguments.json {
-            output::line(serde_json::to_string_pretty(&reports)?);
-        } else {
-            reports.iter().for_each(print);
-        }
+        output::json(&reports)?;
+        reports.iter().for_each(print);
         let held: i64 = reports.iter().map(|report| report.held_back).sum();
         if held > 0 {
             bail!(
-                "{held} accounts would lose access, which is many: nothing of that is done. `tollgate reconcile --held-back` lists them, `tollgate reconcile --force` does it"
+                "{} would lose access, which is many: nothing of that is done. `tollgate reconcile --held-back` lists them, `tollgate reconcile --force` does it",
+                output::count(held, "account")
             );
         }
         Ok(())
@@ -88,18 +83,15 @@ async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Vec<Report>
     Ok(reports)
 }
 
-async fn list_held(billing: &Billing, json: bool) -> Result<()> {
+async fn list_held(billing: &Billing) -> Result<()> {
     let mut after = None;
     loop {
         let page = billing.held_back(after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);
         for held in &page {
-            if json {
-                output::line(serde_json::to_string(held)?);
-            } else {
-                output::line(one_line(held));
-            }
+            output::json_line(held)?;
+            output::line(one_line(held));
         }
     }
 }
@@ -107,17 +99,20 @@ async fn list_held(billing: &Billing, json: bool) -> Result<()> {
 async fn end_unseen(billing: &Billing, consent: Consent) -> Result<()> {
     let (unseen, verdict) = billing.unseen(parts::now()).await?;
     if unseen.subscriptions == 0 {
+        output::json(&serde_json::json!({ "ended": 0 }))?;
         output::line("the providers show every subscription that runs here: nothing is ended");
         return Ok(());
     }
     let what = format!(
-        "{} subscriptions of {} accounts, which their providers no longer show, end",
-        unseen.subscriptions, unseen.accounts
+        "{} of {}, which their providers no longer show, would end",
+        output::count(unseen.subscriptions, "subscription"),
+        output::count(unseen.accounts, "account")
     );
     consent.ask(&what, &verdict)?;
     let ended = billing.end_unseen(parts::now()).await?;
     parts::publish_all(billing).await?;
-    output::line(format_args!("{ended} subscriptions are ended"));
+    output::json(&serde_json::json!({ "ended": ended }))?;
+    output::line(format_args!("ended: {}", output::count(ended, "subscription")));
     Ok(())
 }
 

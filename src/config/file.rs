@@ -299,11 +299,22 @@ pub fn explain(error: &toml::de::Error) -> String {
         place.or_else(|| whole.lines().next()?.split_once(" at line ").map(|(_, line)| format!(" (line {line})")));
     let place = place.unwrap_or_default();
     let message = error.message().lines().collect::<Vec<_>>().join(" ");
-    let Some(rest) = message.strip_prefix("unknown field `") else { return format!("{message}{place}") };
-    let Some((unknown, expected)) = rest.split_once('`') else { return format!("{message}{place}") };
-    let known = expected.split('`').skip(1).step_by(2);
-    let hint = hint(unknown, known);
-    format!("unknown key `{unknown}`{place}{hint}")
+    let parts = |what: &str| message.strip_prefix(what).and_then(|rest| rest.split_once('`'));
+    fn known(expected: &str) -> impl Iterator<Item = &str> {
+        expected.split('`').skip(1).step_by(2)
+    }
+    if let Some((unknown, expected)) = parts("unknown field `") {
+        return format!("unknown key `{unknown}`{place}{}", hint(unknown, known(expected)));
+    }
+    if let Some((unknown, expected)) = parts("unknown variant `") {
+        let all: Vec<&str> = known(expected).collect();
+        let near = hint(unknown, known(expected));
+        return format!("`{unknown}`{place} is none of {}{near}", all.join(", "));
+    }
+    if message.contains("expected a duration") || message.starts_with("invalid value: string") && message.contains("duration") {
+        return format!("{message}{place}: write it like \"30s\", \"5m\" or \"14d\"");
+    }
+    format!("{message}{place}")
 }
 
 #[cfg(test)]

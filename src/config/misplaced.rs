@@ -20,10 +20,13 @@ pub const NAMES: [&str; 10] = [
 ];
 
 /// What is known by its beginning, and where it belongs.
-const KINDS: [(&str, &str, Option<&str>); 9] = [
+const KINDS: [(&str, &str, Option<&str>); 12] = [
     ("pk_", "a publishable key of Stripe, which may do nothing here", None),
     ("sk_", "a secret key of Stripe", Some("STRIPE_API_KEY")),
     ("rk_", "a restricted key of Stripe", Some("STRIPE_API_KEY")),
+    ("we_", "the id of a webhook endpoint of Stripe, whose secret begins with whsec_", None),
+    ("price_", "the id of a price", None),
+    ("acct_", "the id of an account, which belongs into stripe.account", None),
     ("polar_oat_", "an access token of Polar", Some("POLAR_ACCESS_TOKEN")),
     ("polar_pat_", "an access token of Polar", Some("POLAR_ACCESS_TOKEN")),
     ("polar_whs_", "a webhook secret of Polar", Some("POLAR_WEBHOOK_SECRET")),
@@ -45,8 +48,44 @@ pub fn misplaced(name: &str, value: &str) -> Option<String> {
     match place {
         Some(place) if is_for(place, name) => None,
         Some(place) => Some(format!("{name} holds {what}: that belongs into {place}")),
-        None => Some(format!("{name} holds {what}: it is the one that begins with sk_ or rk_")),
+        None => Some(format!("{name} holds {what}: {}", begins(name))),
     }
+}
+
+/// How what belongs into a variable begins.
+fn begins(name: &str) -> &'static str {
+    match name {
+        "STRIPE_API_KEY" => "the key for the API begins with sk_ or rk_",
+        "STRIPE_WEBHOOK_SECRET" => "the secret of a webhook endpoint begins with whsec_",
+        "POLAR_ACCESS_TOKEN" => "an access token begins with polar_oat_",
+        "POLAR_WEBHOOK_SECRET" => "the secret of a webhook endpoint begins with polar_whs_ or whsec_",
+        _ => "it is something else that belongs here",
+    }
+}
+
+/// Why a value was changed on its way into a variable; `None` when it was not.
+pub fn mangled(name: &str, value: &str) -> Option<String> {
+    let is_quoted = |mark| value.len() >= 2 && value.starts_with(mark) && value.ends_with(mark);
+    if is_quoted('"') || is_quoted('\'') {
+        return Some(format!(
+            "{name} stands in quotes, which are taken for a part of it: write it without them (`docker --env-file` keeps quotes)"
+        ));
+    }
+    let is_one_word = name.starts_with("STRIPE_") || name.starts_with("POLAR_");
+    (is_one_word && value.contains(|c: char| c.is_whitespace() || c.is_control()))
+        .then(|| format!("{name} holds a blank or a line end: it is one word, so take what was pasted with it away"))
+}
+
+/// Why a value is probably not what its provider gave out; `None` when it looks like it.
+pub fn unlike(name: &str, value: &str) -> Option<String> {
+    let starts: &[&str] = match name {
+        "STRIPE_API_KEY" => &["sk_", "rk_"],
+        "STRIPE_WEBHOOK_SECRET" => &["whsec_"],
+        "POLAR_WEBHOOK_SECRET" => &["polar_whs_", "whsec_"],
+        _ => return None,
+    };
+    let is_like = starts.iter().any(|start| value.starts_with(start));
+    (!is_like).then(|| format!("{name} does not look like one: {}", begins(name)))
 }
 
 /// Whether what belongs into `place` may stand in `name`, too.
@@ -82,6 +121,8 @@ mod tests {
         for (name, value, expected) in [
             ("STRIPE_API_KEY", "pk_live_hidden", Some("publishable")),
             ("STRIPE_API_KEY", "rk_live_hidden", None),
+            ("STRIPE_WEBHOOK_SECRET", "we_hidden", Some("begins with whsec_")),
+            ("STRIPE_API_KEY", "price_hidden", Some("begins with sk_ or rk_")),
             ("STRIPE_WEBHOOK_SECRET", "sk_test_hidden", Some("belongs into STRIPE_API_KEY")),
             ("STRIPE_WEBHOOK_SECRET", "whsec_hidden", None),
             ("POLAR_ACCESS_TOKEN", "polar_whs_hidden", Some("belongs into POLAR_WEBHOOK_SECRET")),
@@ -100,6 +141,25 @@ mod tests {
         }
         assert!(is_webhook_secret("STRIPE_API_KEY", "whsec_x").is_some());
         assert_eq!(is_webhook_secret("STRIPE_WEBHOOK_SECRET", "whsec_x"), None);
+    }
+
+    #[test]
+    fn a_value_that_was_changed_on_its_way_is_told_and_not_shown() {
+        for (name, value, expected) in [
+            ("STRIPE_API_KEY", "\"sk_live_hidden\"", "quotes"),
+            ("STRIPE_WEBHOOK_SECRET", "'whsec_hidden'", "quotes"),
+            ("STRIPE_API_KEY", "sk_live_\nhidden", "one word"),
+            ("STRIPE_API_KEY", "sk_live_hidden", ""),
+            ("TOLLGATE_JWT_SECRET", "a secret of hidden words", ""),
+            ("TOLLGATE_JWT_SECRET", "\"", ""),
+        ] {
+            let told = mangled(name, value).unwrap_or_default();
+            assert_eq!(told.is_empty(), expected.is_empty(), "{name}: {told}");
+            assert!(told.contains(expected) && !told.contains("hidden"), "{told}");
+        }
+        assert!(unlike("STRIPE_WEBHOOK_SECRET", "hello").is_some_and(|told| told.contains("whsec_") && !told.contains("hello")));
+        assert_eq!(unlike("STRIPE_WEBHOOK_SECRET", "whsec_x"), None);
+        assert_eq!(unlike("REDIS_URL", "x"), None);
     }
 
     #[test]

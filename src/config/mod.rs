@@ -7,6 +7,7 @@ mod decide;
 pub mod file;
 pub mod identity;
 pub mod limits;
+mod lines;
 mod misplaced;
 pub mod nearest;
 pub mod pages;
@@ -81,7 +82,7 @@ impl Config {
             format!("cannot read the configuration {}: create it or name another with --config FILE", path.display())
         })?;
         let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Self::parse(&text, directory).with_context(|| path.display().to_string())
+        Self::parse(&text, directory).map_err(|error| placed(error, path, &text))
     }
 
     /// Checks a configuration's text; relative paths in it start at `directory`.
@@ -107,11 +108,15 @@ impl Config {
             }
             None => (catalog, None),
         };
+        if let Some(catalog) = &catalog {
+            check_referral(&file.referral, catalog)?;
+        }
         let mut warnings: Vec<String> = identity.warning.iter().cloned().collect();
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
         routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
         routes::warn_of_hidden(&routes, &mut warnings);
+        routes::warn_of_own_paths(&routes, &mut warnings);
         routes::warn_of_other_hosts(&routes, &default, &mut warnings);
         let framework = file.site.framework.parse().context("site.framework")?;
         let readings = Readings {
@@ -249,6 +254,17 @@ impl Config {
     }
 }
 
+/// An error with the file, and the line of what it names, before it.
+fn placed(error: anyhow::Error, path: &Path, text: &str) -> anyhow::Error {
+    let told = format!("{error:#}");
+    let path = path.display();
+    let is_placed = told.contains("(line ") || told.contains(".toml:") || told.contains("line ");
+    match lines::line_of(text, &told).filter(|_| !is_placed) {
+        Some(line) => error.context(format!("{path}, line {line}")),
+        None => error.context(path.to_string()),
+    }
+}
+
 /// What a catalog file says.
 #[derive(Clone, Debug)]
 pub struct CatalogFile {
@@ -264,8 +280,8 @@ pub fn read_catalog(path: &Path) -> Result<CatalogFile> {
     let unusable = |error: toml::de::Error| anyhow::anyhow!("{}: {}", path.display(), file::explain(&error));
     let draft: Draft = toml::from_str(&text).map_err(unusable)?;
     let accept = draft.accept.clone();
-    let catalog = draft.try_into().with_context(|| path.display().to_string())?;
-    check_ids(&catalog).with_context(|| path.display().to_string())?;
+    let catalog = Catalog::try_from(draft).map_err(|error| placed(error.into(), path, &text))?;
+    check_ids(&catalog).map_err(|error| placed(error, path, &text))?;
     Ok(CatalogFile { catalog, accept })
 }
 
@@ -291,7 +307,7 @@ pub fn address(key: &str, name: &str) -> Result<SocketAddr> {
 }
 
 fn origin(key: &str, text: &str) -> Result<Url> {
-    let url = Url::parse(text).with_context(|| format!("{key} = \"{text}\" is not a URL"))?;
+    let url = Url::parse(text).with_context(|| format!("{key} = \"{text}\" is not a URL: write it like \"https://read.example\""))?;
     let origin_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let nobody = url.username().is_empty() && url.password().is_none();
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !origin_only || !nobody {
@@ -323,6 +339,15 @@ fn check_urls(file: &File) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn check_referral(referral: &file::Referral, catalog: &Catalog) -> Result<()> {
+    let tier = &referral.tier;
+    if tier.is_empty() || catalog.tier(tier).is_some() || referral.credit_days == 0 {
+        return Ok(());
+    }
+    let codes = catalog.tiers().iter().map(|tier| tier.code.as_str());
+    bail!("referral.tier = \"{tier}\" is no tier of the catalog{}", nearest::hint(tier, codes));
 }
 
 fn check_cache(cache: &file::Cache) -> Result<()> {

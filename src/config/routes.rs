@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use entitlement::authorize::{InvalidToken, Policy, Requirement};
 use entitlement::catalog::{Catalog, Tier};
 use proxy::readings::Framework;
-use proxy::routes::{Cors, HostPattern, Pattern, Route, Table};
+use proxy::routes::{Cors, Destination, HostPattern, Pattern, Route, Table};
 
 use super::file::{self, Require, Rule};
 use super::nearest::{hint, nearest};
@@ -92,6 +92,15 @@ pub fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
                 "route \"{later}\" never decides: \"{earlier}\" stands before it: move it up or remove it"
             ));
         }
+    }
+}
+
+/// A rule for Tollgate's own pages decides nothing: they know by themselves who may see them.
+pub fn warn_of_own_paths(routes: &[Route], warnings: &mut Vec<String>) {
+    let table = Table::new(Vec::new(), Policy::public());
+    let is_own = |path: &String| table.find(&http::Method::GET, None, path).destination != Destination::Site;
+    for route in routes.iter().filter(|route| paths_of(&route.pattern).iter().all(is_own)) {
+        warnings.push(format!("route \"{}\" never decides: these are paths of Tollgate's own", route.pattern));
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::Read;
 use anyhow::{Context, Result, bail};
 use entitlement::assertion::AssertionKey;
 
-use super::misplaced::{is_webhook_secret, misplaced, misspelt};
+use super::misplaced::{is_webhook_secret, mangled, misplaced, misspelt, unlike};
 
 /// Shortest HS256 secret, in bytes (RFC 7518 section 3.2).
 const JWT_SECRET_BYTES_MIN: usize = 32;
@@ -79,6 +79,9 @@ impl Secrets {
             if let Some(told) = told.next() {
                 bail!("{told}");
             }
+            if let Some(told) = values.iter().find_map(|value| mangled(name, value)) {
+                bail!("{told}");
+            }
         }
         // Each would then be accepted in the place of the other, and a user could claim any tier.
         if let (Some(jwt), Some(assertion)) = (&secrets.jwt_secret, &secrets.assertion_key)
@@ -107,6 +110,12 @@ impl Secrets {
     pub fn assertion_key(&self) -> Result<Option<AssertionKey>> {
         let key = self.assertion_key.as_deref().map(AssertionKey::parse).transpose();
         key.context("TOLLGATE_ASSERTION_KEY")
+    }
+
+    /// What is accepted, but looks like nothing that a provider gives out.
+    pub fn warnings(&self) -> Vec<String> {
+        let values = self.named().into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        values.filter_map(|(name, value)| unlike(name, value)).collect()
     }
 
     /// Whether real money moves with this key.

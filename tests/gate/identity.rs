@@ -21,6 +21,14 @@ async fn a_token_that_is_bad_in_anything_opens_nothing() {
     let world = World::start(Arrangement::AllPostgres).await;
     let good = super::paying(&world).await;
     let account = &sub(&good);
+    // Nothing but its reason of each is told, to operators alone.
+    let reasons = [
+        "malformed", "bad_signature", "expired", "no_expiry", "not_yet_valid", "wrong_issuer", "wrong_audience", "no_account",
+    ];
+    let counted = async |reason: &str| world.proxy().metric("tollgate_identity_total", &["bearer", reason]).await;
+    for reason in reasons.into_iter().chain(["too_long", "wrong_algorithm", "unknown_key", "doubled", "no_keys"]) {
+        assert_eq!(counted(reason).await, 0.0, "{reason} is there from the start");
+    }
     let bad = [
         ("no signature", unsigned(&claims(account))),
         ("another key", signed(&claims(account), "a secret that is not the site's own secret")),
@@ -52,6 +60,13 @@ async fn a_token_that_is_bad_in_anything_opens_nothing() {
         assert_eq!(by_cookie.status, 401, "{what}: {by_cookie:?}");
     }
     assert_eq!(world.get("/premium/one", Some(&good)).await.status, 200, "the same token, unchanged");
+    for reason in reasons {
+        assert!(counted(reason).await >= 1.0, "{reason} is counted");
+        let log = world.proxy().process.log();
+        let is_told = |line: &str| line.contains("credentials are refused") && line.contains(reason);
+        assert!(log.lines().any(is_told), "{reason} is logged");
+        assert!(!log.contains(good.rsplit('.').next().expect("a signature")), "and no token is");
+    }
 }
 
 #[tokio::test]

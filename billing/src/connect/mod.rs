@@ -16,11 +16,12 @@ use tokio::sync::broadcast;
 
 use crate::component::Billing;
 use crate::provider::client::Client;
+use crate::ops::OperatorError;
 use crate::provider::polar;
 use crate::publish::Outlets;
 use crate::settings::Settings;
 use crate::store::migration::MigrationError;
-use crate::store::schema;
+use crate::store::{StoreError, schema};
 
 /// How long the first connection may take: when all processes start at once, beside a server that starts, it is slow.
 const FIRST_CONTACT: Duration = Duration::from_secs(15);
@@ -111,6 +112,18 @@ impl Billing {
         }
         let pool = if embedded { pool::embedded(options) } else { pool::of(options, settings.pool_size, way) };
         Ok(Self::new(pool, settings, outlets))
+    }
+
+    /// Refuses a database whose schema is a newer build's: what this one wrote there would lack what that one relies on.
+    ///
+    /// # Errors
+    /// When it is so, or the database fails.
+    pub async fn refuse_newer(&self) -> Result<(), OperatorError> {
+        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+        match schema::newer(&mut conn).await? {
+            Some(newer) => Err(OperatorError::Newer(MigrationError::Newer(newer))),
+            None => Ok(()),
+        }
     }
 
     /// Brings the schema of the database to this build's. Safe to run from several processes at once.

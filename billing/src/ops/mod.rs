@@ -11,7 +11,7 @@ mod naming;
 mod live;
 
 pub(crate) use catalog::HeldBack;
-pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Proposal, Word};
+pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Proposal, Word, tallied};
 pub use credits::{Granted, Revoked};
 pub use database::AcceptPlan;
 pub use events::Replayed;
@@ -23,6 +23,7 @@ use http::StatusCode;
 
 use crate::problem::Problem;
 use crate::store::StoreError;
+use crate::store::migration::MigrationError;
 
 /// Why an operator's wish was not fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,8 @@ pub enum OperatorError {
     NothingToRevoke(String),
     #[error("event {0} cannot be replayed: its body is pruned, so there is nothing left to apply")]
     BodyPruned(i64),
+    #[error(transparent)]
+    Newer(MigrationError),
     #[error("STRIPE_API_KEY is a test key: set the live one first")]
     TestKey,
     #[error("REDIS_URL is not set: nothing is held in the place of what the database says")]
@@ -83,6 +86,7 @@ impl From<OperatorError> for Problem {
             OperatorError::IdUsed { .. } => (StatusCode::CONFLICT, "id_used"),
             OperatorError::BadId => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
+            OperatorError::Newer(_) => (StatusCode::CONFLICT, "newer_schema"),
             OperatorError::TestKey => (StatusCode::CONFLICT, "test_key"),
             OperatorError::NoRedis => (StatusCode::CONFLICT, "no_redis"),
             OperatorError::Cache(_) => (StatusCode::SERVICE_UNAVAILABLE, "cache_unavailable"),

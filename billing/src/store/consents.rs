@@ -62,7 +62,7 @@ pub async fn record(conn: &mut PgConnection, agreed: Agreed<'_>) -> Result<(), S
 pub async fn list(
     conn: &mut PgConnection,
     account: Option<&AccountId>,
-    before: Option<i64>,
+    (since, before): (Option<Timestamp>, Option<i64>),
     limit: i64,
 ) -> Result<Vec<Consent>, StoreError> {
     let query = sqlx::query_as!(
@@ -70,11 +70,13 @@ pub async fn list(
         r#"
         select id, account, text, provider, price_id as price, agreed_at from consents
         where ($1::text is null or account = $1) and ($2::bigint is null or id < $2)
+            and ($4::timestamptz is null or agreed_at >= $4)
         order by id desc limit $3
         "#,
         account.map(AccountId::as_str),
         before,
-        limit
+        limit,
+        since
     );
     Ok(query.fetch_all(conn).await?)
 }

@@ -21,6 +21,8 @@ pub struct Filter {
     pub provider: Option<String>,
     /// Only rows with a smaller id: the page after the one that ended with it.
     pub before: Option<i64>,
+    /// Only events that were received since then.
+    pub since: Option<Timestamp>,
 }
 
 /// A state in which an event stays until somebody does something about it.
@@ -112,7 +114,7 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter, limit: i64) -> Resul
         from webhook_events
         where ($1::text is null or state = $1) and ($2::text is null or type = $2)
             and ($3::text is null or account = $3) and ($4::text is null or provider = $4)
-            and ($5::bigint is null or id < $5)
+            and ($5::bigint is null or id < $5) and ($7::timestamptz is null or received_at >= $7)
         order by id desc limit $6
         "#,
         filter.state,
@@ -120,7 +122,8 @@ pub async fn list(conn: &mut PgConnection, filter: &Filter, limit: i64) -> Resul
         filter.account,
         filter.provider,
         filter.before,
-        limit
+        limit,
+        filter.since
     );
     let mut tx = schema::planned_each(conn).await?;
     let lines = query.fetch_all(&mut *tx).await?;

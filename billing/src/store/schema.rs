@@ -59,6 +59,20 @@ pub async fn is_migrated(conn: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(MIGRATOR.iter().all(|migration| run.contains(&migration.version)))
 }
 
+/// The newest migration that has been run and that this build does not know; `None` when it knows all of them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn newer(conn: &mut PgConnection) -> Result<Option<i64>, StoreError> {
+    let last = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let query = sqlx::query_scalar::<_, Option<i64>>("select max(version) from _sqlx_migrations where version > $1");
+    match query.bind(last).fetch_one(conn).await {
+        Ok(newer) => Ok(newer),
+        Err(error) if is_code(&error, UNDEFINED_TABLE) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn is_code(error: &sqlx::Error, code: &str) -> bool {
     error.as_database_error().is_some_and(|refusal| refusal.code().as_deref() == Some(code))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::currency;
 use super::{Addon, Catalog, Place, Price, Provider, Tier};
 
 /// The catalog as it is written down, not yet checked.
@@ -43,7 +44,7 @@ pub enum CatalogError {
     PriceTwice { provider: Provider, id: String, first: String, second: String },
     #[error("the price `{0}` has a negative amount: use minor units, 700 for 7.00")]
     NegativeAmount(String),
-    #[error("the price `{id}` has the currency `{currency}`: use three lower-case letters, such as `gbp`")]
+    #[error("the price `{id}` has the currency `{currency}`: use three lower-case letters of ISO 4217, such as `gbp`")]
     BadCurrency { id: String, currency: String },
     #[error("`{0}` has a price with an empty id: write the provider's price id")]
     EmptyPriceId(String),
@@ -145,7 +146,7 @@ fn check_price(owner: &str, price: &Price) -> Result<(), CatalogError> {
     if price.amount < 0 {
         return Err(CatalogError::NegativeAmount(price.id.clone()));
     }
-    if price.currency.len() != 3 || !price.currency.bytes().all(|b| b.is_ascii_lowercase()) {
+    if !currency::is_known(&price.currency) {
         let (id, currency) = (price.id.clone(), price.currency.clone());
         return Err(CatalogError::BadCurrency { id, currency });
     }

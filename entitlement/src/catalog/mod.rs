@@ -1,6 +1,7 @@
 //! What is sold: tiers with their features and limits, prices, add-ons. An invalid catalog cannot exist.
 
 mod amount;
+mod currency;
 mod draft;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

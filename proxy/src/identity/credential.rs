@@ -4,16 +4,21 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HeaderValue};
 use percent_encoding::percent_decode;
 
+use super::refusal::Place;
+
 /// All credentials of these headers, as they are: the `Authorization` headers of the scheme `Bearer` (RFC 6750 section 2.1), and
 /// the values of the cookie of that name (RFC 6265 section 5.4; HTTP/2 may split them, RFC 9113 section 8.2.3). An empty cookie
 /// is what a site leaves behind when its user signs out: none.
-pub(super) fn all<'a>(headers: &'a HeaderMap, cookie: Option<&'a str>) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn all<'a>(
+    headers: &'a HeaderMap,
+    cookie: Option<&'a str>,
+) -> impl Iterator<Item = (Place, &'a [u8])> {
     let bearers = headers.get_all(AUTHORIZATION).iter().filter_map(bearer);
     let cookies = cookie.into_iter().flat_map(|name| {
         let pairs = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
         pairs.filter_map(|pair| value_of(pair.trim_ascii(), name.as_bytes())).filter(|value| !value.is_empty())
     });
-    bearers.chain(cookies)
+    bearers.map(|token| (Place::Bearer, token)).chain(cookies.map(|token| (Place::Cookie, token)))
 }
 
 /// Another scheme than `Bearer` is none of ours.

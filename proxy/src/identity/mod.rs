@@ -7,6 +7,7 @@ mod credential;
 mod head;
 mod jwks;
 mod key;
+mod refusal;
 mod seen;
 mod token;
 
@@ -22,8 +23,10 @@ use tokio::runtime::Handle;
 pub use jsonwebtoken::Algorithm;
 pub use jwks::{KEY_WAIT, Location, LocationError, PublishedError, Settings as JwksSettings};
 pub use key::{FILE_KEYS_MAX, Key, KeyError};
+pub use refusal::Refusal;
 
 use jwks::{Following, Published};
+use refusal::{Place, Refusals};
 use seen::{Digest, Seen};
 use token::{Expected, Invalid, KeySet, Tries, Verified};
 
@@ -75,6 +78,7 @@ pub struct Identity {
     expected: Expected,
     trust: Trust,
     seen: Seen,
+    refusals: Refusals,
 }
 
 /// The keys that are trusted.
@@ -100,7 +104,7 @@ impl Identity {
                 Trust::Published { keys, following: OnceLock::new() }
             }
         };
-        Ok(Self { cookie, expected, trust, seen: Seen::new() })
+        Ok(Self { cookie, expected, trust, seen: Seen::new(), refusals: Refusals::new()? })
     }
 
     /// Keeps published keys fresh, on `io`, for as long as this value lives. Fixed ones need nothing.
@@ -144,18 +148,22 @@ impl Identity {
     pub fn peek(&self, headers: &HeaderMap, now: Timestamp) -> Option<Credential> {
         // It is one header (RFC 9110 section 11.6.2): of several, the site may read another than the one that counts here.
         if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            self.refusals.note(Place::Bearer, Refusal::Doubled, now);
             return Some(Credential::Rejected);
         }
         let (mut account, mut credential) = (None, Some(Credential::Missing));
         let mut tries = Tries::default();
-        for value in credential::all(headers, self.cookie.as_deref()) {
+        for (place, value) in credential::all(headers, self.cookie.as_deref()) {
             match self.verify(value, now, &mut tries) {
                 Ok(found) => match account.replace(found) {
                     Some(known) if Some(&known) != account.as_ref() => return Some(Credential::Ambiguous),
                     _ => {}
                 },
                 Err(Invalid::UnknownKey(algorithm)) if self.may_learn(algorithm) => credential = None,
-                Err(_) => credential = credential.map(|_| Credential::Rejected),
+                Err(invalid) => {
+                    self.refusals.note(place, invalid.refusal(), now);
+                    credential = credential.map(|_| Credential::Rejected);
+                }
             }
         }
         // A user with one good session is not kept waiting for what lies beside it.
@@ -166,8 +174,24 @@ impl Identity {
         if let Trust::Published { keys, .. } = &self.trust {
             keys.renew().await;
         }
-        let unknown = || if self.has_keys() { Credential::Rejected } else { Credential::Unverified };
-        self.peek(headers, now).unwrap_or_else(unknown)
+        self.peek(headers, now).unwrap_or_else(|| {
+            let (refusal, credential) = match self.has_keys() {
+                true => (Refusal::UnknownKey, Credential::Rejected),
+                false => (Refusal::NoKeys, Credential::Unverified),
+            };
+            if let Some((place, _)) = credential::all(headers, self.cookie.as_deref()).next() {
+                self.refusals.note(place, refusal, now);
+            }
+            credential
+        })
+    }
+
+    /// The account that a token names, or the check that it does not pass; keys that are published are there already.
+    ///
+    /// # Errors
+    /// The check.
+    pub fn check(&self, token: &str, now: Timestamp) -> Result<AccountId, Refusal> {
+        self.verify(token.as_bytes(), now, &mut Tries::default()).map_err(Invalid::refusal)
     }
 
     /// Whether a newer set could have a key for this algorithm.
@@ -178,6 +202,7 @@ impl Identity {
     /// The account that a credential names. What is no token as it stands may be one inside of quotes and the like.
     fn verify(&self, value: &[u8], now: Timestamp, tries: &mut Tries) -> Result<AccountId, Invalid> {
         self.verify_token(value, now, tries).or_else(|invalid| match credential::unwrapped(value) {
+            // The reason is that of the token inside, where there is one.
             Some(token) => self.verify_token(&token, now, tries),
             None => Err(invalid),
         })
@@ -185,7 +210,7 @@ impl Identity {
 
     fn verify_token(&self, token: &[u8], now: Timestamp, tries: &mut Tries) -> Result<AccountId, Invalid> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(Invalid::Always);
+            return Err(Invalid::Always(Refusal::TooLong));
         }
         let digest = self.seen.digest(token);
         match &self.trust {

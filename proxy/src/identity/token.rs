@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::head::Head;
 use super::key::Key;
+use super::refusal::Refusal;
 
 /// Most keys that are tried for a token that does not say which it means.
 const KEYS_MAX: usize = 16;
@@ -62,7 +63,16 @@ pub(super) enum Invalid {
     /// The set has no key that it could mean: another set may have it. Its algorithm is what the token says.
     UnknownKey(Algorithm),
     /// Whatever other keys there may be.
-    Always,
+    Always(Refusal),
+}
+
+impl Invalid {
+    pub(super) const fn refusal(self) -> Refusal {
+        match self {
+            Self::UnknownKey(_) => Refusal::UnknownKey,
+            Self::Always(refusal) => refusal,
+        }
+    }
 }
 
 /// The claims that are read. A date that is not a number is no date, and an issuer is one.
@@ -117,40 +127,45 @@ impl KeySet {
         expected: &Expected,
         tries: &mut Tries,
     ) -> Result<Verified, Invalid> {
-        let head = Head::read(token).ok_or(Invalid::Always)?;
+        let malformed = Invalid::Always(Refusal::Malformed);
+        let head = Head::read(token).ok_or(malformed)?;
         let named = || self.keys.iter().filter(|key| key.is_named(head.key_id()));
         if named().next().is_none() {
             return Err(Invalid::UnknownKey(head.alg));
         }
-        let signed = Signed::read(token).ok_or(Invalid::Always)?;
-        let mut usable = named().filter(|key| key.algorithm() == head.alg).take(KEYS_MAX);
-        if !usable.any(|key| tries.take() && signed.is_by(key)) {
+        let signed = Signed::read(token).ok_or(malformed)?;
+        let usable = || named().filter(|key| key.algorithm() == head.alg);
+        if !usable().take(KEYS_MAX).any(|key| tries.take() && signed.is_by(key)) {
             // A key without an id may be meant by every token, and hides from none that a newer set has the right one.
             let is_known = head.key_id().is_none_or(|id| self.keys.iter().any(|key| key.has_id(id)));
-            return Err(if is_known { Invalid::Always } else { Invalid::UnknownKey(head.alg) });
+            let refusal = if usable().next().is_some() { Refusal::BadSignature } else { Refusal::WrongAlgorithm };
+            return Err(if is_known { Invalid::Always(refusal) } else { Invalid::UnknownKey(head.alg) });
         }
-        let claims = signed.claims().ok_or(Invalid::Always)?;
-        self.read(claims, now, expected).ok_or(Invalid::Always)
+        let claims = signed.claims().map_err(Invalid::Always)?;
+        self.read(claims, now, expected).map_err(Invalid::Always)
     }
 
     /// What the claims of a rightly signed token come to at `now`.
-    fn read(&self, claims: Claims, now: Timestamp, expected: &Expected) -> Option<Verified> {
+    fn read(&self, claims: Claims, now: Timestamp, expected: &Expected) -> Result<Verified, Refusal> {
         let Claims { iss, aud, sub, exp, nbf } = claims;
         let leeway_seconds = expected.leeway_seconds;
-        if iss != expected.issuer || !aud.has(&expected.audience) {
-            return None;
+        if iss != expected.issuer {
+            return Err(Refusal::WrongIssuer);
+        }
+        if !aud.has(&expected.audience) {
+            return Err(Refusal::WrongAudience);
         }
         if nbf.is_some_and(|nbf| seconds(nbf).saturating_sub(leeway_seconds) > now.timestamp()) {
-            return None;
+            return Err(Refusal::NotYetValid);
         }
         // A header value loses its outer blanks on the way: the application would read another account.
         if sub.trim() != sub {
-            return None;
+            return Err(Refusal::NoAccount);
         }
-        let account = AccountId::parse(&sub).ok()?;
+        let account = AccountId::parse(&sub).map_err(|_| Refusal::NoAccount)?;
         let expires = seconds(exp).saturating_add(leeway_seconds);
         let verified = Verified { account, generation: self.generation, expires };
-        verified.is_valid(now).then_some(verified)
+        if verified.is_valid(now) { Ok(verified) } else { Err(Refusal::Expired) }
     }
 }
 
@@ -187,8 +202,27 @@ impl<'a> Signed<'a> {
         crypto::verify(self.signature, self.message, key.decoding(), key.algorithm()).unwrap_or(false)
     }
 
-    fn claims(&self) -> Option<Claims> {
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(self.claims).ok()?).ok()
+    fn claims(&self) -> Result<Claims, Refusal> {
+        let text = URL_SAFE_NO_PAD.decode(self.claims).map_err(|_| Refusal::Malformed)?;
+        serde_json::from_slice(&text).map_err(|_| missing(&text))
+    }
+}
+
+/// The first claim that is not there as it has to be.
+fn missing(text: &[u8]) -> Refusal {
+    let Ok(serde_json::Value::Object(claims)) = serde_json::from_slice(text) else { return Refusal::Malformed };
+    let is_text = |name| claims.get(name).is_some_and(serde_json::Value::is_string);
+    let is_number = |name| claims.get(name).is_some_and(serde_json::Value::is_number);
+    if !is_text("iss") {
+        Refusal::WrongIssuer
+    } else if !is_text("aud") && !claims.get("aud").is_some_and(serde_json::Value::is_array) {
+        Refusal::WrongAudience
+    } else if !is_number("exp") {
+        Refusal::NoExpiry
+    } else if !is_text("sub") {
+        Refusal::NoAccount
+    } else {
+        Refusal::Malformed
     }
 }
 

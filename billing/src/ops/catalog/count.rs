@@ -182,3 +182,37 @@ fn at(rules: &Rules, grants: &[Grant], now: Timestamp) -> Segment {
 fn nobodys(rules: &Rules, now: Timestamp) -> Segment {
     at(rules, &[], now)
 }
+
+/// So many of what is lost, in words.
+#[must_use]
+pub fn tallied(count: u64, what: &str) -> String {
+    if count != 1 {
+        return format!("{count} {what}");
+    }
+    let one = [
+        ("accounts lose", "account loses"),
+        ("accounts", "account"),
+        ("subscriptions are", "subscription is"),
+        ("subscriptions", "subscription"),
+    ];
+    let one = one.into_iter().find_map(|(many, one)| what.contains(many).then(|| what.replacen(many, one, 1)));
+    format!("1 {}", one.as_deref().unwrap_or(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_something_is_one_of_it() {
+        for (count, what, expected) in [
+            (2, "accounts lose the tier paid", "2 accounts lose the tier paid"),
+            (1, "accounts lose the tier paid", "1 account loses the tier paid"),
+            (1, "running subscriptions are of a price", "1 running subscription is of a price"),
+            (0, "accounts", "0 accounts"),
+            (1, "accounts", "1 account"),
+        ] {
+            assert_eq!(tallied(count, what), expected);
+        }
+    }
+}

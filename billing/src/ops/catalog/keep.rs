@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use entitlement::catalog::Catalog;
 
+use super::tallied;
 use super::{CatalogPlan, Proposal, Word, is_in_force};
 use crate::component::Billing;
 use crate::metrics;
@@ -156,12 +157,12 @@ impl CatalogPlan {
     #[must_use]
     pub fn told(&self) -> String {
         let losses = &self.losses;
-        let by: Vec<String> = losses.by.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let by: Vec<String> = losses.by.iter().map(|(what, count)| tallied(*count, what)).collect();
         format!(
-            "{} accounts would lose something ({} have access), with {} running subscriptions: {}",
-            losses.accounts,
+            "{} would lose something ({} with access in all), by {}: {}",
+            tallied(losses.accounts, "accounts"),
             losses.holders,
-            losses.subscriptions,
+            tallied(losses.subscriptions, "running subscriptions"),
             by.join("; ")
         )
     }

@@ -4,7 +4,7 @@ mod count;
 mod differences;
 mod keep;
 
-pub use count::Losses;
+pub use count::{Losses, tallied};
 pub(crate) use keep::HeldBack;
 pub use keep::{Considered, Origin};
 

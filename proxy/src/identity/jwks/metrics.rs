@@ -17,7 +17,7 @@ pub(super) struct Metrics {
 /// Something else in the process has taken a name.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("a metric of the key set cannot be registered: {0}")]
-pub struct MetricsError(&'static str);
+pub struct MetricsError(pub(in crate::identity) &'static str);
 
 static METRICS: LazyLock<Result<Metrics, String>> =
     LazyLock::new(|| Metrics::register().map_err(|error| error.to_string()));

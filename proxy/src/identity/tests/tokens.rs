@@ -278,3 +278,33 @@ fn a_secret_is_long_and_never_shown() {
     let key = Key::hs256(SECRET).expect("a key");
     assert!(!format!("{key:?}").contains(SECRET));
 }
+
+#[test]
+fn a_refused_token_has_a_reason() {
+    let none = || Value::Null;
+    let other = "another-secret-of-more-than-32-bytes";
+    for (token, reason) in [
+        ("opaque-session-id".to_owned(), Refusal::Malformed),
+        ("a.b.c".to_owned(), Refusal::Malformed),
+        (String::new(), Refusal::Malformed),
+        ("a".repeat(64 * 1024 + 1), Refusal::TooLong),
+        (signed(Algorithm::HS384, SECRET, &claims()), Refusal::WrongAlgorithm),
+        (signed(Algorithm::HS256, other, &claims()), Refusal::BadSignature),
+        (with("iss", Some(json!("https://other.example"))), Refusal::WrongIssuer),
+        (with("iss", None), Refusal::WrongIssuer),
+        (with("aud", Some(json!(["other"]))), Refusal::WrongAudience),
+        (with("aud", Some(none())), Refusal::WrongAudience),
+        (with("exp", None), Refusal::NoExpiry),
+        (with("exp", Some(json!("soon"))), Refusal::NoExpiry),
+        (with("exp", Some(json!(NOW - 3600))), Refusal::Expired),
+        (with("nbf", Some(json!(NOW + 3600))), Refusal::NotYetValid),
+        (with("sub", None), Refusal::NoAccount),
+        (with("sub", Some(json!(" user-1"))), Refusal::NoAccount),
+        (with("sub", Some(json!(""))), Refusal::NoAccount),
+        // Inside of what libraries put around it.
+        (format!("%22Bearer%20{}%22", with("exp", Some(json!(NOW - 3600)))), Refusal::Expired),
+    ] {
+        assert_eq!(identity().check(&token, at(NOW)), Err(reason), "{token:.60}");
+    }
+    assert_eq!(identity().check(&token(&claims()), at(NOW)).map(|account| account.to_string()), Ok("user-1".to_owned()));
+}

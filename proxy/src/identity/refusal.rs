@@ -1,0 +1,169 @@
+//! Why a credential is refused: told to operators alone, counted and logged, never in an answer.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use entitlement::Timestamp;
+use prometheus::IntCounter;
+use tracing::{debug, info};
+
+use super::PublishedError;
+use super::jwks::MetricsError;
+use crate::metrics::Metrics;
+
+/// How often a kind of refusal is logged at most, in seconds.
+const LOGGED_EVERY_SECONDS: u64 = 60;
+
+/// The check that a credential does not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Malformed,
+    TooLong,
+    WrongAlgorithm,
+    UnknownKey,
+    BadSignature,
+    WrongIssuer,
+    WrongAudience,
+    NoExpiry,
+    Expired,
+    NotYetValid,
+    NoAccount,
+    Doubled,
+    NoKeys,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Malformed,
+        Self::TooLong,
+        Self::WrongAlgorithm,
+        Self::UnknownKey,
+        Self::BadSignature,
+        Self::WrongIssuer,
+        Self::WrongAudience,
+        Self::NoExpiry,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::NoAccount,
+        Self::Doubled,
+        Self::NoKeys,
+    ];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLong => "too_long",
+            Self::WrongAlgorithm => "wrong_algorithm",
+            Self::UnknownKey => "unknown_key",
+            Self::BadSignature => "bad_signature",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::WrongAudience => "wrong_audience",
+            Self::NoExpiry => "no_expiry",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::NoAccount => "no_account",
+            Self::Doubled => "doubled",
+            Self::NoKeys => "no_keys",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => {
+                "it is no signed JWT in three parts, or its header or its claims are no JSON that is read here: an opaque session id and an \
+                 encrypted token are none"
+            }
+            Self::TooLong => "it is longer than 64 KiB",
+            Self::WrongAlgorithm => {
+                "its `alg` is none that the keys here are for: look at `algorithm` or `algorithms` under [identity]"
+            }
+            Self::UnknownKey => "its `kid` names no key that is known here",
+            Self::BadSignature => "its signature is not by the key here: another secret or key signed it, or it was changed",
+            Self::WrongIssuer => "its `iss` is not `identity.issuer`",
+            Self::WrongAudience => "its `aud` does not have `identity.audience`",
+            Self::NoExpiry => "it has no `exp`, or one that is no number",
+            Self::Expired => "its `exp` is past",
+            Self::NotYetValid => "its `nbf` is to come: the clocks of its issuer and of this host differ by more than `identity.leeway`",
+            Self::NoAccount => "its `sub` names no account: a text of 1 to 255 bytes without control characters and outer blanks",
+            Self::Doubled => "the request has two `Authorization` headers",
+            Self::NoKeys => "the key set of the identity provider could not be fetched yet",
+        })
+    }
+}
+
+/// Where a credential was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Bearer,
+    Cookie,
+}
+
+/// Counts refusals, and tells of each kind once a minute.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    kinds: [[Kind; Refusal::ALL.len()]; 2],
+}
+
+#[derive(Debug)]
+struct Kind {
+    counted: IntCounter,
+    /// Refusals since it was last logged.
+    since: AtomicU64,
+    /// When it was last logged, in seconds since 1970.
+    logged: AtomicU64,
+}
+
+impl Refusals {
+    /// Each is there from the start, at 0.
+    ///
+    /// # Errors
+    /// When something else in the process has taken the name.
+    pub(super) fn new() -> Result<Self, PublishedError> {
+        let metrics = Metrics::get().map_err(MetricsError)?;
+        let kind = |source: &str, refusal: Refusal| Kind {
+            counted: metrics.identity(source, refusal.code()),
+            since: AtomicU64::new(0),
+            logged: AtomicU64::new(0),
+        };
+        Ok(Self { kinds: ["bearer", "cookie"].map(|source| Refusal::ALL.map(|refusal| kind(source, refusal))) })
+    }
+
+    pub(super) fn note(&self, place: Place, refusal: Refusal, now: Timestamp) {
+        let (source, kinds) = match place {
+            Place::Bearer => ("bearer", &self.kinds[0]),
+            Place::Cookie => ("cookie", &self.kinds[1]),
+        };
+        debug!(source, reason = refusal.code(), "a credential is refused");
+        let Some(kind) = kinds.get(refusal as usize) else { return };
+        kind.counted.inc();
+        kind.since.fetch_add(1, Ordering::Relaxed);
+        let now = u64::try_from(now.timestamp()).unwrap_or(0);
+        let logged = kind.logged.load(Ordering::Relaxed);
+        let is_due = now.saturating_sub(logged) >= LOGGED_EVERY_SECONDS;
+        if is_due && kind.logged.compare_exchange(logged, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let count = kind.since.swap(0, Ordering::Relaxed);
+            info!(source, reason = refusal.code(), count, "credentials are refused: {refusal}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_own_code_and_words_and_stands_where_it_is_counted() {
+        for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, place);
+            let others = Refusal::ALL.into_iter().filter(|other| *other != refusal);
+            for other in others {
+                assert!(other.code() != refusal.code() && other.to_string() != refusal.to_string(), "{other:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The command line as scripts use it: JSON, exit codes, dates, what is unknown, and what shells and manuals read.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::world::stripe::{Subscription, unique};
+use crate::world::token::{claims, signed};
+use crate::world::tollgate::{Output, tollgate};
+use crate::world::{Arrangement, World, token};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn json(output: Output) -> Value {
+    let text = output.success();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+async fn alone(arguments: &[&str]) -> Output {
+    let dir = tempfile::tempdir().expect("a directory");
+    tollgate(dir.path(), &[], LIMIT, arguments).await
+}
+
+#[tokio::test]
+async fn every_command_that_answers_does_so_in_json_when_asked_to() {
+    let world = World::start(Arrangement::AllPostgresRedis).await;
+    let account = unique("buyer");
+    let subscription = Subscription { metadata: Some(account.clone()), ..Subscription::of(&unique("cus")) };
+    world.applied(&subscription.event("created")).await;
+    let run = async |arguments: &[&str]| json(world.tollgate(&[arguments, &["--json"]].concat()).await);
+    assert_eq!(run(&["check"]).await["ok"], true);
+    assert_eq!(run(&["migrate"]).await["migrated"], true);
+    assert_eq!(run(&["explain", "route", "GET", "/premium/one"]).await["verdict"], "401 sign_in");
+    assert_eq!(run(&["explain", "route", "GET", "/a/../premium"]).await["code"], "ambiguous_target");
+    assert_eq!(run(&["explain", "account", &account]).await["account"], *account);
+    let events = run(&["events", "list", "--account", &account, "--since", "1h"]).await;
+    let event = events[0]["id"].to_string();
+    assert_eq!(events.as_array().map(Vec::len), Some(1), "{events}");
+    assert_eq!(run(&["events", "list", "--since", "2999-01-01"]).await, Value::Array(Vec::new()));
+    assert!(run(&["events", "show", &event]).await["body"].as_str().is_some_and(|body| body.contains(&subscription.id)));
+    assert_eq!(run(&["events", "replay", &event]).await["due"], 1);
+    assert_eq!(run(&["catalog", "plan", "catalog.toml"]).await["changes"], Value::Array(Vec::new()));
+    assert_eq!(run(&["catalog", "apply", "catalog.toml"]).await["accounts"], 0);
+    assert_eq!(run(&["consents", "--since", "2020-01-01"]).await, Value::Array(Vec::new()));
+    assert_eq!(run(&["database", "accept"]).await["accounts"], 0);
+    assert_eq!(run(&["link", &account, "stripe:cus_other"]).await["published"], true);
+    let friend = unique("friend");
+    let until = ["grant", friend.as_str(), "paid", "--reason", "a friend", "--until", "2999-01-31"];
+    assert_eq!(run(&until).await["new_account"], true);
+    assert_eq!(run(&["revoke", &friend]).await["credits"].as_array().map(Vec::len), Some(1));
+    let made = run(&["token", &friend]).await["token"].as_str().expect("a token").to_owned();
+    assert_eq!(run(&["token", "verify", &made]).await["account"], *friend);
+    // What is no answer stays on standard error, and a refusal ends with 1.
+    let expired = signed(&{
+        let mut claims = claims(&friend);
+        claims["exp"] = 1.into();
+        claims
+    }, crate::world::token::SECRET);
+    let refused = world.tollgate(&["token", "verify", &expired, "--json"]).await;
+    let told: Value = serde_json::from_str(&refused.stdout).expect("JSON");
+    assert_eq!((refused.code, &told["reason"]), (1, &Value::from("expired")), "{refused:?}");
+    assert!(!refused.stderr.contains(&expired), "no token is repeated");
+    let run = world.tollgate(&["run", "--json"]).await;
+    assert_eq!(run.code, 2, "{run:?}");
+}
+
+#[tokio::test]
+async fn lists_have_heads_and_unknown_accounts_are_called_unknown() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let account = unique("buyer");
+    let subscription = Subscription { metadata: Some(account.clone()), ..Subscription::of(&unique("cus")) };
+    world.applied(&subscription.event("created")).await;
+    let listed = world.tollgate(&["events", "list"]).await.success();
+    let head: Vec<&str> = listed.lines().next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(head, ["id", "state", "received", "provider", "type", "event", "account", "(reason)"]);
+    let unknown = world.tollgate(&["explain", "account", "nobody-knows-me"]).await.success();
+    assert!(unknown.contains("nothing is known of it"), "{unknown}");
+    let known = world.tollgate(&["explain", "account", &account]).await.success();
+    assert!(!known.contains("nothing is known of it"), "{known}");
+    for list in [["events", "list", "--account"].as_slice(), &["consents", "--account"]] {
+        let told = world.tollgate(&[list, &["nobody-knows-me"]].concat()).await;
+        assert!(told.code == 0 && told.stderr.contains("nothing is known of the account nobody-knows-me"), "{told:?}");
+    }
+    for wrong in [
+        ["grant", "x", "paid", "--reason", "r", "--days", "-3"].as_slice(),
+        &["grant", "x", "paid", "--reason", "r", "--days", "0"],
+        &["grant", "x", "paid", "--reason", "r", "--until", "soon"],
+        &["events", "list", "--since", "a while"],
+        &["explain", "account", "x", "--at", "31.01.2027"],
+    ] {
+        let told = world.tollgate(wrong).await;
+        let says = ["1..=36500", "write it like 2027-01-31"].iter().any(|words| told.stderr.contains(words));
+        assert!(told.code == 2 && says, "{wrong:?}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_checked_with_what_the_gate_checks_it_with() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let good = token("somebody");
+    for form in [good.clone(), format!("\"{good}\""), format!("Bearer {good}")] {
+        let told = world.tollgate(&["token", "verify", &form]).await.success();
+        assert!(told.contains("accepts it") && told.contains("somebody"), "{told}");
+    }
+    let foreign = signed(&claims("somebody"), "a secret that is not the site's own secret");
+    for (token, words) in [(foreign.as_str(), "bad_signature"), ("s%3Aopaque", "malformed"), ("-x", "malformed")] {
+        let told = world.tollgate(&["token", "verify", token]).await;
+        assert!(told.code == 1 && told.stderr.contains(words), "{token}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn shells_manuals_and_metrics_know_the_build() {
+    let version = alone(&["--version"]).await.success();
+    let commit = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().expect("git");
+    let commit = String::from_utf8_lossy(&commit.stdout).trim().to_owned();
+    assert_eq!(version.trim(), format!("tollgate {} ({commit})", env!("CARGO_PKG_VERSION")));
+    for shell in ["bash", "zsh", "fish"] {
+        let completions = alone(&["completions", shell]).await.success();
+        assert!(completions.contains("reconcile") && completions.contains("--config"), "{shell}");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    tollgate(dir.path(), &[], LIMIT, &["man", "man1"]).await.success();
+    let page = std::fs::read_to_string(dir.path().join("man1/tollgate-events-list.1")).expect("a page");
+    assert!(page.contains(".TH") && page.contains("since"), "{page}");
+    let world = World::start(Arrangement::AllPostgres).await;
+    let build = world.proxy().metric("tollgate_build_info", &[&format!("commit=\"{commit}\"")]).await;
+    assert_eq!(build, 1.0);
+    assert!(world.proxy().metric("process_resident_memory_bytes", &[]).await > 1e6);
+}
