@@ -78,6 +78,7 @@ impl Billing {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => self.note_failure(id, &chain::told(&error), now).await?,
         };
+        self.ask_before_lowering(fate.changed(), now).await;
         let published = self.publish_at_once(fate.changed(), now).await;
         Ok(Applied { fate, published })
     }
