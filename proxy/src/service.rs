@@ -21,7 +21,7 @@ use tracing::{debug, error, warn};
 use crate::admission::{Decision, reason};
 use crate::census::Census;
 use crate::context::{Context, origin, who};
-use crate::decide::Door;
+use crate::decide::{self, Door};
 use crate::headers::{self, hop, trailers};
 use crate::identity::Credential;
 use crate::metrics::{Metrics, Verdict};
@@ -179,6 +179,10 @@ impl ProxyHttp for Service {
             Some(refused) => Some(self.refuse(&refused, context)),
             None => self.admit(session, context, now).await?,
         };
+        let answer = answer.map(|answer| match self.dialect(session, &context.snapshot.routing) {
+            Some(dialect) => decide::worded(answer, dialect),
+            None => answer,
+        });
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
         // What follows stands apart, so that a request that passes takes less memory.
         let answer = match answer {

@@ -16,6 +16,8 @@ use pingora::http::RequestHeader;
 
 use crate::forwarded::Origin;
 use crate::view::{Block, View};
+pub(crate) use names::is_unlisted;
+pub use names::{IDENTITY, removed};
 use names::{Writer, writer};
 
 pub(crate) const ACCOUNT: HeaderName = HeaderName::from_static("x-entitlement-account");
