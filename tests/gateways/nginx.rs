@@ -19,7 +19,7 @@ async fn nginx_that_asks_tollgate_gates_as_tollgate_does() {
     );
     let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path nginx-temp;"));
     let config = format!(
-        "daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn; events {{ worker_connections 256; }}\n\
+        "daemon off; master_process off; pid nginx.pid; error_log stderr warn; events {{ worker_connections 256; }}\n\
          http {{ access_log off; {}\n{server} }}\n",
         temp.join(" ")
     );

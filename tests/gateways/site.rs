@@ -76,6 +76,15 @@ async fn answers(world: &World, gateway: SocketAddr, buyer: &str) {
     let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
     world.upstream.answer("/premium/chunks", chunks);
     world.upstream.answer("/premium/unchanged", "HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\n\r\n");
+    // An event stream that never ends: each event arrives when it is sent.
+    let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n\
+                  f\r\ndata: welcome\n\n\r\n";
+    world.upstream.answer("/premium/events", events);
+    let mut stream = Client::connect(gateway).await;
+    stream.ask("GET", "/premium/events", None, &[buyer, "Accept: text/event-stream"]).await;
+    assert_eq!(status(&stream.head().await), 200);
+    stream.receives(b"data: welcome\n\n").await;
+    drop(stream);
     let token = buyer.strip_prefix("Authorization: ").expect("a header");
     let get = |target: &str| client().get(format!("http://{gateway}{target}")).header("authorization", token);
     assert_eq!(send(get("/premium/chunks")).await.body, "hello world");
