@@ -25,6 +25,7 @@ mod rotation;
 mod protocols;
 mod restored;
 mod running;
+mod upstreams;
 mod examples;
 mod frameworks;
 mod tidy;

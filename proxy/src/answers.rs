@@ -50,9 +50,7 @@ impl Service {
     fn take_chunks_away(&self, session: &mut Session, response: &mut ResponseHeader, context: &Context) {
         response.remove_header(&TRANSFER_ENCODING);
         response.remove_header(&TRAILER);
-        let has_none = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            || session.req_header().method == Method::HEAD;
-        if has_none {
+        if has_no_body(session, response) {
             return;
         }
         session.set_keepalive(None);
@@ -62,6 +60,17 @@ impl Service {
             wire.unchunk();
         }
     }
+}
+
+fn has_no_body(session: &Session, response: &ResponseHeader) -> bool {
+    matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || session.req_header().method == Method::HEAD
+}
+
+/// Whether the body of an answer of HTTP/1 ends with the server's connection (RFC 9112 section 6.3).
+pub(crate) fn ends_with_connection(session: &Session, response: &ResponseHeader, context: &Context) -> bool {
+    let is_framed = [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| response.headers.contains_key(name));
+    !is_framed && !has_no_body(session, response) && context.snapshot.upstreams.speaks_http1(context.destination)
 }
 
 /// Writes an answer without a body, and ends the request so that Pingora uses neither connection again.

@@ -153,8 +153,8 @@ async fn of_stream(session: &mut Session, context: &mut Context) -> Result<Optio
 /// Watches a body that streams over HTTP/2: its stream ends when the client is too slow.
 fn watched(context: &Context, mut silence: Duration, rate: u64) -> Arc<Pulse> {
     let mut least = rate.saturating_mul(RATE_WINDOW.as_secs());
-    if !context.snapshot.upstreams.speaks_http1(context.destination) {
-        // Among the streams of a connection it cannot be seen which of them the site holds back.
+    if !context.snapshot.upstreams.shows_backlog(context) {
+        // It cannot be seen whether the site holds it back: among the streams of a connection, under TLS, by a Unix socket.
         (silence, least) = (silence.max(context.snapshot.upstreams.patience().write), 0);
     }
     let pulse = Arc::new(Pulse::new(Bounds { silence, least }));

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use entitlement::account::AccountId;
 use entitlement::authorize::{Permit, Policy};
+use http::HeaderValue;
 use pingora::proxy::Session;
 
 use crate::census::Counted;
@@ -16,6 +17,7 @@ use crate::metrics::Verdict;
 use crate::pulse::Pulse;
 use crate::routes::Destination;
 use crate::snapshot::Snapshot;
+use crate::upstream::Cut;
 use crate::view::View;
 
 /// What is known of one request as it goes through the phases.
@@ -29,6 +31,10 @@ pub(crate) struct Context {
     /// What it has to satisfy, where that is more than its rule.
     pub(crate) policy: Option<Box<Policy>>,
     pub(crate) destination: Destination,
+    /// The place of the site that its host names.
+    pub(crate) site: usize,
+    /// What its server is told as `Host` in place of what the client asks for.
+    pub(crate) host: Option<HeaderValue>,
     pub(crate) view: Option<Arc<View>>,
     pub(crate) degraded: Option<Degraded>,
     pub(crate) account: Option<AccountId>,
@@ -41,6 +47,10 @@ pub(crate) struct Context {
     pub(crate) is_live: bool,
     /// Whether the answer has no length.
     pub(crate) is_in_chunks: bool,
+    /// Whether the answer ends with the server's connection.
+    pub(crate) ends_with_connection: bool,
+    /// Whether that was cut, where it is known.
+    pub(crate) cut: Option<Cut>,
     /// When its headers had arrived.
     pub(crate) began: Option<Instant>,
     /// Bytes of the request's body so far.
@@ -64,6 +74,8 @@ impl Context {
             rule: None,
             policy: None,
             destination: Destination::Site,
+            site: 0,
+            host: None,
             view: None,
             degraded: None,
             account: None,
@@ -73,6 +85,8 @@ impl Context {
             failed_tries: 0,
             is_live: false,
             is_in_chunks: false,
+            ends_with_connection: false,
+            cut: None,
             began: None,
             body_bytes: 0,
             lead: None,

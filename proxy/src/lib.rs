@@ -33,6 +33,8 @@ mod exchange;
 mod body;
 mod pulse;
 mod failure;
+mod authorities;
+mod encrypted;
 pub mod settings;
 pub mod metrics;
 pub mod readiness;
@@ -52,6 +54,7 @@ mod end_to_end;
 #[cfg(all(fuzzing, not(test)))]
 pub mod end_to_end;
 
+pub use authorities::{Authorities, AuthoritiesError};
 pub use control::{Control, Prepared, Verification};
 pub use ladder::{Answer, Below, BelowError, Heard, HttpBilling, Line, Namespaced, Told};
 pub use limits::Limits;

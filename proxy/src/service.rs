@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -30,7 +31,7 @@ use crate::routes::{Destination, Rule};
 use crate::routing::{Held, Sought};
 use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
-use crate::upstream::Connections;
+use crate::upstream::{Connections, Cut};
 use crate::{access_log, answers, body, clock, exchange, failure, guard, tunnel, upstream, wire};
 
 /// For a preflight, which a browser sends without credentials.
@@ -62,12 +63,19 @@ impl Service {
                 Err(refused) => return Ok(Some(self.refuse(&refused, context))),
             }
         }
-        let host = if routing.table.has_hosts() { host_of(request) } else { None };
+        let is_named = routing.table.has_hosts() || snapshot.upstreams.have_hosts();
+        let host = if is_named { host_of(request) } else { None };
         let (path, query) = (request.uri.path(), request.uri.query());
         let held = match routing.rule(Sought { method: &request.method, host: host.as_deref(), path, query }) {
             Ok(held) => held,
             Err(refused) => return Ok(Some(self.refuse(&refused, context))),
         };
+        if held.rule.destination == Destination::Site {
+            match snapshot.upstreams.site_for(host.as_deref()) {
+                Some(site) => context.site = site,
+                None => return Ok(Some(self.refuse(&Refused::host(), context))),
+            }
+        }
         let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
         match self.judge(&snapshot, &held, asked, (context, now)).await? {
             Ok(permit) => {
@@ -206,7 +214,8 @@ impl ProxyHttp for Service {
     }
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
-        let mut peer = Box::new(exchange::peer(&context.snapshot, context)?.into_owned());
+        let snapshot = Arc::clone(&context.snapshot);
+        let mut peer = Box::new(exchange::server(&snapshot, context)?.peer().clone());
         if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
             peer.options.read_timeout = Some(timeout);
         }
@@ -223,6 +232,7 @@ impl ProxyHttp for Service {
         digest: Option<&Digest>,
         context: &mut Box<Context>,
     ) -> Result<()> {
+        context.cut = digest.and_then(Cut::of);
         let socket = digest.and_then(|digest| digest.socket_digest.clone());
         if let (Some(pulse), Some(socket)) = (&context.pulse, socket) {
             pulse.goes_to(socket);
@@ -237,7 +247,7 @@ impl ProxyHttp for Service {
         context: &mut Box<Context>,
     ) -> Result<()> {
         let (origin, told) = (origin(session, &context.snapshot.routing.trusted_proxies), who(context));
-        headers::rewrite(request, &origin, told, context.degraded)
+        headers::rewrite(request, context.host.as_ref(), &origin, told, context.degraded)
     }
 
     /// Counts what passes. A future that captures nothing takes no memory: this is called for every request.
@@ -274,6 +284,32 @@ impl ProxyHttp for Service {
         Ok(())
     }
 
+    /// Notes how the answer ends, before Pingora frames it anew.
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Box<Context>,
+    ) -> Result<()> {
+        context.ends_with_connection =
+            context.cut.is_some() && answers::ends_with_connection(session, response, context);
+        Ok(())
+    }
+
+    /// An answer that ends with its connection is whole only if TLS says so: it may have been cut on the way.
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        is_end: bool,
+        context: &mut Box<Context>,
+    ) -> Result<Option<Duration>> {
+        if is_end && context.ends_with_connection && context.cut.as_ref().is_some_and(Cut::has_happened) {
+            return Err(Error::explain(ErrorType::ConnectionClosed, "an answer that was cut").into_up());
+        }
+        Ok(None)
+    }
+
     /// Pingora writes no trailers over HTTP/1.1: those of a site that speaks HTTP/2 are written where its chunks are.
     async fn response_trailer_filter(
         &self,
@@ -299,10 +335,7 @@ impl ProxyHttp for Service {
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Nothing has been sent: another server may take the request, once.
-        if context.snapshot.upstreams.are_many()
-            && context.destination == Destination::Site
-            && context.failed_tries == 0
-        {
+        if context.failed_tries == 0 && context.snapshot.upstreams.are_many(context) {
             error.set_retry(true);
         }
         context.failed_tries += 1;

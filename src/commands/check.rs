@@ -10,6 +10,7 @@ use super::parts;
 use crate::config::Config;
 use crate::config::identity::{Source, renamed_accounts};
 use crate::config::secrets::Secrets;
+use crate::config::sites;
 use crate::{ConfigFile, output};
 
 /// How long a database may take to say how accounts were named.
@@ -29,9 +30,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     let secrets = Secrets::from_env()?;
-    let upstreams = config.upstreams()?;
-    let upstreams: Vec<String> = upstreams.iter().map(ToString::to_string).collect();
-    output::line(format_args!("site      {} → {}", config.site_url(), upstreams.join(", ")));
+    print_sites(&config)?;
     let keys = config.identity.source.describe();
     output::line(format_args!("identity  {keys}, issuer {}, audience {}", config.issuer(), config.audience()));
     match &config.catalog {
@@ -61,6 +60,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     check_keys(&config.identity.source, &secrets)?;
     warn_of_other_accounts(&config, &secrets)?;
     warn_of_missing(&secrets, config.catalog.as_ref())
+}
+
+/// Which servers the site has; or each, where hosts matter.
+fn print_sites(config: &Config) -> Result<()> {
+    match config.sites()? {
+        [site] if site.hosts.is_empty() => {
+            output::line(format_args!("site      {} → {}", config.site_url(), sites::describe(site)));
+        }
+        several => {
+            output::line(format_args!("site      {}", config.site_url()));
+            for site in several {
+                output::line(format_args!("          {} → {}", sites::describe_hosts(site), sites::describe(site)));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn rule(policy: &Policy) -> String {

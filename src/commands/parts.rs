@@ -196,7 +196,7 @@ fn namespaced(config: &Config) -> Result<proxy::Namespaced> {
 fn upstream_settings(config: &Config) -> Result<proxy::upstream::Settings> {
     let proxy = &config.file.proxy;
     Ok(proxy::upstream::Settings {
-        site: config.upstreams()?,
+        sites: config.sites()?.to_vec(),
         protocol: if proxy.http2 { Protocol::Http2 } else { Protocol::Http1 },
         resolve: proxy.resolve.max(Duration::from_secs(1)),
         connect: proxy.connect,

@@ -21,6 +21,8 @@ pub struct File {
     pub decide: Decide,
     pub identity: super::identity::Section,
     pub cache: Cache,
+    #[serde(default, rename = "upstream")]
+    pub upstreams: Vec<super::sites::Section>,
     #[serde(default, rename = "route")]
     pub routes: Vec<Route>,
     pub default: Rule,
@@ -276,6 +278,7 @@ impl File {
             default.remove("require");
         }
         super::identity::make_room(&mut merged, &mine);
+        super::sites::make_room(&mut merged, &mine);
         lay_over(&mut merged, mine);
         Ok(merged)
     }

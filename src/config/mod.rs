@@ -13,6 +13,7 @@ pub mod pages;
 mod places;
 pub mod routes;
 pub mod secrets;
+pub mod sites;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use entitlement::record::Namespace;
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::{Languages, Readings};
 use proxy::routes::Route;
+use proxy::upstream::Site;
 use url::Url;
 
 use file::File;
@@ -53,6 +55,8 @@ pub struct Config {
     pub catalog: Option<Catalog>,
     /// The digest of a change of the catalog to which a person has agreed in its file.
     pub accept: Option<String>,
+    /// The servers of the site, or of several by their hosts.
+    sites: Vec<Site>,
     pub routes: Vec<Route>,
     pub default: Policy,
     /// How the site reads paths.
@@ -95,10 +99,11 @@ impl Config {
         let file = File::from_table(table.clone())?;
         let site = origin("site.url", &file.site.url)?;
         let also = file.site.also.iter().map(|text| Ok(origin("site.also", text)?.origin().ascii_serialization()));
-        let also = also.collect::<Result<_>>()?;
+        let also: Vec<String> = also.collect::<Result<_>>()?;
         check_urls(&file)?;
         check_cache(&file.cache)?;
-        places::check(&file)?;
+        let sites = sites::check(&file, &directory)?;
+        places::check(&file, &sites)?;
         let identity = Identity::check(&file.identity, &directory)?;
         let (catalog, accept) = match &file.catalog {
             Some(path) => {
@@ -108,6 +113,9 @@ impl Config {
             None => (catalog, None),
         };
         let mut warnings: Vec<String> = identity.warning.iter().cloned().collect();
+        let origins: Vec<String> =
+            [site.origin().ascii_serialization()].into_iter().chain(also.iter().cloned()).collect();
+        sites::warn_of_unknown_hosts(&sites, &origins, &mut warnings);
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
         routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
@@ -135,6 +143,7 @@ impl Config {
             identity,
             catalog,
             accept,
+            sites,
             routes,
             default,
             readings,
@@ -239,13 +248,12 @@ impl Config {
         (!place.is_empty()).then(|| self.directory.join(place))
     }
 
-    /// The servers of the site. Names are looked up while it runs.
-    pub fn upstreams(&self) -> Result<Vec<proxy::upstream::Address>> {
-        if self.file.site.upstream.is_empty() {
+    /// The servers of the site, or of several by their hosts. Names are looked up while it runs.
+    pub fn sites(&self) -> Result<&[Site]> {
+        if self.sites.is_empty() {
             bail!("site.upstream is empty: name at least one address of your site, such as \"127.0.0.1:3000\"");
         }
-        let parse = |name: &String| name.parse().with_context(|| format!("site.upstream = \"{name}\""));
-        self.file.site.upstream.iter().map(parse).collect()
+        Ok(&self.sites)
     }
 }
 

@@ -8,7 +8,6 @@
 
 mod answer;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Stream;
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::{ProxyHttp, Session};
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result, RetryType};
 use tokio::io::AsyncWriteExt;
 use tokio::task::unconstrained;
@@ -30,10 +28,10 @@ use tracing::warn;
 use self::answer::{Answer, Part};
 use crate::context::{Context, origin, who};
 use crate::headers::{self, Lines, Told, hop, trailers};
-use crate::routes::Destination;
 use crate::server::TRIES_MAX;
 use crate::service::Service;
 use crate::snapshot::Snapshot;
+use crate::upstream::Server;
 use crate::{tunnel, wire};
 
 /// A usual head, in bytes.
@@ -86,13 +84,11 @@ impl Service {
 
     async fn attempt(&self, session: &mut Session, context: &mut Box<Context>, tries: usize) -> Result<()> {
         let snapshot = Arc::clone(&context.snapshot);
-        let peer = peer(&snapshot, context)?;
-        let (mut stream, is_reused) = match self.connections.get(&peer, tries).await {
+        let server = server(&snapshot, context)?;
+        let peer = server.peer();
+        let (mut stream, is_reused) = match self.connections.get(&server, tries).await {
             Ok(connected) => connected,
-            Err(error) => {
-                let peer = peer.into_owned();
-                return Err(self.fail_to_connect(session, &peer, context, error.into_up()));
-            }
+            Err(error) => return Err(self.fail_to_connect(session, peer, context, error.into_up())),
         };
         let method = session.req_header().method.clone();
         let mut is_unheard = false;
@@ -107,12 +103,12 @@ impl Service {
                 return Err(error);
             }
             if let Some(stream) = answer.into_idle() {
-                self.connections.give_back(stream, &peer);
+                self.connections.give_back(stream, &server);
             }
             Ok(())
         };
         done.await.map_err(|error: Box<Error>| {
-            let mut error = error.more_context(format!("Peer: {peer}"));
+            let mut error = error.more_context(format!("Server: {}", server.name()));
             if method.is_idempotent() || is_unheard {
                 error.retry.decide_reuse(is_reused);
             } else {
@@ -208,21 +204,17 @@ async fn finish_with(session: &mut Session, mut tasks: Vec<HttpTask>, lines: &[u
     session.finish_body().await.map_err(Error::into_down)
 }
 
-/// Where a request that may pass goes.
+/// The server for a request that may pass, in turn.
 ///
 /// # Errors
-/// When it may not, or when there is no such place.
-pub(crate) fn peer<'a>(snapshot: &'a Snapshot, context: &Context) -> Result<Cow<'a, HttpPeer>> {
+/// When it may not, or when there is no such server.
+pub(crate) fn server(snapshot: &Snapshot, context: &mut Context) -> Result<Arc<Server>> {
     if context.permit.is_none() {
         return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
     }
-    match context.destination {
-        Destination::Billing | Destination::Webhook => Ok(Cow::Borrowed(snapshot.upstreams.billing())),
-        Destination::Site => snapshot
-            .upstreams
-            .site()
-            .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no server of the site is healthy").into_up()),
-    }
+    let server = snapshot.upstreams.server(context)?;
+    context.host = server.host().cloned();
+    Ok(server)
 }
 
 /// The head of a plain request, as it goes on, and its body.
@@ -241,7 +233,8 @@ fn head(session: &Session, context: &Context) -> Result<BytesMut> {
         head.0.put_slice(part);
     }
     let origin = origin(session, &context.snapshot.routing.trusted_proxies);
-    headers::write((&request.headers, &request.uri), &origin, who(context), context.degraded, &mut head);
+    let host = context.host.as_ref();
+    headers::write((&request.headers, &request.uri), host, &origin, who(context), context.degraded, &mut head);
     head.0.put_slice(b"\r\n");
     head.0.put_slice(body);
     Ok(head.0)

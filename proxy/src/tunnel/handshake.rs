@@ -13,9 +13,9 @@ use hyper_util::rt::TokioIo;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::far_end::FarEnd;
 use super::for_client;
 use crate::headers::hop;
 
@@ -36,13 +36,13 @@ pub(super) enum Answer {
 pub(super) struct Opened {
     /// For the client.
     pub(super) response: ResponseHeader,
-    pub(super) site: TcpStream,
+    pub(super) site: FarEnd,
     /// What the site has said behind its answer.
     pub(super) from_site: Bytes,
 }
 
 /// Asks over a fresh connection, which may take `patience` to answer.
-pub(super) async fn ask(site: TcpStream, request: RequestHeader, patience: Duration) -> Result<Answer> {
+pub(super) async fn ask(site: FarEnd, request: RequestHeader, patience: Duration) -> Result<Answer> {
     let request = question(Parts::from(request));
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
@@ -59,7 +59,7 @@ pub(super) async fn ask(site: TcpStream, request: RequestHeader, patience: Durat
         return Ok(Answer::Refused(header, response.into_body()));
     }
     let upgraded = hyper::upgrade::on(&mut response).await.map_err(failed)?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>();
+    let parts = upgraded.downcast::<TokioIo<FarEnd>>();
     let parts = parts.map_err(|_| Error::explain(ErrorType::InternalError, "another connection than was made"))?;
     Ok(Answer::Opened(Opened { response: header, site: parts.io.into_inner(), from_site: parts.read_buf }))
 }

@@ -4,12 +4,13 @@
 //! upgraded request when its site answers before Pingora has noted that there is no body
 //! (<https://github.com/cloudflare/pingora/issues/946>).
 
+mod far_end;
 mod frames;
 mod handshake;
 mod relay;
 mod stand_in;
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,10 +28,12 @@ use crate::context::Context;
 use crate::guard::{self, End};
 use crate::headers::hop;
 use crate::live::Lease;
-use crate::respond;
 use crate::service::Service;
+use crate::upstream::Server;
 use crate::wire::Wire;
+use crate::{exchange, respond};
 
+use self::far_end::FarEnd;
 use self::handshake::{Answer, Opened};
 use self::relay::relay;
 
@@ -56,10 +59,11 @@ impl Service {
             // As Pingora refuses them of every other request.
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "what Connection names").into_down());
         }
-        let mut request = session.req_header().clone();
-        self.upstream_request_filter(session, &mut request, context).await?;
         let patience = self.patience(context);
         let site = self.connect(context).await?;
+        let mut request = session.req_header().clone();
+        // The server says which host it is told.
+        self.upstream_request_filter(session, &mut request, context).await?;
         match handshake::ask(site, request, patience).await? {
             Answer::Opened(opened) => self.go_on(session, context, opened).await,
             Answer::Refused(mut response, body) => {
@@ -79,15 +83,13 @@ impl Service {
     }
 
     /// Connects with a server of the site; with another one when the first cannot be reached.
-    async fn connect(&self, context: &mut Box<Context>) -> Result<TcpStream> {
+    async fn connect(&self, context: &mut Box<Context>) -> Result<FarEnd> {
+        let snapshot = Arc::clone(&context.snapshot);
         loop {
-            let server = context.snapshot.upstreams.site_address();
-            let server = server.ok_or_else(|| {
-                Error::explain(ErrorType::ConnectNoRoute, "no server of the site is healthy").into_up()
-            })?;
-            match connect(server, context.snapshot.upstreams.patience().connect).await {
+            let server = exchange::server(&snapshot, context)?;
+            match connect(&server, snapshot.upstreams.patience().connect).await {
                 Ok(stream) => return Ok(stream),
-                Err(error) if context.failed_tries > 0 || !context.snapshot.upstreams.are_many() => return Err(error),
+                Err(error) if context.failed_tries > 0 || !snapshot.upstreams.are_many(context) => return Err(error),
                 Err(error) => {
                     debug!(%error, "another server of the site is tried");
                     context.failed_tries += 1;
@@ -121,12 +123,15 @@ async fn over(lease: Option<Lease>) -> &'static str {
     }
 }
 
-async fn connect(server: SocketAddr, patience: Duration) -> Result<TcpStream> {
-    match timeout(patience, TcpStream::connect(server)).await {
+async fn connect(server: &Server, patience: Duration) -> Result<FarEnd> {
+    let Some(address) = server.plain_address() else {
+        return server.connect().await.map(FarEnd::Other).map_err(Error::into_up);
+    };
+    match timeout(patience, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => {
             // What is small must not wait for more.
             let _ = stream.set_nodelay(true);
-            Ok(stream)
+            Ok(FarEnd::Tcp(stream))
         }
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             Err(Error::because(ErrorType::ConnectRefused, "a WebSocket", error).into_up())
