@@ -106,9 +106,12 @@ async fn a_certificate_that_is_not_the_servers_is_refused_and_the_log_says_why()
             let mut socket = Client::connect(gate).await;
             socket.ask("GET", "/socket", None, &WEBSOCKET).await;
             assert_eq!(status(&socket.head().await), 502, "{what}");
-            let log = world.proxy().process.log();
-            let refused: Vec<_> = log.lines().filter(|line| line.contains("cannot serve GET")).collect();
-            assert_eq!(refused.len(), 3, "{log}");
+            let refused: Vec<String> = eventually("the log has them", async || {
+                let log = world.proxy().process.log();
+                let lines = log.lines().filter(|line| line.contains("cannot serve GET")).map(str::to_owned);
+                Some(lines.collect::<Vec<_>>()).filter(|lines| lines.len() == 3)
+            })
+            .await;
             assert!(refused.iter().all(|line| line.contains("certificate")), "{what}: {refused:?}");
             assert!(host == "127.0.0.1" || refused.iter().all(|line| line.contains(reason)), "{what}: {refused:?}");
         }
@@ -188,7 +191,7 @@ async fn an_answer_that_tls_has_not_ended_is_not_taken_for_whole() {
         let whole = ask(world.proxy().listen.public, "site.test", "/until-close", line).await;
         assert!(whole.text.ends_with("6\r\nsecure\r\n0\r\n\r\n"), "{line}: {whole:?}");
         let cut = ask(world.proxy().listen.public, "site.test", "/cut", line).await;
-        assert!(cut.text.contains("chunked") && !cut.text.ends_with("0\r\n\r\n"), "{line}: {cut:?}");
+        assert!(cut.status == 502 || !cut.text.ends_with("0\r\n\r\n"), "{line}: {cut:?}");
     }
 }
 
