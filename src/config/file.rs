@@ -181,6 +181,7 @@ pub struct Referral {
     pub credit_days: u32,
     pub tier: String,
     pub convert_on: billing::ConvertOn,
+    pub min_amount: u32,
     pub rewards_max: u32,
     pub cookie_days: u32,
     pub landing_url: String,
