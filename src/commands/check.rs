@@ -17,10 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Validate the configuration and print the resolved routes
 ///
-/// Exits non-zero when `tollgate run` would refuse the file or the environment. Needs no database and no network; where the database
-/// answers, it also says whether accounts are still named by the same claim.
+/// Exits 1 when `tollgate run` would refuse the file or the environment, and 0 otherwise, whatever it warns of. Needs no database and no
+/// network; where the database answers, it also says whether accounts are still named by the same claim.
+///
+/// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, and whether Stripe's
+/// webhook endpoint is told of every event that is needed. Then it exits 1 as well when anything differs or could not be asked.
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Also ask the providers about prices and webhooks
+    #[arg(long)]
+    online: bool,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -60,7 +66,36 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     config.warnings.iter().chain(&config.warn_of_certificate(parts::now())).for_each(output::warning);
     check_keys(&config.identity.source, &secrets)?;
     warn_of_other_accounts(&config, &secrets)?;
-    warn_of_missing(&secrets, config.catalog.as_ref())
+    warn_of_missing(&secrets, config.catalog.as_ref())?;
+    if arguments.online { ask_providers(&config, &secrets) } else { Ok(()) }
+}
+
+/// Holds the catalog against what the providers say: that of the file, or without one that in force.
+fn ask_providers(config: &Config, secrets: &Secrets) -> Result<()> {
+    let online = parts::runtime()?.block_on(async {
+        let settings = parts::unsigned_settings(config, secrets)?;
+        let catalog = match &config.catalog {
+            Some(catalog) => catalog.clone(),
+            None => parts::operator_billing(config, secrets).await?.catalog_in_force().await?,
+        };
+        anyhow::Ok(billing::check_online(&settings, &catalog).await)
+    })?;
+    for line in &online.agreed {
+        output::line(format_args!("online    {line}"));
+    }
+    for line in &online.differences {
+        output::line(format_args!("differs   {line}"));
+    }
+    for line in &online.unasked {
+        output::line(format_args!("unasked   {line}"));
+    }
+    let (differing, unasked) = (online.differences.len(), online.unasked.len());
+    if differing + unasked > 0 {
+        bail!(
+            "{differing} differences from what the providers say, and {unasked} questions that could not be asked: see above"
+        );
+    }
+    Ok(())
 }
 
 fn rule(policy: &Policy) -> String {

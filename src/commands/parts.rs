@@ -108,6 +108,7 @@ fn referral_settings(referral: &file::Referral) -> billing::Referral {
         credit_days: referral.credit_days,
         tier: (!referral.tier.is_empty()).then(|| referral.tier.clone()),
         convert_on: referral.convert_on,
+        min_amount: referral.min_amount.into(),
         rewards_max: (referral.rewards_max > 0).then_some(referral.rewards_max),
         cookie_days: referral.cookie_days,
         landing_url: referral.landing_url.clone(),
@@ -206,15 +207,18 @@ fn upstream_settings(config: &Config) -> Result<proxy::upstream::Settings> {
     })
 }
 
+/// What billing is told by operators' commands, which sign nothing: any key does.
+pub fn unsigned_settings(config: &Config, secrets: &Secrets) -> Result<billing::Settings> {
+    billing_settings(config, secrets, AssertionKey::parse(&"0".repeat(64))?)
+}
+
 /// Billing for a command that looks at or changes the database itself, which must be a server: the embedded one belongs to
 /// the process that runs it.
 pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Billing> {
     let url = secrets.database_url.as_deref().context(
         "DATABASE_URL is not set: set it to the PostgreSQL that `tollgate run` uses (an embedded one cannot be shared)",
     )?;
-    // Operators' commands sign nothing: any key does.
-    let assertion = AssertionKey::parse(&"0".repeat(64))?;
-    let settings = billing::Settings { pool_size: 2, ..billing_settings(config, secrets, assertion)? };
+    let settings = billing::Settings { pool_size: 2, ..unsigned_settings(config, secrets)? };
     Ok(Billing::connect(url, settings, None).await?.as_command())
 }
 
