@@ -15,6 +15,7 @@ use crate::ladder::Layer;
 use crate::metrics::Verdict;
 use crate::pulse::Pulse;
 use crate::routes::Destination;
+use crate::site::Course;
 use crate::snapshot::Snapshot;
 use crate::view::View;
 
@@ -35,6 +36,10 @@ pub(crate) struct Context {
     pub(crate) layer: Option<(Layer, u64)>,
     pub(crate) verdict: Verdict,
     pub(crate) reason: &'static str,
+    /// Connections that were asked for, on the way of Pingora's proxying.
+    pub(crate) tries: usize,
+    /// The last of them, where the site speaks HTTP/1.
+    pub(crate) course: Option<Arc<Course>>,
     /// Tries to connect that failed.
     pub(crate) failed_tries: u32,
     /// Whether the response goes on for an unknown time.
@@ -45,8 +50,6 @@ pub(crate) struct Context {
     pub(crate) began: Option<Instant>,
     /// Bytes of the request's body so far.
     pub(crate) body_bytes: u64,
-    /// What was read of the body and nobody has replayed: it goes before the rest.
-    pub(crate) lead: Option<Bytes>,
     /// When parts of the body have come, where that is watched.
     pub(crate) pulse: Option<Arc<Pulse>>,
     /// A place among the requests that hold a connection to the site.
@@ -70,12 +73,13 @@ impl Context {
             layer: None,
             verdict: Verdict::Refuse,
             reason: "refused",
+            tries: 0,
+            course: None,
             failed_tries: 0,
             is_live: false,
             is_in_chunks: false,
             began: None,
             body_bytes: 0,
-            lead: None,
             pulse: None,
             place: None,
             plain: None,

@@ -25,6 +25,7 @@ pub mod upstream;
 mod context;
 mod snapshot;
 mod live;
+mod site;
 mod tunnel;
 mod guard;
 mod access_log;

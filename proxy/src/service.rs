@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -31,7 +32,7 @@ use crate::routing::{Held, Sought};
 use crate::screen::{Refused, host_of, screen};
 use crate::snapshot::Snapshot;
 use crate::upstream::Connections;
-use crate::{access_log, answers, body, clock, exchange, failure, guard, tunnel, upstream, wire};
+use crate::{access_log, answers, body, clock, exchange, failure, guard, tunnel, wire};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -210,7 +211,7 @@ impl ProxyHttp for Service {
         if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
             peer.options.read_timeout = Some(timeout);
         }
-        upstream::use_once(&mut peer, &session.req_header().method);
+        exchange::dial(session, context, &self.connections, &mut peer);
         Ok(peer)
     }
 
@@ -223,7 +224,10 @@ impl ProxyHttp for Service {
         digest: Option<&Digest>,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let socket = digest.and_then(|digest| digest.socket_digest.clone());
+        let socket = match &context.course {
+            Some(course) => course.socket(),
+            None => digest.and_then(|digest| digest.socket_digest.clone()),
+        };
         if let (Some(pulse), Some(socket)) = (&context.pulse, socket) {
             pulse.goes_to(socket);
         }
@@ -255,7 +259,7 @@ impl ProxyHttp for Service {
         'life3: 'async_trait,
         Self: 'async_trait,
     {
-        context.pass_on(part, is_end);
+        context.pass_on(part.as_ref(), is_end);
         if context.is_live || !context.snapshot.limits.is_too_long(context.body_bytes) {
             return Box::pin(async { Ok(()) });
         }
@@ -268,10 +272,26 @@ impl ProxyHttp for Service {
         response: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        if self.make_ready(session, response, context)? {
-            return Box::pin(answers::alone(session, response)).await;
+        self.make_ready(session, response, context)?;
+        if let Some(course) = context.course.as_ref().filter(|_| !response.status.is_informational()) {
+            course.pass_head();
         }
         Ok(())
+    }
+
+    /// Pingora reads no trailers of a site that speaks HTTP/1.1: they have come beside the body, and go out behind it.
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        context: &mut Box<Context>,
+    ) -> Result<Option<Duration>> {
+        let course = context.course.as_ref();
+        if let Some(lines) = course.and_then(|course| course.pass(body.as_ref().map_or(0, Bytes::len), is_end)) {
+            answers::end_with(session, context, &lines)?;
+        }
+        Ok(None)
     }
 
     /// Pingora writes no trailers over HTTP/1.1: those of a site that speaks HTTP/2 are written where its chunks are.
@@ -281,14 +301,25 @@ impl ProxyHttp for Service {
         trailers: &mut HeaderMap,
         context: &mut Box<Context>,
     ) -> Result<Option<Bytes>> {
-        if context.is_in_chunks
-            && session.req_header().version >= Version::HTTP_11
-            && let Some(wire) = wire::of(session)
-        {
-            let has_head = session.response_written().is_some_and(|head| !head.status.is_informational());
-            wire.end_with(&trailers::lines(trailers), has_head);
+        trailers::strip(trailers);
+        if !session.is_http2() {
+            answers::end_with(session, context, &trailers::lines(trailers))?;
         }
         Ok(None)
+    }
+
+    /// A request is sent once more only where the site cannot have acted on it, as on the fast path.
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Box<Context>,
+        is_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("Peer: {peer}"));
+        exchange::decide_retry(&mut error, session, context, is_reused);
+        error
     }
 
     fn fail_to_connect(
@@ -310,8 +341,10 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
-        if *error.etype() == failure::ANSWERED {
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        if session.response_written().is_some_and(|head| !head.status.is_informational())
+            && let Some(wire) = wire::of(session)
+        {
+            wire.break_off();
         }
         let answer = failure::answer(error, context.destination);
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());

@@ -17,21 +17,22 @@ use http::Method;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
-use pingora::proxy::{ProxyHttp, Session};
+use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
 use crate::context::Context;
+use crate::exchange;
 use crate::guard::{self, End};
 use crate::headers::hop;
 use crate::live::Lease;
 use crate::respond;
 use crate::service::Service;
+use crate::site::Answer;
 use crate::wire::Wire;
 
-use self::handshake::{Answer, Opened};
 use self::relay::relay;
 
 /// Whether the site is asked for a WebSocket (RFC 6455 section 4.1): every other upgrade is left out on the way, as the
@@ -56,20 +57,19 @@ impl Service {
             // As Pingora refuses them of every other request.
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "what Connection names").into_down());
         }
-        let mut request = session.req_header().clone();
-        self.upstream_request_filter(session, &mut request, context).await?;
-        let patience = self.patience(context);
-        let site = self.connect(context).await?;
-        match handshake::ask(site, request, patience).await? {
-            Answer::Opened(opened) => self.go_on(session, context, opened).await,
-            Answer::Refused(mut response, body) => {
-                // What the client sent behind its question was meant for a WebSocket.
-                session.set_keepalive(None);
-                self.response_filter(session, &mut response, context).await?;
-                session.write_response_header(Box::new(response), false).await?;
-                handshake::pass_on(body, session, patience).await
-            }
+        if let Some(answer) = self.occupy(context) {
+            return answer.write(session, &context.snapshot.pages).await;
         }
+        let question = handshake::question(session, context)?;
+        let mut site = self.connect(context).await?;
+        let (patience, mut is_unheard) = (self.patience(context), true);
+        exchange::ask(&mut site, &question, Some(patience), &mut is_unheard).await?;
+        // What the client sends behind its question is meant for a WebSocket, whatever the answer.
+        session.set_keepalive(None);
+        let mut answer = Answer::new(site, &Method::GET, Some(patience));
+        let Some(mut response) = self.carry(session, context, &mut answer).await? else { return Ok(()) };
+        handshake::yes(&session.req_header().headers, &mut response)?;
+        self.go_on(session, context, response, answer.into_parts()).await
     }
 
     /// How long the site may think.
@@ -97,9 +97,16 @@ impl Service {
     }
 
     /// Tells the client yes, and hands both ends of the connection over to a task of their own.
-    async fn go_on(&self, session: &mut Session, context: &mut Box<Context>, opened: Opened) -> Result<()> {
-        let Opened { response, site, from_site } = opened;
-        session.write_response_header(Box::new(response), false).await?;
+    async fn go_on(
+        &self,
+        session: &mut Session,
+        context: &mut Box<Context>,
+        response: Box<ResponseHeader>,
+        (site, from_site): (TcpStream, Bytes),
+    ) -> Result<()> {
+        // From here on it is no request any more.
+        context.place = None;
+        session.write_response_header(response, false).await?;
         let (client, from_client) = take(session).await?;
         let quiet = context.snapshot.limits.quiet;
         let lease = self.lease(context);
@@ -148,18 +155,4 @@ async fn take(session: &mut Session) -> Result<(Stream, Bytes)> {
         },
         _ => Err(Error::explain(ErrorType::InternalError, "only HTTP/1 has upgrades")),
     }
-}
-
-/// What a site's headers are for a client: those of one connection stay on it (RFC 9110 section 7.6.1).
-fn for_client(status: http::StatusCode, headers: &http::HeaderMap, is_opened: bool) -> Result<ResponseHeader> {
-    let mut response = ResponseHeader::build(status, Some(headers.len()))?;
-    for (name, value) in headers {
-        response.append_header(name.clone(), value.clone())?;
-    }
-    hop::strip(&mut response);
-    if is_opened {
-        response.insert_header(http::header::CONNECTION, "Upgrade")?;
-        response.insert_header(http::header::UPGRADE, "websocket")?;
-    }
-    Ok(response)
 }

@@ -13,7 +13,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
 use pingora::lb::health_check::TcpHealthCheck;
 use pingora::lb::selection::RoundRobin;
 use pingora::lb::{Backends, LoadBalancer};
@@ -197,15 +196,6 @@ impl Drop for Upstreams {
         if let Site::Many { stop, .. } = &self.site {
             stop.send_replace(true);
         }
-    }
-}
-
-/// Where a request must not be done twice, or nothing is kept, asks over a connection that no other request has. One that
-/// is kept may be closed by its server just then, and Pingora's own proxying does not tell what was heard on it.
-pub(crate) fn use_once(peer: &mut HttpPeer, method: &Method) {
-    let is_kept = method.is_idempotent() && peer.options.idle_timeout != Some(Duration::ZERO);
-    if !is_kept && peer.options.alpn.get_max_http_version() == 1 {
-        (peer.group_key, peer.options.idle_timeout) = (rand::random(), Some(Duration::ZERO));
     }
 }
 

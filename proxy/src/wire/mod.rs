@@ -73,6 +73,8 @@ struct Told {
     pace: Option<Pace>,
     /// Whether the answer goes on for an unknown time.
     is_live: bool,
+    /// Whether the answer was broken off.
+    is_broken: bool,
     trailers: Option<Trailers>,
     /// The answer, where it is written without the chunks that Pingora writes.
     unchunked: Option<Unchunked>,
@@ -181,6 +183,12 @@ impl Wire {
     /// The answer goes on for an unknown time: it is over when the client says no more.
     pub(crate) fn be_live(&self) {
         self.told.lock().is_live = true;
+    }
+
+    /// The answer is broken off: the connection ends without a word. Under TLS that tells half an answer whose end is that of the
+    /// connection from a whole one; without TLS nothing can (RFC 9112 section 8).
+    pub(crate) fn break_off(&self) {
+        self.told.lock().is_broken = true;
     }
 
     /// Writes these lines behind the last chunk of the answer, of which no chunk is half written, and perhaps no head.
@@ -355,7 +363,7 @@ pub(crate) fn read_short_body_away(session: &mut Session) {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.stream.is_some() && self.is_being_sent() {
+        if self.stream.is_some() && !self.told.get_mut().is_broken && self.is_being_sent() {
             self.stream.take().into_iter().for_each(linger::linger);
         }
     }

@@ -6,8 +6,6 @@
 //! little more than half the instructions this way. What reads and checks heads and bodies, frames answers and connects is
 //! Pingora's here too. What is not plain goes the long way.
 
-mod answer;
-
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,25 +13,25 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Version};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::Stream;
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::{ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result, RetryType};
-use tokio::io::AsyncWriteExt;
+use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 use tracing::warn;
 
-use self::answer::{Answer, Part};
 use crate::context::{Context, origin, who};
 use crate::headers::{self, Lines, Told, hop, trailers};
 use crate::routes::Destination;
 use crate::server::TRIES_MAX;
 use crate::service::Service;
+use crate::site::{Answer, Course, Dial, Part};
 use crate::snapshot::Snapshot;
+use crate::upstream::Connections;
 use crate::{tunnel, wire};
 
 /// A usual head, in bytes.
@@ -97,14 +95,21 @@ impl Service {
         let method = session.req_header().method.clone();
         let mut is_unheard = false;
         let done = async {
-            let request = head(session, context)?;
+            let body = context.plain.as_deref().unwrap_or_default();
+            let request = head((session, context), session.req_header(), b"", body)?;
             is_unheard = true;
             ask(&mut stream, &request, peer.options.write_timeout, &mut is_unheard).await?;
             let own = snapshot.rule(context).and_then(|rule| rule.timeout);
             let mut answer = Answer::new(stream, &method, own.or(peer.options.read_timeout));
-            if let Err(error) = self.carry(session, context, &mut answer).await {
-                is_unheard = *error.etype() == ErrorType::ConnectionClosed && answer.is_unheard(request.len());
-                return Err(error);
+            match self.carry(session, context, &mut answer).await {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
+                }
+                Err(error) => {
+                    is_unheard = *error.etype() == ErrorType::ConnectionClosed && answer.is_unheard(request.len());
+                    return Err(error);
+                }
             }
             if let Some(stream) = answer.into_idle() {
                 self.connections.give_back(stream, &peer);
@@ -122,8 +127,13 @@ impl Service {
         })
     }
 
-    /// Writes what a server answers.
-    async fn carry(&self, session: &mut Session, context: &mut Box<Context>, answer: &mut Answer) -> Result<()> {
+    /// Writes what a server answers, to the end; or to a change of protocol, which is given back.
+    pub(crate) async fn carry<S: AsyncRead + Unpin>(
+        &self,
+        session: &mut Session,
+        context: &mut Box<Context>,
+        answer: &mut Answer<S>,
+    ) -> Result<Option<Box<ResponseHeader>>> {
         loop {
             let part = tokio::select! {
                 biased;
@@ -135,6 +145,9 @@ impl Service {
             };
             let mut tasks = Vec::with_capacity(2);
             match part {
+                Part::Head(response) if response.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Ok(Some(response));
+                }
                 Part::Head(mut response) => {
                     self.prepare(session, context, &mut response, answer)?;
                     let is_final = !response.status.is_informational();
@@ -144,49 +157,48 @@ impl Service {
                         && !answer.is_over()
                         && let Some(more) = unconstrained(answer.next()).now_or_never()
                     {
+                        let is_over = answer.is_over();
                         tasks.push(
-                            more.map_or_else(|error| HttpTask::Failed(error.into_up()), |part| task(part, answer)),
+                            more.map_or_else(|error| HttpTask::Failed(error.into_up()), |part| task(part, is_over)),
                         );
                     }
                 }
-                part => tasks.push(task(part, answer)),
+                part => tasks.push(task(part, answer.is_over())),
             }
             let lines = if answer.is_over() { answer.take_trailers() } else { BytesMut::new() };
             if lines.is_empty() {
                 if session.write_response_tasks(tasks).await? {
-                    return Ok(());
+                    return Ok(None);
                 }
                 continue;
             }
-            return finish_with(session, tasks, &lines).await;
+            return finish_with(session, tasks, &lines).await.map(|()| None);
         }
     }
 
     /// Makes a server's head one for the client.
-    fn prepare(
+    fn prepare<S: AsyncRead + Unpin>(
         &self,
         session: &mut Session,
         context: &mut Box<Context>,
         response: &mut ResponseHeader,
-        answer: &Answer,
+        answer: &Answer<S>,
     ) -> Result<()> {
         let is_framed = [TRANSFER_ENCODING, CONTENT_LENGTH].iter().any(|name| response.headers.contains_key(name));
         if !response.status.is_informational() && !answer.is_over() && !is_framed {
             // It ends with the server's connection; the client's can stay.
-            response.set_version(Version::HTTP_11);
             response.insert_header(TRANSFER_ENCODING, "chunked")?;
         }
-        // No answer on this way has to be written alone.
-        self.make_ready(session, response, context).map(drop)
+        self.make_ready(session, response, context)
     }
 }
 
 /// A part of a body, for the client.
-fn task(part: Part, answer: &Answer) -> HttpTask {
+fn task(part: Part, is_over: bool) -> HttpTask {
     match part {
         // Two heads in one answer.
         Part::Head(_) => HttpTask::Failed(Error::explain(ErrorType::InvalidHTTPHeader, "a second answer").into_up()),
-        Part::Data(bytes) => HttpTask::Body(Some(bytes), answer.is_over()),
+        Part::Data(bytes) => HttpTask::Body(Some(bytes), is_over),
         Part::End => HttpTask::Done,
     }
 }
@@ -225,23 +237,52 @@ pub(crate) fn peer<'a>(snapshot: &'a Snapshot, context: &Context) -> Result<Cow<
     }
 }
 
-/// The head of a plain request, as it goes on, and its body.
+/// Lets Pingora's proxying connect as the fast path does, with a site that speaks HTTP/1.
+pub(crate) fn dial(session: &Session, context: &mut Context, connections: &Arc<Connections>, peer: &mut HttpPeer) {
+    context.tries += 1;
+    context.body_bytes = 0;
+    context.course = context.snapshot.upstreams.speaks_http1(context.destination).then(|| {
+        let request = (session.req_header().method.clone(), context.tries);
+        Course::new(Arc::clone(connections), peer.clone(), request, session.is_http2())
+    });
+    peer.options.custom_l4 = context.course.clone().map(|course| Arc::new(Dial(course)) as _);
+}
+
+/// Whether Pingora's proxying sends a request once more after this error: by the rule of the fast path, if its body can be
+/// replayed.
+pub(crate) fn decide_retry(error: &mut Error, session: &mut Session, context: &Context, is_reused: bool) {
+    let may_replay = !session.as_mut().retry_buffer_truncated();
+    match &context.course {
+        Some(course) => {
+            let is_sites = *error.esource() == ErrorSource::Upstream;
+            error.set_retry(is_sites && may_replay && course.may_ask_again());
+        }
+        None if may_replay && session.req_header().method.is_idempotent() => error.retry.decide_reuse(is_reused),
+        None => error.set_retry(false),
+    }
+}
+
+/// The head of a request, as it goes on, with these lines beside its own, and its body.
 ///
 /// # Errors
 /// When its target would end the line, which is one that the gate does not let through.
-fn head(session: &Session, context: &Context) -> Result<BytesMut> {
-    let request = session.req_header();
+pub(crate) fn head(
+    (session, context): (&Session, &Context),
+    request: &RequestHeader,
+    more: &[u8],
+    body: &[u8],
+) -> Result<BytesMut> {
     let target = request.raw_path();
     if target.iter().any(|byte| byte.is_ascii_control() || *byte == b' ') {
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a target that ends its line").into_down());
     }
-    let body = context.plain.as_deref().unwrap_or_default();
     let mut head = Head(BytesMut::with_capacity(HEAD_BYTES + body.len()));
     for part in [request.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
         head.0.put_slice(part);
     }
     let origin = origin(session, &context.snapshot.routing.trusted_proxies);
     headers::write((&request.headers, &request.uri), &origin, who(context), context.degraded, &mut head);
+    head.0.put_slice(more);
     head.0.put_slice(b"\r\n");
     head.0.put_slice(body);
     Ok(head.0)
@@ -274,7 +315,12 @@ impl Lines for Head {
 }
 
 /// Sends a request.
-async fn ask(server: &mut Stream, request: &[u8], patience: Option<Duration>, is_unheard: &mut bool) -> Result<()> {
+pub(crate) async fn ask(
+    server: &mut (impl AsyncWrite + Unpin),
+    request: &[u8],
+    patience: Option<Duration>,
+    is_unheard: &mut bool,
+) -> Result<()> {
     let mut rest = request;
     let sent = async {
         server.write_all_buf(&mut rest).await?;
