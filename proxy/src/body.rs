@@ -87,7 +87,10 @@ async fn of_connection(session: &mut Session, context: &mut Context) -> Result<O
     let max = limits.buffer_body.min(usize::try_from(max).unwrap_or(usize::MAX));
     if max > 0 {
         let mut progress = wire.await_body(max).map_err(malformed)?;
-        if progress == Progress::More {
+        if progress == Progress::Here && awaits_leave(session.req_header()) {
+            // Nobody waits for it any more.
+            session.req_header_mut().remove_header(&EXPECT);
+        } else if progress == Progress::More {
             go_ahead(session).await?;
             if let Some(answer) = awaited(session, limits.read).await? {
                 return Ok(Some(answer));

@@ -341,11 +341,7 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
-        if session.response_written().is_some_and(|head| !head.status.is_informational())
-            && let Some(wire) = wire::of(session)
-        {
-            wire.break_off();
-        }
+        wire::break_off(session);
         let answer = failure::answer(error, context.destination);
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
         let summary = self.request_summary(session, context);

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -183,12 +183,6 @@ impl Wire {
     /// The answer goes on for an unknown time: it is over when the client says no more.
     pub(crate) fn be_live(&self) {
         self.told.lock().is_live = true;
-    }
-
-    /// The answer is broken off: the connection ends without a word. Under TLS that tells half an answer whose end is that of the
-    /// connection from a whole one; without TLS nothing can (RFC 9112 section 8).
-    pub(crate) fn break_off(&self) {
-        self.told.lock().is_broken = true;
     }
 
     /// Writes these lines behind the last chunk of the answer, of which no chunk is half written, and perhaps no head.
@@ -372,6 +366,16 @@ impl Drop for Wire {
 /// The client's end of a session; none for HTTP/2.
 pub(crate) fn of(session: &ServerSession) -> Option<&Wire> {
     session.as_http1()?.stream().as_any().downcast_ref()
+}
+
+/// When an answer is broken off whose end is that of its connection: that ends without a word. Under TLS this tells half an answer
+/// from a whole one; without TLS nothing can (RFC 9112 section 8).
+pub(crate) fn break_off(session: &Session) {
+    let ends_with_it = session.req_header().version < Version::HTTP_11;
+    let has_begun = session.response_written().is_some_and(|head| !head.status.is_informational());
+    if let Some(wire) = of(session).filter(|_| ends_with_it && has_begun) {
+        wire.told.lock().is_broken = true;
+    }
 }
 
 /// Before the head of an answer: says that it is the last one when no other request can follow.

@@ -133,8 +133,9 @@ async fn half_an_answer_is_told_from_a_whole_one_under_tls_by_old_clients_too() 
                 let end = stream.read_to_end(&mut answer).await;
                 let answer = String::from_utf8_lossy(&answer);
                 assert!(answer.contains("half"), "{fast} {target} {version}: {answer}");
-                // Without a word of TLS the end is an error.
-                assert_eq!(end.is_ok(), is_whole, "{fast} {target} {version}: {end:?}");
+                // Without a word of TLS the end is an error; a client of HTTP/1.1 misses the last chunk.
+                let is_told = if version == "1.0" { end.is_ok() } else { answer.ends_with("0\r\n\r\n") };
+                assert_eq!(is_told, is_whole, "{fast} {target} {version}: {end:?}");
             }
         }
     }
