@@ -70,6 +70,8 @@ pub(super) fn answers(bytes: &[u8]) -> Vec<Answer> {
     if !rest.is_empty() {
         answers.push(Answer { head: vec!["a head that is cut off".to_owned()], ..Answer::default() });
     }
+    // Whether a client is told to send its body depends on whether that had come.
+    answers.retain(|answer| !answer.head[0].starts_with("HTTP/1.1 100 "));
     // What comes before an answer that is refused is passed on, or refused with it: that depends on whether it came alone.
     for at in (1..answers.len()).rev() {
         let is_failure = answers[at].head[0].starts_with("HTTP/1.1 502") || answers[at].head[0].is_empty();
