@@ -5,6 +5,7 @@
 #   scripts/install.sh servers  also Postgres and Redis
 #   scripts/install.sh lint     to build, and Python
 #   scripts/install.sh tests    also what only the tests need: Postgres, Redis, Python, Go, Node.js, Chromium, nginx, Caddy, PgBouncer, libfaketime
+#   scripts/install.sh gateways  also HAProxy
 #   scripts/install.sh count    to build, and valgrind, which counts instructions
 #   scripts/install.sh peers    also what `make bench` compares with: nginx with Lua, HAProxy, Caddy, Python
 #
@@ -79,6 +80,11 @@ needs_of_tests() {
     need_faketime
 }
 
+needs_of_gateways() {
+    needs_of_tests
+    [ -x /usr/sbin/haproxy ] || need haproxy haproxy
+}
+
 needs_of_counting() {
     need valgrind valgrind callgrind_control
 }
@@ -120,6 +126,7 @@ case "${1:-}" in
     servers) needs_of_servers ;;
     lint) need python3 python3 ;;
     tests) needs_of_tests ;;
+    gateways) needs_of_gateways ;;
     count) needs_of_counting ;;
     peers) needs_of_peers ;;
 esac

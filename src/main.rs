@@ -20,7 +20,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    catalog, check, consents, credit, database, demo, events, explain, link, migrate, provider, reconcile, run, shell, token,
+    catalog, check, consents, credit, database, demo, events, explain, link, migrate, provider, reconcile, run, shell,
+    token,
 };
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.

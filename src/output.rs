@@ -37,6 +37,11 @@ pub fn json_line(answer: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// A verb for so many: `has` or `have`, `stops` or `stop`.
+pub fn verb(number: impl Into<i128>, one: &'static str, more: &'static str) -> &'static str {
+    if number.into() == 1 { one } else { more }
+}
+
 /// So many of something, whose name is a noun in the singular that takes an s.
 pub fn count(number: impl Into<i128>, noun: &str) -> String {
     let number = number.into();

@@ -176,12 +176,9 @@ async fn consider(users: &Users, known: &InForce, config: &Config) -> Result<Opt
 /// Keys that were fetched, and tokens that were verified, are kept where nothing about them has changed.
 fn verification(known: &InForce, config: &Config) -> Verification {
     let changed = Changes::between(&known.config.table, &config.table).touch("identity");
-    match &config.identity.source {
-        _ if changed => Verification::New,
-        // Its content may have changed.
-        Source::File { .. } => Verification::New,
-        Source::Secret(_) | Source::Published(_) => Verification::Same,
-    }
+    // The content of a file may have changed.
+    let is_of_file = config.identity.ways.iter().any(|way| matches!(way.source, Source::File { .. }));
+    if changed || is_of_file { Verification::New } else { Verification::Same }
 }
 
 fn tell(changed: &[&str]) {

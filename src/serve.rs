@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::catalog::Catalog;
-use entitlement::record::Record;
+use entitlement::record::{HighWater, Record};
 use proxy::{Gate, Signals};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::broadcast;
@@ -81,7 +81,7 @@ impl Server {
         admin::register_build()?;
         let assertion = assertion_key(role, secrets)?;
         if role.has_proxy() {
-            config.identity.keys(secrets)?;
+            config.identity_settings(secrets)?;
         }
         let opened = listeners::open(config, secrets, role)?;
         let Listeners { public, billing: internal, admin: admin_listener, decide } = opened.share()?;
@@ -268,12 +268,17 @@ impl proxy::Below for InProcess {
         Ok(proxy::Answer { entitlement: resolved.entitlement, asked: Some(resolved.asked) })
     }
 
-    async fn told(&self) -> Result<proxy::Told, proxy::BelowError> {
-        let heard = self.0.line().map_or(proxy::Heard::Nothing, |line| {
-            let Line { namespace, database, owner, settled: is_settled, known: is_known } = line;
-            proxy::Heard::Line(Arc::new(proxy::Line { namespace, database, owner, is_settled, is_known }))
-        });
-        Ok(proxy::Told { is_told: self.0.has_told(), heard })
+    async fn told(&self, remembered: Option<HighWater>) -> Result<proxy::Told, proxy::BelowError> {
+        if let Some(remembered) = remembered {
+            self.0.hear(remembered).await.map_err(|error| proxy::BelowError::Failed(error.into()))?;
+        }
+        let is_told = self.0.has_told();
+        let Some(line) = self.0.line() else {
+            return Ok(proxy::Told { is_told, heard: proxy::Heard::Nothing, mark: 0 });
+        };
+        let Line { namespace, database, owner, settled: is_settled, known: is_known, mark } = line;
+        let line = proxy::Line { namespace, database, owner, is_settled, is_known };
+        Ok(proxy::Told { is_told, heard: proxy::Heard::Line(Arc::new(line)), mark })
     }
 }
 

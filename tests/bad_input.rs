@@ -235,9 +235,15 @@ async fn check_refuses_what_run_would() {
         (listen("listen.admin", "\"127.0.0.1\""), &["listen.admin", "has no port"]),
         (itself, &["site.upstream", "Tollgate itself"]),
         (listen("site.url", "\"read.example\""), &["tollgate.toml, line", "site.url", "https://read.example"]),
-        (Try::new().config(|config| format!("{config}\n[referral]\ntier = \"piad\"\n")), &["referral.tier", "did you mean `paid`"]),
+        (
+            Try::new().config(|config| format!("{config}\n[referral]\ntier = \"piad\"\n")),
+            &["referral.tier", "did you mean `paid`"],
+        ),
         (Try::new().environment("REDIS_URL", "redis://:hunter2/x@127.0.0.1"), &["REDIS_URL", "percent-encoded"]),
-        (Try::new().environment("STRIPE_WEBHOOK_SECRET", "we_hunter2"), &["STRIPE_WEBHOOK_SECRET", "begins with whsec_"]),
+        (
+            Try::new().environment("STRIPE_WEBHOOK_SECRET", "we_hunter2"),
+            &["STRIPE_WEBHOOK_SECRET", "begins with whsec_"],
+        ),
         (Try::new().environment("STRIPE_API_KEY", "\"sk_test_hunter2\""), &["STRIPE_API_KEY", "quotes"]),
         (Try::new().environment("TOLLGATE_JWT_SECRET", ""), &["TOLLGATE_JWT_SECRET is not set"]),
         (Try::new().environment("DATABASE_URL", "postgres//hunter2"), &["DATABASE_URL is not the URL"]),

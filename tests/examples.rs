@@ -90,6 +90,14 @@ async fn serves_who_paid(world: &World, site: SocketAddr) {
     assert_eq!(report["features"], json!(["alerts", "archive"]), "{report}");
     assert!(report["until"].is_string(), "{report}");
 
+    for headers in [
+        [("x-entitlement-tier", ""), ("x-entitlement-assertion", "")],
+        [("x-entitlement-tier", "paid"), ("x_entitlement_tier", "paid")],
+    ] {
+        let request = crate::world::http::client().get(format!("http://{site}/"));
+        let home = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        assert_eq!(send(home).await.json()["greeting"], "Welcome, stranger!", "{headers:?}");
+    }
     let headers =
         [("x-entitlement-tier", "paid"), ("x-entitlement-account", &account), ("x-entitlement-features", "archive")];
     let spoofed = past_the_gate(site, &headers).await;

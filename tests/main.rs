@@ -26,6 +26,7 @@ mod rotation;
 mod protocols;
 mod restored;
 mod running;
+mod upstreams;
 mod examples;
 mod frameworks;
 mod tidy;

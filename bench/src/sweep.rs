@@ -23,6 +23,7 @@ pub async fn measure(world: &World, report: &mut Report) -> Result<()> {
         currency: "gbp".into(),
         cadence: Cadence::Month,
         product: "Reader".into(),
+        metered: false,
     }];
     let provider = Provider::start(settings).await?;
     let metadata = [("account".to_owned(), "swept-{n}".to_owned())].into_iter().collect();

@@ -8,11 +8,14 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use crate::api::invoices::Billed;
 use crate::apply::Asking;
+use crate::asks::{Asks, Kept};
 use crate::credentials::Providers;
 use crate::lineage::{Lineage, Word};
 use crate::metrics;
 use crate::ops::HeldBack;
+use crate::prices::Prices;
 use crate::publish::Outlets;
 use crate::readiness::Contact;
 use crate::settings::Settings;
@@ -48,6 +51,12 @@ pub(crate) struct Inner {
     pub asking: Asking,
     /// Checkouts: one request at a time works on that of each account.
     pub selling: Asking,
+    /// How often the providers are asked because of one account.
+    pub asks: Asks,
+    /// What is known of the providers' prices.
+    pub prices: Prices,
+    /// What was billed to whom.
+    pub billed: Kept<Arc<Vec<Billed>>>,
     /// What goes on after its request was answered, to be waited for at shutdown.
     pub tasks: TaskTracker,
     /// Whether this is a command: it takes the word from nobody.
@@ -98,6 +107,9 @@ impl Billing {
             inline_max,
             asking: Asking::default(),
             selling: Asking::default(),
+            asks: Asks::default(),
+            prices: Prices::default(),
+            billed: Kept::default(),
             tasks: TaskTracker::new(),
             rules: ArcSwap::from_pointee(rules),
             lineage: ArcSwap::from_pointee(Lineage::unknown()),
@@ -158,6 +170,15 @@ impl Billing {
     pub(crate) async fn rules(&self, conn: &mut PgConnection) -> Result<Arc<Rules>, StoreError> {
         let id = catalogs::current_id(conn).await?;
         self.rules_of(conn, id).await
+    }
+
+    /// The catalog in force.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn catalog_in_force(&self) -> Result<entitlement::catalog::Catalog, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        Ok(self.rules(&mut conn).await?.catalog.clone())
     }
 
     /// The rules that were in force when they were last asked for.

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::record::{self, Record, before};
+use entitlement::record::{self, HIGH_WATER_HEADER, HighWater, Record, before};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::chain;
@@ -51,14 +51,27 @@ pub(crate) async fn entitlement(
 
 /// `GET /internal/told`: 200 when the cache has been told of every change, 409 while it lacks some that it could not be told
 /// of; and which records it speaks of. It says nothing of any account, so no assertion is asked for. Billing of older builds
-/// answered with the status alone.
-pub(crate) async fn told(State(billing): State<Billing>) -> Response {
+/// answered with the status alone. A proxy adds what it remembers of the database, with an assertion for the account of probes.
+pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> Response {
+    if let Some(heard) = heard(&billing, &headers)
+        && let Err(error) = billing.hear(heard).await
+    {
+        tracing::debug!(error = chain::told(&error), "what a proxy remembers of the database could not be looked into");
+    }
     let status = if billing.has_told() { StatusCode::OK } else { StatusCode::CONFLICT };
     match billing.line() {
         Some(line) => (status, Json(line)).into_response(),
         // Not asked yet: soon.
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
+}
+
+/// What a proxy remembers of the database; nothing where it does not prove that it is one.
+fn heard(billing: &Billing, headers: &HeaderMap) -> Option<HighWater> {
+    let heard = headers.get(HIGH_WATER_HEADER)?.to_str().ok()?.parse().ok()?;
+    let probe = AccountId::parse(record::PROBE).ok()?;
+    check_assertion(billing, headers, &probe, clock::now()).ok()?;
+    Some(heard)
 }
 
 /// The proxy signs for the very account that it asks about: what it was given by mistake opens nothing else.

@@ -23,6 +23,7 @@ mod ingest;
 mod apply;
 mod publish;
 mod reconcile;
+mod prices;
 mod prune;
 mod unread;
 mod watch;
@@ -33,6 +34,7 @@ mod internal;
 mod ops;
 mod provider;
 mod store;
+mod asks;
 mod api;
 mod nothing;
 mod origin;
@@ -53,6 +55,7 @@ pub use ops::{
     LinkedBy, Losses, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word, tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
+pub use prices::{Online, check_online};
 pub use problem::Problem;
 pub use provider::no_price;
 pub use publish::{PublishError, Published};

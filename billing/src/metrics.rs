@@ -19,6 +19,7 @@ struct Metrics {
     refused_sales: IntCounter,
     unknown_versions: IntCounter,
     double_payments: IntCounter,
+    price_differences: IntGaugeVec,
     drift: IntCounter,
     held_back: IntCounterVec,
     keys_refused: IntGaugeVec,
@@ -88,9 +89,16 @@ impl Metrics {
                 ),
                 &["provider"],
             )?)?,
+            price_differences: registered(IntGaugeVec::new(
+                Opts::new(
+                    "tollgate_price_differences",
+                    "Where the catalog says something else of a price than its provider.",
+                ),
+                &["provider"],
+            )?)?,
             drift: registered(IntCounter::new(
                 "tollgate_reconcile_drift_total",
-                "Differences between the rows and a provider that a comparison found and repaired.",
+                "What a comparison with a provider found and repaired, events that were never delivered included: only what had an effect.",
             )?)?,
             refused_sales: registered(IntCounter::new(
                 "tollgate_refused_sales_total",
@@ -167,6 +175,14 @@ pub fn show_key(provider: Provider, is_refused: bool, waiting: i64, unseen: i64)
         metrics.keys_refused.with_label_values(&label).set(i64::from(is_refused));
         metrics.events_for_key.with_label_values(&label).set(waiting);
         metrics.unseen.with_label_values(&label).set(unseen);
+    }
+}
+
+/// Shows how many prices of the catalog are others at their provider.
+pub fn show_price_differences(provider: Provider, count: usize) {
+    if let Some(metrics) = &*METRICS {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.price_differences.with_label_values(&[provider.as_str()]).set(count);
     }
 }
 

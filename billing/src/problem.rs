@@ -13,6 +13,8 @@ pub struct Problem {
     detail: String,
     instead: Option<&'static str>,
     reference: Option<String>,
+    /// Seconds after which it may go well.
+    retry_after: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -35,7 +37,7 @@ impl Problem {
     /// A problem with the stable `code` and a sentence that reads alone. `detail` reaches the caller: no secrets.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), instead: None, reference: None }
+        Self { status, code, detail: detail.into(), instead: None, reference: None, retry_after: None }
     }
 
     /// 503: Postgres cannot be reached, or refuses to work; the caller should try again.
@@ -62,6 +64,12 @@ impl Problem {
     #[must_use]
     pub fn reference(self, reference: String) -> Self {
         Self { reference: Some(reference), ..self }
+    }
+
+    /// The same, with the seconds after which it may go well.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// What its cause is found by in the log.
@@ -104,6 +112,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(document)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         // For whoever answers a person instead of a program: the hosted pages say the same in their own words.
         response.extensions_mut().insert(self);
         response

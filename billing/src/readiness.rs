@@ -13,6 +13,9 @@ use crate::store::{StoreError, schema, writable};
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Prices that differ from the provider's and are named one by one; the metric counts all.
+const DIFFERENCES_MAX: usize = 20;
+
 /// What has been reached so far.
 #[derive(Debug, Default)]
 pub(crate) struct Contact {
@@ -81,6 +84,7 @@ impl Billing {
         let refused = tokio::time::timeout(PATIENCE, self.shared().outlets.refused());
         warnings.extend(refused.await.unwrap_or_default());
         warnings.extend(self.unset());
+        warnings.extend(self.shared().prices.differences().into_iter().take(DIFFERENCES_MAX));
         warnings.extend(self.lineage().warning(&self.settings().namespace));
         warnings
     }

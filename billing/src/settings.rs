@@ -102,6 +102,8 @@ pub struct Referral {
     pub tier: Option<String>,
     /// What makes an invited account one that was brought.
     pub convert_on: ConvertOn,
+    /// What the first payment has to be and stay, net of refunds, in minor units of its currency: less is no payment.
+    pub min_amount: i64,
     /// How often one account is rewarded; without bound when absent.
     pub rewards_max: Option<u32>,
     /// How long a browser remembers by whom it was invited, in days.
@@ -124,7 +126,8 @@ pub enum ConvertOn {
 impl Default for Referral {
     fn default() -> Self {
         let (tier, rewards_max, landing_url) = (None, None, "/".to_owned());
-        Self { credit_days: 45, tier, convert_on: ConvertOn::Payment, rewards_max, cookie_days: 30, landing_url }
+        let convert_on = ConvertOn::Payment;
+        Self { credit_days: 45, tier, convert_on, min_amount: 100, rewards_max, cookie_days: 30, landing_url }
     }
 }
 

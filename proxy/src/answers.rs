@@ -3,17 +3,17 @@
 use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use crate::context::Context;
-use crate::headers::hop;
+use crate::headers::{hop, trailers};
 use crate::service::Service;
-use crate::{caching, failure, live, wire};
+use crate::{caching, failure, live, site, wire};
 
 impl Service {
-    /// Makes the head of an answer one for the client. Whether nothing may be read behind it, which Pingora's proxying does
-    /// not know: then it is to be written by [`alone`].
+    /// Makes the head of an answer one for the client.
     ///
     /// # Errors
     /// When it cannot be passed on.
@@ -22,37 +22,37 @@ impl Service {
         session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             // WebSockets go another way, and no other upgrade is passed on.
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "101, which nobody asked for").into_up());
         }
+        // The gate frames it as HTTP/1.1, whatever the site speaks (RFC 9110 section 2.5).
+        response.set_version(Version::HTTP_11);
         hop::strip(response);
+        if response.status.is_informational() || response.status == StatusCode::NO_CONTENT {
+            site::strip_framing(response);
+        }
         hop::say_length_once(response)?;
         if live::is_live(response) && !context.is_live {
             self.hold(session, context);
         }
         if response.status.is_informational() {
-            return Ok(false);
+            return Ok(());
         }
         wire::close_unless_it_goes_on(session);
         context.is_in_chunks = !response.headers.contains_key(CONTENT_LENGTH);
         if session.req_header().version < Version::HTTP_11 && context.is_in_chunks {
             self.take_chunks_away(session, response, context);
         }
-        caching::mark(response, context.snapshot.rule(context), context.view.as_deref())?;
-        Ok(context.plain.is_none()
-            && failure::may_be_followed(response)
-            && context.snapshot.upstreams.speaks_http1(context.destination))
+        caching::mark(response, context.snapshot.rule(context), context.view.as_deref())
     }
 
     /// A client of HTTP/1.0 knows no chunks: what has no length ends with its connection.
     fn take_chunks_away(&self, session: &mut Session, response: &mut ResponseHeader, context: &Context) {
         response.remove_header(&TRANSFER_ENCODING);
         response.remove_header(&TRAILER);
-        let has_none = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            || session.req_header().method == Method::HEAD;
-        if has_none {
+        if has_no_body(session, response) {
             return;
         }
         session.set_keepalive(None);
@@ -64,6 +64,20 @@ impl Service {
     }
 }
 
+fn has_no_body(session: &Session, response: &ResponseHeader) -> bool {
+    matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || session.req_header().method == Method::HEAD
+}
+
+/// Whether Pingora itself reads an answer of HTTP/1, and bytes may follow it where it has no body: some sites send the body
+/// that they announce with a 204. What asks next on the same connection would take it for its answer.
+pub(crate) fn may_be_followed(response: &ResponseHeader, context: &Context) -> bool {
+    context.course.is_none()
+        && response.status == StatusCode::NO_CONTENT
+        && is_framed(response)
+        && context.snapshot.upstreams.speaks_http1(context.destination)
+}
+
 /// Writes an answer without a body, and ends the request so that Pingora uses neither connection again.
 ///
 /// # Errors
@@ -73,4 +87,33 @@ pub(crate) async fn alone(session: &mut Session, response: &ResponseHeader) -> R
     session.write_response_header(Box::new(response.clone()), true).await?;
     session.finish_body().await?;
     Err(Error::new(failure::ANSWERED))
+}
+
+/// Whether the body of an answer of HTTP/1 ends with the server's connection (RFC 9112 section 6.3).
+pub(crate) fn ends_with_connection(session: &Session, response: &ResponseHeader, context: &Context) -> bool {
+    !is_framed(response)
+        && !has_no_body(session, response)
+        && context.snapshot.upstreams.speaks_http1(context.destination)
+}
+
+fn is_framed(response: &ResponseHeader) -> bool {
+    [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| response.headers.contains_key(name))
+}
+
+/// Writes these lines of trailers behind an answer, of which all before them is written or passes with them.
+///
+/// # Errors
+/// When they cannot be written.
+pub(crate) fn end_with(session: &mut Session, context: &Context, lines: &[u8]) -> Result<()> {
+    if let ServerSession::H2(client) = &mut *session.downstream_session {
+        return client.write_trailers(trailers::map(lines)?).map_err(Error::into_down);
+    }
+    if context.is_in_chunks
+        && session.req_header().version >= Version::HTTP_11
+        && let Some(wire) = wire::of(session)
+    {
+        let has_head = session.response_written().is_some_and(|head| !head.status.is_informational());
+        wire.end_with(lines, has_head);
+    }
+    Ok(())
 }

@@ -1,13 +1,13 @@
 //! What becomes of a request's body before a connection to the site is taken, and the bounds on one that streams.
 //!
 //! A site that serves one request for each of a few workers stands still when slow clients hold them. So a body of usual
-//! size is here first; what is longer streams, and has to come at a least rate. Neither is for gRPC, where both sides
+//! size is here first; what is longer streams, and has to come at a least rate. Neither is for gRPC over HTTP/2, where both sides
 //! speak in turn; how long a client may be silent is bounded there, too, until the answer begins.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use pingora::protocols::http::ServerSession;
@@ -26,8 +26,12 @@ use crate::service::Service;
 use crate::wire::{self, Begins, Progress, Wire};
 use crate::{failure, guard};
 
-/// Most bytes that Pingora replays of the body of an HTTP/2 request that was read before it is carried on.
+/// Most bytes that Pingora replays of the body of an HTTP/2 request that was read before it is carried on. It keeps nothing of
+/// a longer one, and cannot end one of which it keeps nothing.
 const REPLAYED_MAX: usize = 64 * 1024;
+
+/// Most bytes of a body that come at once over HTTP/2 (RFC 9113 section 4.2).
+const FRAME_MAX: usize = 16 * 1024;
 
 const GRPC: &[u8] = b"application/grpc";
 
@@ -59,7 +63,7 @@ impl Service {
     }
 
     /// Takes a place among the requests that hold a connection to the site; an answer when there is none.
-    fn occupy(&self, context: &mut Context) -> Option<Answer> {
+    pub(crate) fn occupy(&self, context: &mut Context) -> Option<Answer> {
         let max = context.snapshot.limits.upstream_connections;
         if max == 0 || context.destination != Destination::Site {
             return None;
@@ -76,14 +80,17 @@ impl Service {
 
 /// Of HTTP/1: the body stays in the client's end of the connection until it is carried on.
 async fn of_connection(session: &mut Session, context: &mut Context) -> Result<Option<Answer>> {
-    let (limits, is_grpc) = (context.snapshot.limits, is_grpc(&session.req_header().headers));
-    let Some(wire) = wire::of(session).filter(|_| !is_grpc) else { return Ok(None) };
+    let limits = context.snapshot.limits;
+    let Some(wire) = wire::of(session) else { return Ok(None) };
     // A body that is too long in any case is refused as soon as that is known.
     let max = if limits.body_bytes == 0 { u64::MAX } else { limits.body_bytes };
     let max = limits.buffer_body.min(usize::try_from(max).unwrap_or(usize::MAX));
     if max > 0 {
         let mut progress = wire.await_body(max).map_err(malformed)?;
-        if progress == Progress::More {
+        if progress == Progress::Here && awaits_leave(session.req_header()) {
+            // Nobody waits for it any more.
+            session.req_header_mut().remove_header(&EXPECT);
+        } else if progress == Progress::More {
             go_ahead(session).await?;
             if let Some(answer) = awaited(session, limits.read).await? {
                 return Ok(Some(answer));
@@ -129,19 +136,20 @@ async fn of_stream(session: &mut Session, context: &mut Context) -> Result<Optio
     if max > 0 && length.is_none_or(|length| length <= max) {
         go_ahead(session).await?;
         session.enable_retry_buffering();
-        let mut taken = BytesMut::new();
-        while taken.len() <= max && !session.as_mut().is_body_done() {
+        // A length holds, and one that fits is awaited to its end; without one, as much as fits with another frame.
+        let max = if length.is_some() { max } else { max.min(REPLAYED_MAX - FRAME_MAX) };
+        let mut taken = 0;
+        while taken <= max && !session.as_mut().is_body_done() {
             match timeout(limits.read, session.read_request_body()).await {
-                Ok(Ok(Some(bytes))) => taken.extend_from_slice(&bytes),
+                Ok(Ok(Some(bytes))) => taken += bytes.len(),
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => return Err(error.into_down()),
                 Err(_) => return Ok(Some(failure::too_slow())),
             }
-            if limits.is_too_long(taken.len() as u64) {
+            if limits.is_too_long(taken as u64) {
                 return Err(too_long());
             }
         }
-        context.lead = session.retry_buffer_truncated().then(|| taken.freeze());
     }
     if !session.as_mut().is_body_done() {
         let rate = if is_grpc { 0 } else { limits.body_rate };
@@ -153,8 +161,8 @@ async fn of_stream(session: &mut Session, context: &mut Context) -> Result<Optio
 /// Watches a body that streams over HTTP/2: its stream ends when the client is too slow.
 fn watched(context: &Context, mut silence: Duration, rate: u64) -> Arc<Pulse> {
     let mut least = rate.saturating_mul(RATE_WINDOW.as_secs());
-    if !context.snapshot.upstreams.speaks_http1(context.destination) {
-        // Among the streams of a connection it cannot be seen which of them the site holds back.
+    if !context.snapshot.upstreams.shows_backlog(context) {
+        // It cannot be seen whether the site holds it back: among the streams of a connection, under TLS, by a Unix socket.
         (silence, least) = (silence.max(context.snapshot.upstreams.patience().write), 0);
     }
     let pulse = Arc::new(Pulse::new(Bounds { silence, least }));
@@ -164,15 +172,9 @@ fn watched(context: &Context, mut silence: Duration, rate: u64) -> Arc<Pulse> {
 }
 
 impl Context {
-    /// A part of the body goes on: what was read before goes with it.
-    pub(crate) fn pass_on(&mut self, body: &mut Option<Bytes>, is_end: bool) {
-        if let Some(lead) = self.lead.take() {
-            *body = Some(match body.take() {
-                Some(bytes) => Bytes::from([&lead[..], &bytes[..]].concat()),
-                None => lead,
-            });
-        }
-        let count = body.as_ref().map_or(0, Bytes::len);
+    /// A part of the body goes on.
+    pub(crate) fn pass_on(&mut self, body: Option<&Bytes>, is_end: bool) {
+        let count = body.map_or(0, Bytes::len);
         self.body_bytes += count as u64;
         if let Some(pulse) = &self.pulse {
             pulse.beat(count, is_end);
@@ -200,10 +202,13 @@ fn awaits_leave(request: &pingora::http::RequestHeader) -> bool {
     request.version > Version::HTTP_10 && request.headers.get(EXPECT).is_some_and(expects)
 }
 
-/// Whether both sides of a request speak in turn.
+/// Whether both sides of a request of HTTP/2 speak in turn: over HTTP/1 there is no gRPC, whatever a type says. All lines say so,
+/// as a site may read any.
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..GRPC.len()));
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(GRPC))
+    let says_so =
+        |kind: &HeaderValue| kind.as_bytes().get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC));
+    let kinds = headers.get_all(CONTENT_TYPE);
+    headers.contains_key(CONTENT_TYPE) && kinds.iter().all(says_so)
 }
 
 pub(crate) fn too_long() -> Box<Error> {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use entitlement::account::AccountId;
 use entitlement::authorize::{Permit, Policy};
+use http::HeaderValue;
 use pingora::proxy::Session;
 
 use crate::census::Counted;
@@ -15,7 +16,9 @@ use crate::ladder::Layer;
 use crate::metrics::Verdict;
 use crate::pulse::Pulse;
 use crate::routes::Destination;
+use crate::site::Course;
 use crate::snapshot::Snapshot;
+use crate::upstream::Cut;
 use crate::view::View;
 
 /// What is known of one request as it goes through the phases.
@@ -29,24 +32,34 @@ pub(crate) struct Context {
     /// What it has to satisfy, where that is more than its rule.
     pub(crate) policy: Option<Box<Policy>>,
     pub(crate) destination: Destination,
+    /// The place of the site that its host names.
+    pub(crate) site: usize,
+    /// What its server is told as `Host` in place of what the client asks for.
+    pub(crate) host: Option<HeaderValue>,
     pub(crate) view: Option<Arc<View>>,
     pub(crate) degraded: Option<Degraded>,
     pub(crate) account: Option<AccountId>,
     pub(crate) layer: Option<(Layer, u64)>,
     pub(crate) verdict: Verdict,
     pub(crate) reason: &'static str,
+    /// Connections that were asked for, on the way of Pingora's proxying.
+    pub(crate) tries: usize,
+    /// The last of them, where the site speaks HTTP/1 without TLS.
+    pub(crate) course: Option<Arc<Course>>,
     /// Tries to connect that failed.
     pub(crate) failed_tries: u32,
     /// Whether the response goes on for an unknown time.
     pub(crate) is_live: bool,
     /// Whether the answer has no length.
     pub(crate) is_in_chunks: bool,
+    /// Whether the answer ends with the server's connection.
+    pub(crate) ends_with_connection: bool,
+    /// Whether that was cut, where it is known.
+    pub(crate) cut: Option<Cut>,
     /// When its headers had arrived.
     pub(crate) began: Option<Instant>,
     /// Bytes of the request's body so far.
     pub(crate) body_bytes: u64,
-    /// What was read of the body and nobody has replayed: it goes before the rest.
-    pub(crate) lead: Option<Bytes>,
     /// When parts of the body have come, where that is watched.
     pub(crate) pulse: Option<Arc<Pulse>>,
     /// A place among the requests that hold a connection to the site.
@@ -64,18 +77,23 @@ impl Context {
             rule: None,
             policy: None,
             destination: Destination::Site,
+            site: 0,
+            host: None,
             view: None,
             degraded: None,
             account: None,
             layer: None,
             verdict: Verdict::Refuse,
             reason: "refused",
+            tries: 0,
+            course: None,
             failed_tries: 0,
             is_live: false,
             is_in_chunks: false,
+            ends_with_connection: false,
+            cut: None,
             began: None,
             body_bytes: 0,
-            lead: None,
             pulse: None,
             place: None,
             plain: None,

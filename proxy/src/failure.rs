@@ -3,8 +3,6 @@
 use std::io;
 
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use pingora::http::ResponseHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::respond::{self, Answer};
@@ -14,13 +12,6 @@ use crate::wire::chunks::Malformed;
 
 /// A request that is over, though its connections cannot be used again.
 pub(crate) const ANSWERED: ErrorType = ErrorType::new("Answered");
-
-/// Whether bytes may follow an answer that has no body: some sites send the body that they announce with a 204. What asks
-/// next on the same connection would take it for its answer.
-pub(crate) fn may_be_followed(response: &ResponseHeader) -> bool {
-    response.status == StatusCode::NO_CONTENT
-        && [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| response.headers.contains_key(name))
-}
 
 /// What to tell a client when proxying fails; nothing when it is gone.
 pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> {

@@ -19,6 +19,6 @@ pub fn rewritten(lines: &HeaderMap, peer: SocketAddr, trusted: &TrustedProxies) 
     for (name, value) in lines {
         request.append_header(name.clone(), value.clone())?;
     }
-    headers::rewrite(&mut request, &Origin::new(Some(peer), Scheme::Http, trusted), None, None)?;
+    headers::rewrite(&mut request, None, &Origin::new(Some(peer), Scheme::Http, trusted), None, None)?;
     Ok(request.headers.clone())
 }

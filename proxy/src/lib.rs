@@ -25,14 +25,18 @@ pub mod upstream;
 mod context;
 mod snapshot;
 mod live;
+mod site;
 mod tunnel;
 mod guard;
 mod access_log;
 mod service;
+mod admit;
 mod exchange;
 mod body;
 mod pulse;
 mod failure;
+mod authorities;
+mod encrypted;
 pub mod settings;
 pub mod metrics;
 pub mod readiness;
@@ -52,6 +56,7 @@ mod end_to_end;
 #[cfg(all(fuzzing, not(test)))]
 pub mod end_to_end;
 
+pub use authorities::{Authorities, AuthoritiesError};
 pub use control::{Control, Prepared, Verification};
 pub use ladder::{Answer, Below, BelowError, Heard, HttpBilling, Line, Namespaced, Told};
 pub use limits::Limits;

@@ -33,11 +33,13 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 
 /// Whether a response goes on for an unknown time.
 pub(crate) fn is_live(response: &ResponseHeader) -> bool {
-    let streams = |value: &HeaderValue| {
-        let value = value.as_bytes();
-        STREAMED.iter().any(|kind| value.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind)))
+    let is_streamed = |kind: &[u8]| {
+        STREAMED.iter().any(|known| kind.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)))
     };
-    response.headers.get(CONTENT_TYPE).is_some_and(streams)
+    // Of several, in one line or in more, a client may take any.
+    let kinds =
+        |line: &HeaderValue| line.as_bytes().split(|byte| *byte == b',').any(|kind| is_streamed(kind.trim_ascii()));
+    response.headers.get_all(CONTENT_TYPE).iter().any(kinds)
 }
 
 impl Service {
@@ -142,19 +144,22 @@ mod tests {
     #[test]
     fn what_goes_on_is_told_by_its_type() {
         let cases = [
-            (Some("text/event-stream"), true),
-            (Some("Text/Event-Stream; charset=utf-8"), true),
-            (Some("application/grpc+proto"), true),
-            (Some("text/html"), false),
-            (Some("text/event"), false),
-            (None, false),
+            (&["text/event-stream"][..], true),
+            (&["text/html", "text/event-stream"], true),
+            (&["text/event-stream", "text/html"], true),
+            (&["text/html, text/event-stream"], true),
+            (&["Text/Event-Stream; charset=utf-8"], true),
+            (&["application/grpc+proto"], true),
+            (&["text/html"], false),
+            (&["text/event"], false),
+            (&[], false),
         ];
-        for (kind, expected) in cases {
+        for (kinds, expected) in cases {
             let mut response = ResponseHeader::build(200, None).expect("a status");
-            if let Some(kind) = kind {
-                response.insert_header("Content-Type", kind).expect("a header");
+            for kind in kinds {
+                response.append_header("Content-Type", *kind).expect("a header");
             }
-            assert_eq!(is_live(&response), expected, "{kind:?}");
+            assert_eq!(is_live(&response), expected, "{kinds:?}");
         }
     }
 

@@ -18,7 +18,7 @@ pub struct Metrics {
     pub(crate) age_seconds: Histogram,
     pub(crate) push_connected: IntGauge,
     degraded: IntCounterVec,
-    /// Refused credentials, by where they stand and why.
+    /// Refused credentials, by way and reason.
     identity: IntCounterVec,
     /// Clients that are connected.
     pub(crate) connections: IntGauge,
@@ -126,7 +126,7 @@ impl Metrics {
             )?,
             identity: vector(
                 "tollgate_identity_total",
-                "Credentials that are refused, by where they stand and why; one that is verified is not counted",
+                "Credentials that are refused, by the way that reads them and why; one that is verified is not counted",
                 &["source", "outcome"],
             )?,
             connections: gauge("tollgate_connections", "Clients that are connected")?,

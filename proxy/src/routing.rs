@@ -257,6 +257,7 @@ mod tests {
             rule("/paid/**", Requirement::Tier("paid".into())),
             raw("/img/**"),
             raw("/@*"),
+            rule("/caf%C3%A9/**", Requirement::SignedIn),
         ];
         Routing::new((routes, Policy::public()), readings, decide::Settings::default(), TrustedProxies::default())
     }
@@ -285,11 +286,14 @@ mod tests {
             ("/%E2%84%AA", Err("ambiguous_case")),
             ("/stra%C3%9Fe", Ok("default public")),
             ("/docs/stra%C3%9Fe", Ok("/docs/** public")),
+            ("/caf%C3%A9/x", Ok("/caf%C3%A9/** signed in")),
+            ("/Caf%C3%89/x", Ok("/caf%C3%A9/** signed in")),
+            ("/cafe/x", Ok("default public")),
         ] {
             assert_eq!(asked(&folding, target), expected.map(str::to_owned), "{target}");
         }
         let telling = pages(Readings { case_sensitive: true, ..Readings::default() });
-        for target in ["/PAID/x", "/BILLING/x", "/pa%C4%B1d/x", "/%E2%84%AA"] {
+        for target in ["/PAID/x", "/BILLING/x", "/pa%C4%B1d/x", "/%E2%84%AA", "/caf%C3%89/x"] {
             assert_eq!(asked(&telling, target), Ok("default public".to_owned()), "{target}");
         }
     }

@@ -12,6 +12,7 @@ use crate::headers;
 use crate::respond::{self, Answer};
 use crate::routing::{Routing, Sought};
 use crate::target::{self, HostRefusal, MethodRefusal, Refusal, Target};
+use crate::upstream::UNKNOWN_HOST_CODE;
 
 /// What who asks with another method is told (RFC 9110 section 15.5.6). Others pass too, for those who know them.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -39,6 +40,12 @@ impl Refused {
     pub(crate) fn case() -> Self {
         let detail = "the path has a character beyond ASCII that is a letter of ASCII where case is folded";
         Self::bad("ambiguous_case", detail)
+    }
+
+    /// A host that no site is for (RFC 9110 section 15.5.20).
+    pub(crate) fn host() -> Self {
+        let detail = "no site is served under this host".to_owned();
+        Self { status: StatusCode::MISDIRECTED_REQUEST, code: UNKNOWN_HOST_CODE, detail }
     }
 
     pub(crate) fn answer(&self) -> Answer {

@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use entitlement::record::Record;
 use parking_lot::Mutex;
 use pingora::apps::HttpServerOptions;
-use pingora::connectors::ConnectorOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
 use pingora::server::Fds;
@@ -37,7 +36,7 @@ use crate::settings::Settings;
 use crate::signals::Stop;
 use crate::snapshot::{Parts, Snapshot};
 use crate::tls::Tls;
-use crate::upstream::{Connections, NoUpstream, Upstreams};
+use crate::upstream::{Connections, UpstreamError, Upstreams};
 use crate::view::Views;
 
 /// Idle connections to the servers behind the gate that are kept: in all by Pingora, for each server by
@@ -90,7 +89,7 @@ pub enum GateError {
     #[error(transparent)]
     Ladder(#[from] LadderError),
     #[error(transparent)]
-    NoUpstream(#[from] NoUpstream),
+    Upstream(#[from] UpstreamError),
     #[error("the identity provider's keys cannot be fetched")]
     Keys(#[from] PublishedError),
     #[error("cannot listen on {address}")]
@@ -140,7 +139,7 @@ impl Gate {
         let readiness = Arc::new(Readiness::default());
         io.spawn(Arc::clone(&readiness).watch(Arc::clone(&ladder), Arc::clone(&identity), below, address));
         let views =
-            Views::new(settings.assertion.clone(), settings.site_url.clone(), settings.identity.audience.clone());
+            Views::new(settings.assertion.clone(), settings.site_url.clone(), settings.assertion_audience.clone());
         let upstreams = Upstreams::new(&settings.upstream, settings.billing, &io)?;
         io.block_on(upstreams.settle());
         let parts = Parts { identity, admission: Arc::new(Admission { ladder, views }), upstreams };
@@ -149,8 +148,7 @@ impl Gate {
         let configuration = Arc::new(configuration(&settings));
         let census = Census::new(metrics.connections.clone(), metrics.live.clone());
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(settings, parts, metrics)));
-        let options = ConnectorOptions::from_server_conf(&configuration);
-        let connections = Arc::new(Connections::new(options, IDLE_CONNECTIONS_MAX));
+        let connections = Arc::new(Connections::new(IDLE_CONNECTIONS_MAX));
         runtime.spawn(Connections::watch(Arc::downgrade(&connections)));
         let edge = |door, tls: Option<Arc<Tls>>| {
             let (current, census, connections) = (Arc::clone(&current), Arc::clone(&census), Arc::clone(&connections));

@@ -1,14 +1,13 @@
 //! Pingora's phases. Each only moves a request along; what is decided is decided elsewhere.
 
-use std::borrow::Cow;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use entitlement::authorize::{Basis, Denial, Permit, Policy};
 use http::{HeaderMap, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -18,23 +17,16 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use tracing::{debug, error, warn};
 
-use crate::admission::{Decision, reason};
 use crate::census::Census;
 use crate::context::{Context, origin, who};
-use crate::decide::Door;
+use crate::decide::{self, Door};
 use crate::headers::{self, hop, trailers};
-use crate::identity::Credential;
-use crate::metrics::{Metrics, Verdict};
-use crate::respond::{self, Answer, Asked};
-use crate::routes::{Destination, Rule};
-use crate::routing::{Held, Sought};
-use crate::screen::{Refused, host_of, screen};
+use crate::metrics::Metrics;
+use crate::routes::Destination;
+use crate::screen::screen;
 use crate::snapshot::Snapshot;
-use crate::upstream::Connections;
-use crate::{access_log, answers, body, clock, exchange, failure, guard, tunnel, upstream, wire};
-
-/// For a preflight, which a browser sends without credentials.
-static PUBLIC: Policy = Policy::public();
+use crate::upstream::{Connections, Cut};
+use crate::{access_log, answers, body, clock, exchange, failure, guard, tunnel, wire};
 
 /// The gate as Pingora sees it.
 #[derive(Clone)]
@@ -47,104 +39,6 @@ pub(crate) struct Service {
     pub(crate) connections: Arc<Connections>,
     /// Where its connections come in.
     pub(crate) door: Door,
-}
-
-impl Service {
-    /// Decides on a screened request: an answer when it may not pass.
-    async fn admit(&self, session: &Session, context: &mut Context, now: clock::Moment) -> Result<Option<Answer>> {
-        let snapshot = Arc::clone(&context.snapshot);
-        let request = session.req_header();
-        let routing = &snapshot.routing;
-        if self.door == Door::Decide || routing.decide.covers(request.uri.path()) {
-            match self.asks(session, routing) {
-                Ok(false) => {}
-                Ok(true) => return Box::pin(self.decide(session, context, now)).await.map(Some),
-                Err(refused) => return Ok(Some(self.refuse(&refused, context))),
-            }
-        }
-        let host = if routing.table.has_hosts() { host_of(request) } else { None };
-        let (path, query) = (request.uri.path(), request.uri.query());
-        let held = match routing.rule(Sought { method: &request.method, host: host.as_deref(), path, query }) {
-            Ok(held) => held,
-            Err(refused) => return Ok(Some(self.refuse(&refused, context))),
-        };
-        let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
-        match self.judge(&snapshot, &held, asked, (context, now)).await? {
-            Ok(permit) => {
-                context.permit = Some(permit);
-                Ok(None)
-            }
-            Err(denial) => {
-                let answer = respond::denial(&denial, asked, &snapshot.links);
-                Ok(Some(answer.and(held.rule.cors.told(&request.headers))))
-            }
-        }
-    }
-
-    /// What a rule says to a request.
-    pub(crate) async fn judge(
-        &self,
-        snapshot: &Snapshot,
-        Held { rule, policy }: &Held<'_>,
-        request: Asked<'_>,
-        (context, now): (&mut Context, clock::Moment),
-    ) -> Result<std::result::Result<Permit, Denial>> {
-        context.rule = Some(rule.index);
-        if let Cow::Owned(policy) = policy {
-            context.policy = Some(Box::new(policy.clone()));
-        }
-        context.destination = rule.destination;
-        let credential = match rule.destination {
-            Destination::Webhook => Credential::Missing,
-            Destination::Site if rule.shared => Credential::Missing,
-            Destination::Site | Destination::Billing => snapshot.identity.identify(request.headers, now.time).await,
-        };
-        let is_preflight = rule.cors.is_preflight(request.method, request.headers);
-        let policy = if is_preflight { &PUBLIC } else { policy.as_ref() };
-        let decision = snapshot.admission.decide(policy, credential, now).await;
-        let Decision { verdict, view, degraded, account, layer } =
-            decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
-        if let Some((_, age_ms)) = layer {
-            self.metrics.age_seconds.observe(age_ms as f64 / 1e3);
-        }
-        (context.view, context.degraded, context.account, context.layer) = (view, degraded, account, layer);
-        match verdict {
-            Ok(permit) => {
-                self.count_pass(rule, &permit, context);
-                Ok(Ok(permit))
-            }
-            Err(denial) => {
-                (context.verdict, context.reason) = (Verdict::Deny, denial.code());
-                if matches!(denial, Denial::Unknown) {
-                    self.metrics.degraded("unknown").inc();
-                }
-                self.metrics.requests(&rule.label, Verdict::Deny, denial.code()).inc();
-                Ok(Err(denial))
-            }
-        }
-    }
-
-    /// Answers what is refused whatever the rule.
-    pub(crate) fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
-        context.reason = refused.code;
-        self.metrics.requests("none", Verdict::Refuse, refused.code).inc();
-        refused.answer()
-    }
-
-    fn count_pass(&self, rule: &Rule, permit: &Permit, context: &mut Context) {
-        context.reason = reason(permit, context.degraded);
-        if let Some(degraded) = context.degraded {
-            self.metrics.degraded(degraded.as_str()).inc();
-        }
-        context.verdict = match permit.basis() {
-            Basis::Shadow(_) => Verdict::Shadow,
-            Basis::Met | Basis::Fallback => Verdict::Pass,
-        };
-        match (context.verdict, context.degraded, context.snapshot.passed.get(rule.index)) {
-            (Verdict::Pass, None, Some(counter)) => counter.inc(),
-            (verdict, ..) => self.metrics.requests(&rule.label, verdict, context.reason).inc(),
-        }
-    }
 }
 
 #[async_trait]
@@ -179,6 +73,10 @@ impl ProxyHttp for Service {
             Some(refused) => Some(self.refuse(&refused, context)),
             None => self.admit(session, context, now).await?,
         };
+        let answer = answer.map(|answer| match self.dialect(session, &context.snapshot.routing) {
+            Some(dialect) => decide::worded(answer, dialect),
+            None => answer,
+        });
         self.metrics.gate_seconds.observe(now.tick.elapsed().as_secs_f64());
         // What follows stands apart, so that a request that passes takes less memory.
         let answer = match answer {
@@ -206,11 +104,13 @@ impl ProxyHttp for Service {
     }
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
-        let mut peer = Box::new(exchange::peer(&context.snapshot, context)?.into_owned());
+        let snapshot = Arc::clone(&context.snapshot);
+        let server = exchange::server(&snapshot, context)?;
+        let mut peer = Box::new(server.peer().clone());
         if let Some(timeout) = context.snapshot.rule(context).and_then(|rule| rule.timeout) {
             peer.options.read_timeout = Some(timeout);
         }
-        upstream::use_once(&mut peer, &session.req_header().method);
+        exchange::dial(session, context, (&self.connections, server), &mut peer);
         Ok(peer)
     }
 
@@ -223,7 +123,11 @@ impl ProxyHttp for Service {
         digest: Option<&Digest>,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let socket = digest.and_then(|digest| digest.socket_digest.clone());
+        context.cut = digest.and_then(Cut::of);
+        let socket = match &context.course {
+            Some(course) => course.socket(),
+            None => digest.and_then(|digest| digest.socket_digest.clone()),
+        };
         if let (Some(pulse), Some(socket)) = (&context.pulse, socket) {
             pulse.goes_to(socket);
         }
@@ -237,7 +141,7 @@ impl ProxyHttp for Service {
         context: &mut Box<Context>,
     ) -> Result<()> {
         let (origin, told) = (origin(session, &context.snapshot.routing.trusted_proxies), who(context));
-        headers::rewrite(request, &origin, told, context.degraded)
+        headers::rewrite(request, context.host.as_ref(), &origin, told, context.degraded)
     }
 
     /// Counts what passes. A future that captures nothing takes no memory: this is called for every request.
@@ -255,7 +159,7 @@ impl ProxyHttp for Service {
         'life3: 'async_trait,
         Self: 'async_trait,
     {
-        context.pass_on(part, is_end);
+        context.pass_on(part.as_ref(), is_end);
         if context.is_live || !context.snapshot.limits.is_too_long(context.body_bytes) {
             return Box::pin(async { Ok(()) });
         }
@@ -268,10 +172,46 @@ impl ProxyHttp for Service {
         response: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        if self.make_ready(session, response, context)? {
+        let may_be_followed = answers::may_be_followed(response, context);
+        self.make_ready(session, response, context)?;
+        if may_be_followed {
             return Box::pin(answers::alone(session, response)).await;
         }
+        if let Some(course) = context.course.as_ref().filter(|_| !response.status.is_informational()) {
+            course.pass_head();
+        }
         Ok(())
+    }
+
+    /// Notes how the answer ends, before Pingora frames it anew.
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Box<Context>,
+    ) -> Result<()> {
+        context.ends_with_connection =
+            context.cut.is_some() && answers::ends_with_connection(session, response, context);
+        Ok(())
+    }
+
+    /// An answer that ends with its connection is whole only if TLS says so: it may have been cut on the way. Pingora reads no
+    /// trailers of a site that speaks HTTP/1.1: they have come beside the body, and go out behind it.
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        context: &mut Box<Context>,
+    ) -> Result<Option<Duration>> {
+        if is_end && context.ends_with_connection && context.cut.as_ref().is_some_and(Cut::has_happened) {
+            return Err(Error::explain(ErrorType::ConnectionClosed, "an answer that was cut").into_up());
+        }
+        let course = context.course.as_ref();
+        if let Some(lines) = course.and_then(|course| course.pass(body.as_ref().map_or(0, Bytes::len), is_end)) {
+            answers::end_with(session, context, &lines)?;
+        }
+        Ok(None)
     }
 
     /// Pingora writes no trailers over HTTP/1.1: those of a site that speaks HTTP/2 are written where its chunks are.
@@ -281,14 +221,25 @@ impl ProxyHttp for Service {
         trailers: &mut HeaderMap,
         context: &mut Box<Context>,
     ) -> Result<Option<Bytes>> {
-        if context.is_in_chunks
-            && session.req_header().version >= Version::HTTP_11
-            && let Some(wire) = wire::of(session)
-        {
-            let has_head = session.response_written().is_some_and(|head| !head.status.is_informational());
-            wire.end_with(&trailers::lines(trailers), has_head);
+        trailers::strip(trailers);
+        if !session.is_http2() {
+            answers::end_with(session, context, &trailers::lines(trailers))?;
         }
         Ok(None)
+    }
+
+    /// A request is sent once more only where the site cannot have acted on it, as on the fast path.
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Box<Context>,
+        is_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("Peer: {peer}"));
+        exchange::decide_retry(&mut error, session, context, is_reused);
+        error
     }
 
     fn fail_to_connect(
@@ -299,10 +250,7 @@ impl ProxyHttp for Service {
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Nothing has been sent: another server may take the request, once.
-        if context.snapshot.upstreams.are_many()
-            && context.destination == Destination::Site
-            && context.failed_tries == 0
-        {
+        if context.failed_tries == 0 && context.snapshot.upstreams.are_many(context) {
             error.set_retry(true);
         }
         context.failed_tries += 1;
@@ -313,6 +261,7 @@ impl ProxyHttp for Service {
         if *error.etype() == failure::ANSWERED {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
+        wire::break_off(session);
         let answer = failure::answer(error, context.destination);
         let error_code = answer.as_ref().map_or(0, |answer| answer.status.as_u16());
         let summary = self.request_summary(session, context);

@@ -34,6 +34,8 @@ pub struct Settings {
     /// The internal listener of billing.
     pub billing: SocketAddr,
     pub identity: identity::Settings,
+    /// For which the assertion is.
+    pub assertion_audience: String,
     /// Signs what the site and billing verify.
     pub assertion: AssertionKey,
     pub cache: ladder::Settings,

@@ -1,28 +1,19 @@
 //! TLS in front of the gate, with a certificate that can be replaced while everything runs.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use entitlement::Timestamp;
+use pingora::protocols::Stream;
 use pingora::protocols::l4::stream::Stream as Socket;
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType,
-};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+
+use crate::encrypted::Encrypted;
 
 /// A certificate chain and its key, ready to be served.
 #[derive(Clone)]
@@ -98,116 +89,8 @@ impl Tls {
     }
 
     pub(crate) async fn accept(&self, socket: Socket) -> std::io::Result<Stream> {
+        let socket: Stream = Box::new(socket);
         let stream = TlsAcceptor::from(self.0.load_full()).accept(socket).await?;
-        let connection = stream.get_ref().1;
-        let protocol = connection.alpn_protocol().is_some_and(|name| name == b"h2");
-        let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown");
-        let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
-        let digest = SslDigest::new(suite.unwrap_or("unknown"), version, None, None, Vec::new());
-        let protocol = if protocol { ALPN::H2 } else { ALPN::H1 };
-        Ok(Box::new(Encrypted { stream, protocol, digest: Arc::new(digest) }))
-    }
-}
-
-/// A connection under TLS, as Pingora wants one.
-struct Encrypted {
-    stream: TlsStream<Socket>,
-    protocol: ALPN,
-    digest: Arc<SslDigest>,
-}
-
-impl Encrypted {
-    fn socket(&self) -> &Socket {
-        self.stream.get_ref().0
-    }
-}
-
-impl fmt::Debug for Encrypted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Encrypted").field("protocol", &self.protocol).finish_non_exhaustive()
-    }
-}
-
-impl AsyncRead for Encrypted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Encrypted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
-#[async_trait]
-impl Shutdown for Encrypted {
-    async fn shutdown(&mut self) {
-        // The client may be gone already.
-        let _ = AsyncWriteExt::shutdown(&mut self.stream).await;
-    }
-}
-
-impl UniqueID for Encrypted {
-    fn id(&self) -> UniqueIDType {
-        self.socket().id()
-    }
-}
-
-impl Ssl for Encrypted {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        Some(Arc::clone(&self.digest))
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        Some(self.protocol.clone())
-    }
-}
-
-impl Peek for Encrypted {}
-
-impl GetTimingDigest for Encrypted {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.socket().get_timing_digest()
-    }
-
-    fn get_read_pending_time(&self) -> Duration {
-        self.socket().get_read_pending_time()
-    }
-
-    fn get_write_pending_time(&self) -> Duration {
-        self.socket().get_write_pending_time()
-    }
-}
-
-impl GetProxyDigest for Encrypted {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.socket().get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for Encrypted {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.socket().get_socket_digest()
+        Ok(Box::new(Encrypted::new(stream.into())))
     }
 }

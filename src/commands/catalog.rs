@@ -96,15 +96,16 @@ fn show(plan: &CatalogPlan) {
     plan.changes.iter().for_each(output::line);
     let losses = &plan.losses;
     if !losses.is_any() {
-        let holders = output::count(losses.holders, "account");
-        output::line(format_args!("no account loses anything: with access there are {holders}"));
+        let have = output::verb(losses.holders, "has", "have");
+        output::line(format_args!("no account loses anything ({} {have} access)", losses.holders));
         return;
     }
     output::line(format_args!(
-        "{} and {} would lose something; with access there are {}",
+        "{} and {} would lose something; {} {} access",
         output::count(losses.accounts, "account"),
         output::count(losses.subscriptions, "running subscription"),
-        output::count(losses.holders, "account")
+        output::count(losses.holders, "account"),
+        output::verb(losses.holders, "has", "have")
     ));
     for (what, count) in &losses.by {
         output::line(format_args!("  {}", billing::tallied(*count, what)));

@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::parts;
 use crate::config::Config;
-use crate::config::identity::{Source, renamed_accounts};
+use crate::config::identity::renamed_accounts;
 use crate::config::secrets::Secrets;
+use crate::config::sites;
 use crate::serve::Role;
 use crate::{ConfigFile, handover, output};
 
@@ -19,13 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Validate the configuration and print the resolved routes
 ///
-/// Exits non-zero when `tollgate run` would refuse the file or the environment. Needs no database and no network; where the database
-/// answers, it also says whether accounts are still named by the same claim.
+/// Exits 1 when `tollgate run` would refuse the file or the environment, and 0 otherwise, whatever it warns of. Needs no database and no
+/// network; where the database answers, it also says whether accounts are still named by the same claim.
+///
+/// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, and whether Stripe's
+/// webhook endpoint is told of every event that is needed. Then it exits 1 as well when anything differs or could not be asked.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// For a process that runs these parts: each needs secrets of its own
     #[arg(long, value_enum, default_value = "all")]
     role: Role,
+    /// Also ask the providers about prices and webhooks
+    #[arg(long)]
+    online: bool,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -34,11 +41,14 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     let secrets = Secrets::from_env()?;
-    let upstreams = config.upstreams()?;
-    let upstreams: Vec<String> = upstreams.iter().map(ToString::to_string).collect();
-    output::line(format_args!("site      {} → {}", config.site_url(), upstreams.join(", ")));
-    let keys = config.identity.source.describe();
-    output::line(format_args!("identity  {keys}, issuer {}, audience {}", config.issuer(), config.audience()));
+    print_sites(&config)?;
+    for way in &config.identity.ways {
+        let any = |texts: Vec<String>| if texts.is_empty() { "any".to_owned() } else { texts.join(" or ") };
+        let (issuer, audience) = (any(way.issuers(&config.site_url())), any(way.audiences(config.site_host())));
+        let (name, keys) = (&way.name, way.source.describe());
+        let name = if name == proxy::identity::FLAT { String::new() } else { format!("{name}: ") };
+        output::line(format_args!("identity  {name}{keys}, issuer {issuer}, audience {audience}"));
+    }
     match &config.catalog {
         Some(catalog) => {
             let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();
@@ -70,11 +80,59 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         handover::check(&place)?;
     }
     if role.has_proxy() {
-        check_keys(&config.identity.source, &secrets)?;
+        check_keys(&config, &secrets)?;
     }
     warn_of_other_accounts(&config, &secrets)?;
     warn_of_missing(&secrets, config.catalog.as_ref(), role)?;
-    output::json(&json!({ "ok": true, "site": config.site_url(), "upstream": upstreams, "routes": config.routes.len() }))
+    if arguments.online {
+        ask_providers(&config, &secrets)?;
+    }
+    let upstream: Vec<String> = config.sites()?.iter().map(sites::describe).collect();
+    output::json(&json!({ "ok": true, "site": config.site_url(), "upstream": upstream, "routes": config.routes.len() }))
+}
+
+/// Holds the catalog against what the providers say: that of the file, or without one that in force.
+fn ask_providers(config: &Config, secrets: &Secrets) -> Result<()> {
+    let online = parts::runtime()?.block_on(async {
+        let settings = parts::unsigned_settings(config, secrets)?;
+        let catalog = match &config.catalog {
+            Some(catalog) => catalog.clone(),
+            None => parts::operator_billing(config, secrets).await?.catalog_in_force().await?,
+        };
+        anyhow::Ok(billing::check_online(&settings, &catalog).await)
+    })?;
+    for line in &online.agreed {
+        output::line(format_args!("online    {line}"));
+    }
+    for line in &online.differences {
+        output::line(format_args!("differs   {line}"));
+    }
+    for line in &online.unasked {
+        output::line(format_args!("unasked   {line}"));
+    }
+    let (differing, unasked) = (online.differences.len(), online.unasked.len());
+    if differing + unasked > 0 {
+        bail!(
+            "{differing} differences from what the providers say, and {unasked} questions that could not be asked: see above"
+        );
+    }
+    Ok(())
+}
+
+/// Which servers the site has; or each, where hosts matter.
+fn print_sites(config: &Config) -> Result<()> {
+    match config.sites()? {
+        [site] if site.hosts.is_empty() => {
+            output::line(format_args!("site      {} → {}", config.site_url(), sites::describe(site)));
+        }
+        several => {
+            output::line(format_args!("site      {}", config.site_url()));
+            for site in several {
+                output::line(format_args!("          {} → {}", sites::describe_hosts(site), sites::describe(site)));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn rule(policy: &Policy) -> String {
@@ -120,20 +178,18 @@ fn warn_of_foreign_addresses(config: &Config, role: Role) {
             bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrNotAvailable)
         });
         if is_foreign {
-            output::warning(format_args!("{key} = \"{text}\" is no address of this machine: `tollgate run` could not listen there"));
+            output::warning(format_args!(
+                "{key} = \"{text}\" is no address of this machine: `tollgate run` could not listen there"
+            ));
         }
     }
 }
 
 /// Whether the secret that verifies tokens is there, when it is what verifies them.
-fn check_keys(source: &Source, secrets: &Secrets) -> Result<()> {
-    match (source, &secrets.jwt_secret) {
-        (Source::Secret(_), Some(_)) => drop(secrets.jwt_secret()?),
-        (Source::Secret(_), None) => drop(secrets.jwt_secret()?),
-        (Source::File { .. } | Source::Published(_), Some(_)) => {
-            output::warning("TOLLGATE_JWT_SECRET is set, but verifies nothing: tokens are verified with public keys");
-        }
-        (Source::File { .. } | Source::Published(_), None) => {}
+fn check_keys(config: &Config, secrets: &Secrets) -> Result<()> {
+    config.identity_settings(secrets)?;
+    if config.identity.with_secret().is_none() && secrets.jwt_secret.is_some() {
+        output::warning("TOLLGATE_JWT_SECRET is set, but verifies nothing: tokens are verified with public keys");
     }
     Ok(())
 }

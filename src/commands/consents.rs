@@ -36,7 +36,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
-        let consents = billing.consents(arguments.account.as_ref(), (arguments.since, arguments.before), arguments.limit).await?;
+        let consents =
+            billing.consents(arguments.account.as_ref(), (arguments.since, arguments.before), arguments.limit).await?;
         output::json(&consents)?;
         if !consents.is_empty() {
             output::line("id agreed account text price");

@@ -46,6 +46,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 "another installation that runs has the word under this cache.namespace: if it is not to end, set another one instead",
             );
         }
+        if plan.held == 0 {
+            output::warning(
+                "Redis holds no record of what was told before: how many accounts lose something by this cannot be said, as only proxies that run on may know",
+            );
+        }
         plan.by.iter().for_each(|(what, count)| output::line(billing::tallied(*count, what)));
         consent.ask(&question(&plan), &plan.accounts)?;
         let lost = billing.accept_database(&plan, consent.is_forced()).await?;
@@ -60,8 +65,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn question(plan: &AcceptPlan) -> String {
     format!(
-        "{} would lose something by the database's word, of {} about which other records serve",
+        "{} {} something by the database's word, of {} about which other records serve",
         output::count(plan.accounts.wanted, "account"),
+        output::verb(plan.accounts.wanted, "loses", "lose"),
         plan.held
     )
 }

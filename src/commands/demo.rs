@@ -99,6 +99,7 @@ fn prices(catalog: &Catalog) -> Vec<provider::Price> {
             Cadence::Annual => provider::Cadence::Year,
         },
         product: tier.name.clone(),
+        metered: false,
     });
     price.collect()
 }

@@ -1,11 +1,11 @@
 //! `tollgate events`: the inbox, for an operator.
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Utc};
-use serde_json::json;
 use billing::{Billing, EventLine, Filter, Stuck, StuckState};
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use entitlement::catalog::Provider;
+use serde_json::json;
 
 use super::confirm::{Answer, confirm};
 use super::{moment, parts};

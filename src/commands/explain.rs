@@ -12,12 +12,16 @@ use entitlement::record::Entitlement;
 use entitlement::subscription::State;
 use entitlement::timeline::{Grant, Source, Status, timeline};
 use proxy::decide::{Meaning, NOT_CONFIGURED_CODE, Peer};
+use proxy::routes::Destination;
 use proxy::routing::{Found, Routing};
+use proxy::target;
+use proxy::upstream::{Site, UNKNOWN_HOST_CODE, site_for};
 use serde_json::json;
 
 use super::{events, moment, parts};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
+use crate::config::sites::describe;
 use crate::{ConfigFile, logging, output};
 
 /// Explain what a route asks for, or what an account has
@@ -94,6 +98,7 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     let method = method.parse::<http::Method>().map_err(|_| anyhow!("\"{method}\" is not a method, such as GET"))?;
     let (host, path) = host_and_path(path);
     let gateways = config.file.decide.gateways.join(", ");
+    let sites = config.sites().unwrap_or_default().to_vec();
     let routing = Routing::new((config.routes, config.default), config.readings, config.decide, config.trusted_proxies);
     let Found { path, asked_by, held } = match routing.find(&method, host, path) {
         Ok(found) => found,
@@ -114,6 +119,9 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     output::line(format_args!("rule      {}: {}", held.rule.label, held.rule.policy.require));
     if held.policy.require != held.rule.policy.require {
         output::line(format_args!("          with the rules of its other readings: {}", held.policy.require));
+    }
+    if held.rule.destination == Destination::Site && !is_served(&sites, host) {
+        return Ok(());
     }
     let caller = entitlement.map_or(Caller::Anonymous, Caller::Known);
     match entitlement {
@@ -141,6 +149,26 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         "at": at,
         "verdict": verdict,
     }))
+}
+
+/// Says which servers get a request for this host; or that none do, and what the gate answers.
+fn is_served(sites: &[Site], host: Option<&str>) -> bool {
+    let has_hosts = sites.iter().any(|site| !site.hosts.is_empty());
+    if has_hosts && host.is_none() {
+        output::line("site      as the host says: write the whole URL, such as https://read.example/page");
+        return true;
+    }
+    let host = host.and_then(|host| target::host(host.as_bytes()).ok());
+    match site_for(sites, host.as_deref()).and_then(|index| sites.get(index)) {
+        Some(site) => output::line(format_args!("site      {}", describe(site))),
+        // The command needs no site, as the role billing does not.
+        None if sites.is_empty() => {}
+        None => {
+            output::line(format_args!("verdict   421 {UNKNOWN_HOST_CODE}: no [[upstream]] is for this host"));
+            return false;
+        }
+    }
+    true
 }
 
 /// What the gate makes of a request for the path of decisions that comes by such a connection.

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use crate::config::file;
 use crate::config::secrets::Secrets;
 use crate::config::{CatalogFile, Config};
+use crate::output;
 
 /// Connections to a PostgreSQL server. The embedded one has exactly one.
 const POOL_SIZE: u32 = 16;
@@ -109,6 +110,7 @@ fn referral_settings(referral: &file::Referral) -> billing::Referral {
         credit_days: referral.credit_days,
         tier: (!referral.tier.is_empty()).then(|| referral.tier.clone()),
         convert_on: referral.convert_on,
+        min_amount: referral.min_amount.into(),
         rewards_max: (referral.rewards_max > 0).then_some(referral.rewards_max),
         cookie_days: referral.cookie_days,
         landing_url: referral.landing_url.clone(),
@@ -153,7 +155,8 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
         listen: crate::config::address("listen.public", &config.file.listen.public)?,
         upstream: upstream_settings(config)?,
         billing: crate::config::address("listen.billing", &config.file.listen.billing)?,
-        identity: identity_settings(config, secrets)?,
+        identity: config.identity_settings(secrets)?,
+        assertion_audience: config.audience(),
         assertion,
         cache: proxy::ladder::Settings {
             max_staleness: config.file.cache.max_staleness,
@@ -182,17 +185,6 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
     })
 }
 
-/// What credentials are verified by.
-pub fn identity_settings(config: &Config, secrets: &Secrets) -> Result<proxy::identity::Settings> {
-    Ok(proxy::identity::Settings {
-        cookie: config.identity.cookie.clone(),
-        issuer: config.issuer(),
-        audience: config.audience(),
-        leeway: config.identity.leeway,
-        keys: config.identity.keys(secrets)?,
-    })
-}
-
 fn namespaced(config: &Config) -> Result<proxy::Namespaced> {
     let namespace = config.namespace()?;
     let is_set = !config.file.cache.namespace.is_empty();
@@ -202,7 +194,7 @@ fn namespaced(config: &Config) -> Result<proxy::Namespaced> {
 fn upstream_settings(config: &Config) -> Result<proxy::upstream::Settings> {
     let proxy = &config.file.proxy;
     Ok(proxy::upstream::Settings {
-        site: config.upstreams()?,
+        sites: config.sites()?.to_vec(),
         protocol: if proxy.http2 { Protocol::Http2 } else { Protocol::Http1 },
         resolve: proxy.resolve.max(Duration::from_secs(1)),
         connect: proxy.connect,
@@ -212,15 +204,18 @@ fn upstream_settings(config: &Config) -> Result<proxy::upstream::Settings> {
     })
 }
 
+/// What billing is told by operators' commands, which sign nothing: any key does.
+pub fn unsigned_settings(config: &Config, secrets: &Secrets) -> Result<billing::Settings> {
+    billing_settings(config, secrets, AssertionKey::parse(&"0".repeat(64))?)
+}
+
 /// Billing for a command that looks at or changes the database itself, which must be a server: the embedded one belongs to
 /// the process that runs it.
 pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Billing> {
     let url = secrets.database_url.as_deref().context(
         "DATABASE_URL is not set: set it to the PostgreSQL that `tollgate run` uses (an embedded one cannot be shared)",
     )?;
-    // Operators' commands sign nothing: any key does.
-    let assertion = AssertionKey::parse(&"0".repeat(64))?;
-    let settings = billing::Settings { pool_size: 2, ..billing_settings(config, secrets, assertion)? };
+    let settings = billing::Settings { pool_size: 2, ..unsigned_settings(config, secrets)? };
     let billing = Billing::connect(url, settings, None).await?.as_command();
     billing.refuse_newer().await?;
     Ok(billing)

@@ -40,8 +40,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             return Ok(());
         }
         let (subscriptions, accounts) = (plan.subscriptions, plan.accounts.wanted);
-        let (subscriptions, of) = (output::count(subscriptions, "test subscription"), output::count(accounts, "account"));
-        let question = format!("{subscriptions} of {of} would stop granting");
+        let stop = output::verb(subscriptions, "stops", "stop");
+        let (subscriptions, of) =
+            (output::count(subscriptions, "test subscription"), output::count(accounts, "account"));
+        let question = format!("{subscriptions} of {of} {stop} granting");
         consent.ask(&question, &plan.accounts)?;
         let went = billing.use_live().await?;
         parts::publish_all(&billing).await?;

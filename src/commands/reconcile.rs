@@ -104,7 +104,7 @@ async fn end_unseen(billing: &Billing, consent: Consent) -> Result<()> {
         return Ok(());
     }
     let what = format!(
-        "{} of {}, which their providers no longer show, would end",
+        "{} of {}, which their providers no longer show, end",
         output::count(unseen.subscriptions, "subscription"),
         output::count(unseen.accounts, "account")
     );
@@ -112,7 +112,8 @@ async fn end_unseen(billing: &Billing, consent: Consent) -> Result<()> {
     let ended = billing.end_unseen(parts::now()).await?;
     parts::publish_all(billing).await?;
     output::json(&serde_json::json!({ "ended": ended }))?;
-    output::line(format_args!("ended: {}", output::count(ended, "subscription")));
+    let are = output::verb(ended, "is", "are");
+    output::line(format_args!("{} {are} ended", output::count(ended, "subscription")));
     Ok(())
 }
 

@@ -41,7 +41,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         tracing::warn!("{warning}");
     }
     if secrets.redis_url.is_none() && arguments.role != Role::All {
-        tracing::warn!("REDIS_URL is not set: this process hears of no change, so each is in force after cache.max_staleness only");
+        tracing::warn!(
+            "REDIS_URL is not set: this process hears of no change, so each is in force after cache.max_staleness only"
+        );
     }
     let server = Server::start(runtime, &config, &secrets, arguments.role, embedded_place(&config))?;
     server.reload_on(hangups, InForce { path: arguments.file.config.clone(), config, secrets });

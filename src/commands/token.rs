@@ -3,15 +3,12 @@
 use std::io::Read;
 
 use anyhow::{Context, Result, bail};
-use chrono::Utc;
 use entitlement::account::AccountId;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::Serialize;
 use serde_json::json;
 
 use super::parts;
 use crate::config::Config;
-use crate::config::identity::Source;
 use crate::config::secrets::Secrets;
 use crate::{ConfigFile, logging, output};
 
@@ -53,13 +50,12 @@ enum Action {
     },
 }
 
-#[derive(Serialize)]
+/// What a token says.
 struct Claims<'a> {
-    iss: &'a str,
-    aud: &'a str,
-    sub: &'a AccountId,
-    iat: i64,
-    exp: i64,
+    iss: Option<&'a str>,
+    aud: Option<&'a str>,
+    /// The claim that names the account, and what it says.
+    account: (&'a str, &'a str),
 }
 
 /// Prints a new token, or says of one whether it is accepted.
@@ -79,7 +75,7 @@ fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
         token.clear();
         std::io::stdin().take(TOKEN_BYTES_MAX).read_to_string(&mut token).context("standard input is no text")?;
     }
-    let identity = proxy::identity::Identity::new(parts::identity_settings(config, secrets)?)?;
+    let identity = proxy::identity::Identity::new(config.identity_settings(secrets)?)?;
     let runtime = parts::runtime()?;
     identity.follow(runtime.handle());
     runtime.block_on(identity.reach())?;
@@ -97,11 +93,14 @@ fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
 
 /// Prints the token alone, so that it can be used in a command substitution.
 fn print(account: &AccountId, config: &Config, secrets: &Secrets) -> Result<()> {
-    let Source::Secret(algorithm) = config.identity.source else {
+    let Some((way, algorithm)) = config.identity.with_secret() else {
         bail!(
             "`tollgate token` signs with TOLLGATE_JWT_SECRET, but here tokens are verified by {}: sign in on the site instead",
-            config.identity.source.describe()
+            config.identity.describe()
         );
+    };
+    let Some((claim, named)) = way.token_claim(account) else {
+        bail!("`tollgate token` cannot write a token of that account: look at `account` and `prefix` of [identity]");
     };
     let secret = secrets.jwt_secret()?;
     if secrets.is_live() || !(is_development(config.site_host()) || secret.starts_with("dev")) {
@@ -111,19 +110,28 @@ fn print(account: &AccountId, config: &Config, secrets: &Secrets) -> Result<()> 
             config.site_url()
         );
     }
-    let token = sign(account, &config.issuer(), &config.audience(), (secret, algorithm))?;
+    let (site, host) = (config.site_url(), config.site_host().to_owned());
+    let first = |texts: Vec<String>| texts.into_iter().next();
+    let (issuer, audience) = (first(way.issuers(&site)), first(way.audiences(&host)));
+    let claims = Claims { iss: issuer.as_deref(), aud: audience.as_deref(), account: (&claim, &named) };
+    let token = sign(&claims, (secret, algorithm))?;
     output::json(&json!({ "account": account, "token": token }))?;
     output::line(token);
     Ok(())
 }
 
-/// Signs a token for `account` that the gate accepts.
-#[expect(clippy::disallowed_methods, reason = "a command is where time comes in")]
-fn sign(account: &AccountId, issuer: &str, audience: &str, (secret, algorithm): (&str, Algorithm)) -> Result<String> {
-    let iat = Utc::now().timestamp();
-    let claims = Claims { iss: issuer, aud: audience, sub: account, iat, exp: iat + LIFETIME_SECONDS };
+/// Signs a token that the gate accepts.
+fn sign(claims: &Claims<'_>, (secret, algorithm): (&str, Algorithm)) -> Result<String> {
+    let iat = parts::now().timestamp();
+    let (claim, named) = claims.account;
+    let mut all = json!({ "iat": iat, "exp": iat + LIFETIME_SECONDS, claim: named });
+    for (name, value) in [("iss", claims.iss), ("aud", claims.aud)] {
+        if let Some(value) = value {
+            all[name] = value.into();
+        }
+    }
     let key = EncodingKey::from_secret(secret.as_bytes());
-    Ok(jsonwebtoken::encode(&Header::new(algorithm), &claims, &key)?)
+    Ok(jsonwebtoken::encode(&Header::new(algorithm), &all, &key)?)
 }
 
 fn is_development(host: &str) -> bool {

@@ -6,7 +6,8 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 28] = [
+const REPLACED: [&str; 29] = [
+    "upstream",
     "site.upstream",
     "site.case_sensitive",
     "site.framework",
@@ -125,6 +126,7 @@ mod tests {
             ("", "[policy]\npause = \"keep\"", "policy.pause", None),
             ("", "[log]\nrequests = \"all\"", "log.requests", None),
             ("[limits]\nread = \"5s\"", "[limits]\nread = \"6s\"", "limits.read", None),
+            ("", "[[upstream]]\nservers = [\"app:80\"]", "site.upstream, upstream", None),
             ("", "[listen]\npublic = \"[::]:1\"", "listen.public", Some("listen.public")),
             ("", "[site]\nurl = \"https://a.example\"", "site.url", Some("site.url")),
             ("", "[identity]\naudience = \"a\"", "identity.audience", Some("identity.audience")),

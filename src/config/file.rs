@@ -20,7 +20,10 @@ pub struct File {
     pub listen: Listen,
     pub decide: Decide,
     pub identity: super::identity::Section,
+    pub assertion: Assertion,
     pub cache: Cache,
+    #[serde(default, rename = "upstream")]
+    pub upstreams: Vec<super::sites::Section>,
     #[serde(default, rename = "route")]
     pub routes: Vec<Route>,
     pub default: Rule,
@@ -181,6 +184,7 @@ pub struct Referral {
     pub credit_days: u32,
     pub tier: String,
     pub convert_on: billing::ConvertOn,
+    pub min_amount: u32,
     pub rewards_max: u32,
     pub cookie_days: u32,
     pub landing_url: String,
@@ -238,6 +242,12 @@ pub struct Proxy {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Assertion {
+    pub audience: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shutdown {
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
@@ -260,7 +270,8 @@ impl File {
     }
 
     /// What [`File::table`] made.
-    pub fn from_table(table: toml::Table) -> Result<Self> {
+    pub fn from_table(mut table: toml::Table) -> Result<Self> {
+        super::identity::nest(&mut table);
         Self::deserialize(table).map_err(|error| anyhow!("{}", explain(&error)))
     }
 
@@ -275,7 +286,8 @@ impl File {
         ) {
             default.remove("require");
         }
-        super::identity::make_room(&mut merged, &mine);
+        super::identity::make_room(&mut merged, &mine)?;
+        super::sites::make_room(&mut merged, &mine);
         lay_over(&mut merged, mine);
         Ok(merged)
     }
@@ -294,7 +306,8 @@ fn lay_over(base: &mut toml::Table, mine: toml::Table) {
 /// Says in one line what is wrong with a TOML text; an unknown key is named with the nearest known one.
 pub fn explain(error: &toml::de::Error) -> String {
     let whole = error.to_string();
-    let place = whole.lines().find_map(|line| line.strip_prefix("in ")).map(|key| format!(" in {key}"));
+    let place = whole.lines().find_map(|line| line.strip_prefix("in "));
+    let place = place.map(|key| format!(" in {}", super::identity::written(key)));
     let place =
         place.or_else(|| whole.lines().next()?.split_once(" at line ").map(|(_, line)| format!(" (line {line})")));
     let place = place.unwrap_or_default();
@@ -307,11 +320,11 @@ pub fn explain(error: &toml::de::Error) -> String {
         return format!("unknown key `{unknown}`{place}{}", hint(unknown, known(expected)));
     }
     if let Some((unknown, expected)) = parts("unknown variant `") {
-        let all: Vec<&str> = known(expected).collect();
-        let near = hint(unknown, known(expected));
-        return format!("`{unknown}`{place} is none of {}{near}", all.join(", "));
+        return format!("{message}{place}{}", hint(unknown, known(expected)));
     }
-    if message.contains("expected a duration") || message.starts_with("invalid value: string") && message.contains("duration") {
+    if message.contains("expected a duration")
+        || message.starts_with("invalid value: string") && message.contains("duration")
+    {
         return format!("{message}{place}: write it like \"30s\", \"5m\" or \"14d\"");
     }
     format!("{message}{place}")

@@ -41,13 +41,17 @@ fn tables<'a, 'b>(value: &'b DeValue<'a>) -> Vec<&'b DeTable<'a>> {
 
 fn key_anywhere(table: &DeTable<'_>, name: &str) -> Option<usize> {
     let here = table.iter().find(|(key, _)| key.get_ref() == name).map(|(key, _)| key.span().start);
-    here.or_else(|| table.values().flat_map(|value| tables(value.get_ref())).find_map(|table| key_anywhere(table, name)))
+    here.or_else(|| {
+        table.values().flat_map(|value| tables(value.get_ref())).find_map(|table| key_anywhere(table, name))
+    })
 }
 
 fn value_anywhere(table: &DeTable<'_>, text: &str) -> Option<usize> {
     let is_it = |value: &Spanned<DeValue<'_>>| matches!(value.get_ref(), DeValue::String(value) if value == text);
     let here = table.values().find(|value| is_it(value)).map(|value| value.span().start);
-    here.or_else(|| table.values().flat_map(|value| tables(value.get_ref())).find_map(|table| value_anywhere(table, text)))
+    here.or_else(|| {
+        table.values().flat_map(|value| tables(value.get_ref())).find_map(|table| value_anywhere(table, text))
+    })
 }
 
 /// What stands between quotes or backticks.
@@ -76,7 +80,10 @@ mod tests {
         ] {
             assert_eq!(line_of(text, told), line, "{told}");
         }
-        assert_eq!(line_of("[[tier]]\ncode = \"free\"\n\n[[tier]]\ncode = \"paid\"\n", "the tier `paid` has no rank"), Some(5));
+        assert_eq!(
+            line_of("[[tier]]\ncode = \"free\"\n\n[[tier]]\ncode = \"paid\"\n", "the tier `paid` has no rank"),
+            Some(5)
+        );
         assert_eq!(line_of("not toml", "site.url"), None);
     }
 }

@@ -157,7 +157,10 @@ mod tests {
             assert_eq!(told.is_empty(), expected.is_empty(), "{name}: {told}");
             assert!(told.contains(expected) && !told.contains("hidden"), "{told}");
         }
-        assert!(unlike("STRIPE_WEBHOOK_SECRET", "hello").is_some_and(|told| told.contains("whsec_") && !told.contains("hello")));
+        assert!(
+            unlike("STRIPE_WEBHOOK_SECRET", "hello")
+                .is_some_and(|told| told.contains("whsec_") && !told.contains("hello"))
+        );
         assert_eq!(unlike("STRIPE_WEBHOOK_SECRET", "whsec_x"), None);
         assert_eq!(unlike("REDIS_URL", "x"), None);
     }

@@ -14,6 +14,8 @@ pub mod pages;
 mod places;
 pub mod routes;
 pub mod secrets;
+pub mod sites;
+mod suspect;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ use entitlement::record::Namespace;
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::{Languages, Readings};
 use proxy::routes::Route;
+use proxy::upstream::Site;
 use url::Url;
 
 use file::File;
@@ -54,6 +57,8 @@ pub struct Config {
     pub catalog: Option<Catalog>,
     /// The digest of a change of the catalog to which a person has agreed in its file.
     pub accept: Option<String>,
+    /// The servers of the site, or of several by their hosts.
+    sites: Vec<Site>,
     pub routes: Vec<Route>,
     pub default: Policy,
     /// How the site reads paths.
@@ -96,10 +101,11 @@ impl Config {
         let file = File::from_table(table.clone())?;
         let site = origin("site.url", &file.site.url)?;
         let also = file.site.also.iter().map(|text| Ok(origin("site.also", text)?.origin().ascii_serialization()));
-        let also = also.collect::<Result<_>>()?;
+        let also: Vec<String> = also.collect::<Result<_>>()?;
         check_urls(&file)?;
         check_cache(&file.cache)?;
-        places::check(&file)?;
+        let sites = sites::check(&file, &directory)?;
+        places::check(&file, &sites)?;
         let identity = Identity::check(&file.identity, &directory)?;
         let (catalog, accept) = match &file.catalog {
             Some(path) => {
@@ -111,20 +117,23 @@ impl Config {
         if let Some(catalog) = &catalog {
             check_referral(&file.referral, catalog)?;
         }
-        let mut warnings: Vec<String> = identity.warning.iter().cloned().collect();
+        let mut warnings: Vec<String> = identity.warnings.clone();
+        let origins: Vec<String> =
+            [site.origin().ascii_serialization()].into_iter().chain(also.iter().cloned()).collect();
+        sites::warn_of_unknown_hosts(&sites, &origins, &mut warnings);
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
-        routes::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
-        routes::warn_of_hidden(&routes, &mut warnings);
-        routes::warn_of_own_paths(&routes, &mut warnings);
-        routes::warn_of_other_hosts(&routes, &default, &mut warnings);
+        suspect::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
+        suspect::warn_of_hidden(&routes, &mut warnings);
+        suspect::warn_of_own_paths(&routes, &mut warnings);
+        suspect::warn_of_other_hosts(&routes, &default, &mut warnings);
         let framework = file.site.framework.parse().context("site.framework")?;
         let readings = Readings {
             case_sensitive: file.site.case_sensitive,
             framework,
             languages: Languages::new(file.site.languages.clone()),
         };
-        routes::warn_of_other_addresses(&routes, &default, framework, &mut warnings);
+        suspect::warn_of_other_addresses(&routes, &default, framework, &mut warnings);
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let decide = decide::check(&file, &mut warnings)?;
         let limits = file.limits.check(file.proxy.buffer_body)?;
@@ -140,6 +149,7 @@ impl Config {
             identity,
             catalog,
             accept,
+            sites,
             routes,
             default,
             readings,
@@ -198,16 +208,16 @@ impl Config {
         std::iter::once(self.site.origin().ascii_serialization()).chain(self.also.iter().cloned()).collect()
     }
 
-    /// What a token's `iss` must be.
-    pub fn issuer(&self) -> String {
-        let issuer = &self.file.identity.issuer;
-        if issuer.is_empty() { self.site_url() } else { issuer.clone() }
+    /// For which the assertion is.
+    pub fn audience(&self) -> String {
+        let set = &self.file.assertion.audience;
+        let told = if set.is_empty() { self.identity.audience() } else { Some(set.as_str()) };
+        told.unwrap_or(self.site_host()).to_owned()
     }
 
-    /// What a token's `aud` must be.
-    pub fn audience(&self) -> String {
-        let audience = &self.file.identity.audience;
-        if audience.is_empty() { self.site_host().to_owned() } else { audience.clone() }
+    /// What verifies credentials.
+    pub fn identity_settings(&self, secrets: &secrets::Secrets) -> Result<proxy::identity::Settings> {
+        self.identity.settings((&self.site_url(), self.site_host()), secrets)
     }
 
     /// Where the catalog's file is, as an operator would name it.
@@ -244,13 +254,12 @@ impl Config {
         (!place.is_empty()).then(|| self.directory.join(place))
     }
 
-    /// The servers of the site. Names are looked up while it runs.
-    pub fn upstreams(&self) -> Result<Vec<proxy::upstream::Address>> {
-        if self.file.site.upstream.is_empty() {
+    /// The servers of the site, or of several by their hosts. Names are looked up while it runs.
+    pub fn sites(&self) -> Result<&[Site]> {
+        if self.sites.is_empty() {
             bail!("site.upstream is empty: name at least one address of your site, such as \"127.0.0.1:3000\"");
         }
-        let parse = |name: &String| name.parse().with_context(|| format!("site.upstream = \"{name}\""));
-        self.file.site.upstream.iter().map(parse).collect()
+        Ok(&self.sites)
     }
 }
 
@@ -307,7 +316,8 @@ pub fn address(key: &str, name: &str) -> Result<SocketAddr> {
 }
 
 fn origin(key: &str, text: &str) -> Result<Url> {
-    let url = Url::parse(text).with_context(|| format!("{key} = \"{text}\" is not a URL: write it like \"https://read.example\""))?;
+    let url = Url::parse(text)
+        .with_context(|| format!("{key} = \"{text}\" is not a URL: write it like \"https://read.example\""))?;
     let origin_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let nobody = url.username().is_empty() && url.password().is_none();
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !origin_only || !nobody {

@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result, bail};
 
+use proxy::upstream::Site;
+
 use super::file::File;
 
 /// Checks `host:port` of each key: that it is one, and that no two parts are in one place.
-pub fn check(file: &File) -> Result<()> {
+pub fn check(file: &File, sites: &[Site]) -> Result<()> {
     let listen = &file.listen;
     let own = [
         ("listen.public", &listen.public),
@@ -22,9 +24,10 @@ pub fn check(file: &File) -> Result<()> {
             bail!("{first} and {key} are both \"{text}\": each part needs a port of its own");
         }
     }
-    for upstream in &file.site.upstream {
-        if let Some((key, _)) = own.iter().find(|(_, text)| is_same(text, upstream)) {
-            bail!("site.upstream = \"{upstream}\" is Tollgate itself ({key}): name where your site listens");
+    for server in sites.iter().flat_map(|site| &site.servers) {
+        let Some((host, port)) = server.host_and_port() else { continue };
+        if let Some((key, _)) = own.iter().find(|(_, text)| is_same(text, &host, port)) {
+            bail!("site.upstream = \"{server}\" is Tollgate itself ({key}): name where your site listens");
         }
     }
     Ok(())
@@ -41,14 +44,11 @@ fn check_listen(key: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a site at `upstream` is what listens at `own`: at the same port, on an address that is the same or any.
-fn is_same(own: &str, upstream: &str) -> bool {
-    let upstream = upstream.split_once("://").map_or(upstream, |(_, place)| place);
-    let (Some((own_host, own_port)), Some((host, port))) = (own.rsplit_once(':'), upstream.rsplit_once(':')) else {
-        return false;
-    };
+/// Whether a site there is what listens at `own`: at the same port, on an address that is the same or any.
+fn is_same(own: &str, host: &str, port: u16) -> bool {
+    let Some((own_host, own_port)) = own.rsplit_once(':') else { return false };
     let is_here = |host: &str| matches!(host, "127.0.0.1" | "localhost" | "[::1]" | "0.0.0.0" | "[::]");
-    own_port == port && (own_host == host || (is_here(own_host) && is_here(host)))
+    own_port == port.to_string() && (own_host == host || (is_here(own_host) && is_here(host)))
 }
 
 #[cfg(test)]
@@ -57,7 +57,8 @@ mod tests {
 
     fn told(text: &str) -> String {
         let file = File::parse(text).expect("it can be read");
-        check(&file).map_or_else(|error| format!("{error:#}"), |()| String::new())
+        let sites = super::super::sites::check(&file, "".as_ref()).expect("servers");
+        check(&file, &sites).map_or_else(|error| format!("{error:#}"), |()| String::new())
     }
 
     #[test]
@@ -69,6 +70,8 @@ mod tests {
             ("listen.billing = \"127.0.0.1:http\"", "has no port"),
             ("listen.public = \"127.0.0.1:9090\"", "listen.public and listen.admin are both"),
             ("site.upstream = [\"localhost:8080\"]", "is Tollgate itself (listen.public)"),
+            ("[[upstream]]\nservers = [\"https://localhost:8080\"]", "is Tollgate itself (listen.public)"),
+            ("site.upstream = [\"unix:/run/app.sock\"]", ""),
             ("listen.public = \"0.0.0.0:3000\"", "is Tollgate itself (listen.public)"),
             ("site.upstream = [\"10.0.0.1:8080\"]", ""),
         ] {

@@ -90,7 +90,7 @@ async fn a_shorter_grace_waits_like_a_catalog() {
     world.everywhere("/premium/one", &token, 200).await;
     world.billing().rewrite(|text| text.replace("grace.past_due = \"14d\"", "grace.past_due = \"7d\""));
     let plan = world.tollgate(&["catalog", "plan", "catalog.toml"]).await.success();
-    assert!(plan.contains("grace past_due: 14d → 7d") && plan.contains("1 accounts lose access by [grace]"), "{plan}");
+    assert!(plan.contains("grace past_due: 14d → 7d") && plan.contains("1 account loses access by [grace]"), "{plan}");
     assert!(world.tollgate(&["catalog", "apply", "catalog.toml"]).await.failure().contains("--yes"));
     reload(&world).await;
     assert_eq!((held_back(world.billing()).await, warnings(world.billing()).await.len()), (1, 1));

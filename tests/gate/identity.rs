@@ -23,9 +23,16 @@ async fn a_token_that_is_bad_in_anything_opens_nothing() {
     let account = &sub(&good);
     // Nothing but its reason of each is told, to operators alone.
     let reasons = [
-        "malformed", "bad_signature", "expired", "no_expiry", "not_yet_valid", "wrong_issuer", "wrong_audience", "no_account",
+        "malformed",
+        "bad_signature",
+        "expired",
+        "no_expiry",
+        "not_yet_valid",
+        "wrong_issuer",
+        "wrong_audience",
+        "no_account",
     ];
-    let counted = async |reason: &str| world.proxy().metric("tollgate_identity_total", &["bearer", reason]).await;
+    let counted = async |reason: &str| world.proxy().metric("tollgate_identity_total", &["token", reason]).await;
     for reason in reasons.into_iter().chain(["too_long", "wrong_algorithm", "unknown_key", "doubled", "no_keys"]) {
         assert_eq!(counted(reason).await, 0.0, "{reason} is there from the start");
     }

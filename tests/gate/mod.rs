@@ -17,6 +17,7 @@ mod readers;
 mod readings;
 mod routes;
 mod targets;
+mod ways;
 
 use crate::world::World;
 use crate::world::stripe::{Subscription, unique};

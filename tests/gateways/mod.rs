@@ -2,6 +2,11 @@
 
 mod ask;
 mod asking;
+mod away;
 mod caddy;
 mod decide;
+mod files;
 mod nginx;
+mod others;
+mod site;
+mod words;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::ask;
+use super::{ask, files};
 use crate::world::ports;
 use crate::world::process::Process;
 
@@ -11,11 +11,15 @@ use crate::world::process::Process;
 async fn nginx_that_asks_tollgate_gates_as_tollgate_does() {
     let world = ask::world().await;
     let gateway = ports::free();
-    let shipped = include_str!("../../config/nginx.conf");
-    let server = ask::placed(shipped, ("listen 80;", format!("listen {gateway};")), &world);
+    let (tollgate, site) = ask::addresses(&world);
+    let listen = format!("listen {gateway};");
+    let server = files::placed(
+        "nginx.conf",
+        &[("127.0.0.1:3000", &site), ("127.0.0.1:8080", &tollgate), ("listen 80;", &listen)],
+    );
     let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path nginx-temp;"));
     let config = format!(
-        "daemon off; worker_processes 1; pid nginx.pid; error_log stderr warn; events {{ worker_connections 256; }}\n\
+        "daemon off; master_process off; pid nginx.pid; error_log stderr warn; events {{ worker_connections 256; }}\n\
          http {{ access_log off; {}\n{server} }}\n",
         temp.join(" ")
     );

@@ -35,7 +35,7 @@ async fn absence_takes_nothing_and_a_person_ends_what_is_gone() {
     assert!((gauge - 1.0).abs() < f64::EPSILON, "{gauge}");
 
     let unasked = world.tollgate(&["reconcile", "--end-unseen"]).await;
-    assert!(unasked.failure().contains("1 subscriptions of 1 accounts"), "{unasked:?}");
+    assert!(unasked.failure().contains("1 subscription of 1 account"), "{unasked:?}");
     assert!(unasked.failure().contains("--yes"), "{unasked:?}");
     all_have(&world, &ghosts, "paid", "nobody said yes").await;
     world.tollgate(&["reconcile", "--end-unseen", "--yes"]).await.success();

@@ -220,15 +220,28 @@ async fn a_client_that_may_not_pass_is_not_told_to_send() {
 }
 
 #[tokio::test]
-async fn grpc_is_not_taken_in_first() {
-    let mut scene = Scene::with(&[]).await;
-    for kind in ["application/grpc", "application/grpc+proto", "Application/GRPC-web"] {
-        let kind = format!("Content-Type: {kind}");
-        let mut client = scene.post("/Service/Call", &[&kind, "Transfer-Encoding: chunked"]).await;
-        client.send(b"5\r\nhello\r\n").await;
-        scene.site.receives(b"hello").await;
-        client.send(b"0\r\n\r\n").await;
-        is_served(&mut client).await;
+async fn there_is_no_grpc_over_http1_whatever_a_type_says() {
+    for fast_path in ["true", "false"] {
+        let mut scene = Scene::with(&[("proxy.fast_path", fast_path), ("limits.body_rate", "1000")]).await;
+        let mut slow = Vec::new();
+        for kind in ["application/grpc", "application/grpc+proto", "Application/GRPC-web"] {
+            let kind = format!("Content-Type: {kind}");
+            let mut client = scene.post("/slow/call", &[&kind, "Transfer-Encoding: chunked"]).await;
+            client.send(b"5\r\nhello\r\n").await;
+            slow.push(client);
+        }
+        scene.serves_others("POST").await;
+        assert!(scene.site.connections() <= 1, "one for the others: {}", scene.site.connections());
+        for mut client in slow {
+            client.send(b"0\r\n\r\n").await;
+            is_served(&mut client).await;
+        }
+        let mut long = scene.post("/long", &["Content-Type: application/grpc", "Content-Length: 100000"]).await;
+        long.send(&vec![b'x'; BOUND]).await;
+        let start = Instant::now();
+        while long.trickle(b'x').await {
+            assert!(start.elapsed() < Duration::from_secs(40), "it is let go");
+        }
     }
 }
 

@@ -79,7 +79,7 @@ async fn a_long_body_that_falls_silent_or_trickles_is_let_go_and_other_streams_g
         }
         assert_eq!(client.get("/page", None).await.status(), StatusCode::OK);
     }
-    // gRPC is not taken in first, and need not come at a rate; but a silent client is let go before it is answered.
+    // gRPC, which is spoken in turn, is not taken in first, and need not come at a rate; but a silent client is let go before it is answered.
     let (answer, mut stream) = post(&client, "/silent", &[("content-type", "application/grpc")]).await;
     send(&mut stream, Bytes::from_static(b"012"), false).await;
     assert!(answer.await.is_err(), "the stream ends");
@@ -91,20 +91,49 @@ async fn a_long_body_that_falls_silent_or_trickles_is_let_go_and_other_streams_g
 async fn a_body_arrives_whole_however_long_it_is_and_in_whatever_pieces() {
     let secure = Secure::start().await;
     let client = secure.identity.http2(secure.address()).await;
-    for count in [0, 1, 1000, BOUND - 1, BOUND, BOUND + 1, BOUND + 20_000, 300_000] {
+    for count in [0, 1, 1000, 50_000, BOUND - 1, BOUND, BOUND + 1, 70_000, 80_000, BOUND + 20_000, 300_000] {
         for each in [count.max(1), 7_001] {
             let length = count.to_string();
             for lines in [&[("content-length", length.as_str())][..], &[]] {
                 let (answer, mut stream) = post(&client, "/upload", lines).await;
+                // The end comes with the last bytes, or behind them.
+                let ends_with_them = each > 7_001 && count > 0;
                 for start in (0..count).step_by(each) {
-                    send(&mut stream, vec![b'x'; each.min(count - start)].into(), false).await;
+                    send(&mut stream, vec![b'x'; each.min(count - start)].into(), ends_with_them).await;
                 }
-                stream.send_data(Bytes::new(), true).expect("the stream is open");
+                if !ends_with_them {
+                    stream.send_data(Bytes::new(), true).expect("the stream is open");
+                }
                 let answer = answer.await.expect("an answer");
                 assert_eq!(answer.status(), StatusCode::OK, "{count} in pieces of {each}");
                 let told = body(answer).await;
                 assert_eq!(told, format!("/upload took {count} bytes"), "in pieces of {each}, {lines:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_long_body_without_a_length_streams_within_the_bounds() {
+    for fast in ["true", "false"] {
+        let keys = [("proxy.fast_path", fast), ("limits.read", "\"2s\""), ("limits.upstream_connections", "1")];
+        let secure = Secure::with(&keys).await;
+        let mut client = secure.identity.http2(secure.address()).await;
+        // It reaches the site before it is here, and holds the place there until its client falls silent.
+        let (answer, mut stream) = post(&client, "/upload", &[]).await;
+        send(&mut stream, vec![b'x'; BOUND + 1].into(), false).await;
+        crate::world::eventually("it is at the site", async || (secure.site.requests() == 1).then_some(())).await;
+        assert_eq!(client.get("/page", None).await.status(), StatusCode::SERVICE_UNAVAILABLE, "{fast}");
+        assert!(answer.await.is_err(), "{fast}: the stream ends");
+        crate::world::eventually("there is room again", async || {
+            (client.get("/page", None).await.status() == StatusCode::OK).then_some(())
+        })
+        .await;
+        // One that does not fall silent arrives, and what is not here yet holds no place.
+        let (short, mut short_stream) = post(&client, "/upload", &[]).await;
+        send(&mut short_stream, vec![b'x'; 1000].into(), false).await;
+        assert_eq!(client.get("/page", None).await.status(), StatusCode::OK, "{fast}");
+        send(&mut short_stream, vec![b'x'; 1000].into(), true).await;
+        assert_eq!(body(short.await.expect("an answer")).await, "/upload took 2000 bytes", "{fast}");
     }
 }

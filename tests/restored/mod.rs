@@ -5,6 +5,7 @@ mod accepted;
 mod beside;
 mod dump;
 mod empty;
+mod lost;
 mod older;
 mod replica;
 

@@ -1,12 +1,16 @@
 //! Selling, from the outside: the interface, what it makes at the provider, and what it writes down.
 
 mod addons;
+mod asks;
 mod again;
+mod compressed;
 mod consent;
 mod invitations;
 mod own_forms;
 mod polar;
+mod prices;
 mod refusals;
+mod scheduled;
 mod time;
 mod turns;
 mod two;

@@ -1,6 +1,6 @@
 //! Selling through Polar: its checkout and its portal, by its API.
 
-use demo::polar::{Fault, FaultKind};
+use demo::polar::{Fault, FaultKind, PauseAt};
 use serde_json::{Value, json};
 
 use super::text;
@@ -172,4 +172,35 @@ async fn status_becomes(world: &World, token: &str, status: &str) {
         (standing["status"] == status).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a4_what_is_paused_at_polar_goes_on_by_a_button() {
+    let scene = WithPolar::start(Setup::new(Arrangement::AllPostgres), Asking::Yes).await;
+    let (world, polar) = (&scene.world, &scene.polar);
+    let account = unique("buyer");
+    let buyer = token(&account);
+    assert_eq!(world.post("/api/billing/checkout", &buyer, &order()).await.status, 200);
+    polar.complete_checkout(&text(&polar.checkouts()[0], "id")).expect("paid");
+    scene.settled().await;
+    world.everywhere("/premium/one", &buyer, 200).await;
+    let id = text(&polar.subscriptions()[0], "id");
+    polar.pause(&id, PauseAt::Now, None).expect("paused");
+    scene.settled().await;
+    world.everywhere("/premium/one", &buyer, 402).await;
+    let own = world.get("/api/billing/subscription", Some(&buyer)).await.json()["subscriptions"][0].clone();
+    assert_eq!((&own["reason"], &own["way_back"]), (&json!("paused"), &json!("resume")), "{own}");
+    let page = world.browse("/billing", Some(&buyer)).await;
+    assert!(page.body.contains("Your subscription is paused") && page.body.contains("Let it go on"), "{}", page.body);
+    let explained = world.tollgate(&["explain", "account", &account]).await.success();
+    assert!(explained.contains("gives nothing: paused; what brings access back: resume"), "{explained}");
+    polar.hold();
+    let resumed = world.post("/api/billing/reactivate", &buyer, &json!({})).await;
+    assert_eq!(resumed.status, 200, "{resumed:?}");
+    assert_eq!(polar.subscriptions()[0]["status"], "active");
+    // The answer counts at once: the webhook has not come.
+    world.everywhere("/premium/one", &buyer, 200).await;
+    polar.release();
+    let again = world.post("/api/billing/reactivate", &buyer, &json!({})).await;
+    assert_eq!((again.status, again.code().as_str()), (400, "not_canceling"), "{again:?}");
 }

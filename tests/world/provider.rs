@@ -27,6 +27,7 @@ pub async fn start(shape: Shape, mode: Mode) -> Provider {
         currency: "gbp".to_owned(),
         cadence,
         product: product.to_owned(),
+        metered: false,
     };
     let prices = vec![
         price("price_monthly", 700, Cadence::Month, "Paid"),

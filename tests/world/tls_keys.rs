@@ -31,8 +31,14 @@ impl Authority {
 
     /// What a host of this name presents.
     pub fn certify(&self, name: &str) -> Arc<ServerConfig> {
+        self.certify_all(&[name])
+    }
+
+    /// What a host of these names presents.
+    pub fn certify_all(&self, names: &[&str]) -> Arc<ServerConfig> {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).expect("parameters");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

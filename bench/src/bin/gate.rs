@@ -24,6 +24,7 @@ use tokio::sync::{broadcast, oneshot};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SITE: &str = "https://read.example";
+const AUDIENCE: &str = "read.example";
 /// Rules before the one that is measured, as a site would have.
 const OTHER_ROUTES: u32 = 9;
 
@@ -76,13 +77,13 @@ fn settings(listen: SocketAddr, upstream: SocketAddr) -> Result<Settings> {
         upstream: upstream::Settings::of(vec![upstream.into()]),
         // Nobody listens there, and nothing is sent there.
         billing: SocketAddr::from(([127, 0, 0, 1], 1)),
-        identity: identity::Settings {
-            cookie: Some("session".into()),
-            issuer: SITE.into(),
-            audience: "read.example".into(),
-            leeway: Duration::from_secs(2),
-            keys: identity::Keys::Fixed(vec![identity::Key::hs256(&secret("TOLLGATE_JWT_SECRET")?)?]),
-        },
+        identity: identity::Settings::of(identity::Way::simple(
+            Some("session"),
+            (SITE, AUDIENCE),
+            Duration::from_secs(2),
+            identity::Keys::Fixed(vec![identity::Key::hs256(&secret("TOLLGATE_JWT_SECRET")?)?]),
+        )),
+        assertion_audience: AUDIENCE.into(),
         assertion: AssertionKey::parse(&secret("TOLLGATE_ASSERTION_KEY")?)?,
         cache: ladder::Settings {
             max_staleness: Duration::from_secs(5),

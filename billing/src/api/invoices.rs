@@ -1,5 +1,7 @@
 //! What was billed, as its provider shows it to the payer.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use entitlement::account::AccountId;
@@ -36,11 +38,16 @@ pub async fn list(State(billing): State<Billing>, SignedIn(claims): SignedIn) ->
     Ok(Json(Invoices { invoices: of(&billing, &claims.sub).await? }))
 }
 
-/// What was billed to an account, newest first, asked of its providers.
+/// What was billed to an account, newest first, asked of its providers; an answer serves for some seconds.
 ///
 /// # Errors
-/// 502 when a provider does not answer, 503 when there is no key or the database fails.
+/// 429 when it failed too often, 502 when a provider does not answer, 503 when there is no key or the database fails.
 pub async fn of(billing: &Billing, account: &AccountId) -> Result<Vec<Billed>, Problem> {
+    let billed = billing.shared().billed.or_ask(account, async { asked(billing, account).await.map(Arc::new) }).await?;
+    Ok(Vec::clone(&billed))
+}
+
+async fn asked(billing: &Billing, account: &AccountId) -> Result<Vec<Billed>, Problem> {
     let mut conn = billing.pool().acquire().await.map_err(StoreError::from)?;
     let customers = links::customers_of(&mut conn, account).await?;
     drop(conn);
@@ -49,6 +56,7 @@ pub async fn of(billing: &Billing, account: &AccountId) -> Result<Vec<Billed>, P
     for customer in customers.iter().take(CUSTOMERS_MAX) {
         let Ok(provider) = customer.provider.parse::<Provider>() else { continue };
         checkout::check_configured(billing, provider).await?;
+        billing.shared().asks.act(account)?;
         let bills = sell::bills(&providers, provider, &customer.customer_id).await?;
         invoices.extend(bills.into_iter().map(|bill| Billed { provider, bill }));
     }

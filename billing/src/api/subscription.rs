@@ -90,6 +90,7 @@ pub async fn cancel(
     for subscription in others.iter().chain([&first]) {
         checkout::check_configured(&billing, subscription.provider).await?;
     }
+    billing.shared().asks.act(&claims.sub)?;
     let providers = billing.providers();
     let mut ends_at = sell::end_with_period(&providers, &first).await?;
     for subscription in &others {
@@ -110,6 +111,7 @@ pub async fn reactivate(
     // One only, the highest tier: never more is charged than was asked for.
     let (first, _) = running(&billing, &claims.sub).await?;
     checkout::check_configured(&billing, first.provider).await?;
+    billing.shared().asks.act(&claims.sub)?;
     let standing = standing::of(&billing, &claims.sub, crate::clock::now()).await?;
     let is_paused = standing.withheld(&first).is_some_and(|withheld| withheld.way_back() == WayBack::Resume);
     let kept = sell::keep(&billing.providers(), &first).await?;

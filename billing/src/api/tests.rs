@@ -140,7 +140,7 @@ impl Shop {
 }
 
 fn price(id: &str, amount: i64, cadence: Cadence) -> Price {
-    Price { id: id.into(), amount, currency: "gbp".into(), cadence, product: "Paid".into() }
+    Price { id: id.into(), amount, currency: "gbp".into(), cadence, product: "Paid".into(), metered: false }
 }
 
 fn grace() -> Grace {

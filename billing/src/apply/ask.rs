@@ -6,7 +6,7 @@
 use entitlement::Timestamp;
 use entitlement::binding::{self, Turn};
 use entitlement::catalog::Provider;
-use entitlement::event::{Event, Object};
+use entitlement::event::{Event, Fact, Object};
 use entitlement::subscription::SubscriptionId;
 use tokio::sync::MutexGuard;
 
@@ -15,7 +15,7 @@ use crate::keys::Key;
 use crate::provider::client::ProviderError;
 use crate::provider::{self, Moments};
 use crate::store::events::{self, Claimed};
-use crate::store::{StoreError, subscriptions, unseen};
+use crate::store::{StoreError, links, subscriptions, unseen};
 
 /// Most objects that are asked for because of one event.
 const OBJECTS_MAX: usize = 8;
@@ -44,6 +44,20 @@ pub(crate) struct Asked {
     pub key: Key,
 }
 
+impl Asked {
+    /// The event says enough to go on with; it is asked about again later.
+    fn fails(&mut self, provider: Provider, error: &ProviderError) {
+        match error {
+            // It is ours to repair.
+            ProviderError::Key(_) | ProviderError::Settings(_) => {
+                tracing::error!(%provider, %error, "the provider cannot be asked: check its API key");
+            }
+            _ => tracing::warn!(%provider, %error, "the provider could not be asked"),
+        }
+        self.trouble = Some(error.to_string());
+    }
+}
+
 impl Billing {
     /// Asks for what an event is about, if somebody can be asked; what its provider does not have is no answer. The
     /// guard is to be held until the answer is committed.
@@ -66,25 +80,54 @@ impl Billing {
             asked.trouble = Some(error.to_string());
             return Ok((asked, Some(guard)));
         }
+        let (provider, providers) = (claimed.provider, self.providers());
         let moments = Moments { at: event.at.unwrap_or(now), now };
         for object in event.objects.iter().take(OBJECTS_MAX) {
-            match provider::look(&self.providers(), claimed.provider, object, moments).await {
-                Ok(answers) if answers.is_empty() => {
-                    self.note_unseen(claimed.provider, object, observation, now).await?;
+            let looked = match object {
+                Object::Customer(id) if claimed.body.is_empty() => {
+                    provider::everything_of(&providers, provider, id, moments).await
                 }
+                object => provider::look(&providers, provider, object, moments).await,
+            };
+            match looked {
+                Ok(answers) if answers.is_empty() => self.note_unseen(provider, object, observation, now).await?,
                 Ok(answers) => asked.answers.extend(answers),
-                // It is ours to repair, and the event says enough to go on with.
-                Err(error @ (ProviderError::Key(_) | ProviderError::Settings(_))) => {
-                    tracing::error!(provider = %claimed.provider, %error, "the provider cannot be asked: check its API key");
-                    asked.trouble = Some(error.to_string());
-                }
-                Err(error) => {
-                    tracing::warn!(provider = %claimed.provider, %error, "the provider could not be asked");
-                    asked.trouble = Some(error.to_string());
-                }
+                Err(error) => asked.fails(provider, &error),
+            }
+        }
+        if asked.trouble.is_none()
+            && let Some(customer) = self.unplaced(provider, &event, &asked.answers).await?
+        {
+            // The last one who could say whose it is.
+            match provider::look(&providers, provider, &Object::Customer(customer), moments).await {
+                Ok(answers) => drop(asked.answers.splice(0..0, answers)),
+                Err(error) => asked.fails(provider, &error),
             }
         }
         Ok((asked, Some(guard)))
+    }
+
+    /// The customer of a subscription that is of no account, when neither the event nor an answer names one.
+    async fn unplaced(
+        &self,
+        provider: Provider,
+        event: &Event,
+        answers: &[Event],
+    ) -> Result<Option<String>, StoreError> {
+        let told = || std::iter::once(event).chain(answers);
+        if told().any(|event| event.claim.is_some() || event.objects.iter().any(|it| matches!(it, Object::Customer(_))))
+        {
+            return Ok(None);
+        }
+        let seen = told().flat_map(|event| &event.facts).find_map(|fact| match fact {
+            Fact::Subscription(seen) => Some(seen),
+            _ => None,
+        });
+        let Some(seen) = seen else { return Ok(None) };
+        let id = SubscriptionId { provider, id: seen.id.id.clone() };
+        let mut conn = self.pool().acquire().await?;
+        let (account, _) = links::find_subscription(&mut conn, &id, &seen.customer).await?;
+        Ok(account.is_none().then(|| seen.customer.clone()))
     }
 
     /// The provider has no such object: what the event says of it counts, and a person is told.

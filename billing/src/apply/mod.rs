@@ -29,8 +29,12 @@ const DELAY_SECONDS_MAX: i64 = 3600;
 /// What became of an event in one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It had an effect; these accounts have a new version.
-    Applied { changed: Vec<AccountId> },
+    /// It was applied; these accounts have a new version.
+    Applied {
+        changed: Vec<AccountId>,
+        /// Whether anything is otherwise than before.
+        has_effect: bool,
+    },
     /// It changes nothing, and why is written down.
     Ignored,
     /// It waits for its customer to be linked.
@@ -47,7 +51,7 @@ impl Fate {
     /// The accounts that have a new version by it.
     fn changed(&self) -> impl Iterator<Item = AccountId> {
         let changed = match self {
-            Self::Applied { changed } => changed.as_slice(),
+            Self::Applied { changed, .. } => changed.as_slice(),
             _ => &[],
         };
         changed.iter().cloned()
@@ -78,6 +82,7 @@ impl Billing {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => self.note_failure(id, &chain::told(&error), now).await?,
         };
+        self.ask_before_lowering(fate.changed(), now).await;
         let published = self.publish_at_once(fate.changed(), now).await;
         Ok(Applied { fate, published })
     }
@@ -97,7 +102,9 @@ impl Billing {
 
     /// Publishes what this process has just committed; when that fails, the publisher goes on with it.
     pub(crate) async fn publish_at_once(&self, changed: impl IntoIterator<Item = AccountId>, now: Timestamp) -> bool {
-        self.publish_now(changed.into_iter().collect(), Why::New, now).await
+        let changed: Vec<AccountId> = changed.into_iter().collect();
+        changed.iter().for_each(|account| self.shared().billed.forget(account));
+        self.publish_now(changed, Why::New, now).await
     }
 
     /// Publishes what was committed before, in case nobody has done so yet.

@@ -5,7 +5,7 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::binding::{self, Turn};
 use entitlement::decide::Evidence;
-use entitlement::event::{Event, Fact};
+use entitlement::event::{Event, Fact, Object};
 use entitlement::subscription::{State, Subscription};
 use sqlx::PgConnection;
 
@@ -55,6 +55,8 @@ struct Work {
     customer: Option<String>,
     nothing: &'static str,
     trouble: Option<String>,
+    /// Whether its provider has been asked about it.
+    is_asked: bool,
     /// The provider's account that answered.
     account: Option<String>,
 }
@@ -112,8 +114,17 @@ impl Billing {
         Ok(fates)
     }
 
-    /// What the event means.
+    /// What the event means. Of one without a body its customer is left, about which everything is to be asked.
     pub(super) fn read(&self, claimed: &Claimed) -> Result<Event, provider::Unreadable> {
+        if let (Some(customer), true) = (&claimed.customer, claimed.body.is_empty()) {
+            let objects = vec![Object::Customer(customer.clone())];
+            return Ok(Event {
+                customer: Some(customer.clone()),
+                objects,
+                livemode: claimed.livemode,
+                ..Event::default()
+            });
+        }
         let event = provider::interpret(claimed.provider, &claimed.body, claimed.received_at, self.settings())?;
         Ok(Event { livemode: claimed.livemode, ..event })
     }
@@ -145,7 +156,8 @@ impl Billing {
         let answers = answers.into_iter().map(|event| Lesson { event, evidence: Evidence::Asked { observation } });
         let lessons = std::iter::once(told).chain(answers).collect();
         let cause = format!("{} {}", claimed.provider, claimed.event_id);
-        Plan::Learn(Work { cause, lessons, customer, nothing, trouble, account })
+        let is_asked = question != Question::None;
+        Plan::Learn(Work { cause, lessons, customer, nothing, trouble, is_asked, account })
     }
 
     async fn carry_out(
@@ -156,9 +168,11 @@ impl Billing {
         (rules, now): (&Rules, Timestamp),
         closing: &mut Closing,
     ) -> Result<Fate, StoreError> {
-        let Work { cause, lessons, customer, nothing, trouble, account } = match plan {
+        let Work { cause, lessons, customer, nothing, trouble, is_asked, account } = match plan {
             Plan::Learn(work) => work,
-            Plan::Wait => return self.park(conn, claimed, None, NOBODY_TO_ASK, now).await,
+            Plan::Wait => {
+                return self.park(conn, claimed, claimed.customer.as_deref(), NOBODY_TO_ASK, now).await;
+            }
             Plan::WaitForKey { reason } => return wait_for_key(conn, claimed, &reason, now).await,
             Plan::Bury { reason } => return bury(conn, claimed, &reason).await,
             Plan::Ignore { why, customer } => {
@@ -177,6 +191,13 @@ impl Billing {
         effects.learn(conn, &lessons).await?;
         if let Some(customer) = effects.waits_for.clone() {
             let reason = format!("account not known: customer {customer}");
+            // Nobody can say more than its provider did: what is not ours is not kept.
+            if is_asked && trouble.is_none() {
+                tracing::info!(customer, "an event is ignored: its customer is of no account here");
+                let customer = Some(customer);
+                closing.ended.push(Ended { id: claimed.id, ending: Ending::Foreign, account: None, customer });
+                return Ok(Fate::Ignored);
+            }
             tracing::info!(customer, "an event is parked: nobody has said which account this customer is");
             return self.park(conn, claimed, Some(&customer), &reason, now).await;
         }
@@ -188,9 +209,11 @@ impl Billing {
         if let Some(trouble) = trouble.filter(|_| claimed.attempts + 1 < ATTEMPTS_MAX) {
             let reason = format!("applied as it was told; its provider is asked again: {trouble}");
             events::ask_again_at(conn, claimed.id, &reason, now + delay(claimed.attempts + 1)).await?;
-            return Ok(if changed.is_empty() { Fate::Failed } else { Fate::Applied { changed } });
+            let has_effect = outcome.has_effect;
+            return Ok(if changed.is_empty() { Fate::Failed } else { Fate::Applied { changed, has_effect } });
         }
-        let fate = if outcome.is_news { Fate::Applied { changed } } else { Fate::Ignored };
+        let has_effect = outcome.has_effect;
+        let fate = if outcome.is_news { Fate::Applied { changed, has_effect } } else { Fate::Ignored };
         closing.ended.push(ended(claimed, outcome, customer, nothing));
         Ok(fate)
     }
@@ -206,7 +229,8 @@ impl Billing {
         now: Timestamp,
     ) -> Result<Fate, StoreError> {
         let age = (now - claimed.received_at).max(Duration::zero());
-        let again = age < PARKED_RETRIES || customer.is_none();
+        // Without a body it is about a customer that is linked: nothing else will wake it.
+        let again = age < PARKED_RETRIES || customer.is_none() || claimed.body.is_empty();
         let next = again.then(|| now + age.clamp(Duration::minutes(1), Duration::days(1)));
         events::park(conn, claimed.id, customer, reason, next).await?;
         Ok(Fate::Parked)
@@ -288,7 +312,7 @@ async fn wait_for_key(
     reason: &str,
     now: Timestamp,
 ) -> Result<Fate, StoreError> {
-    events::park(conn, claimed.id, None, reason, Some(now + KEY_LOOK)).await?;
+    events::park(conn, claimed.id, claimed.customer.as_deref(), reason, Some(now + KEY_LOOK)).await?;
     keys::wait(conn, claimed.id, claimed.provider).await?;
     tracing::warn!(event_id = claimed.event_id, kind = claimed.kind, reason, "an event is parked");
     Ok(Fate::Parked)

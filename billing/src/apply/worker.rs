@@ -94,7 +94,7 @@ impl Billing {
         let mut singly: Vec<i64> = singly.into_iter().map(|due| due.id).collect();
         let together: Vec<i64> = together.into_iter().map(|due| due.id).collect();
         singly.extend(self.apply_in_groups(&together, now, sum).await);
-        self.apply_singly(singly, now, sum).await
+        self.apply_singly(singly, now, sum).await.map(drop)
     }
 
     /// Returns those that could not be applied together.
@@ -126,8 +126,15 @@ impl Billing {
         }
     }
 
-    /// After a fault of the database no further event is begun, and those that have begun are waited for.
-    async fn apply_singly(&self, due: Vec<i64>, now: Timestamp, sum: &mut Drained) -> Result<(), StoreError> {
+    /// After a fault of the database no further event is begun, and those that have begun are waited for. Returns by how many of them
+    /// anything is otherwise than before.
+    pub(crate) async fn apply_singly(
+        &self,
+        due: Vec<i64>,
+        now: Timestamp,
+        sum: &mut Drained,
+    ) -> Result<usize, StoreError> {
+        let mut effective = 0;
         let mut due = due.into_iter();
         let mut running = JoinSet::new();
         let mut ids = HashMap::new();
@@ -141,9 +148,12 @@ impl Billing {
                 let task = running.spawn(async move { billing.apply_event(id, now).await });
                 ids.insert(task.id(), id);
             }
-            let Some(ended) = running.join_next_with_id().await else { return fault.map_or(Ok(()), Err) };
+            let Some(ended) = running.join_next_with_id().await else { return fault.map_or(Ok(effective), Err) };
             match self.fate_of(ended, &ids, now).await {
-                Ok(fate) => sum.count(&fate),
+                Ok(fate) => {
+                    effective += usize::from(matches!(fate, Fate::Applied { has_effect: true, .. }));
+                    sum.count(&fate);
+                }
                 Err(error) => fault = fault.or(Some(error)),
             }
         }

@@ -12,6 +12,7 @@ use super::turn::Turn;
 use super::{check_configured, client, links};
 use crate::Billing;
 use crate::api::standing::{self, Standing, is_running};
+use crate::asks::SERVES;
 use crate::caller;
 use crate::clock;
 use crate::problem::Problem;
@@ -76,6 +77,8 @@ impl Seller {
             }
             // What was paid meanwhile is known by now.
             standing = standing::of(&self.billing, &self.account, now).await?;
+        } else {
+            self.billing.shared().asks.act(&self.account)?;
         }
         if self.end_what_is_bought_again(&standing, now).await? {
             standing = standing::of(&self.billing, &self.account, now).await?;
@@ -125,11 +128,12 @@ impl Seller {
         let is_same = (session.provider, &session.price, session.trial_days)
             == (price.provider, &price.id, sale.trial_days)
             && self.states_the_same(lease, &sale.choice).await?;
-        // Somebody looked after this buyer asked.
-        if is_same && session.seen_at >= self.asked_at {
+        // Somebody looked after this buyer asked, or has looked too often lately.
+        if is_same && (session.seen_at >= self.asked_at || self.serves(session)) {
             self.agree(lease.attempt - 1, &sale.choice, clock::now()).await?;
             return Ok(Some(opened(session)));
         }
+        self.billing.shared().asks.act(&self.account)?;
         let providers = self.billing.providers();
         if !can_ask(&providers, session.provider) {
             return Ok(None);
@@ -154,6 +158,12 @@ impl Seller {
             CheckoutState::Processing => Err(payment_pending()),
             CheckoutState::Open | CheckoutState::Over => Ok(None),
         }
+    }
+
+    /// Whether what was seen of the open checkout a few seconds ago serves once more: each look is a question or two.
+    fn serves(&self, session: &Session) -> bool {
+        let age = clock::now() - session.seen_at;
+        age.to_std().is_ok_and(|age| age < SERVES) && !self.billing.shared().asks.may_look(&self.account)
     }
 
     /// The checkout that is open elsewhere, when it sells the same.
@@ -225,9 +235,12 @@ impl Seller {
             Provider::Polar => &settings.polar.metadata_key,
         };
         let next = self.order.next.as_deref().and_then(links::own_path);
+        let is_metered =
+            price.provider == Provider::Stripe && self.billing.is_metered(price.provider, &price.id).await?;
         let checkout = Checkout {
             buyer: Buyer { account: &self.account, metadata_key },
             price: &price.id,
+            is_metered,
             sold: sale.choice.named(),
             details: &sale.choice.details,
             trial_days: sale.trial_days,

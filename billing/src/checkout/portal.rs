@@ -40,6 +40,7 @@ pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp)
         None => stored_customer(billing, account).await?.ok_or_else(none)?,
     };
     check_configured(billing, provider).await?;
+    billing.shared().asks.act(account)?;
     let return_url = links::on_site(&billing.settings().site_url, links::ACCOUNT_PATH);
     match sell::create_portal(&billing.providers(), provider, &customer, &return_url).await {
         Err(ProviderError::UnknownCustomer) => Err(none()),

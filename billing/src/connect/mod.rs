@@ -15,8 +15,8 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::broadcast;
 
 use crate::component::Billing;
-use crate::provider::client::Client;
 use crate::ops::OperatorError;
+use crate::provider::client::Client;
 use crate::provider::polar;
 use crate::publish::Outlets;
 use crate::settings::Settings;

@@ -45,8 +45,8 @@ impl Billing {
         self.look_now().await
     }
 
-    async fn look_now(&self) -> Result<Arc<Lineage>, PublishError> {
-        let Some(known) = self.identity().await? else { return Ok(self.lineage()) };
+    pub(super) async fn look_now(&self) -> Result<Arc<Lineage>, PublishError> {
+        let Some(mut known) = self.identity().await? else { return Ok(self.lineage()) };
         let outlets = &self.shared().outlets;
         if !outlets.has_cache() {
             let (database, word) = (Some(known.id), Word::Settled);
@@ -57,7 +57,11 @@ impl Billing {
             let now = self.lineage().after(&known, &met, (clock::now(), Instant::now()));
             return Ok(self.note(now));
         }
-        let mut known = known;
+        // It was further when this process last read it.
+        let before = self.lineage();
+        if before.database == Some(known.id) && known.mark < before.mark {
+            known = self.go_back(known).await?;
+        }
         let asked = outlets.meet(newcomer(known, clock::now())).await;
         if asked.is_err() && self.lineage().database != Some(known.id) {
             // Proxies are to hear of it, although nobody says more.
@@ -90,7 +94,15 @@ impl Billing {
         Ok(self.note(now))
     }
 
-    async fn note_hold(&self, holds: Hold) -> Result<Option<Timestamp>, StoreError> {
+    /// Gives a database that has gone back another id; what was told before is held, whatever Redis remembers of it.
+    pub(super) async fn go_back(&self, known: Identity) -> Result<Identity, StoreError> {
+        self.renew(known.id, Some(known.id)).await?;
+        self.note_hold(Hold::Since(clock::now())).await?;
+        let mut conn = self.pool().acquire().await?;
+        identity::read(&mut conn).await
+    }
+
+    pub(super) async fn note_hold(&self, holds: Hold) -> Result<Option<Timestamp>, StoreError> {
         let mut conn = self.pool().acquire().await?;
         identity::hold(&mut conn, holds).await
     }
@@ -145,7 +157,7 @@ impl Billing {
     }
 
     /// `None` where the server accepts no writes: it may be behind another one.
-    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+    pub(super) async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let mut conn = self.pool().acquire().await?;
         if !writable::accepts_writes(&mut conn).await? {
             return Ok(None);

@@ -6,6 +6,7 @@
 //! connected to its former primary. What was told before is held: it goes on to serve, account by account, until something new is
 //! learnt of the account, or a person has accepted the database.
 
+mod heard;
 mod keep;
 mod look;
 
@@ -48,6 +49,8 @@ pub(crate) struct Lineage {
     pub database: Option<DatabaseId>,
     pub owner: Option<DatabaseId>,
     pub word: Word,
+    /// How far the database had come when it was last read.
+    pub mark: u64,
     /// Of another one that has the word.
     other: Option<Seen>,
 }
@@ -68,16 +71,23 @@ struct Seen {
 impl Lineage {
     /// As long as the cache has not been asked.
     pub const fn unknown() -> Self {
-        Self { database: None, owner: None, word: Word::Unknown, other: None }
+        Self { database: None, owner: None, word: Word::Unknown, mark: 0, other: None }
     }
 
     /// The state after the cache was asked for a database. Records that are held stay so when the cache has forgotten it.
     fn after(&self, identity: &Identity, met: &Met, (now, tick): (Timestamp, Instant)) -> Self {
-        let Identity { id: database, held_since, .. } = *identity;
-        let of =
-            |owner: &Owner, word, other| Self { database: Some(database), owner: Some(owner.database), word, other };
+        let Identity { id: database, held_since, mark, .. } = *identity;
+        let of = |owner: &Owner, word, other| Self {
+            database: Some(database),
+            owner: Some(owner.database),
+            word,
+            mark,
+            other,
+        };
         match met {
-            Met::Unreadable => Self { database: Some(database), owner: None, word: Word::Unreadable, other: None },
+            Met::Unreadable => {
+                Self { database: Some(database), owner: None, word: Word::Unreadable, mark, other: None }
+            }
             Met::Behind(owner) => of(owner, Word::Unknown, None),
             Met::Mine(owner) if owner.held.is_empty() && held_since.is_none() => of(owner, Word::Settled, None),
             Met::Mine(owner) => {
@@ -133,6 +143,15 @@ impl Lineage {
         }
     }
 
+    /// The version above which something new is told while records are held: higher than any that was told before, also where Redis has
+    /// forgotten it and only proxies know. Versions grow by one with each change, so none comes near a time in milliseconds by itself.
+    pub fn floor(&self) -> Option<u64> {
+        match &self.word {
+            Word::Held { since, .. } => u64::try_from(since.timestamp_millis()).ok(),
+            _ => None,
+        }
+    }
+
     /// The databases above whose versions something new is told: proxies may still have their records.
     pub fn above(&self) -> &[DatabaseId] {
         match &self.word {
@@ -172,6 +191,8 @@ pub struct Line {
     pub settled: bool,
     /// Whether it is known for sure who has the word, and lives.
     pub known: bool,
+    /// How far the database has come: proxies remember it, in case Redis does not.
+    pub mark: u64,
 }
 
 impl Billing {
@@ -198,7 +219,14 @@ impl Billing {
         let lineage = self.lineage();
         let namespace = self.settings().namespace.clone();
         let (database, owner) = (lineage.database?, lineage.owner);
-        Some(Line { namespace, database, owner, settled: lineage.is_settled(), known: lineage.is_known() })
+        Some(Line {
+            namespace,
+            database,
+            owner,
+            settled: lineage.is_settled(),
+            known: lineage.is_known(),
+            mark: lineage.mark,
+        })
     }
 }
 
@@ -220,7 +248,7 @@ mod tests {
     impl Looking {
         fn looks(&mut self, at_ms: u64, met: &Met) -> (Word, bool) {
             let now = Timestamp::from_timestamp_millis(i64::try_from(at_ms).expect("small")).expect("in range");
-            let identity = Identity { id: id(1), former: None, held_since: self.2, mark: 7 };
+            let identity = Identity { id: id(1), former: None, held_since: self.2, accepted_at: None, mark: 7 };
             self.0 = self.0.after(&identity, met, (now, self.1 + Duration::from_millis(at_ms)));
             (self.0.word.clone(), self.0.is_known())
         }

@@ -4,8 +4,8 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 
 use crate::component::Billing;
-use crate::store::{StoreError, accounts};
 use crate::store::consents::{self, Consent};
+use crate::store::{StoreError, accounts};
 
 /// Most consents that one listing shows.
 const LIST_MAX: u32 = 1000;

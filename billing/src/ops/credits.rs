@@ -119,7 +119,11 @@ impl Billing {
             return Ok(Revoked { version: version(&done), credits: done.credits, published, repeated: true });
         }
         if !accounts::is_known(&mut tx, account).await? {
-            return Err(OperatorError::UnknownAccount(account.to_string()));
+            return Err(if self.is_held_back().await {
+                OperatorError::HeldAccount(account.to_string())
+            } else {
+                OperatorError::UnknownAccount(account.to_string())
+            });
         }
         let credits = credits::revoke(&mut tx, account, credit, now).await?;
         if credits.is_empty() {

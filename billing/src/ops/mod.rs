@@ -44,6 +44,10 @@ pub enum OperatorError {
     CatalogMoved,
     #[error("nothing is known of the account `{0}`: is it the right one?")]
     UnknownAccount(String),
+    #[error(
+        "PostgreSQL knows nothing of the account `{0}`, and what was told of it before the restore may serve: `tollgate explain account` shows it, `tollgate reconcile` asks the providers, `tollgate database accept` takes the database's word for all"
+    )]
+    HeldAccount(String),
     #[error("the id `{id}` was used for something else: {wish}")]
     IdUsed { id: String, wish: String },
     #[error("an id has 1 to 255 bytes")]
@@ -82,7 +86,9 @@ impl From<OperatorError> for Problem {
             OperatorError::TakesAccess(_) => (StatusCode::CONFLICT, "takes_access"),
             OperatorError::CatalogMoved => (StatusCode::CONFLICT, "catalog_moved"),
             // Whatever the reason, there is nothing to revoke.
-            OperatorError::UnknownAccount(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
+            OperatorError::UnknownAccount(_) | OperatorError::HeldAccount(_) => {
+                (StatusCode::NOT_FOUND, "nothing_to_revoke")
+            }
             OperatorError::IdUsed { .. } => (StatusCode::CONFLICT, "id_used"),
             OperatorError::BadId => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),

@@ -3,6 +3,7 @@
 mod account;
 mod actions;
 mod back;
+mod encoding;
 mod fault;
 mod form;
 mod frame;

@@ -11,6 +11,7 @@ use crate::settings::Settings;
 use self::client::{Listed, Page, ProviderError};
 
 pub mod client;
+pub(crate) mod offer;
 pub mod polar;
 pub(crate) mod sell;
 pub mod stripe;
@@ -40,6 +41,9 @@ pub fn interpret(
         Provider::Polar => polar::interpret(body, received_at, &settings.polar.metadata_key),
     }
 }
+
+/// Pages of one customer's subscriptions: nobody has so many.
+const CUSTOMER_PAGES_MAX: usize = 10;
 
 /// Every provider that there is.
 pub const ALL: [Provider; 2] = [Provider::Stripe, Provider::Polar];
@@ -145,7 +149,7 @@ pub(crate) struct ListedEvent {
     pub body: Vec<u8>,
 }
 
-/// One page of the events that Tollgate acts on, newest first; `None` when the provider has no such list.
+/// One page of the events that Tollgate needs, newest first; `None` when the provider has no such list.
 pub(crate) async fn events(
     providers: &Providers,
     provider: Provider,
@@ -167,8 +171,37 @@ pub(crate) async fn events(
         }
     };
     let items = page.items.into_iter().filter_map(read);
-    let items = items.filter(|event| stripe::kind_label(&event.kind) != stripe::OTHER).collect();
+    let items = items.filter(|event| stripe::is_needed(&event.kind)).collect();
     Ok(Some(Page { items, next: page.next }))
+}
+
+/// A customer as its provider knows it now, with everything that it has bought.
+pub(crate) async fn everything_of(
+    providers: &Providers,
+    provider: Provider,
+    customer: &str,
+    moments: Moments,
+) -> Result<Vec<Event>, ProviderError> {
+    let object = Object::Customer(customer.to_owned());
+    let mut events = look(providers, provider, &object, moments).await?;
+    // Polar's answer has them already.
+    if provider == Provider::Polar || events.is_empty() {
+        return Ok(events);
+    }
+    let mut after = None;
+    for _ in 0..CUSTOMER_PAGES_MAX {
+        let list = List::Subscriptions(Some(customer));
+        let page = match page(providers, provider, list, after.as_deref(), moments).await {
+            Err(ProviderError::UnknownCustomer) => return Ok(events),
+            page => page?,
+        };
+        events.extend(page.items.into_iter().flat_map(|listed| listed.events));
+        after = page.next;
+        if after.is_none() {
+            return Ok(events);
+        }
+    }
+    Err(ProviderError::Unusable("the customer has too many subscriptions".into()))
 }
 
 /// The mode, live or test, of the key with which we speak with a provider; `None` when nothing says so.
@@ -197,6 +230,15 @@ pub const fn key_variable(provider: Provider) -> &'static str {
     }
 }
 
+/// The types of events that a provider's endpoint has to be told of.
+#[must_use]
+pub const fn needed_events(provider: Provider) -> &'static [&'static str] {
+    match provider {
+        Provider::Stripe => &stripe::NEEDED,
+        Provider::Polar => &polar::NEEDED,
+    }
+}
+
 /// An event's type as a metric label: senders do not decide how many labels there are.
 #[must_use]
 pub fn kind_label(provider: Provider, kind: &str) -> &'static str {
@@ -221,4 +263,20 @@ pub fn no_price(provider: Provider, id: &str) -> Option<&'static str> {
     ];
     let kind = KINDS.iter().find(|(start, _)| provider == Provider::Stripe && id.starts_with(start));
     kind.map(|(_, what)| *what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_the_events_that_are_needed() {
+        let readme = include_str!("../../../README.md");
+        for provider in ALL {
+            let (_, rest) = readme.split_once(&format!("<!-- {provider} events -->")).expect("it names them");
+            let (list, _) = rest.split_once("<!-- end -->").expect("the list ends");
+            let listed: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+            assert_eq!(listed, needed_events(provider), "{provider}");
+        }
+    }
 }

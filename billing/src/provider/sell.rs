@@ -93,14 +93,12 @@ pub(crate) async fn end_now(providers: &Providers, subscription: &SubscriptionId
     }
 }
 
-/// Lets a paused subscription go on, where the provider lets others do that.
+/// Lets a paused subscription go on.
 pub(crate) async fn resume(providers: &Providers, subscription: &SubscriptionId) -> Result<Kept, ProviderError> {
     let id = &subscription.id;
     match subscription.provider {
         Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.resume(id).await,
-        Provider::Polar => {
-            Err(ProviderError::ToldBuyer("A paused subscription of Polar goes on in its portal.".into()))
-        }
+        Provider::Polar => providers.polar_client.as_ref().ok_or_else(nobody)?.resume(id).await,
     }
 }
 

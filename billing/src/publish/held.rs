@@ -5,9 +5,11 @@ use entitlement::account::AccountId;
 use entitlement::record::Record;
 use entitlement::reduction::reductions;
 use entitlement::subscription::SubscriptionId;
+use entitlement::timeline::Status;
 use futures_util::future::try_join_all;
 
 use super::{Computed, PublishError, Why};
+use crate::chain;
 use crate::component::Billing;
 use crate::lineage::Lineage;
 use crate::resolve::ResolveError;
@@ -38,6 +40,14 @@ impl Billing {
         let lineage = self.lineage_of(database).await?;
         if lineage.is_settled() {
             return Ok(Tellable { records: all(computed), versions });
+        }
+        // The database has got another id since they were computed: what was new under the former one is not.
+        let (mut computed, mut versions) = (computed, versions);
+        if lineage.database.is_some_and(|known| known != database) {
+            let accounts: Vec<AccountId> = versions.into_iter().map(|(account, _)| account).collect();
+            computed = self.compute_each(&accounts, now).await?;
+            let newest = computed.iter().map(|computed| computed.record.entitlement.version);
+            versions = accounts.into_iter().zip(newest).collect();
         }
         let counts = |computed: &Computed| !lineage.is_held_back() || computed.is_new || why == Why::New;
         let counts_now = |computed: &Computed| !lineage.is_held_back() || computed.is_new;
@@ -87,16 +97,56 @@ impl Billing {
                 let (before, after) = (held.entitlement.timeline.at(now), entitlement.timeline.at(now));
                 before.plan != after.plan && reductions(&before.plan, &after.plan).is_empty()
             };
-            if held.is_some_and(|held| is_more(&held)) {
+            let gives = match &held {
+                Some(held) => is_more(held),
+                // Redis has lost what is held, and only proxies may know it.
+                None => {
+                    !computed.is_new && self.is_held_back().await && entitlement.timeline.at(now).status != Status::None
+                }
+            };
+            if gives {
                 given.push(entitlement.account);
             }
         }
         self.publish(&given, Why::New, now).await.map(drop)
     }
 
-    /// The newest version that other databases have told of an account.
+    /// Asks the providers about accounts that an event leaves with less than what is held of them: a subscription may have come after
+    /// the state that the database has gone back to. When they do not answer, the event counts as it stands.
+    pub(crate) async fn ask_before_lowering(&self, accounts: impl Iterator<Item = AccountId>, now: Timestamp) {
+        let lineage = self.lineage();
+        if lineage.held().is_empty() {
+            return;
+        }
+        for account in accounts {
+            let is_lowered = match self.is_lowered(&lineage, &account, now).await {
+                Ok(is_lowered) => is_lowered,
+                Err(error) => {
+                    tracing::debug!(%account, error = chain::told(&error), "what is held of an account cannot be read");
+                    continue;
+                }
+            };
+            if is_lowered && let Err(error) = self.reconcile_account(&account, now).await {
+                tracing::warn!(%account, error = chain::told(&error), "the database went back, and the provider does not say what an account has: its new event counts alone");
+            }
+        }
+    }
+
+    /// Whether an account would get less than what is held of it, with the first thing that is new of it.
+    async fn is_lowered(&self, lineage: &Lineage, account: &AccountId, now: Timestamp) -> Result<bool, PublishError> {
+        let Record { database, entitlement } = self.compute(account, now).await?.record;
+        let outlets = &self.shared().outlets;
+        if outlets.newest_of(&[database], account).await?.is_some() {
+            return Ok(false);
+        }
+        let held = outlets.newest_of(lineage.held(), account).await?;
+        let plan = |record: &Record| record.entitlement.timeline.at(now).plan.clone();
+        Ok(held.is_some_and(|held| !reductions(&plan(&held), &entitlement.timeline.at(now).plan).is_empty()))
+    }
+
+    /// The newest version that other databases may have told of an account.
     async fn told_above(&self, lineage: &Lineage, account: &AccountId) -> Result<Option<u64>, PublishError> {
         let held = self.shared().outlets.newest_of(lineage.above(), account).await?;
-        Ok(held.map(|record| record.entitlement.version))
+        Ok(held.map(|record| record.entitlement.version).max(lineage.floor()))
     }
 }

@@ -140,7 +140,7 @@ impl Billing {
             let waits_for = effects.waits_for.clone();
             let outcome = effects.close();
             changed.extend(outcome.changed());
-            repaired.push(Repaired { is_news: outcome.is_news, waits_for });
+            repaired.push(Repaired { is_news: outcome.has_effect, waits_for });
             changes.extend(outcome.changes);
         }
         let changes = changes.iter().map(|(account, detail)| (account, Change { cause: asking.cause, detail }));

@@ -1,5 +1,7 @@
 //! What an invitation is worth, given and taken back: in the transaction that learns of the money.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
@@ -29,7 +31,7 @@ pub async fn convert(
     rules: &Rules,
     now: Timestamp,
 ) -> Result<Changes, StoreError> {
-    let Some(due) = referrals::due(conn, referee).await? else { return Ok(Vec::new()) };
+    let Some(due) = referrals::due(conn, referee, terms.min_amount).await? else { return Ok(Vec::new()) };
     let bill =
         due.bills.iter().find(|bill| bill.prices.iter().any(|id| rules.catalog.sold(bill.provider, id).is_some()));
     if bill.is_none() && terms.convert_on == ConvertOn::Payment {
@@ -43,7 +45,7 @@ pub async fn convert(
     }
     let mut changes = reward(conn, &due, bill, (terms, rules), now).await?;
     // The money may have gone back before it was known what it was for.
-    changes.extend(take_back(conn, referee, now).await?);
+    changes.extend(take_back(conn, referee, terms, now).await?);
     Ok(changes)
 }
 
@@ -88,15 +90,20 @@ fn tier<'a>(catalog: &'a Catalog, terms: &Referral) -> Option<&'a Tier> {
     named.or_else(|| above().find(|tier| tier.offers().next().is_some())).or_else(|| above().next())
 }
 
-/// Takes the reward back when the payment that earned it has gone back in time, and gives it again when that turns out
+/// Takes the reward back when so much of the payment that earned it has gone back in time that it would not earn it, and gives it again when that turns out
 /// not to be so. What was used by then stays used.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn take_back(conn: &mut PgConnection, referee: &AccountId, now: Timestamp) -> Result<Changes, StoreError> {
+pub async fn take_back(
+    conn: &mut PgConnection,
+    referee: &AccountId,
+    terms: &Referral,
+    now: Timestamp,
+) -> Result<Changes, StoreError> {
     let Some(rewarded) = referrals::rewarded(conn, referee).await? else { return Ok(Vec::new()) };
     let snapshot = snapshot::read_one(conn, referee).await?;
-    let is_back = snapshot.returned.iter().any(|money| is_of(money, &rewarded) && went_back(money, &rewarded));
+    let is_back = went_back(&snapshot.returned, &rewarded, terms.min_amount.max(1));
     let (at, word) = match (is_back, rewarded.taken_back_at) {
         (true, None) => (Some(now), "taken back"),
         (false, Some(_)) => (None, "given again"),
@@ -116,11 +123,29 @@ fn is_of(money: &Money, rewarded: &Rewarded) -> bool {
     money.provider == provider.as_str() && is_billed
 }
 
-fn went_back(money: &Money, rewarded: &Rewarded) -> bool {
-    let Money { payment, refunds, disputes, .. } = money;
-    let covers_from = payment.made_at.unwrap_or(rewarded.converted_at);
-    let parts = [Part { payment, refunds, disputes }];
-    let loss = Returned { parts: &parts, took_in: payment.amount, currency: None, covers_from }.loss();
+/// Whether too little is left of a bill, all its payments together. A payment whose bill nobody has told stands alone.
+fn went_back(returned: &[Money], rewarded: &Rewarded, least: i64) -> bool {
+    let mut bills: BTreeMap<(&str, &str), Vec<&Money>> = BTreeMap::new();
+    for money in returned.iter().filter(|money| is_of(money, rewarded)) {
+        let bill = money.invoice.as_ref().map_or(&money.payment.id, |billed| &billed.id);
+        bills.entry((&money.provider, bill)).or_default().push(money);
+    }
+    bills.values().any(|payments| is_too_little(payments, rewarded, least))
+}
+
+fn is_too_little(payments: &[&Money], rewarded: &Rewarded, least: i64) -> bool {
+    let billed = payments.iter().find_map(|money| money.invoice.as_ref());
+    let sum = || payments.iter().map(|money| money.payment.amount).fold(0, i64::saturating_add);
+    let took_in = billed.map(|billed| billed.paid).filter(|paid| *paid > 0).unwrap_or_else(sum);
+    let currency = billed.and_then(|billed| billed.currency.as_deref());
+    let made_at = payments.iter().filter_map(|money| money.payment.made_at).min();
+    let covers_from = made_at.unwrap_or(rewarded.converted_at);
+    let parts = payments.iter().map(|money| {
+        let Money { payment, refunds, disputes, .. } = money;
+        Part { payment, refunds, disputes }
+    });
+    let parts: Vec<Part<'_>> = parts.collect();
+    let loss = Returned { parts: &parts, took_in, currency, covers_from }.loss_below(least);
     loss.is_some_and(|loss| match loss {
         Setback::Refunded { at, .. } | Setback::Lost { at, .. } => at <= rewarded.window_ends_at,
         Setback::Disputed { .. } | Setback::CustomerGone { .. } => false,

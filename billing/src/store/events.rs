@@ -44,6 +44,9 @@ pub struct Claimed {
     /// Its number among what we learn.
     pub arrival: i64,
     pub attempts: i32,
+    /// The customer that it was about when it was looked at before.
+    pub customer: Option<String>,
+    /// Empty when only its customer is left to be compared.
     pub body: Vec<u8>,
 }
 
@@ -54,7 +57,12 @@ pub enum Ending {
     Applied(Option<String>),
     /// Without one, and why.
     Ignored(&'static str),
+    /// Its customer is of no account here: nothing of it is kept but that it came. A link makes it due again, without its body.
+    Foreign,
 }
+
+/// Why an event of a customer that is of no account here is ignored.
+const FOREIGN: &str = "its customer is of no account here, as far as its provider says: when the customer is linked, everything of it is compared";
 
 /// An event that has ended, and whom it was about.
 #[derive(Clone, Debug)]
@@ -176,7 +184,7 @@ pub async fn claim(conn: &mut PgConnection, ids: &[i64]) -> Result<Vec<Claimed>,
     let query = sqlx::query_as!(
         Row,
         r#"
-        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, body
+        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, customer_id, body
         from webhook_events where id = any($1) and state in ('pending', 'parked')
         order by arrival
         for update skip locked
@@ -194,7 +202,7 @@ pub async fn peek(conn: &mut PgConnection, id: i64) -> Result<Option<Claimed>, S
     let query = sqlx::query_as!(
         Row,
         r#"
-        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, body
+        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, customer_id, body
         from webhook_events where id = $1 and state in ('pending', 'parked')
         "#,
         id
@@ -212,6 +220,7 @@ struct Row {
     received_at: Timestamp,
     arrival: i64,
     attempts: i32,
+    customer_id: Option<String>,
     body: Vec<u8>,
 }
 
@@ -228,6 +237,7 @@ impl TryFrom<Row> for Claimed {
             received_at: row.received_at,
             arrival: row.arrival,
             attempts: row.attempts,
+            customer: row.customer_id,
             body: row.body,
         })
     }
@@ -240,15 +250,17 @@ impl TryFrom<Row> for Claimed {
 /// When a row is gone, or the database fails.
 pub async fn finish(conn: &mut PgConnection, ended: &[Ended]) -> Result<(), StoreError> {
     let Some(first) = ended.first() else { return Ok(()) };
-    let (mut ids, mut states, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut states, mut reasons, mut foreign) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for Ended { id, ending, .. } in ended {
         let (state, reason) = match ending {
             Ending::Applied(note) => ("applied", note.as_deref()),
             Ending::Ignored(why) => ("ignored", Some(*why)),
+            Ending::Foreign => ("ignored", Some(FOREIGN)),
         };
         ids.push(*id);
         states.push(state);
         reasons.push(reason.map(reason_of));
+        foreign.push(matches!(ending, Ending::Foreign));
     }
     let accounts: Vec<Option<&str>> = ended.iter().map(|one| one.account.as_ref().map(AccountId::as_str)).collect();
     let customers: Vec<Option<&str>> = ended.iter().map(|one| one.customer.as_deref()).collect();
@@ -256,16 +268,18 @@ pub async fn finish(conn: &mut PgConnection, ended: &[Ended]) -> Result<(), Stor
         r#"
         update webhook_events w
         set state = e.state, reason = e.reason, account = e.account, customer_id = e.customer, next_attempt_at = null,
-            finished_at = now()
-        from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])
-            e (id, state, reason, account, customer)
+            finished_at = now(), body = case when e.is_foreign then '' else w.body end,
+            body_pruned_at = case when e.is_foreign then now() end
+        from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[])
+            e (id, state, reason, account, customer, is_foreign)
         where w.id = e.id
         "#,
         &ids,
         &states as _,
         &reasons as _,
         &accounts as _,
-        &customers as _
+        &customers as _,
+        &foreign
     );
     match usize::try_from(query.execute(conn).await?.rows_affected()) {
         Ok(rows) if rows == ended.len() => Ok(()),

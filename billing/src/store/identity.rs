@@ -16,6 +16,8 @@ pub struct Identity {
     pub former: Option<DatabaseId>,
     /// Since when what another database had told is held.
     pub held_since: Option<Timestamp>,
+    /// When a person last said that it counts.
+    pub accepted_at: Option<Timestamp>,
     /// Grows with every change of an account.
     pub mark: u64,
 }
@@ -34,11 +36,12 @@ const fn uuid_of(id: DatabaseId) -> Uuid {
 /// When the database fails, or is not migrated.
 pub async fn read(conn: &mut PgConnection) -> Result<Identity, StoreError> {
     let query = sqlx::query!(
-        r#"select id, former, held_since, (select coalesce(max(id), 0) from audit_log) as "mark!" from database_identity"#
+        r#"select id, former, held_since, accepted_at, (select coalesce(max(id), 0) from audit_log) as "mark!" from database_identity"#
     );
     let row = query.fetch_one(conn).await?;
     let mark = u64::try_from(row.mark).map_err(|e| StoreError::row("audit_log", row.mark, &e))?;
-    Ok(Identity { id: id_of(row.id), former: row.former.map(id_of), held_since: row.held_since, mark })
+    let (id, former) = (id_of(row.id), row.former.map(id_of));
+    Ok(Identity { id, former, held_since: row.held_since, accepted_at: row.accepted_at, mark })
 }
 
 /// Gives a database another id: one that has gone back follows the one that it was. Returns the id that it has then: another process
@@ -74,7 +77,8 @@ pub async fn hold(conn: &mut PgConnection, holds: Hold) -> Result<Option<Timesta
     let query = sqlx::query_scalar!(
         r#"
         update database_identity
-        set held_since = case when $1::timestamptz is null then null else coalesce(held_since, $1) end
+        set held_since = case when $1::timestamptz is null then null else coalesce(held_since, $1) end,
+            accepted_at = case when $1::timestamptz is null then now() else accepted_at end
         returning held_since
         "#,
         since

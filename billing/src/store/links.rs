@@ -245,7 +245,8 @@ pub async fn assign(conn: &mut PgConnection, told: Link<'_>, now: Timestamp) -> 
 }
 
 /// Stores a link that is new, and makes the events that waited for it due. One that is being applied right now is left
-/// alone: it waits for our lock on the customer, and will see the link.
+/// alone: it waits for our lock on the customer, and will see the link. Of those that were ignored since the customer was
+/// nobody's the last one becomes due without its body: it stands for everything that the provider knows of the customer.
 async fn insert(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Result<(), StoreError> {
     let query = sqlx::query!(
         r#"
@@ -256,6 +257,16 @@ async fn insert(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Resu
             where id in (
                 select id from webhook_events
                 where provider = $1 and customer_id = $2 and state = 'parked'
+                for update skip locked
+            )
+        ), compared as (
+            update webhook_events
+            set state = 'pending', attempts = 0, next_attempt_at = $5, finished_at = null, body_pruned_at = null
+            where id in (
+                select id from webhook_events
+                where provider = $1 and customer_id = $2 and state = 'ignored' and account is null
+                    and body_pruned_at is not null
+                order by id desc limit 1
                 for update skip locked
             )
         )

@@ -115,7 +115,7 @@ pub async fn converted(conn: &mut PgConnection, referrer: &AccountId, now: Times
 pub struct Due {
     pub referee: AccountId,
     pub referrer: AccountId,
-    /// The bills of the referee on which money was paid, the first first.
+    /// The bills of the referee on which enough money was paid, the first first.
     pub bills: Vec<Bill>,
 }
 
@@ -132,11 +132,12 @@ pub struct Bill {
 /// Bills that are looked at: of nearly everybody the first is for something that is sold here.
 const BILLS_MAX: i64 = 20;
 
-/// The referral of an account that has not been rewarded yet, held until the transaction ends.
+/// The referral of an account that has not been rewarded yet, held until the transaction ends, with its bills on which at
+/// least `least` minor units were paid.
 ///
 /// # Errors
 /// When a row cannot be read, or the database fails.
-pub async fn due(conn: &mut PgConnection, referee: &AccountId) -> Result<Option<Due>, StoreError> {
+pub async fn due(conn: &mut PgConnection, referee: &AccountId, least: i64) -> Result<Option<Due>, StoreError> {
     let query = sqlx::query_scalar!(
         "select referrer from referrals where referee = $1 and converted_at is null for update",
         referee.as_str()
@@ -146,10 +147,11 @@ pub async fn due(conn: &mut PgConnection, referee: &AccountId) -> Result<Option<
         r#"
         select i.provider, i.invoice_id, i.customer_id, s.prices from subscriptions s
         join invoices i on i.provider = s.provider and i.subscription_id = s.subscription_id
-        where s.account = $1 and i.paid > 0 order by i.covers_from, i.provider, i.invoice_id limit $2
+        where s.account = $1 and i.paid >= $3 order by i.covers_from, i.provider, i.invoice_id limit $2
         "#,
         referee.as_str(),
-        BILLS_MAX
+        BILLS_MAX,
+        least.max(1)
     );
     let bills = query.fetch_all(conn).await?.into_iter().map(|row| {
         let provider = row.provider.parse().map_err(|e| StoreError::row("invoices", &row.invoice_id, &e))?;

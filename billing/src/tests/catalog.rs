@@ -184,7 +184,7 @@ async fn a_file_that_takes_something_or_was_superseded_waits(options: PgPoolOpti
     let less = proposal(billing, &changed("\"archive\"", "\"else\""));
     for origin in [Origin::SameFile, Origin::ChangedFile] {
         let Considered::Keep { why, .. } = consider(&less, origin).await else { panic!("it takes something") };
-        assert!(why.contains("1 accounts would lose something"), "{why}");
+        assert!(why.contains("1 account would lose something"), "{why}");
         assert_eq!(billing.catalog_warnings().await, [why]);
     }
     // A person agrees, elsewhere.

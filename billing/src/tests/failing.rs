@@ -76,7 +76,7 @@ async fn a_process_killed_while_it_applies_leaves_the_event_due(options: PgPoolO
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(applied, Fate::Applied { changed: vec![] });
+    assert_eq!(applied, Fate::Applied { changed: vec![], has_effect: true });
 }
 
 #[sqlx::test(migrations = "../migrations")]

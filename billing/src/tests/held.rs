@@ -63,13 +63,14 @@ async fn what_is_new_is_told_above_what_was_told_before(options: PgPoolOptions, 
     let after = identity(&world).await;
     assert!(after.id != before && after.former == Some(before), "{after:?}");
     let cached = world.cached().await.expect("under its new id");
-    assert_eq!((cached.version, shown(&cached, crate::clock::now())), (91, "team credit".to_owned()));
+    // Above that, and above what nobody but a proxy may have heard.
+    assert_eq!((cached.version > 1_000_000, shown(&cached, crate::clock::now())), (true, "team credit".to_owned()));
     let lineage = world.billing.look().await.expect("Redis");
     assert_eq!((lineage.is_settled(), lineage.held()), (false, &[before][..]));
     assert!(world.billing.warnings().await.iter().any(|warning| warning.contains("tollgate database accept")));
     // It counts from now on, whatever the former one says.
     let resolved = world.billing.resolve(&world.account).await.expect("rows");
-    assert_eq!((resolved.entitlement.version, resolved.from), (91, after.id));
+    assert_eq!((resolved.entitlement.version, resolved.from), (cached.version, after.id));
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -92,8 +93,9 @@ async fn what_was_told_before_serves_until_something_new_is_learnt(options: PgPo
         assert_eq!(world.cached().await, None);
     }
     grants(&world, "team").await;
-    assert_eq!(world.billing.resolve(&world.account).await.expect("rows").entitlement.version, 51);
-    assert_eq!(world.cached().await.expect("it is told").version, 51);
+    let version = world.billing.resolve(&world.account).await.expect("rows").entitlement.version;
+    assert!(version > 50, "{version}");
+    assert_eq!(world.cached().await.expect("it is told").version, version);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -202,8 +202,7 @@ async fn events_that_were_never_delivered_are_taken_over_and_applied(
     let (world, provider) = shop::world(options, connect).await;
     subscribe(&provider, &world.account, "price_monthly");
     let reports = world.billing.reconcile(Kind::Delta, Force::No, world.now, |_| {}).await.expect("compared");
-    assert!(reports[0].drift > 0 && reports[0].drift == reports[0].compared, "{reports:?}");
-    world.billing.apply_due(soon(&world)).await.expect("the inbox is worked on");
+    assert!((1..reports[0].compared).contains(&reports[0].drift), "what had an effect: {reports:?}");
     assert_eq!(world.has(&world.account, soon(&world)).await, "paid active");
     let again = world.billing.reconcile(Kind::Delta, Force::No, world.now, |_| {}).await.expect("compared");
     assert_eq!(again[0].drift, 0, "what is in the inbox is no drift");

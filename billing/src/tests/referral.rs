@@ -197,7 +197,9 @@ async fn two_guests_at_once_credit_their_host_twice(options: PgPoolOptions, conn
 async fn a_full_refund_in_time_takes_the_days_back(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
     let host = Host::new(&world).await;
-    for (n, (amount, day, taken)) in [(300, 5, 0), (700, 5, 2), (700, 50, 0)].into_iter().enumerate() {
+    for (n, (amount, day, taken)) in
+        [(300, 5, 0), (700, 5, 2), (700, 50, 0), (699, 5, 2), (601, 5, 2), (600, 5, 0)].into_iter().enumerate()
+    {
         let before = (host.standing(world.now).await.converted, taken_back(&world).await);
         let guest = host.guest(n).await;
         world.apply(&guest.purchase()).await;
@@ -207,6 +209,24 @@ async fn a_full_refund_in_time_takes_the_days_back(options: PgPoolOptions, conne
         let converted = host.standing(world.now).await.converted - before.0;
         let expected = (u64::from(taken == 0), taken);
         assert_eq!((converted, taken_back(&world).await - before.1), expected, "{amount} on day {day}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a7_less_than_the_least_amount_brings_nothing(options: PgPoolOptions, connect: PgConnectOptions) {
+    for (n, (min_amount, amount, expected)) in
+        [(100, 1, 0), (100, 99, 0), (100, 100, 45), (0, 1, 45), (0, 0, 0), (1_000, 999, 0)].into_iter().enumerate()
+    {
+        let terms = Referral { min_amount, ..Referral::default() };
+        let world = world(options.clone(), connect.clone(), terms).await;
+        let host = Host::new(&world).await;
+        let before = host.days().await;
+        let guest = host.guest(n).await;
+        world.apply(&[guest.completed(), guest.subscribed(), guest.paid(amount, 0)]).await;
+        assert_eq!(host.days().await - before, expected, "{amount} of {min_amount}");
+        // A later payment that is enough is the first one.
+        world.apply(&[guest.paid(1_000, 30)]).await;
+        assert_eq!(host.days().await - before, 45, "{amount} of {min_amount}, then enough");
     }
 }
 

@@ -20,6 +20,7 @@ pub async fn provider(shape: Shape) -> Provider {
         currency: "gbp".into(),
         cadence: Cadence::Month,
         product: "Paid".into(),
+        metered: false,
     };
     sells.prices = vec![price("price_monthly"), price("price_team"), price("price_of_nothing")];
     Provider::start(sells).await.expect("a provider")

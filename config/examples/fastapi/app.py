@@ -1,8 +1,8 @@
 """A FastAPI site behind Tollgate: a page for everybody and a report for those who paid.
 
-There is no billing code. Tollgate lets /premium through for paying accounts only and says who asks in headers. The
-headers alone are good for decoration; what matters is taken from the signed assertion, so that nobody who reaches
-this process past the gate can claim anything.
+There is no billing code. Tollgate lets /premium through for paying accounts only and says who asks in headers. What
+matters is taken from the signed assertion alone, so that nobody who reaches this process past the gate, or through a
+gateway that lets a header through, can claim anything. A gateway may send a header empty where there is nothing.
 
     pip install -r requirements.txt
     tollgate run --config tollgate.toml
@@ -24,7 +24,7 @@ app = FastAPI()
 
 def visitor(x_entitlement_assertion: Annotated[str | None, Header()] = None) -> dict | None:
     """Who asks: the verified claims (sub, tier, status, features), or None for a stranger."""
-    if x_entitlement_assertion is None:
+    if not x_entitlement_assertion:
         return None
     try:
         key = KEYS.get_signing_key_from_jwt(x_entitlement_assertion)
@@ -50,9 +50,10 @@ def subscriber(visitor: Annotated[dict | None, Depends(visitor)]) -> dict:
 
 
 @app.get("/")
-def home(x_entitlement_tier: Annotated[str | None, Header()] = None) -> dict:
-    """Greets by a plain header: nothing depends on it."""
-    return {"page": "home", "greeting": f"Welcome, {x_entitlement_tier or 'stranger'}!"}
+def home(visitor: Annotated[dict | None, Depends(visitor)]) -> dict:
+    """For everybody."""
+    tier = visitor.get("tier") if visitor else None
+    return {"page": "home", "greeting": f"Welcome, {tier or 'stranger'}!"}
 
 
 @app.get("/premium/report")
@@ -66,5 +67,5 @@ def report(
         "account": subscriber["sub"],
         "tier": subscriber["tier"],
         "features": subscriber["features"],
-        "until": x_entitlement_valid_until,
+        "until": x_entitlement_valid_until or None,
     }

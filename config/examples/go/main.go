@@ -1,8 +1,8 @@
 // A Go site behind Tollgate: a page for everybody and a report for those who paid.
 //
-// There is no billing code. Tollgate lets /premium through for paying accounts only and says who asks in headers. The
-// headers alone are good for decoration; what matters is taken from the signed assertion, so that nobody who reaches
-// this process past the gate can claim anything.
+// There is no billing code. Tollgate lets /premium through for paying accounts only and says who asks in headers. What
+// matters is taken from the signed assertion alone, so that nobody who reaches this process past the gate, or through a
+// gateway that lets a header through, can claim anything. A gateway may send a header empty where there is nothing.
 //
 //	tollgate run --config tollgate.toml
 //	SITE_URL=http://127.0.0.1:8080 PORT=3000 go run .
@@ -144,9 +144,17 @@ func (gate *Gate) Subscriber(page func(http.ResponseWriter, *http.Request, *Visi
 	}
 }
 
-// home greets by a plain header: nothing depends on it.
-func home(writer http.ResponseWriter, request *http.Request) {
-	tier := setting(request.Header.Get("X-Entitlement-Tier"), "stranger")
+// home is for everybody.
+func (gate *Gate) home(writer http.ResponseWriter, request *http.Request) {
+	tier := "stranger"
+	if assertion := request.Header.Get("X-Entitlement-Assertion"); assertion != "" {
+		visitor, err := gate.Verify(assertion)
+		if err != nil {
+			answer(writer, http.StatusUnauthorized, map[string]any{"detail": err.Error()})
+			return
+		}
+		tier = setting(visitor.Tier, tier)
+	}
 	answer(writer, http.StatusOK, map[string]any{"page": "home", "greeting": "Welcome, " + tier + "!"})
 }
 
@@ -179,7 +187,7 @@ func main() {
 		audience: setting(os.Getenv("AUDIENCE"), "127.0.0.1"),             // identity.audience; by default the host of site.url
 		client:   http.Client{Timeout: 5 * time.Second},
 	}
-	http.HandleFunc("/", home)
+	http.HandleFunc("/", gate.home)
 	http.HandleFunc("/premium/report", gate.Subscriber(report))
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+setting(os.Getenv("PORT"), "3000"), nil))
 }

@@ -42,12 +42,14 @@ pub fn write(books: &mut Books, call: &Call<'_>, base: &str) -> Result<Option<Va
     }))
 }
 
-/// The end of a subscription, wished for or taken back
-/// (<https://polar.sh/docs/api-reference/subscriptions/update>).
+/// What is changed of a subscription: one of these (<https://polar.sh/docs/api-reference/subscriptions/update>).
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ending {
-    cancel_at_period_end: bool,
+#[serde(rename_all = "snake_case")]
+enum Update {
+    /// Its end, wished for or taken back.
+    CancelAtPeriodEnd(bool),
+    /// That its pause is over: always true.
+    Resume(bool),
 }
 
 /// Answers a DELETE, which ends something at once; `None` when there is no such route.
@@ -65,11 +67,11 @@ pub fn amend(books: &mut Books, call: &Call<'_>) -> Result<Option<Value>, Refusa
         return Ok(None);
     };
     books.subscription(id)?;
-    let Ending { cancel_at_period_end } = sent(call.body)?;
-    if cancel_at_period_end {
-        books.cancel(id)?;
-    } else {
-        books.uncancel(id)?;
+    match sent(call.body)? {
+        Update::CancelAtPeriodEnd(true) => books.cancel(id)?,
+        Update::CancelAtPeriodEnd(false) => books.uncancel(id)?,
+        Update::Resume(true) => books.resume(id)?,
+        Update::Resume(false) => return Err(Refusal::in_body("resume", "Input should be True")),
     }
     Ok(Some(render::subscription(books.subscription(id)?, books)))
 }
@@ -86,6 +88,7 @@ pub fn read(books: &Books, call: &Call<'_>, base: &str) -> Result<Option<Value>,
     Ok(Some(match segments.as_slice() {
         ["subscriptions", ""] => subscriptions(books, query)?,
         ["subscriptions", id] => render::subscription(books.subscription(id)?, books),
+        ["products", id] if !id.is_empty() => render::product(books.product(id)?, books),
         ["customers", ""] => customers(books, query)?,
         ["customers", "external", id] => render::customer(books.external_customer(id)?, books),
         ["customers", "external", id, "state"] => render::state(books.external_customer(id)?, books),

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::books::ItemChange;
-use super::books::model::Pause;
+use super::books::model::{EndBehavior, Pause};
 use super::{
-    CancelAt, Card, DisputeStatus, Exhausted, NewCustomer, PauseBehavior, Proration, Provider, RefundStatus, Seed,
-    Settled, Subscribe, WhileProcessing,
+    CancelAt, Card, DisputeStatus, Exhausted, NewCustomer, PauseBehavior, Price, Proration, Provider, RefundStatus,
+    Seed, Settled, Subscribe, WhileProcessing,
 };
 use crate::Timestamp;
 
@@ -36,6 +36,14 @@ impl Provider {
     /// When there is no such price, or no room for so many.
     pub fn seed(&self, seed: &Seed) -> Result<Vec<String>> {
         Ok(self.shared.change(|books| books.seed(seed))?)
+    }
+
+    /// Makes a price another one than the catalog says.
+    ///
+    /// # Errors
+    /// When there is no such price.
+    pub fn set_price(&self, id: &str, change: impl FnOnce(&mut Price)) -> Result<()> {
+        Ok(self.shared.change(|books| books.set_price(id, change))?)
     }
 
     /// Makes a customer with a card that works; answers the id.
@@ -95,6 +103,35 @@ impl Provider {
             let price = books.price(price, "price")?.clone();
             books.change_price(subscription, price, proration)
         })?)
+    }
+
+    /// As a downgrade in the portal: with the period's end the subscription moves to another price, by a schedule; answers
+    /// the schedule's id.
+    ///
+    /// # Errors
+    /// When there is no such subscription or price, it is over, or it has a schedule already.
+    pub fn schedule_change(&self, subscription: &str, price: &str) -> Result<String> {
+        Ok(self.shared.change(|books| {
+            let price = books.price(price, "price")?.clone();
+            books.schedule_change(subscription, price)
+        })?)
+    }
+
+    /// Whether a schedule cancels its subscription after the last phase, or lets it go on.
+    ///
+    /// # Errors
+    /// When there is no such schedule, or it is over.
+    pub fn set_schedule_cancels(&self, schedule: &str, cancels: bool) -> Result<()> {
+        let behavior = if cancels { EndBehavior::Cancel } else { EndBehavior::Release };
+        Ok(self.shared.change(|books| books.set_end_behavior(schedule, behavior))?)
+    }
+
+    /// Lets a schedule go of its subscription, which goes on as it is.
+    ///
+    /// # Errors
+    /// When there is no such schedule, or it is over.
+    pub fn release_schedule(&self, schedule: &str) -> Result<()> {
+        Ok(self.shared.change(|books| books.release_schedule(schedule, false))?)
     }
 
     /// Adds an item, of a price that the subscription does not have yet.

@@ -103,6 +103,7 @@ impl Provider {
     pub async fn start(settings: Settings) -> Result<Self> {
         let (listener, address) = bind(settings.listen).await?;
         let base_url = format!("http://{address}");
+        let endpoint = settings.webhook_url.clone();
         let scheme = Scheme::Stripe(vec![settings.webhook_secret]);
         let delivery = Delivery::new(settings.webhook_url, scheme, settings.retry_delays)?;
         let view =
@@ -112,6 +113,7 @@ impl Provider {
         books.set_manner(|manner| {
             manner.form = settings.events;
             manner.account = settings.account;
+            manner.endpoint = endpoint;
         });
         let ledger = Ledger { books, ahead: chrono::Duration::zero(), replies: Replies::default() };
         let (books, door) = (Mutex::new(ledger), Door::new(refusal::of_status));

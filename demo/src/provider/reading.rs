@@ -119,7 +119,13 @@ impl Provider {
 
     /// Where events go from now on; what was emitted without an endpoint is not sent later.
     pub fn set_webhook_url(&self, url: Option<String>) {
+        self.shared.ledger().books.set_manner(|manner| manner.endpoint.clone_from(&url));
         self.shared.delivery.set_url(url);
+    }
+
+    /// Of which types the endpoint is told from now on; `None`: of all.
+    pub fn set_enabled_events(&self, kinds: Option<Vec<String>>) {
+        self.shared.ledger().books.set_manner(|manner| manner.enabled = kinds);
     }
 
     /// Signs every delivery with each of these secrets from now on: two while one is rolled.

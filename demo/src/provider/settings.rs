@@ -108,6 +108,8 @@ pub struct Price {
     pub cadence: Cadence,
     /// The name of the product; prices with one name belong to one product.
     pub product: String,
+    /// Whether usage is charged, which nobody reports here: then there is no quantity.
+    pub metered: bool,
 }
 
 /// How often a price is charged.

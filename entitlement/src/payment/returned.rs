@@ -41,6 +41,12 @@ impl Returned<'_> {
     /// That everything went back; `None` when it did not, or is not known to.
     #[must_use]
     pub fn loss(&self) -> Option<Setback> {
+        self.loss_below(1)
+    }
+
+    /// That so much went back that less than `least` minor units are left; `None` when it did not, or is not known to.
+    #[must_use]
+    pub fn loss_below(&self, least: i64) -> Option<Setback> {
         let covers_from = self.covers_from;
         let of_currency = |part: &&Part<'_>| match (&part.payment.currency, self.currency) {
             (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
@@ -64,10 +70,11 @@ impl Returned<'_> {
         if self.took_in <= 0 {
             return None;
         }
-        if refunded >= self.took_in {
+        let is_lost = |back: i64| back > 0 && self.took_in.saturating_sub(back) < least;
+        if is_lost(refunded) {
             return refunded_at.map(|at| Setback::Refunded { at, covers_from });
         }
-        (back >= self.took_in).then_some(())?;
+        is_lost(back).then_some(())?;
         back_at.max(refunded_at).map(|at| Setback::Lost { at, covers_from })
     }
 }

@@ -265,6 +265,10 @@ proptest! {
         let took_in = paid + balance;
         let loss = Returned { parts: &parts, took_in, currency: None, covers_from: at(0) }.loss();
         prop_assert_eq!(loss.is_some(), back >= took_in);
+        let below = |least| Returned { parts: &parts, took_in, currency: None, covers_from: at(0) }.loss_below(least);
+        for least in [1, 100, 700] {
+            prop_assert_eq!(below(least).is_some(), back > 0 && took_in - back < least, "{} of {}", back, took_in);
+        }
         // In any order, and without the payments of which nothing went back.
         let some: Vec<Part<'_>> = parts
             .iter()

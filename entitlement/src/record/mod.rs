@@ -4,8 +4,10 @@
 //! rest, and the format so that old and new processes can run side by side. The same text is the push message.
 
 pub mod before;
+mod high_water;
 mod place;
 
+pub use high_water::{HIGH_WATER_HEADER, HighWater, NoHighWater};
 pub use place::{DatabaseId, Namespace, NoDatabaseId, NoNamespace};
 
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use pingora::proxy::Session;
 
-use super::{Door, Meaning};
+use super::{Dialect, Door, Meaning};
 use crate::context::{Context, origin, told};
 use crate::respond::{self, Answer, Asked};
 use crate::routing::{Routing, Sought};
@@ -30,6 +30,13 @@ impl Service {
             Meaning::Request => Ok(false),
             Meaning::NotConfigured => Err(super::not_configured(decide.path(), address)),
         }
+    }
+
+    /// How a gateway is answered, when the request is its question.
+    pub(crate) fn dialect(&self, session: &Session, routing: &Routing) -> Option<Dialect> {
+        let request = session.req_header();
+        let may_ask = self.door == Door::Decide || routing.decide.covers(request.uri.path());
+        (may_ask && matches!(self.asks(session, routing), Ok(true))).then(|| Dialect::of(request, routing))
     }
 
     /// Answers a gateway that forwards the request itself.
@@ -64,6 +71,7 @@ impl Service {
             }
             Err(denial) => {
                 let own = respond::denial(&denial, asked, &snapshot.links).and(held.rule.cors.told(&request.headers));
+                let own = snapshot.links.absolute(own, host);
                 Ok(super::denied(&denial, own, question.dialect))
             }
         }

@@ -5,33 +5,31 @@
 //! say `X-Original-Method`, `X-Original-URI`), Envoy in the path below `/decide`. They decide, so they are believed only
 //! on a listener of their own or from configured gateways: any other client could ask about one request and send another.
 //! A load balancer is no gateway: it forwards what its visitors ask, and the answer holds their identity.
+//!
+//! Every answer names every identity header, so that a gateway that copies them leaves nothing of its client's (`words`).
 
 mod asked;
 mod question;
+mod words;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use entitlement::authorize::{Denial, Policy};
-use http::header::LOCATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use entitlement::authorize::Policy;
+use http::{Method, StatusCode};
 use tracing::warn;
 
 use crate::clock;
 use crate::forwarded::TrustedProxies;
-use crate::respond::{Answer, Body};
 use crate::routes::{Destination, Table};
 use crate::screen::Refused;
 use crate::target::{self, Refusal};
 
 pub(crate) use self::question::{Dialect, question};
+pub(crate) use self::words::{denied, pass, worded};
 
 /// How often the log names a proxy that asks while no gateway is configured, in seconds.
 const WARNING_SECONDS: i64 = 60;
-
-/// What the gate itself would have answered, for a gateway that cannot pass it on.
-const STATUS: HeaderName = HeaderName::from_static("x-tollgate-status");
-const TO: HeaderName = HeaderName::from_static("x-tollgate-location");
 
 /// Where decisions are asked for, and by which connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,30 +209,6 @@ pub const NOT_CONFIGURED_CODE: &str = "decide_not_configured";
 
 const NOT_CONFIGURED: &str = "no gateway is configured that may ask for decisions: add its address to decide.gateways, \
                               or set decide.path = \"\" where none asks";
-
-/// The answer when the request may pass: what the site is to be told of its sender.
-pub(crate) fn pass(told: &HeaderMap) -> Answer {
-    let headers = told.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    Answer { status: StatusCode::OK, headers, body: Body::default() }.not_stored()
-}
-
-/// The answer when it may not: the gate's own, in words that the gateway understands.
-pub(crate) fn denied(denial: &Denial, own: Answer, dialect: Dialect) -> Answer {
-    if dialect == Dialect::Any {
-        return own;
-    }
-    let status = match denial {
-        Denial::SignIn | Denial::BadCredential | Denial::Ambiguous => StatusCode::UNAUTHORIZED,
-        Denial::Pay { .. } | Denial::Forbidden { .. } => StatusCode::FORBIDDEN,
-        Denial::Unknown => return own,
-    };
-    let place = own.headers.iter().find(|(name, _)| *name == LOCATION).map(|(_, value)| (TO, value.clone()));
-    let headers = own.headers.iter().filter(|(name, _)| *name != LOCATION).cloned();
-    let would =
-        HeaderValue::from(if own.status == StatusCode::SEE_OTHER { denial.status() } else { own.status.as_u16() });
-    let headers = headers.chain(place).chain([(STATUS, would)]).collect();
-    Answer { status, headers, body: own.body }
-}
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
 
 use super::refused;
+use crate::headers;
 use crate::routing::{Routing, Sought};
 use crate::screen::{self, Refused};
 use crate::target::{self, MethodRefusal};
@@ -13,6 +14,12 @@ use crate::target::{self, MethodRefusal};
 /// `?for=nginx`: `auth_request` knows 401 and 403, and takes every other refusal for a fault of ours
 /// (<https://nginx.org/en/docs/http/ngx_http_auth_request_module.html>).
 const FOR_NGINX: &str = "for=nginx";
+
+/// `?for=traefik`: as every gateway, but it removes headers by their whole names alone.
+const FOR_TRAEFIK: &str = "for=traefik";
+
+/// `?for=refused`: nginx asks again about a request that was refused, and passes on the whole answer.
+const FOR_REFUSED: &str = "for=refused";
 
 const METHODS: [HeaderName; 2] =
     [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
@@ -45,6 +52,23 @@ pub(crate) enum Dialect {
     /// Passes on whatever we answer.
     Any,
     Nginx,
+    /// As any.
+    Traefik,
+    /// nginx once more, after a refusal.
+    Refused,
+}
+
+impl Dialect {
+    /// The dialect that a question in headers names in its query. One in the path has the client's own query, which names none.
+    pub(crate) fn of(request: &RequestHeader, routing: &Routing) -> Self {
+        let query = match request.uri.path().strip_prefix(routing.decide.path()) {
+            Some("") => request.uri.query().unwrap_or_default(),
+            _ => "",
+        };
+        let says = |word: &str| query.split('&').any(|pair| pair == word);
+        let known = [(FOR_NGINX, Self::Nginx), (FOR_TRAEFIK, Self::Traefik), (FOR_REFUSED, Self::Refused)];
+        known.into_iter().find(|(word, _)| says(word)).map_or(Self::Any, |(_, dialect)| dialect)
+    }
 }
 
 /// Reads what a gateway asks about, at the path of decisions or below it.
@@ -95,9 +119,16 @@ fn question_in_headers(request: &RequestHeader, routing: &Routing) -> Result<Que
         Some(host) => Some(target::host(host).map_err(|refusal| refused(refusal.code(), refusal))?.into_owned()),
         None => screen::host_of(request).map(Cow::into_owned),
     };
-    let query = request.uri.query().unwrap_or_default();
-    let is_for_nginx = query.split('&').any(|pair| pair == FOR_NGINX);
-    ask((method, host), raw, if is_for_nginx { Dialect::Nginx } else { Dialect::Any }, routing)
+    let dialect = Dialect::of(request, routing);
+    if dialect != Dialect::Any
+        && let Some(name) = headers.keys().find(|name| headers::is_unlisted(name.as_str()))
+    {
+        let detail = format!(
+            "no client may write {name}, and this gateway removes by whole names alone: it would reach the site"
+        );
+        return Err(refused("unlisted_header", detail));
+    }
+    ask((method, host), raw, dialect, routing)
 }
 
 /// A question about a raw target.
@@ -198,6 +229,17 @@ mod tests {
         ];
         for (target, lines, code) in cases {
             assert_eq!(asked("GET", target, lines), Err(code), "{target} {lines:?}");
+        }
+        for name in ["X-Entitlement-Future", "X-Forwarded-Somebody"] {
+            for (target, expected) in [
+                ("/decide?for=nginx", Err("unlisted_header")),
+                ("/decide?for=refused", Err("unlisted_header")),
+                ("/decide?for=traefik", Err("unlisted_header")),
+                ("/decide", Ok("/a")),
+            ] {
+                let found = asked("GET", target, &[uri, (name, "1")]).map(|question| question.path);
+                assert_eq!(found.as_deref().map_err(|code| *code), expected, "{target} {name}");
+            }
         }
         let same = [uri, ("X-Original-URI", "/a")];
         assert!(asked("GET", "/decide", &same).is_ok(), "the same word twice is one");

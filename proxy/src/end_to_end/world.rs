@@ -70,13 +70,13 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
         listen,
         upstream: upstream::Settings::of(upstreams.into_iter().map(Into::into).collect()),
         billing,
-        identity: identity::Settings {
-            cookie: Some("session".into()),
-            issuer: "https://read.example".into(),
-            audience: "read.example".into(),
-            leeway: Duration::from_secs(30),
-            keys: identity::Keys::Fixed(vec![identity::Key::hs256(SECRET).expect("a key")]),
-        },
+        identity: identity::Settings::of(identity::Way::simple(
+            Some("session"),
+            ("https://read.example", "read.example"),
+            Duration::from_secs(30),
+            identity::Keys::Fixed(vec![identity::Key::hs256(SECRET).expect("a key")]),
+        )),
+        assertion_audience: "read.example".into(),
         assertion: AssertionKey::parse(SECRET).expect("a key"),
         cache: ladder::Settings {
             max_staleness: Duration::from_secs(5),

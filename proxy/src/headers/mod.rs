@@ -16,6 +16,8 @@ use pingora::http::RequestHeader;
 
 use crate::forwarded::Origin;
 use crate::view::{Block, View};
+pub(crate) use names::is_unlisted;
+pub use names::{IDENTITY, removed};
 use names::{Writer, writer};
 
 pub(crate) const ACCOUNT: HeaderName = HeaderName::from_static("x-entitlement-account");
@@ -77,6 +79,7 @@ impl Lines for HeaderMap {
 /// When the target cannot be kept, which is one that the gate lets through.
 pub(crate) fn rewrite(
     request: &mut RequestHeader,
+    host: Option<&HeaderValue>,
     origin: &Origin<'_>,
     told: Option<Told<'_>>,
     degraded: Option<Degraded>,
@@ -86,25 +89,29 @@ pub(crate) fn rewrite(
     let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
     let mut parts = Parts::from(std::mem::replace(request, nothing));
     let mut headers = HeaderMap::with_capacity(parts.headers.len() + OWN_MAX);
-    write((&parts.headers, &parts.uri), origin, told, degraded, &mut headers);
+    write((&parts.headers, &parts.uri), host, origin, told, degraded, &mut headers);
     parts.headers = headers;
     *request = RequestHeader::from(parts);
     target.map_or(Ok(()), |target| request.set_raw_path(&target))
 }
 
 /// Writes the headers that the site may believe: the client's without those that only the gate may say, where the request
-/// comes from, and who sends it when that is known.
+/// comes from, and who sends it when that is known. A server that has a host of its own is told that one.
 pub(crate) fn write(
     (headers, uri): (&HeaderMap, &Uri),
+    host: Option<&HeaderValue>,
     origin: &Origin<'_>,
     told: Option<Told<'_>>,
     degraded: Option<Degraded>,
     lines: &mut impl Lines,
 ) {
     let way = origin.way(headers, uri);
+    if let Some(host) = host {
+        lines.add(&HOST, host);
+    }
     for (name, value) in headers {
         let stays = match writer(name.as_str().as_bytes()) {
-            Writer::Anyone => *name != COOKIE,
+            Writer::Anyone => *name != COOKIE && (host.is_none() || *name != HOST),
             Writer::Proxy => origin.is_trusted() && !way.replaces(name),
             Writer::Gate => false,
         };

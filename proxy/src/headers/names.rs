@@ -18,8 +18,69 @@ pub(crate) enum Writer {
 /// What the names of our headers begin with. Nothing of the client's may look like it.
 const OURS: &str = "x-entitlement-";
 
+/// All of them.
+pub const IDENTITY: [&str; 11] = [
+    "x-entitlement-account",
+    "x-entitlement-user",
+    "x-entitlement-tier",
+    "x-entitlement-status",
+    "x-entitlement-features",
+    "x-entitlement-addons",
+    "x-entitlement-valid-until",
+    "x-entitlement-degraded",
+    "x-entitlement-usage",
+    "x-entitlement-reservation",
+    "x-entitlement-assertion",
+];
+
 /// What names begin with that speak of the way from the client to the gate.
 const FORWARDED: &str = "x-forwarded";
+
+/// Names of this kind that proxies and applications are known to use, for gateways that can remove a header by its whole name alone.
+const FORWARDED_KNOWN: [&str; 24] = [
+    "x-forwarded",
+    "x-forwarded-access-token",
+    "x-forwarded-by",
+    "x-forwarded-client-cert",
+    "x-forwarded-context",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-id-token",
+    "x-forwarded-ip",
+    "x-forwarded-login",
+    "x-forwarded-name",
+    "x-forwarded-port",
+    "x-forwarded-preferred-username",
+    "x-forwarded-protocol",
+    "x-forwarded-remote-user",
+    "x-forwarded-roles",
+    "x-forwarded-scheme",
+    "x-forwarded-script-name",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-tls-client-cert",
+    "x-forwarded-tls-client-cert-info",
+    "x-forwarded-user",
+    "x-forwarded-username",
+];
+
+/// What a gateway that forwards requests itself says in its own words, as the gate does.
+const SAID: [&str; 4] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"];
+
+/// Every name that a gateway has to remove from a client's request before it forwards it to the site, besides [`IDENTITY`] and
+/// what it says itself. The files in `config/` are held against this list.
+pub fn removed() -> impl Iterator<Item = &'static str> {
+    let few = FEW.iter().map(|(name, _)| *name);
+    let names = OVERRIDES.iter().chain(&FORWARDED_KNOWN).chain(&ADDRESSES).copied().chain(few);
+    names.filter(|name| !SAID.contains(name))
+}
+
+/// Whether a header that is not for clients to write has a name that no list has: a gateway that removes by whole names lets it
+/// through.
+pub(crate) fn is_unlisted(name: &str) -> bool {
+    let is_known = || IDENTITY.contains(&name) || SAID.contains(&name) || removed().any(|known| known == name);
+    writer(name.as_bytes()) != Writer::Anyone && !is_known()
+}
 
 /// Headers by which some servers serve another request than the one that was matched.
 const OVERRIDES: [&str; 14] = [
@@ -141,6 +202,24 @@ mod tests {
             for spelling in spelled {
                 assert_eq!(writer(spelling.as_bytes()), Writer::Gate, "{spelling}");
             }
+        }
+    }
+
+    #[test]
+    fn every_listed_name_is_one_that_no_client_may_write() {
+        for name in IDENTITY.into_iter().chain(removed()).chain(SAID) {
+            assert_ne!(writer(name.as_bytes()), Writer::Anyone, "{name}");
+            assert!(!is_unlisted(name), "{name}");
+        }
+        for (name, unlisted) in [
+            ("x-entitlement-future", true),
+            ("x-forwarded-of-somebody", true),
+            ("x_entitlement_tier", true),
+            ("accept", false),
+            ("x-requested-with", false),
+            ("content-length", false),
+        ] {
+            assert_eq!(is_unlisted(name), unlisted, "{name}");
         }
     }
 

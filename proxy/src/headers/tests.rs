@@ -13,7 +13,7 @@ fn rewritten(peer: &str, lines: &[(&'static str, &'static str)]) -> RequestHeade
     }
     let trusted = TrustedProxies::parse(&["10.0.0.1"]).expect("an address");
     let origin = Origin::new(Some(peer.parse().expect("an address")), Scheme::Https, &trusted);
-    rewrite(&mut request, &origin, None, None).expect("it is rewritten");
+    rewrite(&mut request, None, &origin, None, None).expect("it is rewritten");
     request
 }
 
@@ -87,7 +87,7 @@ fn what_is_told_keeps_the_rest_of_the_request_as_it_is() {
         request.append_header("Accept", "b").expect("a header");
         request.append_header("X-Entitlement-Limits", "spoofed").expect("a header");
         request.set_version(http::Version::HTTP_11);
-        rewrite(&mut request, &origin, Some(told), None).expect("it is written");
+        rewrite(&mut request, None, &origin, Some(told), None).expect("it is written");
         assert_eq!((request.method.as_str(), request.raw_path()), ("PUT", target));
         assert_eq!(request.version, http::Version::HTTP_11);
         assert_eq!(request.headers.get_all("accept").iter().count(), 2);

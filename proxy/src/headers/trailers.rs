@@ -1,7 +1,7 @@
 //! Trailers of an answer, as they go on.
 
 use bytes::{BufMut, BytesMut};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::{Error, ErrorType, Result};
 
 use super::hop;
@@ -60,10 +60,36 @@ pub(crate) fn for_client(lines: &[u8]) -> Result<BytesMut> {
     Ok(kept)
 }
 
-/// The same lines, of trailers that came over HTTP/2.
+/// Removes what may not stand behind a body, of trailers that came over HTTP/2.
+pub(crate) fn strip(trailers: &mut HeaderMap) {
+    let forbidden: Vec<HeaderName> = trailers.keys().filter(|name| !may_pass(name.as_str())).cloned().collect();
+    for name in forbidden {
+        trailers.remove(name);
+    }
+}
+
+/// Lines of trailers for a client of HTTP/2.
+///
+/// # Errors
+/// When they are none of [`for_client`].
+pub(crate) fn map(lines: &[u8]) -> Result<HeaderMap> {
+    let mut map = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':').unwrap_or(line.len()));
+        let read =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.get(1..).unwrap_or_default().trim_ascii()));
+        let (Ok(name), Ok(value)) = read else {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "trailers").into_up());
+        };
+        map.append(name, value);
+    }
+    Ok(map)
+}
+
+/// The lines of trailers that came over HTTP/2.
 pub(crate) fn lines(trailers: &HeaderMap) -> BytesMut {
     let mut kept = BytesMut::new();
-    for (name, value) in trailers.iter().filter(|(name, _)| may_pass(name.as_str())) {
+    for (name, value) in trailers {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             kept.put_slice(part);
         }
@@ -83,9 +109,13 @@ mod tests {
         assert_eq!(kept, "X-Sum: 1\r\nServer-Timing: a;dur=1\r\nx-sum: 2\r\n");
         assert!(for_client(b"no header\r\n").is_err() && for_client(b"a b: c\r\n").is_err());
         let map = HeaderMap::from_iter([
-            (HeaderName::from_static("grpc-status"), http::HeaderValue::from_static("0")),
-            (HeaderName::from_static("host"), http::HeaderValue::from_static("a")),
+            (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0")),
+            (HeaderName::from_static("host"), HeaderValue::from_static("a")),
         ]);
-        assert_eq!(super::lines(&map), "grpc-status: 0\r\n");
+        let mut stripped = map.clone();
+        strip(&mut stripped);
+        assert_eq!(super::lines(&stripped), "grpc-status: 0\r\n");
+        let map = super::map(&kept).expect("they are read");
+        assert_eq!(super::lines(&map), "x-sum: 1\r\nx-sum: 2\r\nserver-timing: a;dur=1\r\n");
     }
 }

@@ -1,24 +1,12 @@
-//! The credentials of a request: every bearer token and every cookie of the name, as sites and their libraries write them.
+//! The bearer token, and a token in what libraries put around it.
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderValue};
 use percent_encoding::percent_decode;
 
-use super::refusal::Place;
-
-/// All credentials of these headers, as they are: the `Authorization` headers of the scheme `Bearer` (RFC 6750 section 2.1), and
-/// the values of the cookie of that name (RFC 6265 section 5.4; HTTP/2 may split them, RFC 9113 section 8.2.3). An empty cookie
-/// is what a site leaves behind when its user signs out: none.
-pub(super) fn all<'a>(
-    headers: &'a HeaderMap,
-    cookie: Option<&'a str>,
-) -> impl Iterator<Item = (Place, &'a [u8])> {
-    let bearers = headers.get_all(AUTHORIZATION).iter().filter_map(bearer);
-    let cookies = cookie.into_iter().flat_map(|name| {
-        let pairs = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
-        pairs.filter_map(|pair| value_of(pair.trim_ascii(), name.as_bytes())).filter(|value| !value.is_empty())
-    });
-    bearers.map(|token| (Place::Bearer, token)).chain(cookies.map(|token| (Place::Cookie, token)))
+/// The tokens of the `Authorization` headers of the scheme `Bearer` (RFC 6750 section 2.1).
+pub(super) fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(AUTHORIZATION).iter().filter_map(bearer)
 }
 
 /// Another scheme than `Bearer` is none of ours.
@@ -28,12 +16,6 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => Some(token.trim_ascii()),
         _ => value.eq_ignore_ascii_case(b"bearer").then_some(b""),
     }
-}
-
-/// The value of one `name=value`, when it has that name.
-fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let rest = pair.strip_prefix(name)?.trim_ascii_start();
-    Some(rest.strip_prefix(b"=")?.trim_ascii())
 }
 
 /// The token in what libraries make of it: percent-encoded once, in quotes, and with one `Bearer ` before it. None when there is

@@ -1,60 +1,49 @@
 //! Who asks: the account that a token names, from the `Authorization` header or the session cookie.
 //!
-//! All credentials of a request are read. Those that do not verify count as absent beside one that does, as an old cookie of another
+//! There are one or more ways, each with its cookies, keys and claims. All credentials of a request are read. Those that do not verify count as absent beside one that does, as an old cookie of another
 //! path or domain must lock out no user; valid ones of several accounts are nobody's. Their order decides nothing.
 
+mod claims;
+mod cookies;
 mod credential;
 mod head;
+mod json;
 mod jwks;
 mod key;
+mod reader;
 mod refusal;
 mod seen;
+mod settings;
+mod sum;
 mod token;
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use futures_util::future::join_all;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::runtime::Handle;
 
+pub use claims::{Claim, NoClaim};
+pub use cookies::WAYS_MAX;
 pub use jsonwebtoken::Algorithm;
 pub use jwks::{KEY_WAIT, Location, LocationError, PublishedError, Settings as JwksSettings};
 pub use key::{FILE_KEYS_MAX, Key, KeyError};
 pub use refusal::Refusal;
+pub use settings::{FLAT, Keys, Settings, Way};
 
-use jwks::{Following, Published};
-use refusal::{Place, Refusals};
-use seen::{Digest, Seen};
-use token::{Expected, Invalid, KeySet, Tries, Verified};
+use cookies::{Found, Names, Ways};
+use jwks::Published;
+use reader::{Reader, Trust};
+use refusal::Refusals;
+use seen::Seen;
+use sum::Sum;
+use token::{Invalid, Tries, Verified};
 
 /// Longest token that is read, in bytes: as much as a request's headers may have (`limits.header_bytes`) by default.
 const TOKEN_BYTES_MAX: usize = 64 * 1024;
-
-/// Where the token is and what it must say.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The cookie that holds the token, beside `Authorization: Bearer`.
-    pub cookie: Option<String>,
-    /// The `iss` claim.
-    pub issuer: String,
-    /// The `aud` claim.
-    pub audience: String,
-    /// How far the clocks of the issuer and of this host may be apart; whole seconds.
-    pub leeway: Duration,
-    pub keys: Keys,
-}
-
-/// What verifies tokens.
-#[derive(Clone, Debug)]
-pub enum Keys {
-    /// A shared secret, or the keys of a file: they change with a restart only.
-    Fixed(Vec<Key>),
-    /// The keys that an identity provider publishes.
-    Published(JwksSettings),
-}
 
 /// What a request says about who sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,64 +63,67 @@ pub enum Credential {
 /// Reads credentials.
 #[derive(Debug)]
 pub struct Identity {
-    cookie: Option<String>,
-    expected: Expected,
-    trust: Trust,
+    ways: Vec<Reader>,
+    /// All ways: each reads the bearer token.
+    all: Ways,
+    cookies: Names,
     seen: Seen,
     refusals: Refusals,
-}
-
-/// The keys that are trusted.
-#[derive(Debug)]
-enum Trust {
-    Fixed(KeySet),
-    Published { keys: Arc<Published>, following: OnceLock<Following> },
 }
 
 impl Identity {
     /// Published keys are not fetched before [`Identity::follow`].
     ///
     /// # Errors
-    /// When they cannot be fetched at all: TLS or a metric cannot be set up.
+    /// When there are too many ways, or keys cannot be fetched at all: TLS or a metric cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, PublishedError> {
-        let Settings { cookie, issuer, audience, leeway, keys } = settings;
-        let leeway_seconds = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX);
-        let expected = Expected { issuer, audience, leeway_seconds };
-        let trust = match keys {
-            Keys::Fixed(keys) => Trust::Fixed(KeySet::new(1, keys)),
-            Keys::Published(settings) => {
-                let keys = Arc::new(Published::new(settings)?);
-                Trust::Published { keys, following: OnceLock::new() }
-            }
-        };
-        Ok(Self { cookie, expected, trust, seen: Seen::new(), refusals: Refusals::new()? })
+        if settings.ways.len() > WAYS_MAX {
+            return Err(PublishedError::TooManyWays);
+        }
+        let (mut ways, mut all, mut cookies) = (Vec::new(), Ways::default(), Names::default());
+        let refusals = Refusals::new(settings.ways.iter().map(|way| way.name.clone()))?;
+        for (place, way) in settings.ways.into_iter().enumerate() {
+            let me = Ways::one(place);
+            all = all | me;
+            way.cookies.iter().for_each(|name| cookies.add(name, me));
+            ways.push(Reader::new(way)?);
+        }
+        Ok(Self { ways, all, cookies, seen: Seen::new(), refusals })
+    }
+
+    fn published(&self) -> impl Iterator<Item = &Arc<Published>> {
+        self.ways.iter().filter_map(|way| match &way.trust {
+            Trust::Published { keys, .. } => Some(keys),
+            Trust::Fixed(_) => None,
+        })
     }
 
     /// Keeps published keys fresh, on `io`, for as long as this value lives. Fixed ones need nothing.
     pub fn follow(&self, io: &Handle) {
-        if let Trust::Published { keys, following } = &self.trust {
-            following.get_or_init(|| Arc::clone(keys).follow(io));
+        for way in &self.ways {
+            if let Trust::Published { keys, following } = &way.trust {
+                following.get_or_init(|| Arc::clone(keys).follow(io));
+            }
         }
     }
 
-    /// Waits for the first fetch of published keys, 10 s at most, once they are followed.
+    /// Waits for the first fetch of published keys, 10 s at most, once they are followed. Where one of several sets is there, or a way
+    /// has keys of its own, the others are waited for by nobody.
     ///
     /// # Errors
     /// When there are no keys then.
     pub async fn reach(&self) -> Result<(), PublishedError> {
-        match &self.trust {
-            Trust::Fixed(_) => Ok(()),
-            Trust::Published { keys, .. } => keys.reach().await,
+        let reached = join_all(self.published().map(|keys| keys.reach())).await;
+        if reached.is_empty() || self.has_keys() {
+            return Ok(());
         }
+        reached.into_iter().collect()
     }
 
-    /// Whether there are keys, or have ever been.
+    /// Whether any way has keys, or has ever had.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        match &self.trust {
-            Trust::Fixed(_) => true,
-            Trust::Published { keys, .. } => keys.is_known(),
-        }
+        self.ways.iter().any(Reader::has_keys)
     }
 
     /// Who sends these headers at `now`. A token that was verified before is not verified again, and nothing is waited
@@ -148,92 +140,120 @@ impl Identity {
     pub fn peek(&self, headers: &HeaderMap, now: Timestamp) -> Option<Credential> {
         // It is one header (RFC 9110 section 11.6.2): of several, the site may read another than the one that counts here.
         if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
-            self.refusals.note(Place::Bearer, Refusal::Doubled, now);
+            self.refuse(self.all, Refusal::Doubled, now);
             return Some(Credential::Rejected);
         }
-        let (mut account, mut credential) = (None, Some(Credential::Missing));
-        let mut tries = Tries::default();
-        for (place, value) in credential::all(headers, self.cookie.as_deref()) {
-            match self.verify(value, now, &mut tries) {
-                Ok(found) => match account.replace(found) {
-                    Some(known) if Some(&known) != account.as_ref() => return Some(Credential::Ambiguous),
-                    _ => {}
-                },
-                Err(Invalid::UnknownKey(algorithm)) if self.may_learn(algorithm) => credential = None,
-                Err(invalid) => {
-                    self.refusals.note(place, invalid.refusal(), now);
-                    credential = credential.map(|_| Credential::Rejected);
+        let mut sum = Sum::default();
+        for token in credential::bearers(headers) {
+            self.take(&mut sum, self.all, token, now);
+        }
+        let mut in_pieces = false;
+        for found in self.cookies.all(headers) {
+            match found {
+                Found::Whole(ways, value) => self.take(&mut sum, ways, value, now),
+                Found::Piece => in_pieces = true,
+            }
+        }
+        if in_pieces {
+            for (ways, joined) in self.cookies.joined(headers) {
+                match joined {
+                    Some(value) => self.take(&mut sum, ways, &value, now),
+                    None => {
+                        self.refuse(ways, Refusal::Doubled, now);
+                        sum.rejects();
+                    }
                 }
             }
         }
-        // A user with one good session is not kept waiting for what lies beside it.
-        account.map(Credential::Account).or(credential)
+        sum.credential()
+    }
+
+    /// Adds what a credential says, for the ways that read it.
+    fn take(&self, sum: &mut Sum, ways: Ways, value: &[u8], now: Timestamp) {
+        match self.verify(ways, value, now, &mut sum.tries) {
+            Ok(account) => sum.names(account),
+            Err(Invalid::Ambiguous) => sum.is_ambiguous = true,
+            Err(Invalid::UnknownKey(_)) => sum.is_pending = true,
+            Err(Invalid::Always(_)) => sum.rejects(),
+        }
+    }
+
+    fn refuse(&self, ways: Ways, refusal: Refusal, now: Timestamp) {
+        ways.places().for_each(|way| self.refusals.note(way, refusal, now));
     }
 
     async fn renew(&self, headers: &HeaderMap, now: Timestamp) -> Credential {
-        if let Trust::Published { keys, .. } = &self.trust {
-            keys.renew().await;
-        }
+        join_all(self.published().map(|keys| keys.renew())).await;
         self.peek(headers, now).unwrap_or_else(|| {
-            let (refusal, credential) = match self.has_keys() {
-                true => (Refusal::UnknownKey, Credential::Rejected),
-                false => (Refusal::NoKeys, Credential::Unverified),
-            };
-            if let Some((place, _)) = credential::all(headers, self.cookie.as_deref()).next() {
-                self.refusals.note(place, refusal, now);
+            if self.ways.iter().all(Reader::has_keys) {
+                self.refuse(self.all, Refusal::UnknownKey, now);
+                Credential::Rejected
+            } else {
+                self.refuse(self.all, Refusal::NoKeys, now);
+                Credential::Unverified
             }
-            credential
         })
     }
 
     /// The account that a token names, or the check that it does not pass; keys that are published are there already.
     ///
     /// # Errors
-    /// The check.
+    /// The check: of several ways that of the one which the token fits best.
     pub fn check(&self, token: &str, now: Timestamp) -> Result<AccountId, Refusal> {
-        self.verify(token.as_bytes(), now, &mut Tries::default()).map_err(Invalid::refusal)
+        self.verify(self.all, token.as_bytes(), now, &mut Tries::default()).map_err(Invalid::refusal)
     }
 
-    /// Whether a newer set could have a key for this algorithm.
-    fn may_learn(&self, algorithm: Algorithm) -> bool {
-        matches!(&self.trust, Trust::Published { keys, .. } if keys.allows(algorithm))
-    }
-
-    /// The account that a credential names. What is no token as it stands may be one inside of quotes and the like.
-    fn verify(&self, value: &[u8], now: Timestamp, tries: &mut Tries) -> Result<AccountId, Invalid> {
-        self.verify_token(value, now, tries).or_else(|invalid| match credential::unwrapped(value) {
-            // The reason is that of the token inside, where there is one.
-            Some(token) => self.verify_token(&token, now, tries),
-            None => Err(invalid),
+    /// The account that a credential names: remembered from before, or verified by each of the ways that read it.
+    fn verify(&self, ways: Ways, value: &[u8], now: Timestamp, tries: &mut Tries) -> Result<AccountId, Invalid> {
+        if value.len() > TOKEN_BYTES_MAX {
+            self.refuse(ways, Refusal::TooLong, now);
+            return Err(Invalid::Always(Refusal::TooLong));
+        }
+        // What one set of ways makes of it is nothing to another one.
+        let digest = self.seen.digest(value) ^ u128::from(ways.bits());
+        let generation = self.generation(ways);
+        if let Some(account) = self.seen.get(digest, generation, now) {
+            return Ok(account);
+        }
+        self.verify_anew(ways, value, now, tries).map(|verified| {
+            let account = verified.account.clone();
+            self.seen.remember(digest, Verified { generation, ..verified });
+            account
         })
     }
 
-    fn verify_token(&self, token: &[u8], now: Timestamp, tries: &mut Tries) -> Result<AccountId, Invalid> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(Invalid::Always(Refusal::TooLong));
-        }
-        let digest = self.seen.digest(token);
-        match &self.trust {
-            Trust::Fixed(set) => self.verify_with(set, token, digest, now, tries),
-            Trust::Published { keys, .. } => self.verify_with(&keys.set(), token, digest, now, tries),
-        }
+    /// Which sets of keys are in force.
+    fn generation(&self, ways: Ways) -> u64 {
+        ways.places().filter_map(|place| self.ways.get(place)).map(Reader::generation).fold(0, u64::wrapping_add)
     }
 
-    fn verify_with(
-        &self,
-        set: &KeySet,
-        token: &[u8],
-        digest: Digest,
-        now: Timestamp,
-        tries: &mut Tries,
-    ) -> Result<AccountId, Invalid> {
-        if let Some(account) = self.seen.get(digest, set.generation, now) {
-            return Ok(account);
+    #[cold]
+    fn verify_anew(&self, ways: Ways, value: &[u8], now: Timestamp, tries: &mut Tries) -> Result<Verified, Invalid> {
+        let (mut found, mut invalid): (Option<Verified>, Option<Invalid>) = (None, None);
+        let mut refused: Vec<(usize, Invalid)> = Vec::new();
+        for (place, way) in ways.places().filter_map(|place| Some((place, self.ways.get(place)?))) {
+            match (way.verify(value, now, tries), &found) {
+                (Ok(verified), Some(known)) if known.account != verified.account => {
+                    self.refuse(ways, Refusal::Ambiguous, now);
+                    return Err(Invalid::Ambiguous);
+                }
+                // It is remembered for as long as all of them accept it.
+                (Ok(verified), Some(known)) if known.expires < verified.expires => {}
+                (Ok(verified), _) => found = Some(verified),
+                (Err(why), _) => refused.push((place, why)),
+            }
         }
-        let verified: Verified = set.verify(token, now, &self.expected, tries)?;
-        let account = verified.account.clone();
-        self.seen.remember(digest, verified);
-        Ok(account)
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        for (place, why) in refused {
+            // A newer set may have its key: nothing is refused yet.
+            if !matches!(why, Invalid::UnknownKey(_)) {
+                self.refusals.note(place, why.refusal(), now);
+            }
+            invalid = Some(invalid.map_or(why, |known| known.nearer(why)));
+        }
+        Err(invalid.unwrap_or(Invalid::Always(Refusal::Malformed)))
     }
 }
 

@@ -24,17 +24,19 @@ pub enum Refusal {
     BadSignature,
     WrongIssuer,
     WrongAudience,
+    WrongParty,
     NoExpiry,
     Expired,
     NotYetValid,
     NoAccount,
     Doubled,
+    Ambiguous,
     NoKeys,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::TooLong,
         Self::WrongAlgorithm,
@@ -42,11 +44,13 @@ impl Refusal {
         Self::BadSignature,
         Self::WrongIssuer,
         Self::WrongAudience,
+        Self::WrongParty,
         Self::NoExpiry,
         Self::Expired,
         Self::NotYetValid,
         Self::NoAccount,
         Self::Doubled,
+        Self::Ambiguous,
         Self::NoKeys,
     ];
 
@@ -61,11 +65,13 @@ impl Refusal {
             Self::BadSignature => "bad_signature",
             Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
+            Self::WrongParty => "wrong_party",
             Self::NoExpiry => "no_expiry",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::NoAccount => "no_account",
             Self::Doubled => "doubled",
+            Self::Ambiguous => "ambiguous",
             Self::NoKeys => "no_keys",
         }
     }
@@ -84,29 +90,24 @@ impl fmt::Display for Refusal {
             }
             Self::UnknownKey => "its `kid` names no key that is known here",
             Self::BadSignature => "its signature is not by the key here: another secret or key signed it, or it was changed",
-            Self::WrongIssuer => "its `iss` is not `identity.issuer`",
-            Self::WrongAudience => "its `aud` does not have `identity.audience`",
+            Self::WrongIssuer => "its `iss` is not `issuer` under [identity]",
+            Self::WrongAudience => "its `aud` has no `audience` under [identity]",
+            Self::WrongParty => "its `azp` is none of `authorized_parties` under [identity]",
             Self::NoExpiry => "it has no `exp`, or one that is no number",
             Self::Expired => "its `exp` is past",
             Self::NotYetValid => "its `nbf` is to come: the clocks of its issuer and of this host differ by more than `identity.leeway`",
-            Self::NoAccount => "its `sub` names no account: a text of 1 to 255 bytes without control characters and outer blanks",
-            Self::Doubled => "the request has two `Authorization` headers",
+            Self::NoAccount => "the claim that is `account` under [identity] (`sub` by default) is not there, or names no account: a text of 1 to 255 bytes without control characters and outer blanks, or an integer",
+            Self::Doubled => "the request has two `Authorization` headers, or a piece of a cookie twice",
+            Self::Ambiguous => "several ways under [identity] accept it, for different accounts",
             Self::NoKeys => "the key set of the identity provider could not be fetched yet",
         })
     }
 }
 
-/// Where a credential was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Bearer,
-    Cookie,
-}
-
 /// Counts refusals, and tells of each kind once a minute.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    kinds: [[Kind; Refusal::ALL.len()]; 2],
+    ways: Vec<(String, [Kind; Refusal::ALL.len()])>,
 }
 
 #[derive(Debug)]
@@ -123,21 +124,23 @@ impl Refusals {
     ///
     /// # Errors
     /// When something else in the process has taken the name.
-    pub(super) fn new() -> Result<Self, PublishedError> {
+    pub(super) fn new(names: impl Iterator<Item = String>) -> Result<Self, PublishedError> {
         let metrics = Metrics::get().map_err(MetricsError)?;
         let kind = |source: &str, refusal: Refusal| Kind {
             counted: metrics.identity(source, refusal.code()),
             since: AtomicU64::new(0),
             logged: AtomicU64::new(0),
         };
-        Ok(Self { kinds: ["bearer", "cookie"].map(|source| Refusal::ALL.map(|refusal| kind(source, refusal))) })
+        let ways = names.map(|name| {
+            let kinds = Refusal::ALL.map(|refusal| kind(&name, refusal));
+            (name, kinds)
+        });
+        Ok(Self { ways: ways.collect() })
     }
 
-    pub(super) fn note(&self, place: Place, refusal: Refusal, now: Timestamp) {
-        let (source, kinds) = match place {
-            Place::Bearer => ("bearer", &self.kinds[0]),
-            Place::Cookie => ("cookie", &self.kinds[1]),
-        };
+    /// Notes that a way, by its place, refuses a credential.
+    pub(super) fn note(&self, way: usize, refusal: Refusal, now: Timestamp) {
+        let Some((source, kinds)) = self.ways.get(way) else { return };
         debug!(source, reason = refusal.code(), "a credential is refused");
         let Some(kind) = kinds.get(refusal as usize) else { return };
         kind.counted.inc();

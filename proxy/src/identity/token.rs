@@ -6,9 +6,11 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
+use super::claims::Expected;
 use super::head::Head;
+use super::json;
 use super::key::Key;
 use super::refusal::Refusal;
 
@@ -28,17 +30,6 @@ impl Default for Tries {
     }
 }
 
-/// What every token must say.
-#[derive(Clone, Debug)]
-pub(super) struct Expected {
-    /// The `iss` claim.
-    pub(super) issuer: String,
-    /// One of the `aud` claim.
-    pub(super) audience: String,
-    /// How far the clocks of the issuer and of this host may be apart, in seconds.
-    pub(super) leeway_seconds: i64,
-}
-
 /// The keys that are trusted at some time.
 #[derive(Debug)]
 pub(super) struct KeySet {
@@ -51,10 +42,10 @@ pub(super) struct KeySet {
 #[derive(Clone, Debug)]
 pub(super) struct Verified {
     pub(super) account: AccountId,
-    /// Of the set that verified it.
+    /// Of the sets that verified it.
     pub(super) generation: u64,
     /// Seconds since 1970, leeway included.
-    expires: i64,
+    pub(super) expires: i64,
 }
 
 /// Why a token is not valid.
@@ -64,41 +55,26 @@ pub(super) enum Invalid {
     UnknownKey(Algorithm),
     /// Whatever other keys there may be.
     Always(Refusal),
+    /// It is valid for several ways, which name different accounts.
+    Ambiguous,
 }
 
 impl Invalid {
+    /// Of the reasons of two ways that of the one which the token fits better. A key that may yet be learnt comes before all.
+    pub(super) fn nearer(self, other: Self) -> Self {
+        let rank = |invalid: &Self| match invalid {
+            Self::UnknownKey(_) => usize::MAX,
+            Self::Ambiguous => usize::MAX - 1,
+            Self::Always(refusal) => *refusal as usize,
+        };
+        if rank(&other) > rank(&self) { other } else { self }
+    }
+
     pub(super) const fn refusal(self) -> Refusal {
         match self {
             Self::UnknownKey(_) => Refusal::UnknownKey,
             Self::Always(refusal) => refusal,
-        }
-    }
-}
-
-/// The claims that are read. A date that is not a number is no date, and an issuer is one.
-#[derive(Deserialize)]
-struct Claims {
-    iss: String,
-    aud: Audience,
-    sub: String,
-    exp: f64,
-    #[serde(default)]
-    nbf: Option<f64>,
-}
-
-/// For whom a token is (RFC 7519 section 4.1.3).
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Several(Vec<String>),
-}
-
-impl Audience {
-    fn has(&self, wanted: &str) -> bool {
-        match self {
-            Self::One(audience) => audience == wanted,
-            Self::Several(audiences) => audiences.iter().any(|audience| audience == wanted),
+            Self::Ambiguous => Refusal::Ambiguous,
         }
     }
 }
@@ -142,30 +118,8 @@ impl KeySet {
             return Err(if is_known { Invalid::Always(refusal) } else { Invalid::UnknownKey(head.alg) });
         }
         let claims = signed.claims().map_err(Invalid::Always)?;
-        self.read(claims, now, expected).map_err(Invalid::Always)
-    }
-
-    /// What the claims of a rightly signed token come to at `now`.
-    fn read(&self, claims: Claims, now: Timestamp, expected: &Expected) -> Result<Verified, Refusal> {
-        let Claims { iss, aud, sub, exp, nbf } = claims;
-        let leeway_seconds = expected.leeway_seconds;
-        if iss != expected.issuer {
-            return Err(Refusal::WrongIssuer);
-        }
-        if !aud.has(&expected.audience) {
-            return Err(Refusal::WrongAudience);
-        }
-        if nbf.is_some_and(|nbf| seconds(nbf).saturating_sub(leeway_seconds) > now.timestamp()) {
-            return Err(Refusal::NotYetValid);
-        }
-        // A header value loses its outer blanks on the way: the application would read another account.
-        if sub.trim() != sub {
-            return Err(Refusal::NoAccount);
-        }
-        let account = AccountId::parse(&sub).map_err(|_| Refusal::NoAccount)?;
-        let expires = seconds(exp).saturating_add(leeway_seconds);
-        let verified = Verified { account, generation: self.generation, expires };
-        if verified.is_valid(now) { Ok(verified) } else { Err(Refusal::Expired) }
+        let (account, expires) = expected.read(&claims, now.timestamp()).map_err(Invalid::Always)?;
+        Ok(Verified { account, generation: self.generation, expires })
     }
 }
 
@@ -202,32 +156,8 @@ impl<'a> Signed<'a> {
         crypto::verify(self.signature, self.message, key.decoding(), key.algorithm()).unwrap_or(false)
     }
 
-    fn claims(&self) -> Result<Claims, Refusal> {
+    fn claims(&self) -> Result<Map<String, Value>, Refusal> {
         let text = URL_SAFE_NO_PAD.decode(self.claims).map_err(|_| Refusal::Malformed)?;
-        serde_json::from_slice(&text).map_err(|_| missing(&text))
+        json::object(&text).ok_or(Refusal::Malformed)
     }
-}
-
-/// The first claim that is not there as it has to be.
-fn missing(text: &[u8]) -> Refusal {
-    let Ok(serde_json::Value::Object(claims)) = serde_json::from_slice(text) else { return Refusal::Malformed };
-    let is_text = |name| claims.get(name).is_some_and(serde_json::Value::is_string);
-    let is_number = |name| claims.get(name).is_some_and(serde_json::Value::is_number);
-    if !is_text("iss") {
-        Refusal::WrongIssuer
-    } else if !is_text("aud") && !claims.get("aud").is_some_and(serde_json::Value::is_array) {
-        Refusal::WrongAudience
-    } else if !is_number("exp") {
-        Refusal::NoExpiry
-    } else if !is_text("sub") {
-        Refusal::NoAccount
-    } else {
-        Refusal::Malformed
-    }
-}
-
-/// A NumericDate (RFC 7519 section 2) in whole seconds.
-#[expect(clippy::cast_possible_truncation, reason = "a date beyond all time saturates, which is what is meant")]
-fn seconds(date: f64) -> i64 {
-    date.floor() as i64
 }

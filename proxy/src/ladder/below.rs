@@ -8,9 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use entitlement::account::AccountId;
 use entitlement::assertion::{AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
-use entitlement::record::{self, DatabaseId, Entitlement, RECORD_BYTES_MAX, RecordError, before};
+use entitlement::record::{
+    self, DatabaseId, Entitlement, HIGH_WATER_HEADER, HighWater, RECORD_BYTES_MAX, RecordError, before,
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONNECTION};
+use serde::Deserialize;
 
 use super::line::Heard;
 use crate::clock;
@@ -53,6 +56,15 @@ pub struct Told {
     pub is_told: bool,
     /// Which records there are billing's.
     pub heard: Heard,
+    /// How far the database of the line has come; 0 where billing does not say.
+    pub mark: u64,
+}
+
+/// The mark beside a line.
+#[derive(Deserialize)]
+struct Marked {
+    #[serde(default)]
+    mark: u64,
 }
 
 /// Who knows the truth about an account.
@@ -64,12 +76,13 @@ pub trait Below: Send + Sync + 'static {
     /// When it cannot be said now; the caller falls back to what it has.
     async fn resolve(&self, account: &AccountId) -> Result<Answer, BelowError>;
 
-    /// The word on the cache.
+    /// The word on the cache. Billing is told what this process remembers of the database: Redis may have forgotten it.
     ///
     /// # Errors
     /// When it cannot be said now.
-    async fn told(&self) -> Result<Told, BelowError> {
-        Ok(Told { is_told: true, heard: Heard::Nothing })
+    async fn told(&self, remembered: Option<HighWater>) -> Result<Told, BelowError> {
+        let _ = remembered;
+        Ok(Told { is_told: true, heard: Heard::Nothing, mark: 0 })
     }
 
     /// Notes that another one should be asked than whoever answered: the connections of so many questions are closed after their
@@ -227,8 +240,13 @@ impl Below for HttpBilling {
         Ok(Answer { entitlement, asked })
     }
 
-    async fn told(&self) -> Result<Told, BelowError> {
-        let mut response = self.get("internal/told").send().await.map_err(Self::failure)?;
+    async fn told(&self, remembered: Option<HighWater>) -> Result<Told, BelowError> {
+        let mut request = self.get("internal/told");
+        if let (Some(remembered), Ok(probe)) = (remembered, AccountId::parse(record::PROBE)) {
+            request = request.header(HIGH_WATER_HEADER, remembered.to_string());
+            request = request.header(AUTHORIZATION, format!("Bearer {}", self.assertion(&probe)?));
+        }
+        let mut response = request.send().await.map_err(Self::failure)?;
         let is_told = match response.status() {
             // Not found: an older build, which cannot say.
             reqwest::StatusCode::OK | reqwest::StatusCode::NOT_FOUND => true,
@@ -238,7 +256,8 @@ impl Below for HttpBilling {
         let text = Self::text(&mut response, LINE_BYTES_MAX).await?;
         // Older builds say no more than the status.
         let heard = serde_json::from_str(&text).map_or(Heard::Before, |line| Heard::Line(Arc::new(line)));
-        Ok(Told { is_told, heard })
+        let mark = serde_json::from_str::<Marked>(&text).map_or(0, |marked| marked.mark);
+        Ok(Told { is_told, heard, mark })
     }
 
     fn elsewhere(&self, questions: u32) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entitlement::account::AccountId;
+use entitlement::record::HighWater;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
@@ -138,8 +139,8 @@ impl Billing {
     }
 
     /// Billing's word on the cache; `None` when it says nothing.
-    pub(super) async fn told(&self) -> Option<Told> {
-        timeout(self.deadline, self.below.told()).await.ok()?.ok()
+    pub(super) async fn told(&self, remembered: Option<HighWater>) -> Option<Told> {
+        timeout(self.deadline, self.below.told(remembered)).await.ok()?.ok()
     }
 }
 

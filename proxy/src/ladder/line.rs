@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use entitlement::record::{DatabaseId, Namespace};
+use entitlement::record::{DatabaseId, HighWater, Namespace};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
@@ -87,6 +87,8 @@ struct State {
     mismatch: Option<String>,
     /// When the current line was last heard of, in milliseconds of the ladder's clock.
     heard_ms: u64,
+    /// How far its database had come.
+    mark: u64,
     /// Whether billing has not said it, but what stands beside the records.
     is_presumed: bool,
 }
@@ -165,8 +167,15 @@ impl Lines {
         }
     }
 
-    /// Takes in what billing says at `now_ms`.
-    pub(super) fn hear(&self, told: Heard, now_ms: u64) -> News {
+    /// The database that is followed, and how far it had come.
+    pub(super) fn remembered(&self, now_ms: u64) -> Option<HighWater> {
+        let state = self.state.lock();
+        let database = self.line().filter(|_| !state.is_presumed)?.database;
+        Some(HighWater { database, mark: state.mark, age_ms: now_ms.saturating_sub(state.heard_ms) })
+    }
+
+    /// Takes in what billing says at `now_ms`, of a database that has come as far as `mark`.
+    pub(super) fn hear(&self, told: Heard, mark: u64, now_ms: u64) -> News {
         let mut state = self.state.lock();
         let known = self.heard();
         let was_presumed = std::mem::take(&mut state.is_presumed);
@@ -193,6 +202,11 @@ impl Lines {
             warn!(mismatch, "nothing is taken from the cache");
         }
         state.heard_ms = now_ms;
+        let database = |heard: &Heard| match heard {
+            Heard::Line(line) => Some(line.database),
+            Heard::Nothing | Heard::Before => None,
+        };
+        state.mark = if database(&known) == database(&told) { state.mark.max(mark) } else { mark };
         state.mismatch = mismatch;
         let told = if state.mismatch.is_some() { Heard::Before } else { told };
         if told == known {
@@ -266,32 +280,32 @@ mod tests {
     #[test]
     fn what_billing_says_first_is_followed_and_makes_nothing_old() {
         let lines = lines();
-        assert_eq!(lines.hear(line(1, 1, true), 1_000), News::None);
+        assert_eq!(lines.hear(line(1, 1, true), 1, 1_000), News::None);
         assert_eq!((database(&lines), lines.since_ms()), (Some(id(1)), 0));
-        assert_eq!(lines.hear(line(1, 1, true), 2_000), News::None);
+        assert_eq!(lines.hear(line(1, 1, true), 1, 2_000), News::None);
     }
 
     #[test]
     fn a_database_that_has_gone_back_is_followed_at_once_and_its_former_primary_no_more() {
         let lines = lines();
-        lines.hear(line(1, 1, true), 1_000);
-        assert_eq!(lines.hear(line(2, 2, false), 2_000), News::Other);
+        lines.hear(line(1, 1, true), 1, 1_000);
+        assert_eq!(lines.hear(line(2, 2, false), 1, 2_000), News::Other);
         assert_eq!((database(&lines), lines.since_ms()), (Some(id(2)), 0), "what was known is compared by versions");
-        assert_eq!(lines.hear(line(1, 2, false), 2_100), News::Foreign);
+        assert_eq!(lines.hear(line(1, 2, false), 1, 2_100), News::Foreign);
         assert_eq!(database(&lines), Some(id(2)));
         // A person agrees.
-        assert_eq!(lines.hear(line(2, 2, true), 3_000), News::Other);
+        assert_eq!(lines.hear(line(2, 2, true), 1, 3_000), News::Other);
         assert_eq!(lines.since_ms(), 3_000);
-        assert_eq!(lines.hear(line(1, 2, false), 3_100), News::Foreign);
+        assert_eq!(lines.hear(line(1, 2, false), 1, 3_100), News::Foreign);
         assert_eq!(database(&lines), Some(id(2)));
     }
 
     #[test]
     fn a_database_without_the_word_is_followed_when_nobody_speaks_for_the_other_any_more() {
         let lines = lines();
-        lines.hear(line(1, 1, true), 1_000);
+        lines.hear(line(1, 1, true), 1, 1_000);
         for (now_ms, told, followed) in [(2_000, 2, 1), (3_000, 1, 1), (7_000, 2, 1), (8_100, 2, 2)] {
-            lines.hear(line(told, 1, told == 1), now_ms);
+            lines.hear(line(told, 1, told == 1), 1, now_ms);
             assert_eq!(database(&lines), Some(id(followed)), "at {now_ms}");
         }
         assert_eq!(lines.since_ms(), 0, "nobody has agreed");
@@ -300,12 +314,12 @@ mod tests {
     #[test]
     fn billing_that_does_not_know_yet_makes_nothing_old() {
         let lines = lines();
-        lines.hear(line(1, 1, true), 1_000);
+        lines.hear(line(1, 1, true), 1, 1_000);
         let Heard::Line(known) = line(1, 1, false) else { panic!("a line") };
         let unsure = Line { owner: None, is_known: false, ..(*known).clone() };
-        assert_eq!(lines.hear(Heard::Line(Arc::new(unsure)), 2_000), News::None);
+        assert_eq!(lines.hear(Heard::Line(Arc::new(unsure)), 1, 2_000), News::None);
         assert_eq!(lines.heard(), line(1, 1, true));
-        assert_eq!(lines.hear(line(1, 1, true), 3_000), News::None);
+        assert_eq!(lines.hear(line(1, 1, true), 1, 3_000), News::None);
         assert_eq!(lines.since_ms(), 0);
     }
 
@@ -315,7 +329,7 @@ mod tests {
         let Heard::Line(presumed) = line(1, 1, true) else { panic!("a line") };
         lines.presume((*presumed).clone());
         assert_eq!((database(&lines), lines.is_sure()), (Some(id(1)), false));
-        assert_eq!(lines.hear(line(2, 1, false), 1_000), News::Other, "however lately it was presumed");
+        assert_eq!(lines.hear(line(2, 1, false), 1, 1_000), News::Other, "however lately it was presumed");
         assert_eq!((database(&lines), lines.since_ms(), lines.is_sure()), (Some(id(2)), 1_000, true));
         lines.presume((*presumed).clone());
         assert_eq!(database(&lines), Some(id(2)));
@@ -324,22 +338,22 @@ mod tests {
     #[test]
     fn a_namespace_that_is_set_has_to_be_that_of_billing_and_one_that_is_made_is_learnt() {
         let made = lines();
-        made.hear(line(1, 1, true), 1_000);
+        made.hear(line(1, 1, true), 1, 1_000);
         assert_eq!((made.mismatch(), database(&made)), (None, Some(id(1))));
         let set = Lines::new(Namespaced::Set(namespace("other")));
-        set.hear(line(1, 1, true), 1_000);
+        set.hear(line(1, 1, true), 1, 1_000);
         assert!(set.mismatch().is_some_and(|told| told.contains("\"other\"") && told.contains("\"site\"")));
         assert_eq!(database(&set), None, "and nothing is taken from the cache");
-        set.hear(Heard::Before, 2_000);
+        set.hear(Heard::Before, 1, 2_000);
         assert_eq!(set.mismatch(), None);
     }
 
     #[test]
     fn billing_of_an_older_build_has_no_line() {
         let lines = lines();
-        assert_eq!(lines.hear(Heard::Before, 1_000), News::None);
+        assert_eq!(lines.hear(Heard::Before, 1, 1_000), News::None);
         assert_eq!(database(&lines), None);
-        assert_eq!(lines.hear(line(1, 1, true), 2_000), News::Other);
-        assert_eq!(lines.hear(Heard::Before, 3_000), News::Other);
+        assert_eq!(lines.hear(line(1, 1, true), 1, 2_000), News::Other);
+        assert_eq!(lines.hear(Heard::Before, 1, 3_000), News::Other);
     }
 }

@@ -32,12 +32,12 @@ impl Ladder {
     /// One look. When billing does not answer, nothing is known to have changed.
     pub(super) async fn look_below(&self, now: Moment) {
         let now_ms = self.millis_at(now);
-        let Some(Told { is_told, heard }) = self.billing.told().await else {
+        let Some(Told { is_told, heard, mark }) = self.billing.told(self.lines.remembered(now_ms)).await else {
             return self.look_beside().await;
         };
         // Older builds store no record that may be served: they are asked themselves.
         let is_told = is_told && heard != Heard::Before;
-        match self.lines.hear(heard, now_ms) {
+        match self.lines.hear(heard, mark, now_ms) {
             News::None => {}
             News::Foreign => return self.billing.elsewhere(),
             News::Other if self.epoch.is_told() && is_told && self.is_pushed() => self.epoch.begin(),

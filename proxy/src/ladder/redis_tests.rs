@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
-use entitlement::record::{self, DatabaseId, Record, before};
+use entitlement::record::{self, DatabaseId, HighWater, Record, before};
 use entitlement::timeline::{Plan, Segment, Status, Timeline};
 
 use super::*;
@@ -61,10 +61,10 @@ impl Below for Billing {
         Ok(record(account.as_str(), 1, "from billing").into())
     }
 
-    async fn told(&self) -> Result<Told, BelowError> {
+    async fn told(&self, _: Option<HighWater>) -> Result<Told, BelowError> {
         let namespace = super::tests::namespaced().namespace().clone();
         let line = Line { namespace, database: OURS, owner: Some(OURS), is_settled: true, is_known: true };
-        Ok(Told { is_told: true, heard: Heard::Line(Arc::new(line)) })
+        Ok(Told { is_told: true, heard: Heard::Line(Arc::new(line)), mark: 0 })
     }
 }
 

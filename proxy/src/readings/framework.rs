@@ -258,7 +258,9 @@ mod tests {
         assert_eq!(image("url=/free/../paid/x.png"), Err(Refusal::DotSegment));
         assert_eq!(image("url=%252Fpaid"), Err(Refusal::NotOriginForm));
         assert_eq!(image("url=//other.example/x"), Err(Refusal::EmptySegment));
-        assert_eq!(pages(Framework::AspNet, &languages(), "/premiu~1/x", None), Err(Refusal::ShortName));
+        for cut in ["/premiu~1/x", "/PREMI~10/x", "/paid~1.pdf"] {
+            assert_eq!(pages(Framework::AspNet, &languages(), cut, None), Err(Refusal::ShortName), "{cut}");
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Where users are sent to sign in or to pay, and where they come back to.
 
-use http::header::REFERER;
+use http::header::{LOCATION, REFERER};
 use http::{HeaderValue, Method, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::Asked;
-use super::reader::Reader;
+use super::reader::{Reader, is_true};
+use super::{Answer, Asked, HX_REDIRECT, X_INERTIA_LOCATION};
 use crate::target;
 
 /// Longest `next` of a redirect, in bytes before encoding; without it the user starts over at the front page.
@@ -23,6 +23,8 @@ pub struct Links {
     pub pricing: String,
     /// To pay, as a program may want to know it: with the site's origin.
     pub upgrade: String,
+    /// `site.url`, without a slash at its end.
+    site: String,
     /// The site's own, in lower case and without default ports.
     origins: Vec<String>,
 }
@@ -38,13 +40,32 @@ impl Links {
         };
         let own = std::iter::once(site_url).chain(also.iter().map(String::as_str));
         let origins = own.filter_map(|url| origin(&url.parse().ok()?)).collect();
-        Self { login: login_url.to_owned(), pricing: pricing_url.to_owned(), upgrade, origins }
+        let site = site_url.trim_end_matches('/').to_owned();
+        Self { login: login_url.to_owned(), pricing: pricing_url.to_owned(), upgrade, site, origins }
+    }
+
+    /// The same answer with whole addresses where it leads on, for a gateway: some take a path for one of the server that they have
+    /// asked. They are of the origin whose host was asked for, when it is one of the site's, else of `site.url`.
+    #[must_use]
+    pub fn absolute(&self, mut answer: Answer, host: Option<&str>) -> Answer {
+        let origin = self.origins.iter().find(|origin| host.is_some() && host_of(origin) == host);
+        let origin = origin.unwrap_or(&self.site);
+        for (name, value) in &mut answer.headers {
+            if [LOCATION, HX_REDIRECT, X_INERTIA_LOCATION].contains(name)
+                && let Ok(path) = value.to_str()
+                && path.starts_with('/')
+                && let Ok(whole) = HeaderValue::try_from(format!("{origin}{path}"))
+            {
+                *value = whole;
+            }
+        }
+        answer
     }
 
     /// Where a user goes on afterwards, encoded for a query: always a canonical path of this very site. A fragment that htmx asks
     /// for is no page, and a form is not sent again: then it is the page from which it was asked for.
     pub(super) fn next(&self, asked: Asked<'_>, reader: Reader) -> String {
-        let is_boosted = || asked.headers.contains_key("hx-boosted");
+        let is_boosted = || is_true(asked.headers, "hx-boosted");
         let is_fragment = reader == Reader::Htmx && !is_boosted();
         let page = |name: &str| self.path_here(asked.headers.get(name)?);
         let next = match (*asked.method == Method::GET, is_fragment) {
@@ -82,6 +103,13 @@ fn origin(url: &Uri) -> Option<String> {
     Some(port.map_or_else(|| format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}")))
 }
 
+/// The host of an origin, without its port.
+fn host_of(origin: &str) -> Option<&str> {
+    let (_, authority) = origin.split_once("://")?;
+    let port = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    Some(port.map_or(authority, |(host, _)| host))
+}
+
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderName};
@@ -89,6 +117,27 @@ mod tests {
     use super::*;
 
     type Lines = [(&'static str, &'static str)];
+
+    #[test]
+    fn a_gateway_is_told_whole_addresses_of_the_site() {
+        let also = ["https://www.read.example:8443".to_owned(), "http://[::1]:8080".to_owned()];
+        let links = Links::new("https://Read.example:444/", &also, "/login", "https://pay.example/");
+        for (host, location, expected) in [
+            (None, "/login?next=%2F", "https://Read.example:444/login?next=%2F"),
+            (Some("other.example"), "/login", "https://Read.example:444/login"),
+            (Some("read.example"), "/login", "https://read.example:444/login"),
+            (Some("www.read.example"), "/login", "https://www.read.example:8443/login"),
+            (Some("[::1]"), "/login", "http://[::1]:8080/login"),
+            (Some("read.example"), "https://pay.example/", "https://pay.example/"),
+        ] {
+            for name in [LOCATION, HX_REDIRECT, X_INERTIA_LOCATION] {
+                let headers = vec![(name, HeaderValue::from_static(location))];
+                let answer =
+                    Answer { status: http::StatusCode::SEE_OTHER, headers, body: super::super::Body::default() };
+                assert_eq!(links.absolute(answer, host).headers[0].1, expected, "{host:?} {location}");
+            }
+        }
+    }
 
     #[test]
     fn a_user_goes_on_at_a_page_of_this_site() {

@@ -88,7 +88,7 @@ fn purpose(headers: &HeaderMap) -> Option<Purpose> {
 fn is_of_library(headers: &HeaderMap) -> bool {
     // Apps on Android send their own name in it when they show a page.
     let is_xhr = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"xmlhttprequest");
-    headers.get_all("x-requested-with").iter().any(is_xhr) || LIBRARIES.iter().any(|name| headers.contains_key(*name))
+    headers.get_all("x-requested-with").iter().any(is_xhr) || LIBRARIES.iter().any(|name| is_said(headers, name))
 }
 
 /// Whether nobody may ever look at the answer. A browser that gets an error for it asks again when the user goes there.
@@ -100,14 +100,31 @@ fn is_for_later(headers: &HeaderMap) -> bool {
     })
 }
 
-fn is_true(headers: &HeaderMap, name: &str) -> bool {
+/// Whether a library names itself: some say `false` where they do not mean it.
+fn is_said(headers: &HeaderMap, name: &str) -> bool {
+    let is_denied = |value: &[u8]| value.is_empty() || value == b"0" || value.eq_ignore_ascii_case(b"false");
+    headers.get(name).is_some_and(|value| !is_denied(value.as_bytes()))
+}
+
+pub(super) fn is_true(headers: &HeaderMap, name: &str) -> bool {
     headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
 /// Whether HTML is asked for, as browsers do when they navigate or submit a form.
 fn accepts_html(headers: &HeaderMap) -> bool {
-    let html = |value: &HeaderValue| value.as_bytes().windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"));
-    headers.get_all(ACCEPT).iter().any(html)
+    let ranges = headers.get_all(ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut ranges = ranges.map(|range| range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii));
+    ranges.any(|mut parts| {
+        parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html")) && !parts.any(refuses)
+    })
+}
+
+/// Whether a parameter is the weight 0, which means "not this" (RFC 9110 section 12.4.2).
+fn refuses(parameter: &[u8]) -> bool {
+    let Some((name, value)) = parameter.split_first() else { return false };
+    let Some(value) = value.trim_ascii().strip_prefix(b"=") else { return false };
+    let mut digits = value.trim_ascii().iter().filter(|byte| **byte != b'.').peekable();
+    name.eq_ignore_ascii_case(&b'q') && digits.peek().is_some() && digits.all(|digit| *digit == b'0')
 }
 
 #[cfg(test)]
@@ -135,7 +152,7 @@ mod tests {
     #[test]
     fn a_client_is_known_by_what_its_browser_says_then_its_library_then_accept() {
         use Reader::{Htmx, Inertia, Navigation, Page, Script};
-        let cases: [(&str, Method, &Lines, Reader); 33] = [
+        let cases: [(&str, Method, &Lines, Reader); 43] = [
             ("a browser", Method::GET, &[HTML, NAVIGATE, DOCUMENT], Navigation),
             ("a browser's form", Method::POST, &[HTML, NAVIGATE, DOCUMENT], Navigation),
             ("a browser without Fetch Metadata", Method::GET, &[HTML], Navigation),
@@ -168,6 +185,16 @@ mod tests {
             ("a React server component", Method::GET, &[HTML, ("rsc", "1")], Script),
             ("htmx", Method::GET, &[ANY, ("hx-request", "true")], Htmx),
             ("a boosted link", Method::GET, &[HTML, CORS, EMPTY, ("hx-request", "true"), ("hx-boosted", "true")], Htmx),
+            ("no htmx", Method::GET, &[HTML, ("hx-request", "false")], Navigation),
+            ("no Inertia", Method::GET, &[HTML, ("x-inertia", "false")], Navigation),
+            ("no Inertia either", Method::GET, &[HTML, ("x-inertia", "")], Navigation),
+            ("no PJAX", Method::GET, &[HTML, ("x-pjax", "FALSE"), ("rsc", "0")], Navigation),
+            ("no HTML", Method::GET, &[("accept", "text/html;q=0, application/json")], Script),
+            ("no HTML at length", Method::GET, &[("accept", "application/json,text/html ; level=1; Q=0.000")], Script),
+            ("some HTML", Method::GET, &[("accept", "application/json, TEXT/HTML;q=0.001")], Navigation),
+            ("HTML once refused", Method::GET, &[("accept", "text/html;level=1;q=0, text/html")], Navigation),
+            ("a parameter of another name", Method::GET, &[("accept", "text/html;quality=0")], Navigation),
+            ("another type", Method::GET, &[("accept", "text/html5")], Script),
             ("Inertia", Method::PUT, &[HTML, ("x-inertia", "true"), ("x-requested-with", "XMLHttpRequest")], Inertia),
         ];
         for (what, method, lines, expected) in cases {

@@ -2,6 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::fold::fold;
+
 /// The parts between the stars; there are two or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Glob(Vec<String>);
@@ -15,7 +17,7 @@ impl Glob {
 
     /// In lower case.
     pub(super) fn folded(&self) -> Self {
-        Self(self.0.iter().map(|part| part.to_ascii_lowercase()).collect())
+        Self(self.0.iter().map(|part| fold(part)).collect())
     }
 
     /// Whether a decoded segment is one of those that it stands for.

@@ -32,7 +32,9 @@ impl HostPattern {
         let (name, is_below) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
         let read = host(name.as_bytes()).map_err(|_| refused())?;
         // What reading took away could never be asked for.
-        if !read.eq_ignore_ascii_case(name) || (is_below && name.starts_with('[')) {
+        let is_address = name.starts_with('[');
+        let is_whole = if is_address { !is_below && name.ends_with(']') } else { read.eq_ignore_ascii_case(name) };
+        if !is_whole {
             return Err(refused());
         }
         Ok(Self { name: read.into_owned(), is_below })
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn hosts_match_as_this_table_says() {
-        let cases: [(&str, &[&str], &[&str]); 4] = [
+        let cases: [(&str, &[&str], &[&str]); 5] = [
             ("read.example", &["read.example"], &["www.read.example", "xread.example", "read.example.evil", ""]),
             ("Read.Example", &["read.example"], &["read.example2"]),
             (
@@ -65,6 +67,7 @@ mod tests {
                 &["read.example", ".read.example", "xread.example"],
             ),
             ("[::1]", &["[::1]"], &["::1"]),
+            ("[0:0::1]", &["[::1]"], &["[::2]"]),
         ];
         for (pattern, matching, others) in cases {
             let parsed = HostPattern::parse(pattern).expect(pattern);
@@ -79,8 +82,18 @@ mod tests {
 
     #[test]
     fn what_no_request_can_name_is_refused() {
-        for text in ["", "*", "*.", "read.example:443", "read.example.", "a/b", "user@read.example", "**.a", "*.[::1]"]
-        {
+        for text in [
+            "",
+            "*",
+            "*.",
+            "read.example:443",
+            "read.example.",
+            "a/b",
+            "user@read.example",
+            "**.a",
+            "*.[::1]",
+            "[::1]:80",
+        ] {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }
     }

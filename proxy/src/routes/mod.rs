@@ -1,6 +1,7 @@
 //! Which rule a request falls under: the first route whose pattern, methods and hosts match, else the default.
 
 mod cors;
+mod fold;
 mod glob;
 mod host;
 mod pattern;

@@ -144,8 +144,9 @@ impl Table {
     }
 }
 
+/// A letter beyond ASCII is encoded, and may be one.
 fn has_capital(text: &str) -> bool {
-    text.bytes().any(|byte| byte.is_ascii_uppercase())
+    text.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'%')
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use super::fold::fold;
 use super::glob::Glob;
 use super::pattern::Segment;
 
-/// Whether a tree tells upper case from lower case (of ASCII).
+/// Whether a tree tells upper case from lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Letters {
     AsTheyAre,
@@ -119,7 +120,7 @@ fn meaning(segment: &str, letters: Letters) -> Cow<'_, str> {
         Cow::Borrowed(segment)
     };
     match letters {
-        Letters::Folded if text.bytes().any(|byte| byte.is_ascii_uppercase()) => text.to_ascii_lowercase().into(),
+        Letters::Folded if text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) => fold(&text).into(),
         Letters::AsTheyAre | Letters::Folded => text,
     }
 }
@@ -147,7 +148,7 @@ impl Node {
                 &mut self.globs[place].1
             }
             Segment::Literal(text) => {
-                let text = if letters == Letters::Folded { text.to_ascii_lowercase() } else { text.clone() };
+                let text = if letters == Letters::Folded { fold(text) } else { text.clone() };
                 let place = self.place(&text).unwrap_or_else(|free| {
                     self.literals.insert(free, (text, Self::new()));
                     free

@@ -41,8 +41,7 @@ pub fn host(raw: &[u8]) -> Result<Cow<'_, str>, HostRefusal> {
         return Err(HostRefusal::Malformed);
     }
     let name = match name.strip_prefix('[') {
-        Some(address) if is_ipv6(address) => name,
-        Some(_) => return Err(HostRefusal::Malformed),
+        Some(address) => return ipv6(name, address),
         None => rootless(name)?,
     };
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -57,9 +56,11 @@ fn is_port(text: &str) -> bool {
     digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
 }
 
-/// What stands behind the opening bracket of an address.
-fn is_ipv6(text: &str) -> bool {
-    text.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+/// An address in brackets, in the one form of the many that it has (RFC 5952). `text` stands behind the opening bracket.
+fn ipv6<'a>(name: &'a str, text: &str) -> Result<Cow<'a, str>, HostRefusal> {
+    let address = text.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
+    let form = format!("[{}]", address.ok_or(HostRefusal::Malformed)?);
+    Ok(if form == name { Cow::Borrowed(name) } else { Cow::Owned(form) })
 }
 
 /// A name or an IPv4 address without the dot of the root. `_` is in no host name, but in many a container's.
@@ -96,6 +97,8 @@ mod tests {
             ("127.0.0.1:8080", "127.0.0.1"),
             ("[::1]:8080", "[::1]"),
             ("[2001:DB8::1]", "[2001:db8::1]"),
+            ("[0:0:0:0:0:0:0:1]:80", "[::1]"),
+            ("[2001:db8:0:0::1]", "[2001:db8::1]"),
         ];
         for (raw, expected) in cases {
             assert_eq!(host(raw.as_bytes()).as_deref(), Ok(expected), "{raw}");

@@ -1,129 +1,141 @@
-//! The question for a WebSocket, and the site's answer.
+//! The question for a WebSocket, and whether the site's yes is one (RFC 6455 section 4).
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use http::header::{CONNECTION, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, StatusCode, Version};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::BytesMut;
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-use super::for_client;
+use crate::context::Context;
+use crate::exchange;
 use crate::headers::hop;
+use crate::site;
 
-/// Longest head of an answer, in bytes.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// What a server puts behind the client's key (RFC 6455 section 1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Most headers of an answer.
-const HEADERS_MAX: usize = 256;
+/// What is asked beside the request's own lines.
+const UPGRADES: &[u8] = b"Connection: Upgrade\r\nUpgrade: websocket\r\n";
 
-/// What the site says.
-pub(super) enum Answer {
-    Opened(Opened),
-    /// Anything but a yes, and its body.
-    Refused(ResponseHeader, Incoming),
+/// What is asked, as bytes.
+///
+/// # Errors
+/// When the target would end its line.
+pub(super) fn question(session: &Session, context: &Context) -> Result<BytesMut> {
+    let mut request = session.req_header().clone();
+    keep_on_connection(&mut request);
+    exchange::head((session, context), &request, UPGRADES, b"")
 }
 
-/// A WebSocket at its beginning.
-pub(super) struct Opened {
-    /// For the client.
-    pub(super) response: ResponseHeader,
-    pub(super) site: TcpStream,
-    /// What the site has said behind its answer.
-    pub(super) from_site: Bytes,
-}
-
-/// Asks over a fresh connection, which may take `patience` to answer.
-pub(super) async fn ask(site: TcpStream, request: RequestHeader, patience: Duration) -> Result<Answer> {
-    let request = question(Parts::from(request));
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(site)).await.map_err(failed)?;
-    // Ends with the answer's body, or when the connection is taken over.
-    tokio::spawn(connection.with_upgrades());
-    let answered = timeout(patience, sender.send_request(request)).await;
-    let mut response = answered
-        .map_err(|_| Error::explain(ErrorType::ReadTimedout, "the answer to a WebSocket").into_up())?
-        .map_err(failed)?;
-    let is_opened = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let header = for_client(response.status(), response.headers(), is_opened)?;
-    if !is_opened {
-        return Ok(Answer::Refused(header, response.into_body()));
-    }
-    let upgraded = hyper::upgrade::on(&mut response).await.map_err(failed)?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>();
-    let parts = parts.map_err(|_| Error::explain(ErrorType::InternalError, "another connection than was made"))?;
-    Ok(Answer::Opened(Opened { response: header, site: parts.io.into_inner(), from_site: parts.read_buf }))
-}
-
-/// Writes a refusal's body.
-pub(super) async fn pass_on(mut body: Incoming, session: &mut Session, patience: Duration) -> Result<()> {
-    loop {
-        let frame = timeout(patience, body.frame()).await;
-        let frame =
-            frame.map_err(|_| Error::explain(ErrorType::ReadTimedout, "the refusal of a WebSocket").into_up())?;
-        match frame.transpose().map_err(failed)? {
-            Some(frame) => session.write_response_body(frame.into_data().ok(), false).await?,
-            None => return session.write_response_body(None, true).await,
-        }
+/// Removes what the client's `Connection` names: that stays on its connection (RFC 9110 section 7.6.1). What speaks of a
+/// connection by its name alone is not written, whatever the way.
+fn keep_on_connection(request: &mut RequestHeader) {
+    let named = hop::tokens(&request.headers).filter_map(|token| HeaderName::from_bytes(token).ok());
+    for name in named.chain([TRANSFER_ENCODING]).collect::<Vec<_>>() {
+        request.remove_header(&name);
     }
 }
 
-/// What is asked: the headers of the client's connection stay on it (RFC 9110 section 7.6.1).
-fn question(mut parts: Parts) -> Request<Empty<Bytes>> {
-    let named = hop::tokens(&parts.headers).filter_map(|token| HeaderName::from_bytes(token).ok());
-    for name in named.collect::<Vec<_>>() {
-        parts.headers.remove(name);
+/// Makes the head of a yes one for the client.
+///
+/// # Errors
+/// When it is no yes to what was asked.
+pub(super) fn yes(asked: &HeaderMap, response: &mut ResponseHeader) -> Result<()> {
+    let says = |name: HeaderName, word: &[u8]| {
+        let lines = response.headers.get_all(name).iter();
+        let mut words = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        words.any(|said| said.trim_ascii().eq_ignore_ascii_case(word))
+    };
+    let upgrades = response.headers.get_all(UPGRADE).iter().count() == 1
+        && says(UPGRADE, b"websocket")
+        && says(CONNECTION, b"upgrade");
+    let fits = match (one(asked, SEC_WEBSOCKET_KEY), one(&response.headers, SEC_WEBSOCKET_ACCEPT)) {
+        (Some(key), Some(said)) => said.as_bytes() == accept(key).as_bytes(),
+        _ => false,
+    };
+    if !upgrades || !fits {
+        return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that fits no WebSocket").into_up());
     }
-    let of_connection: Vec<HeaderName> =
-        parts.headers.keys().filter(|name| hop::is_of_connection(name)).cloned().collect();
-    for name in of_connection.into_iter().chain([TRAILER, TRANSFER_ENCODING]) {
-        parts.headers.remove(name);
-    }
-    parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    parts.version = Version::HTTP_11;
-    Request::from_parts(parts, Empty::new())
+    site::strip_framing(response);
+    hop::strip(response);
+    response.insert_header(CONNECTION, "Upgrade")?;
+    response.insert_header(UPGRADE, "websocket")
 }
 
-fn failed(error: hyper::Error) -> Box<Error> {
-    let kind = if error.is_parse() { ErrorType::InvalidHTTPHeader } else { ErrorType::ConnectionClosed };
-    Error::because(kind, "a WebSocket's handshake", error).into_up()
+/// The only line of this name.
+fn one(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
+/// What a server that has understood the question says to this key.
+fn accept(key: &HeaderValue) -> String {
+    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &[key.as_bytes(), GUID].concat()))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
     #[test]
     fn headers_of_the_clients_connection_stay_on_it() {
-        let request = Request::builder()
-            .uri("/socket?x=1")
-            .header("connection", "keep-alive, Upgrade, x-hop")
-            .header("upgrade", "WebSocket")
-            .header("keep-alive", "5")
-            .header("te", "trailers")
-            .header("proxy-authorization", "Basic YQ==")
-            .header("proxy-connection", "keep-alive")
-            .header("http2-settings", "AAAA")
-            .header("connection", "x-other")
-            .header("x-other", "2")
-            .header("x-hop", "1")
-            .header("sec-websocket-protocol", "chat");
-        let question = question(request.body(()).expect("a request").into_parts().0);
-        let headers = question.headers().iter();
-        let mut headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.to_str().expect("text"))).collect();
-        headers.sort();
-        let expected = [("connection", "Upgrade"), ("sec-websocket-protocol", "chat"), ("upgrade", "websocket")];
-        assert_eq!(headers, expected);
-        assert_eq!(question.uri(), "/socket?x=1");
+        let mut request = RequestHeader::build(Method::GET, b"/socket?x=1", None).expect("a request");
+        for (name, value) in [
+            ("connection", "keep-alive, Upgrade, x-hop"),
+            ("connection", "x-other"),
+            ("x-other", "2"),
+            ("x-hop", "1"),
+            ("transfer-encoding", "chunked"),
+            ("sec-websocket-protocol", "chat"),
+        ] {
+            request.append_header(name, value).expect("a header");
+        }
+        keep_on_connection(&mut request);
+        let names: Vec<&str> = request.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["connection", "sec-websocket-protocol"]);
+    }
+
+    #[test]
+    fn a_yes_fits_what_was_asked() {
+        const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+        const ACCEPT: (&str, &str) = ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        let (connection, upgrade) = (("Connection", "Upgrade"), ("Upgrade", "websocket"));
+        let cases: [(&[(&str, &str)], bool); 12] = [
+            (&[connection, upgrade, ACCEPT], true),
+            (&[("Connection", "x, upgrade"), ("Connection", "y"), ("Upgrade", "WebSocket"), ACCEPT], true),
+            (&[upgrade, ACCEPT], false),
+            (&[("Connection", "close"), upgrade, ACCEPT], false),
+            (&[connection, ACCEPT], false),
+            (&[connection, ("Upgrade", "h2c"), ACCEPT], false),
+            (&[connection, upgrade, upgrade, ACCEPT], false),
+            (&[connection, upgrade], false),
+            (&[connection, upgrade, ("Sec-WebSocket-Accept", KEY)], false),
+            (&[connection, upgrade, ("Sec-WebSocket-Accept", "S3pPLMBiTxaQ9kYGzzhZRbK+xOo=")], false),
+            (&[connection, upgrade, ACCEPT, ACCEPT], false),
+            (&[connection, upgrade, ACCEPT, ("Content-Length", "5"), ("X-Kept", "1")], true),
+        ];
+        let asked = HeaderMap::from_iter([(SEC_WEBSOCKET_KEY, HeaderValue::from_static(KEY))]);
+        for (lines, expected) in cases {
+            let build = || {
+                let mut response = ResponseHeader::build(101, None).expect("a response");
+                for (name, value) in lines {
+                    response.append_header((*name).to_owned(), *value).expect("a header");
+                }
+                response
+            };
+            let mut response = build();
+            assert_eq!(yes(&asked, &mut response).is_ok(), expected, "{lines:?}");
+            if expected {
+                assert!(!response.headers.contains_key("content-length"), "{lines:?}");
+                assert_eq!(response.headers.get_all(CONNECTION).iter().collect::<Vec<_>>(), ["Upgrade"], "{lines:?}");
+            }
+            assert!(yes(&HeaderMap::new(), &mut build()).is_err(), "without a key nothing fits: {lines:?}");
+        }
     }
 }

@@ -4,12 +4,13 @@
 //! upgraded request when its site answers before Pingora has noted that there is no body
 //! (<https://github.com/cloudflare/pingora/issues/946>).
 
+mod far_end;
 mod frames;
 mod handshake;
 mod relay;
 mod stand_in;
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use http::Method;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
-use pingora::proxy::{ProxyHttp, Session};
+use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -27,11 +28,13 @@ use crate::context::Context;
 use crate::guard::{self, End};
 use crate::headers::hop;
 use crate::live::Lease;
-use crate::respond;
 use crate::service::Service;
+use crate::site::Answer;
+use crate::upstream::Server;
 use crate::wire::Wire;
+use crate::{exchange, respond};
 
-use self::handshake::{Answer, Opened};
+use self::far_end::FarEnd;
 use self::relay::relay;
 
 /// Whether the site is asked for a WebSocket (RFC 6455 section 4.1): every other upgrade is left out on the way, as the
@@ -56,20 +59,20 @@ impl Service {
             // As Pingora refuses them of every other request.
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "what Connection names").into_down());
         }
-        let mut request = session.req_header().clone();
-        self.upstream_request_filter(session, &mut request, context).await?;
-        let patience = self.patience(context);
-        let site = self.connect(context).await?;
-        match handshake::ask(site, request, patience).await? {
-            Answer::Opened(opened) => self.go_on(session, context, opened).await,
-            Answer::Refused(mut response, body) => {
-                // What the client sent behind its question was meant for a WebSocket.
-                session.set_keepalive(None);
-                self.response_filter(session, &mut response, context).await?;
-                session.write_response_header(Box::new(response), false).await?;
-                handshake::pass_on(body, session, patience).await
-            }
+        if let Some(answer) = self.occupy(context) {
+            return answer.write(session, &context.snapshot.pages).await;
         }
+        let mut site = self.connect(context).await?;
+        // The server says which host it is told.
+        let question = handshake::question(session, context)?;
+        let (patience, mut is_unheard) = (self.patience(context), true);
+        exchange::ask(&mut site, &question, Some(patience), &mut is_unheard).await?;
+        // What the client sends behind its question is meant for a WebSocket, whatever the answer.
+        session.set_keepalive(None);
+        let mut answer = Answer::new(site, &Method::GET, Some(patience));
+        let Some(mut response) = self.carry(session, context, &mut answer).await? else { return Ok(()) };
+        handshake::yes(&session.req_header().headers, &mut response)?;
+        self.go_on(session, context, response, answer.into_parts()).await
     }
 
     /// How long the site may think.
@@ -79,15 +82,13 @@ impl Service {
     }
 
     /// Connects with a server of the site; with another one when the first cannot be reached.
-    async fn connect(&self, context: &mut Box<Context>) -> Result<TcpStream> {
+    async fn connect(&self, context: &mut Box<Context>) -> Result<FarEnd> {
+        let snapshot = Arc::clone(&context.snapshot);
         loop {
-            let server = context.snapshot.upstreams.site_address();
-            let server = server.ok_or_else(|| {
-                Error::explain(ErrorType::ConnectNoRoute, "no server of the site is healthy").into_up()
-            })?;
-            match connect(server, context.snapshot.upstreams.patience().connect).await {
+            let server = exchange::server(&snapshot, context)?;
+            match connect(&server, snapshot.upstreams.patience().connect).await {
                 Ok(stream) => return Ok(stream),
-                Err(error) if context.failed_tries > 0 || !context.snapshot.upstreams.are_many() => return Err(error),
+                Err(error) if context.failed_tries > 0 || !snapshot.upstreams.are_many(context) => return Err(error),
                 Err(error) => {
                     debug!(%error, "another server of the site is tried");
                     context.failed_tries += 1;
@@ -97,9 +98,16 @@ impl Service {
     }
 
     /// Tells the client yes, and hands both ends of the connection over to a task of their own.
-    async fn go_on(&self, session: &mut Session, context: &mut Box<Context>, opened: Opened) -> Result<()> {
-        let Opened { response, site, from_site } = opened;
-        session.write_response_header(Box::new(response), false).await?;
+    async fn go_on(
+        &self,
+        session: &mut Session,
+        context: &mut Box<Context>,
+        response: Box<ResponseHeader>,
+        (site, from_site): (FarEnd, Bytes),
+    ) -> Result<()> {
+        // From here on it is no request any more.
+        context.place = None;
+        session.write_response_header(response, false).await?;
         let (client, from_client) = take(session).await?;
         let quiet = context.snapshot.limits.quiet;
         let lease = self.lease(context);
@@ -121,12 +129,15 @@ async fn over(lease: Option<Lease>) -> &'static str {
     }
 }
 
-async fn connect(server: SocketAddr, patience: Duration) -> Result<TcpStream> {
-    match timeout(patience, TcpStream::connect(server)).await {
+async fn connect(server: &Server, patience: Duration) -> Result<FarEnd> {
+    let Some(address) = server.plain_address() else {
+        return server.connect().await.map(FarEnd::Other).map_err(Error::into_up);
+    };
+    match timeout(patience, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => {
             // What is small must not wait for more.
             let _ = stream.set_nodelay(true);
-            Ok(stream)
+            Ok(FarEnd::Tcp(stream))
         }
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             Err(Error::because(ErrorType::ConnectRefused, "a WebSocket", error).into_up())
@@ -148,18 +159,4 @@ async fn take(session: &mut Session) -> Result<(Stream, Bytes)> {
         },
         _ => Err(Error::explain(ErrorType::InternalError, "only HTTP/1 has upgrades")),
     }
-}
-
-/// What a site's headers are for a client: those of one connection stay on it (RFC 9110 section 7.6.1).
-fn for_client(status: http::StatusCode, headers: &http::HeaderMap, is_opened: bool) -> Result<ResponseHeader> {
-    let mut response = ResponseHeader::build(status, Some(headers.len()))?;
-    for (name, value) in headers {
-        response.append_header(name.clone(), value.clone())?;
-    }
-    hop::strip(&mut response);
-    if is_opened {
-        response.insert_header(http::header::CONNECTION, "Upgrade")?;
-        response.insert_header(http::header::UPGRADE, "websocket")?;
-    }
-    Ok(response)
 }

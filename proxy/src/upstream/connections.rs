@@ -4,28 +4,26 @@
 //! again. Here a connection is looked at when it is taken, and all of them once a second.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use pingora::Result;
-use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
-use pingora::upstreams::peer::HttpPeer;
 use tokio::io::AsyncReadExt;
 use tokio::task::unconstrained;
 use tokio::time::sleep;
+
+use super::Server;
 
 /// How often waiting connections are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Connections to the servers behind the gate.
 pub(crate) struct Connections {
-    transport: TransportConnector,
-    /// By server, the one that has waited longest first.
-    waiting: Mutex<HashMap<SocketAddr, Vec<Waiting>>>,
+    /// By the number of their server, the one that has waited longest first.
+    waiting: Mutex<HashMap<u64, Vec<Waiting>>>,
     /// Most that wait for one server.
     max: usize,
 }
@@ -38,8 +36,8 @@ struct Waiting {
 
 impl Connections {
     /// None yet; at most `max` will wait for one server.
-    pub(crate) fn new(options: ConnectorOptions, max: usize) -> Self {
-        Self { transport: TransportConnector::new(Some(options)), waiting: Mutex::default(), max }
+    pub(crate) fn new(max: usize) -> Self {
+        Self { waiting: Mutex::default(), max }
     }
 
     /// A connection to a server, and whether it was used before; on another try a new one, as those that wait may be of no
@@ -47,24 +45,21 @@ impl Connections {
     ///
     /// # Errors
     /// When a new one is needed and cannot be made.
-    pub(crate) async fn get(&self, peer: &HttpPeer, tries: usize) -> Result<(Stream, bool)> {
-        let address = peer._address.as_inet().filter(|_| tries <= 1);
-        let waiting = address.and_then(|address| self.take(*address, Instant::now()));
+    pub(crate) async fn get(&self, server: &Server, tries: usize) -> Result<(Stream, bool)> {
+        let waiting = if tries <= 1 { self.take(server.id(), Instant::now()) } else { None };
         match waiting {
             Some(stream) => Ok((stream, true)),
-            None => Ok((Box::pin(self.transport.new_stream(peer)).await?, false)),
+            None => Ok((Box::pin(server.connect()).await?, false)),
         }
     }
 
     /// Takes back a connection that can be used again: an answer has been read to its end.
-    pub(crate) fn give_back(&self, stream: Stream, peer: &HttpPeer) {
-        if let Some(address) = peer._address.as_inet() {
-            self.keep(*address, stream, peer.options.idle_timeout.unwrap_or_default());
-        }
+    pub(crate) fn give_back(&self, stream: Stream, server: &Server) {
+        self.keep(server.id(), stream, server.peer().options.idle_timeout.unwrap_or_default());
     }
 
     /// The connection that was used last, if its server has neither closed it nor said anything.
-    fn take(&self, server: SocketAddr, now: Instant) -> Option<Stream> {
+    fn take(&self, server: u64, now: Instant) -> Option<Stream> {
         loop {
             let mut last = self.waiting.lock().get_mut(&server)?.pop()?;
             if last.is_usable(now) {
@@ -73,7 +68,7 @@ impl Connections {
         }
     }
 
-    fn keep(&self, server: SocketAddr, stream: Stream, idle: Duration) {
+    fn keep(&self, server: u64, stream: Stream, idle: Duration) {
         if idle.is_zero() {
             return;
         }
@@ -115,9 +110,13 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use pingora::connectors::{ConnectorOptions, TransportConnector};
     use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::Settings;
     use super::*;
 
     const MAX: usize = 3;
@@ -126,23 +125,25 @@ mod tests {
     struct World {
         connections: Connections,
         listener: TcpListener,
-        peer: HttpPeer,
+        server: Server,
     }
 
     async fn world() -> World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let peer = HttpPeer::new(listener.local_addr().expect("an address"), false, String::new());
-        World { connections: Connections::new(ConnectorOptions::new(1), MAX), listener, peer }
+        let address = listener.local_addr().expect("an address");
+        let transport = Arc::new(TransportConnector::new(Some(ConnectorOptions::new(1))));
+        let server = Server::billing(address, &Settings::of(vec![address.into()]), &transport);
+        World { connections: Connections::new(MAX), listener, server }
     }
 
     impl World {
-        fn server(&self) -> SocketAddr {
-            self.listener.local_addr().expect("an address")
+        fn server(&self) -> u64 {
+            self.server.id()
         }
 
         /// A new connection that waits, and the server's end of it.
         async fn one(&self) -> TcpStream {
-            let stream = self.connections.transport.new_stream(&self.peer).await.expect("a connection");
+            let stream = self.server.connect().await.expect("a connection");
             let (theirs, _) = self.listener.accept().await.expect("a connection");
             self.connections.keep(self.server(), stream, IDLE);
             theirs
@@ -167,8 +168,7 @@ mod tests {
         let mut heard = [0];
         theirs[MAX - 1].read_exact(&mut heard).await.expect("a word");
         assert_eq!((world.count(), &heard), (MAX - 1, b"!"));
-        let elsewhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        assert!(world.connections.take(elsewhere, Instant::now()).is_none(), "of another server");
+        assert!(world.connections.take(world.server() + 1, Instant::now()).is_none(), "of another server");
     }
 
     #[tokio::test]

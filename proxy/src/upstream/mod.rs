@@ -1,43 +1,38 @@
-//! The servers behind the gate: the site, on one address or several, and billing.
+//! The servers behind the gate: those of the site, or of several sites by their hosts, and billing.
 
+mod address;
 mod connections;
-mod discovery;
+mod group;
+mod secure;
+mod server;
+mod sites;
 mod unheard;
 
+pub use address::{Address, AddressError};
 pub(crate) use connections::Connections;
-pub use discovery::{Address, AddressError};
+pub(crate) use secure::Cut;
+pub use secure::SecureError;
+pub(crate) use server::Server;
+pub use sites::{Site, ToldHost, UNKNOWN_HOST_CODE, site_for};
 pub(crate) use unheard::is_unheard;
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::Method;
-use pingora::lb::health_check::TcpHealthCheck;
-use pingora::lb::selection::RoundRobin;
-use pingora::lb::{Backends, LoadBalancer};
+use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::warn;
 
-use self::discovery::Discovery;
-use crate::limits::{KERNEL_BOUNDS_WRITES, keepalive};
+use self::group::Group;
+use crate::authorities::Authorities;
+use crate::context::Context;
 use crate::routes::Destination;
-
-/// How often each of several servers is tried.
-const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often a silent HTTP/2 connection is asked whether it is still there.
-const PING_INTERVAL: Duration = Duration::from_secs(15);
-
-/// Requests at once on one HTTP/2 connection to a server.
-const STREAMS_MAX: usize = 100;
-
-/// Most servers that are looked at for one request.
-const SELECTIONS_MAX: usize = 64;
 
 /// How long a start or a reload waits for the names of servers.
 const FIRST_LOOKUP: Duration = Duration::from_secs(2);
@@ -45,8 +40,8 @@ const FIRST_LOOKUP: Duration = Duration::from_secs(2);
 /// Where requests go, and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The site: one server, or several that share the load.
-    pub site: Vec<Address>,
+    /// The site, or several by their hosts.
+    pub sites: Vec<Site>,
     pub protocol: Protocol,
     /// How often names are looked up.
     pub resolve: Duration,
@@ -65,16 +60,16 @@ pub struct Settings {
 pub enum Protocol {
     #[default]
     Http1,
-    /// Without TLS and without asking first (RFC 9113 section 3.3): gRPC needs it.
+    /// Without asking first (RFC 9113 section 3.3), or agreed on by TLS: gRPC needs it.
     Http2,
 }
 
 impl Settings {
-    /// These servers, and the defaults.
+    /// These servers for all hosts, and the defaults.
     #[must_use]
-    pub fn of(site: Vec<Address>) -> Self {
+    pub fn of(servers: Vec<Address>) -> Self {
         Self {
-            site,
+            sites: vec![Site::of(servers)],
             protocol: Protocol::Http1,
             resolve: Duration::from_secs(10),
             connect: Duration::from_secs(2),
@@ -87,9 +82,12 @@ impl Settings {
 
 /// Where requests can go.
 pub(crate) struct Upstreams {
-    site: Site,
-    billing: HttpPeer,
+    sites: Vec<Site>,
+    /// In the order of `sites`.
+    groups: Vec<Arc<Group>>,
+    billing: Arc<Server>,
     patience: Patience,
+    protocol: Protocol,
 }
 
 /// How long a server may take.
@@ -100,85 +98,90 @@ pub(crate) struct Patience {
     pub(crate) write: Duration,
 }
 
-/// The site's servers.
-enum Site {
-    One(HttpPeer),
-    Many { balancer: Arc<LoadBalancer<RoundRobin>>, template: HttpPeer, stop: watch::Sender<bool> },
+/// The servers cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    #[error("the site has no upstream")]
+    NoServer,
+    #[error("a host or a path of an upstream cannot be used")]
+    Unusable,
+    #[error(transparent)]
+    Secure(#[from] SecureError),
 }
-
-/// There is no server to send requests to.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the site has no upstream")]
-pub struct NoUpstream;
 
 impl Upstreams {
     /// The servers. Several are watched, and names are looked up, on `io` for as long as this exists.
-    pub(crate) fn new(settings: &Settings, billing: SocketAddr, io: &Handle) -> Result<Self, NoUpstream> {
-        let billing = peer(billing, settings);
-        let site = match settings.site.as_slice() {
-            [] => return Err(NoUpstream),
-            [Address::Socket(address)] => Site::One(spoken(peer(*address, settings), settings)),
-            several => Self::many(several, settings, io),
-        };
+    pub(crate) fn new(settings: &Settings, billing: SocketAddr, io: &Handle) -> Result<Self, UpstreamError> {
+        if settings.sites.is_empty() {
+            return Err(UpstreamError::NoServer);
+        }
+        let transport = Arc::new(TransportConnector::new(Some(ConnectorOptions::new(1))));
+        let mut system = None;
+        let mut groups = Vec::with_capacity(settings.sites.len());
+        for site in &settings.sites {
+            let is_secure = site.servers.iter().any(Address::is_secure);
+            let authorities = match &site.authorities {
+                Some(own) => Some(own.clone()),
+                // They are read once, and only where they are needed.
+                None if is_secure => Some(system.get_or_insert_with(Authorities::of_system).clone()),
+                None => None,
+            };
+            groups.push(Arc::new(Group::new(site, authorities.as_ref(), settings, &transport)?));
+        }
+        for group in groups.iter().filter(|group| group.is_many()) {
+            io.spawn(Group::watch(Arc::downgrade(group)));
+        }
         let patience = Patience { connect: settings.connect, read: settings.read, write: settings.write };
-        Ok(Self { site, billing, patience })
+        let billing = Arc::new(Server::billing(billing, settings, &transport));
+        Ok(Self { sites: settings.sites.clone(), groups, billing, patience, protocol: settings.protocol })
     }
 
-    fn many(addresses: &[Address], settings: &Settings, io: &Handle) -> Site {
-        let names = addresses.iter().any(|address| matches!(address, Address::Name(_)));
-        let mut backends = Backends::new(Box::new(Discovery::new(addresses.to_vec())));
-        backends.set_health_check(TcpHealthCheck::new());
-        let mut balancer = LoadBalancer::<RoundRobin>::from_backends(backends);
-        balancer.health_check_frequency = Some(HEALTH_INTERVAL);
-        balancer.update_frequency = names.then_some(settings.resolve);
-        balancer.parallel_health_check = true;
-        let (stop, stopped) = watch::channel(false);
-        let balancer = Arc::new(balancer);
-        let watched = Arc::clone(&balancer);
-        io.spawn(async move { watched.run(stopped, None).await });
-        // The address is replaced for each request.
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Site::Many { balancer, template: spoken(peer(any, settings), settings), stop }
-    }
-
-    /// Waits, for a bounded time, until there is a server.
+    /// Waits, for a bounded time, until there are servers.
     pub(crate) async fn settle(&self) {
-        let Site::Many { balancer, .. } = &self.site else { return };
-        if !matches!(timeout(FIRST_LOOKUP, balancer.update()).await, Ok(Ok(()))) {
+        let named = self.groups.iter().filter(|group| group.has_names());
+        if timeout(FIRST_LOOKUP, join_all(named.map(|group| group.look_up()))).await.is_err() {
             warn!("the names of the site's servers are not found yet");
         }
     }
 
-    /// A server of the site, in turn; none when all are down.
-    pub(crate) fn site(&self) -> Option<Cow<'_, HttpPeer>> {
-        match &self.site {
-            Site::One(peer) => Some(Cow::Borrowed(peer)),
-            Site::Many { balancer, template, .. } => {
-                let backend = balancer.select(b"", SELECTIONS_MAX)?;
-                Some(Cow::Owned(HttpPeer { _address: backend.addr, ..template.clone() }))
+    /// Whether the host of a request says where it goes.
+    pub(crate) fn have_hosts(&self) -> bool {
+        self.sites.iter().any(|site| !site.hosts.is_empty())
+    }
+
+    /// The place of the site that a request to this host is for; none: the host is unknown.
+    pub(crate) fn site_for(&self, host: Option<&str>) -> Option<usize> {
+        site_for(&self.sites, host)
+    }
+
+    /// A server for a request, in turn.
+    ///
+    /// # Errors
+    /// When all are down.
+    pub(crate) fn server(&self, context: &Context) -> Result<Arc<Server>> {
+        match context.destination {
+            Destination::Billing | Destination::Webhook => Ok(Arc::clone(&self.billing)),
+            Destination::Site => {
+                self.group(context).map_or(Err("it has no servers".to_owned()), Group::pick).map_err(|why| {
+                    Error::explain(ErrorType::ConnectNoRoute, format!("no server of the site is up: {why}")).into_up()
+                })
             }
         }
     }
 
-    pub(crate) const fn billing(&self) -> &HttpPeer {
-        &self.billing
+    fn group(&self, context: &Context) -> Option<&Group> {
+        self.groups.get(context.site).map(AsRef::as_ref)
     }
 
     /// Whether what serves such requests speaks HTTP/1.
     pub(crate) fn speaks_http1(&self, destination: Destination) -> bool {
-        let peer = match (destination, &self.site) {
-            (Destination::Billing | Destination::Webhook, _) => &self.billing,
-            (Destination::Site, Site::One(peer) | Site::Many { template: peer, .. }) => peer,
-        };
-        peer.options.alpn.get_max_http_version() == 1
+        destination != Destination::Site || self.protocol == Protocol::Http1
     }
 
-    /// The address of a server of the site, in turn; none when all are down.
-    pub(crate) fn site_address(&self) -> Option<SocketAddr> {
-        match &self.site {
-            Site::One(peer) => peer._address.as_inet().copied(),
-            Site::Many { balancer, .. } => balancer.select(b"", SELECTIONS_MAX)?.addr.as_inet().copied(),
-        }
+    /// Whether it can be seen of a request on its way how much of it a server has yet to take in.
+    pub(crate) fn shows_backlog(&self, context: &Context) -> bool {
+        self.speaks_http1(context.destination)
+            && (context.destination != Destination::Site || self.group(context).is_none_or(Group::shows_backlog))
     }
 
     /// How long a server of the site may take.
@@ -187,16 +190,8 @@ impl Upstreams {
     }
 
     /// Whether another try can reach another server.
-    pub(crate) const fn are_many(&self) -> bool {
-        matches!(self.site, Site::Many { .. })
-    }
-}
-
-impl Drop for Upstreams {
-    fn drop(&mut self) {
-        if let Site::Many { stop, .. } = &self.site {
-            stop.send_replace(true);
-        }
+    pub(crate) fn are_many(&self, context: &Context) -> bool {
+        context.destination == Destination::Site && self.group(context).is_some_and(Group::is_many)
     }
 }
 
@@ -207,26 +202,4 @@ pub(crate) fn use_once(peer: &mut HttpPeer, method: &Method) {
     if !is_kept && peer.options.alpn.get_max_http_version() == 1 {
         (peer.group_key, peer.options.idle_timeout) = (rand::random(), Some(Duration::ZERO));
     }
-}
-
-fn peer(address: SocketAddr, settings: &Settings) -> HttpPeer {
-    let mut peer = HttpPeer::new(address, false, String::new());
-    peer.options.connection_timeout = Some(settings.connect);
-    peer.options.total_connection_timeout = Some(settings.connect);
-    peer.options.read_timeout = Some(settings.read);
-    peer.options.tcp_keepalive = Some(keepalive(settings.write));
-    peer.options.write_timeout = (!KERNEL_BOUNDS_WRITES).then_some(settings.write);
-    peer.options.idle_timeout = Some(settings.idle);
-    peer
-}
-
-fn spoken(mut peer: HttpPeer, settings: &Settings) -> HttpPeer {
-    if settings.protocol == Protocol::Http2 {
-        // A stream's window can be shut while its connection moves.
-        peer.options.write_timeout = Some(settings.write);
-        peer.options.set_http_version(2, 2);
-        peer.options.max_h2_streams = STREAMS_MAX;
-        peer.options.h2_ping_interval = Some(PING_INTERVAL);
-    }
-    peer
 }

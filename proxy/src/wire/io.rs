@@ -66,7 +66,11 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().connection()?.poll_shutdown(context)
+        let this = self.get_mut();
+        if this.told.get_mut().is_broken {
+            return Poll::Ready(Ok(()));
+        }
+        this.connection()?.poll_shutdown(context)
     }
 }
 
@@ -79,7 +83,7 @@ impl fmt::Debug for Wire {
 #[async_trait]
 impl Shutdown for Wire {
     async fn shutdown(&mut self) {
-        if let Some(stream) = &mut self.stream {
+        if let Some(stream) = self.stream.as_mut().filter(|_| !self.told.get_mut().is_broken) {
             stream.shutdown().await;
         }
     }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -73,6 +73,8 @@ struct Told {
     pace: Option<Pace>,
     /// Whether the answer goes on for an unknown time.
     is_live: bool,
+    /// Whether the answer was broken off.
+    is_broken: bool,
     trailers: Option<Trailers>,
     /// The answer, where it is written without the chunks that Pingora writes.
     unchunked: Option<Unchunked>,
@@ -355,7 +357,7 @@ pub(crate) fn read_short_body_away(session: &mut Session) {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.stream.is_some() && self.is_being_sent() {
+        if self.stream.is_some() && !self.told.get_mut().is_broken && self.is_being_sent() {
             self.stream.take().into_iter().for_each(linger::linger);
         }
     }
@@ -364,6 +366,16 @@ impl Drop for Wire {
 /// The client's end of a session; none for HTTP/2.
 pub(crate) fn of(session: &ServerSession) -> Option<&Wire> {
     session.as_http1()?.stream().as_any().downcast_ref()
+}
+
+/// When an answer is broken off whose end is that of its connection: that ends without a word. Under TLS this tells half an answer
+/// from a whole one; without TLS nothing can (RFC 9112 section 8).
+pub(crate) fn break_off(session: &Session) {
+    let ends_with_it = session.req_header().version < Version::HTTP_11;
+    let has_begun = session.response_written().is_some_and(|head| !head.status.is_informational());
+    if let Some(wire) = of(session).filter(|_| ends_with_it && has_begun) {
+        wire.told.lock().is_broken = true;
+    }
 }
 
 /// Before the head of an answer: says that it is the last one when no other request can follow.

@@ -3,34 +3,142 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Script, Wire, get, ok, statuses};
+use super::{Script, Wire, get, ok, post, statuses};
 
 const TRAILERS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Server-Timing\r\n\r\n\
                         3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\nServer-Timing: db;dur=1\r\nContent-Length: 9\r\nSet-Cookie: a=b\r\n\r\n";
 
 #[tokio::test]
 async fn trailers_of_an_answer_pass() {
-    let wire = Wire::with(&[]).await;
-    let paying = format!("{}\r\n", super::super::paying(&wire.world).await);
-    for pieces in [
-        vec![TRAILERS],
-        vec![&TRAILERS[..90], &TRAILERS[90..130], &TRAILERS[130..]],
-        TRAILERS.split_inclusive('\n').collect(),
-    ] {
-        for target in ["/trailers", "/premium/trailers"] {
-            wire.site.says(target, &pieces);
-            for lines in ["", "TE: trailers\r\nConnection: TE\r\n", "Keep-Alive: timeout=5\r\n"] {
-                let requests = get(target, &format!("{paying}{lines}")) + get("/next", "").as_str();
-                let answer = wire.all(requests).await;
-                assert_eq!(statuses(&answer), [200, 200], "{lines:?}: {answer}");
-                let (first, _) = answer
-                    .split_once("HTTP/1.1 200 OK\r\n")
-                    .and_then(|(_, rest)| rest.split_once("HTTP/1.1 200"))
-                    .expect("two");
-                assert!(first.ends_with("0\r\nX-Sum: 5\r\nServer-Timing: db;dur=1\r\n\r\n"), "{lines:?}: {first}");
-                assert!(first.to_lowercase().contains("trailer: x-sum, server-timing\r\n"), "{first}");
+    for (way, wire) in Wire::both().await {
+        let paying = format!("{}\r\n", super::super::paying(&wire.world).await);
+        for pieces in [
+            vec![TRAILERS],
+            vec![&TRAILERS[..90], &TRAILERS[90..130], &TRAILERS[130..]],
+            TRAILERS.split_inclusive('\n').collect(),
+        ] {
+            for target in ["/trailers", "/premium/trailers"] {
+                wire.site.says(target, &pieces);
+                for lines in ["", "TE: trailers\r\nConnection: TE\r\n", "Expect: 100-continue\r\n", "X-Long: y\r\n"] {
+                    let requests = get(target, &format!("{paying}{lines}")) + get("/next", "").as_str();
+                    let answer = wire.all(requests).await;
+                    assert_eq!(statuses(&answer), [200, 200], "{way} {lines:?}: {answer}");
+                    let (first, _) = answer
+                        .split_once("HTTP/1.1 200 OK\r\n")
+                        .and_then(|(_, rest)| rest.split_once("HTTP/1.1 200"))
+                        .expect("two");
+                    assert!(
+                        first.ends_with("0\r\nX-Sum: 5\r\nServer-Timing: db;dur=1\r\n\r\n"),
+                        "{way} {lines:?}: {first}"
+                    );
+                    assert!(first.to_lowercase().contains("trailer: x-sum, server-timing\r\n"), "{way}: {first}");
+                }
             }
         }
+        // Behind a long body, which goes the long way, too, and behind none.
+        wire.site.says("/empty", &["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 0\r\n\r\n"]);
+        for target in ["/trailers", "/empty"] {
+            let answer = wire.all(post(target, &"y".repeat(100_000))).await;
+            assert!(answer.contains("0\r\nX-Sum: "), "{way} {target}: {answer}");
+        }
+        for bad in ["X y\r\n", "X: \0\r\n"] {
+            let answer = TRAILERS.replace("X-Sum: 5\r\n", bad);
+            wire.site.says("/bad", &[&answer]);
+            let answer = wire.all(get("/bad", "") + get("/next", "").as_str()).await;
+            assert!(!answer.contains("0\r\n\r\n") && !answer.contains("GET /next"), "{way} {bad:?}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_there_is_no_body_nothing_is_said_of_one() {
+    let said = [
+        "",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content-Length: 5\r\nTransfer-Encoding: x\r\n",
+    ];
+    for (way, wire) in Wire::both().await {
+        for (number, lines) in said.iter().enumerate() {
+            let none = format!("/none-{number}");
+            wire.site.says(&none, &[&format!("HTTP/1.1 204 No Content\r\n{lines}X-A: 1\r\n\r\n")]);
+            let hinted = format!("/hinted-{number}");
+            let hint = format!("HTTP/1.1 103 Early Hints\r\n{lines}X-A: 1\r\n\r\n");
+            wire.site.says(&hinted, &[&hint, &format!("HTTP/1.1 100 Continue\r\n{lines}\r\n{}", ok("page"))]);
+            let requests = [&none, &hinted, &none].map(|target| get(target, "")).concat() + get("/next", "").as_str();
+            let answer = wire.all(requests).await;
+            assert_eq!(statuses(&answer), [204, 103, 100, 200, 204, 200], "{way} {lines:?}: {answer}");
+            for head in answer.split("HTTP/1.1 ").filter(|head| head.starts_with("204") || head.starts_with('1')) {
+                let head = head.split("\r\n\r\n").next().expect("a head").to_lowercase();
+                assert!(
+                    !head.contains("content-length") && !head.contains("transfer-encoding"),
+                    "{way} {lines:?}: {head}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_old_site_says_is_said_in_the_gates_own_version() {
+    for (way, wire) in Wire::both().await {
+        let closing = |head: &str| Script { pieces: vec![head.into()], closes: true, ..Script::default() };
+        wire.site.plays("/length", closing("HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\npage"));
+        wire.site.plays("/open", closing("HTTP/1.0 200 OK\r\n\r\npage"));
+        wire.site
+            .plays("/chunks", closing("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npage\r\n0\r\n\r\n"));
+        wire.site.says("/kept", &["HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 4\r\n\r\npage"]);
+        for target in ["/length", "/open", "/chunks", "/kept"] {
+            let answer = wire.all(get(target, "") + get("/next", "").as_str()).await;
+            assert_eq!(statuses(&answer), [200, 200], "{way} {target}: {answer}");
+            assert!(!answer.contains("HTTP/1.0 2") && answer.contains("page"), "{way} {target}: {answer}");
+        }
+        wire.site.plays("/cut", closing("HTTP/1.0 200 OK\r\nContent-Length: 40\r\n\r\npage"));
+        let answer = wire.all(get("/cut", "") + get("/next", "").as_str()).await;
+        assert!(!answer.contains("GET /next"), "{way}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_framing_that_can_be_read_in_two_ways_is_no_answer() {
+    let chunks = "2\r\nok\r\n0\r\n\r\n";
+    let cases = [
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", chunks),
+        ("Transfer-Encoding: chunked, chunked\r\n", chunks),
+        ("Transfer-Encoding: gzip, chunked\r\n", chunks),
+        ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", chunks),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n", chunks),
+        ("Transfer-Encoding: identity\r\nContent-Length: 2\r\n", "ok"),
+        ("Transfer-Encoding: xchunked\r\n", chunks),
+        ("Transfer-Encoding:\r\nContent-Length: 2\r\n", "ok"),
+        ("Content-Length: 2\r\nContent-Length: 3\r\n", "ok"),
+        ("Content-Length: 2,3\r\n", "ok"),
+        ("Content-Length: 0x2\r\n", "ok"),
+        ("Content-Length: +2\r\n", "ok"),
+        ("X: a\0b\r\nContent-Length: 2\r\n", "ok"),
+        ("X: a\rb\r\nContent-Length: 2\r\n", "ok"),
+        (" X: folded\r\nContent-Length: 2\r\n", "ok"),
+    ];
+    for (way, wire) in Wire::both().await {
+        for (number, (lines, body)) in cases.iter().enumerate() {
+            let target = format!("/case-{number}");
+            wire.site.says(&target, &[&format!("HTTP/1.1 200 OK\r\n{lines}\r\n{body}HTTP/1.1 200 OK\r\n\r\nHIDDEN")]);
+            let answer = wire.all(get(&target, "")).await;
+            assert_eq!(statuses(&answer), [502], "{way} {lines:?}: {answer}");
+            let next = wire.all(get("/next", "")).await;
+            assert!(next.contains("GET /next") && !next.contains("HIDDEN"), "{way} {lines:?}: {next}");
+        }
+        let folded = "HTTP/1.1 200 OK\r\nX-Folded: a\r\n\tb\r\n c\r\nContent-Length: 2\r\n\r\nok";
+        wire.site.says("/folded", &[folded]);
+        let answer = wire.all(get("/folded", "")).await;
+        let line = answer.lines().find(|line| line.to_lowercase().starts_with("x-folded:")).expect("the line");
+        assert_eq!(line.split_whitespace().skip(1).collect::<Vec<_>>(), ["a", "b", "c"], "{way}: {answer}");
+        let many = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(200);
+        wire.site.says("/many", &[&format!("{many}{}", ok("page"))]);
+        assert_eq!(statuses(&wire.all(get("/many", "")).await).last(), Some(&502), "{way}");
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 2\r\n\r\nok", "x".repeat(2 * 1024 * 1024));
+        wire.site.says("/long", &[&long]);
+        assert_eq!(statuses(&wire.all(get("/long", "")).await), [502], "{way}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connections to the site are used again only where nothing can still come on them.
 
-use super::{Script, Wire, get, ok, statuses};
+use super::{Script, Wire, get, ok, post, statuses};
 
 /// What asks on the same connection next would get.
 const HIDDEN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nHIDDEN";
@@ -53,15 +53,74 @@ async fn a_204_with_a_length_is_the_last_on_its_connection_though_its_body_comes
 }
 
 #[tokio::test]
-async fn a_site_that_says_close_in_a_second_line_is_not_asked_again() {
-    // Pingora's pool reads the first line alone, but finds out when the site closes.
-    let wire = Wire::with(&[]).await;
-    let closing = "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
-    wire.site.says("/closing", &[closing]);
-    wire.site.says("/staying", &[&ok("ok")]);
-    for target in ["/closing", "/next", "/staying", "/last"] {
-        assert_eq!(statuses(&wire.all(get(target, "")).await), [200]);
+async fn a_site_that_says_close_in_any_line_is_not_asked_again() {
+    for (way, wire) in Wire::both_with(&[("proxy.idle", "\"1m\"")]).await {
+        let says = |lines: &str| format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok");
+        let closing = [
+            "Connection: keep-alive\r\nConnection: close\r\n",
+            "Connection: close\r\nConnection: keep-alive\r\n",
+            "Connection: x\r\nConnection: keep-alive, Close\r\nX: 1\r\n",
+        ];
+        wire.site.says("/staying", &[&says("Connection: keep-alive\r\nConnection: x\r\n")]);
+        for (number, lines) in closing.iter().enumerate() {
+            let targets =
+                [format!("/closing-{number}"), format!("/next-{number}"), "/staying".into(), format!("/last-{number}")];
+            wire.site.says(&targets[0], &[&says(lines)]);
+            let before = wire.site.received().len();
+            for target in &targets {
+                // The client's own connection stays, and is told of once.
+                let answer = wire.all(get(target, "") + get("/again", "").as_str()).await;
+                assert_eq!(statuses(&answer), [200, 200], "{way} {lines:?}: {answer}");
+                let heads = answer.to_lowercase();
+                assert!(heads.matches("\r\nconnection:").count() <= 2 && !heads.contains("\r\nx:"), "{way}: {answer}");
+            }
+            let connections: Vec<usize> = wire.site.received()[before..].iter().map(|one| one.connection).collect();
+            assert_ne!(connections[0], connections[1], "{way} {lines:?}: {connections:?}");
+            assert!(connections[1..].iter().all(|one| *one == connections[1]), "{way} {lines:?}: {connections:?}");
+        }
     }
-    let connections: Vec<usize> = wire.site.received().iter().map(|one| one.connection).collect();
-    assert!(connections[0] != connections[1] && connections[2] == connections[3], "{connections:?}");
+}
+
+#[tokio::test]
+async fn a_site_that_has_said_anything_is_not_asked_again() {
+    let said: [&[&str]; 4] = [
+        &["HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"],
+        &["HTTP/1.1 100 Continue\r\n\r\n"],
+        &["HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 20"],
+        &["HTTP/1.1 200 O"],
+    ];
+    for (way, wire) in Wire::both().await {
+        for method in ["GET", "PUT", "DELETE", "POST"] {
+            for (number, pieces) in said.iter().enumerate() {
+                // On a connection that was used before.
+                assert_eq!(statuses(&wire.all(get("/before", "")).await), [200], "{way}");
+                let target = format!("/{method}-{number}");
+                let pieces = pieces.iter().map(|piece| piece.as_bytes().to_vec()).collect();
+                wire.site.plays(&target, Script { pieces, closes: true, ..Script::default() });
+                let answer = wire.all(post(&target, "a=b").replace("POST", method)).await;
+                assert_eq!(statuses(&answer).last(), Some(&502), "{way} {target}: {answer}");
+                let times = wire.site.received().iter().filter(|one| one.target() == target).count();
+                assert_eq!(times, 1, "{way} {target}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_site_had_closed_costs_a_request_one_more_try() {
+    for (way, wire) in Wire::both().await {
+        for (number, method) in ["GET", "POST", "PUT", "DELETE"].iter().enumerate() {
+            wire.site
+                .plays("/last", Script { pieces: vec![ok("last").into_bytes()], closes: true, ..Script::default() });
+            for round in 0..5 {
+                let last = wire.all(get("/last", "")).await;
+                assert_eq!(statuses(&last), [200], "{way}: {last}");
+                let target = format!("/{number}-{round}");
+                let answer = wire.all(post(&target, "a=b").replace("POST", method)).await;
+                assert_eq!(statuses(&answer), [200], "{way} {method}: {answer}");
+                let times = wire.site.received().iter().filter(|one| one.target() == target).count();
+                assert_eq!(times, 1, "{way} {method}");
+            }
+        }
+    }
 }

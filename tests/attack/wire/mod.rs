@@ -6,6 +6,8 @@ mod connections;
 mod framing;
 mod heads;
 mod pipelines;
+mod streams;
+mod upgrades;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -189,7 +191,13 @@ impl Wire {
 
     /// The short way, and all on the long one.
     async fn both() -> [(&'static str, Self); 2] {
-        [("short", Self::with(&[]).await), ("long", Self::with(&[("proxy.fast_path", "false")]).await)]
+        Self::both_with(&[]).await
+    }
+
+    /// The same with these keys.
+    async fn both_with(keys: &[(&str, &str)]) -> [(&'static str, Self); 2] {
+        let long = [keys, &[("proxy.fast_path", "false")]].concat();
+        [("short", Self::with(keys).await), ("long", Self::with(&long).await)]
     }
 
     /// All that comes for these bytes when nothing follows them.

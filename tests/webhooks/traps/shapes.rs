@@ -50,6 +50,7 @@ async fn w19_what_stands_behind_the_first_page_of_a_list_is_known_too() {
         currency: "gbp".to_owned(),
         cadence: Cadence::Month,
         product: id.to_owned(),
+        metered: false,
     };
     let others: Vec<String> = (0..11).map(|number| format!("price_beside_{number:02}")).collect();
     let mut prices: Vec<Price> = others.iter().map(|id| price(id)).collect();

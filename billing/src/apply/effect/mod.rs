@@ -53,8 +53,10 @@ pub(crate) struct Effects<'a> {
     changes: BTreeMap<AccountId, Vec<String>>,
     /// Accounts whose version the store has raised already.
     moved: BTreeSet<AccountId>,
-    /// Whether anything was stored that was not known.
+    /// Whether anything was stored that was not known, or was confirmed by a checkout.
     is_news: bool,
+    /// Whether anything is otherwise than before.
+    has_effect: bool,
     /// What of it is about money.
     money_news: Vec<Fact>,
     /// Accounts that have bought something, or paid for it.
@@ -77,6 +79,8 @@ pub(crate) struct Outcome {
     /// Accounts that have a new version already.
     pub moved: BTreeSet<AccountId>,
     pub is_news: bool,
+    /// Whether anything is otherwise than before.
+    pub has_effect: bool,
     /// Why nothing changed, if nothing did.
     pub ignored: Option<&'static str>,
     /// For the operator.
@@ -99,6 +103,7 @@ impl<'a> Effects<'a> {
             changes: BTreeMap::new(),
             moved: BTreeSet::new(),
             is_news: false,
+            has_effect: false,
             money_news: Vec::new(),
             buyers: BTreeSet::new(),
             paid_back: BTreeSet::new(),
@@ -302,7 +307,8 @@ impl<'a> Effects<'a> {
                 tracing::warn!(customer, %from, to = %account, "a customer went from one account to another");
                 self.moved_from(Some(from), account);
             }
-            Linked::New | Linked::Same => {}
+            Linked::New => self.has_effect = true,
+            Linked::Same => {}
         }
         self.is_news = true;
         Ok(())
@@ -310,6 +316,7 @@ impl<'a> Effects<'a> {
 
     fn moved_from(&mut self, from: Option<AccountId>, to: &AccountId) {
         if let Some(from) = from {
+            self.has_effect = true;
             self.moved.extend([from, to.clone()]);
         }
     }
@@ -328,7 +335,7 @@ impl<'a> Effects<'a> {
     }
 
     fn changed(&mut self, account: &AccountId, detail: String) {
-        self.is_news = true;
+        (self.is_news, self.has_effect) = (true, true);
         self.changes.entry(account.clone()).or_default().push(detail);
     }
 
@@ -339,6 +346,7 @@ impl<'a> Effects<'a> {
             changes: self.changes.into_iter().map(joined).collect(),
             moved: self.moved,
             is_news: self.is_news,
+            has_effect: self.has_effect,
             ignored: self.ignored,
             note: self.note,
             account: self.account,

@@ -36,7 +36,7 @@ impl Effects<'_> {
             _ => Stored::Known,
         };
         if stored == Stored::News {
-            self.is_news = true;
+            (self.is_news, self.has_effect) = (true, true);
             self.money_news.push(fact.clone());
         }
         Ok(())

@@ -48,7 +48,7 @@ impl Effects<'_> {
             }
         }
         for account in std::mem::take(&mut self.paid_back) {
-            for (account, detail) in take_back(conn, &account, now).await? {
+            for (account, detail) in take_back(conn, &account, terms, now).await? {
                 self.changed(&account, detail);
             }
         }

@@ -159,7 +159,7 @@ impl CatalogPlan {
         let losses = &self.losses;
         let by: Vec<String> = losses.by.iter().map(|(what, count)| tallied(*count, what)).collect();
         format!(
-            "{} would lose something ({} with access in all), by {}: {}",
+            "{} would lose something ({} have access), with {}: {}",
             tallied(losses.accounts, "accounts"),
             losses.holders,
             tallied(losses.subscriptions, "running subscriptions"),

@@ -129,26 +129,21 @@ fn warning(texts: &Texts, subscription: &Subscription, standing: &Standing) -> O
     let own = &texts.account;
     let withheld = standing.withheld(&subscription.id);
     let text = match (withheld, subscription.state) {
-        (Some(Withheld::CustomerGone | Withheld::Refunded), _) => own.refunded.clone(),
+        (Some(Withheld::CustomerGone), _) => own.customer_gone.clone(),
+        (Some(Withheld::Refunded), _) => own.refunded.clone(),
         (Some(Withheld::DisputeLost), _) => own.dispute_lost.clone(),
         (Some(Withheld::Disputed), _) => own.disputed.clone(),
         (Some(Withheld::Paused), _) => own.paused_text.clone(),
         (Some(Withheld::NotRenewed), _) => own.not_renewed.clone(),
+        (Some(Withheld::Incomplete), _) => own.incomplete.clone(),
         (_, State::PastDue { since }) => fill(&own.failed, &[("date", &texts.day(since))]),
-        (Some(Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete), _) | (None, State::Unpaid) => {
-            own.unpaid.clone()
-        }
+        (Some(Withheld::Unpaid | Withheld::PastDue), _) | (None, State::Unpaid) => own.unpaid.clone(),
         (None, _) => return None,
     };
     let way_back = withheld.map_or(WayBack::UpdateCard, Withheld::way_back);
     let title = match way_back {
         WayBack::UpdateCard => &own.failed_title,
         WayBack::BuyAgain | WayBack::Resume | WayBack::Wait => &own.withheld_title,
-    };
-    // A paused subscription of Polar goes on in its portal.
-    let way_back = match (way_back, subscription.id.provider) {
-        (WayBack::Resume, Provider::Polar) => WayBack::UpdateCard,
-        (way_back, _) => way_back,
     };
     let until = standing.segment.until.filter(|_| standing.segment.status == Status::PastDue);
     let until = until.map(|until| fill(&own.access_until, &[("date", &texts.day(until))]));

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
 use crate::Billing;
+use crate::pages::encoding::{Coded, Coding};
 use crate::problem::Problem;
 
 /// Where they are.
@@ -31,7 +31,7 @@ pub struct Asset {
     kind: &'static str,
     /// Its path on the site.
     pub path: Arc<str>,
-    bytes: Bytes,
+    file: Coded,
 }
 
 impl Asset {
@@ -50,7 +50,7 @@ impl Asset {
         let mut hash = hex::encode(Sha256::digest(&bytes));
         hash.truncate(HASH_HEX);
         let path = format!("/billing/assets/{stem}-{hash}.{extension}").into();
-        Self { stem, extension, kind, path, bytes }
+        Self { stem, extension, kind, path, file: Coded::new(bytes, kind) }
     }
 
     /// Where it is served.
@@ -69,13 +69,13 @@ impl Asset {
 /// `GET /billing/assets/{name}`
 ///
 /// Another process may be a version ahead of this one or behind it: the page then gets what there is, and keeps none of it.
-pub async fn get(State(billing): State<Billing>, Path(name): Path<String>) -> Response {
+pub async fn get(State(billing): State<Billing>, Path(name): Path<String>, asked: HeaderMap) -> Response {
     let Some(asset) = billing.settings().pages.assets().find(|asset| asset.is_meant_by(&name)) else {
         return Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.").into_response();
     };
     let kept = if asset.path.ends_with(&name) { FOR_EVER } else { NOT_KEPT };
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)), (header::CACHE_CONTROL, kept)];
-    (headers, Body::from(asset.bytes.clone())).into_response()
+    (headers, asset.file.answer(Coding::of(&asked))).into_response()
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ texts! {
     /// The page of one's own plan.
     Account {
         title, thanks, ending, kept, active, trialing, canceling, past_due, credit, none, trial_left, trial_then,
-        next_payment, ends, access_until, failed_title, failed, unpaid, withheld_title, refunded, dispute_lost, disputed,
+        next_payment, ends, access_until, failed_title, failed, unpaid, incomplete, withheld_title, customer_gone, refunded, dispute_lost, disputed,
         paused_text, not_renewed, resume, buy_again, paused, unnamed, manage, pay, cancel, cancel_text,
         cancel_now, keep, plans, credit_days, credit_text, referral, referral_text, referral_link, copy,
         copied, conversion, conversions, invoices, invoice_paid,

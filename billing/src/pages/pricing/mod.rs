@@ -8,8 +8,10 @@ use axum::response::Response;
 use entitlement::Timestamp;
 use entitlement::assertion::Claims;
 use entitlement::catalog::{Cadence, Catalog, Provider};
+use http::HeaderMap;
 use serde::Deserialize;
 
+use super::encoding::{self, Coding};
 use super::frame::Frame;
 use super::{fault, html};
 use crate::Billing;
@@ -69,8 +71,11 @@ pub async fn get(
     State(billing): State<Billing>,
     Visitor(claims): Visitor,
     Query(asked): Query<Asked>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    show(&billing, claims.as_ref(), asked, None).await
+    let page = show(&billing, claims.as_ref(), asked, None).await?;
+    // Of somebody it is never compressed.
+    if claims.is_some() { Ok(page) } else { Ok(encoding::for_everybody(page, Coding::of(&headers)).await) }
 }
 
 /// The page, with what went wrong on it.

@@ -8,6 +8,7 @@ mod bills;
 mod error;
 mod list;
 mod look;
+mod price;
 mod sell;
 mod subscription;
 
@@ -26,6 +27,7 @@ use crate::provider::text::mended;
 pub use bills::Bill;
 pub use error::ProviderError;
 pub use list::{Listed, Page};
+pub use price::Endpoint;
 pub use sell::{Buyer, Checkout, CheckoutState, Opened};
 pub use subscription::Kept;
 

@@ -24,6 +24,8 @@ pub struct Checkout<'a> {
     pub buyer: Buyer<'a>,
     /// Stripe's price, Polar's product.
     pub price: &'a str,
+    /// Whether usage is charged: then Stripe takes no quantity.
+    pub is_metered: bool,
     /// `tier` or `addon`, and its code.
     pub sold: (&'static str, &'a str),
     /// What the buyer has stated, by name.
@@ -83,7 +85,8 @@ struct CheckoutForm<'a> {
 #[derive(Serialize)]
 struct Line<'a> {
     price: &'a str,
-    quantity: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantity: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -106,7 +109,7 @@ impl<'a> CheckoutForm<'a> {
             customer,
             // A longer account is still named by metadata.
             client_reference_id: Some(account).filter(|id| id.chars().count() <= REFERENCE_CHARS_MAX),
-            line_items: [Line { price: checkout.price, quantity: 1 }],
+            line_items: [Line { price: checkout.price, quantity: (!checkout.is_metered).then_some(1) }],
             metadata: metadata.clone(),
             subscription_data: SubscriptionData {
                 metadata,
@@ -251,11 +254,15 @@ mod tests {
 
     use super::*;
 
+    /// A trial of so many days stands for a price that charges usage.
+    const METERED: u32 = 99;
+
     fn fields(account: &str, trial_days: u32) -> BTreeMap<String, String> {
         let account = AccountId::parse(account).expect("an id");
         let checkout = Checkout {
             buyer: Buyer { account: &account, metadata_key: "account" },
             price: "price_monthly",
+            is_metered: trial_days == METERED,
             sold: ("tier", "paid"),
             details: &BTreeMap::from([
                 ("domain_name".to_owned(), "shop.example".to_owned()),
@@ -298,6 +305,7 @@ mod tests {
     #[test]
     fn what_stripe_would_refuse_is_left_out() {
         assert!(!fields("user:1", 0).contains_key("subscription_data[trial_period_days]"), "a trial of 0 days");
+        assert!(!fields("user:1", METERED).contains_key("line_items[0][quantity]"), "usage has no quantity");
         let longest = "x".repeat(REFERENCE_CHARS_MAX);
         assert_eq!(fields(&longest, 0).get("client_reference_id"), Some(&longest));
         let longer = "x".repeat(REFERENCE_CHARS_MAX + 1);

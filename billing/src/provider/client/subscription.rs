@@ -23,7 +23,14 @@ struct Subscription {
     /// Here until the version of 2025-03-31 (basil), on the items since.
     current_period_end: Option<i64>,
     items: Option<Items>,
+    /// The schedule that manages it: then the subscription itself may not be asked to end or go on
+    /// (<https://docs.stripe.com/billing/subscriptions/subscription-schedules>).
+    schedule: Option<String>,
 }
+
+/// Nothing to say, or to be read.
+#[derive(Debug, miniserde::Deserialize)]
+struct Unread {}
 
 /// Nothing to say.
 #[derive(Serialize)]
@@ -50,6 +57,16 @@ enum Update {
     PauseCollection(&'static str),
 }
 
+/// What is asked of a schedule.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ScheduleUpdate {
+    /// Lets go of the subscription; whether an end that it has set stays.
+    PreserveCancelDate(bool),
+    /// `release`: after the last phase the subscription goes on.
+    EndBehavior(&'static str),
+}
+
 impl Subscription {
     fn is_over(&self) -> bool {
         matches!(self.status.as_str(), "canceled" | "incomplete_expired")
@@ -59,11 +76,21 @@ impl Subscription {
         self.cancel_at_period_end == Some(true)
     }
 
+    fn period_end(&self) -> Option<i64> {
+        let by_item = self.items.iter().flat_map(|items| &items.data).filter_map(|item| item.current_period_end).max();
+        self.current_period_end.or(by_item)
+    }
+
     /// The scheduled end. With flexible billing the portal sets `cancel_at` alone.
     fn ends_at(&self) -> Option<Timestamp> {
-        let by_item = self.items.iter().flat_map(|items| &items.data).filter_map(|item| item.current_period_end).max();
-        let period_end = self.current_period_end.or(by_item).filter(|_| self.ends_with_period());
+        let period_end = self.period_end().filter(|_| self.ends_with_period());
         Timestamp::from_timestamp(self.cancel_at.or(period_end)?, 0)
+    }
+
+    /// Whether an end is scheduled for a later moment than that of the period: a schedule's, after another phase.
+    fn outlives_period(&self) -> bool {
+        let end = self.cancel_at.filter(|_| !self.ends_with_period());
+        end.zip(self.period_end()).is_some_and(|(end, period_end)| end > period_end)
     }
 
     fn is_ending(&self) -> bool {
@@ -73,26 +100,41 @@ impl Subscription {
 
 impl Client {
     /// Schedules the subscription to end with the paid period, if no end is scheduled yet; answers when it ends, or
-    /// nothing when the provider does not say.
+    /// nothing when the provider does not say. A schedule, as of a downgrade, lets go of it first: Stripe refuses this
+    /// otherwise. When anything fails between the two, it goes on, and the same call may be repeated.
     ///
     /// # Errors
     /// [`ProviderError::Refused`] when it is already over, or any other.
     pub async fn end_with_period(&self, subscription: &str) -> Result<Option<Timestamp>, ProviderError> {
-        let now = self.running_subscription(subscription).await?;
-        if now.is_ending() {
+        let mut now = self.running_subscription(subscription).await?;
+        let mut is_scheduled_elsewhere = false;
+        if let Some(schedule) = &now.schedule {
+            let path = format!("/subscription_schedules/{}/release", checked_id(schedule)?);
+            now = self.ask_schedule(subscription, &path, &ScheduleUpdate::PreserveCancelDate(true)).await?;
+            is_scheduled_elsewhere = now.outlives_period();
+        }
+        if now.is_ending() && !is_scheduled_elsewhere {
             return Ok(now.ends_at());
         }
         Ok(self.update(subscription, &Update::CancelAtPeriodEnd(true)).await?.ends_at())
     }
 
-    /// Takes a scheduled end back.
+    /// Takes a scheduled end back. One that a schedule has set is taken back there, so that its other phases stay: a
+    /// downgrade still comes.
     ///
     /// # Errors
     /// [`ProviderError::Refused`] when it is already over, or any other.
     pub async fn keep(&self, subscription: &str) -> Result<Kept, ProviderError> {
-        let now = self.running_subscription(subscription).await?;
+        let mut now = self.running_subscription(subscription).await?;
         if !now.is_ending() {
             return Ok(Kept::WasNotEnding);
+        }
+        if let Some(schedule) = &now.schedule {
+            let path = format!("/subscription_schedules/{}", checked_id(schedule)?);
+            now = self.ask_schedule(subscription, &path, &ScheduleUpdate::EndBehavior("release")).await?;
+            if now.schedule.is_some() || !now.is_ending() {
+                return Ok(Kept::Yes);
+            }
         }
         // A period's end shows as `cancel_at` too, so it is asked for first.
         let clearing = if now.ends_with_period() { Update::CancelAtPeriodEnd(false) } else { Update::CancelAt("") };
@@ -130,6 +172,22 @@ impl Client {
             self.update(subscription, &Update::PauseCollection("")).await?;
         }
         Ok(Kept::Yes)
+    }
+
+    /// Asks something of a subscription's schedule; answers how the subscription stands then. What a schedule refuses that
+    /// is gone by now, as another one was quicker, is no error.
+    async fn ask_schedule(
+        &self,
+        subscription: &str,
+        path: &str,
+        form: &ScheduleUpdate,
+    ) -> Result<Subscription, ProviderError> {
+        let asked = self.post::<Unread>(path, form, Sameness::OwnRepetitions).await;
+        let now = self.running_subscription(subscription).await?;
+        match asked {
+            Err(error) if now.schedule.is_some() => Err(error),
+            _ => Ok(now),
+        }
     }
 
     async fn running_subscription(&self, id: &str) -> Result<Subscription, ProviderError> {
@@ -184,5 +242,25 @@ mod tests {
         assert_eq!(body(&Update::CancelAtPeriodEnd(true)).as_deref(), Some("cancel_at_period_end=true"));
         assert_eq!(body(&Update::CancelAtPeriodEnd(false)).as_deref(), Some("cancel_at_period_end=false"));
         assert_eq!(body(&Update::CancelAt("")).as_deref(), Some("cancel_at="));
+    }
+
+    #[test]
+    fn a_schedules_end_after_another_phase_is_not_that_of_the_period() {
+        for (what, body, expected) in [
+            ("no end", r#"{"status": "active", "items": {"data": [{"current_period_end": 9}]}}"#, false),
+            ("of the period", r#"{"status": "active", "cancel_at": 9, "current_period_end": 9}"#, false),
+            ("of the next phase", r#"{"status": "active", "cancel_at": 10, "current_period_end": 9}"#, true),
+            (
+                "with the period whatever is named",
+                r#"{"status": "active", "cancel_at": 10, "cancel_at_period_end": true, "current_period_end": 9}"#,
+                false,
+            ),
+        ] {
+            let read: Subscription = miniserde::json::from_str(body).expect(what);
+            assert_eq!(read.outlives_period(), expected, "{what}");
+        }
+        let body = |update: &ScheduleUpdate| RequestBuilder::new(StripeMethod::Post, "/").form(update).body;
+        assert_eq!(body(&ScheduleUpdate::PreserveCancelDate(true)).as_deref(), Some("preserve_cancel_date=true"));
+        assert_eq!(body(&ScheduleUpdate::EndBehavior("release")).as_deref(), Some("end_behavior=release"));
     }
 }

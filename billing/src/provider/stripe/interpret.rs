@@ -7,6 +7,7 @@ use entitlement::subscription::{Standing, Subscription};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::kinds::is_read;
 use super::money::Failure;
 use super::payload::{self, Data, Metadata, Moment, Notice, Reference};
 use super::{money, subscription};
@@ -32,6 +33,8 @@ pub struct Reader<'a> {
     pub account: Option<&'a str>,
 }
 
+const NOT_READ: &str = "Tollgate does not act on events of this type";
+
 const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does not know";
 
 /// Says what an event means.
@@ -55,6 +58,9 @@ pub fn interpret(body: &[u8], received_at: Timestamp, reader: Reader<'_>) -> Res
 
 /// An event that carries its object as it was when the event was made.
 fn snapshot(kind: &str, object: Value, previous: Option<&Value>, told: &Told<'_>) -> Result<Event, Unreadable> {
+    if !is_read(kind) {
+        return Ok(Event::nothing(customer_of(&object), NOT_READ));
+    }
     match kind {
         "checkout.session.completed"
         | "checkout.session.async_payment_succeeded"
@@ -122,7 +128,7 @@ fn money_moved(kind: &str, object: Value, told: &Told<'_>) -> Result<Event, Unre
             let id = Object::Dispute(seen.id.0.clone());
             (money::dispute(seen, told).into_iter().collect(), Some(id))
         }
-        _ => return Ok(Event::nothing(customer, "Tollgate does not act on events of this type")),
+        _ => return Ok(Event::nothing(customer, NOT_READ)),
     };
     let nothing = "the event names no payment";
     Ok(Event { customer, facts, objects: object.into_iter().collect(), nothing, ..Event::default() })

@@ -1,8 +1,8 @@
 //! An Axum site behind Tollgate: a page for everybody and a report for those who paid.
 //!
-//! There is no billing code. Tollgate lets /premium through for paying accounts only and says who asks in headers. The
-//! headers alone are good for decoration; what matters is taken from the signed assertion, so that nobody who reaches
-//! this process past the gate can claim anything.
+//! There is no billing code. Tollgate lets /premium through for paying accounts only and says who asks in headers. What
+//! matters is taken from the signed assertion alone, so that nobody who reaches this process past the gate, or through a
+//! gateway that lets a header through, can claim anything. A gateway may send a header empty where there is nothing.
 //!
 //! ```text
 //! tollgate run --config tollgate.toml
@@ -48,7 +48,7 @@ struct Keys {
 #[derive(Deserialize, Serialize)]
 struct Visitor {
     sub: String,
-    tier: String,
+    tier: Option<String>,
     features: Vec<String>,
 }
 
@@ -95,7 +95,8 @@ impl OptionalFromRequestParts<Gate> for Visitor {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, gate: &Gate) -> Result<Option<Self>, Refusal> {
-        let Some(assertion) = parts.headers.get("x-entitlement-assertion") else { return Ok(None) };
+        let assertion = parts.headers.get("x-entitlement-assertion").filter(|assertion| !assertion.is_empty());
+        let Some(assertion) = assertion else { return Ok(None) };
         let visitor = match assertion.to_str() {
             Ok(assertion) => gate.verify(assertion).await,
             Err(_) => None,
@@ -123,12 +124,11 @@ impl FromRequestParts<Gate> for Subscriber {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+    headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
 }
 
-/// Greets by a plain header: nothing depends on it.
-async fn home(headers: HeaderMap) -> Json<Value> {
-    let tier = header(&headers, "x-entitlement-tier").unwrap_or("stranger");
+async fn home(visitor: Option<Visitor>) -> Json<Value> {
+    let tier = visitor.and_then(|visitor| visitor.tier).unwrap_or_else(|| "stranger".to_owned());
     Json(json!({ "page": "home", "greeting": format!("Welcome, {tier}!") }))
 }
 

@@ -14,6 +14,7 @@ use crate::Timestamp;
 pub use self::checkout::{checkout, portal};
 pub use self::customer::{customer, state};
 pub use self::order::{order, refund};
+pub use self::product::whole as product;
 pub use self::subscription::subscription;
 
 /// A moment as Polar writes it: to the microsecond.

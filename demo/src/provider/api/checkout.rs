@@ -9,6 +9,7 @@ use crate::provider::books::model::SessionState;
 use crate::provider::books::{Books, NewSession};
 use crate::provider::refusal::Refusal;
 use crate::provider::render::{self, View};
+use crate::provider::settings::Price;
 
 /// Stripe's parameters (<https://docs.stripe.com/api/checkout/sessions/create>). Those that `create` does not read change
 /// nothing here.
@@ -93,7 +94,8 @@ pub fn create(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refu
     form.only_in("subscription_data", &KNOWN_OF_SUBSCRIPTION)?;
     form.only_in(item, &KNOWN_OF_LINE)?;
     let (price, quantity) = (format!("{item}[price]"), format!("{item}[quantity]"));
-    let price = books.price(&form.required(&price)?, &price)?.clone();
+    let price_of_line = books.price(&form.required(&price)?, &price)?.clone();
+    refuse_quantity_of_usage(form, &price_of_line, &quantity)?;
     let quantity = quantity_of(form, &quantity)?;
     let reference = form.text("client_reference_id");
     if reference.as_ref().is_some_and(|reference| reference.chars().count() > REFERENCE_CHARS_MAX) {
@@ -109,7 +111,7 @@ pub fn create(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refu
         customer: form.text("customer"),
         customer_email: form.text("customer_email"),
         client_reference_id: reference,
-        price,
+        price: price_of_line,
         quantity,
         trial_days: trial_days(form, "subscription_data[trial_period_days]")?,
         trial_end: trial_end(form, "subscription_data[trial_settings]")?,
@@ -124,6 +126,15 @@ pub fn create(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refu
 }
 
 /// 1 when it is not said.
+/// "Quantity should not be defined when recurring.usage_type=metered."
+pub(super) fn refuse_quantity_of_usage(form: &Form, price: &Price, name: &str) -> Result<(), Refusal> {
+    if price.metered && form.has(name) {
+        let message = "Quantity should not be specified where usage_type is `metered`.";
+        return Err(Refusal::invalid(name, message));
+    }
+    Ok(())
+}
+
 pub(super) fn quantity_of(form: &Form, name: &str) -> Result<u32, Refusal> {
     match form.number_of::<u32>(name)?.unwrap_or(1) {
         quantity @ 1..=999_999 => Ok(quantity),

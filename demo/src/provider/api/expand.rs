@@ -35,6 +35,11 @@ fn included(books: &Books, object: &Value, name: &str, view: &View) -> Result<Op
     let word = object["object"].as_str().unwrap_or_default();
     Ok(Some(match (word, name) {
         ("checkout.session", "line_items") => checkout::line_items(books, id, view)?,
+        ("price", "currency_options") => {
+            let own = serde_json::json!({ "unit_amount": object["unit_amount"] });
+            let currency = object["currency"].as_str().unwrap_or_default().to_owned();
+            Value::Object([(currency, own)].into_iter().collect())
+        }
         ("charge", "refunds") => render::refunds_of(books.charge(id)?, books, view),
         ("invoice", "payments") => {
             let invoice = books.invoice(id)?;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::checkout::quantity_of;
+use super::checkout::{quantity_of, refuse_quantity_of_usage};
 use super::filter::only;
 use super::form::Form;
 use crate::provider::books::{Books, ItemChange, Proration};
@@ -15,7 +15,9 @@ pub fn new_items(books: &Books, form: &Form) -> Result<Vec<(Price, u32)>, Refusa
     let item = |item: &String| {
         let price = format!("{item}[price]");
         let found = books.price(&form.required(&price)?, &price)?.clone();
-        Ok((found, quantity_of(form, &format!("{item}[quantity]"))?))
+        let quantity = format!("{item}[quantity]");
+        refuse_quantity_of_usage(form, &found, &quantity)?;
+        Ok((found, quantity_of(form, &quantity)?))
     };
     form.elements("items").iter().map(item).collect()
 }

@@ -11,6 +11,7 @@ mod invoices;
 mod items;
 mod payments;
 pub mod replies;
+mod schedules;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -72,10 +73,12 @@ fn read(books: &Books, segments: &[&str], form: &Form, view: &View) -> Result<Op
         ["checkout", "sessions", id, "line_items"] => checkout::line_items(books, id, view)?,
         ["subscriptions"] => subscriptions::list(books, form, view)?,
         ["subscriptions", id] => subscriptions::read(books, id, view)?,
+        ["subscription_schedules", id] => schedules::read(books, id, view)?,
         ["subscription_items"] => items::list(books, form, view)?,
         ["prices"] => catalog::prices(books, form, view)?,
         ["prices", id] => catalog::price(books, id, view)?,
         ["products", id] => catalog::product(books, id, view)?,
+        ["webhook_endpoints"] => events::endpoints(books, form)?,
         ["events"] => events::list(books, form)?,
         ["events", id] => events::read(books, id)?,
         _ => return Ok(None),
@@ -112,6 +115,8 @@ fn write(books: &mut Books, segments: &[&str], form: &Form, view: &View) -> Resu
         ["subscriptions"] => subscriptions::create(books, form, view)?,
         ["subscriptions", id] => subscriptions::update(books, id, form, view)?,
         ["subscriptions", id, "resume"] => subscriptions::resume(books, id, form, view)?,
+        ["subscription_schedules", id] => schedules::update(books, id, form, view)?,
+        ["subscription_schedules", id, "release"] => schedules::release(books, id, form, view)?,
         ["invoices", id, "pay"] => invoices::pay(books, id, form, view)?,
         ["refunds"] => payments::create_refund(books, form, view)?,
         _ => return Ok(None),

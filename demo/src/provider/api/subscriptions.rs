@@ -58,7 +58,13 @@ pub fn update(books: &mut Books, id: &str, form: &Form, view: &View) -> Result<V
     let pause = pause_of(form)?;
     let metadata = merged(&books.subscription(id)?.metadata, form.metadata("metadata")?)?;
     if end.is_some() || !changes.is_empty() || pause.is_some() {
-        books.living(id)?;
+        let living = books.living(id)?;
+        // Only this much of it is refused (<https://docs.stripe.com/billing/subscriptions/subscription-schedules>).
+        if let (Some(schedule), Some(_)) = (&living.schedule, end) {
+            return Err(Refusal::wrong_state(format!(
+                "The subscription is managed by the subscription schedule `{schedule}`, and updating any cancelation behavior directly is not allowed. Please update the schedule instead."
+            )));
+        }
     }
     if !changes.is_empty() {
         books.change_items(id, changes, proration)?;

@@ -27,6 +27,10 @@ pub struct Manner {
     pub telling: Telling,
     /// The connected account that every event names: Stripe's `account`.
     pub account: Option<String>,
+    /// The types of which the endpoint is told; `None`: of all.
+    pub enabled: Option<Vec<String>>,
+    /// The endpoint's address, for those who ask.
+    pub endpoint: Option<String>,
 }
 
 /// Every event that is still known.
@@ -113,6 +117,13 @@ impl Books {
         std::mem::take(&mut self.journal.emitted)
     }
 
+    /// The webhook endpoint as Stripe shows it.
+    pub fn endpoint(&self) -> Option<Value> {
+        let manner = &self.journal.manner;
+        let enabled = manner.enabled.clone().unwrap_or_else(|| vec!["*".to_owned()]);
+        manner.endpoint.as_ref().map(|url| render::endpoint(url, &enabled, &self.view))
+    }
+
     /// How events are made.
     pub const fn manner(&self) -> &Manner {
         &self.journal.manner
@@ -150,13 +161,17 @@ impl Books {
         let form = self.journal.manner.form;
         let event = Arc::new(self.snapshot_of(&id, kind, object, previous));
         self.journal.keep_snapshot(Arc::clone(&event));
-        if form != EventForm::Thin {
+        let is_enabled =
+            self.journal.manner.enabled.as_ref().is_none_or(|enabled| enabled.iter().any(|one| one == kind));
+        if form != EventForm::Thin && is_enabled {
             self.journal.emitted.push(event);
         }
         if form != EventForm::Snapshot {
             let event = Arc::new(self.thin_of(&id, kind, object));
             self.journal.keep_thin(Arc::clone(&event));
-            self.journal.emitted.push(event);
+            if is_enabled {
+                self.journal.emitted.push(event);
+            }
         }
         id
     }

@@ -78,8 +78,11 @@ impl Books {
                 TrialEnd::CreateInvoice => {}
             }
         }
+        let before = self.snapshot(id);
+        self.begin_phase(id)?;
+        let items = self.subscription(id)?.items.clone();
         let start = old.period.end;
-        let period = Period { start, end: period_end(old.anchor, start, old.items.first().price.cadence.months()) };
+        let period = Period { start, end: period_end(old.anchor, start, items.first().price.cadence.months()) };
         let next = |subscription: &mut Subscription| {
             subscription.period = period;
             if subscription.status == Status::Trialing {
@@ -88,7 +91,7 @@ impl Books {
         };
         if old.paused.is_some() || old.status == Status::Unpaid {
             self.amend(id, next);
-            let invoice = self.draft_invoice(id, "subscription_cycle", period_lines(&old.items));
+            let invoice = self.draft_invoice(id, "subscription_cycle", period_lines(&items));
             match old.paused {
                 Some(pause) => self.set_aside_invoice(&invoice, pause.behavior),
                 // Stripe drafts what it no longer tries to collect.
@@ -96,7 +99,6 @@ impl Books {
             }
             return Ok(());
         }
-        let before = self.snapshot(id);
         self.set_subscription(id, next);
         if card == Card::Good {
             // Paying the latest invoice is what makes a subscription active that was past due.
@@ -106,7 +108,7 @@ impl Books {
             });
             self.tell_amended(id, before.clone());
         }
-        let invoice = self.draft_invoice(id, "subscription_cycle", period_lines(&old.items));
+        let invoice = self.draft_invoice(id, "subscription_cycle", period_lines(&items));
         // A declined card is told together with the new period: nobody hears "active" for what was not paid.
         self.charge_invoice(id, &invoice, before);
         Ok(())

@@ -15,6 +15,7 @@ mod items;
 mod journal;
 mod lifecycle;
 mod refunds;
+mod schedules;
 mod seed;
 mod subscriptions;
 #[cfg(test)]
@@ -26,7 +27,7 @@ use self::ids::Ids;
 use self::journal::Journal;
 use self::lifecycle::Turn;
 use self::model::{
-    Charge, CheckoutSession, Customer, Dispute, Invoice, PortalSession, Refund, SessionState, Subscription,
+    Charge, CheckoutSession, Customer, Dispute, Invoice, PortalSession, Refund, Schedule, SessionState, Subscription,
 };
 use self::table::{Row, Table};
 use super::refusal::Refusal;
@@ -59,6 +60,7 @@ pub struct Books {
     pub sessions: Table<CheckoutSession>,
     pub portals: Table<PortalSession>,
     pub subscriptions: Table<Subscription>,
+    pub schedules: Table<Schedule>,
     pub invoices: Table<Invoice>,
     pub charges: Table<Charge>,
     pub refunds: Table<Refund>,
@@ -83,6 +85,7 @@ impl Books {
             sessions: Table::default(),
             portals: Table::default(),
             subscriptions: Table::default(),
+            schedules: Table::default(),
             invoices: Table::default(),
             charges: Table::default(),
             refunds: Table::default(),
@@ -110,6 +113,13 @@ impl Books {
 
     pub fn prices(&self) -> &[Price] {
         &self.prices
+    }
+
+    /// Changes a price by itself, as nobody can at Stripe: for what a shop has in another place.
+    pub fn set_price(&mut self, id: &str, change: impl FnOnce(&mut Price)) -> Result<(), Refusal> {
+        let price = self.prices.iter_mut().find(|price| price.id == id);
+        change(price.ok_or_else(|| Refusal::no_such("price", id, "price"))?);
+        Ok(())
     }
 
     /// A price by its id, which stood in the parameter `param`.
@@ -164,6 +174,7 @@ impl Books {
             self.sessions.len(),
             self.portals.len(),
             self.subscriptions.len(),
+            self.schedules.len(),
             self.invoices.len(),
             self.charges.len(),
             self.refunds.len(),

@@ -84,6 +84,7 @@ impl Books {
             dunning: None,
             is_processing: false,
             paused: None,
+            schedule: None,
         });
         self.set_subscription(&id, |_| {});
         let invoice = self.draft_invoice(&id, "subscription_create", lines);
@@ -166,7 +167,7 @@ impl Books {
 
     /// Ends a subscription at once.
     pub fn cancel_now(&mut self, id: &str, reason: &'static str) -> Result<(), Refusal> {
-        self.living(id)?;
+        let schedule = self.living(id)?.schedule.clone();
         let now = self.now;
         self.set_subscription(id, |subscription| {
             subscription.status = Status::Canceled;
@@ -176,6 +177,9 @@ impl Books {
             subscription.dunning = None;
         });
         self.tell_subscription(id, "customer.subscription.deleted");
+        if let Some(schedule) = schedule {
+            self.cancel_schedule(&schedule);
+        }
         Ok(())
     }
 

@@ -27,6 +27,7 @@ pub fn router() -> Router<Arc<Shared>> {
         .route("/unpause", post(unpause))
         .route("/resume", post(resume))
         .route("/items", post(change_items))
+        .route("/schedule", post(schedule))
         .route("/complete", post(complete))
         .route("/settle", post(settle))
         .route("/expire", post(expire))
@@ -198,6 +199,21 @@ async fn change_items(State(shared): World, Json(body): Json<ItemsBody>) -> Done
         books.change_items(&body.subscription, changes, proration)
     })?;
     done()
+}
+
+/// With the period's end, another price.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScheduleBody {
+    subscription: String,
+    price: String,
+}
+
+async fn schedule(State(shared): World, Json(body): Json<ScheduleBody>) -> Done {
+    made(&shared.change(|books| {
+        let price = books.price(&body.price, "price")?.clone();
+        books.schedule_change(&body.subscription, price)
+    })?)
 }
 
 /// How the buyer pays.

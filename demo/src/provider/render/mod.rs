@@ -7,6 +7,7 @@ mod invoice;
 mod payment;
 mod price;
 mod reversal;
+mod schedule;
 mod session;
 mod subscription;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use self::invoice::{invoice, lines};
 pub use self::payment::{charge, invoice_payment, payment_intent, refunds_of};
 pub use self::price::{price, product, product_id};
 pub use self::reversal::{dispute, refund};
+pub use self::schedule::schedule;
 pub use self::session::{line_items, session};
 pub use self::subscription::{items, subscription};
 
@@ -39,6 +41,22 @@ pub struct View {
     pub base_url: String,
     /// What every object says of itself: whether real money is behind it.
     pub livemode: bool,
+}
+
+/// The webhook endpoint (<https://docs.stripe.com/api/webhook_endpoints/object>).
+pub fn endpoint(url: &str, enabled: &[String], view: &View) -> Value {
+    json!({
+        "id": "we_simulated",
+        "object": "webhook_endpoint",
+        "api_version": null,
+        "application": null,
+        "description": null,
+        "enabled_events": enabled,
+        "livemode": view.livemode,
+        "metadata": {},
+        "status": "enabled",
+        "url": url,
+    })
 }
 
 /// A moment as Stripe writes it.

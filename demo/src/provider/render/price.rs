@@ -32,7 +32,7 @@ pub fn price(price: &Price, created: Timestamp, view: &View) -> Value {
             "interval_count": 1,
             "meter": null,
             "trial_period_days": null,
-            "usage_type": "licensed",
+            "usage_type": usage(price),
         },
         "tax_behavior": "unspecified",
         "tiers_mode": null,
@@ -41,6 +41,10 @@ pub fn price(price: &Price, created: Timestamp, view: &View) -> Value {
         "unit_amount": price.amount,
         "unit_amount_decimal": price.amount.to_string(),
     })
+}
+
+fn usage(price: &Price) -> &'static str {
+    if price.metered { "metered" } else { "licensed" }
 }
 
 /// The same price as the older plan object, which items still carry.
@@ -64,7 +68,7 @@ pub(super) fn plan(price: &Price, created: Timestamp, view: &View) -> Value {
         "tiers_mode": null,
         "transform_usage": null,
         "trial_period_days": null,
-        "usage_type": "licensed",
+        "usage_type": usage(price),
     })
 }
 

@@ -46,7 +46,7 @@ pub fn subscription(subscription: &Subscription, view: &View) -> Value {
             .map(|pause| json!({ "behavior": pause.behavior.name(), "resumes_at": moment(pause.resumes_at) })),
         "pending_setup_intent": null,
         "pending_update": null,
-        "schedule": null,
+        "schedule": subscription.schedule,
         "start_date": subscription.created.timestamp(),
         "status": subscription.status.name(),
         "test_clock": null,
@@ -117,7 +117,7 @@ fn item(own: &Item, subscription: &Subscription, view: &View) -> Value {
         "metadata": {},
         "plan": plan(&own.price, own.created, view),
         "price": price(&own.price, own.created, view),
-        "quantity": own.quantity,
+        "quantity": (!own.price.metered).then_some(own.quantity),
         "subscription": subscription.id,
         "tax_rates": [],
     })

@@ -21,6 +21,7 @@ pub(super) fn books(shape: Shape, trial_days: Option<u32>) -> Books {
         currency: "gbp".to_owned(),
         cadence: Cadence::Month,
         product: "Paid plan".to_owned(),
+        metered: false,
     };
     let opened = Timestamp::from_timestamp(1_767_225_600, 0).expect("a moment");
     let mut books = Books::new(view(shape), vec![price.clone()], opened);

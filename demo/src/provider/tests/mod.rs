@@ -24,6 +24,7 @@ fn settings(shape: Shape) -> Settings {
         currency: "gbp".to_owned(),
         cadence,
         product: "Paid plan".to_owned(),
+        metered: false,
     };
     Settings {
         prices: vec![price("price_monthly", 700, Cadence::Month), price("price_annual", 7000, Cadence::Year)],

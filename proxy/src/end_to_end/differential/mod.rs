@@ -118,7 +118,7 @@ impl Way {
                 Err(error) => return Err(format!("{error} after {:?}", String::from_utf8_lossy(&bytes))),
             }
         }
-        Ok(Seen { answers: answers(&bytes), requests: self.site.requests() }.comparable())
+        Ok(Seen { answers: answers(&bytes), requests: self.site.requests() })
     }
 }
 
@@ -142,19 +142,6 @@ impl Ways {
     /// # Errors
     /// With what differs.
     pub fn compare(&self, case: &Case) -> Result<Seen, String> {
-        self.compare_as(case, |short, long| short == long)
-    }
-
-    /// As [`Self::compare`], where the short way may also refuse what the long one passes on: it is stricter with chunks and
-    /// trailers of a site.
-    ///
-    /// # Errors
-    /// With what differs.
-    pub fn compare_leniently(&self, case: &Case) -> Result<Seen, String> {
-        self.compare_as(case, |short, long| short == long || short.refuses_more_than(long))
-    }
-
-    fn compare_as(&self, case: &Case, is_same: impl Fn(&Seen, &Seen) -> bool) -> Result<Seen, String> {
         let _turn = self.turn.lock().map_err(|error| error.to_string())?;
         let (mut short, mut long) = (self.short.run(case), self.long.run(case));
         if let (Ok(one), Ok(other)) = (&short, &long)
@@ -163,7 +150,7 @@ impl Ways {
             (short, long) = (short.map(|seen| seen.until(at)), long.map(|seen| seen.until(at)));
         }
         match (short, long) {
-            (Ok(short), Ok(long)) if is_same(&short, &long) => Ok(short),
+            (Ok(short), Ok(long)) if short == long => Ok(short),
             (short, long) => {
                 let mut text = case_text(case);
                 for (way, seen) in [("short", short), ("long", long)] {

@@ -12,20 +12,6 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Up to a 204 that announces a body, after which Pingora's proxying can use no connection again.
-    pub(super) fn comparable(mut self) -> Self {
-        let announces = |answer: &Answer| {
-            let says = |name: &str| answer.head.iter().any(|line| line.starts_with(name));
-            answer.head[0].contains(" 204 ") && (says("content-length:") || says("transfer-encoding:"))
-        };
-        if let Some(at) = self.answers.iter().position(announces) {
-            self.answers.truncate(at + 1);
-            self.answers.retain(|answer| !answer.head[0].starts_with("HTTP/1.1 1"));
-            self.requests.truncate(1);
-        }
-        self
-    }
-
     /// Where a later request got no answer of the site: on a connection that was used before, a request is sent once more or
     /// not, and each way has connections of its own.
     pub(super) fn unanswered(&self) -> Option<usize> {
@@ -40,36 +26,28 @@ impl Seen {
         self
     }
 
-    /// Whether this ends with an answer that was cut off or is a failure, and is the same before that.
-    pub(super) fn refuses_more_than(&self, other: &Self) -> bool {
-        let same = self.answers.iter().zip(&other.answers).take_while(|(one, other)| one == other).count();
-        let is_refused = |answer: &Answer| {
-            // Behind its head an answer that was cut off looks like one without a body.
-            answer.body.as_ref().is_none_or(String::is_empty)
-                || ["HTTP/1.1 502", "HTTP/1.1 504"].iter().any(|failed| answer.head[0].starts_with(failed))
-        };
-        let ends = self.answers.len() == same + 1 && self.answers.last().is_some_and(is_refused);
-        ends && other.requests.starts_with(&self.requests)
-    }
-
     /// One line for each answer and each request.
     pub(super) fn text(&self) -> String {
-        let answers =
-            self.answers.iter().map(|answer| format!("\n  got {:?} {:?}", answer.head.join(" / "), answer.body));
+        let answers = self
+            .answers
+            .iter()
+            .map(|answer| format!("\n  got {:?} {:?}", answer.head.join(" / "), (&answer.body, &answer.trailers)));
         answers.chain(self.requests.iter().map(|request| format!("\n  at the site {request:?}"))).collect()
     }
 }
 
 /// One head, and the body behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The status line, then the headers in order of the alphabet.
     pub head: Vec<String>,
     /// None when it was cut off.
     pub body: Option<String>,
+    /// The lines behind the last chunk.
+    pub trailers: String,
 }
 
-/// Whether a connection stays depends on what the gate knows of the client at that moment; Pingora writes no trailers.
+/// Whether a connection stays depends on what the gate knows of the client at that moment.
 const PASSING: [&str; 2] = ["date:", "connection:"];
 
 /// The answers in these bytes.
@@ -82,15 +60,18 @@ pub(super) fn answers(bytes: &[u8]) -> Vec<Answer> {
         lines.retain(|line| !PASSING.iter().any(|passing| line.starts_with(passing)));
         lines.sort();
         let first = text.lines().next().unwrap_or_default().to_owned();
-        let (body, behind) = body(&first, &lines, rest);
+        let (body, trailers, behind) = body(&first, &lines, rest);
         rest = behind;
         lines.insert(0, first);
         let body = body.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        answers.push(Answer { head: lines, body });
+        let trailers = String::from_utf8_lossy(&trailers).into_owned();
+        answers.push(Answer { head: lines, body, trailers });
     }
     if !rest.is_empty() {
-        answers.push(Answer { head: vec!["a head that is cut off".to_owned()], body: None });
+        answers.push(Answer { head: vec!["a head that is cut off".to_owned()], ..Answer::default() });
     }
+    // Whether a client is told to send its body depends on whether that had come.
+    answers.retain(|answer| !answer.head[0].starts_with("HTTP/1.1 100 "));
     // What comes before an answer that is refused is passed on, or refused with it: that depends on whether it came alone.
     for at in (1..answers.len()).rev() {
         let is_failure = answers[at].head[0].starts_with("HTTP/1.1 502") || answers[at].head[0].is_empty();
@@ -116,41 +97,48 @@ fn is_of_garbage(answer: &Answer) -> bool {
     answer.body.as_deref().is_some_and(|body| words.iter().any(|word| body.contains(word)))
 }
 
-/// The body behind a head, and what follows it.
-fn body<'a>(first: &str, lines: &[String], rest: &'a [u8]) -> (Option<Vec<u8>>, &'a [u8]) {
+/// A body, its trailers, and what follows them.
+type Read<'a> = (Option<Vec<u8>>, Vec<u8>, &'a [u8]);
+
+/// What is behind a head.
+fn body<'a>(first: &str, lines: &[String], rest: &'a [u8]) -> Read<'a> {
     let status = first.split(' ').nth(1).unwrap_or_default();
     if status.starts_with('1') || ["204", "304"].contains(&status) {
-        return (Some(Vec::new()), rest);
+        return (Some(Vec::new()), Vec::new(), rest);
     }
     let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).map(str::trim);
     if value("transfer-encoding:").is_some() {
         return chunks(rest);
     }
     match value("content-length:").and_then(|length| length.parse::<usize>().ok()) {
-        Some(length) if rest.len() >= length => (Some(rest[..length].to_vec()), &rest[length..]),
+        Some(length) if rest.len() >= length => (Some(rest[..length].to_vec()), Vec::new(), &rest[length..]),
         // Of a HEAD, or cut off.
-        Some(_) if rest.is_empty() => (Some(Vec::new()), rest),
-        Some(_) => (None, &[]),
-        None => (Some(rest.to_vec()), &[]),
+        Some(_) if rest.is_empty() => (Some(Vec::new()), Vec::new(), rest),
+        Some(_) => (None, Vec::new(), &[]),
+        None => (Some(rest.to_vec()), Vec::new(), &[]),
     }
 }
 
-fn chunks(bytes: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
-    let (mut chunks, mut data, mut rest) = (Chunks::default(), Vec::new(), bytes);
+fn chunks(bytes: &[u8]) -> Read<'_> {
+    let (mut chunks, mut data, mut trailers, mut rest) = (Chunks::default(), Vec::new(), Vec::new(), bytes);
     if rest.is_empty() {
-        return (Some(Vec::new()), rest);
+        return (Some(data), trailers, rest);
     }
     while !rest.is_empty() {
         let count = match chunks.step(rest) {
-            Ok(Step::Framing(count) | Step::Trailer(count)) => count,
+            Ok(Step::Framing(count)) => count,
+            Ok(Step::Trailer(count)) => {
+                trailers.extend(&rest[..count]);
+                count
+            }
             Ok(Step::Data(count)) => {
                 data.extend(&rest[..count]);
                 count
             }
-            Ok(Step::End(count)) => return (Some(data), &rest[count..]),
+            Ok(Step::End(count)) => return (Some(data), trailers, &rest[count..]),
             Err(_) => break,
         };
         rest = &rest[count..];
     }
-    (None, &[])
+    (None, Vec::new(), &[])
 }

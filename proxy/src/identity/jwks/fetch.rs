@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +14,9 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
+
+use crate::authorities::Authorities;
 
 /// How long one fetch may take, from the name of the host to the last byte.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
@@ -119,7 +119,7 @@ impl Fetcher {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls()?)
+            .with_tls_config(Authorities::of_system().client()?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
@@ -162,13 +162,4 @@ fn root(error: &dyn Error) -> String {
         deepest = source;
     }
     deepest.to_string()
-}
-
-/// Trusts the public authorities, and those of this host: an identity provider may well be a private one.
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -59,6 +59,8 @@ pub enum PublishedError {
     Tls(#[from] rustls::Error),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    #[error("there are more than 16 ways under [identity]")]
+    TooManyWays,
     #[error("there are no usable keys at {0}")]
     Absent(Location),
 }

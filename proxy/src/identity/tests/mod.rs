@@ -6,11 +6,14 @@ mod keys;
 mod published;
 mod tokens;
 
+use std::time::Duration;
+
 use http::HeaderValue;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
+use super::token::KeySet;
 use super::*;
 
 // Made for these tests alone.
@@ -47,10 +50,13 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_timestamp(second, 0).expect("in range")
 }
 
-fn with_keys(keys: Keys) -> Identity {
-    let (issuer, audience) = ("https://read.example".to_owned(), "read.example".to_owned());
+fn way(keys: Keys) -> Way {
     let leeway = Duration::from_secs(LEEWAY_SECONDS.unsigned_abs());
-    Identity::new(Settings { cookie: Some("session".into()), issuer, audience, leeway, keys }).expect("it can be made")
+    Way::simple(Some("session"), ("https://read.example", "read.example"), leeway, keys)
+}
+
+fn with_keys(keys: Keys) -> Identity {
+    Identity::new(Settings::of(way(keys))).expect("it can be made")
 }
 
 /// With TOLLGATE_JWT_SECRET.

@@ -117,7 +117,7 @@ async fn the_same_keys_again_change_nothing() {
     let host = Host::start(Answer::Keys(vec![ed25519("a")]));
     let identity = following(&host, NEVER, NEVER);
     assert_eq!(credential(&identity, &naming("a", ED25519)).await, known("user-1"));
-    let Trust::Published { keys, .. } = &identity.trust else { panic!("they are published") };
+    let Trust::Published { keys, .. } = &identity.ways[0].trust else { panic!("they are published") };
     let asked = host.asked();
     eventually("the set is fetched again", async || host.asked() > asked + 3).await;
     assert_eq!(keys.set().generation, 1, "so that no token has to be verified again");
@@ -241,7 +241,7 @@ async fn nothing_is_fetched_for_an_identity_that_is_gone() {
     let host = Host::start(Answer::Keys(vec![ed25519("a")]));
     let identity = following(&host, NEVER, NEVER);
     assert_eq!(credential(&identity, &naming("a", ED25519)).await, known("user-1"));
-    let Trust::Published { keys, .. } = &identity.trust else { panic!("they are published") };
+    let Trust::Published { keys, .. } = &identity.ways[0].trust else { panic!("they are published") };
     let left = Arc::downgrade(keys);
     drop(identity);
     eventually("the background task lets go", async || left.upgrade().is_none()).await;

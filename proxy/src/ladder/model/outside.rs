@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use cache::{Outcome, outcome};
-use entitlement::record;
+use entitlement::record::{self, HighWater};
 use entitlement::timeline::{Plan, Segment, Status, Timeline};
 use tokio::sync::oneshot;
 
@@ -213,10 +213,10 @@ impl Below for Asked {
         Ok(made(found.0, found.1).into())
     }
 
-    async fn told(&self) -> Result<Told, BelowError> {
+    async fn told(&self, _: Option<HighWater>) -> Result<Told, BelowError> {
         let outside = self.lock();
         let is_told = !outside.is_behind || outside.without == Some(Rule::TellOfBacklog);
-        Ok(Told { is_told, heard: Heard::Nothing })
+        Ok(Told { is_told, heard: Heard::Nothing, mark: 0 })
     }
 }
 

@@ -36,6 +36,14 @@ impl Client {
         Ok(vec![interpret::subscription(&seen, &told).map_err(unusable)?])
     }
 
+    /// What is sold, with its prices.
+    ///
+    /// # Errors
+    /// [`ProviderError::Missing`] when there is none, or any other.
+    pub async fn product(&self, id: &str) -> Result<serde_json::Value, ProviderError> {
+        self.get(&format!("v1/products/{}", checked_id(id)?), &[]).await
+    }
+
     /// A checkout names its customer once it was paid; what was bought belongs to them.
     async fn look_at_checkout(&self, id: &str, told: Told<'_>) -> Result<Vec<Event>, ProviderError> {
         let seen = self.get(&format!("v1/checkouts/{}", checked_id(id)?), &[]).await?;

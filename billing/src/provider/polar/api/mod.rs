@@ -242,6 +242,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     match (status.as_u16(), named) {
         // Not about the token: about the subscription that was to be changed.
         (403, Some("AlreadyCanceledSubscription" | "InactiveSubscription")) => ProviderError::refused(told()),
+        (402, Some("PaymentFailed")) => {
+            ProviderError::ToldBuyer("The payment failed. Update how it is paid, and try again.".into())
+        }
         (400 | 402 | 410, Some(_)) => ProviderError::refused(told()),
         (401 | 403, _) => ProviderError::Key(status.as_u16()),
         // 409: another change of the same object is under way.

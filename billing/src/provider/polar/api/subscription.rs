@@ -1,4 +1,4 @@
-//! Ending a subscription of Polar with its period, and taking that back
+//! Ending a subscription of Polar with its period, taking that back, and letting one go on that is paused
 //! (<https://polar.sh/docs/api-reference/subscriptions/update>).
 //!
 //! Polar refuses what is so already. A call whose answer was lost is refused when it is repeated, so a refusal is
@@ -20,6 +20,12 @@ struct Subscription {
     current_period_end: Option<Timestamp>,
     ends_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
+}
+
+/// That a paused subscription goes on, with a new period that is charged at once.
+#[derive(Serialize)]
+struct Resuming {
+    resume: bool,
 }
 
 /// The one field that is changed.
@@ -80,6 +86,27 @@ impl Client {
         }
     }
 
+    /// Lets a paused subscription go on; one that has gone on meanwhile is left as it is.
+    ///
+    /// # Errors
+    /// [`ProviderError::ToldBuyer`] when it is already over, or the payment fails, or any other.
+    pub async fn resume(&self, subscription: &str) -> Result<Kept, ProviderError> {
+        let is_paused = async || Ok(self.running_subscription(subscription).await?.status == "paused");
+        if !is_paused().await? {
+            return Ok(Kept::Yes);
+        }
+        match self.change(subscription, Resuming { resume: true }).await {
+            Err(ProviderError::Refused(why)) => {
+                if is_paused().await? {
+                    Err(ProviderError::Refused(why))
+                } else {
+                    Ok(Kept::Yes)
+                }
+            }
+            resumed => resumed.map(|_| Kept::Yes),
+        }
+    }
+
     /// Ends the subscription at once, if it is not over (<https://polar.sh/docs/api-reference/subscriptions/revoke>).
     ///
     /// # Errors
@@ -113,7 +140,7 @@ impl Client {
         Ok(now)
     }
 
-    async fn change(&self, id: &str, to: Ending) -> Result<Subscription, ProviderError> {
+    async fn change(&self, id: &str, to: impl Serialize) -> Result<Subscription, ProviderError> {
         let path = format!("v1/subscriptions/{}", checked_id(id)?);
         read(self.patch(&path, &to).await?)
     }
@@ -200,6 +227,27 @@ mod tests {
             let (played, client) = Played::with(answers).await;
             assert_eq!(client.keep("s-1").await, expected, "{what}");
             let change = r#"PATCH /v1/subscriptions/s-1 {"cancel_at_period_end":false}"#.to_owned();
+            assert_eq!(played.sent(), vec![change; count], "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pause_ends_once_and_is_found_to_be_over_if_the_answer_was_lost() {
+        let paused = || Answer::Is(200, json!({ "status": "paused", "current_period_end": END }));
+        let unpaid = ProviderError::ToldBuyer("The payment failed. Update how it is paid, and try again.".into());
+        let over = ProviderError::ToldBuyer("This subscription is already over.".into());
+        let cases = [
+            ("it is paused", vec![paused(), goes_on()], Ok(Kept::Yes), 1),
+            ("it goes on already", vec![goes_on()], Ok(Kept::Yes), 0),
+            ("the answer was lost", vec![paused(), lost(), refuses(400, "BadRequest"), goes_on()], Ok(Kept::Yes), 2),
+            ("refused", vec![paused(), refuses(400, "BadRequest"), paused()], Err(refused()), 1),
+            ("the card is declined", vec![paused(), refuses(402, "PaymentFailed")], Err(unpaid), 1),
+            ("over", vec![self::over()], Err(over), 0),
+        ];
+        for (what, answers, expected, count) in cases {
+            let (played, client) = Played::with(answers).await;
+            assert_eq!(client.resume("s-1").await, expected, "{what}");
+            let change = r#"PATCH /v1/subscriptions/s-1 {"resume":true}"#.to_owned();
             assert_eq!(played.sent(), vec![change; count], "{what}");
         }
     }

@@ -20,6 +20,7 @@ fn books() -> Books {
         currency: "gbp".to_owned(),
         cadence,
         product: "Paid plan".to_owned(),
+        metered: false,
     };
     let prices = vec![price("price_monthly", Cadence::Month), price("price_annual", Cadence::Year)];
     let view = View { shape: Shape::Endive, base_url: "http://127.0.0.1:1".to_owned(), livemode: false };

@@ -1,6 +1,7 @@
 //! What the provider keeps: plain data, in our own words; `render` gives it Stripe's.
 
 mod money;
+mod schedule;
 mod subscription;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::provider::settings::Price;
 pub use self::money::{
     Charge, Dispute, DisputeStatus, Invoice, InvoiceStatus, Line, Outcome, Refund, RefundStatus, Source,
 };
+pub use self::schedule::{EndBehavior, Phase, Schedule, ScheduleStatus};
 pub use self::subscription::{
     BillingMode, Dunning, Ending, Item, Items, Pause, PauseBehavior, Period, Status, Subscription, TrialEnd,
 };

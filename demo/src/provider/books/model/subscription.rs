@@ -34,6 +34,8 @@ pub struct Subscription {
     /// While its first payment takes days, it does not expire.
     pub is_processing: bool,
     pub paused: Option<Pause>,
+    /// The schedule that manages it.
+    pub schedule: Option<String>,
 }
 
 impl Row for Subscription {
@@ -58,9 +60,9 @@ pub struct Item {
 }
 
 impl Item {
-    /// What one period of it costs, in minor units.
+    /// What one period of it costs, in minor units: of usage nothing is reported here.
     pub fn amount(&self) -> i64 {
-        self.price.amount * i64::from(self.quantity)
+        if self.price.metered { 0 } else { self.price.amount * i64::from(self.quantity) }
     }
 }
 

@@ -23,7 +23,7 @@ fn on(month: u32, day: u32) -> Timestamp {
 }
 
 fn price(id: &str, amount: i64, cadence: Cadence) -> Price {
-    Price { id: id.to_owned(), amount, currency: "gbp".to_owned(), cadence, product: "Paid".to_owned() }
+    Price { id: id.to_owned(), amount, currency: "gbp".to_owned(), cadence, product: "Paid".to_owned(), metered: false }
 }
 
 fn books(shape: Shape) -> Books {

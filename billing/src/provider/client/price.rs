@@ -1,0 +1,54 @@
+//! Prices, and the webhook endpoints: what the configuration is held against.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Client, ProviderError, checked_id};
+
+#[derive(Serialize)]
+struct Expanded {
+    expand: [&'static str; 1],
+}
+
+#[derive(Serialize)]
+struct Most {
+    limit: u8,
+}
+
+/// A webhook endpoint (<https://docs.stripe.com/api/webhook_endpoints/object>).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub url: String,
+    pub is_enabled: bool,
+    /// `*`: all.
+    pub events: Vec<String>,
+}
+
+impl Client {
+    /// A price with all its currencies.
+    ///
+    /// # Errors
+    /// [`ProviderError::Missing`] when there is none, or any other.
+    pub async fn price(&self, id: &str) -> Result<Value, ProviderError> {
+        let path = format!("/prices/{}", checked_id(id)?);
+        self.get_value(&path, &Expanded { expand: ["currency_options"] }).await
+    }
+
+    /// The webhook endpoints for snapshot events; Stripe allows 16.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn webhook_endpoints(&self) -> Result<Vec<Endpoint>, ProviderError> {
+        let answer = self.get_value("/webhook_endpoints", &Most { limit: 100 }).await?;
+        let rows = answer["data"].as_array().ok_or_else(|| ProviderError::Unusable("a list without rows".into()))?;
+        let endpoint = |row: &Value| {
+            let events = row["enabled_events"].as_array().into_iter().flatten();
+            Endpoint {
+                url: row["url"].as_str().unwrap_or_default().to_owned(),
+                is_enabled: row["status"] == "enabled",
+                events: events.filter_map(|event| event.as_str().map(str::to_owned)).collect(),
+            }
+        };
+        Ok(rows.iter().map(endpoint).collect())
+    }
+}

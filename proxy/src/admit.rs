@@ -1,0 +1,134 @@
+//! Whether a screened request may pass: its rule, the verdict, and what is counted of it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use entitlement::authorize::{Basis, Denial, Permit, Policy};
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+
+use crate::admission::{Decision, reason};
+use crate::clock;
+use crate::context::Context;
+use crate::decide::Door;
+use crate::identity::Credential;
+use crate::metrics::Verdict;
+use crate::respond::{self, Answer, Asked};
+use crate::routes::{Destination, Rule};
+use crate::routing::{Held, Sought};
+use crate::screen::{Refused, host_of};
+use crate::service::Service;
+use crate::snapshot::Snapshot;
+
+/// For a preflight, which a browser sends without credentials.
+static PUBLIC: Policy = Policy::public();
+
+impl Service {
+    /// Decides on a screened request: an answer when it may not pass.
+    pub(crate) async fn admit(
+        &self,
+        session: &Session,
+        context: &mut Context,
+        now: clock::Moment,
+    ) -> Result<Option<Answer>> {
+        let snapshot = Arc::clone(&context.snapshot);
+        let request = session.req_header();
+        let routing = &snapshot.routing;
+        if self.door == Door::Decide || routing.decide.covers(request.uri.path()) {
+            match self.asks(session, routing) {
+                Ok(false) => {}
+                Ok(true) => return Box::pin(self.decide(session, context, now)).await.map(Some),
+                Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+            }
+        }
+        let is_named = routing.table.has_hosts() || snapshot.upstreams.have_hosts();
+        let host = if is_named { host_of(request) } else { None };
+        let (path, query) = (request.uri.path(), request.uri.query());
+        let held = match routing.rule(Sought { method: &request.method, host: host.as_deref(), path, query }) {
+            Ok(held) => held,
+            Err(refused) => return Ok(Some(self.refuse(&refused, context))),
+        };
+        if held.rule.destination == Destination::Site {
+            match snapshot.upstreams.site_for(host.as_deref()) {
+                Some(site) => context.site = site,
+                None => return Ok(Some(self.refuse(&Refused::host(), context))),
+            }
+        }
+        let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
+        match self.judge(&snapshot, &held, asked, (context, now)).await? {
+            Ok(permit) => {
+                context.permit = Some(permit);
+                Ok(None)
+            }
+            Err(denial) => {
+                let answer = respond::denial(&denial, asked, &snapshot.links);
+                Ok(Some(answer.and(held.rule.cors.told(&request.headers))))
+            }
+        }
+    }
+
+    /// What a rule says to a request.
+    pub(crate) async fn judge(
+        &self,
+        snapshot: &Snapshot,
+        Held { rule, policy }: &Held<'_>,
+        request: Asked<'_>,
+        (context, now): (&mut Context, clock::Moment),
+    ) -> Result<std::result::Result<Permit, Denial>> {
+        context.rule = Some(rule.index);
+        if let Cow::Owned(policy) = policy {
+            context.policy = Some(Box::new(policy.clone()));
+        }
+        context.destination = rule.destination;
+        let credential = match rule.destination {
+            Destination::Webhook => Credential::Missing,
+            Destination::Site if rule.shared => Credential::Missing,
+            Destination::Site | Destination::Billing => snapshot.identity.identify(request.headers, now.time).await,
+        };
+        let is_preflight = rule.cors.is_preflight(request.method, request.headers);
+        let policy = if is_preflight { &PUBLIC } else { policy.as_ref() };
+        let decision = snapshot.admission.decide(policy, credential, now).await;
+        let Decision { verdict, view, degraded, account, layer } =
+            decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
+        if let Some((_, age_ms)) = layer {
+            self.metrics.age_seconds.observe(age_ms as f64 / 1e3);
+        }
+        (context.view, context.degraded, context.account, context.layer) = (view, degraded, account, layer);
+        match verdict {
+            Ok(permit) => {
+                self.count_pass(rule, &permit, context);
+                Ok(Ok(permit))
+            }
+            Err(denial) => {
+                (context.verdict, context.reason) = (Verdict::Deny, denial.code());
+                if matches!(denial, Denial::Unknown) {
+                    self.metrics.degraded("unknown").inc();
+                }
+                self.metrics.requests(&rule.label, Verdict::Deny, denial.code()).inc();
+                Ok(Err(denial))
+            }
+        }
+    }
+
+    /// Answers what is refused whatever the rule.
+    pub(crate) fn refuse(&self, refused: &Refused, context: &mut Context) -> Answer {
+        context.reason = refused.code;
+        self.metrics.requests("none", Verdict::Refuse, refused.code).inc();
+        refused.answer()
+    }
+
+    fn count_pass(&self, rule: &Rule, permit: &Permit, context: &mut Context) {
+        context.reason = reason(permit, context.degraded);
+        if let Some(degraded) = context.degraded {
+            self.metrics.degraded(degraded.as_str()).inc();
+        }
+        context.verdict = match permit.basis() {
+            Basis::Shadow(_) => Verdict::Shadow,
+            Basis::Met | Basis::Fallback => Verdict::Pass,
+        };
+        match (context.verdict, context.degraded, context.snapshot.passed.get(rule.index)) {
+            (Verdict::Pass, None, Some(counter)) => counter.inc(),
+            (verdict, ..) => self.metrics.requests(&rule.label, verdict, context.reason).inc(),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `[identity]`: who is asking, and with which keys that is verified.
+
+mod section;
+mod source;
+#[cfg(test)]
+mod tests;
+mod way;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use proxy::identity::{Algorithm, WAYS_MAX};
+
+use super::secrets::Secrets;
+use section::WaySection;
+
+pub use section::{Section, make_room, nest, written};
+pub use source::Source;
+pub use way::Way;
+
+/// The section, checked.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// One or more.
+    pub ways: Vec<Way>,
+    /// What is accepted, but the operator should know.
+    pub warnings: Vec<String>,
+}
+
+impl Identity {
+    /// Checks the section; its files start at `directory`.
+    pub fn check(section: &Section, directory: &Path) -> Result<Self> {
+        let mut warnings = Vec::new();
+        let mut check = |name: Option<&str>, way: &WaySection| {
+            let way = Way::check((name, way, &section.flat), directory)?;
+            warnings.extend(way.warnings());
+            anyhow::Ok(way)
+        };
+        let ways = if section.ways.is_empty() {
+            vec![check(None, &section.flat)?]
+        } else {
+            let ways = section
+                .ways
+                .iter()
+                .map(|(name, way)| check(Some(name), way).with_context(|| format!("[identity.{name}]")));
+            ways.collect::<Result<Vec<_>>>()?
+        };
+        if ways.len() > WAYS_MAX {
+            bail!("[identity] has {} ways, and may have {WAYS_MAX}", ways.len());
+        }
+        let nameless: Vec<&str> =
+            ways.iter().filter(|way| way.prefix.is_empty()).map(|way| way.name.as_str()).collect();
+        if nameless.len() > 1 {
+            warnings.push(format!(
+                "the ways {} under [identity] have no `prefix`: what each of them calls 42 is one account",
+                nameless.join(", ")
+            ));
+        }
+        Ok(Self { ways, warnings })
+    }
+
+    /// By which claims of a token its account is known, for each way of signing in. With others every account is another one.
+    pub fn naming(&self) -> String {
+        let naming = |way: &Way| {
+            let claims: Vec<String> = way.account.iter().map(ToString::to_string).collect();
+            format!("{}{}", way.prefix, claims.join(" or "))
+        };
+        // The order of the ways says nothing, nor do two that name accounts alike.
+        let all: std::collections::BTreeSet<String> = self.ways.iter().map(naming).collect();
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The way whose tokens this process could sign itself.
+    pub fn with_secret(&self) -> Option<(&Way, Algorithm)> {
+        self.ways.iter().find_map(|way| match way.source {
+            Source::Secret(algorithm) => Some((way, algorithm)),
+            _ => None,
+        })
+    }
+
+    /// For a person: what verifies.
+    pub fn describe(&self) -> String {
+        match self.ways.as_slice() {
+            [way] => way.source.describe(),
+            ways => {
+                ways.iter().map(|way| format!("{}: {}", way.name, way.source.describe())).collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+
+    /// The only audience that is asked for, if there is one.
+    pub fn audience(&self) -> Option<&str> {
+        match self.ways.as_slice() {
+            [Way { audiences, .. }] if audiences.len() == 1 => audiences.first().map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// What the proxy is told, of a site at `url` under `host`.
+    pub fn settings(&self, (url, host): (&str, &str), secrets: &Secrets) -> Result<proxy::identity::Settings> {
+        let way = |way: &Way| {
+            Ok(proxy::identity::Way {
+                name: way.name.clone(),
+                cookies: way.cookies.clone(),
+                token_at: way.token_at.clone(),
+                issuers: way.issuers(url),
+                audiences: way.audiences(host),
+                authorized_parties: way.parties.clone(),
+                account: way.account.clone(),
+                prefix: way.prefix.clone(),
+                leeway: way.leeway,
+                keys: way.keys(secrets)?,
+            })
+        };
+        Ok(proxy::identity::Settings { ways: self.ways.iter().map(way).collect::<Result<_>>()? })
+    }
+}
+
+/// What it means that accounts are named by `new`, and were by `old`.
+pub fn renamed_accounts(old: &str, new: &str) -> String {
+    format!(
+        "accounts were named by {old} and would be named by {new}: every account becomes another one, and what was paid for stays \
+         with the old names"
+    )
+}

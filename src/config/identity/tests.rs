@@ -1,0 +1,147 @@
+//! What can be configured, and what is told of what cannot.
+
+use super::*;
+use crate::config::file::File;
+
+const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
+
+fn check(text: &str) -> Result<Identity> {
+    let file = File::parse(&format!("[identity]\n{text}"))?;
+    Identity::check(&file.identity, Path::new(KEYS))
+}
+
+fn only(text: &str) -> Way {
+    check(text).expect(text).ways.pop().expect("a way")
+}
+
+#[test]
+fn every_source_of_keys_can_be_configured() {
+    let cases = [
+        ("", "HS256 with TOLLGATE_JWT_SECRET"),
+        ("algorithm = \"HS384\"", "HS384 with TOLLGATE_JWT_SECRET"),
+        ("algorithm = \"HS512\"", "HS512 with TOLLGATE_JWT_SECRET"),
+        ("algorithm = \"Ed25519\"\npublic_key_file = \"ed25519.pub.pem\"", "EdDSA with the key of a file"),
+        (
+            "jwks_url = \"http://keycloak:8080/keys\"\njwks_insecure = true\nalgorithms = [\"RS256\"]",
+            "RS256 with the keys of http://keycloak:8080/keys",
+        ),
+        ("algorithm = \"RS512\"\npublic_key_file = \"rsa.pub.pem\"", "RS512 with the key of a file"),
+        ("algorithm = \"PS256\"\npublic_key_file = \"rsa.pkcs1.pem\"", "PS256 with the key of a file"),
+        ("algorithm = \"ES256\"\npublic_key_file = \"p256.pub.pem\"", "ES256 with the key of a file"),
+        ("algorithm = \"ES384\"\npublic_key_file = \"p384.pub.pem\"", "ES384 with the key of a file"),
+        ("algorithm = \"EdDSA\"\npublic_key_file = \"ed25519.pub.pem\"", "EdDSA with the key of a file"),
+        (
+            "jwks_url = \"https://id.example/keys?x=secret\"\nalgorithms = [\"RS256\", \"EdDSA\"]",
+            "RS256, EdDSA with the keys of https://id.example/keys",
+        ),
+        (
+            "jwks_url = \"https://id.example/keys\"\nalgorithms = [\"EdDSA\", \"Ed25519\"]",
+            "EdDSA with the keys of https://id.example/keys",
+        ),
+        (
+            "jwks_url = \"http://127.0.0.1:9/keys\"\nalgorithms = [\"ES256\"]",
+            "ES256 with the keys of http://127.0.0.1:9/keys",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(only(text).source.describe(), expected, "{text}");
+    }
+    let default = only("");
+    assert_eq!((default.cookies.as_slice(), default.leeway.as_secs()), (["session".to_owned()].as_slice(), 2));
+    assert_eq!(only("cookie = \"\"").cookies, [""; 0]);
+    let warning = |url: &str| {
+        let text = format!("jwks_url = \"{url}\"\njwks_insecure = true\nalgorithms = [\"RS256\"]");
+        check(&text).expect(url).warnings.pop()
+    };
+    assert!(warning("http://keycloak:8080/keys").is_some_and(|warning| warning.contains("not encrypted")));
+    assert_eq!([warning("https://id.example/keys"), warning("http://127.0.0.1/keys")], [None, None]);
+}
+
+#[test]
+fn several_ways_have_tables_of_their_own() {
+    let ways = "[identity.browser]\ncookie = [\"__Secure-session\", \"session\"]\ntoken_at = \"/access_token\"\n\
+                jwks_url = \"https://id.example/keys\"\nissuer = [\"https://id.example\", \"https://id.example/\"]\n\
+                audience = [\"authenticated\"]\naccount = [\"/app_metadata/org_id\", \"sub\"]\nprefix = \"b:\"\n\
+                [identity.api]\nalgorithm = \"HS256\"\naccount = \"user_id\"\nleeway = \"5s\"\nprefix = \"a:\"\n";
+    let identity = check(&format!("leeway = \"3s\"\n{ways}")).expect("two ways");
+    let names: Vec<&str> = identity.ways.iter().map(|way| way.name.as_str()).collect();
+    assert_eq!((names.as_slice(), identity.warnings.as_slice()), (["api", "browser"].as_slice(), [].as_slice()));
+    let [api, browser] = identity.ways.as_slice() else { panic!("two") };
+    assert_eq!((api.leeway.as_secs(), browser.leeway.as_secs()), (5, 3));
+    assert_eq!((api.issuers("https://read.example"), api.audiences("read.example")), (vec![], vec![]), "not asked for");
+    assert_eq!(browser.cookies, ["__Secure-session", "session"]);
+    assert!(matches!(&browser.source, Source::Published(settings) if settings.algorithms.len() == 9));
+    assert_eq!(identity.naming(), "a:user_id, b:/app_metadata/org_id or sub");
+    assert_eq!(check("").expect("flat").naming(), "sub", "as before there were ways");
+    let warned = |text: &str| check(text).expect(text).warnings.join("; ");
+    assert!(
+        warned("[identity.a]\nalgorithm = \"HS256\"\n[identity.b]\nalgorithm = \"HS256\"")
+            .contains("a, b under [identity] have no `prefix`")
+    );
+    assert!(warned("account = \"/user_metadata/org\"").contains("users write themselves"));
+}
+
+#[test]
+fn ways_that_cannot_be_meant_are_told() {
+    for (text, expected) in [
+        ("cookie = \"x\"\n[identity.a]\nalgorithm = \"HS256\"", "identity.cookie stands beside [identity.a]"),
+        ("[identity.cookie]\nalgorithm = \"HS256\"", "[identity.cookie] cannot be the name of a way"),
+        ("[identity.\"a b\"]\nalgorithm = \"HS256\"", "cannot be the name of a way"),
+        ("[identity.a]\ncokie = \"x\"", "unknown key `cokie` in `identity.a`: did you mean `cookie`?"),
+        ("cokie = \"x\"", "unknown key `cokie` in `identity`: did you mean `cookie`?"),
+        ("[identity.a]\njwks_url = \"https://id.example/keys\"", "a key set needs `issuer`"),
+        ("[identity.a]\nask = \"http://127.0.0.1/\"", "`ask` is not supported by this version"),
+        ("[identity.a]\nheader = \"X-User\"\nfrom = [\"10.0.0.1\"]", "`header` is not supported by this version"),
+        ("[identity.a]\nalgorithm = \"HS256\"\ntoken_at = \"/x\"", "name the cookie"),
+        ("cookie = \"x\"\ntoken_at = \"x\"", "is no JSON pointer"),
+        ("account = []", "identity.account is empty"),
+        ("account = \"/a~2\"", "JSON pointer"),
+        ("cookie = [\"a\", \"b c\"]", "is not the name of a cookie"),
+        ("issuer = 1", "expected a text, or a list of texts"),
+    ] {
+        let told = check(text).map(|_| String::new()).unwrap_or_else(|error| format!("{error:#}"));
+        assert!(told.contains(expected), "{text}: {told:?}");
+    }
+}
+
+#[test]
+fn what_is_no_source_of_keys_says_what_to_do() {
+    let cases = [
+        ("algorithm = \"none\"", "is not one of RS256"),
+        ("algorithm = \"HS1\"", "HS256, HS384 or HS512"),
+        ("algorithm = \"ES512\"", "ES512 is not offered"),
+        ("jwks_url = \"https://id.example/keys\"\nalgorithms = [\"ES512\"]", "ES512 is not offered"),
+        ("jwks_url = \"https://id.example/keys\"\nalgorithms = [\"HS512\"]", "shared secret"),
+        ("jwks_url = \"http://id.example/keys\"\nalgorithms = [\"RS256\"]", "jwks_insecure = true"),
+        ("jwks_url = \"ftp://id.example/keys\"\njwks_insecure = true\nalgorithms = [\"RS256\"]", "https://"),
+        ("algorithm = \"RS256\"", "identity.public_key_file or identity.jwks_url"),
+        ("public_key_file = \"rsa.pub.pem\"", "needs the algorithm of its keys"),
+        ("algorithm = \"HS256\"\npublic_key_file = \"rsa.pub.pem\"", "shared secret"),
+        ("algorithm = \"RS256\"\npublic_key_file = \"nowhere.pem\"", "cannot be read"),
+        ("algorithm = \"RS256\"\npublic_key_file = \"rsa.pem\"", "private key"),
+        ("algorithm = \"RS256\"\npublic_key_file = \"rsa-1024.pub.pem\"", "2048"),
+        ("algorithm = \"RS256\"\npublic_key_file = \"p256.pub.pem\"", "not one for this algorithm"),
+        ("algorithm = \"ES256\"\npublic_key_file = \"p384.pub.pem\"", "not one for this algorithm"),
+        ("algorithm = \"ES256\"\npublic_key_file = \"secp256k1.pub.pem\"", "not one for this algorithm"),
+        ("algorithm = \"EdDSA\"\npublic_key_file = \"p256.pub.pem\"", "not one for this algorithm"),
+        ("algorithms = [\"RS256\"]", "goes with identity.jwks_url"),
+        ("jwks_url = \"https://id.example/keys\"", "needs identity.algorithms"),
+        ("jwks_url = \"https://id.example/keys\"\nalgorithms = []", "needs identity.algorithms"),
+        ("jwks_url = \"https://id.example/keys\"\nalgorithms = [\"HS256\"]", "shared secret"),
+        ("jwks_url = \"https://id.example/keys\"\nalgorithm = \"RS256\"", "take `algorithm` away"),
+        ("jwks_url = \"http://id.example/keys\"\nalgorithms = [\"RS256\"]", "https://"),
+        ("jwks_url = \"https://a:b@id.example/keys\"\nalgorithms = [\"RS256\"]", "name or a password"),
+        ("jwks_url = \"file:///etc/passwd\"\nalgorithms = [\"RS256\"]", "URL"),
+        ("jwks_url = \"/keys\"\nalgorithms = [\"RS256\"]", "not a URL"),
+        ("jwks_url = \"https://id.example/\"\npublic_key_file = \"rsa.pub.pem\"", "keep one of them"),
+        ("jwks_url = \"https://id.example/\"\nalgorithms = [\"RS256\"]\njwks_refetch_min = \"1ms\"", "100ms"),
+        ("jwks_url = \"https://id.example/\"\nalgorithms = [\"RS256\"]\njwks_refresh = \"1s\"", "jwks_refetch_min"),
+        ("leeway = \"10m\"", "5m at most"),
+        ("leeway = \"1500ms\"", "whole seconds"),
+        ("cookie = \"a=b\"", "not the name of a cookie"),
+    ];
+    for (text, expected) in cases {
+        let error = format!("{:#}", check(text).expect_err(text));
+        assert!(error.contains(expected), "{text}: {error:?} should contain {expected:?}");
+    }
+}

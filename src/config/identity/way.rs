@@ -1,0 +1,118 @@
+//! One way to know who asks, checked.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use entitlement::account::AccountId;
+use proxy::identity::{Claim, FLAT, Key, Keys};
+
+use super::section::{OneOrMore, WaySection};
+use super::source::Source;
+use crate::config::secrets::Secrets;
+
+/// Largest `leeway`: clocks that are further apart are broken, and an expired token must end.
+const LEEWAY_MAX: Duration = Duration::from_secs(300);
+
+/// A way, checked.
+#[derive(Clone, Debug)]
+pub struct Way {
+    pub name: String,
+    pub cookies: Vec<String>,
+    pub(super) token_at: Option<String>,
+    /// As they are written: of the flat way, empty ones stand for the site's own.
+    pub(super) issuers: Vec<String>,
+    pub(super) audiences: Vec<String>,
+    pub(super) parties: Vec<String>,
+    pub(super) account: Vec<Claim>,
+    pub(super) prefix: String,
+    pub leeway: Duration,
+    pub source: Source,
+}
+
+impl Way {
+    pub(super) fn check(
+        (name, section, common): (Option<&str>, &WaySection, &WaySection),
+        directory: &Path,
+    ) -> Result<Self> {
+        let WaySection { ask, header, from, keep, deadline, stale, .. } = section;
+        for (key, value) in
+            [("ask", ask), ("header", header), ("from", from), ("keep", keep), ("deadline", deadline), ("stale", stale)]
+        {
+            if value.is_some() {
+                bail!(
+                    "`{key}` is not supported by this version: a way reads signed tokens, from Authorization: Bearer and cookies"
+                );
+            }
+        }
+        let cookies = section.cookie.all();
+        for cookie in &cookies {
+            if cookie.is_empty()
+                || !cookie.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte))
+            {
+                bail!("identity.cookie = \"{cookie}\" is not the name of a cookie");
+            }
+        }
+        let leeway = section.leeway.or(common.leeway).unwrap_or_default();
+        if leeway > LEEWAY_MAX || leeway.subsec_nanos() != 0 {
+            bail!("identity.leeway = \"{}\" must be whole seconds, 5m at most", humantime::format_duration(leeway));
+        }
+        if let Some(pointer) = &section.token_at
+            && (!pointer.starts_with('/') || pointer.parse::<Claim>().is_err())
+        {
+            bail!("identity.token_at = \"{pointer}\" is no JSON pointer: write it like \"/access_token\"");
+        }
+        if section.token_at.is_some() && cookies.is_empty() {
+            bail!("identity.token_at says where a token stands in a cookie: name the cookie");
+        }
+        let account = section.account.as_ref().map_or_else(|| vec!["sub".to_owned()], OneOrMore::all);
+        if account.is_empty() {
+            bail!("identity.account is empty: name the claim, such as \"sub\"");
+        }
+        let claim = |text: &String| text.parse().map_err(|error| anyhow!("identity.account = \"{text}\": {error}"));
+        let account = account.iter().map(claim).collect::<Result<Vec<Claim>>>()?;
+        let source = Source::check((section, common), name.is_some(), directory)?;
+        let (issuers, audiences) = (section.issuer.all(), section.audience.all());
+        let is_published = matches!(source, Source::Published(_));
+        if name.is_some() && is_published && issuers.is_empty() {
+            bail!("a key set needs `issuer`: whatever else its provider signs would count");
+        }
+        let parties = section.authorized_parties.clone();
+        let (name, prefix) = (name.unwrap_or(FLAT).to_owned(), section.prefix.clone());
+        let token_at = section.token_at.clone();
+        Ok(Self { name, cookies, token_at, issuers, audiences, parties, account, prefix, leeway, source })
+    }
+
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let written_by_users = |claim: &&Claim| claim.to_string().starts_with("/user_metadata");
+        let account = self.account.iter().find(written_by_users).map(|claim| {
+            format!("identity: account = \"{claim}\" is a claim that users write themselves: each could name another one's account")
+        });
+        self.source.warning().into_iter().chain(account).collect()
+    }
+
+    /// What `iss` may be; empty: anything.
+    pub fn issuers(&self, url: &str) -> Vec<String> {
+        if self.name == FLAT && self.issuers.is_empty() { vec![url.to_owned()] } else { self.issuers.clone() }
+    }
+
+    /// What `aud` may have; empty: anything.
+    pub fn audiences(&self, host: &str) -> Vec<String> {
+        if self.name == FLAT && self.audiences.is_empty() { vec![host.to_owned()] } else { self.audiences.clone() }
+    }
+
+    /// The first claim that names the account, where it is no pointer, and what it says of this one.
+    pub fn token_claim(&self, account: &AccountId) -> Option<(String, String)> {
+        let claim = self.account.iter().map(ToString::to_string).find(|claim| !claim.starts_with('/'))?;
+        Some((claim, account.as_str().strip_prefix(self.prefix.as_str())?.to_owned()))
+    }
+
+    /// What verifies tokens.
+    pub(super) fn keys(&self, secrets: &Secrets) -> Result<Keys> {
+        Ok(match &self.source {
+            Source::Secret(algorithm) => Keys::Fixed(vec![Key::shared(secrets.jwt_secret()?, *algorithm)?]),
+            Source::File { keys, .. } => Keys::Fixed(keys.clone()),
+            Source::Published(settings) => Keys::Published(settings.clone()),
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! Rules that are accepted, and are hardly meant: what `check` and the start warn of.
+
+use entitlement::authorize::{Policy, Requirement};
+use proxy::readings::Framework;
+use proxy::routes::{Destination, Pattern, Route, Table};
+
+/// A login page behind the gate sends browsers to itself for ever.
+pub fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
+    let table = Table::new(routes.to_vec(), default.clone());
+    let rule = table.find(&http::Method::GET, None, login_url);
+    if rule.is_gated() {
+        warnings.push(format!(
+            "site.login_url = \"{login_url}\" is behind the gate ({}: {}), so nobody can sign in: put a public route for it first",
+            rule.label, rule.policy.require
+        ));
+    }
+}
+
+/// A rule that an earlier one hides decides nothing, which is never meant.
+pub fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
+    // Each by itself; made once, as making one is what takes time.
+    let alone =
+        |route: &Route| Table::new(vec![Route::new(route.pattern.clone(), route.policy.clone())], Policy::public());
+    let tables: Vec<Table> = routes.iter().map(alone).collect();
+    let hides = |(earlier, table): (&Route, &Table), later: &Route| {
+        let wider = |earlier: &Route| earlier.methods.is_none() && earlier.hosts.is_none();
+        let same = earlier.methods == later.methods && earlier.hosts == later.hosts;
+        let reaches = |path: &String| table.find(&http::Method::GET, None, path).label == earlier.pattern.as_str();
+        (wider(earlier) || same) && paths_of(&later.pattern).iter().all(reaches)
+    };
+    for (place, later) in routes.iter().enumerate() {
+        let mut earlier = routes[..place].iter().zip(&tables);
+        if let Some((earlier, _)) = earlier.find(|earlier| hides(*earlier, later)) {
+            let (later, earlier) = (&later.pattern, &earlier.pattern);
+            warnings.push(format!(
+                "route \"{later}\" never decides: \"{earlier}\" stands before it: move it up or remove it"
+            ));
+        }
+    }
+}
+
+/// A rule for Tollgate's own pages decides nothing: they know by themselves who may see them.
+pub fn warn_of_own_paths(routes: &[Route], warnings: &mut Vec<String>) {
+    let table = Table::new(Vec::new(), Policy::public());
+    let is_own = |path: &String| table.find(&http::Method::GET, None, path).destination != Destination::Site;
+    for route in routes.iter().filter(|route| paths_of(&route.pattern).iter().all(is_own)) {
+        warnings.push(format!("route \"{}\" never decides: these are paths of Tollgate's own", route.pattern));
+    }
+}
+
+/// A rule for some hosts says nothing of the others, on which the same page may be served.
+pub fn warn_of_other_hosts(routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
+    let table = Table::new(routes.to_vec(), default.clone());
+    for route in routes.iter().filter(|route| route.hosts.is_some() && route.policy.require != Requirement::Public) {
+        let open = paths_of(&route.pattern).into_iter().find(|path| {
+            let rule = table.find(&http::Method::GET, None, path);
+            rule.policy.require == Requirement::Public
+        });
+        if let Some(path) = open {
+            warnings.push(format!(
+                "route \"{}\" holds for its hosts alone: under another name \"{path}\" is public: add a rule without `hosts`, or \
+                 require something in [default]",
+                route.pattern
+            ));
+        }
+    }
+}
+
+/// A framework serves a page at other addresses, too, which no rule names.
+pub fn warn_of_other_addresses(routes: &[Route], default: &Policy, framework: Framework, warnings: &mut Vec<String>) {
+    if framework != Framework::Unknown {
+        return;
+    }
+    let table = Table::new(routes.to_vec(), default.clone());
+    let is_open = |path: &String| table.find(&http::Method::GET, None, path).policy.require == Requirement::Public;
+    let gated = routes.iter().filter(|route| route.policy.require != Requirement::Public);
+    let open = gated.flat_map(|route| paths_of(&route.pattern)).find_map(|page| {
+        let addresses = [format!("/_next/data/BUILD{page}.json"), format!("{page}.data"), format!("{page}.json")];
+        addresses.into_iter().find(is_open).map(|address| (page, address))
+    });
+    if let Some((page, address)) = open {
+        warnings.push(format!(
+            "\"{page}\" is behind the gate and \"{address}\" is public, where some frameworks serve the same page: name yours in \
+             site.framework (nextjs, remix, rails, aspnet), or \"none\" where pages have one address; docs/routes.md"
+        ));
+    }
+}
+
+/// Paths that a pattern matches, with words that no other pattern has.
+fn paths_of(pattern: &Pattern) -> Vec<String> {
+    let text = pattern.as_str();
+    let deep = ["", "/~any", "/~any/~any", "/~any/~any/~any"];
+    let path = |deep: &str| {
+        let path = text.replace("/**", deep).replace("/*", "/~any");
+        if path.is_empty() { "/".to_owned() } else { path }
+    };
+    if text.contains("**") { deep.iter().map(|deep| path(deep)).collect() } else { vec![path("")] }
+}

@@ -1,0 +1,125 @@
+//! A database that goes back while Redis is lost as well: processes that run on are the only ones that remember.
+
+use std::collections::BTreeMap;
+
+use demo::provider::{NewCustomer, Shape, Subscribe};
+
+use super::*;
+use crate::world::stripe::Subscription;
+use crate::world::{Arrangement, Setup, eventually};
+
+async fn is_warned(world: &World) {
+    eventually("readiness says so", async || {
+        let answer = world.billing().admin("/readyz").await;
+        (answer.status == 200 && answer.body.contains(ACCEPT)).then_some(())
+    })
+    .await;
+}
+
+/// Until billing has said to every proxy how far the database is; Redis is away then.
+async fn proxies_remember(world: &mut World) {
+    let mut database = world.database.as_ref().expect("this world has a database").connect().await;
+    let mark: i64 = sqlx::query_scalar("select max(id) from audit_log").fetch_one(&mut database).await.expect("a mark");
+    let mark = format!("\"mark\":{mark}");
+    eventually("billing says it", async || {
+        let told = client().get(format!("http://{}/internal/told", world.billing().listen.billing));
+        send(told).await.body.contains(&mark).then_some(())
+    })
+    .await;
+    // That the cache cannot be told is heard of with the next look of each proxy.
+    world.redis.as_mut().expect("this arrangement has one").kill();
+    world.taken(&Reader::new().purchase()).await;
+    for proxy in world.proxies() {
+        eventually("it has looked", async || {
+            proxy.process.log().contains("whether the cache can be told of changes").then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn proxies_that_ran_on_are_witnesses_when_redis_is_lost_together_with_the_newest_changes() {
+    for is_empty in [false, true] {
+        let setup = Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
+        let mut world = World::with(setup).await;
+        let (early, leaver) = (buys(&world).await, buys(&world).await);
+        let dumped = dump(&world, "before.sql");
+        let (late, second) = (buys(&world).await, buys(&world).await);
+        ends(&world, &leaver).await;
+        proxies_remember(&mut world).await;
+        world.processes[0].process.kill();
+        world.redis.as_mut().expect("this arrangement has one").restart();
+        let database = if is_empty { Postgres::shared().database().await } else { restored(&dumped).await };
+        move_to(&mut world, database).await;
+        is_warned(&world).await;
+        for (reader, status) in [(&early, 200), (&late, 200), (&second, 200), (&leaver, 402)] {
+            stays(&world, reader, status).await;
+        }
+        // What is new counts, above what the proxies have.
+        world.applied(&leaver.again().event("created")).await;
+        world.everywhere("/premium/again", &leaver.token, 200).await;
+        world.applied(&late.purchase()).await;
+        ends(&world, &late).await;
+        ends(&world, &early).await;
+        let new = buys(&world).await;
+        ends(&world, &new).await;
+        stays(&world, &second, 200).await;
+        operator(&world, &["database", "accept", "--yes"]).await.success();
+        world.everywhere("/premium/accepted", &second.token, 402).await;
+        world.everywhere("/premium/accepted", &leaver.token, 200).await;
+        assert_eq!(warnings(world.billing()).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_goes_back_under_a_process_that_runs_is_found_by_what_that_remembers() {
+    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let leaver = buys(&world).await;
+    let dumped = dump(&world, "before.sql");
+    let late = buys(&world).await;
+    ends(&world, &leaver).await;
+    world.redis.as_mut().expect("this arrangement has one").kill();
+    let url = world.database.as_ref().expect("it has one").url.clone();
+    shell(&format!(
+        "psql --quiet --set=ON_ERROR_STOP=1 --single-transaction --dbname='{url}' \
+         --command='drop schema public cascade; create schema public' --file='{dumped}'"
+    ));
+    world.redis.as_mut().expect("this arrangement has one").restart();
+    is_warned(&world).await;
+    stays(&world, &late, 200).await;
+    stays(&world, &leaver, 402).await;
+    world.applied(&leaver.again().event("created")).await;
+    world.everywhere("/premium/again", &leaver.token, 200).await;
+}
+
+#[tokio::test]
+async fn a_held_payer_keeps_access_when_another_purchase_of_the_account_fails() {
+    let setup = Setup::new(Arrangement::AllPostgresRedis).provider(Shape::Endive);
+    let setup = setup.key("reconcile.delta", "\"0s\"").key("reconcile.full", "\"0s\"");
+    let mut world = World::with(setup).await;
+    let dumped = dump(&world, "before.sql");
+    let reader = Reader::new();
+    let metadata = BTreeMap::from([("account".to_owned(), reader.account.clone())]);
+    let customer = {
+        let provider = world.provider.as_ref().expect("this world has one");
+        let customer = NewCustomer { metadata: metadata.clone(), ..NewCustomer::default() };
+        let customer = provider.create_customer(customer).expect("there is room");
+        let order = Subscribe {
+            customer: customer.clone(),
+            price: "price_monthly".to_owned(),
+            metadata: metadata.clone(),
+            ..Subscribe::default()
+        };
+        provider.subscribe(order).expect("it begins");
+        customer
+    };
+    world.everywhere("/premium/bought", &reader.token, 200).await;
+    move_to(&mut world, restored(&dumped).await).await;
+    is_warned(&world).await;
+    stays(&world, &reader, 200).await;
+    // Another one that is never paid for: the database knows of none that is.
+    let metadata = Some(reader.account.clone());
+    let another = Subscription { metadata, status: "incomplete", ..Subscription::of(&customer) };
+    world.applied(&another.event("created")).await;
+    stays(&world, &reader, 200).await;
+}

@@ -1,0 +1,113 @@
+//! Events of customers that are of no account here: asked about once, and not kept.
+
+use std::time::Duration;
+
+use demo::provider::{NewCustomer, Provider, Shape, Subscribe};
+
+use crate::world::stripe::{checkout_completed, unique};
+use crate::world::wait::DEADLINE;
+use crate::world::{Arrangement, Setup, World, eventually, token};
+
+async fn world() -> World {
+    let world = World::with(Setup::new(Arrangement::AllPostgres).provider(Shape::Endive)).await;
+    // The comparisons of the start ask, too.
+    eventually("the comparisons of the start are over", async || {
+        let over = "select count(*) from reconciliations where provider = 'stripe' and ended_at is not null";
+        (number(&world, over, "").await == 2).then_some(())
+    })
+    .await;
+    world
+}
+
+/// A customer of another shop on the same account of the provider, with a subscription.
+fn stranger(provider: &Provider) -> (String, String) {
+    let customer = provider.create_customer(NewCustomer::default()).expect("there is room");
+    let order = Subscribe { customer: customer.clone(), price: "price_monthly".into(), ..Subscribe::default() };
+    let subscription = provider.subscribe(order).expect("it begins");
+    (customer, subscription)
+}
+
+/// One number about one thing, which the query may leave out.
+async fn number(world: &World, query: &'static str, about: &str) -> i64 {
+    let mut connection = world.database.as_ref().expect("a database").connect().await;
+    let query = format!("with about as (select $1::text as it) {query}");
+    let number = sqlx::query_scalar(sqlx::AssertSqlSafe(query)).bind(about).fetch_one(&mut connection).await;
+    number.expect("a number")
+}
+
+/// Waits until everything that was told is worked off.
+async fn calm(world: &World) {
+    let provider = world.provider.as_ref().expect("this world has one");
+    provider.settled(DEADLINE).await.expect("everything is delivered");
+    eventually("the inbox is worked off", async || {
+        (number(world, "select count(*) from webhook_events where next_attempt_at is not null", "").await == 0)
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn b16_events_of_a_stranger_are_asked_about_once_and_leave_no_body() {
+    let world = world().await;
+    let provider = world.provider.as_ref().expect("this world has one");
+    provider.forget_calls();
+    let (customer, _) = stranger(provider);
+    calm(&world).await;
+    provider.advance(Duration::from_secs(65 * 86_400)).expect("two renewals");
+    calm(&world).await;
+    let about_them = "select count(*) from webhook_events where type like 'customer.subscription.%' and customer_id = (select it from about)";
+    let events = number(&world, about_them, &customer).await;
+    assert!(events >= 3, "{events} events");
+    // The subscription, and who its customer is.
+    let calls: u64 = provider.calls().values().sum();
+    let all = number(&world, "select count(*) from webhook_events", "").await;
+    assert!(
+        calls <= 2 * u64::try_from(all).expect("a count"),
+        "{calls} calls for {all} events: {:?}",
+        provider.calls()
+    );
+    let kept = "select count(*) from webhook_events where customer_id = (select it from about)
+        and (state = 'parked' or (type like 'customer.subscription.%'
+            and (state <> 'ignored' or octet_length(body) > 0 or reason not like '%of no account here%')))";
+    assert_eq!(number(&world, kept, &customer).await, 0);
+    let parked = world.billing().metric("tollgate_inbox", &["state=\"parked\""]).await;
+    assert!(parked == 0.0, "{parked} are parked");
+}
+
+#[tokio::test]
+async fn b16_a_link_brings_a_stranger_back_by_comparison() {
+    let world = world().await;
+    let provider = world.provider.as_ref().expect("this world has one");
+    let (by_hand, by_checkout) = (stranger(provider), stranger(provider));
+    calm(&world).await;
+    // What became of it since, nobody has told.
+    provider.set_telling(demo::provider::Telling::Silent);
+    let order = Subscribe { customer: by_hand.0.clone(), price: "price_annual".into(), ..Subscribe::default() };
+    provider.subscribe(order).expect("it begins");
+    provider.set_telling(demo::provider::Telling::Aloud);
+    let (owner, buyer) = (unique("owner"), unique("buyer"));
+    world.tollgate(&["link", &owner, &format!("stripe:{}", by_hand.0)]).await.success();
+    world.everywhere("/premium/one", &token(&owner), 200).await;
+    let has_both = "select count(*) from subscriptions where account = (select it from about)";
+    eventually("both are known", async || (number(&world, has_both, &owner).await == 2).then_some(())).await;
+
+    world.applied(&checkout_completed(Some(&buyer), &by_checkout.0, &by_checkout.1)).await;
+    world.everywhere("/premium/one", &token(&buyer), 200).await;
+    calm(&world).await;
+}
+
+#[tokio::test]
+async fn b16_a_customer_that_names_its_account_itself_is_no_stranger() {
+    let world = world().await;
+    let provider = world.provider.as_ref().expect("this world has one");
+    let account = unique("account");
+    // From before the endpoint was there: nobody was told of the customer.
+    provider.set_telling(demo::provider::Telling::Silent);
+    let metadata = [("account".to_owned(), account.clone())].into();
+    let customer = provider.create_customer(NewCustomer { metadata, ..NewCustomer::default() }).expect("room");
+    provider.set_telling(demo::provider::Telling::Aloud);
+    let order = Subscribe { customer, price: "price_monthly".into(), ..Subscribe::default() };
+    provider.subscribe(order).expect("it begins");
+    world.everywhere("/premium/one", &token(&account), 200).await;
+    calm(&world).await;
+}
