@@ -166,7 +166,7 @@ async fn consider(users: &Users, known: &InForce, config: &Config) -> Result<Opt
     if let Considered::Keep { kept, why } = &considered {
         let lacking = config.lacking(&kept.catalog);
         if !lacking.is_empty() {
-            billing.hold_back(&proposal, why);
+            billing.hold_back(&proposal, &kept.catalog, why);
             bail!("{why}; and the catalog in force lacks what these routes require: {}", lacking.join(", "));
         }
     }

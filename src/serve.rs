@@ -274,11 +274,18 @@ impl proxy::Below for InProcess {
         }
         let is_told = self.0.has_told();
         let Some(line) = self.0.line() else {
-            return Ok(proxy::Told { is_told, heard: proxy::Heard::Nothing, mark: 0 });
+            return Ok(proxy::Told {
+                is_told,
+                heard: proxy::Heard::Nothing,
+                mark: 0,
+                beside: proxy::Beside::default(),
+            });
         };
         let Line { namespace, database, owner, settled: is_settled, known: is_known, mark } = line;
         let line = proxy::Line { namespace, database, owner, is_settled, is_known };
-        Ok(proxy::Told { is_told, heard: proxy::Heard::Line(Arc::new(line)), mark })
+        // What else there is to say, billing says in this very process.
+        let beside = proxy::Beside::default();
+        Ok(proxy::Told { is_told, heard: proxy::Heard::Line(Arc::new(line)), mark, beside })
     }
 }
 
@@ -286,6 +293,11 @@ impl proxy::Below for InProcess {
 impl Ready for Billing {
     async fn missing(&self) -> Vec<String> {
         let readiness = self.readiness().await;
+        let redis = if self.is_refused_by_redis() {
+            "Redis refuses something that Tollgate needs: see the warnings"
+        } else {
+            "Redis has not answered yet"
+        };
         let parts = [
             (readiness.database, "PostgreSQL has not answered yet"),
             (
@@ -293,7 +305,7 @@ impl Ready for Billing {
                 "PostgreSQL accepts no writes: DATABASE_URL leads to a standby, or to a server that is read-only",
             ),
             (readiness.migrated, "the database is not migrated"),
-            (readiness.redis, "Redis has not answered yet, or refuses a right: see the warnings"),
+            (readiness.redis, redis),
             (readiness.lineage, "it is not known yet whose records Redis holds"),
         ];
         parts.into_iter().filter(|(reached, _)| !reached).map(|(_, missing)| missing.to_owned()).collect()

@@ -5,12 +5,15 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use entitlement::authorize::Lacking;
 use entitlement::record::{self, HIGH_WATER_HEADER, HighWater, Record, before};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
 
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
+use crate::lineage::Line;
 use crate::problem::Problem;
 use crate::resolve::Resolved;
 
@@ -49,9 +52,26 @@ pub(crate) async fn entitlement(
     Ok(response)
 }
 
+/// Most warnings that a proxy is told, and how long each may be, in bytes.
+const WARNINGS_MAX: usize = 8;
+const WARNING_BYTES_MAX: usize = 2_000;
+
+/// What proxies are told of billing.
+#[derive(Serialize)]
+struct Said {
+    #[serde(flatten)]
+    line: Line,
+    /// What an operator should know of that concerns proxies as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    /// What routes may name and the catalog in force has not, while another one is held back.
+    #[serde(skip_serializing_if = "Lacking::is_empty")]
+    lacking: Lacking,
+}
+
 /// `GET /internal/told`: 200 when the cache has been told of every change, 409 while it lacks some that it could not be told
-/// of; and which records it speaks of. It says nothing of any account, so no assertion is asked for. Billing of older builds
-/// answered with the status alone. A proxy adds what it remembers of the database, with an assertion for the account of probes.
+/// of; which records it speaks of; and what of it concerns proxies: warnings, a catalog that is held back. It says nothing of
+/// any account, so no assertion is asked for. Billing of older builds answered with the status alone. A proxy adds what it remembers of the database, with an assertion for the account of probes.
 pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> Response {
     if let Some(heard) = heard(&billing, &headers)
         && let Err(error) = billing.hear(heard).await
@@ -60,7 +80,13 @@ pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> 
     }
     let status = if billing.has_told() { StatusCode::OK } else { StatusCode::CONFLICT };
     match billing.line() {
-        Some(line) => (status, Json(line)).into_response(),
+        Some(line) => {
+            let (why, lacking) = billing.held_back_now().await.unzip();
+            let warnings = why.into_iter().chain(billing.database_warning()).take(WARNINGS_MAX);
+            let warnings =
+                warnings.map(|text| text[..text.floor_char_boundary(WARNING_BYTES_MAX)].to_owned()).collect();
+            (status, Json(Said { line, warnings, lacking: lacking.unwrap_or_default() })).into_response()
+        }
         // Not asked yet: soon.
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }

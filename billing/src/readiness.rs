@@ -85,8 +85,19 @@ impl Billing {
         warnings.extend(refused.await.unwrap_or_default());
         warnings.extend(self.unset());
         warnings.extend(self.shared().prices.differences().into_iter().take(DIFFERENCES_MAX));
-        warnings.extend(self.lineage().warning(&self.settings().namespace));
+        warnings.extend(self.database_warning());
         warnings
+    }
+
+    /// What an operator should know of a database that has gone back, or has no word.
+    pub(crate) fn database_warning(&self) -> Option<String> {
+        self.lineage().warning(&self.settings().namespace)
+    }
+
+    /// Whether Redis answers, and refuses something that is needed.
+    #[must_use]
+    pub fn is_refused_by_redis(&self) -> bool {
+        self.shared().outlets.is_refused()
     }
 
     async fn ask_for_writes(&self) -> Result<bool, StoreError> {

@@ -82,7 +82,7 @@ impl Link {
     /// When there is no connection, no answer in time, or Redis refuses.
     pub async fn query<T: FromRedisValue>(&self, cmd: &Cmd) -> RedisResult<T> {
         let answer = self.query_unnoted(cmd).await;
-        self.refusals.note(Task::Read, answer.as_ref().err());
+        self.refusals.note(Task::of(cmd), answer.as_ref().err());
         answer
     }
 
@@ -97,14 +97,14 @@ impl Link {
         answer
     }
 
-    /// Runs a script.
+    /// Runs a script for a task.
     ///
     /// # Errors
     /// As [`Link::query`].
-    pub async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+    pub async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>, task: Task) -> RedisResult<T> {
         let mut live = within(self.patience.answer, self.live()).await?;
         let answer = within(self.patience.answer, script.invoke_async(&mut live.connection)).await;
-        self.refusals.note(Task::Store, answer.as_ref().err());
+        self.refusals.note(task, answer.as_ref().err());
         self.note(live.number, answer.as_ref().err());
         answer
     }

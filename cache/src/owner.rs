@@ -12,7 +12,7 @@ use std::str::FromStr;
 use entitlement::record::DatabaseId;
 use redis::{RedisResult, Script};
 
-use crate::Link;
+use crate::{Link, Task};
 
 /// The form in which an owner is written.
 const FORM: &str = "1";
@@ -142,7 +142,7 @@ impl Link {
         let former = me.former.map_or("-".to_owned(), |id| id.to_string());
         let mut invocation = script.prepare_invoke();
         invocation.key(key).arg(me.database.to_string()).arg(former).arg(me.mark).arg(me.now_ms).arg(HELD_MAX);
-        let (came_to, text): (String, String) = self.invoke(&invocation).await?;
+        let (came_to, text): (String, String) = self.invoke(&invocation, Task::Meet).await?;
         Ok(match (came_to.as_str(), text.parse()) {
             ("mine", Ok(owner)) => Met::Mine(owner),
             ("behind", Ok(owner)) => Met::Behind(owner),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use parking_lot::Mutex;
-use redis::{ErrorKind, RedisError};
+use redis::{Arg, Cmd, ErrorKind, RedisError};
 use tracing::{info, warn};
 
 /// Longest part of an answer that is kept, in bytes.
@@ -57,6 +57,8 @@ impl Refusal {
             _ if said.contains("The user executing the script can't") || said.contains("ACL failure in script") => {
                 Some(Self::RightOfScript)
             }
+            // Of what a connection is made with, the client keeps no code.
+            _ if said.contains("has no permissions to") => Some(Self::Right(bounded(said))),
             _ if said.contains("max number of clients reached") => Some(Self::Connections),
             _ if said.contains("DB index is out of range") => Some(Self::Database),
             _ => None,
@@ -108,18 +110,44 @@ fn bounded(said: &str) -> String {
     said[..said.floor_char_boundary(SAID_BYTES_MAX)].trim_end_matches('.').to_owned()
 }
 
-/// What of the work on a server is refused. Each is told for itself, as one may go well while another does not.
+/// What of the work on a server is refused. Each needs other rights, and is noted by itself: one may go well while another does
+/// not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     Connect,
+    /// A whole value.
+    Get,
+    /// A part of one.
     Read,
+    /// Another command.
+    Command,
+    /// A record, without telling anybody.
     Store,
+    /// A record that is told as well.
+    Push,
+    /// Who has the word.
+    Meet,
+    Scan,
     Subscribe,
 }
 
-/// What is refused now. A change is told in the log once, however often Redis is tried.
+/// How many tasks there are.
+const TASKS: usize = Task::Subscribe as usize + 1;
+
+impl Task {
+    /// The task of a command.
+    pub(crate) fn of(cmd: &Cmd) -> Self {
+        match cmd.args_iter().next() {
+            Some(Arg::Simple(b"GET")) => Self::Get,
+            Some(Arg::Simple(b"GETRANGE")) => Self::Read,
+            _ => Self::Command,
+        }
+    }
+}
+
+/// What is refused now. A cause is told in the log once, however often Redis is tried, and for whatever.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<[Option<Refusal>; 4]>);
+pub struct Refusals(Mutex<[Option<Refusal>; TASKS]>);
 
 impl Refusals {
     /// Notes how a task ended: `None` is success. An error that is no refusal changes nothing.
@@ -138,18 +166,26 @@ impl Refusals {
         if *kept == now || is_named {
             return;
         }
-        match &now {
-            Some(refusal) => warn!(?task, cause = %refusal, "Redis refuses"),
-            None => info!(?task, "Redis refuses no longer"),
+        let before = std::mem::replace(kept, now.clone());
+        let others = |cause: &Refusal| all.iter().flatten().filter(|other| *other == cause).count();
+        match (before, now) {
+            (_, Some(refusal)) if others(&refusal) == 1 => warn!(?task, cause = %refusal, "Redis refuses"),
+            (Some(refusal), None) if others(&refusal) == 0 => {
+                info!(?task, cause = %refusal, "Redis refuses no longer");
+            }
+            _ => {}
         }
-        *kept = now;
     }
 
     /// The refusals that stand, each once.
     #[must_use]
     pub fn all(&self) -> Vec<Refusal> {
-        let mut all: Vec<Refusal> = self.0.lock().iter().flatten().cloned().collect();
-        all.dedup();
+        let mut all: Vec<Refusal> = Vec::new();
+        for refusal in self.0.lock().iter().flatten() {
+            if !all.contains(refusal) {
+                all.push(refusal.clone());
+            }
+        }
         all
     }
 }
@@ -178,6 +214,10 @@ mod tests {
                 Some(Refusal::Right("this user has no permissions to run the 'set' command".into())),
             ),
             (server(ServerErrorKind::ResponseError, script), Some(Refusal::RightOfScript)),
+            (
+                server(ServerErrorKind::ResponseError, "this user has no permissions to run the 'select' command"),
+                Some(Refusal::Right("this user has no permissions to run the 'select' command".into())),
+            ),
             (
                 server(ServerErrorKind::ReadOnly, "You can't write against a read only replica."),
                 Some(Refusal::ReadOnly),
@@ -212,5 +252,22 @@ mod tests {
         assert_eq!(refusals.all(), [Refusal::Right("no".into())], "its name is kept");
         refusals.note(Task::Store, None);
         assert!(refusals.all().is_empty());
+    }
+
+    #[test]
+    fn tasks_are_noted_by_themselves_and_one_cause_stands_once() {
+        let (refusals, refused) = (Refusals::default(), server(ServerErrorKind::NoPerm, "no"));
+        refusals.note(Task::Push, Some(&refused));
+        refusals.note(Task::Meet, None);
+        refusals.note(Task::Store, None);
+        assert_eq!(refusals.all(), [Refusal::Right("no".into())], "what goes well beside it takes nothing away");
+        refusals.note(Task::Scan, Some(&refused));
+        assert_eq!(refusals.all().len(), 1);
+        refusals.note(Task::Push, None);
+        assert_eq!(refusals.all().len(), 1);
+        refusals.note(Task::Scan, None);
+        assert!(refusals.all().is_empty());
+        let tasks = ["GET", "GETRANGE", "SET"].map(|name| Task::of(&redis::cmd(name)));
+        assert_eq!(tasks, [Task::Get, Task::Read, Task::Command]);
     }
 }

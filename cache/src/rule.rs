@@ -5,7 +5,7 @@
 
 use redis::{RedisResult, Script, ScriptInvocation};
 
-use crate::Link;
+use crate::{Link, Task};
 
 /// How much of a record is read to find its version, in bytes, less one: two numbers and two colons.
 const HEAD_BYTES: usize = 40;
@@ -83,12 +83,12 @@ impl Link {
     /// When Redis cannot be reached, or refuses to store it.
     pub async fn store(&self, script: &Script, store: Store<'_>) -> RedisResult<Outcome> {
         let mut invocation: ScriptInvocation<'_> = script.prepare_invoke();
-        let channel = match store.push {
-            Push::To(channel) => channel,
-            Push::Nobody => "",
+        let (channel, task) = match store.push {
+            Push::To(channel) => (channel, Task::Push),
+            Push::Nobody => ("", Task::Store),
         };
         invocation.key(store.key).arg(store.version).arg(store.text).arg(store.kept_seconds).arg(channel);
-        Ok(match self.invoke::<u8>(&invocation).await? {
+        Ok(match self.invoke::<u8>(&invocation, task).await? {
             0 => Outcome::Outdated,
             1 => Outcome::Known,
             _ => Outcome::Stored,

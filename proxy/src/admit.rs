@@ -76,8 +76,12 @@ impl Service {
         (context, now): (&mut Context, clock::Moment),
     ) -> Result<std::result::Result<Permit, Denial>> {
         context.rule = Some(rule.index);
-        if let Cow::Owned(policy) = policy {
-            context.policy = Some(Box::new(policy.clone()));
+        let mut policy = Cow::Borrowed(policy.as_ref());
+        if snapshot.admission.ladder.lacks(&policy.require) {
+            policy.to_mut().is_known = false;
+        }
+        if !std::ptr::eq(policy.as_ref(), &rule.policy) {
+            context.policy = Some(Box::new(policy.as_ref().clone()));
         }
         context.destination = rule.destination;
         let credential = match rule.destination {

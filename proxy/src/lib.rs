@@ -58,7 +58,7 @@ pub mod end_to_end;
 
 pub use authorities::{Authorities, AuthoritiesError};
 pub use control::{Control, Prepared, Verification};
-pub use ladder::{Answer, Below, BelowError, Heard, HttpBilling, Line, Namespaced, Told};
+pub use ladder::{Answer, Below, BelowError, Beside, Heard, HttpBilling, Line, Namespaced, Told};
 pub use limits::Limits;
 pub use readiness::Readiness;
 pub use screen::Refused;

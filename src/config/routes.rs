@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use entitlement::authorize::{InvalidToken, Policy, Requirement};
+use entitlement::authorize::{InvalidToken, Lacking, Policy, Requirement};
 use entitlement::catalog::{Catalog, Tier};
 use proxy::routes::{Cors, HostPattern, Pattern, Route};
 
@@ -162,13 +162,7 @@ fn known_as(requirement: Requirement, catalog: Option<&Catalog>) -> Requirement 
 
 /// Whether a requirement names something that `catalog` has and `kept` has not. Of alternatives, one that is there is enough.
 pub fn lacks(requirement: &Requirement, catalog: &Catalog, kept: &Catalog) -> bool {
-    match requirement {
-        Requirement::Public | Requirement::SignedIn => false,
-        Requirement::Tier(code) => catalog.tier(code).is_some() && kept.tier(code).is_none(),
-        Requirement::Feature(name) => has_feature(catalog, name) && !has_feature(kept, name),
-        Requirement::All(parts) => parts.iter().any(|part| lacks(part, catalog, kept)),
-        Requirement::Any(parts) => parts.iter().all(|part| lacks(part, catalog, kept)),
-    }
+    Lacking::between(catalog, kept).is_needed_by(requirement)
 }
 
 fn has_feature(catalog: &Catalog, name: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Files and what is in force: an old file comes back, and routes name what the catalog in force lacks.
 
 use super::*;
-use crate::world::Arrangement;
+use crate::world::{Arrangement, send};
 
 #[tokio::test]
 async fn a_file_that_was_superseded_is_not_put_back_by_a_restart() {
@@ -59,5 +59,39 @@ async fn routes_that_name_what_the_kept_catalog_lacks_are_refused_or_do_what_on_
     world.tollgate(&["catalog", "apply", "catalog.toml", "--force"]).await.success();
     for token in &tokens {
         world.everywhere("/premium/one", token, 200).await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_runs_apart_hears_of_a_catalog_that_is_held_back() {
+    let mut world = World::start(Arrangement::Separate).await;
+    let tokens = buyers(&world, BUYERS).await;
+    write(&world, &renamed());
+    let extra = "[[route]]\npath = \"/open/**\"\nrequire = { tier = \"basic\" }\non_error = \"allow\"\n";
+    for process in &mut world.processes {
+        process.rewrite(|text| format!("{}\n{extra}", text.replace("tier = \"paid\"", "tier = \"basic\"")));
+        process.restart();
+        process.ready().await;
+    }
+    let told = warnings(world.billing()).await;
+    assert!(told.len() == 1 && told[0].contains("5 accounts"), "{told:?}");
+    for proxy in world.proxies() {
+        assert_eq!(warnings(proxy).await, told, "the same, from the first answer on");
+        let asked = async |path: &str, token: Option<&str>| send(world.request_to(proxy, "GET", path, token)).await;
+        let answer = asked("/premium/one", Some(&tokens[0])).await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "entitlement_unknown"), "{answer:?}");
+        assert_eq!(asked("/premium/one", None).await.status, 401);
+        assert_eq!(asked("/open/one", Some(&tokens[0])).await.status, 200);
+        assert_eq!(asked("/archive/one", Some(&tokens[0])).await.status, 200);
+        assert_eq!(asked("/business/one", Some(&tokens[0])).await.status, 402, "which the one in force has");
+    }
+    world.tollgate(&["catalog", "apply", "catalog.toml", "--force"]).await.success();
+    let stranger = token(&unique("stranger"));
+    for token in &tokens {
+        world.everywhere("/premium/one", token, 200).await;
+    }
+    world.everywhere("/premium/one", &stranger, 402).await;
+    for proxy in world.proxies() {
+        eventually("nothing is warned of any more", async || warnings(proxy).await.is_empty().then_some(())).await;
     }
 }

@@ -52,6 +52,15 @@ impl Restricted {
         process.restart();
     }
 
+    /// Restarts a process with another database of Redis.
+    fn database(&mut self, index: usize, number: u32) {
+        let url = self.world.redis.as_ref().expect("this arrangement has one").url.clone();
+        let process = &mut self.world.processes[index];
+        let user = format!("redis://tollgate-{}:PASSWORD@", process.role);
+        process.set("REDIS_URL", &format!("{}/{number}", url.trim_end_matches('/').replace("redis://", &user)));
+        process.restart();
+    }
+
     /// Waits until readiness of a process has this status and names all of this.
     async fn says(&self, index: usize, status: u16, texts: &[&str]) -> String {
         eventually(&format!("{status} with {texts:?}"), async || {
@@ -90,6 +99,7 @@ async fn the_rights_that_are_documented_are_enough_and_each_that_is_missing_is_n
         ("tollgate-billing", 0, "-set", "+set", "'set' command"),
         ("tollgate-billing", 0, "-publish", "+publish", "'publish' command"),
         ("tollgate-billing", 0, "-evalsha", "+evalsha", "'evalsha' command"),
+        ("tollgate-billing", 0, "-scan", "+scan", "'scan' command"),
         ("tollgate-billing", 0, "resetkeys", "~tollgate:*", "one of the keys"),
         ("tollgate-billing", 0, "resetchannels", "&tollgate:*", "one of the channels"),
         ("tollgate-proxy", 1, "-getrange", "+getrange", "'getrange' command"),
@@ -99,7 +109,7 @@ async fn the_rights_that_are_documented_are_enough_and_each_that_is_missing_is_n
     ] {
         restricted.acl(user, &[lacks]);
         restricted.restart(index, "PASSWORD");
-        // A proxy that cannot read asks billing, and is of use.
+        // A proxy that cannot read asks billing, and is of use, as docs/redis.md says.
         let is_of_use = index > 0 && !["-subscribe", "resetchannels"].contains(&lacks);
         let status = if is_of_use { 200 } else { 503 };
         restricted.says(index, status, &["lacks a right in Redis", named, "docs/redis.md"]).await;
@@ -111,6 +121,63 @@ async fn the_rights_that_are_documented_are_enough_and_each_that_is_missing_is_n
         restricted.acl(user, &[has]);
         restricted.is_well().await;
     }
+}
+
+#[tokio::test]
+async fn a_database_with_a_number_needs_a_right_that_is_named() {
+    let mut restricted = Restricted::start().await;
+    for (user, index) in [("tollgate-billing", 0), ("tollgate-proxy", 1)] {
+        restricted.database(index, 3);
+        let body = restricted.says(index, 503, &["lacks a right in Redis", "'select' command", "docs/redis.md"]).await;
+        assert_eq!(body.matches("'select' command").count(), 1, "once: {body}");
+        eventually("the log says so", async || {
+            let log = restricted.world.processes[index].process.log();
+            (log.contains("Redis refuses") && log.contains("'select' command")).then_some(())
+        })
+        .await;
+        restricted.acl(user, &["+select"]);
+        restricted.world.processes[index].ready().await;
+    }
+    // The other proxy is where it was; these two understand each other.
+    restricted.world.processes.truncate(2);
+    restricted.is_well().await;
+    let buyer = Reader::new();
+    restricted.world.accepted(&buyer.purchase()).await;
+    restricted.world.everywhere("/premium/third", &buyer.token, 200).await;
+}
+
+#[tokio::test]
+async fn a_cause_is_told_in_the_log_once_whatever_goes_well_beside_it() {
+    let mut restricted = Restricted::start().await;
+    restricted.is_well().await;
+    restricted.acl("tollgate-billing", &["-publish"]);
+    let buyer = Reader::new();
+    restricted.world.accepted(&buyer.purchase()).await;
+    restricted.says(0, 200, &["'publish' command"]).await;
+    let before = restricted.world.processes[0].process.log().matches("publishing failed").count();
+    eventually("it is tried again and again", async || {
+        restricted.says(0, 200, &["'publish' command"]).await;
+        restricted.world.get("/premium/again", Some(&Reader::new().token)).await;
+        let log = restricted.world.processes[0].process.log();
+        (log.matches("publishing failed").count() > before + 2).then_some(())
+    })
+    .await;
+    let log = restricted.world.processes[0].process.log();
+    let count = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    // A script does not say which right it lacks, so that is found out after it.
+    assert!((1..=2).contains(&count("\"Redis refuses\"")) && count("no longer") == 0, "{log}");
+    restricted.acl("tollgate-billing", &["+publish"]);
+    restricted.is_well().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_is_not_said_to_refuse() {
+    let mut restricted = Restricted::start().await;
+    let nobody = format!("redis://{}", crate::world::ports::free());
+    restricted.world.processes[0].set("REDIS_URL", &nobody);
+    restricted.world.processes[0].restart();
+    let body = restricted.says(0, 503, &["Redis has not answered yet"]).await;
+    assert!(!body.contains("see the warnings"), "{body}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A new, empty database under a cache that knows people who have paid.
 
 use super::*;
-use crate::world::{Arrangement, Setup, token};
+use crate::world::{Arrangement, Setup, eventually, token};
 
 #[tokio::test]
 async fn an_empty_database_lowers_nobody() {
@@ -18,6 +18,12 @@ async fn an_empty_database_lowers_nobody() {
         stays(&world, &leaver, 402).await;
         let warned = warnings(world.billing()).await;
         assert!(warned.len() == 1 && warned[0].contains(ACCEPT), "{warned:?}");
+        for proxy in world.proxies() {
+            eventually("a proxy that runs apart warns, too", async || {
+                warnings(proxy).await.iter().any(|warning| warning.contains(ACCEPT)).then_some(())
+            })
+            .await;
+        }
         // A purchase and an end count, of those that were known and of others.
         let new = buys(&world).await;
         ends(&world, &new).await;

@@ -204,6 +204,11 @@ impl Outlets {
         }
     }
 
+    /// Whether the cache refuses something.
+    pub fn is_refused(&self) -> bool {
+        self.cache.as_ref().is_some_and(|cache| !cache.refused().is_empty())
+    }
+
     /// What the cache refuses, in words; while it refuses something, it is asked whether it still does.
     pub async fn refused(&self) -> Vec<String> {
         let Some(cache) = &self.cache else { return Vec::new() };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache::{
-    Link, MEET, Met, Newcomer, Outcome, Patience, Place, PlaceError, Push, Refusal, Refusals, STORE, Store, Task,
+    Link, Lost, MEET, Met, Newcomer, Outcome, Patience, Place, PlaceError, Push, Refusal, Refusals, STORE, Scan, Store,
+    Task,
 };
 use entitlement::account::AccountId;
 use entitlement::catalog::Catalog;
@@ -129,7 +130,19 @@ impl Cache {
             return Err(error);
         }
         self.record(NOBODYS, &nothing.entitlement.account).await?;
+        self.probe_scan().await?;
         Ok(())
+    }
+
+    /// A restore needs to find all records: that it could not would be noticed only then.
+    async fn probe_scan(&self) -> RedisResult<()> {
+        let scanned = match Scan::begin(&self.place, record::PROBE).await {
+            Ok(mut scan) => scan.next().await.map(drop),
+            Err(Lost::Redis(error)) => Err(error),
+            Err(lost) => Err(std::io::Error::other(lost).into()),
+        };
+        self.refusals.note(Task::Scan, scanned.as_ref().err());
+        scanned
     }
 
     /// Notes which right a script lacks: each of its steps by itself has an answer that names it.
@@ -144,7 +157,7 @@ impl Cache {
             if let Err(error) = answer
                 && matches!(Refusal::of(&error), Some(Refusal::Right(_)))
             {
-                return self.refusals.note(Task::Store, Some(&error));
+                return self.refusals.note(Task::Push, Some(&error));
             }
         }
     }

@@ -46,15 +46,6 @@ impl Billing {
         walk::place(&mut conn).await
     }
 
-    /// Whether accounts are still to be told of a new catalog.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn is_telling_of_a_catalog(&self) -> Result<bool, StoreError> {
-        let mut conn = self.pool().acquire().await?;
-        walk::is_pending(&mut conn).await
-    }
-
     /// Whether this process can tell the cache, or a proxy that runs in it.
     #[must_use]
     pub fn can_tell(&self) -> bool {

@@ -32,15 +32,6 @@ pub async fn take(conn: &mut PgConnection) -> Result<Option<Walk>, StoreError> {
     Ok(query.fetch_optional(conn).await?.map(|row| Walk { catalog: row.id, after: row.walk }))
 }
 
-/// Whether the way through the accounts is not at its end.
-///
-/// # Errors
-/// When the database fails.
-pub async fn is_pending(conn: &mut PgConnection) -> Result<bool, StoreError> {
-    let query = sqlx::query_scalar!(r#"select exists (select from catalogs where walk is not null) as "is!""#);
-    Ok(query.fetch_one(conn).await?)
-}
-
 /// The account up to which the newest way is done; `None` when all are at their end.
 ///
 /// # Errors

@@ -210,12 +210,12 @@ async fn every_account_is_told_in_batches_and_what_was_renamed_goes_on(
     assert_eq!(put_in_force(&world.billing, &renamed).await.accounts, 450);
     // At once, before anybody was told.
     assert_eq!(world.has(&accounts[0], world.now).await, "basic credit");
-    assert!(world.billing.is_telling_of_a_catalog().await.expect("rows"));
+    assert!(world.billing.catalog_walk().await.expect("rows").is_some());
     let nobody_here = billing_on(&world.pool, crate::Settings { redis_url: None, ..settings() }, None);
     assert_eq!(nobody_here.publish_due(crate::clock::now()).await.expect("no fault").told, 0, "others have to tell");
     let published = world.billing.publish_due(crate::clock::now()).await.expect("no fault");
     assert_eq!((published.told, published.put_off), (450, 0));
-    assert!(!world.billing.is_telling_of_a_catalog().await.expect("rows"));
+    assert_eq!(world.billing.catalog_walk().await.expect("rows"), None);
     let told = world.billing.compute(&accounts[1], world.now).await.expect("rows").record.entitlement;
     assert_eq!((told.version, shown(&told, world.now)), (3, "basic credit".to_owned()));
     assert_eq!(world.billing.publish(&accounts, Why::Due, world.now).await.expect("no fault"), Told::Everybody);

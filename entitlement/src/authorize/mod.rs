@@ -1,5 +1,9 @@
 //! The gate's decision on one request, and the only place that makes a [`Permit`].
 
+mod lacking;
+
+pub use lacking::Lacking;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use entitlement::account::AccountId;
 use entitlement::assertion::{AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
+use entitlement::authorize::Lacking;
 use entitlement::record::{
     self, DatabaseId, Entitlement, HIGH_WATER_HEADER, HighWater, RECORD_BYTES_MAX, RecordError, before,
 };
@@ -25,7 +26,7 @@ const FORMAT_HEADER: &str = "tollgate-record";
 const DATABASE_HEADER: &str = "tollgate-database";
 
 /// Longest answer about the cache that is read.
-const LINE_BYTES_MAX: usize = 4096;
+const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// What an operator does about it.
 const OTHER_KEY: &str = "billing refuses the assertions of this proxy, so nobody's access is known: TOLLGATE_ASSERTION_KEY and site.url have to be the \
@@ -58,6 +59,18 @@ pub struct Told {
     pub heard: Heard,
     /// How far the database of the line has come; 0 where billing does not say.
     pub mark: u64,
+    /// What billing says of itself.
+    pub beside: Beside,
+}
+
+/// What billing says of itself that concerns proxies as well. Older builds say nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Beside {
+    /// In an operator's words.
+    pub warnings: Vec<String>,
+    /// What routes may name and the catalog in force has not, while another one is held back.
+    pub lacking: Lacking,
 }
 
 /// The mark beside a line.
@@ -82,7 +95,7 @@ pub trait Below: Send + Sync + 'static {
     /// When it cannot be said now.
     async fn told(&self, remembered: Option<HighWater>) -> Result<Told, BelowError> {
         let _ = remembered;
-        Ok(Told { is_told: true, heard: Heard::Nothing, mark: 0 })
+        Ok(Told { is_told: true, heard: Heard::Nothing, mark: 0, beside: Beside::default() })
     }
 
     /// Notes that another one should be asked than whoever answered: the connections of so many questions are closed after their
@@ -257,7 +270,8 @@ impl Below for HttpBilling {
         // Older builds say no more than the status.
         let heard = serde_json::from_str(&text).map_or(Heard::Before, |line| Heard::Line(Arc::new(line)));
         let mark = serde_json::from_str::<Marked>(&text).map_or(0, |marked| marked.mark);
-        Ok(Told { is_told, heard, mark })
+        let beside = serde_json::from_str(&text).unwrap_or_default();
+        Ok(Told { is_told, heard, mark, beside })
     }
 
     fn elsewhere(&self, questions: u32) {

@@ -1,13 +1,15 @@
 //! Asks billing again and again what it says of the cache: whether it could be told of changes, and whose records count.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use entitlement::authorize::Requirement;
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::line::{Heard, Line, News};
-use super::{Ladder, Told};
+use super::{Beside, Ladder, Told};
 use crate::clock::Moment;
 
 /// How soon billing is asked again as long as nobody has said whose records count.
@@ -32,7 +34,7 @@ impl Ladder {
     /// One look. When billing does not answer, nothing is known to have changed.
     pub(super) async fn look_below(&self, now: Moment) {
         let now_ms = self.millis_at(now);
-        let Some(Told { is_told, heard, mark }) = self.billing.told(self.lines.remembered(now_ms)).await else {
+        let Some(Told { is_told, heard, mark, beside }) = self.billing.told(self.lines.remembered(now_ms)).await else {
             return self.look_beside().await;
         };
         // Older builds store no record that may be served: they are asked themselves.
@@ -43,6 +45,7 @@ impl Ladder {
             News::Other if self.epoch.is_told() && is_told && self.is_pushed() => self.epoch.begin(),
             News::Other => {}
         }
+        self.note_beside(beside);
         // Another database has the word: whoever speaks for it may be behind the same address.
         if self.lines.line().is_some_and(|line| line.owner != Some(line.database)) {
             self.billing.look_around();
@@ -51,6 +54,28 @@ impl Ladder {
             warn!(is_told, "whether the cache can be told of changes: while it cannot, billing is asked instead");
         }
         self.epoch.told(is_told);
+    }
+
+    /// Takes in what billing says of itself. What is new is told in the log once.
+    fn note_beside(&self, beside: Beside) {
+        let before = self.beside.load();
+        if **before == beside {
+            return;
+        }
+        for warning in beside.warnings.iter().filter(|warning| !before.warnings.contains(warning)) {
+            warn!(warning, "billing warns");
+        }
+        if beside.lacking != before.lacking {
+            warn!(lacking = ?beside.lacking, "routes that name what the catalog in force lacks do what their on_error says");
+        }
+        self.is_lacking.store(!beside.lacking.is_empty(), Ordering::Release);
+        self.beside.store(Arc::new(beside));
+    }
+
+    /// Whether a requirement names what the catalog in force lacks.
+    #[must_use]
+    pub(crate) fn lacks(&self, requirement: &Requirement) -> bool {
+        self.is_lacking.load(Ordering::Acquire) && self.beside.load().lacking.is_needed_by(requirement)
     }
 
     /// As long as billing has said nothing at all, what stands beside the records has to do.

@@ -23,7 +23,7 @@ mod push;
 mod redis;
 
 pub use answer::{Found, Freshness, Layer, Unresolved};
-pub use below::{Answer, BILLING_AUDIENCE, Below, BelowError, HttpBilling, Told};
+pub use below::{Answer, BILLING_AUDIENCE, Below, BelowError, Beside, HttpBilling, Told};
 pub use entry::Entry;
 pub use followers::Follower;
 pub use line::{Heard, Line, Namespaced};
@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use cache::{Place, PlaceError, Refusals};
 use entitlement::account::AccountId;
 use entitlement::record::{self, DatabaseId, Entitlement, Record};
@@ -95,6 +96,9 @@ pub struct Ladder {
     billing: Billing,
     epoch: Epoch,
     lines: Lines,
+    /// What billing said last of itself, and whether the catalog in force lacks something.
+    beside: ArcSwap<Beside>,
+    is_lacking: AtomicBool,
     hints: Hints,
     /// Of accounts that are asked for, and of denials that are asked again.
     lookups: Arc<Flights>,
@@ -149,6 +153,8 @@ impl Ladder {
             billing: Billing::new(below, settings.billing_deadline, metrics.layer("billing")),
             epoch: Epoch::new(metrics.push_connected.clone()),
             lines: Lines::new(settings.namespace.clone()),
+            beside: ArcSwap::default(),
+            is_lacking: AtomicBool::new(false),
             hints: Hints::default(),
             lookups: Arc::default(),
             rechecks: Arc::default(),
@@ -204,7 +210,8 @@ impl Ladder {
         self.epoch.current() != 0
     }
 
-    /// What Redis refuses, in words. It is asked until it has answered once, and while it refuses something.
+    /// What an operator should know: what Redis refuses, whether billing does, and its own warnings. Redis is asked until it has
+    /// answered once, and while it refuses something.
     pub(crate) async fn refused(&self, now: Moment) -> Vec<String> {
         if let (Some(redis), Ok(account)) = (&self.redis, AccountId::parse(record::PROBE))
             && (!self.is_tried.load(Ordering::Relaxed) || !self.refusals.all().is_empty())
@@ -217,7 +224,8 @@ impl Ladder {
             self.is_tried.fetch_or(has_answered, Ordering::Relaxed);
         }
         let refused = self.refusals.all().into_iter().map(|refusal| refusal.to_string());
-        refused.chain(self.billing.refusal().map(str::to_owned)).collect()
+        let refused = refused.chain(self.billing.refusal().map(str::to_owned));
+        refused.chain(self.beside.load().warnings.iter().cloned()).collect()
     }
 
     /// Follows the changes of an account.

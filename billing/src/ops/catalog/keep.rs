@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use entitlement::authorize::Lacking;
 use entitlement::catalog::Catalog;
 
 use super::tallied;
@@ -60,6 +61,8 @@ impl Considered {
 pub(crate) struct HeldBack {
     wanted: Rules,
     why: String,
+    /// What the one in force lacks of it.
+    lacking: Lacking,
 }
 
 impl Billing {
@@ -119,8 +122,8 @@ impl Billing {
                     Err(OperatorError::CatalogMoved) => considered = self.consider_catalog(proposal, origin).await?,
                     Err(error) => return Err(error),
                 },
-                Considered::Keep { why, .. } => {
-                    self.hold_back(proposal, why);
+                Considered::Keep { kept, why } => {
+                    self.hold_back(proposal, &kept.catalog, why);
                     return Ok(considered);
                 }
             }
@@ -129,15 +132,22 @@ impl Billing {
     }
 
     /// Says that a catalog is held back: in the log, in a metric, and as a warning of readiness.
-    pub fn hold_back(&self, proposal: &Proposal, why: &str) {
+    pub fn hold_back(&self, proposal: &Proposal, kept: &Catalog, why: &str) {
         tracing::error!(why, "a catalog is held back");
         metrics::count_held_back(What::Catalog, 1);
-        *self.shared().held_back.lock() = Some(HeldBack { wanted: proposal.rules(), why: why.to_owned() });
+        let wanted = proposal.rules();
+        let lacking = Lacking::between(&wanted.catalog, kept);
+        *self.shared().held_back.lock() = Some(HeldBack { wanted, why: why.to_owned(), lacking });
     }
 
     /// What an operator should know of a catalog that is held back.
     pub(crate) async fn catalog_warnings(&self) -> Vec<String> {
-        let Some(held) = self.shared().held_back.lock().clone() else { return Vec::new() };
+        self.held_back_now().await.map(|(why, _)| why).into_iter().collect()
+    }
+
+    /// Why a catalog is held back, and what the one in force lacks of it; `None` when none is.
+    pub(crate) async fn held_back_now(&self) -> Option<(String, Lacking)> {
+        let held = self.shared().held_back.lock().clone()?;
         let current = tokio::time::timeout(PATIENCE, async {
             let mut conn = self.pool().acquire().await?;
             self.rules(&mut conn).await
@@ -145,9 +155,10 @@ impl Billing {
         match current.await {
             Ok(Ok(current)) if is_in_force(&current, &held.wanted) => {
                 *self.shared().held_back.lock() = None;
-                Vec::new()
+                None
             }
-            _ => vec![held.why],
+            Ok(Ok(current)) => Some((held.why, Lacking::between(&held.wanted.catalog, &current.catalog))),
+            _ => Some((held.why, held.lacking)),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::rule::Rule;
 use super::step::{ACCOUNTS, REPLICAS, Step};
 use crate::ladder::redis::{Read, Shared};
-use crate::ladder::{AccountId, Answer, Below, BelowError, DatabaseId, Entitlement, Heard, Line, Record, Told};
+use crate::ladder::{AccountId, Answer, Below, BelowError, Beside, DatabaseId, Entitlement, Heard, Line, Record, Told};
 
 /// The database of all records.
 const DATABASE: DatabaseId = DatabaseId::new(1);
@@ -216,7 +216,7 @@ impl Below for Asked {
     async fn told(&self, _: Option<HighWater>) -> Result<Told, BelowError> {
         let outside = self.lock();
         let is_told = !outside.is_behind || outside.without == Some(Rule::TellOfBacklog);
-        Ok(Told { is_told, heard: Heard::Nothing, mark: 0 })
+        Ok(Told { is_told, heard: Heard::Nothing, mark: 0, beside: Beside::default() })
     }
 }
 

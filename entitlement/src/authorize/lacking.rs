@@ -1,0 +1,50 @@
+//! What a catalog that is held back has and the one in force has not: routes that name it cannot be decided.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Requirement;
+use crate::catalog::Catalog;
+
+/// Tiers and features that the catalog in force lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lacking {
+    tiers: BTreeSet<String>,
+    features: BTreeSet<String>,
+}
+
+impl Lacking {
+    /// What `wanted` has and `kept`, which is in force in its place, has not.
+    #[must_use]
+    pub fn between(wanted: &Catalog, kept: &Catalog) -> Self {
+        let codes = wanted.tiers().iter().map(|tier| tier.code.as_str()).chain(wanted.renamed().map(|(old, _)| old));
+        let features = wanted.tiers().iter().flat_map(|tier| &tier.features);
+        Self {
+            tiers: codes.filter(|code| kept.tier(code).is_none()).map(str::to_owned).collect(),
+            features: features.filter(|name| !has_feature(kept, name)).cloned().collect(),
+        }
+    }
+
+    /// Whether nothing is lacking.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tiers.is_empty() && self.features.is_empty()
+    }
+
+    /// Whether a requirement names something of it. Of alternatives, one that is there is enough.
+    #[must_use]
+    pub fn is_needed_by(&self, requirement: &Requirement) -> bool {
+        match requirement {
+            Requirement::Public | Requirement::SignedIn => false,
+            Requirement::Tier(code) => self.tiers.contains(code.as_str()),
+            Requirement::Feature(name) => self.features.contains(name.as_str()),
+            Requirement::All(parts) => parts.iter().any(|part| self.is_needed_by(part)),
+            Requirement::Any(parts) => parts.iter().all(|part| self.is_needed_by(part)),
+        }
+    }
+}
+
+fn has_feature(catalog: &Catalog, name: &str) -> bool {
+    catalog.tiers().iter().any(|tier| tier.features.contains(name))
+}
