@@ -14,11 +14,17 @@ use chrono::{DateTime, Utc};
 use crate::clock;
 use crate::http::{self, Connection};
 use crate::plot::Bin;
-use crate::report::{Bar, Report};
+use crate::report::{Bar, Report, progress};
 use crate::stats::{quantile, sorted};
 use crate::world::{PAID_PAGE, World};
 
 const ACCOUNTS: usize = 500;
+/// Accounts that are there when the catalog changes.
+const CROWD: usize = 200_000;
+/// How long telling all of them of a catalog may take.
+const WALK_LIMIT: Duration = Duration::from_secs(600);
+/// Two of the catalog's features, and what they become.
+const FEATURES: [&str; 2] = ["\"alerts\", \"archive\"]", "\"alerts\", \"archive\", \"export\"]"];
 const ENFORCED_LIMIT: Duration = Duration::from_secs(20);
 /// Upper edges of the histogram, in milliseconds.
 const EDGES: [f64; 9] = [1.0, 2.0, 3.0, 5.0, 10.0, 25.0, 50.0, 100.0, f64::INFINITY];
@@ -34,7 +40,8 @@ struct Bought {
     answered_ms: f64,
 }
 
-/// Lets the accounts buy, one after the other. Deliveries go through the first proxy.
+/// Lets the accounts buy, one after the other, in peace and then while a great many accounts are told of another catalog.
+/// Deliveries go through the first proxy.
 pub async fn measure(world: &World, proxies: [SocketAddr; 2], report: &mut Report) -> Result<()> {
     let mut connections = proxies.map(Connection::new);
     let mut provider = Connection::new(proxies[0]);
@@ -42,9 +49,66 @@ pub async fn measure(world: &World, proxies: [SocketAddr; 2], report: &mut Repor
     for n in 0..ACCOUNTS {
         all.push(buy(world, format!("fresh-{n}"), &mut connections, &mut provider).await?);
     }
+    let (from_commit, from_sent) = ages(world, &all).await?;
+    tell(report, from_commit, from_sent, sorted(all.iter().map(|bought| bought.answered_ms).collect()));
+
+    progress(&format!("bench: the same while {CROWD} accounts are told of another catalog"));
+    for fill in crowd() {
+        world.servers.query(&fill).await?;
+    }
+    let mut meanwhile = Vec::new();
+    let change = |catalog: String| catalog.replacen(FEATURES[0], FEATURES[1], 1);
+    let began = Instant::now();
+    let mut walk = std::pin::pin!(world.apply(change, WALK_LIMIT));
+    loop {
+        let account = format!("fresh-walk-{}", meanwhile.len());
+        let buying = buy(world, account, &mut connections, &mut provider);
+        let mut buying = std::pin::pin!(buying);
+        tokio::select! {
+            bought = &mut buying => meanwhile.push(bought?),
+            done = &mut walk => {
+                done?;
+                break;
+            }
+        }
+    }
+    let took = began.elapsed().as_secs_f64();
+    ensure!(!meanwhile.is_empty(), "all accounts were told before one had bought");
+    let (from_commit, _) = ages(world, &meanwhile).await?;
+    let of = |q| quantile(&from_commit, q);
+    report.row(
+        format!("the same while {CROWD} accounts are told of a catalog, p50"),
+        format!("{:.1} ms", of(0.5)),
+        Bar::None,
+    );
+    report.row("the same, p99", format!("{:.1} ms", of(0.99)), Bar::at_most(of(0.99), 25.0, "ms"));
+    report.row(
+        "accounts told of a catalog, beside those purchases",
+        format!("{:.0}/s", CROWD as f64 / took),
+        Bar::None,
+    );
+    report.note(format!("{} purchases while {CROWD} accounts were told of a catalog", meanwhile.len()));
+    Ok(())
+}
+
+/// Statements that make accounts with a gift.
+fn crowd() -> [String; 2] {
+    let series = format!("'crowd-' || lpad(n::text, 6, '0') from generate_series(1, {CROWD}) n");
+    let with = |columns: &str| series.replacen(" from", &format!(", {columns} from"), 1);
+    [
+        format!("insert into accounts (account, version, created_at) select {}", with("1, now()")),
+        format!(
+            "insert into credits (account, tier, reason, starts_at, created_at) select {}",
+            with("'paid', 'a gift', now(), now()")
+        ),
+    ]
+}
+
+/// From commit and from sending to the moment at which a proxy enforced it, in milliseconds, in order.
+async fn ages(world: &World, all: &[Bought]) -> Result<(Vec<f64>, Vec<f64>)> {
     let committed = committed(&world.servers.query(COMMITTED).await?)?;
     let (mut from_commit, mut from_sent) = (Vec::new(), Vec::new());
-    for bought in &all {
+    for bought in all {
         let commit = committed.get(&bought.account).context("an account without a subscription")?;
         for enforced in bought.enforced {
             from_commit.push(epoch_seconds(enforced).mul_add(1e3, -commit * 1e3));
@@ -52,8 +116,7 @@ pub async fn measure(world: &World, proxies: [SocketAddr; 2], report: &mut Repor
         let last = bought.enforced[0].max(bought.enforced[1]);
         from_sent.push((last - bought.sent).as_seconds_f64() * 1e3);
     }
-    tell(report, sorted(from_commit), sorted(from_sent), sorted(all.iter().map(|bought| bought.answered_ms).collect()));
-    Ok(())
+    Ok((sorted(from_commit), sorted(from_sent)))
 }
 
 /// One account: denied, then buying, then let through by both.

@@ -156,6 +156,17 @@ impl World {
         launch.start(Cpus::Any)?.finished(limit).await
     }
 
+    /// Puts a catalog in force by the command, which waits until all accounts have been told. `change` is what becomes of the
+    /// text of the one that is in force.
+    pub async fn apply(&self, change: impl FnOnce(String) -> String, limit: Duration) -> Result<()> {
+        let file = self.directory().join("catalog.toml");
+        std::fs::write(&file, change(std::fs::read_to_string(&file)?))?;
+        let config = self.configure(&Run::of("apply", "billing"), self.billing)?;
+        let launch =
+            self.launch("apply", "catalog", &config).args(["apply".as_ref(), file.as_os_str(), "--yes".as_ref()]);
+        launch.start(Cpus::Any)?.finished(limit).await
+    }
+
     /// The command line and the environment of one process.
     fn launch(&self, name: &'static str, command: &str, config: &Config) -> Launch {
         Launch::new(name, self.directory(), &self.tollgate)
