@@ -8,7 +8,8 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use crate::context::Context;
-use crate::headers::{hop, trailers};
+use crate::headers::{hop, own_host, trailers};
+use crate::screen::host_of;
 use crate::service::Service;
 use crate::{caching, failure, live, site, wire};
 
@@ -39,6 +40,9 @@ impl Service {
         }
         if response.status.is_informational() {
             return Ok(());
+        }
+        if let Some(own) = &context.host {
+            own_host::take_out(response, own, host_of(session.req_header()).as_deref())?;
         }
         wire::close_unless_it_goes_on(session);
         context.is_in_chunks = !response.headers.contains_key(CONTENT_LENGTH);
@@ -87,13 +91,6 @@ pub(crate) async fn alone(session: &mut Session, response: &ResponseHeader) -> R
     session.write_response_header(Box::new(response.clone()), true).await?;
     session.finish_body().await?;
     Err(Error::new(failure::ANSWERED))
-}
-
-/// Whether the body of an answer of HTTP/1 ends with the server's connection (RFC 9112 section 6.3).
-pub(crate) fn ends_with_connection(session: &Session, response: &ResponseHeader, context: &Context) -> bool {
-    !is_framed(response)
-        && !has_no_body(session, response)
-        && context.snapshot.upstreams.speaks_http1(context.destination)
 }
 
 fn is_framed(response: &ResponseHeader) -> bool {

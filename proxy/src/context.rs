@@ -18,7 +18,6 @@ use crate::pulse::Pulse;
 use crate::routes::Destination;
 use crate::site::Course;
 use crate::snapshot::Snapshot;
-use crate::upstream::Cut;
 use crate::view::View;
 
 /// What is known of one request as it goes through the phases.
@@ -44,7 +43,7 @@ pub(crate) struct Context {
     pub(crate) reason: &'static str,
     /// Connections that were asked for, on the way of Pingora's proxying.
     pub(crate) tries: usize,
-    /// The last of them, where the site speaks HTTP/1 without TLS.
+    /// The last of them, where the site speaks HTTP/1.
     pub(crate) course: Option<Arc<Course>>,
     /// Tries to connect that failed.
     pub(crate) failed_tries: u32,
@@ -52,10 +51,6 @@ pub(crate) struct Context {
     pub(crate) is_live: bool,
     /// Whether the answer has no length.
     pub(crate) is_in_chunks: bool,
-    /// Whether the answer ends with the server's connection.
-    pub(crate) ends_with_connection: bool,
-    /// Whether that was cut, where it is known.
-    pub(crate) cut: Option<Cut>,
     /// When its headers had arrived.
     pub(crate) began: Option<Instant>,
     /// Bytes of the request's body so far.
@@ -90,8 +85,6 @@ impl Context {
             failed_tries: 0,
             is_live: false,
             is_in_chunks: false,
-            ends_with_connection: false,
-            cut: None,
             began: None,
             body_bytes: 0,
             pulse: None,

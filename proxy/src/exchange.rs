@@ -29,7 +29,7 @@ use crate::server::TRIES_MAX;
 use crate::service::Service;
 use crate::site::{Answer, Course, Dial, Part};
 use crate::snapshot::Snapshot;
-use crate::upstream::{self, Connections, Server};
+use crate::upstream::{Connections, Server};
 use crate::{tunnel, wire};
 
 /// A usual head, in bytes.
@@ -229,7 +229,7 @@ pub(crate) fn server(snapshot: &Snapshot, context: &mut Context) -> Result<Arc<S
     Ok(server)
 }
 
-/// Lets Pingora's proxying connect as the fast path does, with a server that speaks HTTP/1 without TLS.
+/// Lets Pingora's proxying connect as the fast path does, with a server that speaks HTTP/1.
 pub(crate) fn dial(
     session: &Session,
     context: &mut Context,
@@ -238,16 +238,12 @@ pub(crate) fn dial(
 ) {
     context.tries += 1;
     context.body_bytes = 0;
-    let method = &session.req_header().method;
-    let is_read_here = !server.is_secure() && context.snapshot.upstreams.speaks_http1(context.destination);
-    context.course = is_read_here.then(|| {
-        let request = (method.clone(), context.tries);
-        Course::new(Arc::clone(connections), server, request, session.is_http2())
+    context.course = context.snapshot.upstreams.speaks_http1(context.destination).then(|| {
+        let request = (session.req_header().method.clone(), context.tries);
+        let course = Course::new(Arc::clone(connections), server, request, session.is_http2());
+        peer.options.custom_l4 = Some(Arc::new(Dial(Arc::clone(&course))));
+        course
     });
-    match &context.course {
-        Some(course) => peer.options.custom_l4 = Some(Arc::new(Dial(Arc::clone(course)))),
-        None => upstream::use_once(peer, method),
-    }
 }
 
 /// Whether Pingora's proxying sends a request once more after this error: by the rule of the fast path, if its body can be

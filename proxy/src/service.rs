@@ -14,7 +14,7 @@ use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, Result};
 use tracing::{debug, error, warn};
 
 use crate::census::Census;
@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::routes::Destination;
 use crate::screen::screen;
 use crate::snapshot::Snapshot;
-use crate::upstream::{Connections, Cut};
+use crate::upstream::Connections;
 use crate::{access_log, answers, body, clock, exchange, failure, guard, tunnel, wire};
 
 /// The gate as Pingora sees it.
@@ -123,7 +123,6 @@ impl ProxyHttp for Service {
         digest: Option<&Digest>,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        context.cut = digest.and_then(Cut::of);
         let socket = match &context.course {
             Some(course) => course.socket(),
             None => digest.and_then(|digest| digest.socket_digest.clone()),
@@ -183,20 +182,7 @@ impl ProxyHttp for Service {
         Ok(())
     }
 
-    /// Notes how the answer ends, before Pingora frames it anew.
-    async fn upstream_response_filter(
-        &self,
-        session: &mut Session,
-        response: &mut ResponseHeader,
-        context: &mut Box<Context>,
-    ) -> Result<()> {
-        context.ends_with_connection =
-            context.cut.is_some() && answers::ends_with_connection(session, response, context);
-        Ok(())
-    }
-
-    /// An answer that ends with its connection is whole only if TLS says so: it may have been cut on the way. Pingora reads no
-    /// trailers of a site that speaks HTTP/1.1: they have come beside the body, and go out behind it.
+    /// Pingora reads no trailers of a site that speaks HTTP/1.1: they have come beside the body, and go out behind it.
     fn response_body_filter(
         &self,
         session: &mut Session,
@@ -204,9 +190,6 @@ impl ProxyHttp for Service {
         is_end: bool,
         context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
-        if is_end && context.ends_with_connection && context.cut.as_ref().is_some_and(Cut::has_happened) {
-            return Err(Error::explain(ErrorType::ConnectionClosed, "an answer that was cut").into_up());
-        }
         let course = context.course.as_ref();
         if let Some(lines) = course.and_then(|course| course.pass(body.as_ref().map_or(0, Bytes::len), is_end)) {
             answers::end_with(session, context, &lines)?;

@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::server::Server;
 use super::{WAYS, ask};
-use crate::protocols::client::{Client, FRAME, WEBSOCKET, status};
+use crate::protocols::client::{self, Client, FRAME, WEBSOCKET, status};
 use crate::protocols::secure::Identity;
 use crate::world::http::raw;
 use crate::world::tls_keys::Authority;
@@ -52,6 +52,9 @@ async fn a_site_under_tls_is_asked_by_its_name_and_told_its_own_host() {
         assert_eq!((seen.sni.as_deref(), seen.header("host")), (Some("localhost"), Some(own.as_str())), "{seen:?}");
         assert_eq!(seen.header("x-forwarded-host"), Some("site.test"), "{seen:?}");
         assert_eq!(seen.header("x-forwarded-proto"), Some("http"), "{seen:?}");
+        let away = ask(gate, "site.test", "/away", line).await;
+        let told = |name| client::header(&away.text, name);
+        assert_eq!((told("location"), told("set-cookie")), (Some("/login?next=/"), Some("sid=1; Path=/")), "{away:?}");
         let body = "x".repeat(100_000);
         let post =
             format!("POST /long{way} HTTP/1.1\r\nHost: site.test\r\n{line}\r\nContent-Length: 100000\r\n\r\n{body}");
@@ -192,6 +195,21 @@ async fn an_answer_that_tls_has_not_ended_is_not_taken_for_whole() {
         assert!(whole.text.ends_with("6\r\nsecure\r\n0\r\n\r\n"), "{line}: {whole:?}");
         let cut = ask(world.proxy().listen.public, "site.test", "/cut", line).await;
         assert!(cut.status == 502 || !cut.text.ends_with("0\r\n\r\n"), "{line}: {cut:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_under_tls_is_read_as_any_other() {
+    let authority = Authority::new();
+    let site = Server::tls("secure", authority.certify("127.0.0.1")).await;
+    let world = trusting(&authority, &[format!("https://{}", site.address())]).await;
+    for line in WAYS {
+        let answer = ask(world.proxy().listen.public, "site.test", "/trailers", line).await;
+        assert!(answer.text.ends_with("4\r\nbody\r\n0\r\nX-Sum: 7\r\n\r\n"), "{line}: {answer:?}");
+        for path in ["/two-lengths", "/two-codings"] {
+            let answer = ask(world.proxy().listen.public, "site.test", path, line).await;
+            assert!(answer.status == 502 && !answer.text.contains("body"), "{line}: {answer:?}");
+        }
     }
 }
 

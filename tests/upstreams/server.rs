@@ -147,9 +147,16 @@ async fn serve(
             return echo(&mut stream, &bytes).await;
         }
         let target = head.split(' ').nth(1).unwrap_or_default();
+        if let Some(answer) = unusual(target) {
+            if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+                return;
+            }
+            continue;
+        }
         let is_last = ["/cut", "/until-close"].iter().any(|last| target.contains(last));
         let framing = if is_last { "Connection: close".to_owned() } else { format!("Content-Length: {}", name.len()) };
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{framing}\r\n\r\n{name}");
+        let more = if target.contains("/away") { away(&header("host").unwrap_or_default()) } else { String::new() };
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{more}{framing}\r\n\r\n{name}");
         if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() {
             return;
         }
@@ -161,6 +168,23 @@ async fn serve(
             return;
         }
     }
+}
+
+/// Answers with trailers, and those whose end is in two places.
+fn unusual(target: &str) -> Option<String> {
+    let answers = [
+        ("/trailers", "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 7\r\n\r\n"),
+        ("/two-lengths", "Content-Length: 4\r\nContent-Length: 2\r\n\r\nbody"),
+        ("/two-codings", "Transfer-Encoding: chunked, chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"),
+    ];
+    let (_, answer) = answers.into_iter().find(|(part, _)| target.contains(part))?;
+    Some(format!("HTTP/1.1 200 OK\r\n{answer}"))
+}
+
+/// What a site says that knows only its own host.
+fn away(host: &str) -> String {
+    let name = host.split(':').next().unwrap_or_default();
+    format!("Location: https://{host}/login?next=/\r\nSet-Cookie: sid=1; Domain={name}; Path=/\r\n")
 }
 
 async fn head(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> Option<String> {

@@ -4,6 +4,7 @@
 
 pub(crate) mod hop;
 mod names;
+pub(crate) mod own_host;
 pub(crate) mod trailers;
 
 use std::borrow::Cow;

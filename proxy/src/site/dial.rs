@@ -1,4 +1,4 @@
-//! How Pingora's own proxying comes to a connection with a site that speaks HTTP/1 without TLS: by the pool of the fast path, and through
+//! How Pingora's own proxying comes to a connection with a site that speaks HTTP/1: by the pool of the fast path, and through
 //! the same reader of answers.
 //!
 //! Pingora's connections end with their request. What it is given is no more than the view of one exchange ([`SiteWire`]);

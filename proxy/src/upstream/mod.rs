@@ -10,7 +10,6 @@ mod unheard;
 
 pub use address::{Address, AddressError};
 pub(crate) use connections::Connections;
-pub(crate) use secure::Cut;
 pub use secure::SecureError;
 pub(crate) use server::Server;
 pub use sites::{Site, ToldHost, UNKNOWN_HOST_CODE, site_for};
@@ -21,9 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use http::Method;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -192,14 +189,5 @@ impl Upstreams {
     /// Whether another try can reach another server.
     pub(crate) fn are_many(&self, context: &Context) -> bool {
         context.destination == Destination::Site && self.group(context).is_some_and(Group::is_many)
-    }
-}
-
-/// Where a request must not be done twice, or nothing is kept, asks over a connection that no other request has. One that
-/// is kept may be closed by its server just then, and Pingora's own proxying does not tell what was heard on it.
-pub(crate) fn use_once(peer: &mut HttpPeer, method: &Method) {
-    let is_kept = method.is_idempotent() && peer.options.idle_timeout != Some(Duration::ZERO);
-    if !is_kept && peer.options.alpn.get_max_http_version() == 1 {
-        (peer.group_key, peer.options.idle_timeout) = (rand::random(), Some(Duration::ZERO));
     }
 }

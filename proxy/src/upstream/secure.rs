@@ -1,24 +1,19 @@
 //! TLS towards a server of the site.
 //!
-//! Pingora's own needs its feature, which brings a second provider of cryptography. So connections are made here, and
-//! Pingora's proxying, which wants a socket of the system, gets one end of a pair whose other end a task copies from and to
-//! the server.
+//! Pingora's own needs its feature, which brings a second provider of cryptography. So connections are made here. Pingora's
+//! client of HTTP/2, which wants a socket of the system, gets one end of a pair whose other end a task copies from and to the
+//! server: HTTP/2 says itself where an answer ends, whoever has cut the connection.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::connectors::TransportConnector;
 use pingora::connectors::l4::Connect;
-use pingora::http::ResponseHeader;
-use pingora::protocols::Digest;
-use pingora::protocols::GetProxyDigest;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream as Socket;
-use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, OrErr, Result};
 use rustls::ClientConfig;
@@ -131,47 +126,23 @@ impl fmt::Debug for Secure {
 
 #[async_trait]
 impl Connect for Secure {
-    /// For Pingora's proxying, which has the time that this may take.
+    /// For Pingora's client of HTTP/2, which has the time that this may take.
     async fn connect(&self, _: &SocketAddr) -> Result<Socket> {
         let server = self.open(self.protocol).await?;
         let (near, far) = UnixStream::pair().or_err(ErrorType::InternalError, "a pair of sockets")?;
-        let cut = Cut::default();
-        tokio::spawn(bridge(server, far, cut.clone()));
-        let mut near = Socket::from(near);
-        // It goes with the connection to where it is asked for.
-        let nothing = Box::new(ResponseHeader::build(200, None)?);
-        near.set_proxy_digest(ProxyDigest::new(nothing, Some(Box::new(cut))));
-        Ok(near)
-    }
-}
-
-/// Whether a connection under TLS has ended without TLS's own word: then anybody on the way may have cut it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cut(Arc<AtomicBool>);
-
-impl Cut {
-    /// That of a connection, when it is one under TLS.
-    pub(crate) fn of(digest: &Digest) -> Option<Self> {
-        digest.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref().cloned()
-    }
-
-    pub(crate) fn has_happened(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        tokio::spawn(bridge(server, far));
+        Ok(Socket::from(near))
     }
 }
 
 /// Copies both ways until one side ends.
-async fn bridge(server: Encrypted, near: UnixStream, cut: Cut) {
+async fn bridge(server: Encrypted, near: UnixStream) {
     let (mut from_server, mut to_server) = split(server);
     let (mut from_near, mut to_near) = near.into_split();
     tokio::select! {
         // Pingora never closes its half alone: it is done.
         _ = copy(&mut from_near, &mut to_server) => {}
-        back = copy(&mut from_server, &mut to_near) => {
-            if back.is_err() {
-                cut.0.store(true, Ordering::Release);
-            }
-        }
+        _ = copy(&mut from_server, &mut to_near) => {}
     }
     drop((from_near, to_near));
     let mut server = from_server.unsplit(to_server);
