@@ -168,14 +168,20 @@ pub fn check_agreed(section: &Section, catalog: &Catalog) -> Result<()> {
     Ok(())
 }
 
+/// What a date of one's own may use: by default the language decides, and nothing stands there.
+const DATE: &str = "{day} {month} {year}";
+
 /// A text may use what its default uses, and nothing else.
 fn check_placeholders(default: &Value, mine: &Value) -> Result<()> {
     let (Value::Table(default), Value::Table(mine)) = (default, mine) else { return Ok(()) };
     for (section, texts) in mine {
         let texts = texts.as_table().into_iter().flatten();
         for (key, text) in texts.filter_map(|(key, text)| Some((key, text.as_str()?))) {
-            let known = default.get(section).and_then(|texts| texts.get(key)).and_then(Value::as_str);
-            let known = placeholders(known.unwrap_or_default());
+            let known = match (section.as_str(), key.as_str()) {
+                ("common", "date") => DATE,
+                _ => default.get(section).and_then(|texts| texts.get(key)).and_then(Value::as_str).unwrap_or_default(),
+            };
+            let known = placeholders(known);
             if let Some(wrong) = placeholders(text).difference(&known).next() {
                 let known: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
                 let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
@@ -244,6 +250,7 @@ mod tests {
             ("texts.pricing.buy = \"Get {plan}\"", "texts.pricing.buy has {plan}, but here can be filled in: {tier}"),
             ("texts.pricing.title = \"{site}\"", "here can be filled in: nothing"),
             ("texts.common.months = [\"Jan\"]", "length"),
+            ("texts.common.date = \"{days}\"", "here can be filled in: {day}, {month}, {year}"),
         ];
         for (text, expected) in cases {
             let error = pages(&format!("[pages]\n{text}\n"), directory.path()).expect_err(text);
@@ -259,7 +266,8 @@ mod tests {
         std::fs::write(directory.path().join("logo.svg"), "<svg/>").expect("it is written");
         std::fs::write(directory.path().join("mine.css"), ":root { --accent: #123456; }").expect("it is written");
         let mine = "[pages]\nlanguage = \"pt-BR\"\nlogo = \"logo.svg\"\nstylesheet = \"mine.css\"\n\
-                    consents.mine = \"I agree.\"\ntexts.pricing.title = \"Planos\"\n";
+                    consents.mine = \"I agree.\"\ntexts.pricing.title = \"Planos\"\n\
+                    texts.common.date = \"{day}/{month}/{year}\"\n";
         pages(mine, directory.path()).expect("it is valid");
     }
 }

@@ -9,7 +9,6 @@ mod form;
 mod frame;
 mod html;
 mod look;
-mod money;
 mod pricing;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,6 @@ use crate::Billing;
 use crate::api::invoices::{self, Billed};
 use crate::pages::actions::is_safe;
 use crate::pages::look::Texts;
-use crate::pages::money;
 
 /// How long the providers may take: the rest of the page does not wait longer for them.
 const WAIT: Duration = Duration::from_secs(3);
@@ -65,7 +64,7 @@ fn line(texts: &Texts, billed: Billed) -> Line {
     };
     Line {
         date: texts.day(bill.created_at),
-        amount: money::sum(bill.total, &bill.currency),
+        amount: texts.common.locale.money(bill.total, &bill.currency),
         status,
         // A link that is no page is left out rather than followed.
         pdf_url: bill.pdf.filter(|url| is_safe(url)),

@@ -7,7 +7,6 @@ use entitlement::timeline::Status;
 
 use crate::api::standing::{Live, Standing};
 use crate::pages::look::{Texts, days_left, fill};
-use crate::pages::money;
 
 /// What an account has, and what it can do about it.
 #[derive(Clone, Debug)]
@@ -178,7 +177,7 @@ fn line(texts: &Texts, name: &str, price: &Price, (subscription, standing): (&Su
         Cadence::Annual => &texts.common.annual,
     };
     let id = price.id.as_str();
-    let price = fill(with, &[("amount", &money::amount(price))]);
+    let price = fill(with, &[("amount", &texts.common.locale.price(price))]);
     let dated = |text: &str, at: Timestamp| fill(text, &[("date", &texts.day(at)), ("price", &price)]);
     let line = match (subscription.state, subscription.cancel_at) {
         // No payment is promised for what gives nothing: the warning says the rest.

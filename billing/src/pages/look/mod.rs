@@ -1,6 +1,7 @@
 //! How the pages look and what they say, as the operator has told.
 
 mod assets;
+mod locale;
 pub mod texts;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 
 pub use assets::{Asset, ROUTE as ASSET_ROUTE, get as asset};
 pub use entitlement::fill::fill;
+pub use locale::Locale;
 pub use texts::{Texts, days_left};
 
 const STYLE: &str = include_str!("../../../templates/pages.css");
@@ -69,6 +71,8 @@ impl Pages {
     #[must_use]
     pub fn new(look: Look) -> Self {
         const CSS: &str = "text/css; charset=utf-8";
+        let mut texts = look.texts;
+        texts.common.locale = Locale::of(&look.language);
         Self {
             language: look.language,
             site_name: look.site_name,
@@ -76,7 +80,7 @@ impl Pages {
             index: look.index,
             description: look.description,
             contact_url: look.contact_url,
-            texts: look.texts,
+            texts,
             style: Asset::new("pages", CSS, STYLE),
             script: Asset::new("pages", "text/javascript; charset=utf-8", SCRIPT),
             theme: look.stylesheet.map(|text| Asset::new("theme", CSS, text)),

@@ -5,6 +5,8 @@ use entitlement::Timestamp;
 use entitlement::fill::fill;
 use serde::Deserialize;
 
+use super::Locale;
+
 /// All texts; their keys in the configuration are the names here.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,9 @@ pub struct Common {
     pub days: String,
     pub monthly: String,
     pub annual: String,
+    /// How the language writes numbers, days and money.
+    #[serde(skip)]
+    pub locale: Locale,
 }
 
 texts! {
@@ -77,9 +82,12 @@ texts! {
 }
 
 impl Texts {
-    /// The day of a moment (UTC), in words.
+    /// The day of a moment (UTC), in words: as the language writes it, or as the texts say.
     #[must_use]
     pub fn day(&self, at: Timestamp) -> String {
+        if self.common.date.is_empty() {
+            return self.common.locale.day(at);
+        }
         let month = usize::try_from(at.month0()).ok().and_then(|month| self.common.months.get(month));
         let (day, year) = (at.day().to_string(), at.year().to_string());
         let month = month.map(String::as_str).unwrap_or_default();
@@ -115,10 +123,12 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_written_as_the_texts_say() {
+    fn a_date_is_written_as_the_language_does_or_as_the_texts_say() {
         let mut texts = examples::pages().texts.clone();
         let at = crate::api::standing::examples::on(3, 9);
         assert_eq!(texts.day(at), "9 March 2026");
+        texts.common.locale = Locale::of("de");
+        assert_eq!(texts.day(at), "9. März 2026");
         "{month} {day}, {year}".clone_into(&mut texts.common.date);
         assert_eq!(texts.day(at), "March 9, 2026");
     }

@@ -7,7 +7,6 @@ use entitlement::catalog::{Cadence, Catalog, Price, Provider, Tier};
 use super::Trial;
 use crate::api::standing;
 use crate::pages::look::{Pages, fill};
-use crate::pages::money;
 
 /// So many tiers fill a page by themselves.
 const CROWD: usize = 4;
@@ -134,7 +133,7 @@ fn gains(look: &Pages, catalog: &Catalog, tier: &Tier, below: Option<&Tier>) -> 
         (!is_base).then(|| fill(&texts.unlimited, &[("what", &look.word(metric))]))
     };
     let told = |text: &str, metric: &str, number: u64| {
-        fill(text, &[("number", &money::grouped(number)), ("what", &look.word(metric))])
+        fill(text, &[("number", &look.texts.common.locale.number(number)), ("what", &look.word(metric))])
     };
     let limits = metrics(catalog, |tier| tier.limits.keys());
     let limits = limits.into_iter().filter_map(|metric| match tier.limits.get(metric) {
@@ -176,7 +175,7 @@ fn offer(shop: Shop<'_>, tier: &Tier, price: &Price) -> Offer {
             None => Consent::Unknown,
         },
     };
-    let amount = money::amount(price);
+    let amount = texts.common.locale.price(price);
     let (per, with) = match price.cadence {
         Cadence::Monthly => (&texts.pricing.per_month, &texts.common.monthly),
         Cadence::Annual => (&texts.pricing.per_year, &texts.common.annual),
