@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use entitlement::assertion::AssertionKey;
+use entitlement::login::Login;
 use entitlement::record::Namespace;
 use entitlement::subscription::{Grace, Policy};
 
@@ -26,7 +27,7 @@ pub struct Settings {
     /// Where buyers choose: a path of the site or a URL.
     pub pricing_url: String,
     /// Where visitors sign in: a path of the site or a URL.
-    pub login_url: String,
+    pub login: Login,
     /// How the hosted pages look, and what they say.
     pub pages: Arc<Pages>,
     /// Signs and verifies assertions.

@@ -23,6 +23,7 @@ pub mod record;
 pub mod authorize;
 pub mod assertion;
 pub mod fill;
+pub mod login;
 
 /// A moment, in UTC. Never taken from a clock in this crate.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use entitlement::assertion::AssertionKey;
 use entitlement::authorize::Policy;
+use entitlement::login::Login;
 
 use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
@@ -21,8 +22,8 @@ pub struct Settings {
     pub site_url: String,
     /// Further origins of the site.
     pub also: Vec<String>,
-    /// Where browsers without identity go: a path of the site or a URL.
-    pub login_url: String,
+    /// Where browsers without identity go.
+    pub login: Login,
     /// Where browsers go that have to pay: a path of the site or a URL.
     pub pricing_url: String,
     /// The gate's own pages.

@@ -43,7 +43,7 @@ pub(crate) struct Parts {
 impl Snapshot {
     pub(crate) fn new(settings: Settings, parts: Parts, metrics: &Metrics) -> Self {
         let Parts { identity, admission, upstreams } = parts;
-        let links = Links::new(&settings.site_url, &settings.also, &settings.login_url, &settings.pricing_url);
+        let links = Links::new(&settings.site_url, &settings.also, settings.login.clone(), &settings.pricing_url);
         let routing = Routing::new(
             (settings.routes, settings.default),
             settings.readings,

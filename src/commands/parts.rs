@@ -41,7 +41,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
         site_url: config.site_url(),
         origins: config.origins(),
         pricing_url: file.site.pricing_url.clone(),
-        login_url: file.site.login_url.clone(),
+        login: config.login.clone(),
         pages: std::sync::Arc::clone(&config.pages),
         assertion,
         assertion_audience: ASSERTION_AUDIENCE.to_owned(),
@@ -149,7 +149,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
     Ok(proxy::Settings {
         site_url: config.site_url(),
         also: config.also.clone(),
-        login_url: config.file.site.login_url.clone(),
+        login: config.login.clone(),
         pricing_url: config.file.site.pricing_url.clone(),
         pages: config.gate_pages(),
         listen: crate::config::address("listen.public", &config.file.listen.public)?,

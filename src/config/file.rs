@@ -51,6 +51,7 @@ pub struct Site {
     pub also: Vec<String>,
     pub upstream: Vec<String>,
     pub login_url: String,
+    pub next_param: String,
     pub pricing_url: String,
     pub case_sensitive: bool,
     pub framework: String,

@@ -25,6 +25,7 @@ use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
 use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
+use entitlement::login::{Login, LoginError};
 use entitlement::record::Namespace;
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::{Languages, Readings};
@@ -52,6 +53,8 @@ pub struct Config {
     site: Url,
     /// Further origins under which users reach the site.
     pub also: Vec<String>,
+    /// Where users sign in.
+    pub login: Login,
     /// Who is asking.
     pub identity: Identity,
     pub catalog: Option<Catalog>,
@@ -102,6 +105,7 @@ impl Config {
         let site = origin("site.url", &file.site.url)?;
         let also = file.site.also.iter().map(|text| Ok(origin("site.also", text)?.origin().ascii_serialization()));
         let also: Vec<String> = also.collect::<Result<_>>()?;
+        let login = login(&file.site, &site)?;
         check_urls(&file)?;
         check_cache(&file.cache)?;
         let sites = sites::check(&file, &directory)?;
@@ -146,6 +150,7 @@ impl Config {
             file,
             site,
             also,
+            login,
             identity,
             catalog,
             accept,
@@ -326,15 +331,19 @@ fn origin(key: &str, text: &str) -> Result<Url> {
     Ok(url)
 }
 
+fn login(section: &file::Site, site: &Url) -> Result<Login> {
+    let (url, parameter) = (&section.login_url, &section.next_param);
+    Login::new(url, parameter, &site.origin().ascii_serialization()).map_err(|error| match error {
+        LoginError::Address => anyhow::anyhow!("site.login_url = \"{url}\" {error}"),
+        LoginError::Parameter => anyhow::anyhow!("site.next_param = \"{parameter}\" {error}"),
+    })
+}
+
 fn check_urls(file: &File) -> Result<()> {
-    let paths = [
-        ("site.login_url", &file.site.login_url),
-        ("site.pricing_url", &file.site.pricing_url),
-        ("referral.landing_url", &file.referral.landing_url),
-    ];
+    let paths = [("site.pricing_url", &file.site.pricing_url), ("referral.landing_url", &file.referral.landing_url)];
     for (key, path) in paths {
         if !path.starts_with('/') || path.starts_with("//") || path.contains(['\\', '?', '#']) {
-            bail!("{key} = \"{path}\" must be a path on the site, such as \"/login\"");
+            bail!("{key} = \"{path}\" must be a path on the site, such as \"/prices\"");
         }
     }
     if file.referral.credit_days > REFERRAL_DAYS_MAX || !(1..=COOKIE_DAYS_MAX).contains(&file.referral.cookie_days) {

@@ -63,7 +63,7 @@ impl Config {
             site_name: section.site_name(self.site_host()).to_owned(),
             stylesheets: self.pages.stylesheets().map(str::to_owned).collect(),
             logo: self.pages.logo().map(str::to_owned),
-            login: site.login_url.clone(),
+            login: self.login.clone(),
             pricing: site.pricing_url.clone(),
             tiers,
             words: section.words.clone(),

@@ -6,6 +6,9 @@ use proxy::routes::{Destination, Pattern, Route, Table};
 
 /// A login page behind the gate sends browsers to itself for ever.
 pub fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
+    if !login_url.starts_with('/') {
+        return;
+    }
     let table = Table::new(routes.to_vec(), default.clone());
     let rule = table.find(&http::Method::GET, None, login_url);
     if rule.is_gated() {

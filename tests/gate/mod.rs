@@ -7,6 +7,7 @@ mod headers;
 mod identity;
 mod key_files;
 mod key_sources;
+mod login;
 mod published_keys;
 mod published_keys_tls;
 mod other_key;

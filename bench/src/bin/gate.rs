@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::authorize::{Policy, Requirement};
+use entitlement::login::Login;
 use entitlement::record::{Entitlement, Namespace};
 use entitlement::timeline::{Plan, Segment, Status, Timeline};
 use proxy::routes::{Pattern, Route};
@@ -70,7 +71,7 @@ fn settings(listen: SocketAddr, upstream: SocketAddr) -> Result<Settings> {
     Ok(Settings {
         site_url: SITE.into(),
         also: Vec::new(),
-        login_url: "/login".into(),
+        login: Login::default(),
         pricing_url: "/billing/pricing".into(),
         pages: proxy::respond::Pages::default(),
         listen,

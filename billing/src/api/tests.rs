@@ -159,7 +159,7 @@ fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
         site_url: SITE.into(),
         origins: vec![SITE.into()],
         pricing_url: "/billing/pricing".into(),
-        login_url: "/login".into(),
+        login: entitlement::login::Login::default(),
         pages: std::sync::Arc::new(crate::pages::examples::pages()),
         assertion: AssertionKey::parse(SECRET).expect("a key"),
         assertion_audience: ASSERTION_AUDIENCE.into(),

@@ -1,6 +1,7 @@
 //! The URLs between the site, the billing pages and the provider; and which `next` a buyer may be sent on to.
 
 use entitlement::catalog::Provider;
+use entitlement::login::Login;
 use url::{Position, Url};
 
 /// Longest `next` that is followed, in bytes. Stripe refuses a success URL of more than 5000 characters, and each byte
@@ -45,6 +46,13 @@ pub fn with_next(target: &str, next: Option<&str>) -> String {
     let Some(next) = next else { return target.to_owned() };
     let mark = if target.contains('?') { '&' } else { '?' };
     format!("{target}{mark}{}", encoded("next", next))
+}
+
+/// The login page, with the way back to a page of the site.
+#[must_use]
+pub fn signing_in(login: &Login, page: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
+    login.leading_back(&encoded)
 }
 
 /// Where the provider sends the buyer after paying. It puts the session's id where the braces stand, which therefore
@@ -105,6 +113,7 @@ mod tests {
         assert_eq!(on_site("https://read.example", "https://id.example/login"), "https://id.example/login");
         assert_eq!(with_next("/login", None), "/login");
         assert_eq!(with_next("/login", Some("/billing?a=b&c")), "/login?next=%2Fbilling%3Fa%3Db%26c");
+        assert_eq!(signing_in(&Login::default(), "/billing?a=b&c"), "/login?next=%2Fbilling%3Fa%3Db%26c");
         assert_eq!(with_next("/login?via=link", Some("/")), "/login?via=link&next=%2F");
         assert_eq!(
             success_url("https://read.example", Provider::Stripe, Some("/premium/a")),

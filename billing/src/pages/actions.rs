@@ -107,7 +107,7 @@ async fn then(billing: &Billing, claims: &Claims, done: Result<(), Problem>, pag
 
 /// To the sign-in page, and then to a page of ours: what was sent is not kept.
 fn signing_in(billing: &Billing, page: &str) -> Response {
-    html::see_other(&links::with_next(&billing.settings().login_url, Some(page)))
+    html::see_other(&links::signing_in(&billing.settings().login, page))
 }
 
 /// A page that leads on to the provider by itself.

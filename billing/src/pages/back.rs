@@ -68,7 +68,7 @@ pub async fn get(
     let next = onward::next(&headers, asked.session_id.as_deref(), asked.next.as_deref());
     let Some(claims) = claims else {
         let back = links::with_next(links::RETURN_PATH, next.as_deref());
-        return Ok(html::see_other(&links::with_next(&billing.settings().login_url, Some(&back))));
+        return Ok(html::see_other(&links::signing_in(&billing.settings().login, &back)));
     };
     if !has_taken_effect(&billing, &claims.sub, asked.session_id.as_deref()).await {
         tracing::warn!(account = %claims.sub, "a purchase has not taken effect yet");

@@ -64,7 +64,7 @@ pub fn settings() -> Settings {
         site_url: "https://read.example".into(),
         origins: vec!["https://read.example".into()],
         pricing_url: "/billing/pricing".into(),
-        login_url: "/login".into(),
+        login: entitlement::login::Login::default(),
         pages: std::sync::Arc::new(crate::pages::examples::pages()),
         assertion: AssertionKey::parse(ASSERTION_KEY).expect("a key"),
         assertion_audience: ASSERTION_AUDIENCE.into(),

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::authorize::{Policy, Requirement};
+use entitlement::login::Login;
 use entitlement::record::Entitlement;
 use entitlement::timeline::{Plan, Segment, Status, Timeline};
 use http::Method;
@@ -64,7 +65,7 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
     Settings {
         site_url: "https://read.example".into(),
         also: Vec::new(),
-        login_url: "/login".into(),
+        login: Login::default(),
         pricing_url: "/billing/pricing".into(),
         pages: crate::respond::Pages::default(),
         listen,

@@ -1,5 +1,6 @@
 //! Where users are sent to sign in or to pay, and where they come back to.
 
+use entitlement::login::Login;
 use http::header::{LOCATION, REFERER};
 use http::{HeaderValue, Method, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -18,7 +19,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 #[derive(Clone, Debug)]
 pub struct Links {
     /// To sign in.
-    pub login: String,
+    pub login: Login,
     /// To pay.
     pub pricing: String,
     /// To pay, as a program may want to know it: with the site's origin.
@@ -30,9 +31,9 @@ pub struct Links {
 }
 
 impl Links {
-    /// Links as they are configured: paths of the site, or URLs. `also` are further origins of the site.
+    /// Links as they are configured; the pricing page is a path of the site, or a URL. `also` are further origins of the site.
     #[must_use]
-    pub fn new(site_url: &str, also: &[String], login_url: &str, pricing_url: &str) -> Self {
+    pub fn new(site_url: &str, also: &[String], login: Login, pricing_url: &str) -> Self {
         let upgrade = if pricing_url.starts_with('/') {
             format!("{}{pricing_url}", site_url.trim_end_matches('/'))
         } else {
@@ -41,7 +42,7 @@ impl Links {
         let own = std::iter::once(site_url).chain(also.iter().map(String::as_str));
         let origins = own.filter_map(|url| origin(&url.parse().ok()?)).collect();
         let site = site_url.trim_end_matches('/').to_owned();
-        Self { login: login_url.to_owned(), pricing: pricing_url.to_owned(), upgrade, site, origins }
+        Self { login, pricing: pricing_url.to_owned(), upgrade, site, origins }
     }
 
     /// The same answer with whole addresses where it leads on, for a gateway: some take a path for one of the server that they have
@@ -121,7 +122,7 @@ mod tests {
     #[test]
     fn a_gateway_is_told_whole_addresses_of_the_site() {
         let also = ["https://www.read.example:8443".to_owned(), "http://[::1]:8080".to_owned()];
-        let links = Links::new("https://Read.example:444/", &also, "/login", "https://pay.example/");
+        let links = Links::new("https://Read.example:444/", &also, Login::default(), "https://pay.example/");
         for (host, location, expected) in [
             (None, "/login?next=%2F", "https://Read.example:444/login?next=%2F"),
             (Some("other.example"), "/login", "https://Read.example:444/login"),
@@ -141,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_user_goes_on_at_a_page_of_this_site() {
-        let links = Links::new("https://read.example/", &["https://www.read.example".to_owned()], "/login", "/p");
+        let links =
+            Links::new("https://read.example/", &["https://www.read.example".to_owned()], Login::default(), "/p");
         let here = ("hx-current-url", "https://read.example/list?page=2#part");
         let cases: [(Method, Reader, &Lines, &str); 13] = [
             (Method::GET, Reader::Script, &[], "/row/1"),

@@ -42,15 +42,15 @@ pub struct Asked<'a> {
 /// The answer to a request that may not pass.
 #[must_use]
 pub fn denial(denial: &Denial, asked: Asked<'_>, links: &Links) -> Answer {
-    let to = match denial {
-        Denial::SignIn | Denial::BadCredential => &links.login,
-        Denial::Pay { .. } => &links.pricing,
+    let is_paying = match denial {
+        Denial::SignIn | Denial::BadCredential => false,
+        Denial::Pay { .. } => true,
         // A site that takes one of them for its user would lead a browser from signing in straight back, for ever.
         Denial::Ambiguous | Denial::Forbidden { .. } | Denial::Unknown => return refused(denial, None, links),
     };
     let reader = Reader::of(asked.method, asked.headers);
     let next = links.next(asked, reader);
-    let location = links::with_next(to, &next);
+    let location = if is_paying { links::with_next(&links.pricing, &next) } else { links.login.leading_back(&next) };
     let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
     match reader {
         Reader::Navigation => {

@@ -9,6 +9,7 @@ use askama::Template;
 use bytes::Bytes;
 use entitlement::authorize::Requirement;
 use entitlement::fill::fill;
+use entitlement::login::Login;
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 
@@ -36,7 +37,7 @@ pub struct Pages {
     /// In place of the name: a path on the site.
     pub logo: Option<String>,
     /// Where to sign in.
-    pub login: String,
+    pub login: Login,
     /// Where to pay.
     pub pricing: String,
     /// Tiers by code, as users read them.
@@ -95,7 +96,9 @@ impl Pages {
     fn links(&self, status: StatusCode, cause: &Cause) -> [Link<'_>; 3] {
         let to = |place: &str| cause.next.as_deref().map_or_else(|| place.to_owned(), |next| with_next(place, next));
         let texts = &self.texts;
-        let sign_in = Link { class: "button quiet", to: to(&self.login), text: &texts.go_sign_in };
+        let login = cause.next.as_deref().map(|next| self.login.leading_back(next));
+        let login = login.unwrap_or_else(|| self.login.address().to_owned());
+        let sign_in = Link { class: "button quiet", to: login, text: &texts.go_sign_in };
         let pricing = Link { class: "button quiet", to: to(&self.pricing), text: &texts.go_pricing };
         let home = Link { class: "button quiet", to: "/".to_owned(), text: &texts.go_home };
         let mut links = match status {
@@ -179,7 +182,7 @@ pub(super) mod tests {
             site_name: "The <Reader>".into(),
             stylesheets: vec!["/billing/assets/a.css".into()],
             logo: None,
-            login: "/login".into(),
+            login: Login::default(),
             pricing: "/prices".into(),
             tiers: [("free", "Gratis"), ("paid", "Gold"), ("old", "Gold")]
                 .map(|(code, name)| (code.into(), name.into()))

@@ -1,6 +1,7 @@
 //! The answers of the gate as tables.
 
 use entitlement::authorize::Requirement;
+use entitlement::login::Login;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use super::*;
 type Lines = [(&'static str, &'static str)];
 
 fn links() -> Links {
-    Links::new("https://read.example/", &[], "/login", "/billing/pricing")
+    Links::new("https://read.example/", &[], Login::default(), "/billing/pricing")
 }
 
 fn pay() -> Denial {
@@ -107,7 +108,8 @@ fn next_keeps_to_the_query_and_within_bounds() {
     let location = header(&odd, &LOCATION).expect("a redirect");
     let value = location.strip_prefix("/login?next=").expect("one parameter");
     assert!(value.bytes().all(|b| b.is_ascii_alphanumeric() || b"%-._~".contains(&b)), "{value}");
-    let links = Links::new("https://read.example", &[], "https://id.example/in?app=1", "/p");
+    let login = Login::new("https://id.example/in?app=1", "redirect_url", "https://read.example").expect("a page");
+    let links = Links::new("https://read.example", &[], login, "/p");
     let asked = Asked {
         method: &Method::GET,
         headers: &HeaderMap::from_iter([(ACCEPT, "text/html".parse().expect("a value"))]),
@@ -115,7 +117,7 @@ fn next_keeps_to_the_query_and_within_bounds() {
     };
     assert_eq!(
         header(&denial(&Denial::SignIn, asked, &links), &LOCATION),
-        Some("https://id.example/in?app=1&next=%2Fa")
+        Some("https://id.example/in?app=1&redirect_url=https%3A%2F%2Fread.example%2Fa")
     );
 }
 

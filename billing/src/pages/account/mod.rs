@@ -61,7 +61,7 @@ pub async fn get(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let Some(claims) = claims else {
-        return Ok(html::see_other(&links::with_next(&billing.settings().login_url, Some(links::ACCOUNT_PATH))));
+        return Ok(html::see_other(&links::signing_in(&billing.settings().login, links::ACCOUNT_PATH)));
     };
     show(&billing, &claims, asked, None).await
 }

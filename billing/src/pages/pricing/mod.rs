@@ -98,7 +98,7 @@ pub async fn show(
     let page = match claims {
         None => {
             let back = links::with_next(links::PRICING_PATH, next.as_deref());
-            let sign_in = links::with_next(&settings.login_url, Some(&back));
+            let sign_in = links::signing_in(&settings.login, &back);
             let rules = standing::sold(billing).await?;
             let sold = Sold { catalog: &rules.catalog, sellers, shown };
             page(frame, Viewer::Anonymous { sign_in }, &sold, None)
