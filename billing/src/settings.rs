@@ -75,6 +75,8 @@ pub struct Stripe {
     pub api_base: String,
     /// The signing secrets of the webhook endpoint; several while one is being replaced.
     pub webhook_secrets: Vec<Secret>,
+    /// The site's path at which Stripe delivers.
+    pub webhook_path: String,
     /// The key of `metadata` that names the account.
     pub metadata_key: String,
     /// Our own id at Stripe: events of another one are ignored. Without it, events that name one are.

@@ -83,7 +83,7 @@ impl Service {
         if !std::ptr::eq(policy.as_ref(), &rule.policy) {
             context.policy = Some(Box::new(policy.as_ref().clone()));
         }
-        context.destination = rule.destination;
+        (context.destination, context.webhook) = (rule.destination, rule.webhook);
         let credential = match rule.destination {
             Destination::Webhook => Credential::Missing,
             Destination::Site if rule.shared => Credential::Missing,

@@ -31,6 +31,8 @@ pub(crate) struct Context {
     /// What it has to satisfy, where that is more than its rule.
     pub(crate) policy: Option<Box<Policy>>,
     pub(crate) destination: Destination,
+    /// Billing's path for a webhook that is delivered at another one.
+    pub(crate) webhook: Option<&'static str>,
     /// The place of the site that its host names.
     pub(crate) site: usize,
     /// What its server is told as `Host` in place of what the client asks for.
@@ -72,6 +74,7 @@ impl Context {
             rule: None,
             policy: None,
             destination: Destination::Site,
+            webhook: None,
             site: 0,
             host: None,
             view: None,

@@ -270,7 +270,7 @@ pub(crate) fn head(
     more: &[u8],
     body: &[u8],
 ) -> Result<BytesMut> {
-    let target = request.raw_path();
+    let target = context.webhook.map_or_else(|| request.raw_path(), str::as_bytes);
     if target.iter().any(|byte| byte.is_ascii_control() || *byte == b' ') {
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a target that ends its line").into_down());
     }

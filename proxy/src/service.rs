@@ -139,6 +139,9 @@ impl ProxyHttp for Service {
         request: &mut RequestHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
+        if let Some(path) = context.webhook {
+            request.set_raw_path(path.as_bytes())?;
+        }
         let (origin, told) = (origin(session, &context.snapshot.routing.trusted_proxies), who(context));
         headers::rewrite(request, context.host.as_ref(), &origin, told, context.degraded)
     }

@@ -50,6 +50,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
             api_key: credentials.stripe_api_key,
             api_base: file.stripe.api_base.clone(),
             webhook_secrets: credentials.stripe_webhook_secrets,
+            webhook_path: file.stripe.webhook_path.clone(),
             metadata_key: file.stripe.metadata_key.clone(),
             account: file.stripe.account.clone(),
         },

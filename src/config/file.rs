@@ -195,6 +195,7 @@ pub struct Referral {
 #[serde(deny_unknown_fields)]
 pub struct Stripe {
     pub api_base: String,
+    pub webhook_path: String,
     pub metadata_key: String,
     pub account: Option<String>,
 }
@@ -203,6 +204,7 @@ pub struct Stripe {
 #[serde(deny_unknown_fields)]
 pub struct Polar {
     pub api_base: String,
+    pub webhook_path: String,
     pub metadata_key: String,
 }
 

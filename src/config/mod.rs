@@ -16,6 +16,7 @@ pub mod routes;
 pub mod secrets;
 pub mod sites;
 mod suspect;
+mod webhooks;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -138,6 +139,7 @@ impl Config {
             languages: Languages::new(file.site.languages.clone()),
         };
         suspect::warn_of_other_addresses(&routes, &default, framework, &mut warnings);
+        let routes = webhooks::routes(&file)?.into_iter().chain(routes).collect();
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let decide = decide::check(&file, &mut warnings)?;
         let limits = file.limits.check(file.proxy.buffer_body)?;

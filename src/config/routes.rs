@@ -47,7 +47,17 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
     if rule.raw && policy.require != Requirement::Public {
         bail!("{name}: raw is for public routes alone: what is behind the gate must have one reading");
     }
-    Ok(Route { pattern, methods, hosts, policy, cors, timeout: rule.timeout, raw: rule.raw, shared: rule.shared })
+    Ok(Route {
+        pattern,
+        methods,
+        hosts,
+        policy,
+        cors,
+        timeout: rule.timeout,
+        raw: rule.raw,
+        shared: rule.shared,
+        webhook: None,
+    })
 }
 
 /// The policy of a rule without a path.

@@ -4,5 +4,6 @@ mod delivery;
 mod drift;
 mod foreign;
 mod linking;
+mod own_path;
 mod traps;
 mod polar;

@@ -168,6 +168,7 @@ fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
             api_key: key.map(Into::into),
             api_base: format!("{provider_url}/"),
             webhook_secrets: vec![],
+            webhook_path: "/api/stripe/webhook".into(),
             metadata_key: "account".into(),
             account: None,
         },

@@ -8,9 +8,6 @@ use crate::provider::client::{Endpoint, ProviderError};
 use crate::provider::{self, key_variable};
 use crate::settings::Settings;
 
-/// Where webhooks of Stripe are taken in.
-const WEBHOOK_PATH: &str = "/api/stripe/webhook";
-
 /// What asking the providers has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Online {
@@ -42,7 +39,7 @@ pub async fn check_online(settings: &Settings, catalog: &Catalog) -> Online {
         online.differences.extend(compared.differences);
     }
     if let Some(client) = &providers.stripe_client {
-        let url = format!("{}{WEBHOOK_PATH}", settings.site_url.trim_end_matches('/'));
+        let url = format!("{}{}", settings.site_url.trim_end_matches('/'), settings.stripe.webhook_path);
         match client.webhook_endpoints().await {
             Ok(endpoints) => online.differences.extend(missing_events(&endpoints, &url)),
             Err(error @ ProviderError::Key(403)) => {

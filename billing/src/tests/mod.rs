@@ -73,6 +73,7 @@ pub fn settings() -> Settings {
             api_key: None,
             api_base: "http://127.0.0.1:9/".into(),
             webhook_secrets: vec![Secret::from(WEBHOOK_SECRET)],
+            webhook_path: "/api/stripe/webhook".into(),
             metadata_key: "account".into(),
             account: None,
         },

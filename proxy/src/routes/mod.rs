@@ -34,6 +34,8 @@ pub struct Route {
     pub raw: bool,
     /// Whether its responses are the same for everybody: nobody's identity is read, and caching stays as the site says.
     pub shared: bool,
+    /// For a webhook whose provider delivers at this path: billing's own path for it.
+    pub webhook: Option<&'static str>,
 }
 
 impl Route {
@@ -49,7 +51,14 @@ impl Route {
             timeout: None,
             raw: false,
             shared: false,
+            webhook: None,
         }
+    }
+
+    /// A path at which a provider delivers, in the place of billing's own: `own` is one of [`WEBHOOKS`].
+    #[must_use]
+    pub fn webhook(pattern: Pattern, own: &'static str) -> Self {
+        Self { webhook: Some(own), ..Self::new(pattern, Policy::public()) }
     }
 }
 
@@ -74,8 +83,8 @@ const BILLING: [&str; 6] = [
     "/.well-known/tollgate/jwks.json",
 ];
 
-/// Where the providers deliver.
-const WEBHOOKS: [&str; 2] = ["/api/stripe/webhook", "/api/polar/webhook"];
+/// Where the providers deliver: Stripe, and Polar.
+pub const WEBHOOKS: [&str; 2] = ["/api/stripe/webhook", "/api/polar/webhook"];
 
 /// The routes that come before those of the configuration.
 fn reserved() -> impl Iterator<Item = (Pattern, Destination)> {

@@ -24,6 +24,8 @@ pub struct Rule {
     pub raw: bool,
     /// Whether its responses are the same for everybody: the site is told of nobody.
     pub shared: bool,
+    /// Billing's path for a webhook that is delivered at another one.
+    pub webhook: Option<&'static str>,
     methods: Option<Vec<Method>>,
     hosts: Option<Vec<HostPattern>>,
 }
@@ -71,10 +73,13 @@ impl Table {
     #[must_use]
     pub fn new(routes: Vec<Route>, default: Policy) -> Self {
         let reserved = reserved().map(|(pattern, destination)| (Route::new(pattern, Policy::public()), destination));
-        let configured = routes.into_iter().map(|route| (route, Destination::Site));
+        let configured = routes.into_iter().map(|route| {
+            let destination = if route.webhook.is_some() { Destination::Webhook } else { Destination::Site };
+            (route, destination)
+        });
         let (mut rules, mut tree) = (Vec::new(), Tree::new(Letters::AsTheyAre));
         let (mut folded, mut has_capitals) = (Tree::new(Letters::Folded), false);
-        for (Route { pattern, methods, hosts, policy, cors, timeout, raw, shared }, destination) in
+        for (Route { pattern, methods, hosts, policy, cors, timeout, raw, shared, webhook }, destination) in
             reserved.chain(configured)
         {
             let index = rules.len();
@@ -82,7 +87,7 @@ impl Table {
             folded.add(pattern.segments(), index);
             has_capitals |= has_capital(pattern.as_str());
             let label = pattern.as_str().to_owned();
-            rules.push(Rule { index, label, policy, destination, cors, timeout, raw, shared, methods, hosts });
+            rules.push(Rule { index, label, policy, destination, cors, timeout, raw, shared, webhook, methods, hosts });
         }
         let has_hosts = rules.iter().any(|rule| rule.hosts.is_some());
         let has_raw = rules.iter().any(|rule| rule.raw);
@@ -98,6 +103,7 @@ impl Table {
             timeout,
             raw: false,
             shared: false,
+            webhook: None,
             methods,
             hosts,
         });
@@ -155,6 +161,24 @@ mod tests {
 
     use super::*;
     use crate::routes::Pattern;
+
+    #[test]
+    fn a_provider_delivers_at_a_path_of_the_configuration_too() {
+        let table = table(vec![
+            Route::webhook(Pattern::parse("/hooks/stripe").expect("a pattern"), "/api/stripe/webhook"),
+            route("/**", &[]),
+        ]);
+        for (path, destination, webhook) in [
+            ("/hooks/stripe", Destination::Webhook, Some("/api/stripe/webhook")),
+            ("/hooks/stripe/", Destination::Webhook, Some("/api/stripe/webhook")),
+            ("/hooks/stripe/x", Destination::Site, None),
+            ("/hooks", Destination::Site, None),
+            ("/api/stripe/webhook", Destination::Webhook, None),
+        ] {
+            let rule = table.find(&Method::POST, None, path);
+            assert_eq!((rule.destination, rule.webhook), (destination, webhook), "{path}");
+        }
+    }
 
     fn route(pattern: &str, methods: &[Method]) -> Route {
         let pattern = Pattern::parse(pattern).expect("a pattern");

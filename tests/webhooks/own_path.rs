@@ -1,0 +1,30 @@
+//! A provider may deliver at a path that it knows already.
+
+use crate::world::stripe::{self, Subscription, unique};
+use crate::world::{Arrangement, Setup, World, in_seconds, send, token};
+
+#[tokio::test]
+async fn a_webhook_is_taken_in_at_a_path_of_the_configuration_and_at_billings_own() {
+    for fast_path in ["true", "false"] {
+        let setup = Setup::new(Arrangement::AllPostgres)
+            .key("stripe.webhook_path", "\"/hooks/stripe\"")
+            .key("proxy.fast_path", fast_path);
+        let world = World::with(setup).await;
+        for path in ["/hooks/stripe", "/hooks/stripe?from=before", "/api/stripe/webhook"] {
+            let account = unique("payer");
+            let subscription = Subscription { metadata: Some(account.clone()), ..Subscription::of(&unique("cus")) };
+            let body = subscription.event("created").body();
+            let deliver = |secrets: &[&str]| {
+                let signature = stripe::signature(&body, in_seconds(0), secrets);
+                let request = world.request("POST", path, None).header("content-type", "application/json");
+                send(request.header("stripe-signature", signature).body(body.clone()))
+            };
+            let forged = deliver(&["whsec_another"]).await;
+            assert_eq!(forged.status, 400, "{path}: {forged:?}");
+            let taken = deliver(&stripe::SECRETS[..1]).await;
+            assert_eq!(taken.status, 200, "{path}: {taken:?}");
+            world.everywhere("/premium/hello", &token(&account), 200).await;
+        }
+        assert_eq!(world.get("/hooks/other", None).await.status, 200, "what lies beside it is the site's");
+    }
+}
