@@ -141,7 +141,8 @@ impl ProxyHttp for Service {
         context: &mut Box<Context>,
     ) -> Result<()> {
         let (origin, told) = (origin(session, &context.snapshot.routing.trusted_proxies), who(context));
-        headers::rewrite(request, context.host.as_ref(), &origin, told, context.degraded)
+        let withheld = context.snapshot.identity.withheld();
+        headers::rewrite(request, context.host.as_ref(), (&origin, withheld), told, context.degraded)
     }
 
     /// Counts what passes. A future that captures nothing takes no memory: this is called for every request.
