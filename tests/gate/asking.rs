@@ -1,5 +1,6 @@
 //! Sessions that are no tokens: the site says whose they are, as it is and as it may fail.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -41,24 +42,70 @@ async fn told(world: &World, session: &str) -> Value {
 
 #[tokio::test]
 async fn signing_in_and_out_counts_with_the_answer_that_says_so() {
+    for fast_path in ["true", "false"] {
+        let site = SessionSite::start().await;
+        let world = World::with(setup(&site, "").key("proxy.fast_path", fast_path)).await;
+        let session = unique("sid");
+        assert_eq!(told(&world, &session).await, Value::Null);
+        assert_eq!(told(&world, &session).await, Value::Null);
+        assert_eq!(site.questions().len(), 1, "kept");
+        assert_eq!(ask(&world, "POST", "/login?as=u-1", &session).await.status, 200);
+        assert_eq!(told(&world, &session).await, "u-1", "where nothing needs to be asked again");
+        assert_eq!(visitor(&world, &session).await, "u-1");
+        assert_eq!(site.questions().len(), 2, "before the sign-in and after it");
+        assert_eq!(ask(&world, "POST", "/login?as=u-2", &session).await.status, 200);
+        assert_eq!(visitor(&world, &session).await, "u-2", "another account in the same session");
+        assert_eq!(ask(&world, "POST", "/logout", &session).await.status, 200);
+        assert_eq!(visitor(&world, &session).await, "sign_in", "fast_path = {fast_path}");
+        assert_eq!(told(&world, &session).await, Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_sets_no_cookie_counts_before_a_visitor_is_sent_away() {
     let site = SessionSite::start().await;
     let world = World::with(setup(&site, "")).await;
-    let session = unique("sid");
+    let (one, other) = (unique("sid"), unique("sid"));
+    let bought = async |session: &str| ask(&world, "GET", "/api/billing/subscription", session).await.status;
+    assert_eq!((visitor(&world, &one).await.as_str(), bought(&other).await), ("sign_in", 401));
+    for session in [&one, &other] {
+        assert_eq!(ask(&world, "POST", "/login?as=u-3&quietly", session).await.status, 204);
+    }
+    // That it is of nobody is kept for longer than any test runs.
+    eventually("the sign-in counts", async || (visitor(&world, &one).await == "u-3").then_some(())).await;
+    eventually("and on Tollgate's own pages", async || (bought(&other).await == 200).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_was_asked_before_a_sign_out_counts_for_nothing_after_it() {
+    let site = SessionSite::start().await;
+    let world = World::with(setup(&site, "deadline = \"30s\"")).await;
+    let (session, is_out) = (unique("sid"), Cell::new(false));
+    site.know(&session, "u-1");
+    // For the sign-out itself, and for nothing after it.
+    let lines = vec![("cache-control", "max-age=0".to_owned())];
+    site.says(Word::Raw(200, lines, r#"{"account":"u-1"}"#.to_owned()));
+    let sign_out = async {
+        assert_eq!(ask(&world, "POST", "/logout?late", &session).await.status, 200);
+        is_out.set(true);
+    };
+    let others = async {
+        eventually("the sign-out is at the site", async || (site.sign_outs() == 1).then_some(())).await;
+        let answer = site.says_late();
+        let before = visitor(&world, &session);
+        let meanwhile = async {
+            eventually("it is asked", async || (site.questions().len() == 2).then_some(())).await;
+            site.lets_out();
+            eventually("the sign-out is answered", async || is_out.get().then_some(())).await;
+            answer.notify_one();
+        };
+        tokio::join!(before, meanwhile).0
+    };
+    let (_, before) = tokio::join!(sign_out, others);
+    assert_eq!(before, "u-1", "it came before");
+    site.says(Word::True);
     assert_eq!(told(&world, &session).await, Value::Null);
-    assert_eq!(told(&world, &session).await, Value::Null);
-    assert_eq!(site.questions().len(), 1, "kept");
-    assert_eq!(ask(&world, "POST", "/login?as=u-1", &session).await.status, 200);
-    assert_eq!(told(&world, &session).await, "u-1", "where nothing needs to be asked again");
-    assert_eq!(visitor(&world, &session).await, "u-1");
-    assert_eq!(site.questions().len(), 2, "before the sign-in and after it");
-    assert_eq!(ask(&world, "POST", "/login?as=u-2", &session).await.status, 200);
-    assert_eq!(visitor(&world, &session).await, "u-2", "another account in the same session");
-    assert_eq!(ask(&world, "POST", "/logout", &session).await.status, 200);
     assert_eq!(visitor(&world, &session).await, "sign_in");
-    assert_eq!(told(&world, &session).await, Value::Null);
-    // Under the same id and without a word: nobody stays locked out, though the answer is kept for longer.
-    assert_eq!(ask(&world, "POST", "/login?as=u-3&quietly", &session).await.status, 204);
-    eventually("the sign-in counts", async || (visitor(&world, &session).await == "u-3").then_some(())).await;
 }
 
 #[tokio::test]

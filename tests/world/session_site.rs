@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::ports;
@@ -25,6 +26,8 @@ pub enum Word {
     Raw(u16, Vec<(&'static str, String)>, String),
     /// Nothing, ever.
     Silence,
+    /// What is true now, but said only when it is told to.
+    Late(Arc<Notify>),
 }
 
 /// The running site: its pages on one address, its word on sessions on another.
@@ -39,6 +42,9 @@ struct Site {
     /// Accounts by session.
     signed_in: HashMap<String, String>,
     word: Word,
+    /// Sign-outs so far, and what those wait for that are late.
+    sign_outs: usize,
+    lets_out: Arc<Notify>,
     /// Whether a connection on which it was asked stays open.
     keeps_alive: bool,
     /// The headers of every question about a session.
@@ -49,7 +55,14 @@ type Shared = State<Arc<Mutex<Site>>>;
 
 impl SessionSite {
     pub async fn start() -> Self {
-        let site = Site { signed_in: HashMap::new(), word: Word::True, keeps_alive: true, questions: Vec::new() };
+        let site = Site {
+            signed_in: HashMap::new(),
+            word: Word::True,
+            sign_outs: 0,
+            lets_out: Arc::default(),
+            keeps_alive: true,
+            questions: Vec::new(),
+        };
         let mut site = Self {
             pages: ports::free(),
             sessions: ports::free(),
@@ -102,6 +115,23 @@ impl SessionSite {
         self.state.lock().expect("no panic").keeps_alive = false;
     }
 
+    /// From now on says what is true when it is asked, but only when it is told to.
+    pub fn says_late(&self) -> Arc<Notify> {
+        let told = Arc::new(Notify::new());
+        self.says(Word::Late(Arc::clone(&told)));
+        told
+    }
+
+    /// Requests to sign out that have arrived.
+    pub fn sign_outs(&self) -> usize {
+        self.state.lock().expect("no panic").sign_outs
+    }
+
+    /// Lets one sign out who does so late.
+    pub fn lets_out(&self) {
+        self.state.lock().expect("no panic").lets_out.notify_one();
+    }
+
     /// Signs in without any request.
     pub fn know(&self, session: &str, account: &str) {
         self.state.lock().expect("no panic").signed_in.insert(session.to_owned(), account.to_owned());
@@ -143,11 +173,16 @@ async fn word(State(state): Shared, headers: HeaderMap) -> Response {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let session = session_of(&headers).or_else(|| bearer.map(str::to_owned));
     let account = session.and_then(|id| state.lock().expect("no panic").signed_in.get(&id).cloned());
+    let truth = match account {
+        Some(account) => json!({ "account": account }).to_string().into_response(),
+        None => StatusCode::UNAUTHORIZED.into_response(),
+    };
     match word {
-        Word::True => match account {
-            Some(account) => json!({ "account": account }).to_string().into_response(),
-            None => StatusCode::UNAUTHORIZED.into_response(),
-        },
+        Word::True => truth,
+        Word::Late(told) => {
+            told.notified().await;
+            truth
+        }
         Word::Raw(status, lines, body) => {
             let mut answer = Response::builder().status(status);
             for (name, value) in lines {
@@ -170,7 +205,15 @@ async fn sign_in(State(state): Shared, Query(query): Query<HashMap<String, Strin
     ([(header::SET_COOKIE, format!("sid={session}; Path=/; HttpOnly"))], "signed in").into_response()
 }
 
-async fn sign_out(State(state): Shared, headers: HeaderMap) -> Response {
+async fn sign_out(State(state): Shared, Query(query): Query<HashMap<String, String>>, headers: HeaderMap) -> Response {
+    let lets_out = {
+        let mut site = state.lock().expect("no panic");
+        site.sign_outs += 1;
+        Arc::clone(&site.lets_out)
+    };
+    if query.contains_key("late") {
+        lets_out.notified().await;
+    }
     if let Some(session) = session_of(&headers) {
         state.lock().expect("no panic").signed_in.remove(&session);
     }
