@@ -29,12 +29,13 @@ impl Sender {
             let mut values = headers.get_all(name).iter();
             (values.next(), values.next().is_some())
         };
-        if let (Some(site), false) = one(SEC_FETCH_SITE)
-            && site == "same-origin"
-        {
+        let site = one(SEC_FETCH_SITE);
+        if site.0.is_some_and(|site| site == "same-origin") && !site.1 {
             return Self::Own;
         }
         match one(header::ORIGIN) {
+            // A browser says that it is another page's, and which one is hidden.
+            (None, _) if site.0.is_some_and(|site| site != "none") => Self::Foreign,
             (None, _) => Self::Unknown,
             (Some(origin), false) if is_one_of(origin, origins) => Self::Own,
             _ => Self::Foreign,
@@ -72,7 +73,8 @@ mod tests {
             ("from one name to an unrelated one", own, Some("cross-site"), Own),
             ("a program, or a browser that hides everything", None, None, Unknown),
             ("typed in by hand", None, Some("none"), Unknown),
-            ("cross-site without an origin", None, Some("cross-site"), Unknown),
+            ("cross-site without an origin", None, Some("cross-site"), Foreign),
+            ("a neighbour without an origin", None, Some("same-site"), Foreign),
             ("a foreign page", Some("https://evil.example"), Some("cross-site"), Foreign),
             ("a foreign page, older browser", Some("https://evil.example"), None, Foreign),
             ("a neighbour under the same domain", Some("https://blog.read.example"), Some("same-site"), Foreign),
@@ -98,7 +100,7 @@ mod tests {
             values.into_iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect::<HeaderMap>()
         };
         let sites = twice(SEC_FETCH_SITE, ["same-origin", "cross-site"]);
-        assert_eq!(Sender::of(&sites, &origins), Unknown);
+        assert_eq!(Sender::of(&sites, &origins), Foreign);
         let both = twice(header::ORIGIN, ["https://read.example", "https://evil.example"]);
         assert_eq!(Sender::of(&both, &origins), Foreign);
     }

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use entitlement::authorize::{Basis, Denial, Permit, Policy};
+use entitlement::authorize::{Basis, Caller, Denial, Permit, Policy, authorize};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use crate::admission::{Decision, reason};
 use crate::clock;
-use crate::context::Context;
+use crate::context::{Context, origin};
 use crate::decide::Door;
-use crate::identity::Credential;
+use crate::forwarded::Origin;
+use crate::identity::{Credential, Sender};
 use crate::metrics::Verdict;
 use crate::respond::{self, Answer, Asked};
 use crate::routes::{Destination, Rule};
@@ -19,6 +20,7 @@ use crate::routing::{Held, Sought};
 use crate::screen::{Refused, host_of};
 use crate::service::Service;
 use crate::snapshot::Snapshot;
+use crate::target::HostRefusal;
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -54,8 +56,14 @@ impl Service {
                 None => return Ok(Some(self.refuse(&Refused::host(), context))),
             }
         }
+        // HTTP/2 has no request without a host, and HTTP/1.0 may have had none.
+        if !snapshot.upstreams.speaks_http1(held.rule.destination) && host_of(request).is_none() {
+            let missing = HostRefusal::Missing;
+            return Ok(Some(self.refuse(&Refused::bad(missing.code(), missing), context)));
+        }
         let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
-        match self.judge(&snapshot, &held, asked, (context, now)).await? {
+        let origin = origin(session, &routing.trusted_proxies);
+        match self.judge(&snapshot, &held, (asked, origin), (context, now)).await? {
             Ok(permit) => {
                 context.permit = Some(permit);
                 Ok(None)
@@ -72,7 +80,7 @@ impl Service {
         &self,
         snapshot: &Snapshot,
         Held { rule, policy }: &Held<'_>,
-        request: Asked<'_>,
+        (request, origin): (Asked<'_>, Origin<'_>),
         (context, now): (&mut Context, clock::Moment),
     ) -> Result<std::result::Result<Permit, Denial>> {
         context.rule = Some(rule.index);
@@ -84,13 +92,26 @@ impl Service {
             context.policy = Some(Box::new(policy.as_ref().clone()));
         }
         (context.destination, context.webhook) = (rule.destination, rule.webhook);
+        let sender = Sender { headers: request.headers, origin: Some(origin), now };
         let credential = match rule.destination {
             Destination::Webhook => Credential::Missing,
             Destination::Site if rule.shared => Credential::Missing,
-            Destination::Site | Destination::Billing => snapshot.identity.identify(request.headers, now.time).await,
+            Destination::Site | Destination::Billing => snapshot.identity.identify(sender).await,
         };
         let is_preflight = rule.cors.is_preflight(request.method, request.headers);
         let policy = if is_preflight { &PUBLIC } else { policy.as_ref() };
+        // A visitor who has just signed in is not sent to do so again by an answer of the site that is a moment old.
+        let credential = match credential {
+            Credential::Missing | Credential::Rejected
+                if snapshot.identity.asks()
+                    // Billing's pages send visitors to sign in, too.
+                    && (rule.destination == Destination::Billing
+                        || authorize(Caller::Anonymous, policy, now.time).is_err()) =>
+            {
+                Box::pin(snapshot.identity.insist(sender)).await
+            }
+            credential => credential,
+        };
         let decision = snapshot.admission.decide(policy, credential, now).await;
         let Decision { verdict, view, degraded, account, layer } =
             decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;

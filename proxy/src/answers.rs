@@ -1,6 +1,6 @@
 //! What becomes of each head of an answer before a client gets it, on every way.
 
-use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, SET_COOKIE, TRAILER, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -9,6 +9,7 @@ use pingora::{Error, ErrorType, Result};
 
 use crate::context::Context;
 use crate::headers::{hop, own_host, trailers};
+use crate::routes::Destination;
 use crate::screen::host_of;
 use crate::service::Service;
 use crate::{caching, failure, live, site, wire};
@@ -38,11 +39,15 @@ impl Service {
         if live::is_live(response) && !context.is_live {
             self.hold(session, context);
         }
+        if let Some(own) = &context.host {
+            own_host::take_out(response, own, host_of(session.req_header()).as_deref())?;
+        }
         if response.status.is_informational() {
             return Ok(());
         }
-        if let Some(own) = &context.host {
-            own_host::take_out(response, own, host_of(session.req_header()).as_deref())?;
+        let identity = &context.snapshot.identity;
+        if identity.asks() && context.destination == Destination::Site && response.headers.contains_key(SET_COOKIE) {
+            identity.end_sessions(&session.req_header().headers, &response.headers);
         }
         wire::close_unless_it_goes_on(session);
         context.is_in_chunks = !response.headers.contains_key(CONTENT_LENGTH);

@@ -279,8 +279,8 @@ pub(crate) fn head(
         head.0.put_slice(part);
     }
     let origin = origin(session, &context.snapshot.routing.trusted_proxies);
-    let host = context.host.as_ref();
-    headers::write((&request.headers, &request.uri), host, &origin, who(context), context.degraded, &mut head);
+    let (host, way) = (context.host.as_ref(), (&origin, context.snapshot.identity.withheld()));
+    headers::write((&request.headers, &request.uri), host, way, who(context), context.degraded, &mut head);
     head.0.put_slice(more);
     head.0.put_slice(b"\r\n");
     head.0.put_slice(body);

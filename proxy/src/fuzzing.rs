@@ -8,7 +8,7 @@ use pingora::http::RequestHeader;
 
 pub use crate::end_to_end::differential::{Case, Ways};
 use crate::forwarded::{Origin, Scheme, TrustedProxies};
-use crate::headers;
+use crate::headers::{self, Withheld};
 
 /// What the site gets of the headers that a peer sends without a credential.
 ///
@@ -19,6 +19,7 @@ pub fn rewritten(lines: &HeaderMap, peer: SocketAddr, trusted: &TrustedProxies) 
     for (name, value) in lines {
         request.append_header(name.clone(), value.clone())?;
     }
-    headers::rewrite(&mut request, None, &Origin::new(Some(peer), Scheme::Http, trusted), None, None)?;
+    let origin = Origin::new(Some(peer), Scheme::Http, trusted);
+    headers::rewrite(&mut request, None, (&origin, &Withheld::default()), None, None)?;
     Ok(request.headers.clone())
 }

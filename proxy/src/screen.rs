@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{ALLOW, CONTENT_LENGTH, HOST};
+use http::header::{ALLOW, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, Uri, Version};
 use pingora::Result;
@@ -87,6 +87,11 @@ pub(crate) fn screen(request: &mut RequestHeader, routing: &Routing) -> Result<O
     if !has_clear_length(request) {
         return Ok(Some(Refused::bad("content_length", "the Content-Length is not one number in one line")));
     }
+    if !has_clear_coding(request) {
+        let detail = "the Transfer-Encoding is another than chunked, once: what is coded otherwise cannot be passed on";
+        let (status, code) = (StatusCode::NOT_IMPLEMENTED, "transfer_encoding");
+        return Ok(Some(Refused { status, code, detail: detail.to_owned() }));
+    }
     Ok(None)
 }
 
@@ -106,6 +111,13 @@ fn has_clear_length(request: &RequestHeader) -> bool {
     let mut lines = request.headers.get_all(CONTENT_LENGTH).iter();
     let is_number = |line: &HeaderValue| !line.is_empty() && line.as_bytes().iter().all(u8::is_ascii_digit);
     lines.next().is_none_or(is_number) && lines.next().is_none()
+}
+
+/// Whether a body is coded as every server reads it (RFC 9112 section 6.1). The gate frames it anew, and knows no other coding.
+fn has_clear_coding(request: &RequestHeader) -> bool {
+    let mut lines = request.headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |line: &HeaderValue| line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    lines.next().is_none_or(is_chunked) && lines.next().is_none()
 }
 
 /// Puts a canonical target in the place of another one. HTTP/2 keeps the host in the same place: it stays.

@@ -143,7 +143,8 @@ impl ProxyHttp for Service {
             request.set_raw_path(path.as_bytes())?;
         }
         let (origin, told) = (origin(session, &context.snapshot.routing.trusted_proxies), who(context));
-        headers::rewrite(request, context.host.as_ref(), &origin, told, context.degraded)
+        let withheld = context.snapshot.identity.withheld();
+        headers::rewrite(request, context.host.as_ref(), (&origin, withheld), told, context.degraded)
     }
 
     /// Counts what passes. A future that captures nothing takes no memory: this is called for every request.

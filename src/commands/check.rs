@@ -45,8 +45,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for way in &config.identity.ways {
         let any = |texts: Vec<String>| if texts.is_empty() { "any".to_owned() } else { texts.join(" or ") };
         let (issuer, audience) = (any(way.issuers(&config.site_url())), any(way.audiences(config.site_host())));
-        let (name, keys) = (&way.name, way.source.describe());
+        let (name, keys) = (&way.name, way.describe());
         let name = if name == proxy::identity::FLAT { String::new() } else { format!("{name}: ") };
+        if !way.source.is_of_tokens() {
+            output::line(format_args!("identity  {name}{keys}"));
+            continue;
+        }
         output::line(format_args!("identity  {name}{keys}, issuer {issuer}, audience {audience}"));
     }
     match &config.catalog {

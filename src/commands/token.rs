@@ -76,6 +76,9 @@ fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
         std::io::stdin().take(TOKEN_BYTES_MAX).read_to_string(&mut token).context("standard input is no text")?;
     }
     let identity = proxy::identity::Identity::new(config.identity_settings(secrets)?)?;
+    if !identity.reads_tokens() {
+        bail!("no way under [identity] reads tokens: accounts are known by {}", config.identity.describe());
+    }
     let runtime = parts::runtime()?;
     identity.follow(runtime.handle());
     runtime.block_on(identity.reach())?;

@@ -4,11 +4,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::with_ways;
 use crate::world::keys::{ED25519, KeyHost, P256, RSA};
+use crate::world::session_site::{SessionSite, Word};
 use crate::world::setup::ROUTES;
 use crate::world::stripe::unique;
 use crate::world::token::{SECRET, signed};
-use crate::world::{Arrangement, Setup, World, in_seconds, send};
+use crate::world::{Setup, World, in_seconds, send};
 
 const DOCS: &str = include_str!("../../docs/identity.md");
 
@@ -20,17 +22,22 @@ fn block(name: &str) -> String {
     found.unwrap_or_else(|| panic!("{name} is in docs/identity.md"))
 }
 
-/// With these ways alone; key sets are those of `host`.
+/// With these ways alone; key sets are those of `host`, and the proxy in front is here.
 fn setup(names: &[&str], host: &KeyHost) -> Setup {
+    with_ways(&blocks(names, &[("jwks_url", &host.url()), ("from", "127.0.0.1")]))
+}
+
+/// The configuration of these ways, with other values of some keys.
+fn blocks(names: &[&str], values: &[(&str, &str)]) -> String {
     let ways: String = names.iter().map(|name| block(name)).collect();
-    let ours = |line: &str| match line.strip_prefix("jwks_url = ") {
-        Some(_) => format!("jwks_url = \"{}\"\n", host.url()),
-        None => format!("{line}\n"),
+    let ours = |line: &str| {
+        let key = line.split(" = ").next().unwrap_or_default();
+        match values.iter().find(|(known, _)| *known == key) {
+            Some((key, value)) => format!("{key} = \"{value}\"\n"),
+            None => format!("{line}\n"),
+        }
     };
-    let ways: String = ways.lines().map(ours).collect();
-    let flat = ["identity.cookie", "identity.algorithm", "identity.issuer", "identity.audience"];
-    let setup = flat.into_iter().fold(Setup::new(Arrangement::AllPostgres), |setup, key| setup.key(key, ""));
-    setup.routes(&format!("{ROUTES}\n{ways}"))
+    ways.lines().map(ours).collect()
 }
 
 /// Claims that live, and more of them.
@@ -162,5 +169,77 @@ async fn a_token_that_two_ways_read_otherwise_is_nobodys() {
     for _ in 0..2 {
         assert_eq!(account(&world, "authorization", &same).await, "u");
         assert_eq!(account(&world, "authorization", &other).await, "ambiguous_identity");
+    }
+}
+
+#[tokio::test]
+async fn sessions_of_usual_frameworks_are_asked_about() {
+    let site = SessionSite::start().await;
+    let names = ["django", "rails", "php", "laravel", "express", "authjs", "api-key"];
+    let world = World::with(with_ways(&blocks(&names, &[("ask", &site.ask())])).upstream(site.pages)).await;
+    let raw = |status: u16, body: Value| Word::Raw(status, vec![], body.to_string());
+    let user = |id: Value| raw(200, json!({ "user": { "id": id } }));
+    // What Auth.js says, beside the id that its callback adds.
+    let session = json!({ "user": { "name": "A", "email": "a@read.example", "id": "u-authjs" }, "expires": "2030-01-31T12:00:00.000Z" });
+    for (name, header, value, word, expected) in [
+        ("django", "cookie", "csrftoken=c; sessionid=x1", user(json!(7)), "7"),
+        ("django", "cookie", "sessionid=x2", raw(401, json!("")), "sign_in"),
+        ("rails", "cookie", "_read_session=x3", user(json!(8)), "8"),
+        ("php", "cookie", "PHPSESSID=x4", user(json!("u-php")), "u-php"),
+        ("laravel", "cookie", "XSRF-TOKEN=t; laravel_session=eyJpdiI6Ij%3D%3D", user(json!(9)), "9"),
+        ("express", "cookie", "connect.sid=s%3Ax5.sig", user(json!("u-express")), "u-express"),
+        (
+            "Auth.js",
+            "cookie",
+            "__Secure-authjs.session-token=eyJhbGciOiJkaXIi..x.y.z",
+            raw(200, session.clone()),
+            "u-authjs",
+        ),
+        (
+            "Auth.js in pieces",
+            "cookie",
+            "authjs.session-token.0=aa; authjs.session-token.1=bb",
+            raw(200, session),
+            "u-authjs",
+        ),
+        ("Auth.js, signed out", "cookie", "authjs.session-token=old", raw(200, json!(null)), "sign_in"),
+        ("an opaque token", "authorization", "Token abc", raw(200, json!({ "owner": "u-key" })), "u-key"),
+    ] {
+        site.says(word);
+        assert_eq!(super::account(&world, header, value).await, expected, "{name}");
+        let questions = site.questions();
+        let shown = questions.last().and_then(|headers| headers.get(header)).expect("it is shown");
+        let shown = shown.to_str().expect("text");
+        assert!(value.ends_with(shown) && !shown.contains("csrf") && !shown.contains("XSRF"), "{name}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn proxies_that_sign_users_in_say_who_they_are() {
+    let host = KeyHost::start(&[RSA, P256]).await;
+    let world = World::with(setup(&["oauth2-proxy", "cloudflare", "alb", "iap"], &host)).await;
+    let cloudflare = RSA.sign(&with(json!({
+        "iss": "https://team.cloudflareaccess.com", "sub": "u-access", "email": "a@read.example", "type": "app",
+        "aud": ["4714c1358e65fe4b408ad6d432a5f878f08194bdb4752441fd56faefa9b2b6f2"]
+    })));
+    let alb = RSA.sign(&with(json!({
+        "iss": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_pool", "sub": "u-alb", "client_id": "x", "token_use": "access"
+    })));
+    let iap = |audience: &str| {
+        P256.sign(&with(json!({
+            "iss": "https://cloud.google.com/iap", "aud": audience, "sub": "accounts.google.com:1", "email": "a@read.example"
+        })))
+    };
+    let ours = iap("/projects/1234567890/global/backendServices/9876543210");
+    for (name, value, expected) in [
+        ("x-auth-request-user", "u-oauth2", "u-oauth2"),
+        ("cf-access-jwt-assertion", &cloudflare, "u-access"),
+        ("x-amzn-oidc-accesstoken", &alb, "u-alb"),
+        ("x-goog-iap-jwt-assertion", &ours, "accounts.google.com:1"),
+        ("x-goog-iap-jwt-assertion", &iap("/projects/1/global/backendServices/2"), "invalid_token"),
+        ("x-goog-iap-jwt-assertion", &cloudflare, "invalid_token"),
+        ("x-amzn-oidc-accesstoken", "u-alb", "invalid_token"),
+    ] {
+        assert_eq!(account(&world, name, value).await, expected, "{name}: {value}");
     }
 }

@@ -16,6 +16,7 @@ pub mod reasons;
 pub mod relay;
 pub mod replica;
 pub mod servers;
+pub mod session_site;
 pub mod setup;
 pub mod skew;
 pub mod stripe;

@@ -59,7 +59,8 @@ impl Service {
             Err(refused) => return Ok(self.refuse(&refused, context)),
         };
         let asked = Asked { method: &question.method, headers: &request.headers, target: &question.target };
-        match self.judge(&snapshot, &held, asked, (context, now)).await? {
+        let origin = origin(session, &snapshot.routing.trusted_proxies);
+        match self.judge(&snapshot, &held, (asked, origin), (context, now)).await? {
             Ok(_) => {
                 let view = context.view.as_deref();
                 let headers = match (view, context.degraded) {

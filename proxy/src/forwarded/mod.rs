@@ -115,6 +115,12 @@ impl<'a> Origin<'a> {
         self.is_trusted
     }
 
+    /// The client's address, as far as trusted proxies say it.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let peer = self.peer?;
+        Some(if self.is_trusted { self.hops(headers, peer).1 } else { peer })
+    }
+
     /// What the site is told of the way that a request with these headers has come. When the peer is not trusted, nothing
     /// else may be said of it.
     pub(crate) fn way(&self, headers: &HeaderMap, uri: &Uri) -> Way {
@@ -142,6 +148,14 @@ impl<'a> Origin<'a> {
     /// What a trusted peer forwards of the hops before it, with itself as the last; and the client, which is the last hop
     /// that is not trusted.
     fn chain(&self, headers: &HeaderMap, peer: IpAddr) -> (HeaderValue, HeaderValue) {
+        let (mut chain, client) = self.hops(headers, peer);
+        chain.extend_from_slice(peer.to_string().as_bytes());
+        // All of it was in headers before.
+        (HeaderValue::from_bytes(&chain).unwrap_or_else(|_| value(peer)), value(client))
+    }
+
+    /// The hops before a trusted peer, with a comma behind each; and the client.
+    fn hops(&self, headers: &HeaderMap, peer: IpAddr) -> (Vec<u8>, IpAddr) {
         let mut chain = Vec::new();
         for line in headers.get_all(FOR) {
             chain.extend_from_slice(line.as_bytes());
@@ -156,9 +170,7 @@ impl<'a> Origin<'a> {
                 break;
             }
         }
-        chain.extend_from_slice(peer.to_string().as_bytes());
-        // All of it was in headers before.
-        (HeaderValue::from_bytes(&chain).unwrap_or_else(|_| value(peer)), value(client))
+        (chain, client)
     }
 }
 

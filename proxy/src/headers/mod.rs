@@ -17,8 +17,8 @@ use pingora::http::RequestHeader;
 
 use crate::forwarded::Origin;
 use crate::view::{Block, View};
-pub(crate) use names::is_unlisted;
-pub use names::{IDENTITY, removed};
+pub use names::{FrontNameError, IDENTITY, front_name, removed};
+pub(crate) use names::{Withheld, is_unlisted};
 use names::{Writer, writer};
 
 pub(crate) const ACCOUNT: HeaderName = HeaderName::from_static("x-entitlement-account");
@@ -81,7 +81,7 @@ impl Lines for HeaderMap {
 pub(crate) fn rewrite(
     request: &mut RequestHeader,
     host: Option<&HeaderValue>,
-    origin: &Origin<'_>,
+    (origin, withheld): (&Origin<'_>, &Withheld),
     told: Option<Told<'_>>,
     degraded: Option<Degraded>,
 ) -> Result<()> {
@@ -90,7 +90,7 @@ pub(crate) fn rewrite(
     let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
     let mut parts = Parts::from(std::mem::replace(request, nothing));
     let mut headers = HeaderMap::with_capacity(parts.headers.len() + OWN_MAX);
-    write((&parts.headers, &parts.uri), host, origin, told, degraded, &mut headers);
+    write((&parts.headers, &parts.uri), host, (origin, withheld), told, degraded, &mut headers);
     parts.headers = headers;
     *request = RequestHeader::from(parts);
     target.map_or(Ok(()), |target| request.set_raw_path(&target))
@@ -101,7 +101,7 @@ pub(crate) fn rewrite(
 pub(crate) fn write(
     (headers, uri): (&HeaderMap, &Uri),
     host: Option<&HeaderValue>,
-    origin: &Origin<'_>,
+    (origin, withheld): (&Origin<'_>, &Withheld),
     told: Option<Told<'_>>,
     degraded: Option<Degraded>,
     lines: &mut impl Lines,
@@ -112,7 +112,9 @@ pub(crate) fn write(
     }
     for (name, value) in headers {
         let stays = match writer(name.as_str().as_bytes()) {
-            Writer::Anyone => *name != COOKIE && (host.is_none() || *name != HOST),
+            Writer::Anyone => {
+                *name != COOKIE && (host.is_none() || *name != HOST) && !withheld.holds(name.as_str().as_bytes())
+            }
             Writer::Proxy => origin.is_trusted() && !way.replaces(name),
             Writer::Gate => false,
         };

@@ -4,6 +4,10 @@
 //! PHP reads `.` as `_` too. So names are compared as such a server would: whatever is neither letter nor digit counts
 //! as `-`.
 
+use http::HeaderName;
+
+use super::hop;
+
 /// Whose word a header is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writer {
@@ -83,7 +87,7 @@ pub(crate) fn is_unlisted(name: &str) -> bool {
 }
 
 /// Headers by which some servers serve another request than the one that was matched.
-const OVERRIDES: [&str; 14] = [
+const OVERRIDES: [&str; 23] = [
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
@@ -97,13 +101,22 @@ const OVERRIDES: [&str; 14] = [
     "x-forwarded-url",
     "x-forwarded-path",
     "x-forwarded-method",
+    "x-host",
+    "x-http-host-override",
+    "x-request-uri",
+    "x-matched-path",
+    "x-invoke-path",
+    "x-now-route-matches",
+    "x-replaced-path",
+    "x-envoy-original-path",
+    "x-waws-unencoded-url",
     // Next.js left out its own checks for it: <https://github.com/advisories/GHSA-f82v-jwr5-mffw>.
     "x-middleware-subrequest",
 ];
 
 /// Other names under which applications look for the client's address or scheme. None of them begins with one of
 /// [`FEW`].
-const ADDRESSES: [&str; 8] = [
+const ADDRESSES: [&str; 17] = [
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
@@ -112,10 +125,19 @@ const ADDRESSES: [&str; 8] = [
     "x-remote-ip",
     "x-scheme",
     "x-url-scheme",
+    "x-original-for",
+    "x-original-proto",
+    "x-original-remote-addr",
+    "x-originating-ip",
+    "x-remote-addr",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-proxyuser-ip",
+    "x-appengine-user-ip",
 ];
 
 /// The names of these kinds that do not begin with `x-`.
-const FEW: [(&str, Writer); 10] = [
+const FEW: [(&str, Writer); 15] = [
     // CGI programs take it for the proxy that they should use: <https://httpoxy.org>.
     ("proxy", Writer::Gate),
     // The same as `X-Forwarded-*` once more (RFC 7239): of two that differ a site may believe the wrong one.
@@ -128,7 +150,76 @@ const FEW: [(&str, Writer); 10] = [
     ("fastly-client-ip", Writer::Proxy),
     ("fly-client-ip", Writer::Proxy),
     ("front-end-https", Writer::Proxy),
+    ("proxy-client-ip", Writer::Proxy),
+    ("wl-proxy-client-ip", Writer::Proxy),
+    ("akamai-client-ip", Writer::Proxy),
+    ("cdn-src-ip", Writer::Proxy),
+    ("remote-addr", Writer::Proxy),
 ];
+
+/// What the gate goes by itself, or passes on in its own words, beside what is told by [`writer`].
+const NEEDED: [&str; 12] = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "origin",
+    "referer",
+    "trailer",
+    "transfer-encoding",
+];
+
+/// What names begin with that browsers alone write.
+const BROWSERS: [&str; 2] = ["access-control-", "sec-"];
+
+/// Why a text is no name of a header in which a proxy in front says who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrontNameError {
+    #[error("it is no name of a header: write letters, digits and hyphens, such as \"X-Auth-Request-User\"")]
+    NoName,
+    #[error(
+        "this header is Tollgate's own, or one that it needs for something else: let the proxy in front write another one, such \
+         as \"X-Auth-Request-User\""
+    )]
+    Needed,
+}
+
+/// Reads the name of a header in which a proxy in front says who asks.
+///
+/// # Errors
+/// When it is no name, or that of a header which means something else to the gate.
+pub fn front_name(text: &str) -> Result<HeaderName, FrontNameError> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| FrontNameError::NoName)?;
+    if !is_plain {
+        return Err(FrontNameError::NoName);
+    }
+    let known = name.as_str();
+    let is_needed = writer(known.as_bytes()) != Writer::Anyone
+        || hop::is_of_connection(&name)
+        || NEEDED.contains(&known)
+        || BROWSERS.iter().any(|begin| known.starts_with(begin));
+    if is_needed { Err(FrontNameError::Needed) } else { Ok(name) }
+}
+
+/// Headers in which proxies in front say who asks: no client may write them, and the site gets none of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Withheld(Vec<String>);
+
+impl Withheld {
+    pub(crate) fn add(&mut self, name: &HeaderName) {
+        self.0.push(name.as_str().to_owned());
+    }
+
+    /// Whether the header of this name is one of them, in any spelling.
+    pub(crate) fn holds(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|known| is(name, known))
+    }
+}
 
 /// Headers that frame a message or speak of its connection: in any spelling but the usual one, which is understood on the
 /// way, a server behind may take them for the same.
@@ -148,7 +239,7 @@ pub(crate) fn writer(name: &[u8]) -> Writer {
     let writer = match name {
         [b'c' | b'h' | b'k' | b'p' | b't' | b'C' | b'H' | b'K' | b'P' | b'T', ..] if frames_oddly(name) => Writer::Gate,
         [b'x' | b'X', second, ..] if !second.is_ascii_alphanumeric() => extension(name),
-        [b'c' | b'f' | b'p' | b't' | b'C' | b'F' | b'P' | b'T', ..] => {
+        [first, ..] if b"acfprtw".contains(&first.to_ascii_lowercase()) => {
             FEW.iter().find(|(known, _)| is(name, known)).map_or(Writer::Anyone, |(_, writer)| *writer)
         }
         _ => Writer::Anyone,
@@ -248,6 +339,43 @@ mod tests {
             for spelling in [underscores, others] {
                 assert_eq!(writer(spelling.as_bytes()), Writer::Gate, "{spelling}");
             }
+        }
+    }
+
+    #[test]
+    fn a_proxy_in_front_may_write_what_means_nothing_else() {
+        for name in
+            ["X-Auth-Request-User", "Remote-User", "Cf-Access-Jwt-Assertion", "X-Goog-IAP-JWT-Assertion", "x-user"]
+        {
+            assert_eq!(
+                front_name(name).as_ref().map(HeaderName::as_str),
+                Ok(name.to_ascii_lowercase().as_str()),
+                "{name}"
+            );
+        }
+        for name in ["", "X User", "X-User:", "X_User", "X.User", "X-Us\u{e9}r"] {
+            assert_eq!(front_name(name), Err(FrontNameError::NoName), "{name}");
+        }
+        let hop = ["Connection", "Keep-Alive", "TE", "Upgrade", "Proxy-Authorization", "HTTP2-Settings", "Trailer"];
+        let own =
+            ["X-Entitlement-Account", "X-Entitlement-", "X-Forwarded-User", "Forwarded", "X-Real-IP", "True-Client-IP"];
+        let read =
+            ["Host", "cookie", "AUTHORIZATION", "Origin", "Accept", "Sec-Fetch-Mode", "Transfer-Encoding", "Proxy"];
+        for name in hop.iter().chain(&own).chain(&read) {
+            assert_eq!(front_name(name), Err(FrontNameError::Needed), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_withheld_is_so_in_every_spelling() {
+        let mut withheld = Withheld::default();
+        assert!(!withheld.holds(b"x-auth-request-user"));
+        withheld.add(&HeaderName::from_static("x-auth-request-user"));
+        for spelling in spellings("x-auth-request-user") {
+            assert!(withheld.holds(spelling.as_bytes()), "{spelling}");
+        }
+        for name in ["x-auth-request-users", "x-auth-request", "xx-auth-request-user"] {
+            assert!(!withheld.holds(name.as_bytes()), "{name}");
         }
     }
 

@@ -2,20 +2,21 @@
 
 use http::HeaderValue;
 use http::header::{CONTENT_LOCATION, LOCATION, SET_COOKIE};
-use pingora::Result;
+use pingora::ErrorType::InternalError;
 use pingora::http::ResponseHeader;
+use pingora::{OrErr, Result};
 
 /// Takes the site's `own` host out of an answer to a client that asked for the host `public`: addresses below it become those of the
 /// same place, and a cookie that is set for it becomes one of the host that was asked. All other addresses and cookies stay.
 ///
 /// # Errors
-/// Never: what is written is part of what stood there.
+/// Hardly: what is written is part of what stood there.
 pub(crate) fn take_out(response: &mut ResponseHeader, own: &HeaderValue, public: Option<&str>) -> Result<()> {
     let Ok(own) = own.to_str() else { return Ok(()) };
     for name in [LOCATION, CONTENT_LOCATION] {
-        let address = response.headers.get(&name).and_then(|value| value.to_str().ok());
-        if let Some(place) = address.and_then(|address| place(address, own)) {
-            response.insert_header(name, place)?;
+        let address = response.headers.get(&name).map(|value| characters(value.as_bytes()));
+        if let Some(place) = address.and_then(|address| place(&address, own)) {
+            response.insert_header(name, HeaderValue::from_bytes(&bytes(&place)).or_err(InternalError, "a place")?)?;
         }
     }
     let hosts = (host_of(own), public.unwrap_or_default());
@@ -34,22 +35,36 @@ pub(crate) fn take_out(response: &mut ResponseHeader, own: &HeaderValue, public:
     Ok(())
 }
 
-/// The path, query and fragment of an address of the `own` host; `None` for any other, and for a path that would be read as
-/// another host's address without its own (<https://url.spec.whatwg.org/#relative-state>).
+/// The path, query and fragment of an address of the `own` host, with a scheme or without; `None` for any other, and for a path
+/// that would be read as another host's address without its own (<https://url.spec.whatwg.org/#relative-state>).
 fn place(address: &str, own: &str) -> Option<String> {
-    let (scheme, rest) = address.split_once("://")?;
-    let port = match scheme.to_ascii_lowercase().as_str() {
-        "http" => ":80",
-        "https" => ":443",
+    let (scheme, rest) = address.split_once("//")?;
+    let ports: &[&str] = match scheme.to_ascii_lowercase().as_str() {
+        "http:" => &[":80"],
+        "https:" => &[":443"],
+        "" => &[":80", ":443"],
         _ => return None,
     };
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
-    let plain = |authority: &str| authority.strip_suffix(port).unwrap_or(authority).to_ascii_lowercase();
+    let plain = |authority: &str| {
+        let bare = ports.iter().find_map(|port| authority.strip_suffix(port)).unwrap_or(authority);
+        bare.to_ascii_lowercase()
+    };
     if plain(authority) != plain(own) || rest.starts_with("//") || rest.contains(['\\', '\t']) {
         return None;
     }
     Some(if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") })
+}
+
+/// One character for each byte: what is beyond ASCII has no meaning here, and goes on as it came.
+fn characters(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// The bytes of [`characters`].
+fn bytes(characters: &str) -> Vec<u8> {
+    characters.chars().filter_map(|character| u8::try_from(character).ok()).collect()
 }
 
 /// A host without its port.
@@ -91,12 +106,13 @@ mod tests {
     fn answer(own: &str, lines: &[(&'static str, &str)]) -> Vec<(String, String)> {
         let mut response = ResponseHeader::build(302, None).expect("a status");
         for (name, value) in lines {
-            response.append_header(*name, *value).expect("a line");
+            let value = HeaderValue::from_bytes(&bytes(value)).expect("a value");
+            response.append_header(*name, value).expect("a line");
         }
         let own = HeaderValue::from_str(own).expect("a host");
         take_out(&mut response, &own, Some("www.site.test")).expect("it is written");
         let lines = response.headers.iter();
-        lines.map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned())).collect()
+        lines.map(|(name, value)| (name.to_string(), characters(value.as_bytes()))).collect()
     }
 
     #[test]
@@ -107,6 +123,9 @@ mod tests {
             ("app.internal", "http://app.internal:80", "/"),
             ("app.internal:8443", "https://app.internal:8443?a=1", "/?a=1"),
             ("app.internal", "https://app.internal#part", "/#part"),
+            ("app.internal:443", "//app.internal/x", "/x"),
+            ("localhost:8443", "//localhost:8443/x", "/x"),
+            ("app.internal", "https://app.internal/caf\u{e9}", "/caf\u{e9}"),
             // Others, and what would lead to another host.
             ("app.internal", "https://app.internal:8443/", "https://app.internal:8443/"),
             ("app.internal", "https://app.internal.evil/", "https://app.internal.evil/"),
@@ -116,7 +135,9 @@ mod tests {
             ("app.internal", "https://app.internal/\\evil.example/", "https://app.internal/\\evil.example/"),
             ("app.internal", "https://app.internal\\@evil.example/", "https://app.internal\\@evil.example/"),
             ("app.internal", "ftp://app.internal/", "ftp://app.internal/"),
-            ("app.internal", "//app.internal/", "//app.internal/"),
+            ("app.internal", "//app.internal.evil/", "//app.internal.evil/"),
+            ("app.internal", "///app.internal/", "///app.internal/"),
+            ("app.internal", "/a//app.internal/", "/a//app.internal/"),
             ("app.internal", "/login", "/login"),
         ];
         for (own, place, expected) in cases {

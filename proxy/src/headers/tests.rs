@@ -13,7 +13,9 @@ fn rewritten(peer: &str, lines: &[(&'static str, &'static str)]) -> RequestHeade
     }
     let trusted = TrustedProxies::parse(&["10.0.0.1"]).expect("an address");
     let origin = Origin::new(Some(peer.parse().expect("an address")), Scheme::Https, &trusted);
-    rewrite(&mut request, None, &origin, None, None).expect("it is rewritten");
+    let mut withheld = Withheld::default();
+    withheld.add(&HeaderName::from_static("x-auth-request-user"));
+    rewrite(&mut request, None, (&origin, &withheld), None, None).expect("it is rewritten");
     request
 }
 
@@ -48,6 +50,9 @@ fn everything_that_only_the_gate_may_say_is_removed() {
         "Proxy",
         "Forwarded",
         "X_Forwarded_For",
+        "X-Auth-Request-User",
+        "X_Auth_Request_User",
+        "x-auth.request_user",
     ];
     for peer in [PEER, "10.0.0.1:40000"] {
         assert_eq!(left(peer, &names), Vec::<String>::new(), "{peer}");
@@ -87,7 +92,7 @@ fn what_is_told_keeps_the_rest_of_the_request_as_it_is() {
         request.append_header("Accept", "b").expect("a header");
         request.append_header("X-Entitlement-Limits", "spoofed").expect("a header");
         request.set_version(http::Version::HTTP_11);
-        rewrite(&mut request, None, &origin, Some(told), None).expect("it is written");
+        rewrite(&mut request, None, (&origin, &Withheld::default()), Some(told), None).expect("it is written");
         assert_eq!((request.method.as_str(), request.raw_path()), ("PUT", target));
         assert_eq!(request.version, http::Version::HTTP_11);
         assert_eq!(request.headers.get_all("accept").iter().count(), 2);

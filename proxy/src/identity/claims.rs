@@ -110,20 +110,21 @@ impl Expected {
                 }
             }
         }
-        let account = self.account(claims)?;
+        let account = account(claims, &self.account, &self.prefix)?;
         let expires = seconds(exp).saturating_add(self.leeway_seconds);
         if now < expires { Ok((account, expires)) } else { Err(Refusal::Expired) }
     }
+}
 
-    fn account(&self, claims: &Map<String, Value>) -> Result<AccountId, Refusal> {
-        let named = match self.account.iter().find_map(|claim| claim.of(claims)) {
-            // A header value loses its outer blanks on the way: the application would read another account.
-            Some(Value::String(text)) if text.trim() == text && !text.is_empty() => text.clone(),
-            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
-            _ => return Err(Refusal::NoAccount),
-        };
-        AccountId::parse(&format!("{}{named}", self.prefix)).map_err(|_| Refusal::NoAccount)
-    }
+/// The account that the first of these claims names which is there, with `prefix` before it.
+pub(super) fn account(claims: &Map<String, Value>, names: &[Claim], prefix: &str) -> Result<AccountId, Refusal> {
+    let named = match names.iter().find_map(|claim| claim.of(claims)) {
+        // A header value loses its outer blanks on the way: the application would read another account.
+        Some(Value::String(text)) if text.trim() == text && !text.is_empty() => text.clone(),
+        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
+        _ => return Err(Refusal::NoAccount),
+    };
+    AccountId::parse(&format!("{prefix}{named}")).map_err(|_| Refusal::NoAccount)
 }
 
 /// For which the token is (RFC 7519 section 4.1.3): one, or several, all of which are texts.

@@ -91,6 +91,13 @@ impl Names {
 
 /// `None` where there is no first piece, `Some(None)` where one is there twice or all are too long.
 fn join(name: &str, headers: &HeaderMap) -> Option<Option<Vec<u8>>> {
+    let Some(pieces) = gather(name, headers) else { return Some(None) };
+    let whole: Vec<u8> = pieces.into_iter().flatten().copied().take(TOKEN_BYTES_MAX + 1).collect();
+    if whole.is_empty() { None } else { Some((whole.len() <= TOKEN_BYTES_MAX).then_some(whole)) }
+}
+
+/// The pieces of a cookie from the first to the gap; `None` where one is there twice.
+fn gather<'a>(name: &str, headers: &'a HeaderMap) -> Option<Vec<&'a [u8]>> {
     let mut pieces: Vec<Option<&[u8]>> = Vec::new();
     for pair in pairs(headers) {
         let Some((number, value)) = pair.strip_prefix(name.as_bytes()).and_then(piece) else { continue };
@@ -101,11 +108,48 @@ fn join(name: &str, headers: &HeaderMap) -> Option<Option<Vec<u8>>> {
             pieces.resize(number + 1, None);
         }
         if pieces.get_mut(number).is_some_and(|place| place.replace(value).is_some()) {
-            return Some(None);
+            return None;
         }
     }
-    let whole: Vec<u8> = pieces.iter().map_while(|piece| *piece).flatten().copied().take(TOKEN_BYTES_MAX + 1).collect();
-    if whole.is_empty() { None } else { Some((whole.len() <= TOKEN_BYTES_MAX).then_some(whole)) }
+    Some(pieces.into_iter().map_while(|piece| piece).collect())
+}
+
+/// A session in a cookie, as the site is shown it.
+pub(super) enum Session<'a> {
+    Whole(&'a [u8]),
+    /// All pieces, with their names.
+    Pieces(Vec<u8>),
+    /// A piece is there twice.
+    Doubled,
+}
+
+/// Gives each session in cookies of this name: whole ones as they are, pieces as one.
+pub(super) fn sessions(headers: &HeaderMap, name: &str, mut each: impl FnMut(Session<'_>)) {
+    let mut in_pieces = false;
+    for rest in pairs(headers).filter_map(|pair| pair.strip_prefix(name.as_bytes())) {
+        match rest.split_first() {
+            Some((b'.', rest)) => in_pieces |= rest.first().is_some_and(u8::is_ascii_digit),
+            _ => {
+                let value = rest.trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii);
+                if let Some(value) = value.filter(|value| !value.is_empty()) {
+                    each(Session::Whole(value));
+                }
+            }
+        }
+    }
+    if !in_pieces {
+        return;
+    }
+    let Some(pieces) = gather(name, headers) else { return each(Session::Doubled) };
+    let mut text = Vec::new();
+    for (number, piece) in pieces.into_iter().enumerate() {
+        text.extend_from_slice(if number == 0 { b"" } else { b"; " });
+        text.extend_from_slice(format!("{name}.{number}=").as_bytes());
+        text.extend_from_slice(piece);
+    }
+    if !text.is_empty() {
+        each(Session::Pieces(text));
+    }
 }
 
 /// The number and the value of `.0=value`.

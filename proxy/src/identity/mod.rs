@@ -1,11 +1,14 @@
-//! Who asks: the account that a token names, from the `Authorization` header or the session cookie.
+//! Who asks: the account that a token names, from the `Authorization` header or the session cookie; that the site names when it is asked
+//! whose a session is; or that an authenticating proxy in front names in a header of its own.
 //!
 //! There are one or more ways, each with its cookies, keys and claims. All credentials of a request are read. Those that do not verify count as absent beside one that does, as an old cookie of another
 //! path or domain must lock out no user; valid ones of several accounts are nobody's. Their order decides nothing.
 
+mod ask;
 mod claims;
 mod cookies;
 mod credential;
+mod front;
 mod head;
 mod json;
 mod jwks;
@@ -13,6 +16,7 @@ mod key;
 mod reader;
 mod refusal;
 mod seen;
+mod sender;
 mod settings;
 mod sum;
 mod token;
@@ -23,18 +27,23 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use futures_util::future::join_all;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use tokio::runtime::Handle;
 
+pub use ask::{Location as AskLocation, LocationError as AskLocationError, Settings as AskSettings};
 pub use claims::{Claim, NoClaim};
 pub use cookies::WAYS_MAX;
 pub use jsonwebtoken::Algorithm;
 pub use jwks::{KEY_WAIT, Location, LocationError, PublishedError, Settings as JwksSettings};
 pub use key::{FILE_KEYS_MAX, Key, KeyError};
 pub use refusal::Refusal;
-pub use settings::{FLAT, Keys, Settings, Way};
+pub(crate) use sender::Sender;
+pub use settings::{FLAT, Front as FrontSettings, Keys, Settings, Way};
 
+use crate::clock::{self, Moment};
+use crate::headers::Withheld;
+use ask::{Answer, Asking, Insist, Plan};
 use cookies::{Found, Names, Ways};
+use front::{Front, Holds};
 use jwks::Published;
 use reader::{Reader, Trust};
 use refusal::Refusals;
@@ -52,20 +61,24 @@ pub enum Credential {
     Missing,
     /// Something that does not verify.
     Rejected,
-    /// Valid tokens of several accounts.
+    /// Valid credentials of several accounts.
     Ambiguous,
-    /// A token that nobody can verify now: there has never been a key set.
+    /// A credential that cannot be verified now: there has never been a key set, or the site does not say whose a session is.
     Unverified,
-    /// A valid token of this account.
+    /// A valid credential of this account.
     Account(AccountId),
 }
 
 /// Reads credentials.
 #[derive(Debug)]
 pub struct Identity {
+    /// The ways with tokens, by their places. Those of the others follow.
     ways: Vec<Reader>,
-    /// All ways: each reads the bearer token.
+    /// The ways that read the bearer token: all with tokens but those of a proxy in front.
     all: Ways,
+    fronts: Vec<Front>,
+    withheld: Withheld,
+    asking: Asking,
     cookies: Names,
     seen: Seen,
     refusals: Refusals,
@@ -81,14 +94,47 @@ impl Identity {
             return Err(PublishedError::TooManyWays);
         }
         let (mut ways, mut all, mut cookies) = (Vec::new(), Ways::default(), Names::default());
-        let refusals = Refusals::new(settings.ways.iter().map(|way| way.name.clone()))?;
-        for (place, way) in settings.ways.into_iter().enumerate() {
-            let me = Ways::one(place);
-            all = all | me;
-            way.cookies.iter().for_each(|name| cookies.add(name, me));
-            ways.push(Reader::new(way)?);
+        let (mut fronts, mut withheld) = (Vec::new(), Withheld::default());
+        let mut sorted = settings.ways;
+        sorted.sort_by_key(|way| !way.keys.are_of_tokens());
+        let refusals = Refusals::new(sorted.iter().map(|way| way.name.clone()))?;
+        let mut plans = Vec::new();
+        for (place, mut way) in sorted.into_iter().enumerate() {
+            let is_signed = way.keys.are_of_tokens();
+            if let Keys::Asked(settings) = way.keys {
+                let Way { name, cookies, account, prefix, .. } = way;
+                plans.push(Plan { place, name, cookies, account, prefix, settings });
+                continue;
+            }
+            match way.front.take() {
+                Some(front) => {
+                    withheld.add(&front.header);
+                    let holds = if is_signed { Holds::Token } else { Holds::Account { prefix: way.prefix.clone() } };
+                    fronts.push(Front::new(place, front, holds));
+                }
+                None => {
+                    let me = Ways::one(place);
+                    all = all | me;
+                    way.cookies.iter().for_each(|name| cookies.add(name, me));
+                }
+            }
+            if is_signed {
+                ways.push(Reader::new(way)?);
+            }
         }
-        Ok(Self { ways, all, cookies, seen: Seen::new(), refusals })
+        let asking = Asking::new(plans, clock::moment().tick)?;
+        Ok(Self { ways, all, fronts, withheld, asking, cookies, seen: Seen::new(), refusals })
+    }
+
+    /// The headers that no request takes to the site.
+    pub(crate) const fn withheld(&self) -> &Withheld {
+        &self.withheld
+    }
+
+    /// Whether any way reads tokens.
+    #[must_use]
+    pub const fn reads_tokens(&self) -> bool {
+        !self.ways.is_empty()
     }
 
     fn published(&self) -> impl Iterator<Item = &Arc<Published>> {
@@ -98,8 +144,9 @@ impl Identity {
         })
     }
 
-    /// Keeps published keys fresh, on `io`, for as long as this value lives. Fixed ones need nothing.
+    /// Keeps published keys fresh, and asks the site, on `io`, for as long as this value lives. Fixed keys need nothing.
     pub fn follow(&self, io: &Handle) {
+        self.asking.follow(io);
         for way in &self.ways {
             if let Trust::Published { keys, following } = &way.trust {
                 following.get_or_init(|| Arc::clone(keys).follow(io));
@@ -120,31 +167,66 @@ impl Identity {
         reached.into_iter().collect()
     }
 
-    /// Whether any way has keys, or has ever had.
+    /// Whether any way has keys, or has ever had, or needs none.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        self.ways.iter().any(Reader::has_keys)
+        let needs_none = self.asking.is_used() || self.fronts.iter().any(|front| front.holds != Holds::Token);
+        needs_none || self.ways.iter().any(Reader::has_keys)
     }
 
-    /// Who sends these headers at `now`. A token that was verified before is not verified again, and nothing is waited
-    /// for. A token whose key may just have been published is waited for, [`KEY_WAIT`] at most.
-    pub async fn identify(&self, headers: &HeaderMap, now: Timestamp) -> Credential {
-        match self.peek(headers, now) {
+    /// Who sends a request. A token that was verified before is not verified again, and nothing is waited for; as little where the site was
+    /// asked a moment ago. A token whose key may just have been published is waited for, [`KEY_WAIT`] at most, and the site's answer for
+    /// its deadline.
+    pub(crate) async fn identify(&self, sender: Sender<'_>) -> Credential {
+        self.identify_by(sender, Insist::No).await
+    }
+
+    /// As [`Identity::identify`], of a request that is about to be refused as it has no credential: what the site has last said is of
+    /// nobody is asked about again, if that was not a moment ago.
+    pub(crate) async fn insist(&self, sender: Sender<'_>) -> Credential {
+        self.identify_by(sender, Insist::Yes).await
+    }
+
+    async fn identify_by(&self, sender: Sender<'_>, insist: Insist) -> Credential {
+        let mut sum = self.survey(&sender, insist, None);
+        match sum.credential() {
             Some(credential) => credential,
-            None => Box::pin(self.renew(headers, now)).await,
+            None => Box::pin(self.renew(sender, insist, sum)).await,
         }
     }
 
-    /// As [`Identity::identify`], but waits for nothing: none when a set that is newer than ours could say more.
+    /// Whether the site is asked about sessions.
+    pub(crate) const fn asks(&self) -> bool {
+        self.asking.is_used()
+    }
+
+    /// Ends what is kept of the sessions of a request whose cookies the site's answer sets or clears.
+    pub(crate) fn end_sessions(&self, request: &HeaderMap, response: &HeaderMap) {
+        self.asking.end(request, response);
+    }
+
+    /// Who sends these headers at `now`, whatever the connection. Nothing is waited for: none when a set that is newer than ours, or the
+    /// site, could say more.
     #[must_use]
     pub fn peek(&self, headers: &HeaderMap, now: Timestamp) -> Option<Credential> {
-        // It is one header (RFC 9110 section 11.6.2): of several, the site may read another than the one that counts here.
-        if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
-            self.refuse(self.all, Refusal::Doubled, now);
-            return Some(Credential::Rejected);
-        }
+        let now = Moment { time: now, ..clock::moment() };
+        self.survey(&Sender { headers, origin: None, now }, Insist::No, None).credential()
+    }
+
+    /// Reads all credentials of a request; with `answers` the site is not asked once more.
+    fn survey(&self, sender: &Sender<'_>, insist: Insist, answers: Option<&[Answer]>) -> Sum {
+        let Sender { headers, now, .. } = *sender;
+        let now = now.time;
         let mut sum = Sum::default();
-        for token in credential::bearers(headers) {
+        // The question about a session has come back: to answer it by asking would go round for ever.
+        if self.asking.is_used() && headers.contains_key(ask::MARK) {
+            return sum;
+        }
+        for front in &self.fronts {
+            self.take_front(&mut sum, front, sender);
+        }
+        // Where no way reads tokens, a bearer token is another's business.
+        for token in credential::bearers(headers).filter(|_| self.all != Ways::default()) {
             self.take(&mut sum, self.all, token, now);
         }
         let mut in_pieces = false;
@@ -165,7 +247,18 @@ impl Identity {
                 }
             }
         }
-        sum.credential()
+        self.asking.each(sender, insist, |way, session| match session {
+            Ok((_, Some(verdict))) => sum.hears(verdict),
+            Ok((session, None)) => match answers {
+                None => sum.questions.push(session),
+                Some(answers) => sum.hears(ask::answer(answers, &session)),
+            },
+            Err(refusal) => {
+                self.refusals.note(way, refusal, now);
+                sum.rejects();
+            }
+        });
+        sum
     }
 
     /// Adds what a credential says, for the ways that read it.
@@ -178,18 +271,40 @@ impl Identity {
         }
     }
 
+    /// Adds what a proxy in front says.
+    fn take_front(&self, sum: &mut Sum, front: &Front, sender: &Sender<'_>) {
+        let said = front.value(sender.headers, sender.origin.as_ref()).and_then(|value| match (&front.holds, value) {
+            (_, None) => Ok(()),
+            (Holds::Token, Some(token)) => {
+                self.take(sum, Ways::one(front.place), token, sender.now.time);
+                Ok(())
+            }
+            (Holds::Account { prefix }, Some(value)) => front::account(prefix, value).map(|account| sum.names(account)),
+        });
+        if let Err(refusal) = said {
+            self.refusals.note(front.place, refusal, sender.now.time);
+            sum.rejects();
+        }
+    }
+
     fn refuse(&self, ways: Ways, refusal: Refusal, now: Timestamp) {
         ways.places().for_each(|way| self.refusals.note(way, refusal, now));
     }
 
-    async fn renew(&self, headers: &HeaderMap, now: Timestamp) -> Credential {
-        join_all(self.published().map(|keys| keys.renew())).await;
-        self.peek(headers, now).unwrap_or_else(|| {
+    /// Waits for what could say more, and reads all credentials again.
+    async fn renew(&self, sender: Sender<'_>, insist: Insist, before: Sum) -> Credential {
+        let keys = async {
+            if before.is_pending {
+                join_all(self.published().map(|keys| keys.renew())).await;
+            }
+        };
+        let (answers, ()) = tokio::join!(self.asking.ask(&before.questions, &sender), keys);
+        self.survey(&sender, insist, Some(&answers)).credential().unwrap_or_else(|| {
             if self.ways.iter().all(Reader::has_keys) {
-                self.refuse(self.all, Refusal::UnknownKey, now);
+                self.refuse(self.all, Refusal::UnknownKey, sender.now.time);
                 Credential::Rejected
             } else {
-                self.refuse(self.all, Refusal::NoKeys, now);
+                self.refuse(self.all, Refusal::NoKeys, sender.now.time);
                 Credential::Unverified
             }
         })
@@ -200,7 +315,8 @@ impl Identity {
     /// # Errors
     /// The check: of several ways that of the one which the token fits best.
     pub fn check(&self, token: &str, now: Timestamp) -> Result<AccountId, Refusal> {
-        self.verify(self.all, token.as_bytes(), now, &mut Tries::default()).map_err(Invalid::refusal)
+        let readers = (0..self.ways.len()).map(Ways::one).fold(Ways::default(), |all, one| all | one);
+        self.verify(readers, token.as_bytes(), now, &mut Tries::default()).map_err(Invalid::refusal)
     }
 
     /// The account that a credential names: remembered from before, or verified by each of the ways that read it.

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+
+use super::ask::Settings as AskSettings;
 use super::claims::Claim;
 use super::jwks::Settings as JwksSettings;
 use super::key::Key;
+use crate::forwarded::TrustedProxies;
 
 /// What the only way is called where it has no name.
 pub const FLAT: &str = "token";
@@ -30,6 +34,8 @@ pub struct Way {
     pub name: String,
     /// The cookies that hold a token, beside `Authorization: Bearer`.
     pub cookies: Vec<String>,
+    /// The header that is read in place of both.
+    pub front: Option<Front>,
     /// Where the token stands in a cookie that holds JSON: a JSON pointer.
     pub token_at: Option<String>,
     /// What the `iss` claim may be; empty: it is not asked for.
@@ -54,6 +60,7 @@ impl Way {
         Self {
             name: FLAT.to_owned(),
             cookies: cookie.map(str::to_owned).into_iter().collect(),
+            front: None,
             token_at: None,
             issuers: vec![issuer.to_owned()],
             audiences: vec![audience.to_owned()],
@@ -66,11 +73,30 @@ impl Way {
     }
 }
 
-/// What verifies tokens.
+/// A header in which an authenticating proxy in front says who asks.
+#[derive(Clone, Debug)]
+pub struct Front {
+    pub header: HeaderName,
+    /// The connections that are believed; from all others the header counts for nothing.
+    pub from: TrustedProxies,
+}
+
+/// What verifies a credential.
 #[derive(Clone, Debug)]
 pub enum Keys {
+    /// Nothing is signed: the value of the header of a proxy in front is the account.
+    Unsigned,
+    /// The site is asked whose a session is: that in the cookies, or in `Authorization` where none are named.
+    Asked(AskSettings),
     /// A shared secret, or the keys of a file: they change with a restart only.
     Fixed(Vec<Key>),
     /// The keys that an identity provider publishes.
     Published(JwksSettings),
+}
+
+impl Keys {
+    /// Whether they verify tokens.
+    pub(super) const fn are_of_tokens(&self) -> bool {
+        matches!(self, Self::Fixed(_) | Self::Published(_))
+    }
 }

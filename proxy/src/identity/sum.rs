@@ -3,6 +3,7 @@
 use entitlement::account::AccountId;
 
 use super::Credential;
+use super::ask::{Presented, Verdict};
 use super::token::Tries;
 
 /// What was found so far.
@@ -14,6 +15,10 @@ pub(super) struct Sum {
     is_rejected: bool,
     /// Something could be verified by a newer set of keys.
     pub(super) is_pending: bool,
+    /// The site has not said whose a session is.
+    is_unknown: bool,
+    /// What the site is to be asked about.
+    pub(super) questions: Vec<Presented>,
     pub(super) tries: Tries,
 }
 
@@ -30,12 +35,24 @@ impl Sum {
         self.is_rejected = true;
     }
 
-    /// None when a newer set of keys could say more. A user with one good session is not kept waiting for what lies beside it.
-    pub(super) fn credential(self) -> Option<Credential> {
-        match self.account {
+    /// Adds the site's word. A session of nobody is as good as none: sites give one to every visitor.
+    pub(super) fn hears(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Account(account) => self.names(account),
+            Verdict::Nobody => {}
+            Verdict::Unknown => self.is_unknown = true,
+        }
+    }
+
+    /// None when a newer set of keys, or the site, could say more. A user with one good token is not kept waiting for the keys of what lies
+    /// beside it; what the site says may name another account.
+    pub(super) fn credential(&mut self) -> Option<Credential> {
+        match self.account.take() {
             _ if self.is_ambiguous => Some(Credential::Ambiguous),
+            _ if !self.questions.is_empty() => None,
             Some(account) => Some(Credential::Account(account)),
             None if self.is_pending => None,
+            None if self.is_unknown => Some(Credential::Unverified),
             None if self.is_rejected => Some(Credential::Rejected),
             None => Some(Credential::Missing),
         }

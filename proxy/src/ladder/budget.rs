@@ -11,7 +11,7 @@ const MICROS_PER_SECOND: u64 = 1_000_000;
 
 /// A bound on questions per second, of which some may come at once.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     /// What one question costs, in microseconds of waiting.
     cost: u64,
     /// How far ahead of the clock the bucket may be when it is empty, in microseconds.
@@ -22,13 +22,13 @@ pub(super) struct Budget {
 
 impl Budget {
     /// A full bucket of `burst` questions, to which `per_second` are added.
-    pub(super) const fn new(per_second: u64, burst: u64) -> Self {
+    pub(crate) const fn new(per_second: u64, burst: u64) -> Self {
         let cost = MICROS_PER_SECOND / per_second;
         Self { cost, depth: burst * cost, full_at: AtomicU64::new(0) }
     }
 
     /// Takes one question out at `now_ms`, if there is one.
-    pub(super) fn take(&self, now_ms: u64) -> bool {
+    pub(crate) fn take(&self, now_ms: u64) -> bool {
         let now = now_ms.saturating_mul(MICROS_PER_MS);
         let taken = |full_at: u64| {
             let next = full_at.max(now) + self.cost;

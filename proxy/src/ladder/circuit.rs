@@ -11,7 +11,7 @@ const DOUBLINGS_MAX: u32 = 3;
 
 /// Closed until a layer fails so many times in a row, then open for a short while, and a longer one when it fails again.
 #[derive(Debug)]
-pub(super) struct Circuit {
+pub(crate) struct Circuit {
     failures_max: u32,
     failures: AtomicU32,
     open_until_ms: AtomicU64,
@@ -19,21 +19,21 @@ pub(super) struct Circuit {
 
 impl Circuit {
     /// A circuit that opens after so many failures in a row.
-    pub(super) const fn new(failures_max: u32) -> Self {
+    pub(crate) const fn new(failures_max: u32) -> Self {
         Self { failures_max, failures: AtomicU32::new(0), open_until_ms: AtomicU64::new(0) }
     }
 
     /// Whether the layer may be asked.
-    pub(super) fn is_closed(&self, now_ms: u64) -> bool {
+    pub(crate) fn is_closed(&self, now_ms: u64) -> bool {
         now_ms >= self.open_until_ms.load(Ordering::Relaxed)
     }
 
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }
 
     /// A question failed that was asked at `now_ms`.
-    pub(super) fn failed(&self, now_ms: u64) {
+    pub(crate) fn failed(&self, now_ms: u64) {
         // Those that were asked before the circuit opened tell nothing new: many fail at once.
         if !self.is_closed(now_ms) {
             return;

@@ -7,8 +7,8 @@
 mod answer;
 mod below;
 mod billing;
-mod budget;
-mod circuit;
+pub(crate) mod budget;
+pub(crate) mod circuit;
 mod climb;
 mod denial;
 mod entry;

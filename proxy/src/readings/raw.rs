@@ -16,7 +16,7 @@ pub(crate) fn decoded(path: &str) -> Result<Vec<String>, Refusal> {
     }
     let mut readings = Vec::new();
     for text in [path, &decoded] {
-        for text in [text.to_owned(), cut(text)] {
+        for text in [text.to_owned(), cut(text), ended(text)] {
             for text in [collapsed(&text), text] {
                 if !readings.contains(&text) {
                     readings.push(text);
@@ -31,6 +31,11 @@ pub(crate) fn decoded(path: &str) -> Result<Vec<String>, Refusal> {
 fn cut(path: &str) -> String {
     let names: Vec<&str> = path.split('/').map(|segment| segment.split(';').next().unwrap_or(segment)).collect();
     names.join("/")
+}
+
+/// As it stands before the first parameter: some servers take all that follows for one.
+fn ended(path: &str) -> String {
+    path.split(';').next().unwrap_or(path).to_owned()
 }
 
 /// With one slash where several stand.
@@ -53,7 +58,7 @@ mod tests {
         for (path, expected) in [
             ("/@a%2fb", vec!["/@a%2fb", "/@a/b"]),
             ("/img/https://a/b", vec!["/img/https:/a/b", "/img/https://a/b"]),
-            ("/a;v=1/b", vec!["/a;v=1/b", "/a/b"]),
+            ("/a;v=1/b", vec!["/a;v=1/b", "/a/b", "/a"]),
             (
                 "/x%2Fpaid;y//z",
                 vec![
@@ -61,10 +66,12 @@ mod tests {
                     "/x%2Fpaid;y//z",
                     "/x%2Fpaid/z",
                     "/x%2Fpaid//z",
+                    "/x%2Fpaid",
                     "/x/paid;y/z",
                     "/x/paid;y//z",
                     "/x/paid/z",
                     "/x/paid//z",
+                    "/x/paid",
                 ],
             ),
         ] {

@@ -26,8 +26,9 @@ use tracing::debug;
 
 use crate::context::Context;
 use crate::guard::{self, End};
-use crate::headers::hop;
+use crate::headers::{hop, own_host};
 use crate::live::Lease;
+use crate::screen::host_of;
 use crate::service::Service;
 use crate::site::Answer;
 use crate::upstream::Server;
@@ -40,8 +41,12 @@ use self::relay::relay;
 /// Whether the site is asked for a WebSocket (RFC 6455 section 4.1): every other upgrade is left out on the way, as the
 /// `h2c` that Java's client offers with each first request.
 pub(crate) fn is_asked(session: &Session) -> bool {
-    let upgrade = session.get_header(http::header::UPGRADE);
-    upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket")) && session.is_upgrade_req()
+    let headers = &session.req_header().headers;
+    let upgrade = headers.get(http::header::UPGRADE);
+    // A server does not act on an `Upgrade` that `Connection` does not name (RFC 9110 section 7.8): it is another connection's.
+    upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && session.is_upgrade_req()
+        && hop::tokens(headers).any(|token| token.eq_ignore_ascii_case(b"upgrade"))
 }
 
 impl Service {
@@ -72,6 +77,9 @@ impl Service {
         let mut answer = Answer::new(site, &Method::GET, Some(patience));
         let Some(mut response) = self.carry(session, context, &mut answer).await? else { return Ok(()) };
         handshake::yes(&session.req_header().headers, &mut response)?;
+        if let Some(own) = &context.host {
+            own_host::take_out(&mut response, own, host_of(session.req_header()).as_deref())?;
+        }
         self.go_on(session, context, response, answer.into_parts()).await
     }
 

@@ -1,5 +1,7 @@
 //! `[identity]`: who is asking, and with which keys that is verified.
 
+mod ask;
+mod front;
 mod section;
 mod source;
 #[cfg(test)]
@@ -61,12 +63,8 @@ impl Identity {
 
     /// By which claims of a token its account is known, for each way of signing in. With others every account is another one.
     pub fn naming(&self) -> String {
-        let naming = |way: &Way| {
-            let claims: Vec<String> = way.account.iter().map(ToString::to_string).collect();
-            format!("{}{}", way.prefix, claims.join(" or "))
-        };
         // The order of the ways says nothing, nor do two that name accounts alike.
-        let all: std::collections::BTreeSet<String> = self.ways.iter().map(naming).collect();
+        let all: std::collections::BTreeSet<String> = self.ways.iter().map(Way::naming).collect();
         all.into_iter().collect::<Vec<_>>().join(", ")
     }
 
@@ -81,10 +79,8 @@ impl Identity {
     /// For a person: what verifies.
     pub fn describe(&self) -> String {
         match self.ways.as_slice() {
-            [way] => way.source.describe(),
-            ways => {
-                ways.iter().map(|way| format!("{}: {}", way.name, way.source.describe())).collect::<Vec<_>>().join("; ")
-            }
+            [way] => way.describe(),
+            ways => ways.iter().map(|way| format!("{}: {}", way.name, way.describe())).collect::<Vec<_>>().join("; "),
         }
     }
 
@@ -102,6 +98,7 @@ impl Identity {
             Ok(proxy::identity::Way {
                 name: way.name.clone(),
                 cookies: way.cookies.clone(),
+                front: way.front.clone(),
                 token_at: way.token_at.clone(),
                 issuers: way.issuers(url),
                 audiences: way.audiences(host),
@@ -109,7 +106,7 @@ impl Identity {
                 account: way.account.clone(),
                 prefix: way.prefix.clone(),
                 leeway: way.leeway,
-                keys: way.keys(secrets)?,
+                keys: way.keys(url, secrets)?,
             })
         };
         Ok(proxy::identity::Settings { ways: self.ways.iter().map(way).collect::<Result<_>>()? })

@@ -39,12 +39,15 @@ pub struct WaySection {
     #[serde(with = "humantime_serde")]
     pub(super) jwks_refetch_min: Option<Duration>,
     // Ways that are no tokens.
-    pub(super) ask: Option<toml::Value>,
-    pub(super) header: Option<toml::Value>,
-    pub(super) from: Option<toml::Value>,
-    pub(super) keep: Option<toml::Value>,
-    pub(super) deadline: Option<toml::Value>,
-    pub(super) stale: Option<toml::Value>,
+    pub(super) ask: Option<String>,
+    pub(super) header: Option<String>,
+    pub(super) from: Option<OneOrMore>,
+    #[serde(with = "humantime_serde")]
+    pub(super) keep: Option<Duration>,
+    #[serde(with = "humantime_serde")]
+    pub(super) deadline: Option<Duration>,
+    #[serde(with = "humantime_serde")]
+    pub(super) stale: Option<Duration>,
 }
 
 /// One text, or a list of them; an empty text is none.

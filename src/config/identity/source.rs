@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use proxy::identity::{Algorithm, JwksSettings, Key, Location};
 
+use super::ask::Ask;
 use super::section::WaySection;
 
 /// Bounds of `jwks_refetch_min`: an identity provider must not be flooded, nor a new key wait for ever.
@@ -30,6 +31,10 @@ pub enum Source {
         keys: Vec<Key>,
     },
     Published(JwksSettings),
+    /// The word of a proxy in front, in the header of this name.
+    Unsigned(String),
+    /// The site is asked whose a session is.
+    Site(Ask),
 }
 
 impl Source {
@@ -73,11 +78,18 @@ impl Source {
         }
     }
 
+    /// Whether it verifies tokens.
+    pub const fn is_of_tokens(&self) -> bool {
+        !matches!(self, Self::Unsigned(_) | Self::Site(_))
+    }
+
     /// For a person: what verifies.
     pub fn describe(&self) -> String {
         match self {
             Self::Secret(algorithm) => format!("{algorithm:?} with TOLLGATE_JWT_SECRET"),
             Self::File { algorithm, keys } => format!("{algorithm:?} with {} of a file", count(keys.len())),
+            Self::Site(ask) => ask.describe(),
+            Self::Unsigned(header) => format!("the header {header} of a proxy in front"),
             Self::Published(settings) => {
                 let names: Vec<String> = settings.algorithms.iter().map(|name| format!("{name:?}")).collect();
                 format!("{} with the keys of {}", names.join(", "), settings.location)

@@ -82,6 +82,37 @@ fn several_ways_have_tables_of_their_own() {
 }
 
 #[test]
+fn a_proxy_in_front_says_who_asks_in_a_header_or_hands_a_token_in_it() {
+    let plain = check(
+        "[identity.front]\nheader = \"X-Auth-Request-User\"\nfrom = [\"10.0.0.5\", \"10.1.0.0/16\"]\nprefix = \"o:\"",
+    );
+    let plain = plain.expect("a plain header");
+    assert_eq!(plain.describe(), "the header x-auth-request-user of a proxy in front");
+    assert_eq!(plain.naming(), "o:header x-auth-request-user");
+    assert!(plain.with_secret().is_none() && !plain.ways[0].source.is_of_tokens());
+    let token = "[identity.iap]\nheader = \"X-Goog-IAP-JWT-Assertion\"\nfrom = \"10.0.0.5\"\nissuer = \"https://cloud.google.com/iap\"\n\
+                 jwks_url = \"https://id.example/keys\"\nalgorithms = [\"ES256\"]";
+    let token = check(token).expect("a token in a header");
+    assert_eq!(token.naming(), "sub");
+    assert!(token.describe().ends_with("in the header x-goog-iap-jwt-assertion of a proxy in front"));
+}
+
+#[test]
+fn the_site_is_asked_where_and_as_long_as_is_said() {
+    let text = "deadline = \"2s\"\n[identity.session]\ncookie = \"sessionid\"\nask = \"http://127.0.0.1:3000/session?k=secret\"\n\
+                account = [\"/org/id\", \"/user/id\"]\nprefix = \"s:\"\n[identity.api]\nalgorithm = \"HS256\"\nprefix = \"a:\"";
+    let identity = check(text).expect("two ways");
+    assert_eq!(identity.naming(), "a:sub, s:/org/id or /user/id");
+    let [_, session] = identity.ways.as_slice() else { panic!("two") };
+    assert_eq!(session.describe(), "the site's answer at http://127.0.0.1:3000/session, kept for 30s");
+    assert!(!session.source.is_of_tokens());
+    let Source::Site(ask) = &session.source else { panic!("it asks") };
+    let settings = ask.settings("https://read.example:8443").expect("settings");
+    assert!(settings.host == "read.example:8443" && settings.scheme == "https", "{settings:?}");
+    assert_eq!((settings.keep.as_secs(), settings.deadline.as_secs(), settings.stale.as_secs()), (30, 2, 300));
+}
+
+#[test]
 fn ways_that_cannot_be_meant_are_told() {
     for (text, expected) in [
         ("cookie = \"x\"\n[identity.a]\nalgorithm = \"HS256\"", "identity.cookie stands beside [identity.a]"),
@@ -90,8 +121,37 @@ fn ways_that_cannot_be_meant_are_told() {
         ("[identity.a]\ncokie = \"x\"", "unknown key `cokie` in `identity.a`: did you mean `cookie`?"),
         ("cokie = \"x\"", "unknown key `cokie` in `identity`: did you mean `cookie`?"),
         ("[identity.a]\njwks_url = \"https://id.example/keys\"", "a key set needs `issuer`"),
-        ("[identity.a]\nask = \"http://127.0.0.1/\"", "`ask` is not supported by this version"),
-        ("[identity.a]\nheader = \"X-User\"\nfrom = [\"10.0.0.1\"]", "`header` is not supported by this version"),
+        ("ask = \"http://127.0.0.1/\"", "write [identity.session], and below it ask = \"http://127.0.0.1/\""),
+        ("keep = \"1s\"", "`keep` goes with `ask`"),
+        ("[identity.a]\nalgorithm = \"HS256\"\nstale = \"1s\"", "`stale` goes with `ask`"),
+        ("[identity.a]\nask = \"/session\"\naccount = \"/id\"", "it is not a URL"),
+        ("[identity.a]\nask = \"http://a:b@127.0.0.1/\"\naccount = \"/id\"", "a name or a password"),
+        ("[identity.a]\nask = \"http://127.0.0.1/\"", "write where the account stands in the site's answer"),
+        (
+            "[identity.a]\nask = \"http://127.0.0.1/\"\naccount = \"/id\"\nissuer = \"x\"",
+            "`issuer` stands beside `ask`",
+        ),
+        ("[identity.a]\nask = \"http://127.0.0.1/\"\naccount = \"/id\"\nkeep = \"1h\"", "10m at most"),
+        ("[identity.a]\nask = \"http://127.0.0.1/\"\naccount = \"/id\"\ndeadline = \"1ms\"", "10ms to 30s"),
+        ("[identity.a]\nask = \"http://127.0.0.1/\"\naccount = \"/id\"\nstale = \"2d\"", "24h at most"),
+        ("[identity.a]\nask = \"http://127.0.0.1/\"\naccount = \"/id\"\nkeep = 30", "30s"),
+        ("header = \"X-User\"\nfrom = [\"10.0.0.1\"]", "write [identity.proxy], and below it header = \"X-User\""),
+        ("[identity.a]\nheader = \"X-User\"", "`from` is missing: write from = [\"10.0.0.5\"]"),
+        ("[identity.a]\nheader = \"X-User\"\nfrom = []", "`from` is missing"),
+        ("[identity.a]\nheader = \"X-User\"\nfrom = [\"0.0.0.0/0\"]", "is everybody"),
+        ("[identity.a]\nheader = \"X-User\"\nfrom = [\"proxy\"]", "is not an address or a network"),
+        ("[identity.a]\nheader = \"X User\"\nfrom = [\"10.0.0.1\"]", "it is no name of a header"),
+        ("[identity.a]\nheader = \"X_User\"\nfrom = [\"10.0.0.1\"]", "it is no name of a header"),
+        ("[identity.a]\nheader = \"Cookie\"\nfrom = [\"10.0.0.1\"]", "Tollgate's own, or one that it needs"),
+        ("[identity.a]\nheader = \"X-Forwarded-User\"\nfrom = [\"10.0.0.1\"]", "Tollgate's own, or one that it needs"),
+        ("[identity.a]\nheader = \"X-User\"\ncookie = \"a\"\nfrom = [\"10.0.0.1\"]", "reads that header alone"),
+        ("[identity.a]\nheader = \"X-User\"\nissuer = \"a\"\nfrom = [\"10.0.0.1\"]", "`issuer` is about tokens"),
+        ("[identity.a]\nheader = \"X-User\"\naccount = \"a\"\nfrom = [\"10.0.0.1\"]", "`account` is about tokens"),
+        (
+            "[identity.a]\nheader = \"X-Jwt\"\nfrom = \"::1\"\njwks_url = \"https://id.example/keys\"",
+            "a key set needs `issuer`",
+        ),
+        ("[identity.a]\nalgorithm = \"HS256\"\nfrom = [\"10.0.0.1\"]", "`from` goes with `header`"),
         ("[identity.a]\nalgorithm = \"HS256\"\ntoken_at = \"/x\"", "name the cookie"),
         ("cookie = \"x\"\ntoken_at = \"x\"", "is no JSON pointer"),
         ("account = []", "identity.account is empty"),

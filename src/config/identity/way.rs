@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use entitlement::account::AccountId;
-use proxy::identity::{Claim, FLAT, Key, Keys};
+use proxy::identity::{Claim, FLAT, FrontSettings, Key, Keys};
 
+use super::ask::Ask;
+use super::front;
 use super::section::{OneOrMore, WaySection};
 use super::source::Source;
 use crate::config::secrets::Secrets;
@@ -19,6 +21,8 @@ const LEEWAY_MAX: Duration = Duration::from_secs(300);
 pub struct Way {
     pub name: String,
     pub cookies: Vec<String>,
+    /// The header that is read in place of cookies and `Authorization`.
+    pub(super) front: Option<FrontSettings>,
     pub(super) token_at: Option<String>,
     /// As they are written: of the flat way, empty ones stand for the site's own.
     pub(super) issuers: Vec<String>,
@@ -35,16 +39,8 @@ impl Way {
         (name, section, common): (Option<&str>, &WaySection, &WaySection),
         directory: &Path,
     ) -> Result<Self> {
-        let WaySection { ask, header, from, keep, deadline, stale, .. } = section;
-        for (key, value) in
-            [("ask", ask), ("header", header), ("from", from), ("keep", keep), ("deadline", deadline), ("stale", stale)]
-        {
-            if value.is_some() {
-                bail!(
-                    "`{key}` is not supported by this version: a way reads signed tokens, from Authorization: Bearer and cookies"
-                );
-            }
-        }
+        let ask = Ask::check((section, common), name.is_some())?;
+        let front = front::check(section, name.is_some())?;
         let cookies = section.cookie.all();
         for cookie in &cookies {
             if cookie.is_empty()
@@ -71,7 +67,11 @@ impl Way {
         }
         let claim = |text: &String| text.parse().map_err(|error| anyhow!("identity.account = \"{text}\": {error}"));
         let account = account.iter().map(claim).collect::<Result<Vec<Claim>>>()?;
-        let source = Source::check((section, common), name.is_some(), directory)?;
+        let source = match (ask, &front) {
+            (Some(ask), _) => Source::Site(ask),
+            (None, Some(front)) if !front::is_signed(section) => Source::Unsigned(front.header.to_string()),
+            (None, _) => Source::check((section, common), name.is_some(), directory)?,
+        };
         let (issuers, audiences) = (section.issuer.all(), section.audience.all());
         let is_published = matches!(source, Source::Published(_));
         if name.is_some() && is_published && issuers.is_empty() {
@@ -80,7 +80,7 @@ impl Way {
         let parties = section.authorized_parties.clone();
         let (name, prefix) = (name.unwrap_or(FLAT).to_owned(), section.prefix.clone());
         let token_at = section.token_at.clone();
-        Ok(Self { name, cookies, token_at, issuers, audiences, parties, account, prefix, leeway, source })
+        Ok(Self { name, cookies, front, token_at, issuers, audiences, parties, account, prefix, leeway, source })
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
@@ -89,6 +89,25 @@ impl Way {
             format!("identity: account = \"{claim}\" is a claim that users write themselves: each could name another one's account")
         });
         self.source.warning().into_iter().chain(account).collect()
+    }
+
+    /// By what its accounts are known.
+    pub(super) fn naming(&self) -> String {
+        let named = match &self.source {
+            Source::Unsigned(header) => format!("header {header}"),
+            _ => self.account.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "),
+        };
+        format!("{}{named}", self.prefix)
+    }
+
+    /// For a person: what is read, and what verifies it.
+    pub fn describe(&self) -> String {
+        match &self.front {
+            Some(front) if !matches!(self.source, Source::Unsigned(_)) => {
+                format!("{}, in the header {} of a proxy in front", self.source.describe(), front.header)
+            }
+            _ => self.source.describe(),
+        }
     }
 
     /// What `iss` may be; empty: anything.
@@ -108,11 +127,13 @@ impl Way {
     }
 
     /// What verifies tokens.
-    pub(super) fn keys(&self, secrets: &Secrets) -> Result<Keys> {
+    pub(super) fn keys(&self, url: &str, secrets: &Secrets) -> Result<Keys> {
         Ok(match &self.source {
             Source::Secret(algorithm) => Keys::Fixed(vec![Key::shared(secrets.jwt_secret()?, *algorithm)?]),
             Source::File { keys, .. } => Keys::Fixed(keys.clone()),
             Source::Published(settings) => Keys::Published(settings.clone()),
+            Source::Unsigned(_) => Keys::Unsigned,
+            Source::Site(ask) => Keys::Asked(ask.settings(url)?),
         })
     }
 }

@@ -156,7 +156,7 @@ impl Fetcher {
 }
 
 /// What an error rests on in the end: a certificate, a name, a refused connection.
-fn root(error: &dyn Error) -> String {
+pub(in crate::identity) fn root(error: &dyn Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;

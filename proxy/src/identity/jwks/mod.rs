@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep_until, timeout};
 use tracing::{info, warn};
 
+pub(super) use fetch::root;
 pub use fetch::{Location, LocationError};
 pub use metrics::MetricsError;
 

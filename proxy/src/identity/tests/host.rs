@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// What it answers.
 #[derive(Clone)]
-pub(super) enum Answer {
+pub(in crate::identity) enum Answer {
     /// This set of keys.
     Keys(Vec<Value>),
     /// Any status and body.
@@ -25,7 +25,7 @@ pub(super) enum Answer {
     Nobody,
 }
 
-pub(super) struct Host {
+pub(in crate::identity) struct Host {
     address: SocketAddr,
     state: Arc<State>,
 }
@@ -36,7 +36,7 @@ struct State {
 }
 
 impl Host {
-    pub(super) fn start(answer: Answer) -> Self {
+    pub(in crate::identity) fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State { answer: Mutex::new(answer), asked: AtomicUsize::new(0) });
@@ -51,16 +51,16 @@ impl Host {
         Self { address, state }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(in crate::identity) fn url(&self) -> String {
         format!("http://{}/keys", self.address)
     }
 
-    pub(super) fn answers(&self, answer: Answer) {
+    pub(in crate::identity) fn answers(&self, answer: Answer) {
         *self.state.answer.lock().expect("no panic") = answer;
     }
 
     /// How often it was asked.
-    pub(super) fn asked(&self) -> usize {
+    pub(in crate::identity) fn asked(&self) -> usize {
         self.state.asked.load(Ordering::SeqCst)
     }
 }

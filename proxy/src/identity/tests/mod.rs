@@ -1,7 +1,7 @@
 //! The corpus of credentials: what is accepted, and everything that must not be.
 
 mod algorithms;
-mod host;
+pub(super) mod host;
 mod keys;
 mod published;
 mod tokens;

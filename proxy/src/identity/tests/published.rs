@@ -34,7 +34,7 @@ fn other(id: &str) -> Value {
 }
 
 async fn credential(identity: &Identity, headers: &HeaderMap) -> Credential {
-    identity.identify(headers, at(NOW)).await
+    identity.identify(Sender { headers, origin: None, now: Moment { time: at(NOW), ..clock::moment() } }).await
 }
 
 /// Asks again until it is so.

@@ -1,0 +1,160 @@
+//! Single flight: however many requests wait for the site's word on a credential, it is asked once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::kept::Verdict;
+use super::way::Digest;
+
+/// Most questions that are asked or wait for their turn.
+const FLIGHTS_MAX: usize = 1024;
+
+/// The questions under way.
+#[derive(Debug, Default)]
+pub(super) struct Flights(Mutex<Open>);
+
+#[derive(Debug, Default)]
+struct Open {
+    flights: HashMap<Digest, Flight>,
+    /// How many there have been.
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Flight {
+    number: u64,
+    result: watch::Receiver<Option<Verdict>>,
+}
+
+/// A place among those who wait for an answer.
+pub(super) enum Joined {
+    Follows(watch::Receiver<Option<Verdict>>),
+    /// There was no question: whoever has the leader must ask it.
+    Leads(watch::Receiver<Option<Verdict>>, Leader),
+    /// There are too many.
+    Full,
+}
+
+/// The right and the duty to ask. Dropped without a result, it leaves nobody waiting.
+pub(super) struct Leader {
+    flights: Arc<Flights>,
+    digest: Digest,
+    number: u64,
+    result: watch::Sender<Option<Verdict>>,
+}
+
+impl Flights {
+    /// Joins the question about a credential, or opens one.
+    pub(super) fn join(self: &Arc<Self>, digest: Digest) -> Joined {
+        let mut open = self.0.lock();
+        if let Some(flight) = open.flights.get(&digest) {
+            return Joined::Follows(flight.result.clone());
+        }
+        if open.flights.len() >= FLIGHTS_MAX {
+            return Joined::Full;
+        }
+        open.count += 1;
+        let (sender, result) = watch::channel(None);
+        let number = open.count;
+        open.flights.insert(digest, Flight { number, result: result.clone() });
+        Joined::Leads(result, Leader { flights: Arc::clone(self), digest, number, result: sender })
+    }
+
+    /// Lets nobody join the question about a credential any more, and keeps its answer from being kept. `forget` runs before another
+    /// question can end.
+    pub(super) fn end(&self, digest: Digest, forget: impl FnOnce()) {
+        let mut open = self.0.lock();
+        open.flights.remove(&digest);
+        forget();
+    }
+
+    /// Closes the flight of this number, if it is still open; `keep` runs before it can be ended.
+    fn close(&self, digest: Digest, number: u64, keep: impl FnOnce()) {
+        let mut open = self.0.lock();
+        if open.flights.get(&digest).is_some_and(|flight| flight.number == number) {
+            keep();
+            open.flights.remove(&digest);
+        }
+    }
+}
+
+impl Leader {
+    /// Tells everybody who waits. `keep` keeps the answer, and does not run when what was asked about has ended in the meantime.
+    pub(super) fn finish(self, verdict: Verdict, keep: impl FnOnce()) {
+        self.flights.close(self.digest, self.number, keep);
+        self.result.send_replace(Some(verdict));
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        self.flights.close(self.digest, self.number, || ());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Digest = [1; 32];
+
+    fn lead(flights: &Arc<Flights>, digest: Digest) -> (watch::Receiver<Option<Verdict>>, Leader) {
+        match flights.join(digest) {
+            Joined::Leads(result, leader) => (result, leader),
+            Joined::Follows(_) | Joined::Full => panic!("nobody asks yet"),
+        }
+    }
+
+    #[test]
+    fn all_who_wait_get_the_one_answer_and_the_next_one_asks_anew() {
+        let flights = Arc::new(Flights::default());
+        let (result, leader) = lead(&flights, ONE);
+        let Joined::Follows(other) = flights.join(ONE) else { panic!("it is under way") };
+        let _apart = lead(&flights, [2; 32]);
+        let mut is_kept = false;
+        leader.finish(Verdict::Nobody, || is_kept = true);
+        assert!(is_kept);
+        assert_eq!(
+            [result, other].map(|result| result.borrow().clone()),
+            [Some(Verdict::Nobody), Some(Verdict::Nobody)]
+        );
+        lead(&flights, ONE);
+    }
+
+    #[test]
+    fn the_answer_to_what_has_ended_is_not_kept_and_nobody_joins_it() {
+        let flights = Arc::new(Flights::default());
+        let (_, old) = lead(&flights, ONE);
+        let mut is_forgotten = false;
+        flights.end(ONE, || is_forgotten = true);
+        assert!(is_forgotten);
+        let (result, new) = lead(&flights, ONE);
+        old.finish(Verdict::Unknown, || panic!("it has ended"));
+        assert!(matches!(flights.join(ONE), Joined::Follows(_)), "the new one is still under way");
+        let mut is_kept = false;
+        new.finish(Verdict::Nobody, || is_kept = true);
+        assert!(is_kept);
+        assert_eq!(*result.borrow(), Some(Verdict::Nobody));
+    }
+
+    #[test]
+    fn a_leader_that_goes_leaves_nobody_waiting_and_there_are_not_too_many() {
+        let flights = Arc::new(Flights::default());
+        let (result, leader) = lead(&flights, ONE);
+        drop(leader);
+        assert!(result.has_changed().is_err(), "it is closed");
+        let digest = |number: usize| {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&number.to_le_bytes());
+            digest
+        };
+        let leaders: Vec<_> = (0..FLIGHTS_MAX).map(|number| lead(&flights, digest(number))).collect();
+        assert!(matches!(flights.join(ONE), Joined::Full));
+        assert!(matches!(flights.join(digest(0)), Joined::Follows(_)));
+        drop(leaders);
+        lead(&flights, ONE);
+    }
+}

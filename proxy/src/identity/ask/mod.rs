@@ -1,0 +1,264 @@
+//! Sessions that are no tokens: the site itself is asked whose a cookie is, and its answer is kept for a moment.
+//!
+//! A question is asked once for each credential, however many requests wait for it, and runs by itself. Questions are bounded in all,
+//! those about unknown credentials also for each client. What the site answers is kept by the digest of way and credential; when the
+//! site does not answer, the last answer counts on for a while. An answer of the site that sets or clears the cookie ends what is kept
+//! of it, and of a question that is under way.
+
+mod answer;
+mod clients;
+mod flights;
+mod kept;
+mod metrics;
+mod question;
+mod way;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use quick_cache::sync::Cache;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+pub use question::{Location, LocationError};
+
+use super::claims::Claim;
+use super::jwks::PublishedError;
+use super::sender::Sender;
+use answer::Fault;
+use clients::Clients;
+use flights::{Flights, Joined, Leader};
+use kept::Kept;
+pub(super) use kept::{Insist, Verdict};
+pub(super) use way::Presented;
+use way::{Asked, Digest, SessionWay};
+
+/// Most credentials whose answers are kept.
+const KEPT_MAX: usize = 100_000;
+
+/// Most questions at once about credentials of accounts. Each holds a connection to the site.
+const KNOWN_MAX: usize = 32;
+
+/// Most questions at once about all others: a flood of them takes nothing from those who are signed in.
+const UNKNOWN_MAX: usize = 16;
+
+/// Most credentials of one request that are asked about.
+const QUESTIONS_MAX: usize = 8;
+
+/// Marks a question: where it comes back through a gate, it is of nobody, and nothing is asked. No client's header of this kind reaches
+/// a site.
+pub(super) const MARK: HeaderName = HeaderName::from_static("x-entitlement-question");
+
+/// How the site is asked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub location: Location,
+    /// The host of the site as clients write it.
+    pub host: HeaderValue,
+    /// The scheme of the site as clients write it.
+    pub scheme: HeaderValue,
+    /// How long an answer counts at most.
+    pub keep: Duration,
+    /// How long one question may take.
+    pub deadline: Duration,
+    /// How long an answer counts on when the site does not answer.
+    pub stale: Duration,
+}
+
+/// A way by which the site is asked: its place, its name, the cookies that are shown to the site (none: `Authorization`), what names the
+/// account in its answer, and what stands before that.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) place: usize,
+    pub(super) name: String,
+    pub(super) cookies: Vec<String>,
+    pub(super) account: Vec<Claim>,
+    pub(super) prefix: String,
+    pub(super) settings: Settings,
+}
+
+/// Asks the site.
+#[derive(Debug, Default)]
+pub(super) struct Asking {
+    ways: Vec<Arc<SessionWay>>,
+    shared: Option<Arc<Shared>>,
+    io: OnceLock<Handle>,
+}
+
+/// What all ways share.
+struct Shared {
+    kept: Cache<Digest, Kept>,
+    flights: Arc<Flights>,
+    clients: Clients,
+    known: Semaphore,
+    unknown: Semaphore,
+    began: Instant,
+}
+
+impl Asking {
+    pub(super) fn new(plans: Vec<Plan>, began: Instant) -> Result<Self, PublishedError> {
+        if plans.is_empty() {
+            return Ok(Self::default());
+        }
+        let ways = plans.into_iter().map(|plan| SessionWay::new(plan).map(Arc::new)).collect::<Result<_, _>>()?;
+        let shared = Shared {
+            kept: Cache::new(KEPT_MAX),
+            flights: Arc::default(),
+            clients: Clients::default(),
+            known: Semaphore::new(KNOWN_MAX),
+            unknown: Semaphore::new(UNKNOWN_MAX),
+            began,
+        };
+        Ok(Self { ways, shared: Some(Arc::new(shared)), io: OnceLock::new() })
+    }
+
+    pub(super) const fn is_used(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Questions run on `io`; before it is known, none is asked.
+    pub(super) fn follow(&self, io: &Handle) {
+        self.io.get_or_init(|| io.clone());
+    }
+
+    /// Gives each session of a request: what is known of it, or none where the site is to be asked.
+    pub(super) fn each(
+        &self,
+        sender: &Sender<'_>,
+        insist: Insist,
+        mut found: impl FnMut(usize, Asked<(Presented, Option<Verdict>)>),
+    ) {
+        let Some(shared) = &self.shared else { return };
+        for (number, way) in self.ways.iter().enumerate() {
+            way.presented(number, sender.headers, |asked| {
+                let seen = |presented: Presented| {
+                    let kept = shared.kept.get(&presented.digest);
+                    let verdict = kept.and_then(|kept| kept.now(sender.now, insist));
+                    (presented, verdict)
+                };
+                found(way.place, asked.map(seen));
+            });
+        }
+    }
+
+    /// What the site says of these, or what counts without its word, in the same order.
+    pub(super) async fn ask(&self, questions: &[Presented], sender: &Sender<'_>) -> Vec<Answer> {
+        let (asked, rest) = questions.split_at(questions.len().min(QUESTIONS_MAX));
+        let asked = asked.iter().map(|question| async { (question.digest, self.ask_one(question, sender).await) });
+        let mut answers = join_all(asked).await;
+        answers.extend(rest.iter().map(|question| (question.digest, Verdict::Unknown)));
+        answers
+    }
+
+    async fn ask_one(&self, question: &Presented, sender: &Sender<'_>) -> Verdict {
+        let now = sender.now;
+        let (Some(shared), Some(way)) = (&self.shared, self.ways.get(question.way)) else { return Verdict::Unknown };
+        let kept = shared.kept.get(&question.digest);
+        let without = kept.as_ref().map_or(Verdict::Unknown, |kept| kept.without_answer(now));
+        let Some(io) = self.io.get().filter(|_| way.circuit.is_closed(shared.ms(now.tick))) else { return without };
+        let result = match shared.flights.join(question.digest) {
+            Joined::Full => return without,
+            Joined::Follows(result) => result,
+            Joined::Leads(result, leader) => {
+                // Read anew: what has ended before this question was opened must not come back.
+                let kept = shared.kept.get(&question.digest);
+                let is_known = kept.as_ref().is_some_and(Kept::is_of_account);
+                if !is_known && !shared.clients.take(sender.client(), shared.ms(now.tick)) {
+                    way.metrics.busy.inc();
+                    return without;
+                }
+                let flight = Flight { shared: Arc::clone(shared), way: Arc::clone(way), kept, now };
+                io.spawn(flight.run(question.clone(), leader));
+                result
+            }
+        };
+        answered(result).await.unwrap_or(without)
+    }
+
+    /// Ends what is kept of the sessions in `request` whose cookies `response` sets or clears.
+    pub(super) fn end(&self, request: &HeaderMap, response: &HeaderMap) {
+        let Some(shared) = &self.shared else { return };
+        for (number, way) in self.ways.iter().enumerate() {
+            if !response.get_all(SET_COOKIE).iter().any(|line| way.is_set_by(line.as_bytes())) {
+                continue;
+            }
+            way.presented(number, request, |asked| {
+                if let Ok(presented) = asked {
+                    shared.flights.end(presented.digest, || drop(shared.kept.remove(&presented.digest)));
+                }
+            });
+        }
+    }
+}
+
+/// What came of a question.
+pub(super) type Answer = (Digest, Verdict);
+
+/// What came of the question about a session.
+pub(super) fn answer(answers: &[Answer], session: &Presented) -> Verdict {
+    let answer = answers.iter().find(|(digest, _)| *digest == session.digest);
+    answer.map_or(Verdict::Unknown, |(_, verdict)| verdict.clone())
+}
+
+/// The result of a question that another task asks.
+async fn answered(mut result: watch::Receiver<Option<Verdict>>) -> Option<Verdict> {
+    result.wait_for(Option::is_some).await.ok().and_then(|verdict| verdict.clone())
+}
+
+impl Shared {
+    /// A moment on the clock of budgets and circuits, in milliseconds.
+    fn ms(&self, tick: Instant) -> u64 {
+        u64::try_from(tick.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Shared({} answers)", self.kept.len())
+    }
+}
+
+/// One question under way.
+struct Flight {
+    shared: Arc<Shared>,
+    way: Arc<SessionWay>,
+    /// What was kept when it began.
+    kept: Option<Kept>,
+    now: crate::clock::Moment,
+}
+
+impl Flight {
+    async fn run(self, question: Presented, leader: Leader) {
+        let Self { shared, way, kept, now } = self;
+        let is_known = kept.as_ref().is_some_and(Kept::is_of_account);
+        let places = if is_known { &shared.known } else { &shared.unknown };
+        let mut has_begun = false;
+        let asked = async {
+            let _place = places.acquire().await.map_err(|_| Fault::Busy)?;
+            has_begun = true;
+            way.ask(&question, now.time).await
+        };
+        let said = timeout(way.deadline, asked).await;
+        // A question that never had its turn tells nothing of the site.
+        let said = said.unwrap_or(Err(if has_begun { Fault::Slow } else { Fault::Busy }));
+        match &said {
+            Ok(_) => way.circuit.succeeded(),
+            Err(fault) if fault.is_of_connection() => way.circuit.failed(shared.ms(now.tick)),
+            Err(_) => {}
+        }
+        way.count(&said, now.time);
+        let kept = match said {
+            Ok(said) => Kept::answered(said, now, way.stale),
+            Err(_) => Kept::failed(kept, now),
+        };
+        let verdict = kept.at_once(now);
+        leader.finish(verdict, || shared.kept.insert(question.digest, kept));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Questions to a server: what comes of them, and how many there are.
+
+use http::header::COOKIE;
+
+use super::*;
+use crate::clock;
+use crate::identity::tests::host::{Answer as Told, Host};
+
+/// Asks at `url`, and shows these cookies.
+pub(super) fn plan(url: &str, cookies: &[&str]) -> Plan {
+    let value = HeaderValue::from_static;
+    Plan {
+        place: 0,
+        name: "session".to_owned(),
+        cookies: cookies.iter().map(|name| (*name).to_owned()).collect(),
+        account: vec!["/id".parse().expect("a pointer")],
+        prefix: String::new(),
+        settings: Settings {
+            location: url.parse().expect("a URL"),
+            host: value("read.example"),
+            scheme: value("https"),
+            keep: Duration::from_secs(30),
+            deadline: Duration::from_secs(5),
+            stale: Duration::from_secs(300),
+        },
+    }
+}
+
+fn asking(host: &Host, deadline: Duration) -> Asking {
+    let mut plan = plan(&host.url(), &["sid"]);
+    plan.settings.deadline = deadline;
+    let asking = Asking::new(vec![plan], clock::moment().tick).expect("it can be made");
+    asking.follow(&Handle::current());
+    asking
+}
+
+fn with(sessions: &[&str]) -> HeaderMap {
+    let text: Vec<String> = sessions.iter().map(|session| format!("sid={session}")).collect();
+    HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&text.join("; ")).expect("a value"))])
+}
+
+/// What a request with these sessions is worth, after a question where there is need of one.
+async fn worth(asking: &Asking, sessions: &[&str]) -> Vec<Verdict> {
+    let headers = with(sessions);
+    let sender = Sender { headers: &headers, origin: None, now: clock::moment() };
+    let (mut known, mut questions) = (Vec::new(), Vec::new());
+    asking.each(&sender, Insist::No, |_, asked| match asked.expect("it can be shown") {
+        (_, Some(verdict)) => known.push(verdict),
+        (presented, None) => questions.push(presented),
+    });
+    known.extend(asking.ask(&questions, &sender).await.into_iter().map(|(_, verdict)| verdict));
+    known
+}
+
+fn account(id: &str) -> Verdict {
+    Verdict::Account(id.parse().expect("an id"))
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_until_the_cookie_is_set_anew() {
+    let host = Host::start(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
+    let asking = asking(&host, Duration::from_secs(5));
+    for _ in 0..3 {
+        assert_eq!(worth(&asking, &["x"]).await, [account("u")]);
+    }
+    assert_eq!(host.asked(), 1);
+    host.answers(Told::Raw(401, String::new()));
+    assert_eq!(worth(&asking, &["x", "y"]).await, [account("u"), Verdict::Nobody], "each by itself");
+    let line = |line: &'static str| HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_static(line))]);
+    asking.end(&with(&["x"]), &line("other=1"));
+    assert_eq!(worth(&asking, &["x"]).await, [account("u")], "another cookie");
+    asking.end(&with(&["z"]), &line("sid=; Max-Age=0"));
+    assert_eq!(worth(&asking, &["x"]).await, [account("u")], "another session");
+    asking.end(&with(&["x"]), &line("sid=; Max-Age=0"));
+    assert_eq!(worth(&asking, &["x"]).await, [Verdict::Nobody]);
+    assert_eq!(host.asked(), 3);
+}
+
+#[tokio::test]
+async fn however_many_wait_for_a_slow_site_it_is_asked_once_and_not_again_at_once() {
+    let host = Host::start(Told::Silence);
+    let asking = asking(&host, Duration::from_millis(200));
+    let all = join_all((0..50).map(|_| worth(&asking, &["x"]))).await;
+    assert!(all.iter().all(|verdicts| *verdicts == [Verdict::Unknown]), "{all:?}");
+    assert_eq!(worth(&asking, &["x"]).await, [Verdict::Unknown]);
+    assert_eq!(host.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_request_asks_about_a_few_sessions_and_a_client_about_no_more_than_its_budget() {
+    let host = Host::start(Told::Raw(401, String::new()));
+    let asking = asking(&host, Duration::from_secs(30));
+    let many: Vec<String> = (0..QUESTIONS_MAX + 5).map(|number| format!("many-{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let verdicts = worth(&asking, &many).await;
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Nobody).count(), QUESTIONS_MAX);
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Unknown).count(), 5);
+    assert_eq!(host.asked(), QUESTIONS_MAX);
+    let began = Instant::now();
+    let (mut unknown, mut sent) = (0, QUESTIONS_MAX);
+    for number in 0..2_000 {
+        sent += 1;
+        unknown += usize::from(worth(&asking, &[&format!("flood-{number}")]).await == [Verdict::Unknown]);
+    }
+    let most = clients::BURST + clients::PER_SECOND * (began.elapsed().as_secs() + 2);
+    assert!(host.asked() as u64 <= most, "{} questions of {most}", host.asked());
+    assert_eq!(host.asked() + unknown, sent, "what is not asked is unknown");
+    host.answers(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
+    assert_eq!(worth(&asking, &["flood-0"]).await, [Verdict::Nobody], "what is kept costs no budget");
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_unknown_and_what_was_kept_counts_on() {
+    let host = Host::start(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
+    for (number, told) in [
+        Told::Redirect("/login".to_owned()),
+        Told::Raw(500, String::new()),
+        Told::Raw(200, "<html>".to_owned()),
+        Told::Raw(200, format!("{{\"id\":\"u\",\"x\":\"{}\"}}", "x".repeat(64 * 1024))),
+        Told::Endless,
+        Told::Nobody,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let asking = asking(&host, Duration::from_secs(5));
+        let session = format!("x-{number}");
+        host.answers(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
+        assert_eq!(worth(&asking, &[&session]).await, [account("u")]);
+        host.answers(told);
+        assert_eq!(worth(&asking, &["new"]).await, [Verdict::Unknown], "{number}");
+        let headers = with(&[&session]);
+        let later = clock::moment().plus(Duration::from_secs(60));
+        let sender = Sender { headers: &headers, origin: None, now: later };
+        let mut questions = Vec::new();
+        asking.each(&sender, Insist::No, |_, asked| questions.extend(asked.ok().map(|(presented, _)| presented)));
+        let answers = asking.ask(&questions, &sender).await;
+        assert_eq!(answer(&answers, &questions[0]), account("u"), "{number}: within `stale`");
+    }
+}

@@ -1,0 +1,240 @@
+//! One way by which the site is asked: which credentials it shows to the site, and what it makes of the answers.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use entitlement::Timestamp;
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tracing::{debug, warn};
+
+use super::Plan;
+use super::answer::{self, Fault, Said};
+use super::metrics::Counters;
+use super::question::Site;
+use crate::identity::claims::Claim;
+use crate::identity::cookies::{self, Session};
+use crate::identity::jwks::PublishedError;
+use crate::identity::refusal::Refusal;
+use crate::ladder::circuit::Circuit;
+
+/// SHA-256 of way and credential: a credential itself is never kept.
+pub(in crate::identity) type Digest = [u8; 32];
+
+/// What a credential of a request is, if it is one that can be shown to the site.
+pub(super) type Asked<T> = Result<T, Refusal>;
+
+/// Longest credential, in bytes: more than browsers keep of one cookie, in all its pieces.
+const CREDENTIAL_BYTES_MAX: usize = 16 * 1024;
+
+/// Questions in a row without any answer after which the site is left alone for a moment.
+const FAILURES_MAX: u32 = 5;
+
+/// How often a site that does not say whose sessions are is logged at most, in seconds.
+const LOGGED_EVERY_SECONDS: u64 = 60;
+
+/// A credential as the site is asked about it.
+#[derive(Clone)]
+pub(in crate::identity) struct Presented {
+    /// Its way among those that ask.
+    pub(super) way: usize,
+    pub(in crate::identity) digest: Digest,
+    /// The name of the way, and the header's value behind it.
+    text: Vec<u8>,
+    name_bytes: usize,
+}
+
+impl std::fmt::Debug for Presented {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Presented({}, [redacted])", self.way)
+    }
+}
+
+/// One way by which the site is asked.
+#[derive(Debug)]
+pub(super) struct SessionWay {
+    pub(super) place: usize,
+    name: String,
+    /// What is shown to the site; empty: `Authorization`.
+    cookies: Vec<String>,
+    account: Vec<Claim>,
+    prefix: String,
+    site: Site,
+    keep: Duration,
+    pub(super) deadline: Duration,
+    pub(super) stale: Duration,
+    pub(super) circuit: Circuit,
+    pub(super) metrics: Counters,
+    has_warned_of_cookie: AtomicBool,
+    logged: AtomicU64,
+}
+
+impl SessionWay {
+    pub(super) fn new(plan: Plan) -> Result<Self, PublishedError> {
+        let Plan { place, name, cookies, account, prefix, settings } = plan;
+        let (keep, deadline, stale) = (settings.keep, settings.deadline, settings.stale);
+        Ok(Self {
+            place,
+            metrics: Counters::of(&name)?,
+            name,
+            cookies,
+            account,
+            prefix,
+            site: Site::new(settings)?,
+            keep,
+            deadline,
+            stale,
+            circuit: Circuit::new(FAILURES_MAX),
+            has_warned_of_cookie: AtomicBool::new(false),
+            logged: AtomicU64::new(0),
+        })
+    }
+
+    /// Gives each credential of a request that the site can be asked about; `number` is this way's among those that ask.
+    pub(super) fn presented(&self, number: usize, headers: &HeaderMap, mut each: impl FnMut(Asked<Presented>)) {
+        if self.cookies.is_empty() {
+            let value = headers.get(AUTHORIZATION).map(|value| value.as_bytes().trim_ascii());
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                each(self.show(number, &[value]));
+            }
+            return;
+        }
+        for name in &self.cookies {
+            cookies::sessions(headers, name, |session| {
+                each(match session {
+                    Session::Whole(value) => self.show(number, &[name.as_bytes(), b"=", value]),
+                    Session::Pieces(text) => self.show(number, &[&text]),
+                    Session::Doubled => Err(Refusal::Doubled),
+                });
+            });
+        }
+    }
+
+    fn show(&self, number: usize, parts: &[&[u8]]) -> Asked<Presented> {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        if bytes > CREDENTIAL_BYTES_MAX {
+            return Err(Refusal::TooLong);
+        }
+        let mut text = Vec::with_capacity(self.name.len() + 1 + bytes);
+        text.extend_from_slice(self.name.as_bytes());
+        // No name of a way has such a byte.
+        text.push(0);
+        let name_bytes = text.len();
+        parts.iter().for_each(|part| text.extend_from_slice(part));
+        let mut key = Digest::default();
+        key.copy_from_slice(digest(&SHA256, &text).as_ref());
+        Ok(Presented { way: number, digest: key, text, name_bytes })
+    }
+
+    /// Whether a `Set-Cookie` is for a cookie that is shown to the site, or a piece of one.
+    pub(super) fn is_set_by(&self, line: &[u8]) -> bool {
+        let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii();
+        self.cookies.iter().any(|cookie| {
+            name.strip_prefix(cookie.as_bytes()).is_some_and(|rest| match rest.split_first() {
+                None => true,
+                Some((b'.', digits)) => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+                Some(_) => false,
+            })
+        })
+    }
+
+    /// Asks the site about a credential.
+    pub(super) async fn ask(&self, question: &Presented, now: Timestamp) -> Result<Said, Fault> {
+        let value = question.text.get(question.name_bytes..).unwrap_or_default();
+        // It was a header's value before.
+        let mut value = HeaderValue::from_bytes(value).map_err(|_| Fault::Status(400))?;
+        value.set_sensitive(true);
+        let answer = self.site.ask(self.carrier(), value).await?;
+        if answer.headers.contains_key(SET_COOKIE) && !self.has_warned_of_cookie.swap(true, Ordering::Relaxed) {
+            warn!(
+                way = self.name,
+                url = %self.site.location(),
+                "the answer to a question about a session sets a cookie, which is dropped: no browser would get it"
+            );
+        }
+        let reading = (self.account.as_slice(), self.prefix.as_str());
+        answer::read(answer.body.as_deref(), &answer.headers, reading, self.keep, now)
+    }
+
+    fn carrier(&self) -> HeaderName {
+        if self.cookies.is_empty() { AUTHORIZATION } else { COOKIE }
+    }
+
+    /// Counts what a question came to, and logs once a minute why there is no answer.
+    pub(super) fn count(&self, said: &Result<Said, Fault>, now: Timestamp) {
+        let fault = match said {
+            Ok(Said { account: Some(_), .. }) => return self.metrics.account.inc(),
+            Ok(Said { account: None, .. }) => return self.metrics.nobody.inc(),
+            Err(Fault::Busy) => return self.metrics.busy.inc(),
+            Err(fault) => fault,
+        };
+        self.metrics.failed.inc();
+        debug!(way = self.name, reason = %fault, "the site does not say whose a session is");
+        let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+        let logged = self.logged.load(Ordering::Relaxed);
+        let is_due = seconds.saturating_sub(logged) >= LOGGED_EVERY_SECONDS;
+        if is_due && self.logged.compare_exchange(logged, seconds, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let (way, url) = (&self.name, self.site.location());
+            warn!(way, %url, reason = %fault, "the site does not say whose sessions are: answers that are kept count on for a while");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::ask::tests::plan;
+
+    fn shown(cookies: &[&str], lines: &[(HeaderName, &'static str)]) -> Vec<Result<String, Refusal>> {
+        let way = SessionWay::new(plan("http://127.0.0.1:9/", cookies)).expect("a way");
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let mut all = Vec::new();
+        way.presented(0, &headers, |asked| {
+            all.push(asked.map(|shown| String::from_utf8_lossy(&shown.text[shown.name_bytes..]).into_owned()));
+        });
+        all
+    }
+
+    #[test]
+    fn the_site_is_shown_the_credential_alone() {
+        let one = |text: &str| vec![Ok(text.to_owned())];
+        for (cookies, lines, expected) in [
+            (&["sid"][..], &[(COOKIE, "a=1; sid=x; b=2"), (AUTHORIZATION, "Bearer t")][..], one("sid=x")),
+            (&["sid"], &[(COOKIE, "a=1"), (COOKIE, "sid=\"x\"")], one("sid=\"x\"")),
+            (&["sid"], &[(COOKIE, "sid=; sid2=x; xsid=x")], vec![]),
+            (&["sid"], &[(COOKIE, "sid=x; sid=y")], vec![Ok("sid=x".to_owned()), Ok("sid=y".to_owned())]),
+            (&["sid"], &[(COOKIE, "sid.1=b; sid.0=a; sid.3=d")], one("sid.0=a; sid.1=b")),
+            (&["sid"], &[(COOKIE, "sid.0=a; sid.0=b")], vec![Err(Refusal::Doubled)]),
+            (&["a", "b"], &[(COOKIE, "b=2; a=1")], vec![Ok("a=1".to_owned()), Ok("b=2".to_owned())]),
+            (&[], &[(COOKIE, "sid=x"), (AUTHORIZATION, "Token t")], one("Token t")),
+            (&[], &[(AUTHORIZATION, " ")], vec![]),
+        ] {
+            assert_eq!(shown(cookies, lines), expected, "{cookies:?} {lines:?}");
+        }
+        let way = SessionWay::new(plan("http://127.0.0.1:9/", &["sid"])).expect("a way");
+        let long = vec![b'x'; CREDENTIAL_BYTES_MAX + 1];
+        assert!(matches!(way.show(0, &[&long]), Err(Refusal::TooLong)));
+    }
+
+    #[test]
+    fn an_answer_sets_a_cookie_by_its_whole_name() {
+        let way = SessionWay::new(plan("http://127.0.0.1:9/", &["sid"])).expect("a way");
+        for (line, is_set) in [
+            ("sid=x; Path=/", true),
+            ("sid=; Max-Age=0", true),
+            (" sid = x", true),
+            ("sid.1=x", true),
+            ("sid", true),
+            ("sid.x=1", false),
+            ("sids=x", false),
+            ("a=sid=x", false),
+            ("", false),
+        ] {
+            assert_eq!(way.is_set_by(line.as_bytes()), is_set, "{line}");
+        }
+    }
+}
