@@ -88,9 +88,7 @@ pub(crate) fn screen(request: &mut RequestHeader, routing: &Routing) -> Result<O
         return Ok(Some(Refused::bad("content_length", "the Content-Length is not one number in one line")));
     }
     if !has_clear_coding(request) {
-        let detail = "the Transfer-Encoding is another than chunked, once: what is coded otherwise cannot be passed on";
-        let (status, code) = (StatusCode::NOT_IMPLEMENTED, "transfer_encoding");
-        return Ok(Some(Refused { status, code, detail: detail.to_owned() }));
+        return Ok(Some(Refused::bad("transfer_encoding", "the Transfer-Encoding is another than chunked, once")));
     }
     Ok(None)
 }
@@ -198,6 +196,13 @@ mod tests {
             (
                 request("POST", "/a", &[host, ("Content-Length", "3"), ("Content-Length", "3")]),
                 Some((400, "content_length")),
+            ),
+            (request("POST", "/a", &[host, ("Transfer-Encoding", " Chunked ")]), None),
+            (request("POST", "/a", &[host, ("Transfer-Encoding", "gzip, chunked")]), Some((400, "transfer_encoding"))),
+            (request("POST", "/a", &[host, ("Transfer-Encoding", "identity")]), Some((400, "transfer_encoding"))),
+            (
+                request("POST", "/a", &[host, ("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")]),
+                Some((400, "transfer_encoding")),
             ),
         ];
         for (mut request, expected) in cases {

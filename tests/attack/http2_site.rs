@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::frames::Outcome;
 use super::http2::{Secure, request};
 use crate::protocols::secure::piece;
-use crate::world::http::raw;
+use crate::world::http::{RawAnswer, raw};
 use crate::world::upstream::BODY;
 use crate::world::{Arrangement, Setup, World};
 
@@ -111,6 +111,16 @@ async fn what_comes_by_http_1_1() {
     let received = site.take();
     assert_eq!(received.body, b"hello");
     check(&received, "/welcome/trailers");
+}
+
+#[tokio::test]
+async fn a_request_without_a_host_is_refused_where_the_site_needs_one() {
+    let site = Site::default();
+    let address = site.start().await;
+    let setup = Setup::new(Arrangement::AllPostgres).upstream(address).key("proxy.http2", "true");
+    let world = World::with(setup).await;
+    let answer = RawAnswer::parse(raw(world.proxy().listen.public, "GET /welcome/old HTTP/1.0\r\n\r\n").await);
+    assert!(answer.status == 400 && answer.text.contains("missing_host"), "{answer:?}");
 }
 
 #[tokio::test]

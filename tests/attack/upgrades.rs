@@ -52,6 +52,18 @@ async fn only_a_websocket_asks_the_site_for_an_upgrade() {
             }
         }
     }
+    // What `Connection` does not name is another connection's (RFC 9110 section 7.8).
+    for connection in ["", "Connection: keep-alive\r\n", "Connection: close\r\n", "Connection: x-upgrade\r\n"] {
+        let path = format!("/welcome/{}", unique("upgrade"));
+        let (_, rest) = WEBSOCKET.split_once("\r\n").expect("lines");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: site.test\r\n{connection}{rest}\r\n");
+        let answer = RawAnswer::parse(raw_start(public, request).await);
+        assert_eq!(
+            (answer.status, world.upstream.only(&path).header("upgrade")),
+            (200, None),
+            "{connection}: {answer:?}"
+        );
+    }
     // HTTP/1.0 has no upgrades (RFC 9110 section 7.8).
     let request = format!("GET /welcome/old HTTP/1.0\r\nHost: site.test\r\n{WEBSOCKET}\r\n");
     raw_start(public, request).await;

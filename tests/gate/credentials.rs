@@ -68,6 +68,11 @@ async fn no_user_with_a_good_session_is_locked_out_by_what_lies_beside_it() {
         vec!["authorization: Bearer a-key-of-the-site".to_owned(), format!("cookie: session={good}")],
         vec![format!("authorization: Bearer {good}"), format!("cookie: session={expired}")],
         vec!["authorization: Basic eDp5".to_owned(), format!("cookie: session={good}")],
+        vec![
+            "authorization: Basic eDp5".to_owned(),
+            "authorization: Bearer x".to_owned(),
+            format!("cookie: session={good}"),
+        ],
     ] {
         assert_eq!(paid_page(&world, &lines).await, passes(), "{lines:?}");
     }

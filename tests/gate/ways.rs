@@ -106,6 +106,13 @@ async fn tokens_of_usual_providers_name_their_accounts_beside_each_other() {
         ("Supabase, a piece twice", "cookie", format!("{pieces}; sb-project-auth-token.1={two}"), "invalid_token"),
         ("Supabase without its first piece", "cookie", format!("sb-project-auth-token.1={two}"), "sign_in"),
         ("Supabase, the token itself", "authorization", bearer(&supabase), "u-supabase"),
+        (
+            "a scheme within",
+            "cookie",
+            format!("sb-project-auth-token={{\"access_token\":\"Bearer {supabase}\"}}"),
+            "u-supabase",
+        ),
+        ("the token without JSON", "cookie", format!("sb-project-auth-token=Bearer%20{supabase}"), "u-supabase"),
         ("Clerk", "cookie", format!("__session={ours}"), "user_1"),
         ("Clerk, of an organisation", "cookie", format!("__session={org}"), "org_1"),
         ("Clerk, of another site", "cookie", format!("__session={foreign}"), "invalid_token"),

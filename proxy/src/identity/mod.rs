@@ -27,6 +27,7 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use futures_util::future::join_all;
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use tokio::runtime::Handle;
 
 pub use ask::{Location as AskLocation, LocationError as AskLocationError, Settings as AskSettings};
@@ -225,8 +226,14 @@ impl Identity {
         for front in &self.fronts {
             self.take_front(&mut sum, front, sender);
         }
+        // It is one header (RFC 9110 section 11.6.2): of several, the site may read another than the one that counts here.
+        let is_doubled = headers.get_all(AUTHORIZATION).iter().nth(1).is_some();
+        if is_doubled {
+            self.refuse(self.all, Refusal::Doubled, now);
+            sum.rejects();
+        }
         // Where no way reads tokens, a bearer token is another's business.
-        for token in credential::bearers(headers).filter(|_| self.all != Ways::default()) {
+        for token in credential::bearers(headers).filter(|_| !is_doubled && self.all != Ways::default()) {
             self.take(&mut sum, self.all, token, now);
         }
         let mut in_pieces = false;

@@ -68,7 +68,11 @@ impl Reader {
         let verified = self.verify_token(value, now, tries);
         let Err(invalid) = verified else { return verified };
         let inner = match &self.token_at {
-            Some(pointer) => cookies::inside(value, pointer),
+            Some(pointer) => {
+                let inside = cookies::inside(value, pointer);
+                let bare = inside.map(|token| credential::unwrapped(&token).unwrap_or(token));
+                bare.or_else(|| credential::unwrapped(value))
+            }
             None => credential::unwrapped(value),
         };
         // The reason is that of the token inside, where there is one.

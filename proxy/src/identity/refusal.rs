@@ -97,7 +97,7 @@ impl fmt::Display for Refusal {
             Self::Expired => "its `exp` is past",
             Self::NotYetValid => "its `nbf` is to come: the clocks of its issuer and of this host differ by more than `identity.leeway`",
             Self::NoAccount => "what is `account` under [identity] (the claim `sub` by default), or the header of a proxy in front, is not there, or names no account: a text of 1 to 255 bytes without control characters and outer blanks, or an integer",
-            Self::Doubled => "the request has a header of a proxy in front twice or as a list, or a piece of a cookie twice",
+            Self::Doubled => "the request has two `Authorization` headers, a header of a proxy in front twice or as a list, or a piece of a cookie twice",
             Self::Ambiguous => "several ways under [identity] accept it, for different accounts",
             Self::NoKeys => "the key set of the identity provider could not be fetched yet",
         })

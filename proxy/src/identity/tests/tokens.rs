@@ -76,6 +76,12 @@ fn all_credentials_are_read_and_only_those_that_verify_count() {
         ("an old cookie beside the bearer", vec![bearer(&good), cookie(&[&expired])], user.clone()),
         ("another scheme beside the cookie", vec![("authorization", "Basic x".into()), cookie(&[&good])], user.clone()),
         ("another scheme beside the bearer", vec![("authorization", "Basic x".into()), bearer(&good)], nobody.clone()),
+        (
+            "two of another scheme beside the cookie",
+            vec![("authorization", "Basic x".into()), ("authorization", "Basic x".into()), cookie(&[&good])],
+            user.clone(),
+        ),
+        ("two bearers beside the cookie", vec![bearer(&other), bearer(&other), cookie(&[&good])], user.clone()),
         ("many beside it", vec![("cookie", junk), cookie(&[&good])], user.clone()),
         ("two accounts in cookies", vec![cookie(&[&good, &other])], Credential::Ambiguous),
         ("the other way round", vec![cookie(&[&other, &good])], Credential::Ambiguous),
