@@ -32,7 +32,7 @@ use crate::service::Service;
 use crate::site::Answer;
 use crate::upstream::Server;
 use crate::wire::Wire;
-use crate::{exchange, respond};
+use crate::{answers, exchange, respond};
 
 use self::far_end::FarEnd;
 use self::relay::relay;
@@ -72,6 +72,7 @@ impl Service {
         let mut answer = Answer::new(site, &Method::GET, Some(patience));
         let Some(mut response) = self.carry(session, context, &mut answer).await? else { return Ok(()) };
         handshake::yes(&session.req_header().headers, &mut response)?;
+        answers::end_sessions(session, &response, context);
         self.go_on(session, context, response, answer.into_parts()).await
     }
 
