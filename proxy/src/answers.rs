@@ -45,10 +45,7 @@ impl Service {
         if response.status.is_informational() {
             return Ok(());
         }
-        let identity = &context.snapshot.identity;
-        if identity.asks() && context.destination == Destination::Site && response.headers.contains_key(SET_COOKIE) {
-            identity.end_sessions(&session.req_header().headers, &response.headers);
-        }
+        end_sessions(session, response, context);
         wire::close_unless_it_goes_on(session);
         context.is_in_chunks = !response.headers.contains_key(CONTENT_LENGTH);
         if session.req_header().version < Version::HTTP_11 && context.is_in_chunks {
@@ -70,6 +67,14 @@ impl Service {
         {
             wire.unchunk();
         }
+    }
+}
+
+/// Ends what is kept of the sessions whose cookies an answer of the site sets or clears.
+pub(crate) fn end_sessions(session: &Session, response: &ResponseHeader, context: &Context) {
+    let identity = &context.snapshot.identity;
+    if identity.asks() && context.destination == Destination::Site && response.headers.contains_key(SET_COOKIE) {
+        identity.end_sessions(&session.req_header().headers, &response.headers);
     }
 }
 

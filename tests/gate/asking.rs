@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::{account, with_ways};
+use crate::world::http::raw_head;
 use crate::world::process::signal;
 use crate::world::session_site::{SessionSite, Word};
 use crate::world::stripe::unique;
@@ -328,4 +329,31 @@ async fn without_a_cookie_the_site_is_asked_with_the_authorization_header() {
     let questions = site.questions();
     assert_eq!(questions.len(), 3);
     assert!(questions.iter().all(|headers| !headers.contains_key("cookie")));
+}
+
+#[tokio::test]
+async fn a_websocket_whose_answer_sets_the_cookie_ends_what_was_known() {
+    let site = SessionSite::start().await;
+    let world = World::with(Setup { upstream: None, ..setup(&site, "") }).await;
+    let session = unique("sid");
+    let told = async || {
+        let path = format!("/signed-in/{}", unique("page"));
+        assert_eq!(ask(&world, "GET", &path, &session).await.status, 200);
+        world.upstream.only(&path).header("x-entitlement-account").map(str::to_owned)
+    };
+    site.know(&session, "u-1");
+    assert_eq!(told().await.as_deref(), Some("u-1"));
+    site.know(&session, "u-2");
+    assert_eq!(told().await.as_deref(), Some("u-1"), "kept");
+    // The key and the answer to it are those of RFC 6455 section 1.3.
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let yes = format!(
+        "HTTP/1.1 101 Switching Protocols\r\n{upgrade}Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSet-Cookie: sid={session}\r\n\r\n"
+    );
+    world.upstream.answer("/socket", &yes);
+    let request = format!(
+        "GET /socket HTTP/1.1\r\nHost: site.test\r\n{upgrade}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: sid={session}\r\n\r\n"
+    );
+    assert_eq!(raw_head(world.proxy().listen.public, request).await.status, 101);
+    assert_eq!(told().await.as_deref(), Some("u-2"));
 }

@@ -33,7 +33,7 @@ use crate::service::Service;
 use crate::site::Answer;
 use crate::upstream::Server;
 use crate::wire::Wire;
-use crate::{exchange, respond};
+use crate::{answers, exchange, respond};
 
 use self::far_end::FarEnd;
 use self::relay::relay;
@@ -80,6 +80,7 @@ impl Service {
         if let Some(own) = &context.host {
             own_host::take_out(&mut response, own, host_of(session.req_header()).as_deref())?;
         }
+        answers::end_sessions(session, &response, context);
         self.go_on(session, context, response, answer.into_parts()).await
     }
 
