@@ -112,7 +112,6 @@ async fn tokens_of_usual_providers_name_their_accounts_beside_each_other() {
             format!("sb-project-auth-token={{\"access_token\":\"Bearer {supabase}\"}}"),
             "u-supabase",
         ),
-        ("the token without JSON", "cookie", format!("sb-project-auth-token=Bearer%20{supabase}"), "u-supabase"),
         ("Clerk", "cookie", format!("__session={ours}"), "user_1"),
         ("Clerk, of an organisation", "cookie", format!("__session={org}"), "org_1"),
         ("Clerk, of another site", "cookie", format!("__session={foreign}"), "invalid_token"),
