@@ -100,7 +100,7 @@ impl Service {
         };
         let is_preflight = rule.cors.is_preflight(request.method, request.headers);
         let policy = if is_preflight { &PUBLIC } else { policy.as_ref() };
-        // A visitor who has just signed in is not sent to do so again by an answer of the site that is a moment old.
+        // An older answer of the site must not send a visitor to sign in who has just done so.
         let credential = match credential {
             Credential::Missing | Credential::Rejected
                 if snapshot.identity.asks()

@@ -70,7 +70,7 @@ impl Service {
     }
 }
 
-/// Ends what is kept of the sessions whose cookies an answer of the site sets or clears.
+/// Forgets the sessions whose cookies an answer of the site sets or clears.
 pub(crate) fn end_sessions(session: &Session, response: &ResponseHeader, context: &Context) {
     let identity = &context.snapshot.identity;
     if identity.asks() && context.destination == Destination::Site && response.headers.contains_key(SET_COOKIE) {

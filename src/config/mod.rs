@@ -126,6 +126,7 @@ impl Config {
         let origins: Vec<String> =
             [site.origin().ascii_serialization()].into_iter().chain(also.iter().cloned()).collect();
         sites::warn_of_unknown_hosts(&sites, &origins, &mut warnings);
+        identity.warn_of_own_address(&origins, &file.listen.public, &mut warnings);
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
         suspect::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);

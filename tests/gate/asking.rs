@@ -29,12 +29,12 @@ async fn ask(world: &World, method: &str, path: &str, session: &str) -> Answer {
     send(world.request(method, path, None).header("cookie", format!("theme=dark; sid={session}"))).await
 }
 
-/// What the site is told of the visitor of a page that needs signing in; the code of the refusal else.
+/// The account that the site is told on a page that needs signing in; the code of the refusal else.
 async fn visitor(world: &World, session: &str) -> String {
     account(world, "cookie", &format!("sid={session}")).await
 }
 
-/// What the site is told of the visitor of a page for everybody.
+/// The account that the site is told on a public page.
 async fn told(world: &World, session: &str) -> Value {
     let answer = ask(world, "GET", "/welcome", session).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -72,7 +72,7 @@ async fn a_sign_in_that_sets_no_cookie_counts_before_a_visitor_is_sent_away() {
     for session in [&one, &other] {
         assert_eq!(ask(&world, "POST", "/login?as=u-3&quietly", session).await.status, 204);
     }
-    // That it is of nobody is kept for longer than any test runs.
+    // The earlier answer is kept for longer than any test runs.
     eventually("the sign-in counts", async || (visitor(&world, &one).await == "u-3").then_some(())).await;
     eventually("and on Tollgate's own pages", async || (bought(&other).await == 200).then_some(())).await;
 }
@@ -133,7 +133,7 @@ async fn the_site_is_asked_with_the_credential_alone_and_once() {
     let mut names: Vec<&str> = questions[0].keys().map(axum::http::HeaderName::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["accept", "cookie", "host", "user-agent", "x-entitlement-question", "x-forwarded-proto"]);
-    // What is the same for everybody, and who has no session, is not worth a question.
+    // A shared route, and a visitor without a session, are not worth a question.
     assert_eq!(ask(&world, "GET", "/assets/a.css", &unique("sid")).await.status, 200);
     assert_eq!(world.get("/signed-in/b", None).await.code(), "sign_in");
     assert_eq!(site.questions().len(), 1);
@@ -278,7 +278,7 @@ async fn a_flood_of_unknown_cookies_reaches_the_site_within_bounds_and_harms_nob
         }
     }
     let asked = site.questions().len() - 1;
-    // What may come at once, and what is added with time.
+    // The burst, and the rate over the time that the flood has taken.
     let most = 100 + 20 * (began.elapsed().as_secs() + 2);
     assert!(asked as u64 <= most, "{asked} questions of {most}");
     assert_eq!((refused, refused + unknown), (asked, FLOOD), "what is not asked about is not known");

@@ -13,7 +13,7 @@ use crate::world::stripe::unique;
 use crate::world::token::{SECRET, signed};
 use crate::world::{World, in_seconds};
 
-/// Where the proxy in front is, and where everybody else is.
+/// The addresses of the proxy in front and of all other clients.
 const FRONT: &str = "127.0.0.2:0";
 const CLIENT: &str = "127.0.0.1:0";
 
@@ -57,7 +57,7 @@ fn told(world: &World, path: &str) -> Option<String> {
 #[tokio::test]
 async fn a_header_counts_from_the_proxy_in_front_alone_and_never_in_part() {
     let way = "[identity.front]\nheader = \"X-Auth-Request-User\"\nfrom = [\"127.0.0.2\", \"10.1.0.0/16\"]\nprefix = \"o:\"\n";
-    // Whoever is trusted with addresses is not trusted with accounts.
+    // A proxy that is trusted with addresses is not trusted with accounts.
     let world = World::with(with_ways(way).key("proxy.trusted_proxies", "[\"127.0.0.1\"]")).await;
     let long = format!("X-Auth-Request-User: {}", "x".repeat(300));
     let user = "X-Auth-Request-User: u-1";

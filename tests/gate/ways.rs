@@ -185,7 +185,7 @@ async fn sessions_of_usual_frameworks_are_asked_about() {
     let world = World::with(with_ways(&blocks(&names, &[("ask", &site.ask())])).upstream(site.pages)).await;
     let raw = |status: u16, body: Value| Word::Raw(status, vec![], body.to_string());
     let user = |id: Value| raw(200, json!({ "user": { "id": id } }));
-    // What Auth.js says, beside the id that its callback adds.
+    // The answer of Auth.js, with the id that its callback adds.
     let session = json!({ "user": { "name": "A", "email": "a@read.example", "id": "u-authjs" }, "expires": "2030-01-31T12:00:00.000Z" });
     for (name, header, value, word, expected) in [
         ("django", "cookie", "csrftoken=c; sessionid=x1", user(json!(7)), "7"),

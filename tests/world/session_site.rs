@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::ports;
 
-/// What the site answers about a session.
+/// The site's answer about a session.
 #[derive(Clone, Debug)]
 pub enum Word {
     /// The truth: 200 with the account, or 401.
@@ -42,7 +42,7 @@ struct Site {
     /// Accounts by session.
     signed_in: HashMap<String, String>,
     word: Word,
-    /// Sign-outs so far, and what those wait for that are late.
+    /// Sign-outs so far, and the signal for which late ones wait.
     sign_outs: usize,
     lets_out: Arc<Notify>,
     /// Whether a connection on which it was asked stays open.
@@ -91,7 +91,7 @@ impl SessionSite {
         self.servers[1] = Some(self.serve(self.sessions).await);
     }
 
-    /// From now on nobody listens where sessions are asked about; pages are still served.
+    /// From now on questions about sessions find no listener; pages are still served.
     pub async fn close(&mut self) {
         if let Some(server) = self.servers[1].take() {
             server.abort();
@@ -100,7 +100,7 @@ impl SessionSite {
         }
     }
 
-    /// Where whose a session is can be asked.
+    /// The address of questions about sessions.
     pub fn ask(&self) -> String {
         format!("http://{}/internal/session", self.sessions)
     }
@@ -127,7 +127,7 @@ impl SessionSite {
         self.state.lock().expect("no panic").sign_outs
     }
 
-    /// Lets one sign out who does so late.
+    /// Lets one late sign-out go on.
     pub fn lets_out(&self) {
         self.state.lock().expect("no panic").lets_out.notify_one();
     }

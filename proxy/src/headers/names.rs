@@ -157,7 +157,7 @@ const FEW: [(&str, Writer); 15] = [
     ("remote-addr", Writer::Proxy),
 ];
 
-/// What the gate goes by itself, or passes on in its own words, beside what is told by [`writer`].
+/// Headers that the gate reads or writes for another purpose, beside those that [`writer`] knows.
 const NEEDED: [&str; 12] = [
     "accept",
     "accept-language",
@@ -173,10 +173,10 @@ const NEEDED: [&str; 12] = [
     "transfer-encoding",
 ];
 
-/// What names begin with that browsers alone write.
+/// Prefixes of the names of headers that browsers alone write.
 const BROWSERS: [&str; 2] = ["access-control-", "sec-"];
 
-/// Why a text is no name of a header in which a proxy in front says who asks.
+/// A text cannot be the name of a header of a proxy in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrontNameError {
     #[error("it is no name of a header: write letters, digits and hyphens, such as \"X-Auth-Request-User\"")]
@@ -188,7 +188,7 @@ pub enum FrontNameError {
     Needed,
 }
 
-/// Reads the name of a header in which a proxy in front says who asks.
+/// Reads the name of a header in which a proxy in front identifies the visitor.
 ///
 /// # Errors
 /// When it is no name, or that of a header which means something else to the gate.
@@ -206,7 +206,7 @@ pub fn front_name(text: &str) -> Result<HeaderName, FrontNameError> {
     if is_needed { Err(FrontNameError::Needed) } else { Ok(name) }
 }
 
-/// Headers in which proxies in front say who asks: no client may write them, and the site gets none of them.
+/// Headers in which proxies in front identify visitors: no client may write them, and the site gets none of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Withheld(Vec<String>);
 

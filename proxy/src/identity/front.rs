@@ -1,5 +1,5 @@
-//! The headers in which an authenticating proxy in front says who asks. Only named connections are believed: everybody can write
-//! a header.
+//! The headers in which an authenticating proxy in front identifies the visitor. Only named connections are believed: any client can
+//! write a header.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub(super) struct Front {
     pub(super) holds: Holds,
 }
 
-/// What the header holds.
+/// The content of the header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Holds {
     /// The account itself, before which this stands.
@@ -35,7 +35,7 @@ impl Front {
         Self { place, header, from, holds }
     }
 
-    /// What the header says in a request of this connection: none where it is not there, not believed, or empty, as proxies leave it for
+    /// The header's value in a request of this connection: none where it is not there, not believed, or empty, as proxies leave it for
     /// visitors that are not signed in.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ mod tests {
         for line in lines {
             headers.append(NAME, HeaderValue::from_bytes(line).expect("a value"));
         }
-        // What is forwarded says nothing of the connection.
+        // Forwarded addresses say nothing of the connection.
         headers.append("x-forwarded-for", HeaderValue::from_static("10.0.0.5"));
         let trusted = TrustedProxies::parse(&["192.0.2.0/24"]).expect("addresses");
         let peer = peer.parse().ok();

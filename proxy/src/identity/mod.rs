@@ -182,8 +182,8 @@ impl Identity {
         self.identify_by(sender, Insist::No).await
     }
 
-    /// As [`Identity::identify`], of a request that is about to be refused as it has no credential: what the site has last said is of
-    /// nobody is asked about again, if that was not a moment ago.
+    /// As [`Identity::identify`], for a request that is about to be refused as it has no credential: the site is asked again about sessions
+    /// that it has said belong to no account, if that was not a moment ago.
     pub(crate) async fn insist(&self, sender: Sender<'_>) -> Credential {
         self.identify_by(sender, Insist::Yes).await
     }
@@ -201,7 +201,7 @@ impl Identity {
         self.asking.is_used()
     }
 
-    /// Ends what is kept of the sessions of a request whose cookies the site's answer sets or clears.
+    /// Forgets the sessions of a request whose cookies the site's answer sets or clears.
     pub(crate) fn end_sessions(&self, request: &HeaderMap, response: &HeaderMap) {
         self.asking.end(request, response);
     }
@@ -278,7 +278,7 @@ impl Identity {
         }
     }
 
-    /// Adds what a proxy in front says.
+    /// Adds the word of a proxy in front.
     fn take_front(&self, sum: &mut Sum, front: &Front, sender: &Sender<'_>) {
         let said = front.value(sender.headers, sender.origin.as_ref()).and_then(|value| match (&front.holds, value) {
             (_, None) => Ok(()),
@@ -298,7 +298,7 @@ impl Identity {
         ways.places().for_each(|way| self.refusals.note(way, refusal, now));
     }
 
-    /// Waits for what could say more, and reads all credentials again.
+    /// Waits for newer keys and for the site's answers, and reads all credentials again.
     async fn renew(&self, sender: Sender<'_>, insist: Insist, before: Sum) -> Credential {
         let keys = async {
             if before.is_pending {

@@ -1,4 +1,4 @@
-//! A request, as far as it says who sends it.
+//! A request, as far as it identifies its sender.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use http::HeaderMap;
 use crate::clock::Moment;
 use crate::forwarded::Origin;
 
-/// A request, as far as it says who sends it.
+/// A request, as far as it identifies its sender.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sender<'a> {
     pub(crate) headers: &'a HeaderMap,

@@ -73,7 +73,7 @@ impl Way {
     }
 }
 
-/// A header in which an authenticating proxy in front says who asks.
+/// A header in which an authenticating proxy in front identifies the visitor.
 #[derive(Clone, Debug)]
 pub struct Front {
     pub header: HeaderName,
@@ -81,7 +81,7 @@ pub struct Front {
     pub from: TrustedProxies,
 }
 
-/// What verifies a credential.
+/// The proof that a credential needs.
 #[derive(Clone, Debug)]
 pub enum Keys {
     /// Nothing is signed: the value of the header of a proxy in front is the account.

@@ -17,7 +17,7 @@ pub(super) struct Sum {
     pub(super) is_pending: bool,
     /// The site has not said whose a session is.
     is_unknown: bool,
-    /// What the site is to be asked about.
+    /// The sessions that the site is to be asked about.
     pub(super) questions: Vec<Presented>,
     pub(super) tries: Tries,
 }
@@ -35,7 +35,7 @@ impl Sum {
         self.is_rejected = true;
     }
 
-    /// Adds the site's word. A session of nobody is as good as none: sites give one to every visitor.
+    /// Adds the outcome for a session. A session without an account is as good as none: sites give one to every visitor.
     pub(super) fn hears(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Account(account) => self.names(account),
@@ -44,8 +44,8 @@ impl Sum {
         }
     }
 
-    /// None when a newer set of keys, or the site, could say more. A user with one good token is not kept waiting for the keys of what lies
-    /// beside it; what the site says may name another account.
+    /// None when a newer set of keys, or the site, could say more. A user with one good token is not kept waiting for the keys of other
+    /// tokens; the site's answer may name another account, and is waited for.
     pub(super) fn credential(&mut self) -> Option<Credential> {
         match self.account.take() {
             _ if self.is_ambiguous => Some(Credential::Ambiguous),

@@ -32,7 +32,7 @@ const DEADLINES: (Duration, Duration) = (Duration::from_millis(10), Duration::fr
 const STALE_MAX: Duration = Duration::from_secs(86_400);
 
 impl Ask {
-    /// What a way asks, if it does; what is not said of it stands in `common`.
+    /// The question of a way, if it has one; times that it does not set are those in `common`.
     pub(super) fn check((section, common): (&WaySection, &WaySection), is_table: bool) -> Result<Option<Self>> {
         let times = [("keep", section.keep), ("deadline", section.deadline), ("stale", section.stale)];
         let Some(text) = &section.ask else {
@@ -70,7 +70,7 @@ impl Ask {
         Ok(Some(Self { location, keep, deadline, stale }))
     }
 
-    /// What the proxy is told, of a site at `url`.
+    /// The settings of the proxy, for a site at `url`.
     pub(super) fn settings(&self, url: &str) -> Result<AskSettings> {
         let (scheme, rest) = url.split_once("://").context("site.url is no URL")?;
         let host = rest.split('/').next().unwrap_or_default();
@@ -79,13 +79,13 @@ impl Ask {
         Ok(AskSettings { location, host: value(host)?, scheme: value(scheme)?, keep, deadline, stale })
     }
 
-    /// For a person: what is asked.
+    /// The question, in an operator's words.
     pub(super) fn describe(&self) -> String {
         format!("the site's answer at {}, kept for {}", self.location, humantime::format_duration(self.keep))
     }
 }
 
-/// What verifies tokens has no place beside a question.
+/// Refuses keys of tokens beside a question.
 fn check_alone(section: &WaySection) -> Result<()> {
     let others = [
         ("header", section.header.is_some()),

@@ -1,4 +1,4 @@
-//! A header in which an authenticating proxy in front says who asks.
+//! A header in which an authenticating proxy in front identifies the visitor.
 
 use anyhow::{Context, Result, bail};
 use proxy::forwarded::TrustedProxies;
@@ -47,7 +47,7 @@ pub(super) fn check(section: &WaySection, is_table: bool) -> Result<Option<Front
     Ok(Some(FrontSettings { header, from }))
 }
 
-/// Whether anything verifies what the header holds.
+/// Whether the header holds a token, which a key verifies.
 pub(super) fn is_signed(section: &WaySection) -> bool {
     section.jwks_url.is_some()
         || section.public_key_file.is_some()

@@ -61,6 +61,22 @@ impl Identity {
         Ok(Self { ways, warnings })
     }
 
+    /// Warns of questions that lead to Tollgate itself: to one of the public origins of the site, or to the address of the public listener.
+    pub fn warn_of_own_address(&self, origins: &[String], listener: &str, warnings: &mut Vec<String>) {
+        let own: Vec<String> = origins.iter().cloned().chain([format!("http://{listener}")]).collect();
+        for way in &self.ways {
+            let Source::Site(ask) = &way.source else { continue };
+            let asked = ask.location.to_string();
+            if own.iter().any(|origin| asked.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/'))) {
+                warnings.push(format!(
+                    "[identity.{}] ask = \"{asked}\" leads to Tollgate, where a question has no identity: name the address of the site \
+                     itself, such as one under site.upstream",
+                    way.name
+                ));
+            }
+        }
+    }
+
     /// By which claims of a token its account is known, for each way of signing in. With others every account is another one.
     pub fn naming(&self) -> String {
         // The order of the ways says nothing, nor do two that name accounts alike.

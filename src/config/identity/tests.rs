@@ -113,6 +113,31 @@ fn the_site_is_asked_where_and_as_long_as_is_said() {
 }
 
 #[test]
+fn a_question_that_leads_to_tollgate_itself_is_warned_of() {
+    let origins = ["https://read.example".to_owned(), "https://www.read.example".to_owned()];
+    for (ask, is_warned) in [
+        ("https://read.example/internal/session", true),
+        ("https://www.read.example/session", true),
+        ("http://127.0.0.1:8080/session", true),
+        ("http://127.0.0.1:8080", true),
+        ("http://127.0.0.1:3000/session", false),
+        ("http://read.example/session", false),
+        ("https://read.example.org/session", false),
+        ("http://127.0.0.1:8081/session", false),
+    ] {
+        let identity =
+            check(&format!("[identity.session]\ncookie = \"a\"\nask = \"{ask}\"\naccount = \"/id\"")).expect(ask);
+        let mut warnings = Vec::new();
+        identity.warn_of_own_address(&origins, "127.0.0.1:8080", &mut warnings);
+        assert_eq!(
+            warnings.iter().any(|warning| warning.contains("leads to Tollgate")),
+            is_warned,
+            "{ask}: {warnings:?}"
+        );
+    }
+}
+
+#[test]
 fn ways_that_cannot_be_meant_are_told() {
     for (text, expected) in [
         ("cookie = \"x\"\n[identity.a]\nalgorithm = \"HS256\"", "identity.cookie stands beside [identity.a]"),

@@ -91,7 +91,7 @@ impl Way {
         self.source.warning().into_iter().chain(account).collect()
     }
 
-    /// By what its accounts are known.
+    /// The source of its account ids.
     pub(super) fn naming(&self) -> String {
         let named = match &self.source {
             Source::Unsigned(header) => format!("header {header}"),
@@ -100,7 +100,7 @@ impl Way {
         format!("{}{named}", self.prefix)
     }
 
-    /// For a person: what is read, and what verifies it.
+    /// The way, in an operator's words.
     pub fn describe(&self) -> String {
         match &self.front {
             Some(front) if !matches!(self.source, Source::Unsigned(_)) => {

@@ -1,4 +1,4 @@
-//! What the site's answer to a question means, and how long it may be kept.
+//! The meaning of the site's answer to a question, and how long it may be kept.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::identity::claims::{self, Claim};
 use crate::identity::json;
 
-/// What the site has said of a credential.
+/// The site's answer about a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
-    /// None: it is of nobody.
+    /// None: the session belongs to no account.
     pub(super) account: Option<AccountId>,
     /// How long that counts.
     pub(super) keep: Duration,
@@ -62,8 +62,8 @@ pub(super) fn has_word(status: StatusCode) -> Result<bool, Fault> {
     }
 }
 
-/// What an answer says whose body is `body`, none where its status says all: the account that `names` point at, with `prefix` before it.
-/// It counts for `keep` at most.
+/// Reads an answer: the account that `names` point at in `body`, with `prefix` before it. Without a body, the status has said that there
+/// is no account. The answer counts for `keep` at most.
 pub(super) fn read(
     body: Option<&[u8]>,
     headers: &HeaderMap,
@@ -75,7 +75,7 @@ pub(super) fn read(
     let nobody = Said { account: None, keep, ends: None };
     let Some(body) = body else { return Ok(nobody) };
     let Value::Object(answer) = json::value(body).ok_or(Fault::NoJson)? else {
-        // `null` is what some libraries say of nobody.
+        // Some libraries answer `null` where no user is signed in.
         return Ok(nobody);
     };
     let Ok(account) = claims::account(&answer, names, prefix) else { return Ok(nobody) };
@@ -167,7 +167,7 @@ mod tests {
             (r#"{"user":{"id":42}}"#, Ok(Some("s:42"))),
             (r#"{"user":{"id":"u"},"account":{"id":"a"}}"#, Ok(Some("s:a"))),
             (r#"{"user":{"id":"u"},"account":null}"#, Ok(Some("s:u"))),
-            // What is there and names nobody is not passed over.
+            // A value that is there and is no account id hides the later ones.
             (r#"{"user":{"id":"u"},"account":{"id":["a","b"]}}"#, Ok(None)),
             (r#"{"user":{"id":""}}"#, Ok(None)),
             (r#"{"user":{"id":null}}"#, Ok(None)),

@@ -15,7 +15,7 @@ pub(super) const BURST: u64 = 100;
 /// Most clients that are told apart.
 const CLIENTS_MAX: usize = 16_384;
 
-/// What is left to each client.
+/// The budget of each client.
 #[derive(Debug)]
 pub(super) struct Clients(Cache<IpAddr, Arc<Budget>>);
 
@@ -26,7 +26,7 @@ impl Default for Clients {
 }
 
 impl Clients {
-    /// Takes one question from what is left to a client at `now_ms`, if there is one. Clients without an address share.
+    /// Takes one question from the budget of a client at `now_ms`, if one is left. Clients without an address share a budget.
     pub(super) fn take(&self, client: Option<IpAddr>, now_ms: u64) -> bool {
         let client = client.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), network);
         let fresh = || Ok::<_, std::convert::Infallible>(Arc::new(Budget::new(PER_SECOND, BURST)));

@@ -29,16 +29,16 @@ struct Flight {
     result: watch::Receiver<Option<Verdict>>,
 }
 
-/// A place among those who wait for an answer.
+/// The way in which a request waits for an answer.
 pub(super) enum Joined {
     Follows(watch::Receiver<Option<Verdict>>),
-    /// There was no question: whoever has the leader must ask it.
+    /// No question was under way: the holder of the leader must ask it.
     Leads(watch::Receiver<Option<Verdict>>, Leader),
     /// There are too many.
     Full,
 }
 
-/// The right and the duty to ask. Dropped without a result, it leaves nobody waiting.
+/// The right and the duty to ask. Dropped without a result, it ends the wait of all requests.
 pub(super) struct Leader {
     flights: Arc<Flights>,
     digest: Digest,
@@ -63,7 +63,7 @@ impl Flights {
         Joined::Leads(result, Leader { flights: Arc::clone(self), digest, number, result: sender })
     }
 
-    /// Lets nobody join the question about a credential any more, and keeps its answer from being kept. `forget` runs before another
+    /// Closes the question about a credential to further requests, and keeps its answer from being kept. `forget` runs before another
     /// question can end.
     pub(super) fn end(&self, digest: Digest, forget: impl FnOnce()) {
         let mut open = self.0.lock();
@@ -82,7 +82,7 @@ impl Flights {
 }
 
 impl Leader {
-    /// Tells everybody who waits. `keep` keeps the answer, and does not run when what was asked about has ended in the meantime.
+    /// Gives the result to all requests that wait. `keep` keeps the answer; it does not run when the session has ended in the meantime.
     pub(super) fn finish(self, verdict: Verdict, keep: impl FnOnce()) {
         self.flights.close(self.digest, self.number, keep);
         self.result.send_replace(Some(verdict));

@@ -1,4 +1,4 @@
-//! What is kept of an answer, and what it is worth at a moment.
+//! An answer as it is kept, and its worth at a moment.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use entitlement::account::AccountId;
 use super::answer::Said;
 use crate::clock::Moment;
 
-/// The least time between two questions about a credential that the site says is of nobody, or does not speak of at all.
+/// The least time between two questions about a credential without an account, or without an answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a session is worth.
+/// The outcome for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::identity) enum Verdict {
     Account(AccountId),
@@ -20,14 +20,14 @@ pub(in crate::identity) enum Verdict {
     Unknown,
 }
 
-/// Whether it matters so much that a session is of nobody that the site is asked again.
+/// Whether the site is asked again about a session that it has said belongs to no account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::identity) enum Insist {
     No,
     Yes,
 }
 
-/// What is kept of a credential.
+/// The last answer about a credential.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     /// The site's last word; unknown where it has never answered.
@@ -43,7 +43,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// What is kept of an answer to a question that began at `asked`.
+    /// The answer to a question that began at `asked`.
     pub(super) fn answered(said: Said, asked: Moment, stale: Duration) -> Self {
         let fresh_until = asked.tick + said.keep;
         let word = said.account.map_or(Verdict::Nobody, Verdict::Account);
@@ -51,7 +51,7 @@ impl Kept {
         Self { word, asked: asked.tick, has_failed, fresh_until, stale_until, ends: said.ends }
     }
 
-    /// What is kept when a question that began at `asked` has no answer: what was kept before, for as long as before.
+    /// The state after a question that began at `asked` and has no answer: the answer before it, for as long as before.
     pub(super) fn failed(before: Option<Self>, asked: Moment) -> Self {
         match before {
             Some(before) => Self { asked: asked.tick, has_failed: true, ..before },
@@ -66,7 +66,7 @@ impl Kept {
         }
     }
 
-    /// What the credential is worth now; none when the site is to be asked.
+    /// The outcome now; none when the site is to be asked.
     pub(super) fn now(&self, now: Moment, insist: Insist) -> Option<Verdict> {
         let is_paused = now.tick.saturating_duration_since(self.asked) < PAUSE;
         if self.has_failed && is_paused {
@@ -81,12 +81,12 @@ impl Kept {
         }
     }
 
-    /// What it is worth when the site does not answer.
+    /// The outcome when the site does not answer.
     pub(super) fn without_answer(&self, now: Moment) -> Verdict {
         if now.tick < self.stale_until && !self.has_ended(now) { self.word.clone() } else { Verdict::Unknown }
     }
 
-    /// What it is worth to the requests that have waited for the answer, however short that is kept.
+    /// The outcome for the requests that have waited for the answer, however short the answer is kept.
     pub(super) fn at_once(&self, now: Moment) -> Verdict {
         if self.has_failed { self.without_answer(now) } else { self.word.clone() }
     }

@@ -1,4 +1,4 @@
-//! What operators see of questions, in Prometheus' default registry; nothing where no way asks.
+//! Counters of questions, in Prometheus' default registry; none where no way asks.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use prometheus::{IntCounter, IntCounterVec, Opts};
 
 use crate::identity::jwks::MetricsError;
 
-/// What the questions of one way came to.
+/// Outcomes of the questions of one way.
 #[derive(Debug)]
 pub(super) struct Counters {
     pub(super) account: IntCounter,

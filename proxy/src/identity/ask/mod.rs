@@ -1,9 +1,9 @@
 //! Sessions that are no tokens: the site itself is asked whose a cookie is, and its answer is kept for a moment.
 //!
 //! A question is asked once for each credential, however many requests wait for it, and runs by itself. Questions are bounded in all,
-//! those about unknown credentials also for each client. What the site answers is kept by the digest of way and credential; when the
-//! site does not answer, the last answer counts on for a while. An answer of the site that sets or clears the cookie ends what is kept
-//! of it, and of a question that is under way.
+//! those about unknown credentials also for each client. The answer is kept under the digest of way and credential; when the site does not
+//! answer, the last answer counts on for a while. An answer of the site that sets or clears the cookie ends the kept answer, and closes a
+//! question that is under way.
 
 mod answer;
 mod clients;
@@ -43,14 +43,14 @@ const KEPT_MAX: usize = 100_000;
 /// Most questions at once about credentials of accounts. Each holds a connection to the site.
 const KNOWN_MAX: usize = 32;
 
-/// Most questions at once about all others: a flood of them takes nothing from those who are signed in.
+/// Most questions at once about all others: a flood of them takes nothing from signed-in users.
 const UNKNOWN_MAX: usize = 16;
 
 /// Most credentials of one request that are asked about.
 const QUESTIONS_MAX: usize = 8;
 
-/// Marks a question: where it comes back through a gate, it is of nobody, and nothing is asked. No client's header of this kind reaches
-/// a site.
+/// Marks a question: where it comes back through a gate, it has no identity, and no further question is asked. A client's header of this
+/// name reaches no site.
 pub(super) const MARK: HeaderName = HeaderName::from_static("x-entitlement-question");
 
 /// How the site is asked.
@@ -69,8 +69,8 @@ pub struct Settings {
     pub stale: Duration,
 }
 
-/// A way by which the site is asked: its place, its name, the cookies that are shown to the site (none: `Authorization`), what names the
-/// account in its answer, and what stands before that.
+/// A way by which the site is asked: its place, its name, the cookies that are shown to the site (none: `Authorization`), the places of the
+/// account in the answer, and the prefix of the account.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) place: usize,
@@ -89,7 +89,7 @@ pub(super) struct Asking {
     io: OnceLock<Handle>,
 }
 
-/// What all ways share.
+/// The state that all ways share.
 struct Shared {
     kept: Cache<Digest, Kept>,
     flights: Arc<Flights>,
@@ -125,7 +125,7 @@ impl Asking {
         self.io.get_or_init(|| io.clone());
     }
 
-    /// Gives each session of a request: what is known of it, or none where the site is to be asked.
+    /// Gives each session of a request with its known outcome, or with none where the site is to be asked.
     pub(super) fn each(
         &self,
         sender: &Sender<'_>,
@@ -145,7 +145,7 @@ impl Asking {
         }
     }
 
-    /// What the site says of these, or what counts without its word, in the same order.
+    /// The outcomes of these questions, in the same order; without an answer of the site the last one counts.
     pub(super) async fn ask(&self, questions: &[Presented], sender: &Sender<'_>) -> Vec<Answer> {
         let (asked, rest) = questions.split_at(questions.len().min(QUESTIONS_MAX));
         let asked = asked.iter().map(|question| async { (question.digest, self.ask_one(question, sender).await) });
@@ -164,7 +164,7 @@ impl Asking {
             Joined::Full => return without,
             Joined::Follows(result) => result,
             Joined::Leads(result, leader) => {
-                // Read anew: what has ended before this question was opened must not come back.
+                // Read anew: an answer that has ended before this question was opened must not come back.
                 let kept = shared.kept.get(&question.digest);
                 let is_known = kept.as_ref().is_some_and(Kept::is_of_account);
                 if !is_known && !shared.clients.take(sender.client(), shared.ms(now.tick)) {
@@ -179,7 +179,7 @@ impl Asking {
         answered(result).await.unwrap_or(without)
     }
 
-    /// Ends what is kept of the sessions in `request` whose cookies `response` sets or clears.
+    /// Forgets the sessions in `request` whose cookies `response` sets or clears.
     pub(super) fn end(&self, request: &HeaderMap, response: &HeaderMap) {
         let Some(shared) = &self.shared else { return };
         for (number, way) in self.ways.iter().enumerate() {
@@ -195,10 +195,10 @@ impl Asking {
     }
 }
 
-/// What came of a question.
+/// A question's outcome.
 pub(super) type Answer = (Digest, Verdict);
 
-/// What came of the question about a session.
+/// The outcome of the question about a session.
 pub(super) fn answer(answers: &[Answer], session: &Presented) -> Verdict {
     let answer = answers.iter().find(|(digest, _)| *digest == session.digest);
     answer.map_or(Verdict::Unknown, |(_, verdict)| verdict.clone())
@@ -226,7 +226,7 @@ impl std::fmt::Debug for Shared {
 struct Flight {
     shared: Arc<Shared>,
     way: Arc<SessionWay>,
-    /// What was kept when it began.
+    /// The answer that was kept when it began.
     kept: Option<Kept>,
     now: crate::clock::Moment,
 }

@@ -1,4 +1,4 @@
-//! Questions to a server: what comes of them, and how many there are.
+//! Questions to a real server: their outcomes and their number.
 
 use http::header::COOKIE;
 
@@ -39,7 +39,7 @@ fn with(sessions: &[&str]) -> HeaderMap {
     HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&text.join("; ")).expect("a value"))])
 }
 
-/// What a request with these sessions is worth, after a question where there is need of one.
+/// The outcomes for the sessions of a request, after questions where they are needed.
 async fn worth(asking: &Asking, sessions: &[&str]) -> Vec<Verdict> {
     let headers = with(sessions);
     let sender = Sender { headers: &headers, origin: None, now: clock::moment() };

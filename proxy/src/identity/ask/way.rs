@@ -1,4 +1,4 @@
-//! One way by which the site is asked: which credentials it shows to the site, and what it makes of the answers.
+//! One way by which the site is asked: the credentials that it shows to the site, and its reading of the answers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::ladder::circuit::Circuit;
 /// SHA-256 of way and credential: a credential itself is never kept.
 pub(in crate::identity) type Digest = [u8; 32];
 
-/// What a credential of a request is, if it is one that can be shown to the site.
+/// A credential of a request, or the reason for which it cannot be shown to the site.
 pub(super) type Asked<T> = Result<T, Refusal>;
 
 /// Longest credential, in bytes: more than browsers keep of one cookie, in all its pieces.
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Presented {
 pub(super) struct SessionWay {
     pub(super) place: usize,
     name: String,
-    /// What is shown to the site; empty: `Authorization`.
+    /// The cookies that are shown to the site; empty: `Authorization`.
     cookies: Vec<String>,
     account: Vec<Claim>,
     prefix: String,
@@ -161,7 +161,7 @@ impl SessionWay {
         if self.cookies.is_empty() { AUTHORIZATION } else { COOKIE }
     }
 
-    /// Counts what a question came to, and logs once a minute why there is no answer.
+    /// Counts the outcome of a question, and logs once a minute why there is no answer.
     pub(super) fn count(&self, said: &Result<Said, Fault>, now: Timestamp) {
         let fault = match said {
             Ok(Said { account: Some(_), .. }) => return self.metrics.account.inc(),
