@@ -9,7 +9,7 @@ pub(crate) mod trailers;
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, ORIGIN, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use pingora::Result;
@@ -113,7 +113,11 @@ pub(crate) fn write(
     for (name, value) in headers {
         let stays = match writer(name.as_str().as_bytes()) {
             Writer::Anyone => {
-                *name != COOKIE && (host.is_none() || *name != HOST) && !withheld.holds(name.as_str().as_bytes())
+                // Upgrades go on another way, which says so itself: Pingora would pass on one that `Connection` does not name.
+                *name != COOKIE
+                    && *name != UPGRADE
+                    && (host.is_none() || *name != HOST)
+                    && !withheld.holds(name.as_str().as_bytes())
             }
             Writer::Proxy => origin.is_trusted() && !way.replaces(name),
             Writer::Gate => false,
