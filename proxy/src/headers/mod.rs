@@ -2,6 +2,7 @@
 //!
 //! This runs on every request that goes upstream, whatever the route, and again for every retry.
 
+mod front;
 pub(crate) mod hop;
 mod names;
 pub(crate) mod own_host;
@@ -17,8 +18,10 @@ use pingora::http::RequestHeader;
 
 use crate::forwarded::Origin;
 use crate::view::{Block, View};
-pub use names::{FrontNameError, IDENTITY, front_name, removed};
-pub(crate) use names::{Withheld, is_unlisted};
+pub(crate) use front::Withheld;
+pub use front::{FrontNameError, front_name};
+pub(crate) use names::is_unlisted;
+pub use names::{IDENTITY, removed};
 use names::{Writer, writer};
 
 pub(crate) const ACCOUNT: HeaderName = HeaderName::from_static("x-entitlement-account");
