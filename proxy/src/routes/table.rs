@@ -164,10 +164,8 @@ mod tests {
 
     #[test]
     fn a_provider_delivers_at_a_path_of_the_configuration_too() {
-        let table = table(vec![
-            Route::webhook(Pattern::parse("/hooks/stripe").expect("a pattern"), "/api/stripe/webhook"),
-            route("/**", &[]),
-        ]);
+        let hook = Pattern::parse("/hooks/stripe").expect("a pattern");
+        let table = Table::new(vec![Route::webhook(hook, "/api/stripe/webhook"), route("/**", &[])], Policy::public());
         for (path, destination, webhook) in [
             ("/hooks/stripe", Destination::Webhook, Some("/api/stripe/webhook")),
             ("/hooks/stripe/", Destination::Webhook, Some("/api/stripe/webhook")),
