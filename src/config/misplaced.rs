@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use super::nearest::nearest;
+use super::nearest::{hint, nearest};
 
 /// The variables that hold secrets.
 pub const NAMES: [&str; 10] = [
@@ -88,6 +88,36 @@ pub fn unlike(name: &str, value: &str) -> Option<String> {
     (!is_like).then(|| format!("{name} does not look like one: {}", begins(name)))
 }
 
+/// The parameters of a database's URL that are read.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+/// A parameter of a database's URL that nothing reads; `None` when each is read. No value is shown.
+pub fn unread_parameter(name: &str, value: &str) -> Option<String> {
+    let query = matches!(name, "DATABASE_URL" | "DATABASE_MIGRATION_URL").then(|| value.split_once('?'))??.1;
+    let keys = url::form_urlencoded::parse(query.as_bytes()).map(|(key, _)| key);
+    let unread = keys.into_iter().find(|key| !PARAMETERS.contains(&key.as_ref()) && !key.starts_with("options["))?;
+    Some(format!("{name} has the parameter `{unread}`, which nothing reads{}", hint(&unread, PARAMETERS.into_iter())))
+}
+
 /// Whether what belongs into `place` may stand in `name`, too.
 fn is_for(place: &str, name: &str) -> bool {
     place == name || (place == "DATABASE_URL" && name == "DATABASE_MIGRATION_URL")
@@ -163,6 +193,23 @@ mod tests {
         );
         assert_eq!(unlike("STRIPE_WEBHOOK_SECRET", "whsec_x"), None);
         assert_eq!(unlike("REDIS_URL", "x"), None);
+    }
+
+    #[test]
+    fn a_parameter_that_nothing_reads_is_told_and_no_value_is_shown() {
+        let told = |url: &str| unread_parameter("DATABASE_URL", url);
+        let misspelt = told("postgres://u:hidden@h/db?sslmod=hidden").expect("it is told");
+        assert!(misspelt.ends_with("did you mean `sslmode`?") && !misspelt.contains("hidden"), "{misspelt}");
+        assert!(
+            told("postgres://h/db?sslmode=require&channel_binding=require")
+                .is_some_and(|it| it.contains("channel_binding"))
+        );
+        for url in
+            ["postgres://h/db", "postgres:///db?host=/tmp&user=a@b", "postgres://h/db?options[statement_timeout]=5s"]
+        {
+            assert_eq!(told(url), None, "{url}");
+        }
+        assert_eq!(unread_parameter("REDIS_URL", "redis://h?x=y"), None);
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod file;
 pub mod identity;
 pub mod limits;
 mod lines;
+mod meant;
+mod methods;
 mod misplaced;
 pub mod nearest;
 pub mod pages;
@@ -109,8 +111,10 @@ impl Config {
         let login = login(&file.site, &site)?;
         check_urls(&file)?;
         check_cache(&file.cache)?;
+        meant::check(&file)?;
         let sites = sites::check(&file, &directory)?;
         places::check(&file, &sites)?;
+        meant::check_upstreams(&sites, &site, &also)?;
         let identity = Identity::check(&file.identity, &directory)?;
         let (catalog, accept) = match &file.catalog {
             Some(path) => {
@@ -129,17 +133,13 @@ impl Config {
         identity.warn_of_own_address(&origins, &file.listen.public, &mut warnings);
         let routes = routes::compile(&file.routes, catalog.as_ref(), &mut warnings)?;
         let default = routes::policy("[default]", &file.default, catalog.as_ref())?;
-        suspect::warn_of_closed_login(&file.site.login_url, &routes, &default, &mut warnings);
-        suspect::warn_of_hidden(&routes, &mut warnings);
-        suspect::warn_of_own_paths(&routes, &mut warnings);
-        suspect::warn_of_other_hosts(&routes, &default, &mut warnings);
         let framework = file.site.framework.parse().context("site.framework")?;
         let readings = Readings {
             case_sensitive: file.site.case_sensitive,
             framework,
             languages: Languages::new(file.site.languages.clone()),
         };
-        suspect::warn_of_other_addresses(&routes, &default, framework, &mut warnings);
+        suspect::warn(&file.site, (&routes, &default), framework, &mut warnings);
         let routes = webhooks::routes(&file)?.into_iter().chain(routes).collect();
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let decide = decide::check(&file, &mut warnings)?;
@@ -298,21 +298,8 @@ pub fn read_catalog(path: &Path) -> Result<CatalogFile> {
     let draft: Draft = toml::from_str(&text).map_err(unusable)?;
     let accept = draft.accept.clone();
     let catalog = Catalog::try_from(draft).map_err(|error| placed(error.into(), path, &text))?;
-    check_ids(&catalog).map_err(|error| placed(error, path, &text))?;
+    meant::check_catalog(&catalog).map_err(|error| placed(error, path, &text))?;
     Ok(CatalogFile { catalog, accept })
-}
-
-/// Refuses ids that are those of something else than a price.
-fn check_ids(catalog: &Catalog) -> Result<()> {
-    let tiers = catalog.tiers().iter().map(|tier| (&tier.code, &tier.prices));
-    let addons = catalog.addons().iter().map(|addon| (&addon.code, &addon.prices));
-    for (code, price) in tiers.chain(addons).flat_map(|(code, prices)| prices.iter().map(move |price| (code, price))) {
-        if let Some(what) = billing::no_price(price.provider, &price.id) {
-            // Not shown: it may be a secret.
-            bail!("`{code}` has a price whose id is that of {what}");
-        }
-    }
-    Ok(())
 }
 
 /// Resolves `host:port` of the configuration key `key`.

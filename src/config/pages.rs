@@ -88,6 +88,7 @@ impl File {
         check_contact(&section.contact_url)?;
         let default: toml::Table = toml::from_str(DEFAULT).context("the default configuration")?;
         check_placeholders(&at(&default, "texts"), &at(table, "texts"))?;
+        check_common(&section.texts.common)?;
         check_consents(&at(&default, "consents"), &section.consents)?;
         let logo = section.logo.as_ref().map(|name| logo(&directory.join(name))).transpose().context("pages.logo")?;
         let stylesheet = section.stylesheet.as_ref().map(|name| stylesheet(&directory.join(name))).transpose();
@@ -124,7 +125,10 @@ fn at(table: &toml::Table, name: &str) -> Value {
 /// A language tag such as `en` or `pt-BR` (BCP 47), as far as a wrong one would hurt.
 fn check_language(tag: &str) -> Result<()> {
     let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
-    let starts = tag.split('-').next().is_some_and(|first| first.bytes().all(|b| b.is_ascii_alphabetic()));
+    let starts = tag
+        .split('-')
+        .next()
+        .is_some_and(|first| (2..=3).contains(&first.len()) && first.bytes().all(|b| b.is_ascii_alphabetic()));
     if starts && tag.split('-').all(is_part) {
         return Ok(());
     }
@@ -171,6 +175,17 @@ pub fn check_agreed(section: &Section, catalog: &Catalog) -> Result<()> {
 /// What a date of one's own may use: by default the language decides, and nothing stands there.
 const DATE: &str = "{day} {month} {year}";
 
+/// A day that names no part of it, and months without names, tell nobody when.
+fn check_common(common: &texts::Common) -> Result<()> {
+    if !common.date.is_empty() && placeholders(&common.date).is_disjoint(&placeholders(DATE)) {
+        bail!("pages.texts.common.date = \"{}\" names no day: write it such as \"{DATE}\"", common.date);
+    }
+    if let Some(place) = common.months.iter().position(|month| month.trim().is_empty()) {
+        bail!("pages.texts.common.months has no name for month {}", place + 1);
+    }
+    Ok(())
+}
+
 /// A text may use what its default uses, and nothing else.
 fn check_placeholders(default: &Value, mine: &Value) -> Result<()> {
     let (Value::Table(default), Value::Table(mine)) = (default, mine) else { return Ok(()) };
@@ -181,6 +196,9 @@ fn check_placeholders(default: &Value, mine: &Value) -> Result<()> {
                 ("common", "date") => DATE,
                 _ => default.get(section).and_then(|texts| texts.get(key)).and_then(Value::as_str).unwrap_or_default(),
             };
+            if text.rsplit_once('{').is_some_and(|(_, rest)| !rest.contains('}')) {
+                bail!("pages.texts.{section}.{key} = \"{text}\" opens a brace that nothing closes");
+            }
             let known = placeholders(known);
             if let Some(wrong) = placeholders(text).difference(&known).next() {
                 let known: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
@@ -238,6 +256,15 @@ mod tests {
         let cases = [
             ("language = \"\"", "not a language tag"),
             ("language = \"english language\"", "not a language tag"),
+            ("language = \"German\"", "not a language tag"),
+            ("language = \"x\"", "not a language tag"),
+            ("texts.common.date = \"today\"", "names no day"),
+            ("texts.common.date = \"%d.%m.%Y\"", "names no day"),
+            ("texts.common.date = \"{month} {day\"", "opens a brace that nothing closes"),
+            (
+                "texts.common.months = [\"a\",\"b\",\" \",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\",\"k\",\"l\"]",
+                "no name for month 3",
+            ),
             ("contact_url = \"javascript:alert(1)\"", "must be https://"),
             ("contact_url = \"//evil.example\"", "must be https://"),
             ("logo = \"none.svg\"", "pages.logo: cannot read"),

@@ -24,6 +24,13 @@ pub fn check(file: &File, sites: &[Site]) -> Result<()> {
             bail!("{first} and {key} are both \"{text}\": each part needs a port of its own");
         }
     }
+    for (place, (key, text)) in own.iter().enumerate() {
+        if let Some((first, other)) = own[..place].iter().find(|(_, other)| takes_all_of(other, text)) {
+            bail!(
+                "{first} = \"{other}\" and {key} = \"{text}\" are one port of this machine: each part needs a port of its own"
+            );
+        }
+    }
     for server in sites.iter().flat_map(|site| &site.servers) {
         let Some((host, port)) = server.host_and_port() else { continue };
         if let Some((key, _)) = own.iter().find(|(_, text)| is_same(text, &host, port)) {
@@ -40,8 +47,24 @@ fn check_listen(key: &str, text: &str) -> Result<()> {
     if host.is_empty() {
         bail!("{key} = \"{text}\" has no host: {example}");
     }
+    if host.contains('/') {
+        bail!("{key} = \"{text}\" is a URL: {example}");
+    }
     port.parse::<u16>().with_context(|| format!("{key} = \"{text}\" has no port: {example}"))?;
     Ok(())
+}
+
+/// Whether one of two places is every address of this machine, and the other one of them at the same port.
+fn takes_all_of(one: &str, other: &str) -> bool {
+    let (Some((one, port)), Some((other, other_port))) = (one.rsplit_once(':'), other.rsplit_once(':')) else {
+        return false;
+    };
+    let takes = |all: &str, one: &str| match all {
+        "0.0.0.0" => matches!(one, "127.0.0.1" | "localhost" | "[::]"),
+        "[::]" => matches!(one, "127.0.0.1" | "localhost" | "[::1]" | "0.0.0.0"),
+        _ => false,
+    };
+    port == other_port && port != "0" && (takes(one, other) || takes(other, one))
 }
 
 /// Whether a site there is what listens at `own`: at the same port, on an address that is the same or any.
@@ -68,6 +91,11 @@ mod tests {
             ("listen.public = \":8080\"", "has no host"),
             ("listen.admin = \"127.0.0.1\"", "has no port"),
             ("listen.billing = \"127.0.0.1:http\"", "has no port"),
+            ("listen.billing = \"http://127.0.0.1:1\"", "is a URL: write it as \"host:port\""),
+            ("listen.public = \"0.0.0.0:7\"\nlisten.billing = \"127.0.0.1:7\"", "are one port of this machine"),
+            ("listen.public = \"localhost:7\"\nlisten.admin = \"[::]:7\"", "are one port of this machine"),
+            ("listen.public = \"0.0.0.0:7\"\nlisten.admin = \"[::1]:7\"", ""),
+            ("listen.public = \"0.0.0.0:7\"\nlisten.billing = \"billing.internal:7\"", ""),
             ("listen.public = \"127.0.0.1:9090\"", "listen.public and listen.admin are both"),
             ("site.upstream = [\"localhost:8080\"]", "is Tollgate itself (listen.public)"),
             ("[[upstream]]\nservers = [\"https://localhost:8080\"]", "is Tollgate itself (listen.public)"),

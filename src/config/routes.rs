@@ -9,6 +9,7 @@ use entitlement::catalog::{Catalog, Tier};
 use proxy::routes::{Cors, HostPattern, Pattern, Route};
 
 use super::file::{self, Require, Rule};
+use super::methods;
 use super::nearest::{hint, nearest};
 
 /// How long a route may let the site be silent.
@@ -22,7 +23,7 @@ pub fn compile(rules: &[file::Route], catalog: Option<&Catalog>, warnings: &mut 
 fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<String>) -> Result<Route> {
     let name = format!("route \"{}\"", rule.path);
     let pattern = Pattern::parse(&rule.path).with_context(|| name.clone())?;
-    let methods = rule.methods.as_deref().map(|methods| parse_methods(&name, methods)).transpose()?;
+    let methods = rule.methods.as_deref().map(|methods| methods::parse(&name, methods)).transpose()?;
     let hosts = rule.hosts.as_deref().map(|hosts| parse_hosts(&name, hosts)).transpose()?;
     let cors = Cors::parse(&rule.cors_origins).with_context(|| format!("{name}: cors_origins"))?;
     if rule.timeout.is_some_and(|timeout| !TIMEOUTS.contains(&timeout)) {
@@ -67,20 +68,6 @@ pub fn policy(name: &str, rule: &Rule, catalog: Option<&Catalog>) -> Result<Poli
     let (invalid_token, on_error, mode) = (rule.invalid_token, rule.on_error, rule.mode);
     let require = known_as(require, catalog);
     Ok(Policy { require, invalid_token, on_error, mode, for_sale, is_known: true })
-}
-
-fn parse_methods(name: &str, methods: &[String]) -> Result<Vec<http::Method>> {
-    if methods.is_empty() {
-        bail!("{name}: methods is empty, so it never matches: remove the key or name a method");
-    }
-    let upper = |method: &String| method.bytes().all(|b| b.is_ascii_uppercase());
-    if let Some(method) = methods.iter().find(|method| !upper(method)) {
-        bail!("{name}: \"{method}\" is not a method: write it in capitals, such as \"GET\"");
-    }
-    methods
-        .iter()
-        .map(|method| method.parse().with_context(|| format!("{name}: \"{method}\" is not a method")))
-        .collect()
 }
 
 fn parse_hosts(name: &str, hosts: &[String]) -> Result<Vec<HostPattern>> {
@@ -207,6 +194,7 @@ mod tests {
             ("require = { public = false }", "cannot be false"),
             ("require = { public = true }\nmethods = []", "methods is empty"),
             ("require = { public = true }\nmethods = [\"get\"]", "in capitals"),
+            ("require = { public = true }\nmethods = [\"GTE\"]", "did you mean `GET`?"),
         ];
         for (rule, expected) in cases {
             let error = format!("{:#}", parse(&format!("[[route]]\npath = \"/a\"\n{rule}\n")).expect_err(rule));
@@ -238,6 +226,22 @@ mod tests {
         assert!(warnings(closed)[0].contains("nobody can sign in"), "{:?}", warnings(closed));
         let opened = format!("[[route]]\npath = \"/login\"\nrequire = {{ public = true }}\n{closed}");
         assert_eq!(warnings(&opened), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_pricing_page_behind_the_gate_is_warned_of() {
+        let site = "site.pricing_url = \"/premium/buy\"\n";
+        let rule = |require: &str| format!("{site}[[route]]\npath = \"/premium/**\"\nrequire = {{ {require} }}\n");
+        let is_warned = |text: &str| {
+            parse(text)
+                .expect("it can be run")
+                .warnings
+                .iter()
+                .any(|told| told.contains("nobody who has to pay sees it"))
+        };
+        assert!(is_warned(&rule("tier = \"paid\"")));
+        assert!(!is_warned(&rule("signed_in = true")) && !is_warned(site));
+        assert!(!is_warned("[default]\nrequire = { tier = \"paid\" }\n"), "its own page");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io::Read;
 use anyhow::{Context, Result, bail};
 use entitlement::assertion::AssertionKey;
 
-use super::misplaced::{is_webhook_secret, mangled, misplaced, misspelt, unlike};
+use super::misplaced::{is_webhook_secret, mangled, misplaced, misspelt, unlike, unread_parameter};
 
 /// Shortest HS256 secret, in bytes (RFC 7518 section 3.2).
 const JWT_SECRET_BYTES_MIN: usize = 32;
@@ -115,7 +115,7 @@ impl Secrets {
     /// What is accepted, but looks like nothing that a provider gives out.
     pub fn warnings(&self) -> Vec<String> {
         let values = self.named().into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-        values.filter_map(|(name, value)| unlike(name, value)).collect()
+        values.filter_map(|(name, value)| unlike(name, value).or_else(|| unread_parameter(name, value))).collect()
     }
 
     /// Whether real money moves with this key.

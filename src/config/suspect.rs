@@ -4,8 +4,25 @@ use entitlement::authorize::{Policy, Requirement};
 use proxy::readings::Framework;
 use proxy::routes::{Destination, Pattern, Route, Table};
 
+use super::file;
+
+/// Warns of everything that is suspect.
+pub fn warn(
+    site: &file::Site,
+    (routes, default): (&[Route], &Policy),
+    framework: Framework,
+    warnings: &mut Vec<String>,
+) {
+    warn_of_closed_login(&site.login_url, routes, default, warnings);
+    warn_of_closed_pricing(&site.pricing_url, routes, default, warnings);
+    warn_of_hidden(routes, warnings);
+    warn_of_own_paths(routes, warnings);
+    warn_of_other_hosts(routes, default, warnings);
+    warn_of_other_addresses(routes, default, framework, warnings);
+}
+
 /// A login page behind the gate sends browsers to itself for ever.
-pub fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
+fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
     if !login_url.starts_with('/') {
         return;
     }
@@ -19,8 +36,22 @@ pub fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy,
     }
 }
 
+/// A buyer who is sent to pay, and is sent to pay again when the page is asked for, never pays.
+fn warn_of_closed_pricing(pricing_url: &str, routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
+    let table = Table::new(routes.to_vec(), default.clone());
+    let rule = table.find(&http::Method::GET, None, pricing_url);
+    let is_open = matches!(rule.policy.require, Requirement::Public | Requirement::SignedIn);
+    if rule.destination == Destination::Site && !is_open {
+        warnings.push(format!(
+            "site.pricing_url = \"{pricing_url}\" is behind the gate ({}: {}), so nobody who has to pay sees it: put a public route for it \
+             first",
+            rule.label, rule.policy.require
+        ));
+    }
+}
+
 /// A rule that an earlier one hides decides nothing, which is never meant.
-pub fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
+fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
     // Each by itself; made once, as making one is what takes time.
     let alone =
         |route: &Route| Table::new(vec![Route::new(route.pattern.clone(), route.policy.clone())], Policy::public());
@@ -43,7 +74,7 @@ pub fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
 }
 
 /// A rule for Tollgate's own pages decides nothing: they know by themselves who may see them.
-pub fn warn_of_own_paths(routes: &[Route], warnings: &mut Vec<String>) {
+fn warn_of_own_paths(routes: &[Route], warnings: &mut Vec<String>) {
     let table = Table::new(Vec::new(), Policy::public());
     let is_own = |path: &String| table.find(&http::Method::GET, None, path).destination != Destination::Site;
     for route in routes.iter().filter(|route| paths_of(&route.pattern).iter().all(is_own)) {
@@ -52,7 +83,7 @@ pub fn warn_of_own_paths(routes: &[Route], warnings: &mut Vec<String>) {
 }
 
 /// A rule for some hosts says nothing of the others, on which the same page may be served.
-pub fn warn_of_other_hosts(routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
+fn warn_of_other_hosts(routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
     let table = Table::new(routes.to_vec(), default.clone());
     for route in routes.iter().filter(|route| route.hosts.is_some() && route.policy.require != Requirement::Public) {
         let open = paths_of(&route.pattern).into_iter().find(|path| {
@@ -70,7 +101,7 @@ pub fn warn_of_other_hosts(routes: &[Route], default: &Policy, warnings: &mut Ve
 }
 
 /// A framework serves a page at other addresses, too, which no rule names.
-pub fn warn_of_other_addresses(routes: &[Route], default: &Policy, framework: Framework, warnings: &mut Vec<String>) {
+fn warn_of_other_addresses(routes: &[Route], default: &Policy, framework: Framework, warnings: &mut Vec<String>) {
     if framework != Framework::Unknown {
         return;
     }

@@ -26,8 +26,7 @@ const PARKED_RETRIES: Duration = Duration::days(30);
 const KEY_LOOK: Duration = Duration::hours(1);
 
 /// Why an event that carries nothing waits, when nobody can be asked.
-const NOBODY_TO_ASK: &str =
-    "the event only names an object of its provider: set the provider's API key, so that it can be asked for";
+const NOBODY_TO_ASK: &str = "the event names an object of its provider, and does not say readably how it stands: set the provider's API key, so that it can be asked for";
 
 /// What is to be done with a claimed event, before anything is looked up.
 enum Plan {

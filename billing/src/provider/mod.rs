@@ -10,6 +10,7 @@ use crate::settings::Settings;
 
 use self::client::{Listed, Page, ProviderError};
 
+mod bounds;
 pub mod client;
 pub(crate) mod offer;
 pub mod polar;
@@ -21,6 +22,13 @@ pub(crate) mod text;
 #[derive(Debug, thiserror::Error)]
 #[error("the event cannot be read: {0}")]
 pub struct Unreadable(pub String);
+
+impl Unreadable {
+    /// With the field that is not as it should be.
+    fn at(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// Says in our words what a stored event means.
 ///
@@ -261,13 +269,72 @@ pub fn no_price(provider: Provider, id: &str) -> Option<&'static str> {
         ("whsec_", "a webhook secret of Stripe: write the id of a price, price_…"),
         ("plink_", "a payment link of Stripe: write the id of its price, price_…"),
     ];
-    let kind = KINDS.iter().find(|(start, _)| provider == Provider::Stripe && id.starts_with(start));
-    kind.map(|(_, what)| *what)
+    const IDS_OF_STRIPE: [&str; 2] = ["price_", "plan_"];
+    let begins = |start: &str| id.starts_with(start);
+    match provider {
+        Provider::Stripe if is_uuid(id) => Some("a product of Polar: write provider = \"polar\""),
+        Provider::Polar if IDS_OF_STRIPE.into_iter().any(begins) => {
+            Some("a price of Stripe: write provider = \"stripe\"")
+        }
+        _ => KINDS.iter().find(|(start, _)| begins(start)).map(|(_, what)| *what),
+    }
+}
+
+/// As Polar writes its ids.
+fn is_uuid(id: &str) -> bool {
+    let lengths = id.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// The most days of a trial that a provider takes (<https://docs.stripe.com/api/checkout/sessions/create>,
+/// <https://polar.sh/docs/api-reference/checkouts/create-session>).
+#[must_use]
+pub const fn trial_days_max(provider: Provider) -> u32 {
+    match provider {
+        Provider::Stripe => 730,
+        Provider::Polar => 1000,
+    }
+}
+
+/// Whether a provider takes a key of `metadata` (<https://docs.stripe.com/metadata>,
+/// <https://polar.sh/docs/api-reference/checkouts/create-session>).
+#[must_use]
+pub fn is_metadata_key(key: &str) -> bool {
+    (1..=40).contains(&key.chars().count()) && key.trim() == key && !key.contains(['[', ']'])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_told_from_those_of_other_things_and_of_the_other_provider() {
+        const UUID: &str = "0190a4b2-7c1e-7d33-8f00-1234567890ab";
+        for (provider, id, expected) in [
+            (Provider::Stripe, "price_1", None),
+            (Provider::Stripe, "gold-monthly", None),
+            (Provider::Stripe, "prod_1", Some("product of Stripe")),
+            (Provider::Stripe, UUID, Some("product of Polar")),
+            (Provider::Polar, UUID, None),
+            (Provider::Polar, "product_annual", None),
+            (Provider::Polar, "price_1", Some("price of Stripe")),
+            (Provider::Polar, "sk_live_1", Some("secret key of Stripe")),
+        ] {
+            let told = no_price(provider, id);
+            assert!(
+                told.is_some() == expected.is_some() && told.unwrap_or_default().contains(expected.unwrap_or_default()),
+                "{id}: {told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_of_metadata_is_one_that_providers_take() {
+        for (key, expected) in [("account", true), ("", false), (" ", false), ("a[b]", false), (&"x".repeat(41), false)]
+        {
+            assert_eq!(is_metadata_key(key), expected, "{key}");
+        }
+    }
 
     #[test]
     fn the_readme_lists_the_events_that_are_needed() {

@@ -1,13 +1,18 @@
 //! What providers send, made readable before it is read: a part that nobody reads cannot harm what is.
 //!
 //! A text that was cut in the middle of a character is what providers do send: half of a pair of escapes (a lone surrogate), or bytes
-//! that are no UTF-8. Each becomes the replacement character, as browsers show it.
+//! that are no UTF-8. Each becomes the replacement character, as browsers show it. Numbers out of range, and what is nested too deep,
+//! become `null`.
 
 use std::borrow::Cow;
 
+use chrono::NaiveDateTime;
+use entitlement::Timestamp;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+use super::bounds::bounded;
 
 /// The escape of the replacement character.
 const REPLACEMENT: &str = "\\ufffd";
@@ -15,11 +20,22 @@ const REPLACEMENT: &str = "\\ufffd";
 /// Bytes of one escape of a UTF-16 unit, such as `\ud83d`.
 const ESCAPE_BYTES: usize = 6;
 
+/// The first second of the year 9000: no date of a subscription lies beyond, and what is added to one stays in the
+/// calendar.
+const SECONDS_MAX: i64 = 221_845_392_000;
+
 /// A body as text that a reader of JSON takes.
 pub fn mended(body: &[u8]) -> Cow<'_, str> {
     match String::from_utf8_lossy(body) {
-        Cow::Borrowed(text) => paired(text),
-        Cow::Owned(text) => Cow::Owned(paired(&text).into_owned()),
+        Cow::Borrowed(text) => repaired(text),
+        Cow::Owned(text) => Cow::Owned(repaired(&text).into_owned()),
+    }
+}
+
+fn repaired(text: &str) -> Cow<'_, str> {
+    match paired(text) {
+        Cow::Borrowed(text) => bounded(text),
+        Cow::Owned(text) => Cow::Owned(bounded(&text).into_owned()),
     }
 }
 
@@ -85,6 +101,46 @@ pub fn named(value: &Value) -> Option<String> {
 pub fn currency(text: Option<&str>) -> Option<String> {
     let text = text.filter(|text| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_alphabetic()))?;
     Some(text.to_ascii_lowercase())
+}
+
+/// Yes or no, however it was written; nothing where it is neither.
+pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let written = || match value.as_str()?.trim() {
+        text if text.eq_ignore_ascii_case("true") => Some(true),
+        text if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    };
+    let counted = || match whole(&value)? {
+        1 => Some(true),
+        0 => Some(false),
+        _ => None,
+    };
+    Ok(value.as_bool().or_else(written).or_else(counted))
+}
+
+/// A moment between 1970 and 9000, as seconds with or without a fraction, or as a date. A date without a zone is UTC's.
+pub fn moment(value: &Value) -> Option<Timestamp> {
+    let dated = || {
+        let text = value.as_str()?.trim();
+        let unzoned = |form| NaiveDateTime::parse_from_str(text, form).ok().map(|at| at.and_utc());
+        let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+        text.parse().ok().or_else(|| forms.into_iter().find_map(unzoned))
+    };
+    let seconds = || whole(value).or_else(|| rounded(float(value)?.floor()));
+    let counted = seconds().and_then(|seconds| Timestamp::from_timestamp(seconds, 0));
+    counted.or_else(dated).filter(|moment| (0..=SECONDS_MAX).contains(&moment.timestamp()))
+}
+
+/// The first of some fields that is there and cannot be read as a moment.
+pub fn unreadable_moment<'a>(object: &Value, fields: &[&'a str]) -> Option<&'a str> {
+    let is_unreadable =
+        |field: &&&str| object.get(**field).is_some_and(|told| !told.is_null() && moment(told).is_none());
+    fields.iter().find(is_unreadable).copied()
+}
+
+fn float(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// A whole number, however it was written.
@@ -157,6 +213,56 @@ mod tests {
             (named(&json!(42)), named(&json!("42")), named(&json!({}))),
             (Some("42".into()), Some("42".into()), None)
         );
+    }
+
+    #[test]
+    fn a_moment_is_read_however_it_is_written() {
+        let expected = Timestamp::from_timestamp(1_796_050_480, 0);
+        for value in [
+            json!(1_796_050_480),
+            json!(1_796_050_480.5),
+            json!("1796050480.5"),
+            json!("2026-11-30T14:54:40Z"),
+            json!("2026-11-30T15:54:40+01:00"),
+            json!("2026-11-30T14:54:40"),
+            json!("2026-11-30 14:54:40"),
+        ] {
+            assert_eq!(moment(&value), expected, "{value}");
+        }
+        let micros = moment(&json!("2026-11-30T14:54:40.678901")).map(|at| at.timestamp_subsec_micros());
+        assert_eq!(micros, Some(678_901));
+        for value in [
+            json!("soon"),
+            json!(null),
+            json!(true),
+            json!([]),
+            json!(1e300),
+            json!(-0.5),
+            json!("9999-01-01T00:00:00Z"),
+            json!("NaN"),
+            json!(""),
+        ] {
+            assert_eq!(moment(&value), None, "{value}");
+        }
+        let object = json!({ "a": "soon", "b": null, "c": 7 });
+        assert_eq!(unreadable_moment(&object, &["d", "c", "b", "a"]), Some("a"));
+        assert_eq!(unreadable_moment(&object, &["d", "c", "b"]), None);
+    }
+
+    #[test]
+    fn yes_and_no_are_read_however_they_are_written() {
+        for (value, expected) in [
+            (json!(true), Some(true)),
+            (json!("true"), Some(true)),
+            (json!("False"), Some(false)),
+            (json!(1), Some(true)),
+            (json!("0"), Some(false)),
+            (json!(2), None),
+            (json!("perhaps"), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(flag(value.clone()).expect("never an error"), expected, "{value}");
+        }
     }
 
     #[test]

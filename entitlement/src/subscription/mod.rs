@@ -99,6 +99,9 @@ pub struct Grace {
 impl Grace {
     /// How long a buyer has to answer the bank about a first payment, where nothing else is said.
     pub const AUTHENTICATION: Duration = Duration::days(3);
+
+    /// The longest of each, which the database refuses to exceed: a hundred years.
+    pub const MAX: Duration = Duration::days(36_500);
 }
 
 /// What takes access from a subscription although its state would give it.

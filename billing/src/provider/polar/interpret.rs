@@ -11,7 +11,7 @@ use super::money::{self, Bill};
 use super::payload::{self, Customer, Metadata, Moment, Name, Notice};
 use super::subscription;
 use crate::provider::Unreadable;
-use crate::provider::text::{mended, named as named_by};
+use crate::provider::text::{mended, named as named_by, unreadable_moment};
 
 const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does not know";
 
@@ -31,7 +31,9 @@ pub struct Told<'a> {
 /// # Errors
 /// When a part that is needed is absent or not of its type.
 pub fn interpret(body: &[u8], received_at: Timestamp, metadata_key: &str) -> Result<Event, Unreadable> {
-    let notice: Notice = serde_json::from_str(&mended(body)).map_err(|e| Unreadable(e.to_string()))?;
+    let body = mended(body);
+    let mut body = serde_json::Deserializer::from_str(&body);
+    let notice: Notice = serde_path_to_error::deserialize(&mut body).map_err(|error| Unreadable::at(&error))?;
     let Some(object) = notice.data else { return Ok(Event::nothing(None, "the event carries no object")) };
     let told = Told { at: notice.timestamp.0, received_at, metadata_key };
     let event = of_kind(&notice.kind, &object, &told)?;
@@ -48,7 +50,10 @@ fn of_kind(kind: &str, object: &Value, told: &Told<'_>) -> Result<Event, Unreada
         | "subscription.cycled"
         | "subscription.past_due"
         | "subscription.paused"
-        | "subscription.resumed" => subscription(object, told),
+        | "subscription.resumed" => match subscription::unclear(object) {
+            Some(_) => unclear(object, told),
+            None => subscription(object, told),
+        },
         // This alone says by its type what the status may not say yet: access is over for good.
         "subscription.revoked" => revoked(object, told),
         "customer.created" | "customer.updated" => customer(object, told),
@@ -62,9 +67,15 @@ fn of_kind(kind: &str, object: &Value, told: &Told<'_>) -> Result<Event, Unreada
 
 /// A subscription, with whose customer it is.
 pub fn subscription(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
-    let seen: payload::Subscription = parsed(object)?;
+    let mut seen: payload::Subscription = parsed(object)?;
     let customer = seen.customer_id.clone().or_else(|| seen.customer.as_ref()?.id.clone());
     let customer = customer.ok_or_else(|| Unreadable("a subscription without a customer".into()))?;
+    if let Some(field) = subscription::unclear(object) {
+        return Err(Unreadable(format!("{field} is not a moment")));
+    }
+    if seen.modified_at.is_none() && unreadable_moment(object, &["modified_at"]).is_some() {
+        seen.modified_at = Some(Moment(told.at));
+    }
     let Some(known) = subscription::read(&seen, &customer, told)? else {
         return Ok(Event::nothing(Some(customer.0), UNKNOWN_STATUS));
     };
@@ -75,6 +86,14 @@ pub fn subscription(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable
         facts: vec![Fact::Subscription(Box::new(known))],
         ..Event::default()
     })
+}
+
+/// A subscription whose own word says too little: how it stands is for its provider to say.
+fn unclear(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
+    let seen: payload::Subscription = parsed(object)?;
+    let claim = claim(seen.customer.as_ref(), seen.metadata.as_ref(), told);
+    let objects = vec![Object::Subscription(seen.id.0)];
+    Ok(Event { customer: customer_of(object), claim, objects, ..Event::default() })
 }
 
 fn revoked(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
@@ -118,6 +137,10 @@ pub fn state(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
     let seen: payload::CustomerState = parsed(object)?;
     let at = told.at.min(told.received_at);
     let objects = vec![Object::Customer(id.clone())];
+    let listed = object["active_subscriptions"].as_array().into_iter().flatten();
+    if listed.into_iter().any(|subscription| subscription::unclear(subscription).is_some()) {
+        return Ok(Event { customer: Some(id), objects, ..Event::default() });
+    }
     let mut subscriptions = Vec::with_capacity(seen.active_subscriptions.len());
     for subscription in &seen.active_subscriptions {
         let Some(known) = subscription::read(subscription, &Name(id.clone()), told)? else {
@@ -184,5 +207,5 @@ fn customer_of(object: &Value) -> Option<String> {
 }
 
 fn parsed<'a, T: Deserialize<'a>>(object: &'a Value) -> Result<T, Unreadable> {
-    T::deserialize(object).map_err(|e| Unreadable(e.to_string()))
+    serde_path_to_error::deserialize(object).map_err(|error| Unreadable::at(&error))
 }

@@ -6,11 +6,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::provider::text::{lenient_number, lenient_text, number, whole};
-
-/// The first second of the year 9000: no date of a subscription lies beyond, and what is added to one stays in the
-/// calendar.
-const SECONDS_MAX: i64 = 221_845_392_000;
+use crate::provider::text::{flag, lenient_number, lenient_text, moment, number};
 
 /// Longest id, in bytes.
 const NAME_BYTES_MAX: usize = 255;
@@ -34,17 +30,14 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// A moment between 1970 and 9000, to the microsecond, as Polar and Postgres keep it: RFC 3339, or seconds.
+/// A moment between 1970 and 9000, to the microsecond, as Polar and Postgres keep it: RFC 3339, with or without a zone, or seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(pub Timestamp);
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let told = Value::deserialize(deserializer)?;
-        let written = told.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-        let moment = written.or_else(|| Timestamp::from_timestamp(whole(&told)?, 0));
-        let moment = moment.filter(|told| (0..=SECONDS_MAX).contains(&told.timestamp()));
-        let moment = moment.and_then(|told| Timestamp::from_timestamp_micros(told.timestamp_micros()));
+        let moment = moment(&told).and_then(|told| Timestamp::from_timestamp_micros(told.timestamp_micros()));
         moment.map(Self).ok_or_else(|| D::Error::custom("a moment must lie between 1970 and 9000"))
     }
 }
@@ -91,16 +84,26 @@ pub struct Subscription {
     pub customer_id: Option<Name>,
     pub product_id: Name,
     pub status: String,
+    #[serde(default, deserialize_with = "lenient")]
     pub created_at: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub modified_at: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub started_at: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub current_period_start: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub current_period_end: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub trial_end: Option<Moment>,
+    #[serde(default, deserialize_with = "flag")]
     pub cancel_at_period_end: Option<bool>,
     /// When it will end, or has ended.
+    #[serde(default, deserialize_with = "lenient")]
     pub ends_at: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub ended_at: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub past_due_at: Option<Moment>,
     #[serde(default, deserialize_with = "lenient")]
     pub metadata: Option<Metadata>,
@@ -124,6 +127,7 @@ pub struct Order {
     pub status: String,
     pub billing_reason: Option<String>,
     pub created_at: Moment,
+    #[serde(default, deserialize_with = "lenient")]
     pub modified_at: Option<Moment>,
     /// With taxes.
     #[serde(default, deserialize_with = "number")]
@@ -141,6 +145,7 @@ pub struct Order {
     #[serde(default, deserialize_with = "lenient")]
     pub items: Option<Vec<OrderItem>>,
     /// Set while a payment that failed is tried again.
+    #[serde(default, deserialize_with = "lenient")]
     pub next_payment_attempt_at: Option<Moment>,
     /// As it stands when the event is made, not when the bill was.
     #[serde(default, deserialize_with = "lenient")]
@@ -161,6 +166,7 @@ pub struct OrderItem {
 /// The subscription that is billed.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct OrderSubscription {
+    #[serde(default, deserialize_with = "lenient")]
     pub current_period_start: Option<Moment>,
 }
 
@@ -176,6 +182,7 @@ pub struct Refund {
     pub amount: i64,
     #[serde(default, deserialize_with = "number")]
     pub tax_amount: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
     pub created_at: Option<Moment>,
     pub dispute: Option<Dispute>,
 }
@@ -188,7 +195,9 @@ pub struct Dispute {
     pub order_id: Option<Name>,
     #[serde(default, deserialize_with = "lenient_number")]
     pub amount: Option<i64>,
+    #[serde(default, deserialize_with = "lenient")]
     pub created_at: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub modified_at: Option<Moment>,
 }
 

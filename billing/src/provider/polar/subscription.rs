@@ -3,10 +3,12 @@
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
 use entitlement::subscription::{Item, State, Subscription, SubscriptionId};
+use serde_json::Value;
 
 use super::interpret::Told;
 use super::payload::{self, Moment, Name};
 use crate::provider::Unreadable;
+use crate::provider::text::unreadable_moment;
 
 /// Reads a subscription of `customer` as it stood at one moment; `None` when its status is one that Tollgate does not
 /// know.
@@ -44,6 +46,16 @@ pub fn read(
         as_of,
         before: None,
     }))
+}
+
+/// The field that access, or its order, depends on and that is there, but cannot be read: then the subscription's own word says too
+/// little.
+pub fn unclear(object: &Value) -> Option<&'static str> {
+    match object["status"].as_str()? {
+        "trialing" => unreadable_moment(object, &["trial_end", "current_period_end", "ends_at", "modified_at"]),
+        "active" | "past_due" => unreadable_moment(object, &["current_period_end", "ends_at", "modified_at"]),
+        _ => None,
+    }
 }
 
 /// Only what is listed here is known. The type of the event says nothing: `subscription.updated` is sent for everything,

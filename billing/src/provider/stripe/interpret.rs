@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::kinds::is_read;
 use super::money::Failure;
-use super::payload::{self, Data, Metadata, Moment, Notice, Reference};
+use super::payload::{self, Data, Metadata, Moment, Name, Notice, Reference};
+use super::subscription::unclear;
 use super::{money, subscription};
 use crate::provider::Unreadable;
 use crate::provider::text::{mended, named};
@@ -42,7 +43,9 @@ const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does n
 /// # Errors
 /// When a part that is needed is absent or not of its type.
 pub fn interpret(body: &[u8], received_at: Timestamp, reader: Reader<'_>) -> Result<Event, Unreadable> {
-    let notice: Notice = serde_json::from_str(&mended(body)).map_err(|e| Unreadable(e.to_string()))?;
+    let body = mended(body);
+    let mut body = serde_json::Deserializer::from_str(&body);
+    let notice: Notice = serde_path_to_error::deserialize(&mut body).map_err(|error| Unreadable::at(&error))?;
     if notice.account.as_deref() != reader.account && notice.account.is_some() {
         return Ok(Event::nothing(None, "the event is of another Stripe account"));
     }
@@ -130,7 +133,8 @@ fn money_moved(kind: &str, object: Value, told: &Told<'_>) -> Result<Event, Unre
         }
         _ => return Ok(Event::nothing(customer, NOT_READ)),
     };
-    let nothing = "the event names no payment";
+    let is_named = !facts.is_empty();
+    let nothing = if is_named { "this, or something newer, is known already" } else { "the event names no payment" };
     Ok(Event { customer, facts, objects: object.into_iter().collect(), nothing, ..Event::default() })
 }
 
@@ -159,7 +163,7 @@ fn object_at(url: &str) -> Option<Object> {
 }
 
 pub fn parsed<T: DeserializeOwned>(object: Value) -> Result<T, Unreadable> {
-    serde_json::from_value(object).map_err(|e| Unreadable(e.to_string()))
+    serde_path_to_error::deserialize(object).map_err(|error| Unreadable::at(&error))
 }
 
 pub fn customer_of(object: &Value) -> Option<String> {
@@ -216,6 +220,12 @@ pub fn subscription_event(object: Value, previous: Option<&Value>, told: &Told<'
     let claim = metadata_claim(metadata.as_ref(), told);
     let before = previous.and_then(|previous| subscription::read_before(&object, previous, told));
     let customer = customer_of(&object);
+    let id = object.get("id").filter(|_| customer.is_none() || unclear(&object).is_some());
+    if let Some(id) = id {
+        let Name(id) = parsed(id.clone())?;
+        // What it means is for its provider to say.
+        return Ok(Event { customer, claim, objects: vec![Object::Subscription(id)], ..Event::default() });
+    }
     let Some(seen) = subscription::read(object, told)? else {
         return Ok(Event::nothing(customer, UNKNOWN_STATUS));
     };

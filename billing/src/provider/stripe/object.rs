@@ -13,6 +13,9 @@ pub use super::interpret::Told;
 
 /// A subscription, and the last bill for it when that is part of the answer.
 pub fn subscription(seen: Value, told: Told<'_>) -> Result<Vec<Event>, Unreadable> {
+    if let Some(field) = super::subscription::unclear(&seen) {
+        return Err(Unreadable(format!("{field} is not a moment")));
+    }
     let bill = seen.get("latest_invoice").filter(|bill| bill.is_object()).cloned();
     let livemode = seen["livemode"].as_bool();
     // An answer tells that a payment is missing and not since when, and what made us ask may be older than the failure.

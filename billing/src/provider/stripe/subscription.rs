@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::interpret::Told;
 use super::payload::{self, Item, Moment, Name, Reference};
 use crate::provider::Unreadable;
+use crate::provider::text::unreadable_moment;
 
 /// Reads a subscription as it stood at one moment; `None` when its status is one that Tollgate does not know.
 pub fn read(object: Value, told: &Told<'_>) -> Result<Option<Subscription>, Unreadable> {
@@ -45,7 +46,22 @@ pub fn read(object: Value, told: &Told<'_>) -> Result<Option<Subscription>, Unre
 pub fn read_before(object: &Value, previous: &Value, told: &Told<'_>) -> Option<Subscription> {
     let mut before = object.clone();
     overlay(&mut before, previous);
+    if unclear(&before).is_some() {
+        return None;
+    }
     read(before, told).ok().flatten()
+}
+
+/// The field that access depends on and that is there, but cannot be read: then the subscription's own word says too little.
+pub fn unclear(object: &Value) -> Option<&'static str> {
+    let of_all: &[_] = match object["status"].as_str()? {
+        "trialing" => &["trial_end", "current_period_end", "cancel_at"],
+        "active" | "past_due" => &["current_period_end", "cancel_at"],
+        _ => return None,
+    };
+    let items = object["items"]["data"].as_array().into_iter().flatten();
+    let of_item = |item: &Value| unreadable_moment(item, &["current_period_end"]);
+    unreadable_moment(object, of_all).or_else(|| items.filter_map(of_item).next())
 }
 
 fn overlay(object: &mut Value, previous: &Value) {

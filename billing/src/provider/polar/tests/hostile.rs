@@ -67,6 +67,48 @@ fn an_object_that_is_none_is_refused_for_every_type() {
     }
 }
 
+#[test]
+fn a_part_that_is_not_read_harms_nothing_that_is() {
+    let text = |object: &Value| String::from_utf8(body("subscription.revoked", object)).expect("text");
+    let object = with(&subscription(), &json!({ "metadata": { "y": "HERE" } }));
+    let expected = interpret(text(&object).as_bytes(), at(2), "account").expect("readable");
+    for odd in [
+        "1e400",
+        &format!("{}{}", "[".repeat(200), "]".repeat(200)),
+        &format!("{}1{}", "[".repeat(5000), "]".repeat(5000)),
+    ] {
+        let event = interpret(text(&object).replace("\"HERE\"", odd).as_bytes(), at(2), "account");
+        assert_eq!(event.expect("readable"), expected, "{}", &odd[..5]);
+    }
+}
+
+#[test]
+fn a_moment_that_access_depends_on_and_cannot_be_read_is_asked_for_and_every_other_is_absent() {
+    let asked = |object: &Value| {
+        let event = read("subscription.updated", object);
+        assert_eq!(event.customer.as_deref(), Some("c-1"), "{event:?}");
+        event.facts.is_empty() && event.objects == [entitlement::event::Object::Subscription("s-1".into())]
+    };
+    for odd in [json!("9999-01-01T00:00:00Z"), json!("+262142-12-31T23:59:59Z"), json!({}), json!(1e300)] {
+        assert!(asked(&with(&subscription(), &json!({ "current_period_end": odd }))), "{odd}");
+    }
+    for field in ["current_period_end", "ends_at", "modified_at"] {
+        assert!(asked(&with(&subscription(), &json!({ field: "soon" }))), "{field}");
+        let state =
+            with(&customer(), &json!({ "active_subscriptions": [with(&subscription(), &json!({ field: "soon" }))] }));
+        assert!(read("customer.state_changed", &state).facts.is_empty(), "{field}");
+        let over = read("subscription.revoked", &with(&subscription(), &json!({ field: "soon" })));
+        let is_over = |fact: &Fact| matches!(fact, Fact::Subscription(it) if matches!(it.state, State::Ended { .. }));
+        assert!(over.facts.iter().any(is_over), "{field}: {over:?}");
+    }
+    for field in ["trial_end", "started_at", "created_at", "past_due_at", "ended_at"] {
+        assert!(!asked(&with(&subscription(), &json!({ field: "soon" }))), "{field}");
+    }
+    let unzoned = with(&subscription(), &json!({ "current_period_end": "2026-01-02T03:04:05.678901" }));
+    let zoned = with(&subscription(), &json!({ "current_period_end": "2026-01-02T03:04:05.678901Z" }));
+    assert_eq!(read("subscription.updated", &unzoned), read("subscription.updated", &zoned));
+}
+
 /// Any JSON, and often something that looks right in the wrong place.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

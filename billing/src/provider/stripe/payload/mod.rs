@@ -9,11 +9,7 @@ use entitlement::Timestamp;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
-use crate::provider::text::{lenient_text, whole};
-
-/// The first second of the year 9000: no date of a subscription lies beyond, and what is added to one stays in the
-/// calendar.
-const SECONDS_MAX: i64 = 221_845_392_000;
+use crate::provider::text::{flag, lenient_text, moment};
 
 /// Longest id, in bytes.
 const NAME_BYTES_MAX: usize = 255;
@@ -32,34 +28,46 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// A moment between 1970 and 9000: whole seconds, as a number or a text, or as the events of API v2 write it (RFC 3339).
+/// A moment between 1970 and 9000, to the second: seconds, as a number or a text, or as the events of API v2 write it (RFC 3339).
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(pub Timestamp);
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let told = serde_json::Value::deserialize(deserializer)?;
-        let seconds = whole(&told).filter(|seconds| (0..=SECONDS_MAX).contains(seconds));
-        let written = || told.as_str()?.parse().ok();
-        let moment = seconds.and_then(|seconds| Timestamp::from_timestamp(seconds, 0)).or_else(written);
-        let moment = moment.filter(|moment: &Timestamp| (0..=SECONDS_MAX).contains(&moment.timestamp()));
-        moment.map(Self).ok_or_else(|| D::Error::custom(format!("{told} is not a moment between 1970 and 9000")))
+        moment(&told).map(Self).ok_or_else(|| D::Error::custom(format!("{told} is not a moment between 1970 and 9000")))
     }
 }
 
 /// Another object: its id, or the whole of it when it is expanded.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Reference {
-    Id(Name),
-    Expanded { id: Name },
+#[derive(Clone, Debug)]
+pub struct Reference(Name);
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let told = serde_json::Value::deserialize(deserializer)?;
+        let id = if told.is_object() { told.get("id").cloned().unwrap_or_default() } else { told };
+        match id {
+            serde_json::Value::String(_) => Name::deserialize(id).map(Self).map_err(D::Error::custom),
+            other => Err(D::Error::custom(format!("{} is neither an id nor an object with one", kind_of(&other)))),
+        }
+    }
+}
+
+const fn kind_of(value: &serde_json::Value) -> &'static str {
+    match value {
+        serde_json::Value::Null => "null",
+        serde_json::Value::Bool(_) => "a boolean",
+        serde_json::Value::Number(_) => "a number",
+        serde_json::Value::String(_) => "a text",
+        serde_json::Value::Array(_) => "a list",
+        serde_json::Value::Object(_) => "an object",
+    }
 }
 
 impl Reference {
     pub fn into_id(self) -> String {
-        match self {
-            Self::Id(Name(id)) | Self::Expanded { id: Name(id) } => id,
-        }
+        self.0.0
     }
 }
 
@@ -108,6 +116,7 @@ pub struct Session {
     #[serde(default, deserialize_with = "lenient")]
     pub metadata: Option<Metadata>,
     /// Absent before 2020.
+    #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Moment>,
 }
 
@@ -125,16 +134,25 @@ pub struct Subscription {
     pub id: Name,
     pub customer: Reference,
     pub status: String,
+    #[serde(default, deserialize_with = "lenient")]
     pub start_date: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub trial_end: Option<Moment>,
     /// Flexible billing schedules an end with this alone.
+    #[serde(default, deserialize_with = "lenient")]
     pub cancel_at: Option<Moment>,
+    #[serde(default, deserialize_with = "flag")]
     pub cancel_at_period_end: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
     pub canceled_at: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub ended_at: Option<Moment>,
     /// Until 2025-03-31 (basil); then on the items.
+    #[serde(default, deserialize_with = "lenient")]
     pub current_period_start: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub current_period_end: Option<Moment>,
     /// Any object: collection is paused, though the status does not say so.
     pub pause_collection: Option<serde_json::Value>,
@@ -161,7 +179,9 @@ pub struct Item {
     pub price: Option<Reference>,
     /// Before there were prices.
     pub plan: Option<Reference>,
+    #[serde(default, deserialize_with = "lenient")]
     pub current_period_start: Option<Moment>,
+    #[serde(default, deserialize_with = "lenient")]
     pub current_period_end: Option<Moment>,
 }
 

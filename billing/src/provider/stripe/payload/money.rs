@@ -42,6 +42,7 @@ pub struct Invoice {
     parent: Option<Parent>,
     #[serde(default, deserialize_with = "lenient")]
     billing_reason: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Moment>,
     #[serde(default, deserialize_with = "lenient_number")]
     pub amount_paid: Option<i64>,
@@ -277,6 +278,7 @@ pub struct Charge {
     pub amount_refunded: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     pub currency: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Moment>,
     /// Part of it until 2022-11-15; then only when asked for.
     #[serde(default, deserialize_with = "lenient")]
@@ -293,6 +295,7 @@ pub struct Refund {
     pub amount: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     pub status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Moment>,
 }
 
@@ -306,5 +309,6 @@ pub struct Dispute {
     pub amount: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     pub status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub created: Option<Moment>,
 }

@@ -1,6 +1,7 @@
 //! Stripe's shapes, old and new, and what they mean.
 
 mod money;
+mod unreadable;
 
 use chrono::Duration;
 use entitlement::Timestamp;
@@ -283,14 +284,7 @@ fn a_thin_event_names_what_to_ask_for() {
 fn what_is_acted_on_but_malformed_is_refused_and_never_panics() {
     let cases = [
         json!({ "id": null }),
-        json!({ "customer": null }),
-        json!({ "customer": 7 }),
         json!({ "status": null }),
-        json!({ "start_date": i64::MAX }),
-        json!({ "start_date": -1 }),
-        json!({ "current_period_end": 1e300 }),
-        json!({ "current_period_end": "tomorrow" }),
-        json!({ "cancel_at": u64::MAX }),
         json!({ "id": "sub\u{0}1" }),
         json!({ "items": { "data": [{ "price": {} }] } }),
         json!({ "status": "trialing", "trial_end": null, "current_period_end": null }),
