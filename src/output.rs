@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this module is where a command speaks")]
 
 use std::fmt::Display;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
@@ -62,9 +63,20 @@ pub fn progress(text: impl Display) {
     eprintln!("{text}");
 }
 
+/// What was warned of so far.
+static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// Something that is accepted but should be known.
 pub fn warning(text: impl Display) {
     eprintln!("warning: {text}");
+    if let Ok(mut warned) = WARNED.lock() {
+        warned.push(text.to_string());
+    }
+}
+
+/// What was warned of so far, for an answer that is JSON.
+pub fn warned() -> Vec<String> {
+    WARNED.lock().map(|warned| warned.clone()).unwrap_or_default()
 }
 
 /// Why the command failed: one line, causes after colons, each said once.

@@ -28,7 +28,8 @@ async fn every_command_that_answers_does_so_in_json_when_asked_to() {
     let subscription = Subscription { metadata: Some(account.clone()), ..Subscription::of(&unique("cus")) };
     world.applied(&subscription.event("created")).await;
     let run = async |arguments: &[&str]| json(world.tollgate(&[arguments, &["--json"]].concat()).await);
-    assert_eq!(run(&["check"]).await["ok"], true);
+    let checked = run(&["check"]).await;
+    assert_eq!((&checked["ok"], checked["warnings"].is_array()), (&Value::Bool(true), true), "{checked}");
     assert_eq!(run(&["migrate"]).await["migrated"], true);
     assert_eq!(run(&["explain", "route", "GET", "/premium/one"]).await["verdict"], "401 sign_in");
     assert_eq!(run(&["explain", "route", "GET", "/a/../premium"]).await["code"], "ambiguous_target");
@@ -65,6 +66,16 @@ async fn every_command_that_answers_does_so_in_json_when_asked_to() {
     let told: Value = serde_json::from_str(&refused.stdout).expect("JSON");
     assert_eq!((refused.code, &told["reason"]), (1, &Value::from("expired")), "{refused:?}");
     assert!(!refused.stderr.contains(&expired), "no token is repeated");
+    for slip in [["get", "/premium"], ["GET", "premium"]] {
+        let refused = world.tollgate(&["explain", "route", slip[0], slip[1]]).await;
+        assert!(refused.code == 1 && refused.failure().contains("is not a"), "{refused:?}");
+    }
+    for command in
+        [&["explain", "route", "GET", "/premium/one", "--account", "nosuch"][..], &["link", "nosuch", "stripe:cus_x"]]
+    {
+        let told = world.tollgate(command).await;
+        assert!(told.stderr.to_lowercase().contains("nothing is known of the account nosuch"), "{told:?}");
+    }
     let run = world.tollgate(&["run", "--json"]).await;
     assert_eq!(run.code, 2, "{run:?}");
 }

@@ -82,10 +82,14 @@ impl Billing {
     pub async fn warnings(&self) -> Vec<String> {
         let mut warnings = self.catalog_warnings().await;
         let refused = tokio::time::timeout(PATIENCE, self.shared().outlets.refused());
-        warnings.extend(refused.await.unwrap_or_default());
+        let refused = refused.await.unwrap_or_default();
+        let is_refused = !refused.is_empty();
+        warnings.extend(refused);
         warnings.extend(self.unset());
+        warnings.extend(tokio::time::timeout(PATIENCE, self.refused_keys()).await.unwrap_or_default());
         warnings.extend(self.shared().prices.differences().into_iter().take(DIFFERENCES_MAX));
-        warnings.extend(self.database_warning());
+        // What may not be read is not what cannot be read: the right that is missing is named already.
+        warnings.extend(self.database_warning().filter(|_| !(is_refused && self.lineage().is_unreadable())));
         warnings
     }
 

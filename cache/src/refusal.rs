@@ -119,6 +119,8 @@ pub enum Task {
     Get,
     /// A part of one.
     Read,
+    /// How long something is kept.
+    Expire,
     /// Another command.
     Command,
     /// A record, without telling anybody.
@@ -140,6 +142,7 @@ impl Task {
         match cmd.args_iter().next() {
             Some(Arg::Simple(b"GET")) => Self::Get,
             Some(Arg::Simple(b"GETRANGE")) => Self::Read,
+            Some(Arg::Simple(b"EXPIRE")) => Self::Expire,
             _ => Self::Command,
         }
     }

@@ -72,7 +72,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             output::json(&json!({ "changes": changes, "losses": losses, "digest": digest, "accepted": accepted }))?;
         }
         if let Action::Apply { answer, force, .. } = &arguments.action {
-            let word = word(&plan, *answer, *force)?;
+            let word = match word(&plan, *answer, *force) {
+                Ok(word) => word,
+                Err(refused) => {
+                    let CatalogPlan { changes, losses, digest, .. } = &plan;
+                    let why = refused.to_string();
+                    output::json(&json!({ "applied": false, "refused": why, "changes": changes, "losses": losses, "digest": digest }))?;
+                    return Err(refused);
+                }
+            };
             output::progress("applying …");
             let applied = billing.apply_catalog(&proposal, &plan, word).await?;
             output::progress("telling the cache …");

@@ -88,15 +88,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     warn_of_other_accounts(&config, &secrets)?;
     warn_of_missing(&secrets, config.catalog.as_ref(), role)?;
-    if arguments.online {
-        ask_providers(&config, &secrets)?;
-    }
+    let online = if arguments.online { Some(ask_providers(&config, &secrets)?) } else { None };
+    let told = online
+        .as_ref()
+        .map(|online| json!({ "agreed": online.agreed, "differences": online.differences, "unasked": online.unasked }));
+    let refused = online.and_then(|online| refused(&online));
     let upstream: Vec<String> = config.sites()?.iter().map(sites::describe).collect();
-    output::json(&json!({ "ok": true, "site": config.site_url(), "upstream": upstream, "routes": config.routes.len() }))
+    output::json(&json!({
+        "ok": refused.is_none(),
+        "site": config.site_url(),
+        "upstream": upstream,
+        "routes": config.routes.len(),
+        "warnings": output::warned(),
+        "online": told,
+    }))?;
+    refused.map_or(Ok(()), |refused| bail!("{refused}"))
 }
 
 /// Holds the catalog against what the providers say: that of the file, or without one that in force.
-fn ask_providers(config: &Config, secrets: &Secrets) -> Result<()> {
+fn ask_providers(config: &Config, secrets: &Secrets) -> Result<billing::Online> {
     let online = parts::runtime()?.block_on(async {
         let settings = parts::unsigned_settings(config, secrets)?;
         let catalog = match &config.catalog {
@@ -114,13 +124,19 @@ fn ask_providers(config: &Config, secrets: &Secrets) -> Result<()> {
     for line in &online.unasked {
         output::line(format_args!("unasked   {line}"));
     }
+    Ok(online)
+}
+
+/// Why the providers' answers fail the check, if they do.
+fn refused(online: &billing::Online) -> Option<String> {
     let (differing, unasked) = (online.differences.len(), online.unasked.len());
-    if differing + unasked > 0 {
-        bail!(
-            "{differing} differences from what the providers say, and {unasked} questions that could not be asked: see above"
-        );
-    }
-    Ok(())
+    (differing + unasked > 0).then(|| {
+        format!(
+            "{} from what the providers say, and {} that could not be asked: see above",
+            output::count(i128::try_from(differing).unwrap_or(i128::MAX), "difference"),
+            output::count(i128::try_from(unasked).unwrap_or(i128::MAX), "question")
+        )
+    })
 }
 
 /// Which servers the site has; or each, where hosts matter.

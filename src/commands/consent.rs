@@ -24,6 +24,14 @@ impl Consent {
         self.force
     }
 
+    /// Asks whether to go on with what has been forced, where that is to be asked.
+    ///
+    /// # Errors
+    /// When the answer is no, or there is none.
+    pub fn agree(self, is_asked: bool, what: &str) -> Result<()> {
+        if is_asked { confirm(&format!("{what}. Go on?"), Answer { yes: self.yes }) } else { Ok(()) }
+    }
+
     /// Says what would happen, and returns when a person wants it.
     ///
     /// # Errors

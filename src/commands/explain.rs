@@ -67,6 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     match &arguments.what {
         What::Route { method, path, account, tier, at } => {
+            check_request(method, path)?;
             let entitlement = match (account, tier) {
                 (Some(account), _) => Some(of_account(&config, account)?),
                 (None, Some(tier)) => Some(holding(&config, tier)?),
@@ -151,6 +152,17 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     }))
 }
 
+/// Refuses what no client sends, which is a slip of the hand more often than a question.
+fn check_request(method: &str, path: &str) -> Result<()> {
+    if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        bail!("\"{method}\" is not a method: write it in capitals, such as GET");
+    }
+    if !path.starts_with('/') && !path.contains("://") && path != "*" {
+        bail!("\"{path}\" is not a path: it begins with a slash, such as /premium");
+    }
+    Ok(())
+}
+
 /// Says which servers get a request for this host; or that none do, and what the gate answers.
 fn is_served(sites: &[Site], host: Option<&str>) -> bool {
     let has_hosts = sites.iter().any(|site| !site.hosts.is_empty());
@@ -215,6 +227,7 @@ fn status(denial: &Denial) -> String {
 fn of_account(config: &Config, account: &AccountId) -> Result<Entitlement> {
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(config, &Secrets::from_env()?).await?;
+        parts::say_if_unknown(&billing, account.as_str()).await?;
         let explained = billing.explain_account(account, now()).await?;
         Ok(Entitlement { account: explained.account, version: explained.version, timeline: explained.timeline })
     })

@@ -16,7 +16,7 @@ const CUSTOMER_BYTES_MAX: usize = 255;
 /// Link a customer of a provider to an account
 ///
 /// Its subscriptions go with it, but for those that a checkout bought for another account, and no checkout overrules it. Events that
-/// waited for the customer go on.
+/// waited for the customer go on. An account of which nothing is known is asked about first; --yes answers.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The account id: the `sub` of its token
@@ -38,8 +38,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let account = &arguments.account;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
+        let mut doubts = Vec::new();
+        if !billing.is_known(account).await? {
+            doubts.push(format!("Nothing is known of the account {account}: is it the right one?"));
+        }
         if let Some(owner) = billing.account_of(provider, customer).await?.filter(|owner| owner != account) {
-            confirm(&format!("The customer {customer} is {owner}, which loses what it pays for."), arguments.answer)?;
+            doubts.push(format!("The customer {customer} is {owner}, which loses what it pays for."));
+        }
+        if !doubts.is_empty() {
+            confirm(&doubts.join(" "), arguments.answer)?;
         }
         let linked = billing.link_customer(account, provider, customer).await?;
         output::json(&linked)?;

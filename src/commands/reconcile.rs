@@ -17,7 +17,8 @@ const PAGE: u32 = 1000;
 ///
 /// Safe beside live webhooks and other processes, and safe to repeat: a comparison that was interrupted goes on where it
 /// stopped. Needs STRIPE_API_KEY or POLAR_ACCESS_TOKEN, of the mode and account of what is stored. What would take access
-/// from more than 3 accounts and more than 2 % of those that have it, counted over 24 hours, is held back and listed.
+/// from more than 3 accounts and more than 2 % of those that have it, counted over 24 hours, is held back and listed. With --force
+/// it is compared once more and done, after a question that says of how many accounts; --yes answers.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only what this account has
@@ -49,29 +50,56 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         if arguments.end_unseen {
             return end_unseen(&billing, arguments.consent).await;
         }
-        let reports = compare(&billing, arguments).await?;
+        let Compared { reports, lost } = compare(&billing, arguments).await?;
         // Events that were taken over are applied by whoever is quicker: this command or `tollgate run`.
         billing.apply_due(parts::now()).await?;
         parts::publish_all(&billing).await?;
         output::json(&reports)?;
         reports.iter().for_each(print);
-        let held: i64 = reports.iter().map(|report| report.held_back).sum();
+        let held = held_in(&reports);
         if held > 0 {
             bail!(
                 "{} would lose access, which is many: nothing of that is done. `tollgate reconcile --held-back` lists them, `tollgate reconcile --force` does it",
                 output::count(held, "account")
             );
         }
+        if arguments.consent.is_forced() {
+            output::line(format_args!("{} lost access", output::count(lost, "account")));
+        }
         Ok(())
     })
 }
 
-async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Vec<Report>> {
+/// How the comparisons went, and how many accounts lost what was held back.
+struct Compared {
+    reports: Vec<Report>,
+    lost: i64,
+}
+
+async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Compared> {
     if let Some(account) = &arguments.account {
-        return Ok(billing.reconcile_account(account, parts::now()).await?);
+        parts::say_if_unknown(billing, account.as_str()).await?;
+        return Ok(Compared { reports: billing.reconcile_account(account, parts::now()).await?, lost: 0 });
     }
     let kinds: &[Kind] = if arguments.events { &[Kind::Delta] } else { &[Kind::Delta, Kind::Full] };
-    let force = if arguments.consent.is_forced() { Force::Yes } else { Force::No };
+    let reports = compare_all(billing, kinds, Force::No).await?;
+    let held = held_in(&reports);
+    if held == 0 || !arguments.consent.is_forced() {
+        return Ok(Compared { reports, lost: 0 });
+    }
+    // What is held back is known by now: a person says yes to so many, and not to whatever it may be.
+    let accounts = output::count(held, "account");
+    arguments.consent.agree(held > 1, &format!("{accounts} {} access", output::verb(held, "loses", "lose")))?;
+    let reports = compare_all(billing, kinds, Force::Yes).await?;
+    let lost = held.saturating_sub(held_in(&reports));
+    Ok(Compared { reports, lost })
+}
+
+fn held_in(reports: &[Report]) -> i64 {
+    reports.iter().map(|report| report.held_back).sum()
+}
+
+async fn compare_all(billing: &Billing, kinds: &[Kind], force: Force) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for kind in kinds {
         let progress = |report: &Report| output::progress(told(report));

@@ -36,7 +36,12 @@ async fn the_bound_counts_over_a_day_and_not_over_a_run() {
     let listed = world.tollgate(&["reconcile", "--held-back"]).await.success();
     assert_eq!(listed.lines().count(), 2, "{listed}");
 
-    let forced = full(&world.tollgate(&["reconcile", "--force", "--json"]).await.success());
+    let unasked = world.tollgate(&["reconcile", "--force"]).await;
+    assert!(unasked.failure().contains("2 accounts lose access. Go on?"), "{unasked:?}");
+    all_have(&world, &subscribers[2..4], "paid", "nobody has said yes").await;
+    let forced = world.tollgate(&["reconcile", "--force", "--yes", "--json"]).await;
+    assert!(forced.stderr.contains("2 accounts lost access"), "{forced:?}");
+    let forced = full(&forced.success());
     assert_eq!((&forced["drift"], &forced["held_back"]), (&json!(2), &json!(0)), "{forced}");
     all_have(&world, &subscribers[2..4], "free", "a person has said so").await;
     all_have(&world, &subscribers[4..], "paid", "and nobody else").await;

@@ -52,7 +52,9 @@ async fn a_process_with_a_wrong_key_stays_ready_says_so_and_sells_nothing() {
         super::logged(&world, "the API key does not belong to what is stored", before + 1).await;
         let refused = async || world.billing().metric("tollgate_provider_key_refused", &["stripe"]).await;
         eventually("the metric says so", async || (refused().await == 1.0).then_some(())).await;
-        assert_eq!(world.billing().admin("/readyz").await.status, 200);
+        let ready = world.billing().admin("/readyz").await;
+        assert_eq!(ready.status, 200);
+        assert!(ready.warnings().iter().any(|told| told.contains("STRIPE_API_KEY is not used")), "{ready:?}");
         let buyer = crate::world::token("somebody-new");
         for (path, token) in [
             ("/api/billing/checkout", &buyer),
@@ -61,7 +63,10 @@ async fn a_process_with_a_wrong_key_stays_ready_says_so_and_sells_nothing() {
         ] {
             let answer = world.post(path, token, &json!({ "cadence": "monthly" })).await;
             assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("wrong_key")), "{path}: {answer:?}");
+            let reference = answer.json()["reference"].as_str().expect("a reference").to_owned();
+            super::logged(&world, &reference, 1).await;
         }
+        assert_eq!(world.billing().metric("tollgate_refused_sales_total", &[]).await, 3.0, "each is counted");
         all_have(&world, &subscribers, "paid", key).await;
     }
     world.processes[0].set("STRIPE_API_KEY", LIVE_KEY);
@@ -71,4 +76,27 @@ async fn a_process_with_a_wrong_key_stays_ready_says_so_and_sells_nothing() {
     let answer = world.post("/api/billing/checkout", &buyer, &json!({ "cadence": "monthly" })).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(world.billing().metric("tollgate_provider_key_refused", &["stripe"]).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_key_that_the_provider_does_not_accept_is_named_and_buyers_have_a_reference() {
+    let mut world = World::with(setup().live()).await;
+    let subscribers = subscribers(&world, 1).await;
+    world.processes[0].set("STRIPE_API_KEY", "sk_live_of_nobody");
+    world.processes[0].restart();
+    world.processes[0].ready().await;
+    eventually("readiness names it", async || {
+        let ready = world.billing().admin("/readyz").await;
+        let is_named = |told: &String| told.starts_with("STRIPE_API_KEY is refused") && told.contains("status 401");
+        (ready.status == 200 && ready.warnings().iter().any(is_named)).then_some(())
+    })
+    .await;
+    let answer = world.post("/api/billing/portal", &subscribers[0].token, &json!({})).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (502, &json!("provider_error")), "{answer:?}");
+    let reference = answer.json()["reference"].as_str().expect("a reference").to_owned();
+    super::logged(&world, &reference, 1).await;
+    assert!(!answer.body.contains("API key"), "that is the operator's: {answer:?}");
+    assert!(world.billing().metric("tollgate_refused_sales_total", &[]).await >= 1.0);
+    let refused = world.tollgate_with(("STRIPE_API_KEY", "sk_live_of_nobody"), &["reconcile", "--end-unseen"]).await;
+    assert!(refused.failure().contains("does not accept the API key"), "{refused:?}");
 }

@@ -86,7 +86,10 @@ async fn b16_a_link_brings_a_stranger_back_by_comparison() {
     provider.subscribe(order).expect("it begins");
     provider.set_telling(demo::provider::Telling::Aloud);
     let (owner, buyer) = (unique("owner"), unique("buyer"));
-    world.tollgate(&["link", &owner, &format!("stripe:{}", by_hand.0)]).await.success();
+    let named = format!("stripe:{}", by_hand.0);
+    let unknown = world.tollgate(&["link", &owner, &named]).await;
+    assert!(unknown.failure().contains("Nothing is known of the account"), "{unknown:?}");
+    world.tollgate(&["link", &owner, &named, "--yes"]).await.success();
     world.everywhere("/premium/one", &token(&owner), 200).await;
     let has_both = "select count(*) from subscriptions where account = (select it from about)";
     eventually("both are known", async || (number(&world, has_both, &owner).await == 2).then_some(())).await;

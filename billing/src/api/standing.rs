@@ -103,6 +103,19 @@ impl Standing {
         live.filter(|live| !self.is_to_be_bought_again(&live.subscription.id)).collect()
     }
 
+    /// The newest subscription to a tier of which the first payment has not gone through, or whose customer its provider no longer
+    /// knows. Neither runs, and each has its way back.
+    #[must_use]
+    pub fn unsettled(&self) -> Option<(&Subscription, Withheld)> {
+        let reason = |subscription: &Subscription| {
+            let withheld = self.withheld(&subscription.id)?;
+            matches!(withheld, Withheld::Incomplete | Withheld::CustomerGone).then_some(withheld)
+        };
+        let bought = self.subscriptions.iter().filter(|subscription| bought(self.catalog(), subscription).is_some());
+        let unsettled = bought.filter_map(|subscription| Some((subscription, reason(subscription)?)));
+        unsettled.max_by_key(|(subscription, _)| subscription.started_at)
+    }
+
     /// The subscriptions that are not over at `now` and of whose prices the catalog names none: their owner pays, and must be able
     /// to end that here.
     pub fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = &Subscription> {

@@ -80,6 +80,7 @@ impl Seller {
         } else {
             self.billing.shared().asks.act(&self.account)?;
         }
+        refuse_beside_unpaid(&standing)?;
         if self.end_what_is_bought_again(&standing, now).await? {
             standing = standing::of(&self.billing, &self.account, now).await?;
         }
@@ -331,9 +332,7 @@ fn refuse_second(standing: &Standing, choice: &Choice<'_>, now: Timestamp) -> Re
             return Err(problem.instead("/api/billing/reactivate"));
         }
         Sold::Tier(_) if withheld == Some(WayBack::UpdateCard) => {
-            let detail = "There is a subscription already, of which a payment is missing: update how it is paid instead of buying another one.";
-            let problem = Problem::new(StatusCode::CONFLICT, "payment_missing", detail);
-            return Err(problem.instead("/api/billing/portal"));
+            return Err(payment_missing());
         }
         Sold::Tier(_) => (
             !held.is_empty(),
@@ -352,8 +351,34 @@ fn refuse_second(standing: &Standing, choice: &Choice<'_>, now: Timestamp) -> Re
     Ok(())
 }
 
+/// Nothing is sold beside a subscription whose first payment is still open: both could be paid.
+fn refuse_beside_unpaid(standing: &Standing) -> Result<(), Problem> {
+    let is_open = standing.unsettled().is_some_and(|(_, withheld)| withheld == Withheld::Incomplete);
+    if is_open { Err(payment_missing()) } else { Ok(()) }
+}
+
+fn payment_missing() -> Problem {
+    let detail = "There is a subscription already, of which a payment is missing: update how it is paid instead of buying another one.";
+    Problem::new(StatusCode::CONFLICT, "payment_missing", detail).instead("/api/billing/portal")
+}
+
 fn payment_pending() -> Problem {
     let detail =
         "A payment for this account is still being processed. Nothing more can be bought until it has come or failed.";
     Problem::new(StatusCode::CONFLICT, "payment_pending", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::standing::examples::{on, standing, subscription};
+
+    #[test]
+    fn nothing_is_sold_beside_a_first_payment_that_is_open() {
+        for (state, expected) in [(State::Incomplete, Some("payment_missing")), (State::Ended { at: on(3, 2) }, None)] {
+            let standing = standing(vec![subscription("price_monthly", state)], on(3, 10));
+            let refused = refuse_beside_unpaid(&standing).err();
+            assert_eq!(refused.map(|problem| problem.code()), expected, "{state:?}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::component::Billing;
 use crate::credentials::Providers;
 use crate::provider::client::ProviderError;
-use crate::provider::{self, List, Moments};
+use crate::provider::{self, List, Moments, key_variable};
 use crate::store::{StoreError, keys, reconciliations};
 
 /// How long a key that fits counts as such.
@@ -63,6 +63,24 @@ impl Billing {
         Ok(key)
     }
 
+    /// Keys that are of no use, as an operator should know.
+    pub(crate) async fn refused_keys(&self) -> Vec<String> {
+        let providers = self.providers();
+        let mut refused = Vec::new();
+        for provider in provider::ALL {
+            let last = providers.checked(provider).last.lock().await;
+            let variable = key_variable(provider);
+            match last.as_ref().map(|(_, key)| key) {
+                Some(Key::Other(misfit)) => refused.push(format!("{variable} is not used: {misfit}")),
+                Some(Key::Unknown(error @ ProviderError::Key(_))) => refused.push(format!(
+                    "{variable} is refused: {error}; until it is replaced, checkout, portal and cancellation fail, and nothing is compared"
+                )),
+                _ => {}
+            }
+        }
+        refused
+    }
+
     async fn check_key(&self, providers: &Providers, provider: Provider, checked: &Checked) -> Result<Key, StoreError> {
         self.catch_up().await?;
         let livemode = provider::livemode(providers, provider);
@@ -73,6 +91,10 @@ impl Billing {
         }
         let account = checked.account.get_or_try_init(|| provider::account(providers, provider)).await;
         let unsaid = account.as_ref().err().cloned();
+        // What a key that is not accepted belongs to is of no use.
+        if let Some(error @ ProviderError::Key(401)) = unsaid {
+            return Ok(Key::Unknown(error));
+        }
         let account = account.ok().cloned().flatten();
         let stored = self.stored(provider, account.as_deref()).await?;
         let fits = Key::Fits { livemode, account: account.clone() };

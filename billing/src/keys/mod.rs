@@ -19,6 +19,7 @@ use crate::problem::Problem;
 use crate::provider::client::ProviderError;
 use crate::provider::{self, key_variable};
 use crate::store::StoreError;
+use crate::{caller, metrics};
 
 pub(crate) use check::Checked;
 pub(crate) use live::{DETAIL, begin as begin_live};
@@ -75,10 +76,12 @@ impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Wrong { .. } => {
-                tracing::error!(reason = %error, "a buyer was turned away");
+                let (account, reference) = (caller::account(), format!("{:08x}", rand::random::<u32>()));
+                metrics::count_refused_sale();
+                tracing::error!(account, reference, reason = %error, "a buyer was turned away");
                 let detail =
                     "Selling is not set up: the operator of this site has to correct the payment provider's key.";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "wrong_key", detail)
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "wrong_key", detail).reference(reference)
             }
             KeyError::Provider(error) => error.into(),
             KeyError::Store(error) => error.into(),

@@ -135,6 +135,11 @@ impl Lineage {
         matches!(self.word, Word::Held { .. } | Word::Unknown)
     }
 
+    /// Whether what stands in the cache about the word could not be read.
+    pub fn is_unreadable(&self) -> bool {
+        self.word == Word::Unreadable
+    }
+
     /// The databases whose records serve where they are newer.
     pub fn held(&self) -> &[DatabaseId] {
         match &self.word {

@@ -8,7 +8,9 @@ use entitlement::subscription::{State, Subscription, SubscriptionId};
 use super::ReconcileError;
 use super::compare::Asking;
 use crate::component::Billing;
+use crate::keys::KeyError;
 use crate::provider;
+use crate::provider::client::ProviderError;
 use crate::store::unseen::{self, Unseen};
 use crate::store::{StoreError, subscriptions};
 use crate::takings::{self, Verdict};
@@ -23,9 +25,16 @@ impl Billing {
     /// How many subscriptions that run here the providers no longer show, and how many accounts may lose access with them.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn unseen(&self, now: Timestamp) -> Result<(Unseen, Verdict), StoreError> {
-        let mut conn = self.pool().acquire().await?;
+    /// When the database fails, or a provider refuses the key: nobody knows what it shows then.
+    pub async fn unseen(&self, now: Timestamp) -> Result<(Unseen, Verdict), ReconcileError> {
+        for provider in provider::ALL {
+            // What was not shown before counts, whether the provider can be asked now or not.
+            let asked = self.askable(provider).await;
+            if let Err(error @ (KeyError::Wrong { .. } | KeyError::Provider(ProviderError::Key(_)))) = asked {
+                return Err(error.into());
+            }
+        }
+        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
         let unseen = unseen::count(&mut conn, None).await?;
         let verdict = takings::weigh(&mut conn, u64::try_from(unseen.accounts).unwrap_or(0), now).await?;
         Ok((unseen, verdict))

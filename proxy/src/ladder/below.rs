@@ -105,7 +105,7 @@ pub trait Below: Send + Sync + 'static {
     }
 
     /// Why it answers no question about any account, in an operator's words.
-    fn refusal(&self) -> Option<&'static str> {
+    fn refusal(&self) -> Option<String> {
         None
     }
 
@@ -147,6 +147,8 @@ pub struct HttpBilling {
     closing: AtomicU32,
     /// Whether our assertions do not verify there.
     is_refused: AtomicBool,
+    /// Whether something else than billing listens there.
+    is_stranger: AtomicBool,
 }
 
 impl HttpBilling {
@@ -175,6 +177,7 @@ impl HttpBilling {
             deadline,
             closing: AtomicU32::new(0),
             is_refused: AtomicBool::new(false),
+            is_stranger: AtomicBool::new(false),
         })
     }
 
@@ -225,6 +228,26 @@ impl HttpBilling {
         }
     }
 
+    /// What an operator does about something else that listens there.
+    fn stranger(&self) -> String {
+        let place = self.base.trim_start_matches("http://").trim_end_matches('/');
+        format!(
+            "listen.billing = \"{place}\" answers, but is not billing's listener: name the address of listen.billing there"
+        )
+    }
+
+    /// Tells operators once that something else listens there, and when it is billing.
+    fn note_stranger(&self, is_stranger: bool) {
+        if self.is_stranger.swap(is_stranger, Ordering::Relaxed) == is_stranger {
+            return;
+        }
+        if is_stranger {
+            tracing::error!("{}", self.stranger());
+        } else {
+            tracing::info!("billing answers where listen.billing leads");
+        }
+    }
+
     fn failure(error: reqwest::Error) -> BelowError {
         if error.is_timeout() { BelowError::Timeout } else { BelowError::Unreachable(error.without_url()) }
     }
@@ -240,11 +263,17 @@ impl Below for HttpBilling {
         let mut response = request.send().await.map_err(Self::failure)?;
         self.note_refusal(response.status() == reqwest::StatusCode::UNAUTHORIZED);
         if response.status() != reqwest::StatusCode::OK {
+            if is_of_stranger(response.status()) {
+                self.note_stranger(true);
+            }
             return Err(BelowError::Status(response.status().as_u16()));
         }
         let asked = response.headers().get(DATABASE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let text = Self::text(&mut response, RECORD_BYTES_MAX).await?;
-        let entitlement = match record::decode_for(account, &text) {
+        // Every build answers with a format and a version before all else.
+        let decoded = record::decode_for(account, &text);
+        self.note_stranger(matches!(decoded, Err(RecordError::NoVersion)));
+        let entitlement = match decoded {
             Ok(record) => record.entitlement,
             // An older build, which does not name its database.
             Err(RecordError::Format(before::FORMAT)) => before::decode_for(account, &text)?,
@@ -288,9 +317,17 @@ impl Below for HttpBilling {
         Ok(())
     }
 
-    fn refusal(&self) -> Option<&'static str> {
-        self.is_refused.load(Ordering::Relaxed).then_some(OTHER_KEY)
+    fn refusal(&self) -> Option<String> {
+        if self.is_stranger.load(Ordering::Relaxed) {
+            return Some(self.stranger());
+        }
+        self.is_refused.load(Ordering::Relaxed).then(|| OTHER_KEY.to_owned())
     }
+}
+
+/// Whether billing of no build answers a question about an account like this: the question is answered at another port.
+fn is_of_stranger(status: reqwest::StatusCode) -> bool {
+    status.is_redirection() || matches!(status.as_u16(), 400 | 402 | 403 | 404 | 405 | 421)
 }
 
 impl std::fmt::Debug for HttpBilling {
@@ -299,5 +336,57 @@ impl std::fmt::Debug for HttpBilling {
             .field("base", &self.base)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What readiness says of a server that answers every question like this.
+    async fn refusal(status: &str, body: &str) -> Option<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let place = listener.local_addr().expect("an address");
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        let server = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let key = AssertionKey::parse(&"0".repeat(64)).expect("a key");
+        let issuer = "https://read.example".to_owned();
+        let billing = HttpBilling::new(place, key, issuer, Duration::from_secs(5)).expect("a client");
+        billing.reach().await.expect("it answers");
+        server.abort();
+        billing.refusal().map(|told| told.replace(&place.to_string(), "HERE"))
+    }
+
+    #[tokio::test]
+    async fn what_answers_and_is_not_billings_listener_is_named() {
+        for (status, body) in [
+            ("404 Not Found", ""),
+            ("404 Not Found", "{\"code\":\"not_found\"}"),
+            ("200 OK", "<!doctype html><p>Welcome"),
+            ("200 OK", "{\"ready\":true}"),
+            ("303 See Other", ""),
+            ("405 Method Not Allowed", ""),
+        ] {
+            let told = refusal(status, body).await.unwrap_or_default();
+            assert!(
+                told.starts_with("listen.billing = \"HERE\" answers, but is not billing's listener"),
+                "{status}: {told}"
+            );
+        }
+        assert_eq!(refusal("401 Unauthorized", "").await.as_deref(), Some(OTHER_KEY));
+        // It is billing that fails, and billing of another build.
+        for (status, body) in
+            [("503 Service Unavailable", ""), ("500 Internal Server Error", "oops"), ("200 OK", "99:0:{}")]
+        {
+            assert_eq!(refusal(status, body).await, None, "{status} {body}");
+        }
     }
 }

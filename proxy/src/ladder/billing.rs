@@ -64,7 +64,7 @@ pub(super) struct Billing {
 
 impl Billing {
     /// Why no question is answered, in an operator's words.
-    pub(super) fn refusal(&self) -> Option<&'static str> {
+    pub(super) fn refusal(&self) -> Option<String> {
         self.below.refusal()
     }
 

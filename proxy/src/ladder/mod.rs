@@ -224,7 +224,7 @@ impl Ladder {
             self.is_tried.fetch_or(has_answered, Ordering::Relaxed);
         }
         let refused = self.refusals.all().into_iter().map(|refusal| refusal.to_string());
-        let refused = refused.chain(self.billing.refusal().map(str::to_owned));
+        let refused = refused.chain(self.billing.refusal());
         refused.chain(self.beside.load().warnings.iter().cloned()).collect()
     }
 

@@ -71,14 +71,23 @@ impl Plan {
         let tier_code = segment.plan.tier.to_string();
         let live = standing.live(now);
         let tier = standing.catalog().tier(&tier_code);
+        // What runs says more than what does not.
+        let has_none = live.is_empty() && standing.unnamed(now).next().is_none();
+        let unsettled = standing.unsettled().filter(|_| has_none && segment.status == Status::None);
+        let is_incomplete = unsettled.is_some_and(|(_, withheld)| withheld == Withheld::Incomplete);
+        let running = live.iter().map(|live| live.subscription).chain(standing.unnamed(now));
         Self {
             tier_name: tier.map_or_else(|| tier_code.clone(), |tier| tier.name.clone()),
             tier_code,
             status_code: segment.status.as_str(),
-            status: in_words(texts, segment.status),
+            status: in_words(texts, if is_incomplete { Status::PastDue } else { segment.status }),
             trial: live.iter().find_map(|live| trial(texts, live, now)),
-            warning: live.iter().find_map(|live| warning(texts, live.subscription, standing)),
-            actions: actions(live.iter().map(|live| live.subscription).chain(standing.unnamed(now)), sellers),
+            warning: live
+                .iter()
+                .map(|live| live.subscription)
+                .chain(unsettled.map(|(subscription, _)| subscription))
+                .find_map(|subscription| warning(texts, subscription, standing)),
+            actions: if is_incomplete { Actions::Manage } else { actions(running, sellers) },
             subscriptions: live
                 .iter()
                 .map(|live| line(texts, &live.tier.name, live.price, (live.subscription, standing)))
@@ -135,8 +144,8 @@ fn warning(texts: &Texts, subscription: &Subscription, standing: &Standing) -> O
         (Some(Withheld::Paused), _) => own.paused_text.clone(),
         (Some(Withheld::NotRenewed), _) => own.not_renewed.clone(),
         (Some(Withheld::Incomplete), _) => own.incomplete.clone(),
-        (_, State::PastDue { since }) => fill(&own.failed, &[("date", &texts.day(since))]),
         (Some(Withheld::Unpaid | Withheld::PastDue), _) | (None, State::Unpaid) => own.unpaid.clone(),
+        (_, State::PastDue { since }) => fill(&own.failed, &[("date", &texts.day(since))]),
         (None, _) => return None,
     };
     let way_back = withheld.map_or(WayBack::UpdateCard, Withheld::way_back);

@@ -137,6 +137,36 @@ fn a_payment_that_failed_is_said_with_what_to_do_and_until_when() {
 }
 
 #[test]
+fn a_first_payment_that_has_not_gone_through_and_a_customer_that_is_gone_have_their_way_back() {
+    let warning = |html: &str| {
+        let parts = html.split("notice warn").nth(1).and_then(|html| html.split("</section>").next());
+        parts.expect("a warning").to_owned()
+    };
+    let incomplete = || subscription("price_monthly", State::Incomplete);
+    let html = rendered(vec![incomplete()]);
+    assert!(warning(&html).contains("Your first payment has not gone through"), "{html}");
+    assert!(warning(&html).contains(r#"action="/billing/portal""#), "{html}");
+    assert!(html.contains("Payment failed") && !html.contains("No subscription"), "{html}");
+    assert!(!html.contains("See the plans"), "it is not sold again: {html}");
+    let other = SubscriptionId { id: "sub_2".into(), ..paid().id };
+    let beside = rendered(vec![paid(), Subscription { id: other, ..incomplete() }]);
+    assert!(!beside.contains("notice warn"), "what runs says more: {beside}");
+    let mut gone = standing(vec![subscription("price_monthly", State::Ended { at: on(3, 9) })], on(3, 10));
+    gone.withheld.insert(paid().id, entitlement::subscription::Withheld::CustomerGone);
+    let html = page(&examples::pages(), &gone, &nobody()).render().expect("a page");
+    assert!(
+        warning(&html).contains("no longer knows you as a customer") && warning(&html).contains("Buy again"),
+        "{html}"
+    );
+}
+
+#[test]
+fn who_has_no_access_is_not_told_to_keep_it() {
+    let html = rendered(vec![subscription("price_monthly", State::PastDue { since: on(2, 1) })]);
+    assert!(!html.contains("to keep your access") && html.contains("to get your access back"), "{html}");
+}
+
+#[test]
 fn nobody_is_thanked_for_what_is_not_paid() {
     let texts = &examples::pages().texts;
     let thanked = |subscriptions: Vec<Subscription>| {

@@ -89,3 +89,12 @@ fn why_an_event_is_unreadable_names_the_field() {
         assert!(why.contains(expected) && !why.contains("untagged"), "{why}");
     }
 }
+
+#[test]
+fn an_event_that_names_its_payment_is_not_said_to_name_none() {
+    let dispute = json!({ "id": "dp_1", "status": "lost", "amount": 700, "payment_intent": "pi_1", "charge": "ch_1" });
+    let told = read("charge.dispute.closed", &dispute);
+    assert!(!told.facts.is_empty() && told.nothing.contains("known already"), "{told:?}");
+    let unnamed = read("charge.dispute.closed", &with(dispute, json!({ "payment_intent": null, "charge": null })));
+    assert!(unnamed.facts.is_empty() && unnamed.nothing.contains("names no payment"), "{unnamed:?}");
+}
