@@ -130,6 +130,7 @@ async fn a_held_payer_keeps_access_when_another_purchase_of_the_account_fails() 
         customer
     };
     world.everywhere("/premium/bought", &reader.token, 200).await;
+    process_remembers(&world).await;
     move_to(&mut world, restored(&dumped).await).await;
     is_warned(&world).await;
     stays(&world, &reader, 200).await;
