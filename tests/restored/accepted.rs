@@ -15,6 +15,7 @@ async fn a_person_is_told_how_many_lose_and_is_asked() {
     let late = [buys(&world).await, buys(&world).await];
     ends(&world, &leaver).await;
     assert!(operator(&world, &["database", "accept"]).await.success().contains("nothing changes"));
+    billing_remembers(&world).await;
     move_to(&mut world, restored(&dumped).await).await;
     let asked = operator(&world, &["database", "accept"]).await;
     assert!(asked.failure().contains("2 accounts lose something") && asked.failure().contains("--yes"), "{asked:?}");

@@ -11,6 +11,7 @@ async fn a_restored_dump_lowers_nobody_and_what_is_new_counts() {
     let dumped = dump(&world, "before.sql");
     let (late, second) = (buys(&world).await, buys(&world).await);
     ends(&world, &leaver).await;
+    billing_remembers(&world).await;
     move_to(&mut world, restored(&dumped).await).await;
     // One proxy ran on, and one knows nothing.
     world.processes[2].restart();

@@ -16,21 +16,6 @@ async fn is_warned(world: &World) {
     .await;
 }
 
-/// Until a process has looked how far the database is: it tells Redis, too.
-async fn process_remembers(world: &World) {
-    let mut database = world.database.as_ref().expect("this world has a database").connect().await;
-    let mark: i64 = sqlx::query_scalar("select max(id) from audit_log").fetch_one(&mut database).await.expect("a mark");
-    let (key, mark) = (format!("tollgate:{}:owner", world.url), format!(":{mark}:"));
-    let redis = world.redis.as_ref().expect("this arrangement has one");
-    let mut redis =
-        redis::Client::open(redis.url.as_str()).expect("an address").get_connection().expect("a connection");
-    eventually("it has looked", async || {
-        let owner: String = redis::cmd("GET").arg(&key).query(&mut redis).expect("an owner");
-        owner.contains(&mark).then_some(())
-    })
-    .await;
-}
-
 /// Until billing has said to every proxy how far the database is; Redis is away then.
 async fn proxies_remember(world: &mut World) {
     let mut database = world.database.as_ref().expect("this world has a database").connect().await;
@@ -93,7 +78,7 @@ async fn a_database_that_goes_back_under_a_process_that_runs_is_found_by_what_th
     let dumped = dump(&world, "before.sql");
     let late = buys(&world).await;
     ends(&world, &leaver).await;
-    process_remembers(&world).await;
+    billing_remembers(&world).await;
     world.redis.as_mut().expect("this arrangement has one").kill();
     let url = world.database.as_ref().expect("it has one").url.clone();
     shell(&format!(
@@ -130,7 +115,7 @@ async fn a_held_payer_keeps_access_when_another_purchase_of_the_account_fails() 
         customer
     };
     world.everywhere("/premium/bought", &reader.token, 200).await;
-    process_remembers(&world).await;
+    billing_remembers(&world).await;
     move_to(&mut world, restored(&dumped).await).await;
     is_warned(&world).await;
     stays(&world, &reader, 200).await;

@@ -13,7 +13,7 @@ use crate::outage::Reader;
 use crate::world::http::client;
 use crate::world::servers::{Database, Postgres};
 use crate::world::stripe::{Event, SECRETS, signature};
-use crate::world::{Answer, Tollgate, World, in_seconds, send};
+use crate::world::{Answer, Tollgate, World, eventually, in_seconds, send};
 
 /// The command that every warning of this kind names.
 const ACCEPT: &str = "tollgate database accept";
@@ -37,6 +37,22 @@ async fn restored(dump: &str) -> Database {
 fn shell(script: &str) {
     let done = std::process::Command::new("sh").args(["-ec", script]).output().expect("a shell");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Until billing has looked how far the database is, as it does twice a second: it tells Redis, too.
+async fn billing_remembers(world: &World) {
+    let mut database = world.database.as_ref().expect("this world has a database").connect().await;
+    let mark: i64 = sqlx::query_scalar("select max(id) from audit_log").fetch_one(&mut database).await.expect("a mark");
+    let key = format!("tollgate:{}:owner", world.url);
+    let redis = world.redis.as_ref().expect("this arrangement has one");
+    let mut redis =
+        redis::Client::open(redis.url.as_str()).expect("an address").get_connection().expect("a connection");
+    eventually("it has looked", async || {
+        let owner: String = redis::cmd("GET").arg(&key).query(&mut redis).expect("an owner");
+        let known = owner.split(':').nth(4).and_then(|known| known.parse().ok());
+        known.is_some_and(|known: i64| known >= mark).then_some(())
+    })
+    .await;
 }
 
 /// Starts the processes with billing again, on another database.
