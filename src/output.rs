@@ -63,7 +63,7 @@ pub fn progress(text: impl Display) {
     eprintln!("{text}");
 }
 
-/// What was warned of so far.
+/// The warnings so far.
 static WARNED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Something that is accepted but should be known.
@@ -74,7 +74,7 @@ pub fn warning(text: impl Display) {
     }
 }
 
-/// What was warned of so far, for an answer that is JSON.
+/// The warnings so far, for an answer that is JSON.
 pub fn warned() -> Vec<String> {
     WARNED.lock().map(|warned| warned.clone()).unwrap_or_default()
 }

@@ -283,7 +283,7 @@ impl proxy::Below for InProcess {
         };
         let Line { namespace, database, owner, settled: is_settled, known: is_known, mark } = line;
         let line = proxy::Line { namespace, database, owner, is_settled, is_known };
-        // What else there is to say, billing says in this very process.
+        // Its other news billing tells in this very process.
         let beside = proxy::Beside::default();
         Ok(proxy::Told { is_told, heard: proxy::Heard::Line(Arc::new(line)), mark, beside })
     }

@@ -56,22 +56,23 @@ pub(crate) async fn entitlement(
 const WARNINGS_MAX: usize = 8;
 const WARNING_BYTES_MAX: usize = 2_000;
 
-/// What proxies are told of billing.
+/// The answer to a proxy that asks about billing.
 #[derive(Serialize)]
 struct Said {
     #[serde(flatten)]
     line: Line,
-    /// What an operator should know of that concerns proxies as well.
+    /// Warnings for an operator that concern proxies as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
-    /// What routes may name and the catalog in force has not, while another one is held back.
+    /// Tiers and features that the catalog in force lacks, while another one is held back.
     #[serde(skip_serializing_if = "Lacking::is_empty")]
     lacking: Lacking,
 }
 
 /// `GET /internal/told`: 200 when the cache has been told of every change, 409 while it lacks some that it could not be told
 /// of; which records it speaks of; and what of it concerns proxies: warnings, a catalog that is held back. It says nothing of
-/// any account, so no assertion is asked for. Billing of older builds answered with the status alone. A proxy adds what it remembers of the database, with an assertion for the account of probes.
+/// any account, so no assertion is asked for. Billing of older builds answered with the status alone. A proxy adds what it
+/// remembers of the database, with an assertion for the account of probes.
 pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> Response {
     if let Some(heard) = heard(&billing, &headers)
         && let Err(error) = billing.hear(heard).await

@@ -88,12 +88,12 @@ impl Billing {
         warnings.extend(self.unset());
         warnings.extend(tokio::time::timeout(PATIENCE, self.refused_keys()).await.unwrap_or_default());
         warnings.extend(self.shared().prices.differences().into_iter().take(DIFFERENCES_MAX));
-        // What may not be read is not what cannot be read: the right that is missing is named already.
+        // An owner that may not be read is not one that is broken: the right that is missing is named already.
         warnings.extend(self.database_warning().filter(|_| !(is_refused && self.lineage().is_unreadable())));
         warnings
     }
 
-    /// What an operator should know of a database that has gone back, or has no word.
+    /// The warning of a database that has gone back, or has no word.
     pub(crate) fn database_warning(&self) -> Option<String> {
         self.lineage().warning(&self.settings().namespace)
     }

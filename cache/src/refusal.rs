@@ -110,7 +110,7 @@ fn bounded(said: &str) -> String {
     said[..said.floor_char_boundary(SAID_BYTES_MAX)].trim_end_matches('.').to_owned()
 }
 
-/// What of the work on a server is refused. Each needs other rights, and is noted by itself: one may go well while another does
+/// The work on a server that is refused. Each needs other rights, and is noted by itself: one may go well while another does
 /// not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -127,7 +127,7 @@ pub enum Task {
     Store,
     /// A record that is told as well.
     Push,
-    /// Who has the word.
+    /// The owner: which database has the word.
     Meet,
     Scan,
     Subscribe,
@@ -148,7 +148,7 @@ impl Task {
     }
 }
 
-/// What is refused now. A cause is told in the log once, however often Redis is tried, and for whatever.
+/// The refusals of this moment. A cause is told in the log once, however often Redis is tried, and for whatever.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<[Option<Refusal>; TASKS]>);
 

@@ -7,11 +7,11 @@ const PARAMETER_BYTES_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     address: String,
-    /// What stands before the way back.
+    /// The text before the way back.
     before: String,
 }
 
-/// A login page that nobody can be sent to.
+/// A login page that no browser can be sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
     #[error(

@@ -87,7 +87,7 @@ async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Compared> {
     if held == 0 || !arguments.consent.is_forced() {
         return Ok(Compared { reports, lost: 0 });
     }
-    // What is held back is known by now: a person says yes to so many, and not to whatever it may be.
+    // The accounts that are held back are known by now: a person says yes to so many, and to no others.
     let accounts = output::count(held, "account");
     arguments.consent.agree(held > 1, &format!("{accounts} {} access", output::verb(held, "loses", "lose")))?;
     let reports = compare_all(billing, kinds, Force::Yes).await?;

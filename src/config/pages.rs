@@ -172,7 +172,7 @@ pub fn check_agreed(section: &Section, catalog: &Catalog) -> Result<()> {
     Ok(())
 }
 
-/// What a date of one's own may use: by default the language decides, and nothing stands there.
+/// The placeholders of a date of one's own: by default the language decides, and the text is empty.
 const DATE: &str = "{day} {month} {year}";
 
 /// A day that names no part of it, and months without names, tell nobody when.

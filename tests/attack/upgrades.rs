@@ -52,7 +52,7 @@ async fn only_a_websocket_asks_the_site_for_an_upgrade() {
             }
         }
     }
-    // What `Connection` does not name is another connection's (RFC 9110 section 7.8).
+    // An `Upgrade` that `Connection` does not name is another connection's (RFC 9110 section 7.8).
     for connection in ["", "Connection: keep-alive\r\n", "Connection: close\r\n", "Connection: x-upgrade\r\n"] {
         let path = format!("/welcome/{}", unique("upgrade"));
         let (_, rest) = WEBSOCKET.split_once("\r\n").expect("lines");

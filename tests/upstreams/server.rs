@@ -181,7 +181,7 @@ fn unusual(target: &str) -> Option<String> {
     Some(format!("HTTP/1.1 200 OK\r\n{answer}"))
 }
 
-/// What a site says that knows only its own host.
+/// The lines of a site that knows only its own host.
 fn away(host: &str) -> String {
     let name = host.split(':').next().unwrap_or_default();
     format!("Location: https://{host}/login?next=/\r\nSet-Cookie: sid=1; Domain={name}; Path=/\r\n")

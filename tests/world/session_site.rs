@@ -26,7 +26,7 @@ pub enum Word {
     Raw(u16, Vec<(&'static str, String)>, String),
     /// Nothing, ever.
     Silence,
-    /// What is true now, but said only when it is told to.
+    /// The answer that is true now, but given only when it is told to.
     Late(Arc<Notify>),
 }
 

@@ -91,7 +91,7 @@ impl Billing {
         }
         let account = checked.account.get_or_try_init(|| provider::account(providers, provider)).await;
         let unsaid = account.as_ref().err().cloned();
-        // What a key that is not accepted belongs to is of no use.
+        // The owner of a key that is not accepted is of no use.
         if let Some(error @ ProviderError::Key(401)) = unsaid {
             return Ok(Key::Unknown(error));
         }

@@ -130,7 +130,7 @@ impl Cache {
             return Err(error);
         }
         self.record(NOBODYS, &nothing.entitlement.account).await?;
-        // What a restore holds is kept for a while: that it could not would be noticed only then.
+        // Records that a restore holds are kept for a while: a missing right would be noticed only then.
         let mut expire = cmd("EXPIRE");
         expire.arg(self.namespace.key(NOBODYS, &nothing.entitlement.account)).arg(NEGATIVE_SECONDS);
         self.link.query::<i64>(&expire).await?;

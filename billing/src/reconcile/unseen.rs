@@ -28,7 +28,7 @@ impl Billing {
     /// When the database fails, or a provider refuses the key: nobody knows what it shows then.
     pub async fn unseen(&self, now: Timestamp) -> Result<(Unseen, Verdict), ReconcileError> {
         for provider in provider::ALL {
-            // What was not shown before counts, whether the provider can be asked now or not.
+            // A subscription that was not shown before counts, whether the provider can be asked now or not.
             let asked = self.askable(provider).await;
             if let Err(error @ (KeyError::Wrong { .. } | KeyError::Provider(ProviderError::Key(_)))) = asked {
                 return Err(error.into());

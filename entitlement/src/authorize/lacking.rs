@@ -1,4 +1,4 @@
-//! What a catalog that is held back has and the one in force has not: routes that name it cannot be decided.
+//! Tiers and features of a catalog that is held back which the one in force lacks: routes that name them cannot be decided.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub struct Lacking {
 }
 
 impl Lacking {
-    /// What `wanted` has and `kept`, which is in force in its place, has not.
+    /// Everything that `wanted` has and `kept`, which is in force in its place, has not.
     #[must_use]
     pub fn between(wanted: &Catalog, kept: &Catalog) -> Self {
         let codes = wanted.tiers().iter().map(|tier| tier.code.as_str()).chain(wanted.renamed().map(|(old, _)| old));

@@ -59,17 +59,17 @@ pub struct Told {
     pub heard: Heard,
     /// How far the database of the line has come; 0 where billing does not say.
     pub mark: u64,
-    /// What billing says of itself.
+    /// News of billing itself.
     pub beside: Beside,
 }
 
-/// What billing says of itself that concerns proxies as well. Older builds say nothing.
+/// News of billing that concern proxies as well. Older builds say nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Beside {
     /// In an operator's words.
     pub warnings: Vec<String>,
-    /// What routes may name and the catalog in force has not, while another one is held back.
+    /// Tiers and features that the catalog in force lacks, while another one is held back.
     pub lacking: Lacking,
 }
 
@@ -228,7 +228,7 @@ impl HttpBilling {
         }
     }
 
-    /// What an operator does about something else that listens there.
+    /// The advice about something else that listens there.
     fn stranger(&self) -> String {
         let place = self.base.trim_start_matches("http://").trim_end_matches('/');
         format!(
@@ -346,7 +346,7 @@ mod tests {
 
     use super::*;
 
-    /// What readiness says of a server that answers every question like this.
+    /// The words of readiness about a server that answers every question like this.
     async fn refusal(status: &str, body: &str) -> Option<String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let place = listener.local_addr().expect("an address");

@@ -96,7 +96,7 @@ pub struct Ladder {
     billing: Billing,
     epoch: Epoch,
     lines: Lines,
-    /// What billing said last of itself, and whether the catalog in force lacks something.
+    /// The last news of billing itself, and whether the catalog in force lacks something.
     beside: ArcSwap<Beside>,
     is_lacking: AtomicBool,
     hints: Hints,
@@ -210,7 +210,7 @@ impl Ladder {
         self.epoch.current() != 0
     }
 
-    /// What an operator should know: what Redis refuses, whether billing does, and its own warnings. Redis is asked until it has
+    /// The warnings for an operator: what Redis refuses, whether billing does, and its own warnings. Redis is asked until it has
     /// answered once, and while it refuses something.
     pub(crate) async fn refused(&self, now: Moment) -> Vec<String> {
         if let (Some(redis), Ok(account)) = (&self.redis, AccountId::parse(record::PROBE))

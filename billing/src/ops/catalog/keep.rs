@@ -61,7 +61,7 @@ impl Considered {
 pub(crate) struct HeldBack {
     wanted: Rules,
     why: String,
-    /// What the one in force lacks of it.
+    /// Tiers and features of it that the one in force lacks.
     lacking: Lacking,
 }
 

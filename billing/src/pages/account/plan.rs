@@ -71,7 +71,7 @@ impl Plan {
         let tier_code = segment.plan.tier.to_string();
         let live = standing.live(now);
         let tier = standing.catalog().tier(&tier_code);
-        // What runs says more than what does not.
+        // A subscription that runs says more than one that does not.
         let has_none = live.is_empty() && standing.unnamed(now).next().is_none();
         let unsettled = standing.unsettled().filter(|_| has_none && segment.status == Status::None);
         let is_incomplete = unsettled.is_some_and(|(_, withheld)| withheld == Withheld::Incomplete);

@@ -223,7 +223,7 @@ pub fn subscription_event(object: Value, previous: Option<&Value>, told: &Told<'
     let id = object.get("id").filter(|_| customer.is_none() || unclear(&object).is_some());
     if let Some(id) = id {
         let Name(id) = parsed(id.clone())?;
-        // What it means is for its provider to say.
+        // Its provider says what it means.
         return Ok(Event { customer, claim, objects: vec![Object::Subscription(id)], ..Event::default() });
     }
     let Some(seen) = subscription::read(object, told)? else {
