@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use cache::CacheId;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::authorize::Lacking;
@@ -67,10 +68,13 @@ struct Said {
     /// Tiers and features that the catalog in force lacks, while another one is held back.
     #[serde(skip_serializing_if = "Lacking::is_empty")]
     lacking: Lacking,
+    /// By which a proxy finds out whether it shares billing's cache: empty where billing has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheId>,
 }
 
 /// `GET /internal/told`: 200 when the cache has been told of every change, 409 while it lacks some that it could not be told
-/// of; which records it speaks of; and what of it concerns proxies: warnings, a catalog that is held back. It says nothing of
+/// of; which records it speaks of; and what of it concerns proxies: warnings, a catalog that is held back, the cache. It says nothing of
 /// any account, so no assertion is asked for. Billing of older builds answered with the status alone. A proxy adds what it
 /// remembers of the database, with an assertion for the account of probes.
 pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> Response {
@@ -86,7 +90,8 @@ pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> 
             let warnings = why.into_iter().chain(billing.database_warning()).take(WARNINGS_MAX);
             let warnings =
                 warnings.map(|text| text[..text.floor_char_boundary(WARNING_BYTES_MAX)].to_owned()).collect();
-            (status, Json(Said { line, warnings, lacking: lacking.unwrap_or_default() })).into_response()
+            let (lacking, cache) = (lacking.unwrap_or_default(), billing.shared().outlets.cache_id());
+            (status, Json(Said { line, warnings, lacking, cache })).into_response()
         }
         // Not asked yet: soon.
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),

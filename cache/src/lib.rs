@@ -5,6 +5,7 @@
 
 mod clip;
 mod connection;
+mod id;
 mod link;
 mod owner;
 mod pauses;
@@ -17,6 +18,7 @@ mod subscription;
 mod topology;
 
 pub use connection::Connection;
+pub use id::CacheId;
 pub use link::{Link, Patience};
 pub use owner::{HELD_MAX, MEET, Met, Newcomer, NoOwner, Owner, meet};
 pub use pauses::Pauses;

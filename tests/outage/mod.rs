@@ -2,6 +2,7 @@
 //! processes: what is still answered and how it is marked, how old it may be, that nothing acknowledged is lost, and that
 //! nobody has to restart anything.
 
+mod apart;
 mod billing;
 mod both;
 mod denial;

@@ -19,7 +19,7 @@ use crate::world::{Answer, Tollgate, World, eventually, in_seconds, send};
 const ACCEPT: &str = "tollgate database accept";
 
 /// Writes everything of a database into a file of its world.
-fn dump(world: &World, name: &str) -> String {
+pub fn dump(world: &World, name: &str) -> String {
     let path = world.dir().join(name).display().to_string();
     let url = &world.database.as_ref().expect("this world has a database").url;
     shell(&format!("pg_dump --no-owner --dbname='{url}' --file='{path}'"));
@@ -27,7 +27,7 @@ fn dump(world: &World, name: &str) -> String {
 }
 
 /// A database with what a dump holds.
-async fn restored(dump: &str) -> Database {
+pub async fn restored(dump: &str) -> Database {
     let database = Postgres::shared().database().await;
     let url = &database.url;
     shell(&format!("psql --quiet --set=ON_ERROR_STOP=1 --dbname='{url}' --file='{dump}'"));
@@ -40,7 +40,7 @@ fn shell(script: &str) {
 }
 
 /// Until billing has looked how far the database is, as it does twice a second: it tells Redis, too.
-async fn billing_remembers(world: &World) {
+pub async fn billing_remembers(world: &World) {
     let mut database = world.database.as_ref().expect("this world has a database").connect().await;
     let mark: i64 = sqlx::query_scalar("select max(id) from audit_log").fetch_one(&mut database).await.expect("a mark");
     let key = format!("tollgate:{}:owner", world.url);
@@ -56,7 +56,7 @@ async fn billing_remembers(world: &World) {
 }
 
 /// Starts the processes with billing again, on another database.
-async fn move_to(world: &mut World, database: Database) {
+pub async fn move_to(world: &mut World, database: Database) {
     for process in world.processes.iter_mut().filter(|process| process.role != "proxy") {
         process.set("DATABASE_URL", &database.url);
         process.restart();

@@ -10,6 +10,7 @@ mod own_forms;
 mod polar;
 mod prices;
 mod refusals;
+mod restored;
 mod scheduled;
 mod time;
 mod turns;

@@ -7,6 +7,7 @@
 mod choose;
 mod confirm;
 mod details;
+mod held;
 pub mod links;
 pub mod onward;
 mod open;

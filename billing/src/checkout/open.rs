@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::choose::{self, Choice, Order};
 use super::confirm::{confirm, observe};
 use super::turn::Turn;
-use super::{check_configured, client, links};
+use super::{check_configured, client, held, links};
 use crate::Billing;
 use crate::api::standing::{self, Standing, is_running};
 use crate::asks::SERVES;
@@ -79,6 +79,10 @@ impl Seller {
             standing = standing::of(&self.billing, &self.account, now).await?;
         } else {
             self.billing.shared().asks.act(&self.account)?;
+        }
+        if standing.held(now).is_empty() {
+            held::refuse_unknown(&self.billing, &self.account, now).await?;
+            standing = standing::of(&self.billing, &self.account, now).await?;
         }
         refuse_beside_unpaid(&standing)?;
         if self.end_what_is_bought_again(&standing, now).await? {

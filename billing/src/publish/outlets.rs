@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cache::{Met, Newcomer, Outcome, Place, PlaceError, Refusal};
+use cache::{CacheId, Met, Newcomer, Outcome, Place, PlaceError, Refusal};
 use entitlement::account::AccountId;
 use entitlement::record::{DatabaseId, Namespace, Record};
 use futures_util::future::try_join_all;
@@ -65,6 +65,11 @@ impl Outlets {
     /// Whether there is a cache that others share.
     pub const fn has_cache(&self) -> bool {
         self.cache.is_some()
+    }
+
+    /// By which proxies find out whether they share the cache; none where there is no cache, and `None` as long as it is not known.
+    pub fn cache_id(&self) -> Option<CacheId> {
+        self.cache.as_ref().map_or_else(|| Some(CacheId::default()), Cache::id)
     }
 
     /// Where the cache is.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use cache::{
-    Link, Lost, MEET, Met, Newcomer, Outcome, Patience, Place, PlaceError, Push, Refusal, Refusals, STORE, Scan, Store,
-    Task,
+    CacheId, Link, Lost, MEET, Met, Newcomer, Outcome, Patience, Place, PlaceError, Push, Refusal, Refusals, STORE,
+    Scan, Store, Task,
 };
 use entitlement::account::AccountId;
 use entitlement::catalog::Catalog;
@@ -39,6 +40,9 @@ pub(super) struct Cache {
     namespace: Namespace,
     channel: String,
     owner_key: String,
+    cache_key: String,
+    /// Its id, as it was last read.
+    id: ArcSwapOption<CacheId>,
 }
 
 impl Cache {
@@ -50,9 +54,20 @@ impl Cache {
         let place = Place::parse(url.expose_secret())?;
         let refusals: Arc<Refusals> = Arc::default();
         let link = Link::open(place.clone(), PATIENCE, Arc::clone(&refusals));
-        let (channel, owner_key) = (namespace.channel(), namespace.owner_key());
+        let (channel, owner_key, cache_key) = (namespace.channel(), namespace.owner_key(), namespace.cache_key());
         let (store, meet) = (Script::new(STORE), Script::new(MEET));
-        Ok(Self { place, link, refusals, store, meet, namespace, channel, owner_key })
+        Ok(Self {
+            place,
+            link,
+            refusals,
+            store,
+            meet,
+            namespace,
+            channel,
+            owner_key,
+            cache_key,
+            id: ArcSwapOption::empty(),
+        })
     }
 
     /// Stores a record and tells the proxies, unless something newer is there.
@@ -90,8 +105,12 @@ impl Cache {
         Ok(text.and_then(|text| record::decode_for(account, &text).ok()).filter(|record| record.database == database))
     }
 
-    /// Meets who has the word.
+    /// Meets who has the word. The id of the cache is read on the way.
     pub async fn meet(&self, me: Newcomer) -> RedisResult<Met> {
+        // One that takes nothing in for a while has none until it does.
+        if let Ok(id) = self.link.made_id(&self.cache_key).await {
+            self.id.store(Some(Arc::new(id)));
+        }
         match self.link.meet(&self.meet, &self.owner_key, me).await {
             // It takes nothing in for a while: that is no reason not to know.
             Err(error) if Refusal::of(&error).is_some_and(|refusal| !refusal.is_lasting()) => {
@@ -164,6 +183,11 @@ impl Cache {
                 return self.refusals.note(Task::Push, Some(&error));
             }
         }
+    }
+
+    /// The id of the cache, as it was last read; `None` before.
+    pub fn id(&self) -> Option<CacheId> {
+        self.id.load().as_deref().cloned()
     }
 
     /// What Redis refuses.

@@ -110,6 +110,12 @@ impl Namespace {
         format!("tollgate:{self}:owner")
     }
 
+    /// The key of the id by which processes find out whether they share a cache.
+    #[must_use]
+    pub fn cache_key(&self) -> String {
+        format!("tollgate:{self}:cache")
+    }
+
     /// The key of an account's record, as `database` has it.
     #[must_use]
     pub fn key(&self, database: DatabaseId, account: &AccountId) -> String {
@@ -164,9 +170,10 @@ mod tests {
         let namespaces = namespaces.map(|text| Namespace::parse(text).expect("a namespace"));
         let databases = [DatabaseId::new(1), DatabaseId::new(2)];
         let keys = namespaces.iter().flat_map(|namespace| databases.map(|id| namespace.key(id, &account)));
-        let names = namespaces.iter().flat_map(|namespace| [namespace.channel(), namespace.owner_key()]);
+        let names =
+            namespaces.iter().flat_map(|namespace| [namespace.channel(), namespace.owner_key(), namespace.cache_key()]);
         let all: std::collections::BTreeSet<String> = keys.chain(names).collect();
-        assert_eq!(all.len(), 4 * 2 + 4 * 2);
+        assert_eq!(all.len(), 4 * 2 + 4 * 3);
     }
 
     #[test]

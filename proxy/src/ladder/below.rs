@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cache::CacheId;
 use entitlement::account::AccountId;
 use entitlement::assertion::{AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
 use entitlement::authorize::Lacking;
@@ -71,6 +72,8 @@ pub struct Beside {
     pub warnings: Vec<String>,
     /// Tiers and features that the catalog in force lacks, while another one is held back.
     pub lacking: Lacking,
+    /// The id of billing's cache, empty where it has none; `None` where it does not say.
+    pub cache: Option<CacheId>,
 }
 
 /// The mark beside a line.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use cache::CacheId;
 use entitlement::authorize::Requirement;
 use tokio::time::sleep;
 use tracing::warn;
@@ -37,8 +38,9 @@ impl Ladder {
         let Some(Told { is_told, heard, mark, beside }) = self.billing.told(self.lines.remembered(now_ms)).await else {
             return self.look_beside().await;
         };
-        // Older builds store no record that may be served: they are asked themselves.
-        let is_told = is_told && heard != Heard::Before;
+        // Older builds store no record that may be served: they are asked themselves. So is one that tells another cache than this.
+        let is_apart = self.is_apart(&heard, beside.cache.as_ref(), now_ms).await;
+        let is_told = is_told && heard != Heard::Before && !is_apart;
         match self.lines.hear(heard, mark, now_ms) {
             News::None => {}
             News::Foreign => return self.billing.elsewhere(),
@@ -54,6 +56,13 @@ impl Ladder {
             warn!(is_told, "whether the cache can be told of changes: while it cannot, billing is asked instead");
         }
         self.epoch.told(is_told);
+    }
+
+    /// Whether the cache of this process is another one than billing's.
+    async fn is_apart(&self, heard: &Heard, theirs: Option<&CacheId>, now_ms: u64) -> bool {
+        let (Some(redis), Some(theirs), Heard::Line(line)) = (&self.redis, theirs, heard) else { return false };
+        let ours = if theirs.is_none() { Some(CacheId::default()) } else { redis.id(&line.namespace).await };
+        self.apart.look(theirs, ours.as_ref(), now_ms)
     }
 
     /// Takes in what billing says of itself. What is new is told in the log once.

@@ -5,6 +5,7 @@
 //! Versions never go backward, in whatever order answers and pushes arrive.
 
 mod answer;
+mod apart;
 mod below;
 mod billing;
 pub(crate) mod budget;
@@ -41,6 +42,7 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 
+use self::apart::Apart;
 use self::billing::Billing;
 use self::climb::Depth;
 use self::entry::{Confirmation, Source};
@@ -98,6 +100,7 @@ pub struct Ladder {
     lines: Lines,
     /// The last news of billing itself, and whether the catalog in force lacks something.
     beside: ArcSwap<Beside>,
+    apart: Apart,
     is_lacking: AtomicBool,
     hints: Hints,
     /// Of accounts that are asked for, and of denials that are asked again.
@@ -154,6 +157,7 @@ impl Ladder {
             epoch: Epoch::new(metrics.push_connected.clone()),
             lines: Lines::new(settings.namespace.clone()),
             beside: ArcSwap::default(),
+            apart: Apart::default(),
             is_lacking: AtomicBool::new(false),
             hints: Hints::default(),
             lookups: Arc::default(),
@@ -224,7 +228,7 @@ impl Ladder {
             self.is_tried.fetch_or(has_answered, Ordering::Relaxed);
         }
         let refused = self.refusals.all().into_iter().map(|refusal| refusal.to_string());
-        let refused = refused.chain(self.billing.refusal());
+        let refused = refused.chain(self.billing.refusal()).chain(self.apart.warning());
         refused.chain(self.beside.load().warnings.iter().cloned()).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache::{Link, Owner, Patience, Place, Refusals};
+use cache::{CacheId, Link, Owner, Patience, Place, Refusals};
 use entitlement::account::AccountId;
 use entitlement::record::{self, Entitlement, Namespace, RECORD_BYTES_MAX, RecordError};
 use redis::{RedisError, cmd};
@@ -31,6 +31,12 @@ pub(super) trait Shared: Send + Sync + 'static {
 
     /// The database that has the word in a namespace; `None` when it cannot be told.
     async fn owner(&self, namespace: &Namespace) -> Option<Owner> {
+        let _ = namespace;
+        None
+    }
+
+    /// The id of this very cache, empty where it has none; `None` when it cannot be told.
+    async fn id(&self, namespace: &Namespace) -> Option<CacheId> {
         let _ = namespace;
         None
     }
@@ -132,6 +138,10 @@ impl Shared for Redis {
 
     async fn owner(&self, namespace: &Namespace) -> Option<Owner> {
         self.link.owner(&namespace.owner_key()).await.ok()?
+    }
+
+    async fn id(&self, namespace: &Namespace) -> Option<CacheId> {
+        self.link.id(&namespace.cache_key()).await.ok()
     }
 }
 
