@@ -16,8 +16,8 @@ async fn is_warned(world: &World) {
     .await;
 }
 
-/// Until billing has said to every proxy how far the database is; Redis is away then.
-async fn proxies_remember(world: &mut World) {
+/// Until billing says how far the database is, to whoever asks.
+async fn billing_says(world: &World) {
     let mut database = world.database.as_ref().expect("this world has a database").connect().await;
     let mark: i64 = sqlx::query_scalar("select max(id) from audit_log").fetch_one(&mut database).await.expect("a mark");
     let mark = format!("\"mark\":{mark}");
@@ -26,6 +26,20 @@ async fn proxies_remember(world: &mut World) {
         send(told).await.body.contains(&mark).then_some(())
     })
     .await;
+}
+
+/// The database of a world that runs has again what the dump holds.
+fn put_back(world: &World, dumped: &str) {
+    let url = &world.database.as_ref().expect("this world has a database").url;
+    shell(&format!(
+        "psql --quiet --set=ON_ERROR_STOP=1 --single-transaction --dbname='{url}' \
+         --command='drop schema public cascade; create schema public' --file='{dumped}'"
+    ));
+}
+
+/// Until billing has said to every proxy how far the database is; Redis is away then.
+async fn proxies_remember(world: &mut World) {
+    billing_says(world).await;
     // That the cache cannot be told is heard of with the next look of each proxy.
     world.redis.as_mut().expect("this arrangement has one").kill();
     world.taken(&Reader::new().purchase()).await;
@@ -80,17 +94,31 @@ async fn a_database_that_goes_back_under_a_process_that_runs_is_found_by_what_th
     ends(&world, &leaver).await;
     billing_remembers(&world).await;
     world.redis.as_mut().expect("this arrangement has one").kill();
-    let url = world.database.as_ref().expect("it has one").url.clone();
-    shell(&format!(
-        "psql --quiet --set=ON_ERROR_STOP=1 --single-transaction --dbname='{url}' \
-         --command='drop schema public cascade; create schema public' --file='{dumped}'"
-    ));
+    put_back(&world, &dumped);
     world.redis.as_mut().expect("this arrangement has one").restart();
     is_warned(&world).await;
     stays(&world, &late, 200).await;
     stays(&world, &leaver, 402).await;
     world.applied(&leaver.again().event("created")).await;
     world.everywhere("/premium/again", &leaver.token, 200).await;
+}
+
+#[tokio::test]
+async fn what_happens_while_redis_is_lost_is_remembered_as_well() {
+    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let (early, leaver) = (buys(&world).await, buys(&world).await);
+    billing_remembers(&world).await;
+    let dumped = dump(&world, "before.sql");
+    world.redis.as_mut().expect("this arrangement has one").kill();
+    world.taken(&leaver.end()).await;
+    world.everywhere("/premium/ended", &leaver.token, 402).await;
+    billing_says(&world).await;
+    put_back(&world, &dumped);
+    world.redis.as_mut().expect("this arrangement has one").restart();
+    is_warned(&world).await;
+    stays(&world, &early, 200).await;
+    world.applied(&early.end()).await;
+    world.everywhere("/premium/ended", &early.token, 402).await;
 }
 
 #[tokio::test]

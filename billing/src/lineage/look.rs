@@ -62,6 +62,10 @@ impl Billing {
         if before.database == Some(known.id) && known.mark < before.mark {
             known = self.go_back(known).await?;
         }
+        // Whether the cache answers or not, this process remembers how far the database has come.
+        if before.database == Some(known.id) && known.mark > before.mark {
+            self.note(Lineage { mark: known.mark, ..(*before).clone() });
+        }
         let asked = outlets.meet(newcomer(known, clock::now())).await;
         if asked.is_err() && self.lineage().database != Some(known.id) {
             // Proxies are to hear of it, although nobody says more.
