@@ -175,7 +175,8 @@ async fn consider(users: &Users, known: &InForce, config: &Config) -> Result<Opt
 
 /// Keys that were fetched, and tokens that were verified, are kept where nothing about them has changed.
 fn verification(known: &InForce, config: &Config) -> Verification {
-    let changed = Changes::between(&known.config.table, &config.table).touch("identity");
+    let changes = Changes::between(&known.config.table, &config.table);
+    let changed = changes.touch("identity") || changes.touch("organisation");
     // The content of a file may have changed.
     let is_of_file = config.identity.ways.iter().any(|way| matches!(way.source, Source::File { .. }));
     if changed || is_of_file { Verification::New } else { Verification::Same }

@@ -15,6 +15,7 @@ mod crash;
 mod chaos;
 mod faults;
 mod freshness;
+mod organisations;
 mod outage;
 mod scale;
 mod bad_input;

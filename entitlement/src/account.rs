@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct AccountId(Arc<str>);
 
+/// The id of a user who acts for an account: as an account's, since both travel in headers and many accounts are their only user.
+pub type UserId = AccountId;
+
 /// Longest account id, in bytes.
 pub const ACCOUNT_BYTES_MAX: usize = 255;
 

@@ -1,14 +1,15 @@
-//! One line a request, for operators. It names no secret: of the target only the path, of the credential only the account.
+//! One line a request, for operators. It names no secret: of the target only the path, of the credential only the account and the user.
 //!
 //! What a client chose is written as the value of a field, which every format of the log escapes; the sentence is ours.
 
-use entitlement::account::AccountId;
+use entitlement::account::UserId;
 use http::Version;
 use pingora::proxy::Session;
 use tracing::info;
 
 use crate::clock::{self, Moment};
 use crate::context::Context;
+use crate::identity::Principal;
 use crate::metrics::Verdict;
 use crate::settings::LogRequests;
 
@@ -28,9 +29,10 @@ pub(crate) fn write(session: &Session, context: &Context) {
     let now = clock::moment();
     let request = session.req_header();
     let route = context.snapshot.rule(context).map_or("none", |rule| rule.label.as_str());
-    let (verdict, reason) = (context.verdict.as_str(), context.reason);
+    let (verdict, reason, principal) = (context.verdict.as_str(), context.reason, context.principal.as_ref());
     info!(
-        account = context.account.as_ref().map(AccountId::as_str),
+        account = principal.map(|principal| principal.account.as_str()),
+        user = principal.and_then(Principal::user).map(UserId::as_str),
         route,
         verdict,
         reason,

@@ -9,7 +9,7 @@ use entitlement::record::Entitlement;
 
 use crate::clock::Moment;
 use crate::headers::Degraded;
-use crate::identity::Credential;
+use crate::identity::{Credential, Principal};
 use crate::ladder::{Found, Freshness, Ladder, Layer};
 use crate::view::{View, ViewError, Views};
 
@@ -27,7 +27,7 @@ pub(crate) struct Decision {
     /// What the application is told; nothing of a caller without a valid token.
     pub(crate) view: Option<Arc<View>>,
     pub(crate) degraded: Option<Degraded>,
-    pub(crate) account: Option<AccountId>,
+    pub(crate) principal: Option<Principal>,
     /// The layer that answered, and the age of its record in milliseconds.
     pub(crate) layer: Option<(Layer, u64)>,
 }
@@ -44,9 +44,9 @@ impl Admission {
         now: Moment,
     ) -> Result<Decision, ViewError> {
         let caller = match credential {
-            Credential::Account(account) => {
-                let (verdict, found) = self.settle(policy, &account, now).await;
-                return self.told(verdict, account, found, now);
+            Credential::Account(principal) => {
+                let (verdict, found) = self.settle(policy, &principal.account, now).await;
+                return self.told(verdict, principal, found, now);
             }
             Credential::Missing => Caller::Anonymous,
             Credential::Rejected => Caller::Rejected,
@@ -56,7 +56,7 @@ impl Admission {
         let verdict = authorize(caller, policy, now.time);
         let is_fallback = verdict.is_ok() && matches!(caller, Caller::Unverified);
         let degraded = is_fallback.then_some(Degraded::Fallback);
-        Ok(Decision { verdict, view: None, degraded, account: None, layer: None })
+        Ok(Decision { verdict, view: None, degraded, principal: None, layer: None })
     }
 
     /// Whether an account that was let in may go on at `now`, and when that changes by itself.
@@ -101,21 +101,21 @@ impl Admission {
     fn told(
         &self,
         verdict: Result<Permit, Denial>,
-        account: AccountId,
+        principal: Principal,
         found: Option<Found>,
         now: Moment,
     ) -> Result<Decision, ViewError> {
         let layer = found.as_ref().map(|found| (found.layer, found.age_ms));
         let (view, degraded) = match (&verdict, &found) {
             (Err(_), _) => (None, None),
-            (Ok(_), None) => (Some(self.views.of_unresolved(&account, now.time)?), Some(Degraded::Fallback)),
+            (Ok(_), None) => (Some(self.views.of_unresolved(&principal, now.time)?), Some(Degraded::Fallback)),
             (Ok(_), Some(found)) => {
                 let segment = found.entry.record().timeline.at(now.time);
                 let degraded = (found.freshness == Freshness::Stale).then_some(Degraded::Stale);
-                (Some(self.views.of(&account, segment, now.time)?), degraded)
+                (Some(self.views.of(&principal, segment, now.time)?), degraded)
             }
         };
-        Ok(Decision { verdict, view, degraded, account: Some(account), layer })
+        Ok(Decision { verdict, view, degraded, principal: Some(principal), layer })
     }
 }
 

@@ -113,12 +113,12 @@ impl Service {
             credential => credential,
         };
         let decision = snapshot.admission.decide(policy, credential, now).await;
-        let Decision { verdict, view, degraded, account, layer } =
+        let Decision { verdict, view, degraded, principal, layer } =
             decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
         if let Some((_, age_ms)) = layer {
             self.metrics.age_seconds.observe(age_ms as f64 / 1e3);
         }
-        (context.view, context.degraded, context.account, context.layer) = (view, degraded, account, layer);
+        (context.view, context.degraded, context.principal, context.layer) = (view, degraded, principal, layer);
         match verdict {
             Ok(permit) => {
                 self.count_pass(rule, &permit, context);

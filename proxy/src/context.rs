@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use entitlement::account::AccountId;
 use entitlement::authorize::{Permit, Policy};
 use http::HeaderValue;
 use pingora::proxy::Session;
@@ -12,6 +11,7 @@ use pingora::proxy::Session;
 use crate::census::Counted;
 use crate::forwarded::{Origin, Scheme, TrustedProxies};
 use crate::headers::{Degraded, Told};
+use crate::identity::Principal;
 use crate::ladder::Layer;
 use crate::metrics::Verdict;
 use crate::pulse::Pulse;
@@ -39,7 +39,7 @@ pub(crate) struct Context {
     pub(crate) host: Option<HeaderValue>,
     pub(crate) view: Option<Arc<View>>,
     pub(crate) degraded: Option<Degraded>,
-    pub(crate) account: Option<AccountId>,
+    pub(crate) principal: Option<Principal>,
     pub(crate) layer: Option<(Layer, u64)>,
     pub(crate) verdict: Verdict,
     pub(crate) reason: &'static str,
@@ -79,7 +79,7 @@ impl Context {
             host: None,
             view: None,
             degraded: None,
-            account: None,
+            principal: None,
             layer: None,
             verdict: Verdict::Refuse,
             reason: "refused",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
+use entitlement::account::{AccountId, UserId};
 use entitlement::authorize::{Denial, Policy};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -70,10 +70,11 @@ impl Service {
     pub(crate) fn lease(&self, context: &Context) -> Option<Lease> {
         let snapshot = &context.snapshot;
         let gated = snapshot.rule(context).filter(|rule| rule.is_gated());
-        context.account.clone().zip(gated).map(|(account, rule)| Lease {
+        context.principal.clone().zip(gated).map(|(principal, rule)| Lease {
             admission: Arc::clone(&snapshot.admission),
             policy: context.policy.as_deref().unwrap_or(&rule.policy).clone(),
-            account,
+            user: principal.user().cloned(),
+            account: principal.account,
             route: rule.label.clone(),
             log_requests: snapshot.log_requests,
         })
@@ -85,6 +86,8 @@ pub(crate) struct Lease {
     pub(crate) admission: Arc<Admission>,
     pub(crate) policy: Policy,
     pub(crate) account: AccountId,
+    /// Who acts for it; for the log.
+    pub(crate) user: Option<UserId>,
     /// For the log.
     pub(crate) route: String,
     pub(crate) log_requests: LogRequests,
@@ -96,7 +99,8 @@ impl Lease {
         let reason = self.watch().await;
         if self.log_requests != LogRequests::None {
             let (account, route) = (self.account.as_str(), self.route.as_str());
-            info!(account, route, reason, "response on {route} is ended: {reason}");
+            let user = self.user.as_ref().map(UserId::as_str);
+            info!(account, user, route, reason, "response on {route} is ended: {reason}");
         }
         reason
     }

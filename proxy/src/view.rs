@@ -6,24 +6,26 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use chrono::{Duration, SecondsFormat};
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
-use entitlement::assertion::{AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
+use entitlement::assertion::{self, AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
 use entitlement::timeline::{Plan, Segment};
 use http::header::InvalidHeaderValue;
 use http::{HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 
 use crate::headers;
+use crate::identity::Principal;
 use crate::ladder::BILLING_AUDIENCE;
 use crate::routes::Destination;
 
 /// Most accounts whose header values are kept. They are large beside a record, and cheap to make again.
 const VIEWS_MAX: usize = 32_768;
 
-/// The header values of one account during one segment of its timeline, for half the life of their assertion.
+/// The header values of one account, and of one user who acts for it, during one segment of its timeline, for half the life of their assertion.
 #[derive(Debug)]
 pub struct View {
     pub(crate) account: HeaderValue,
+    /// Who acts, where that is another than the account.
+    pub(crate) user: Option<HeaderValue>,
     /// Absent when nobody could say.
     pub(crate) plan: Option<PlanView>,
     /// For the site.
@@ -63,7 +65,7 @@ pub struct Views {
     issuer: String,
     /// Of the site.
     audience: String,
-    kept: Cache<AccountId, Arc<View>>,
+    kept: Cache<Principal, Arc<View>>,
 }
 
 impl Views {
@@ -76,14 +78,14 @@ impl Views {
     ///
     /// # Errors
     /// When a value cannot be signed or cannot travel in a header.
-    pub fn of(&self, account: &AccountId, segment: &Segment, now: Timestamp) -> Result<Arc<View>, ViewError> {
-        if let Some(view) = self.kept.get(account)
+    pub fn of(&self, principal: &Principal, segment: &Segment, now: Timestamp) -> Result<Arc<View>, ViewError> {
+        if let Some(view) = self.kept.get(principal)
             && view.shows(segment, now)
         {
             return Ok(view);
         }
-        let view = Arc::new(self.make(account, Some(segment), now)?);
-        self.kept.insert(account.clone(), Arc::clone(&view));
+        let view = Arc::new(self.make(principal, Some(segment), now)?);
+        self.kept.insert(principal.clone(), Arc::clone(&view));
         Ok(view)
     }
 
@@ -91,24 +93,26 @@ impl Views {
     ///
     /// # Errors
     /// As [`Views::of`].
-    pub fn of_unresolved(&self, account: &AccountId, now: Timestamp) -> Result<Arc<View>, ViewError> {
-        if let Some(view) = self.kept.get(account)
+    pub fn of_unresolved(&self, principal: &Principal, now: Timestamp) -> Result<Arc<View>, ViewError> {
+        if let Some(view) = self.kept.get(principal)
             && view.plan.is_none()
             && view.holds(now)
         {
             return Ok(view);
         }
-        let view = Arc::new(self.make(account, None, now)?);
-        self.kept.insert(account.clone(), Arc::clone(&view));
+        let view = Arc::new(self.make(principal, None, now)?);
+        self.kept.insert(principal.clone(), Arc::clone(&view));
         Ok(view)
     }
 
-    fn make(&self, account: &AccountId, segment: Option<&Segment>, now: Timestamp) -> Result<View, ViewError> {
+    fn make(&self, principal: &Principal, segment: Option<&Segment>, now: Timestamp) -> Result<View, ViewError> {
         let iat = now.timestamp();
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
-            sub: account.clone(),
+            sub: principal.account.clone(),
+            act: principal.user().map(|user| assertion::Actor { sub: user.clone() }),
+            buyer: principal.is_buyer(),
             iat,
             exp: iat + LIFETIME_SECONDS,
             tier: segment.map(|segment| segment.plan.tier.to_string()),
@@ -121,7 +125,8 @@ impl Views {
         // In one piece of memory: among thousands of accounts each is new to the processor's caches, and what lies
         // together is fetched together.
         let mut lines = Lines::default();
-        let account = lines.add(&headers::ACCOUNT, account.as_str());
+        let account = lines.add(&headers::ACCOUNT, principal.account.as_str());
+        let user = principal.user().map(|user| lines.add(&headers::USER, user.as_str()));
         let plan = segment.map(|segment| {
             let tier = lines.add(&headers::TIER, &segment.plan.tier);
             let status = lines.add(&headers::STATUS, segment.status.as_str());
@@ -145,6 +150,7 @@ impl Views {
         });
         Ok(View {
             account: value(account)?,
+            user: user.map(value).transpose()?,
             plan: plan.transpose()?,
             assertion: secret(value(assertion)?),
             lines: Block(lines.clone()),
@@ -233,6 +239,7 @@ fn secret(mut value: HeaderValue) -> HeaderValue {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use entitlement::account::AccountId;
     use entitlement::timeline::Status;
 
     use super::*;
@@ -248,9 +255,13 @@ pub(crate) mod tests {
         Views::new(key, "https://read.example".into(), "read.example".into())
     }
 
+    fn principal(account: &str) -> Principal {
+        AccountId::parse(account).expect("an id").into()
+    }
+
     /// A view with everything in it.
     pub(crate) fn paid_view() -> Arc<View> {
-        views().of(&AccountId::parse("user-1").expect("an id"), &segment(Some(90)), at(0)).expect("a view")
+        views().of(&principal("user-1"), &segment(Some(90)), at(0)).expect("a view")
     }
 
     fn segment(until: Option<i64>) -> Segment {
@@ -266,7 +277,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_view_says_what_holds_and_is_signed_for_each_reader() {
-        let (views, account) = (views(), AccountId::parse("üser 1").expect("an id"));
+        let (views, account) = (views(), principal("üser 1"));
         let view = views.of(&account, &segment(Some(90)), at(0)).expect("a view");
         let plan = view.plan.as_ref().expect("a plan");
         assert_eq!(view.account.as_bytes(), "üser 1".as_bytes());
@@ -291,9 +302,36 @@ pub(crate) mod tests {
         for (token, audience) in [(&view.assertion, "read.example"), (billing, BILLING_AUDIENCE)] {
             let token = token.to_str().expect("text");
             let claims = views.key.verify(token, "https://read.example", audience, at(59)).expect("it verifies");
-            assert_eq!((claims.sub, claims.tier), (account.clone(), Some("paid".into())));
+            assert_eq!((claims.sub, claims.tier), (account.account.clone(), Some("paid".into())));
+            assert_eq!((claims.act, claims.buyer), (None, true));
             assert_eq!((claims.exp - claims.iat, claims.valid_until), (60, Some(at(90).timestamp())));
         }
+    }
+
+    #[test]
+    fn users_of_one_account_have_views_of_their_own() {
+        let (views, open) = (views(), segment(None));
+        let of = |user: &str, is_buyer| {
+            let user = AccountId::parse(user).expect("an id");
+            let principal = Principal::acting(principal("acme").account, user, is_buyer);
+            views.of(&principal, &open, at(0)).expect("a view")
+        };
+        let (ada, bob) = (of("ada", true), of("bob", false));
+        let alone = views.of(&principal("acme"), &open, at(0)).expect("a view");
+        assert!(Arc::ptr_eq(&ada, &of("ada", true)), "made once for many requests");
+        assert!(!Arc::ptr_eq(&ada, &of("ada", false)), "a right that ends is seen at once");
+        let told = |view: &View| {
+            let token = views.billing_assertion(view).and_then(|token| token.to_str().ok()).expect("it signs");
+            let claims = views.key.verify(token, "https://read.example", BILLING_AUDIENCE, at(1)).expect("it verifies");
+            let user = view.user.as_ref().map(|user| user.to_str().expect("text").to_owned());
+            assert_eq!(claims.user().map(ToString::to_string), user, "the header and the assertion name the same");
+            let lines = String::from_utf8_lossy(view.lines.as_ref()).into_owned();
+            assert_eq!(lines.contains("x-entitlement-user: "), user.is_some(), "{lines}");
+            (claims.sub.to_string(), user, claims.buyer)
+        };
+        assert_eq!(told(&ada), ("acme".to_owned(), Some("ada".to_owned()), true));
+        assert_eq!(told(&bob), ("acme".to_owned(), Some("bob".to_owned()), false));
+        assert_eq!(told(&alone), ("acme".to_owned(), None, true));
     }
 
     #[test]
@@ -301,13 +339,12 @@ pub(crate) mod tests {
         let mut odd = segment(None);
         let plan = Plan { tier: "paid\r\nx-entitlement-tier: enterprise".into(), ..Plan::clone(&odd.plan) };
         odd.plan = Arc::new(plan);
-        let account = AccountId::parse("a").expect("an id");
-        assert!(matches!(views().of(&account, &odd, at(0)), Err(ViewError::Header(_))));
+        assert!(matches!(views().of(&principal("a"), &odd, at(0)), Err(ViewError::Header(_))));
     }
 
     #[test]
     fn a_view_is_kept_for_half_a_life_unless_what_it_shows_ends() {
-        let (views, account) = (views(), AccountId::parse("a").expect("an id"));
+        let (views, account) = (views(), principal("a"));
         let open = segment(None);
         let first = views.of(&account, &open, at(0)).expect("a view");
         let kept =
@@ -323,7 +360,7 @@ pub(crate) mod tests {
 
     #[test]
     fn of_an_unresolved_account_only_its_id_is_told() {
-        let (views, account) = (views(), AccountId::parse("a").expect("an id"));
+        let (views, account) = (views(), principal("a"));
         let view = views.of_unresolved(&account, at(0)).expect("a view");
         assert!(view.plan.is_none());
         let token = view.assertion.to_str().expect("text");

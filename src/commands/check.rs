@@ -53,6 +53,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         output::line(format_args!("identity  {name}{keys}, issuer {issuer}, audience {audience}"));
     }
+    if !config.identity.buyers.is_empty() {
+        let buyers: Vec<String> = config.identity.buyers.iter().map(ToString::to_string).collect();
+        output::line(format_args!("buyers    users with {}", buyers.join(" or ")));
+    }
     match &config.catalog {
         Some(catalog) => {
             let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();

@@ -11,7 +11,8 @@ use crate::{ConfigFile, logging, output};
 
 /// List what buyers agreed to, the newest first
 ///
-/// One line each: its number, when, the account, the id of the wording, and the provider's price that was then bought.
+/// One line each: its number, when, the account, the id of the wording, the provider's price that was then bought, and the
+/// user who agreed, where that is another than the account.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Only of this account
@@ -43,8 +44,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             output::line("id agreed account text price");
         }
         for consent in &consents {
-            let billing::Consent { id, account, text, provider, price, agreed_at } = consent;
-            output::line(format_args!("{id} {} {account} {text} {provider}:{price}", agreed_at.to_rfc3339()));
+            let billing::Consent { id, account, user, text, provider, price, agreed_at } = consent;
+            let user = user.as_ref().map(|user| format!(" by {user}")).unwrap_or_default();
+            output::line(format_args!("{id} {} {account} {text} {provider}:{price}{user}", agreed_at.to_rfc3339()));
         }
         match consents.last() {
             None => {

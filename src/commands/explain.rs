@@ -351,12 +351,8 @@ fn print_account(explained: &Explained, at: Timestamp) {
         output::line(format_args!("event {}", events::one_line(event).trim_start()));
     }
     for change in &explained.changes {
-        output::line(format_args!(
-            "change {}  version {}  {}: {}",
-            change.at.to_rfc3339(),
-            change.version,
-            change.cause,
-            change.detail
-        ));
+        let billing::AuditLine { at, version, cause, detail, user, .. } = change;
+        let user = user.as_ref().map(|user| format!(" (by {user})")).unwrap_or_default();
+        output::line(format_args!("change {}  version {version}  {cause}: {detail}{user}", at.to_rfc3339()));
     }
 }

@@ -42,7 +42,7 @@ pub struct Arguments {
 enum Action {
     /// Say whether the gate accepts a token, and which check fails
     ///
-    /// Ends with 0 and the account's id when it is accepted, else with 1 and the check in words. A key set is fetched.
+    /// Ends with 0 and the ids of the account and of its user when it is accepted, else with 1 and the check in words. A key set is fetched.
     Verify {
         /// The token, or what a cookie holds; `-` reads it from standard input, where no other user sees it
         #[arg(allow_hyphen_values = true)]
@@ -83,9 +83,16 @@ fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
     identity.follow(runtime.handle());
     runtime.block_on(identity.reach())?;
     match identity.check(token.trim(), parts::now()) {
-        Ok(account) => {
-            output::line(format_args!("the gate accepts it: it is of the account {account}"));
-            output::json(&json!({ "accepted": true, "account": account }))
+        Ok(principal) => {
+            let (account, user, is_buyer) = (&principal.account, principal.user(), principal.is_buyer());
+            let user_told = user.map(|user| format!(", for which the user {user} acts")).unwrap_or_default();
+            let right = if is_buyer { "" } else { "; organisation.buyers lets this user not buy" };
+            output::line(format_args!("the gate accepts it: it is of the account {account}{user_told}{right}"));
+            let mut told = json!({ "accepted": true, "account": account, "buyer": is_buyer });
+            if let Some(user) = user {
+                told["user"] = json!(user);
+            }
+            output::json(&told)
         }
         Err(refusal) => {
             output::json(&json!({ "accepted": false, "reason": refusal.code() }))?;

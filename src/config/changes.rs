@@ -6,7 +6,7 @@ use std::fmt;
 use toml::{Table, Value};
 
 /// Keys, or all keys below one, that can change while Tollgate runs.
-const REPLACED: [&str; 29] = [
+const REPLACED: [&str; 30] = [
     "upstream",
     "site.upstream",
     "site.case_sensitive",
@@ -18,6 +18,7 @@ const REPLACED: [&str; 29] = [
     "default",
     "decide",
     "identity",
+    "organisation",
     "log",
     "limits",
     "tls.certificate",
@@ -131,6 +132,7 @@ mod tests {
             ("", "[site]\nurl = \"https://a.example\"", "site.url", Some("site.url")),
             ("", "[identity]\naudience = \"a\"", "identity.audience", Some("identity.audience")),
             ("", "[identity]\nissuer = \"a\"", "identity.issuer", None),
+            ("", "[organisation]\nbuyers = [\"/a=b\"]", "organisation.buyers", None),
             ("", "[cache]\ncapacity = 5", "cache.capacity", Some("cache.capacity")),
             ("", "[tls]\nkey = \"a\"\ncertificate = \"b\"", "tls, tls.certificate, tls.key", Some("tls")),
             ("[tls]\nkey = \"a\"\ncertificate = \"b\"", "[tls]\nkey = \"c\"\ncertificate = \"b\"", "tls.key", None),

@@ -20,6 +20,7 @@ pub struct File {
     pub listen: Listen,
     pub decide: Decide,
     pub identity: super::identity::Section,
+    pub organisation: Organisation,
     pub assertion: Assertion,
     pub cache: Cache,
     #[serde(default, rename = "upstream")]
@@ -72,6 +73,13 @@ pub struct Listen {
 pub struct Decide {
     pub path: String,
     pub gateways: Vec<String>,
+}
+
+/// Accounts that have several users.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Organisation {
+    pub buyers: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -115,7 +115,7 @@ impl Config {
         let sites = sites::check(&file, &directory)?;
         places::check(&file, &sites)?;
         meant::check_upstreams(&sites, &site, &also)?;
-        let identity = Identity::check(&file.identity, &directory)?;
+        let identity = Identity::check(&file.identity, &file.organisation, &directory)?;
         let (catalog, accept) = match &file.catalog {
             Some(path) => {
                 let CatalogFile { catalog, accept } = read_catalog(&directory.join(path))?;

@@ -1,6 +1,6 @@
 //! Other gateways that ask Tollgate: the configurations that are shipped, in real servers.
 
-mod ask;
+pub mod ask;
 mod asking;
 mod away;
 mod caddy;

@@ -20,7 +20,7 @@ use http::{HeaderValue, header};
 use crate::Billing;
 
 pub use request::OwnOrigin;
-pub use signed_in::{SignedIn, Visitor, claims};
+pub use signed_in::{Buyer, Visitor, claims, may_buy};
 
 /// Longest body that is read, in bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024;

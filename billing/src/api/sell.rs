@@ -7,7 +7,7 @@ use http::header::SET_COOKIE;
 use serde::Serialize;
 
 use super::request::{Body, OwnOrigin};
-use super::signed_in::{NotOperator, SignedIn};
+use super::signed_in::{Buyer, NotOperator};
 use crate::Billing;
 use crate::checkout::{self, Order, onward};
 use crate::problem::Problem;
@@ -22,7 +22,7 @@ pub struct Target {
 pub async fn checkout(
     State(billing): State<Billing>,
     _: NotOperator,
-    SignedIn(claims): SignedIn,
+    Buyer(claims): Buyer,
     Body(order): Body<Order>,
 ) -> Result<impl IntoResponse, Problem> {
     let opened = checkout::open(&billing, &claims.sub, &order, crate::clock::now()).await?;
@@ -33,7 +33,7 @@ pub async fn checkout(
 /// `POST /api/billing/portal`
 pub async fn portal(
     State(billing): State<Billing>,
-    SignedIn(claims): SignedIn,
+    Buyer(claims): Buyer,
     _: OwnOrigin,
 ) -> Result<Json<Target>, Problem> {
     let url = checkout::open_portal(&billing, &claims.sub, crate::clock::now()).await?;

@@ -18,6 +18,10 @@ pub const ASSERTION: &str = "x-entitlement-assertion";
 #[derive(Debug)]
 pub struct SignedIn(pub Claims);
 
+/// A signed-in caller who may buy, change and cancel for the account; other users of the account get a 403.
+#[derive(Debug)]
+pub struct Buyer(pub Claims);
+
 /// A caller who may be signed in; an assertion that does not verify gets a 401.
 #[derive(Debug)]
 pub struct Visitor(pub Option<Claims>);
@@ -50,14 +54,36 @@ impl FromRequestParts<Billing> for SignedIn {
     }
 }
 
+impl FromRequestParts<Billing> for Buyer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, billing: &Billing) -> Result<Self, Problem> {
+        let SignedIn(claims) = SignedIn::from_request_parts(parts, billing).await?;
+        may_buy(&claims)?;
+        Ok(Self(claims))
+    }
+}
+
 impl FromRequestParts<Billing> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, billing: &Billing) -> Result<Self, Problem> {
         let claims = claims(&parts.headers, billing.settings(), crate::clock::now())?;
-        claims.iter().for_each(|claims| caller::note(&claims.sub));
+        claims.iter().for_each(|claims| caller::note(&claims.sub, claims.user()));
         Ok(Self(claims))
     }
+}
+
+/// Whether the user may buy, change and cancel for the account.
+///
+/// # Errors
+/// 403 when only other users may.
+pub fn may_buy(claims: &Claims) -> Result<(), Problem> {
+    if claims.buyer {
+        return Ok(());
+    }
+    let detail = "Only users who manage billing for this account may do this.";
+    Err(Problem::new(StatusCode::FORBIDDEN, "not_a_buyer", detail))
 }
 
 /// The verified claims, or nothing when there is no assertion at all.

@@ -7,14 +7,15 @@ use axum::Json;
 use axum::extract;
 use chrono::TimeDelta;
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
+use entitlement::account::{AccountId, UserId};
+use entitlement::assertion::Claims;
 use entitlement::catalog::Provider;
 use entitlement::subscription::{State, Subscription, SubscriptionId, WayBack, Withheld};
 use http::StatusCode;
 use serde::Serialize;
 
 use super::request::OwnOrigin;
-use super::signed_in::SignedIn;
+use super::signed_in::{Buyer, SignedIn};
 use super::standing::{self, Standing, bought};
 use crate::Billing;
 use crate::checkout;
@@ -27,6 +28,11 @@ use crate::store::subscriptions::state_name;
 #[derive(Debug, Serialize)]
 pub struct Shown {
     account: AccountId,
+    /// Who acts for the account, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
+    /// Whether the user may buy, change and cancel for the account.
+    buyer: bool,
     tier: Arc<str>,
     status: &'static str,
     features: Arc<[Arc<str>]>,
@@ -76,13 +82,13 @@ pub async fn show(
 ) -> Result<Json<Shown>, Problem> {
     let now = crate::clock::now();
     let standing = standing::of(&billing, &claims.sub, now).await?;
-    Ok(Json(shown(claims.sub, &standing, now)))
+    Ok(Json(shown(&claims, &standing, now)))
 }
 
 /// `POST /api/billing/cancel`
 pub async fn cancel(
     extract::State(billing): extract::State<Billing>,
-    SignedIn(claims): SignedIn,
+    Buyer(claims): Buyer,
     _: OwnOrigin,
 ) -> Result<Json<Asked>, Problem> {
     let (first, others) = running(&billing, &claims.sub).await?;
@@ -105,7 +111,7 @@ pub async fn cancel(
 /// `POST /api/billing/reactivate`
 pub async fn reactivate(
     extract::State(billing): extract::State<Billing>,
-    SignedIn(claims): SignedIn,
+    Buyer(claims): Buyer,
     _: OwnOrigin,
 ) -> Result<Json<Asked>, Problem> {
     // One only, the highest tier: never more is charged than was asked for.
@@ -141,10 +147,12 @@ async fn running(billing: &Billing, account: &AccountId) -> Result<(Subscription
     Ok((first, ids.collect()))
 }
 
-fn shown(account: AccountId, standing: &Standing, now: Timestamp) -> Shown {
+fn shown(claims: &Claims, standing: &Standing, now: Timestamp) -> Shown {
     let segment = &standing.segment;
     Shown {
-        account,
+        account: claims.sub.clone(),
+        user: claims.user().cloned(),
+        buyer: claims.buyer,
         tier: Arc::clone(&segment.plan.tier),
         status: segment.status.as_str(),
         features: Arc::clone(&segment.plan.features),

@@ -1,7 +1,7 @@
 //! Opening a checkout: the open one again, or one that takes its place.
 
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
+use entitlement::account::{AccountId, UserId};
 use entitlement::catalog::{Catalog, Provider, Sold};
 use entitlement::subscription::{State, WayBack, Withheld};
 use http::StatusCode;
@@ -230,7 +230,8 @@ impl Seller {
         let Some(text) = &choice.price.consent else { return Ok(()) };
         let (provider, price) = (choice.price.provider, choice.price.id.as_str());
         let mut conn = self.billing.pool().acquire().await?;
-        consents::record(&mut conn, Agreed { account: &self.account, text, provider, price, attempt, at }).await
+        let (account, user) = (&self.account, caller::user());
+        consents::record(&mut conn, Agreed { account, user: user.as_ref(), text, provider, price, attempt, at }).await
     }
 
     async fn create(&self, lease: &Lease, sale: &Sale<'_>, now: Timestamp) -> Result<Opened, Problem> {
@@ -287,7 +288,9 @@ impl Seller {
             return Err(Problem::interrupted());
         }
         let (kind, code) = sale.choice.named();
-        tracing::info!(account = %self.account, kind, code, price = price.id, "a checkout was opened");
+        let user = caller::user();
+        let user = user.as_ref().map(UserId::as_str);
+        tracing::info!(account = %self.account, user, kind, code, price = price.id, "a checkout was opened");
         Ok(opened)
     }
 

@@ -13,7 +13,7 @@ use super::form::OwnForm;
 use super::frame::Frame;
 use super::{account, html, pricing};
 use crate::Billing;
-use crate::api::{OwnOrigin, SignedIn, Visitor, subscription};
+use crate::api::{Buyer, OwnOrigin, Visitor, may_buy, subscription};
 use crate::checkout::{self, Order, links, onward};
 use crate::problem::Problem;
 
@@ -39,7 +39,11 @@ pub async fn checkout(
     let Some(claims) = claims else {
         return Ok(signing_in(&billing, &links::with_next(links::PRICING_PATH, next.as_deref())));
     };
-    match checkout::open(&billing, &claims.sub, &order, crate::clock::now()).await {
+    let opened = match may_buy(&claims) {
+        Ok(()) => checkout::open(&billing, &claims.sub, &order, crate::clock::now()).await,
+        Err(problem) => Err(problem),
+    };
+    match opened {
         Ok(opened) => {
             let mut answer = going(&billing, &opened.url)?;
             let cookie = onward::remembering(&opened.id, next.as_deref(), billing.settings());
@@ -60,7 +64,11 @@ pub async fn portal(
     _: OwnForm<Pressed>,
 ) -> Result<Response, Problem> {
     let Some(claims) = claims else { return Ok(signing_in(&billing, links::ACCOUNT_PATH)) };
-    match checkout::open_portal(&billing, &claims.sub, crate::clock::now()).await {
+    let opened = match may_buy(&claims) {
+        Ok(()) => checkout::open_portal(&billing, &claims.sub, crate::clock::now()).await,
+        Err(problem) => Err(problem),
+    };
+    match opened {
         Ok(url) => going(&billing, &url),
         Err(problem) => account::show(&billing, &claims, account::Asked::default(), Some(&problem)).await,
     }
@@ -73,8 +81,11 @@ pub async fn cancel(
     _: OwnForm<Pressed>,
 ) -> Result<Response, Problem> {
     let Some(claims) = claims else { return Ok(signing_in(&billing, links::ACCOUNT_PATH)) };
-    let done = subscription::cancel(State(billing.clone()), SignedIn(claims.clone()), OwnOrigin).await;
-    then(&billing, &claims, done.map(drop), "/billing?done=ending").await
+    let done = match may_buy(&claims) {
+        Ok(()) => subscription::cancel(State(billing.clone()), Buyer(claims.clone()), OwnOrigin).await.map(drop),
+        Err(problem) => Err(problem),
+    };
+    then(&billing, &claims, done, "/billing?done=ending").await
 }
 
 /// `POST /billing/reactivate`
@@ -84,8 +95,11 @@ pub async fn reactivate(
     _: OwnForm<Pressed>,
 ) -> Result<Response, Problem> {
     let Some(claims) = claims else { return Ok(signing_in(&billing, links::ACCOUNT_PATH)) };
-    let done = subscription::reactivate(State(billing.clone()), SignedIn(claims.clone()), OwnOrigin).await;
-    then(&billing, &claims, done.map(drop), "/billing?done=kept").await
+    let done = match may_buy(&claims) {
+        Ok(()) => subscription::reactivate(State(billing.clone()), Buyer(claims.clone()), OwnOrigin).await.map(drop),
+        Err(problem) => Err(problem),
+    };
+    then(&billing, &claims, done, "/billing?done=kept").await
 }
 
 /// `GET` of where a form was sent: somebody has loaded the answer again, so the page is shown afresh.

@@ -1,5 +1,7 @@
 //! What stands around every page: the operator's name or logo, the way to the other pages, and what went wrong.
 
+use entitlement::assertion::Claims;
+
 use crate::Billing;
 use crate::checkout::links;
 use crate::pages::look::{Pages, fill};
@@ -14,6 +16,8 @@ pub struct Frame<'a> {
     pub here: &'static str,
     /// Where buyers choose.
     pub pricing_url: &'a str,
+    /// Who is signed in, and for which account.
+    pub signed_in: Option<String>,
     /// What went wrong, in words for the visitor.
     pub error: Option<String>,
     /// The way back to the site.
@@ -30,7 +34,19 @@ impl<'a> Frame<'a> {
     /// As [`Frame::new`], from its parts.
     pub fn of(look: &'a Pages, pricing_url: &'a str, title: &str, here: &'static str) -> Self {
         let back = fill(&look.texts.common.back, &[("site", &look.site_name)]);
-        Self { look, title: title.to_owned(), here, pricing_url, error: None, back }
+        Self { look, title: title.to_owned(), here, pricing_url, signed_in: None, error: None, back }
+    }
+
+    /// The same for a visitor who is signed in.
+    #[must_use]
+    pub fn with_claims(mut self, claims: &Claims) -> Self {
+        let texts = &self.look.texts.common;
+        let account = claims.sub.as_str();
+        self.signed_in = Some(match claims.user() {
+            Some(user) => fill(&texts.signed_in_for, &[("user", user.as_str()), ("account", account)]),
+            None => fill(&texts.signed_in, &[("account", account)]),
+        });
+        self
     }
 
     /// The same with what went wrong, which the window's name says too.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use askama::Template;
+use entitlement::account::AccountId;
+use entitlement::assertion::{Actor, Claims};
 use proptest::prelude::*;
 
 use super::frame::Frame;
@@ -39,6 +41,24 @@ pub fn read_out(html: &str) -> BTreeSet<String> {
     let body = html.split("<title>").nth(1).expect("a title");
     let texts = body.split('<').filter_map(|tag| tag.split_once('>').map_or(Some(tag), |(_, text)| Some(text)));
     texts.map(|text| unescaped(text.trim())).filter(|text| !text.is_empty()).collect()
+}
+
+/// What the assertion says of a user who acts for an account.
+pub fn claims(account: &str, user: Option<&str>, buyer: bool) -> Claims {
+    let id = |text: &str| AccountId::parse(text).expect("an id");
+    Claims {
+        iss: "https://read.example".into(),
+        aud: "tollgate-billing".into(),
+        sub: id(account),
+        act: user.map(|user| Actor { sub: id(user) }),
+        buyer,
+        iat: 0,
+        exp: 60,
+        tier: None,
+        status: None,
+        features: Vec::new(),
+        valid_until: None,
+    }
 }
 
 /// Pages of which each text is its own key in brackets, with what it can be filled with.

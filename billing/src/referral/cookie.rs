@@ -23,6 +23,8 @@ pub fn remembering(code: &str, settings: &Settings, now: Timestamp) -> Option<He
         iss: settings.site_url.clone(),
         aud: AUDIENCE.to_owned(),
         sub: AccountId::parse(code).ok()?,
+        act: None,
+        buyer: true,
         iat: now.timestamp(),
         exp: (now + lifetime).timestamp(),
         tier: None,

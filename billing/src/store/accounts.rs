@@ -2,10 +2,11 @@
 
 use chrono::Duration;
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
+use entitlement::account::{AccountId, UserId};
 use sqlx::PgConnection;
 
 use super::{StoreError, account_of, reason_of, version_of};
+use crate::caller;
 
 /// Why an account changes, for the audit log.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +78,8 @@ pub async fn changed(
     version.map_or_else(|| Err(StoreError::missing("accounts", account)), |(_, version)| Ok(version))
 }
 
-/// Gives each account a new version, one for all of its changes, and writes down that the cache must be told and why.
+/// Gives each account a new version, one for all of its changes, and writes down that the cache must be told and why, with the user whose
+/// request it is, if any.
 /// To be called in every transaction that changes what an account may use, after the change. Returns the new versions.
 ///
 /// The rows are locked in the order of the accounts: two transactions never wait for each other here.
@@ -95,6 +97,7 @@ pub async fn each_changed(
     let accounts: Vec<&str> = changes.iter().map(|(account, _)| account.as_str()).collect();
     let causes: Vec<String> = changes.iter().map(|(_, change)| reason_of(change.cause)).collect();
     let details: Vec<String> = changes.iter().map(|(_, change)| reason_of(change.detail)).collect();
+    let user = caller::user();
     // Not `for update`: others who have written a row that refers to the account wait for it here as well, and each of two
     // would wait for the other.
     let query = sqlx::query!(
@@ -111,8 +114,8 @@ pub async fn each_changed(
             on conflict (account) do update
             set version = excluded.version, attempts = 0, next_attempt_at = excluded.next_attempt_at
         ), noted as (
-            insert into audit_log (at, account, version, cause, detail)
-            select $4, b.account, b.version, c.cause, c.detail
+            insert into audit_log (at, account, version, cause, detail, acted_by)
+            select $4, b.account, b.version, c.cause, c.detail, $6
             from unnest($1::text[], $2::text[], $3::text[]) with ordinality c (account, cause, detail, place)
             join bumped b on b.account = c.account
             order by c.place
@@ -123,7 +126,8 @@ pub async fn each_changed(
         &causes,
         &details,
         now,
-        now + Duration::seconds(HEAD_START_SECONDS)
+        now + Duration::seconds(HEAD_START_SECONDS),
+        user.as_ref().map(UserId::as_str)
     );
     let rows = query.fetch_all(conn).await?;
     if let Some(missing) = accounts.iter().find(|account| rows.iter().all(|row| row.account != **account)) {

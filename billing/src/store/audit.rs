@@ -19,6 +19,9 @@ pub struct AuditLine {
     pub cause: String,
     /// What was different then.
     pub detail: String,
+    /// The user who acted for the account, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 /// The newest changes of an account, newest first; with `before` only those of rows with a smaller id.
@@ -34,7 +37,7 @@ pub async fn recent(
     let query = sqlx::query_as!(
         AuditLine,
         r#"
-        select id, at, version, cause, detail from audit_log
+        select id, at, version, cause, detail, acted_by as "user" from audit_log
         where account = $1 and ($2::bigint is null or id < $2)
         order by id desc limit $3
         "#,

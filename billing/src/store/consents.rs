@@ -1,7 +1,7 @@
 //! What buyers agreed to: proof, which is only ever added to.
 
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
+use entitlement::account::{AccountId, UserId};
 use entitlement::catalog::Provider;
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -12,11 +12,13 @@ use super::StoreError;
 #[derive(Clone, Copy, Debug)]
 pub struct Agreed<'a> {
     pub account: &'a AccountId,
+    /// The user who agreed for the account, where that is another.
+    pub user: Option<&'a UserId>,
     /// The id of the wording.
     pub text: &'a str,
     pub provider: Provider,
     pub price: &'a str,
-    /// The checkout that it was for: said again for the same one, it is one consent.
+    /// The checkout that it was for: said again by the same user for the same one, it is one consent.
     pub attempt: i64,
     pub at: Timestamp,
 }
@@ -27,6 +29,9 @@ pub struct Consent {
     /// The greater, the later.
     pub id: i64,
     pub account: String,
+    /// The user who agreed for the account, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// The id of the wording.
     pub text: String,
     pub provider: String,
@@ -41,7 +46,7 @@ pub struct Consent {
 pub async fn record(conn: &mut PgConnection, agreed: Agreed<'_>) -> Result<(), StoreError> {
     let query = sqlx::query!(
         r#"
-        insert into consents (account, text, provider, price_id, attempt, agreed_at) values ($1, $2, $3, $4, $5, $6)
+        insert into consents (account, text, provider, price_id, attempt, agreed_at, acted_by) values ($1, $2, $3, $4, $5, $6, $7)
         on conflict on constraint consents_once do nothing
         "#,
         agreed.account.as_str(),
@@ -49,7 +54,8 @@ pub async fn record(conn: &mut PgConnection, agreed: Agreed<'_>) -> Result<(), S
         agreed.provider.as_str(),
         agreed.price,
         agreed.attempt,
-        agreed.at
+        agreed.at,
+        agreed.user.map_or("", UserId::as_str)
     );
     query.execute(conn).await?;
     Ok(())
@@ -68,7 +74,7 @@ pub async fn list(
     let query = sqlx::query_as!(
         Consent,
         r#"
-        select id, account, text, provider, price_id as price, agreed_at from consents
+        select id, account, nullif(acted_by, '') as "user?", text, provider, price_id as price, agreed_at from consents
         where ($1::text is null or account = $1) and ($2::bigint is null or id < $2)
             and ($4::timestamptz is null or agreed_at >= $4)
         order by id desc limit $3

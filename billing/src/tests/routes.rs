@@ -19,6 +19,8 @@ fn assertion(sub: &AccountId, aud: &str) -> String {
         iss: "https://read.example".into(),
         aud: aud.into(),
         sub: sub.clone(),
+        act: None,
+        buyer: true,
         iat: now,
         exp: now + 60,
         tier: None,

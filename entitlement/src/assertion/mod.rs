@@ -13,7 +13,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::account::AccountId;
+use crate::account::{AccountId, UserId};
 
 /// How long an assertion is valid, in seconds.
 pub const LIFETIME_SECONDS: i64 = 60;
@@ -39,6 +39,13 @@ pub struct Claims {
     pub iss: String,
     pub aud: String,
     pub sub: AccountId,
+    /// The user who acts for the account, where that is another (RFC 8693 section 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Actor>,
+    /// Whether the user may buy, change and cancel for the account. Only a refusal is written: an older build, which writes none, lets
+    /// every user do so.
+    #[serde(default = "may_buy", skip_serializing_if = "is_buyer")]
+    pub buyer: bool,
     /// Seconds since 1970.
     pub iat: i64,
     /// Seconds since 1970.
@@ -55,6 +62,29 @@ pub struct Claims {
     /// As `X-Entitlement-Valid-Until`, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<i64>,
+}
+
+/// A user who acts for an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    pub sub: UserId,
+}
+
+const fn may_buy() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_buyer(buyer: &bool) -> bool {
+    *buyer
+}
+
+impl Claims {
+    /// The user who acts, where that is another than the account.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        self.act.as_ref().map(|actor| &actor.sub)
+    }
 }
 
 /// The key that signs assertions, and those that verify them beside it. `Debug` shows the algorithms only.

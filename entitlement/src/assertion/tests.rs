@@ -12,6 +12,8 @@ fn claims() -> Claims {
         iss: "https://read.example".into(),
         aud: "read.example".into(),
         sub: AccountId::parse("user-1").expect("an id"),
+        act: None,
+        buyer: true,
         iat: 1_000,
         exp: 1_000 + LIFETIME_SECONDS,
         tier: Some("paid".into()),
@@ -108,4 +110,19 @@ fn keys_stand_one_after_the_other_whatever_is_between() {
     assert!(matches!(AssertionKey::parse(&short), Err(AssertionError::ShortSecret)), "every key is checked");
     assert!(matches!(AssertionKey::parse(" , "), Err(AssertionError::None)));
     assert!(matches!(AssertionKey::parse(&[SECRET; 5].join(",")), Err(AssertionError::TooMany)));
+}
+
+#[test]
+fn a_user_who_acts_for_an_account_is_named_and_an_assertion_without_one_reads_as_before() {
+    let written = |claims: &Claims| serde_json::to_value(claims).expect("it encodes");
+    let plain = written(&claims());
+    assert_eq!((plain.get("act"), plain.get("buyer")), (None, None), "a site without organisations pays for nothing");
+    let read: Claims = serde_json::from_value(plain).expect("as an older build writes it");
+    assert_eq!((read.user(), read.buyer), (None, true));
+    let actor = Actor { sub: UserId::parse("ada").expect("an id") };
+    let member = Claims { act: Some(actor), buyer: false, ..claims() };
+    let json = written(&member);
+    assert_eq!((&json["sub"], &json["act"]), (&"user-1".into(), &serde_json::json!({ "sub": "ada" })));
+    assert_eq!(json["buyer"], false);
+    assert_eq!(serde_json::from_value::<Claims>(json).expect("it decodes"), member);
 }

@@ -79,7 +79,7 @@ fuzz_target!(|input: &[u8]| {
     let headers: Option<HeaderMap> =
         filled.map(|(name, value)| header(name, value.replace('$', &token).as_bytes())).collect();
     let Some(headers) = headers else { return };
-    let Some(Credential::Account(account)) = IDENTITY.peek(&headers, now()) else { return };
+    let Some(Credential::Account(principal)) = IDENTITY.peek(&headers, now()) else { return };
     assert!(authorization.contains('$') || cookie.contains('$'), "forged");
     check_head(head);
     // What is not read may be a text that is none, such as half a character.
@@ -92,7 +92,7 @@ fuzz_target!(|input: &[u8]| {
         Value::Number(number) if !number.is_f64() => number.to_string(),
         other => panic!("{other} names an account"),
     };
-    assert_eq!(named, account.as_str());
+    assert_eq!(named, principal.account.as_str());
     let Life { exp, nbf } = believed(claims);
     assert!(exp > (NOW - LEEWAY_SECONDS) as f64, "expired at {exp}");
     assert!(nbf.is_none_or(|nbf| nbf < (NOW + LEEWAY_SECONDS + 1) as f64), "not before {nbf:?}");

@@ -25,6 +25,7 @@ pub use names::{IDENTITY, removed};
 use names::{Writer, writer};
 
 pub(crate) const ACCOUNT: HeaderName = HeaderName::from_static("x-entitlement-account");
+pub(crate) const USER: HeaderName = HeaderName::from_static("x-entitlement-user");
 pub(crate) const TIER: HeaderName = HeaderName::from_static("x-entitlement-tier");
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("x-entitlement-status");
 pub(crate) const FEATURES: HeaderName = HeaderName::from_static("x-entitlement-features");
@@ -36,7 +37,7 @@ pub(crate) const ASSERTION: HeaderName = HeaderName::from_static("x-entitlement-
 const READ: [HeaderName; 6] =
     [AUTHORIZATION, COOKIE, HOST, ORIGIN, CONTENT_LENGTH, http::header::ACCESS_CONTROL_REQUEST_METHOD];
 
-/// Most headers that the gate writes itself.
+/// Headers that the gate writes itself, on sites without organisations at most: so many have room from the start.
 const OWN_MAX: usize = 12;
 
 /// Why an answer was given without fresh knowledge.
@@ -179,6 +180,9 @@ impl Told<'_> {
 
     pub(crate) fn write(self, lines: &mut (impl Lines + ?Sized)) {
         lines.add(&ACCOUNT, &self.view.account);
+        if let Some(user) = &self.view.user {
+            lines.add(&USER, user);
+        }
         if let Some(plan) = &self.view.plan {
             lines.add(&TIER, &plan.tier);
             lines.add(&STATUS, &plan.status);

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use entitlement::account::AccountId;
 use serde_json::{Map, Value};
 
+use super::principal::{Naming, Principal};
 use super::refusal::Refusal;
 
 /// A claim by its name, or by a JSON pointer (RFC 6901) into nested ones.
@@ -55,7 +56,7 @@ impl Claim {
     }
 
     /// Its value; null is none.
-    fn of<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
+    pub(super) fn of<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
         let value = match &self.0 {
             Pointer::Name(name) => claims.get(name),
             Pointer::Path(path) => {
@@ -76,17 +77,14 @@ pub(super) struct Expected {
     pub(super) audiences: Vec<String>,
     /// One of these is the `azp` claim, where there is one; empty: it is not asked for.
     pub(super) parties: Vec<String>,
-    /// The first of these that is there names the account.
-    pub(super) account: Vec<Claim>,
-    /// Stands before the account.
-    pub(super) prefix: String,
+    pub(super) naming: Naming,
     /// How far the clocks of the issuer and of this host may be apart, in seconds.
     pub(super) leeway_seconds: i64,
 }
 
 impl Expected {
-    /// The account that rightly signed claims name at `now`, in seconds since 1970, and the second at which they end, leeway included.
-    pub(super) fn read(&self, claims: &Map<String, Value>, now: i64) -> Result<(AccountId, i64), Refusal> {
+    /// The principal that rightly signed claims name at `now`, in seconds since 1970, and the second at which they end, leeway included.
+    pub(super) fn read(&self, claims: &Map<String, Value>, now: i64) -> Result<(Principal, i64), Refusal> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         let is_one = |known: &[String], text: &str| known.iter().any(|known| known == text);
         if !self.issuers.is_empty() && !text("iss").is_some_and(|iss| is_one(&self.issuers, iss)) {
@@ -110,21 +108,21 @@ impl Expected {
                 }
             }
         }
-        let account = account(claims, &self.account, &self.prefix)?;
+        let principal = self.naming.principal(claims)?;
         let expires = seconds(exp).saturating_add(self.leeway_seconds);
-        if now < expires { Ok((account, expires)) } else { Err(Refusal::Expired) }
+        if now < expires { Ok((principal, expires)) } else { Err(Refusal::Expired) }
     }
 }
 
-/// The account that the first of these claims names which is there, with `prefix` before it.
-pub(super) fn account(claims: &Map<String, Value>, names: &[Claim], prefix: &str) -> Result<AccountId, Refusal> {
-    let named = match names.iter().find_map(|claim| claim.of(claims)) {
-        // A header value loses its outer blanks on the way: the application would read another account.
-        Some(Value::String(text)) if text.trim() == text && !text.is_empty() => text.clone(),
-        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
-        _ => return Err(Refusal::NoAccount),
+/// The id that a claim's value is, with `prefix` before it.
+pub(super) fn id(value: &Value, prefix: &str) -> Option<AccountId> {
+    let named = match value {
+        // A header value loses its outer blanks on the way: the application would read another id.
+        Value::String(text) if text.trim() == text && !text.is_empty() => text.clone(),
+        Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
+        _ => return None,
     };
-    AccountId::parse(&format!("{prefix}{named}")).map_err(|_| Refusal::NoAccount)
+    AccountId::parse(&format!("{prefix}{named}")).ok()
 }
 
 /// For which the token is (RFC 7519 section 4.1.3): one, or several, all of which are texts.
@@ -155,13 +153,14 @@ mod tests {
 
     fn read(expected: &Expected, claims: Value) -> Result<String, Refusal> {
         let Value::Object(claims) = claims else { panic!("claims are an object") };
-        expected.read(&claims, 1_000).map(|(account, _)| account.to_string())
+        expected.read(&claims, 1_000).map(|(principal, _)| principal.account.to_string())
     }
 
     fn anybody() -> Expected {
         let (issuers, audiences, parties) = (Vec::new(), Vec::new(), Vec::new());
         let (account, prefix) = (vec![Claim::subject()], String::new());
-        Expected { issuers, audiences, parties, account, prefix, leeway_seconds: 2 }
+        let naming = Naming { account, user: None, prefix, buyers: [].into() };
+        Expected { issuers, audiences, parties, naming, leeway_seconds: 2 }
     }
 
     #[test]
@@ -190,11 +189,9 @@ mod tests {
 
     #[test]
     fn the_first_claim_that_is_there_names_the_account() {
-        let expected = Expected {
-            account: vec![claim("/app_metadata/org_id"), Claim::subject()],
-            prefix: "clerk:".to_owned(),
-            ..anybody()
-        };
+        let account = vec![claim("/app_metadata/org_id"), Claim::subject()];
+        let naming = Naming { account, prefix: "clerk:".to_owned(), ..anybody().naming };
+        let expected = Expected { naming, ..anybody() };
         for (claims, account) in [
             (json!({ "exp": 2_000, "sub": "u", "app_metadata": { "org_id": "o" } }), Ok("clerk:o")),
             (json!({ "exp": 2_000, "sub": "u", "app_metadata": { "org_id": null } }), Ok("clerk:u")),

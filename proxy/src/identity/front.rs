@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use entitlement::account::AccountId;
 use http::{HeaderMap, HeaderName};
 
+use super::principal::Naming;
 use super::refusal::Refusal;
 use super::settings;
 use crate::forwarded::{Origin, TrustedProxies};
@@ -21,10 +22,10 @@ pub(super) struct Front {
 }
 
 /// The content of the header.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Holds {
-    /// The account itself, before which this stands.
-    Account { prefix: String },
+    /// The account itself.
+    Account(Naming),
     /// A token, which the reader at its place verifies.
     Token,
 }

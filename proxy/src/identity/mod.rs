@@ -5,6 +5,7 @@
 //! path or domain must lock out no user; valid ones of several accounts are nobody's. Their order decides nothing.
 
 mod ask;
+mod buyers;
 mod claims;
 mod cookies;
 mod credential;
@@ -13,6 +14,7 @@ mod head;
 mod json;
 mod jwks;
 mod key;
+mod principal;
 mod reader;
 mod refusal;
 mod seen;
@@ -24,18 +26,19 @@ mod token;
 use std::sync::Arc;
 
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
 use futures_util::future::join_all;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::runtime::Handle;
 
 pub use ask::{Location as AskLocation, LocationError as AskLocationError, Settings as AskSettings};
+pub use buyers::{Buyer, NoBuyer};
 pub use claims::{Claim, NoClaim};
 pub use cookies::WAYS_MAX;
 pub use jsonwebtoken::Algorithm;
 pub use jwks::{KEY_WAIT, Location, LocationError, PublishedError, Settings as JwksSettings};
 pub use key::{FILE_KEYS_MAX, Key, KeyError};
+pub use principal::Principal;
 pub use refusal::Refusal;
 pub(crate) use sender::Sender;
 pub use settings::{FLAT, Front as FrontSettings, Keys, Settings, Way};
@@ -46,6 +49,7 @@ use ask::{Answer, Asking, Insist, Plan};
 use cookies::{Found, Names, Ways};
 use front::{Front, Holds};
 use jwks::Published;
+use principal::Naming;
 use reader::{Reader, Trust};
 use refusal::Refusals;
 use seen::Seen;
@@ -62,12 +66,12 @@ pub enum Credential {
     Missing,
     /// Something that does not verify.
     Rejected,
-    /// Valid credentials of several accounts.
+    /// Valid credentials of several accounts, or of several users of one.
     Ambiguous,
     /// A credential that cannot be verified now: there has never been a key set, or the site does not say whose a session is.
     Unverified,
-    /// A valid credential of this account.
-    Account(AccountId),
+    /// A valid credential of this account, and of the user who acts for it.
+    Account(Principal),
 }
 
 /// Reads credentials.
@@ -99,18 +103,22 @@ impl Identity {
         let mut sorted = settings.ways;
         sorted.sort_by_key(|way| !way.keys.are_of_tokens());
         let refusals = Refusals::new(sorted.iter().map(|way| way.name.clone()))?;
+        let buyers: Arc<[Buyer]> = settings.buyers.into();
         let mut plans = Vec::new();
         for (place, mut way) in sorted.into_iter().enumerate() {
             let is_signed = way.keys.are_of_tokens();
+            let (account, user) = (std::mem::take(&mut way.account), way.user.take());
+            let prefix = std::mem::take(&mut way.prefix);
+            let naming = Naming { account, user, prefix, buyers: Arc::clone(&buyers) };
             if let Keys::Asked(settings) = way.keys {
-                let Way { name, cookies, account, prefix, .. } = way;
-                plans.push(Plan { place, name, cookies, account, prefix, settings });
+                let Way { name, cookies, .. } = way;
+                plans.push(Plan { place, name, cookies, naming, settings });
                 continue;
             }
             match way.front.take() {
                 Some(front) => {
                     withheld.add(&front.header);
-                    let holds = if is_signed { Holds::Token } else { Holds::Account { prefix: way.prefix.clone() } };
+                    let holds = if is_signed { Holds::Token } else { Holds::Account(naming.clone()) };
                     fronts.push(Front::new(place, front, holds));
                 }
                 None => {
@@ -120,7 +128,7 @@ impl Identity {
                 }
             }
             if is_signed {
-                ways.push(Reader::new(way)?);
+                ways.push(Reader::new(way, naming)?);
             }
         }
         let asking = Asking::new(plans, clock::moment().tick)?;
@@ -171,7 +179,7 @@ impl Identity {
     /// Whether any way has keys, or has ever had, or needs none.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        let needs_none = self.asking.is_used() || self.fronts.iter().any(|front| front.holds != Holds::Token);
+        let needs_none = self.asking.is_used() || self.fronts.iter().any(|front| !matches!(front.holds, Holds::Token));
         needs_none || self.ways.iter().any(Reader::has_keys)
     }
 
@@ -271,7 +279,7 @@ impl Identity {
     /// Adds what a credential says, for the ways that read it.
     fn take(&self, sum: &mut Sum, ways: Ways, value: &[u8], now: Timestamp) {
         match self.verify(ways, value, now, &mut sum.tries) {
-            Ok(account) => sum.names(account),
+            Ok(principal) => sum.names(principal),
             Err(Invalid::Ambiguous) => sum.is_ambiguous = true,
             Err(Invalid::UnknownKey(_)) => sum.is_pending = true,
             Err(Invalid::Always(_)) => sum.rejects(),
@@ -286,7 +294,9 @@ impl Identity {
                 self.take(sum, Ways::one(front.place), token, sender.now.time);
                 Ok(())
             }
-            (Holds::Account { prefix }, Some(value)) => front::account(prefix, value).map(|account| sum.names(account)),
+            (Holds::Account(naming), Some(value)) => {
+                front::account(&naming.prefix, value).map(|account| sum.names(naming.of_account(account)))
+            }
         });
         if let Err(refusal) = said {
             self.refusals.note(front.place, refusal, sender.now.time);
@@ -317,17 +327,17 @@ impl Identity {
         })
     }
 
-    /// The account that a token names, or the check that it does not pass; keys that are published are there already.
+    /// The principal that a token names, or the check that it does not pass; keys that are published are there already.
     ///
     /// # Errors
     /// The check: of several ways that of the one which the token fits best.
-    pub fn check(&self, token: &str, now: Timestamp) -> Result<AccountId, Refusal> {
+    pub fn check(&self, token: &str, now: Timestamp) -> Result<Principal, Refusal> {
         let readers = (0..self.ways.len()).map(Ways::one).fold(Ways::default(), |all, one| all | one);
         self.verify(readers, token.as_bytes(), now, &mut Tries::default()).map_err(Invalid::refusal)
     }
 
-    /// The account that a credential names: remembered from before, or verified by each of the ways that read it.
-    fn verify(&self, ways: Ways, value: &[u8], now: Timestamp, tries: &mut Tries) -> Result<AccountId, Invalid> {
+    /// The principal that a credential names: remembered from before, or verified by each of the ways that read it.
+    fn verify(&self, ways: Ways, value: &[u8], now: Timestamp, tries: &mut Tries) -> Result<Principal, Invalid> {
         if value.len() > TOKEN_BYTES_MAX {
             self.refuse(ways, Refusal::TooLong, now);
             return Err(Invalid::Always(Refusal::TooLong));
@@ -335,13 +345,13 @@ impl Identity {
         // What one set of ways makes of it is nothing to another one.
         let digest = self.seen.digest(value) ^ u128::from(ways.bits());
         let generation = self.generation(ways);
-        if let Some(account) = self.seen.get(digest, generation, now) {
-            return Ok(account);
+        if let Some(principal) = self.seen.get(digest, generation, now) {
+            return Ok(principal);
         }
         self.verify_anew(ways, value, now, tries).map(|verified| {
-            let account = verified.account.clone();
+            let principal = verified.principal.clone();
             self.seen.remember(digest, Verified { generation, ..verified });
-            account
+            principal
         })
     }
 
@@ -355,15 +365,20 @@ impl Identity {
         let (mut found, mut invalid): (Option<Verified>, Option<Invalid>) = (None, None);
         let mut refused: Vec<(usize, Invalid)> = Vec::new();
         for (place, way) in ways.places().filter_map(|place| Some((place, self.ways.get(place)?))) {
-            match (way.verify(value, now, tries), &found) {
-                (Ok(verified), Some(known)) if known.account != verified.account => {
-                    self.refuse(ways, Refusal::Ambiguous, now);
-                    return Err(Invalid::Ambiguous);
+            match (way.verify(value, now, tries), found.take()) {
+                (Ok(verified), Some(known)) => {
+                    let Some(principal) = known.principal.and(&verified.principal) else {
+                        self.refuse(ways, Refusal::Ambiguous, now);
+                        return Err(Invalid::Ambiguous);
+                    };
+                    // It is remembered for as long as all of them accept it.
+                    found = Some(Verified { principal, expires: known.expires.min(verified.expires), ..verified });
                 }
-                // It is remembered for as long as all of them accept it.
-                (Ok(verified), Some(known)) if known.expires < verified.expires => {}
-                (Ok(verified), _) => found = Some(verified),
-                (Err(why), _) => refused.push((place, why)),
+                (Ok(verified), None) => found = Some(verified),
+                (Err(why), known) => {
+                    found = known;
+                    refused.push((place, why));
+                }
             }
         }
         if let Some(found) = found {

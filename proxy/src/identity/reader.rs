@@ -7,6 +7,7 @@ use jsonwebtoken::Algorithm;
 
 use super::claims::Expected;
 use super::jwks::{Following, Published, PublishedError};
+use super::principal::Naming;
 use super::refusal::Refusal;
 use super::settings::{Keys, Way};
 use super::token::{Invalid, KeySet, Tries, Verified};
@@ -28,10 +29,10 @@ pub(super) enum Trust {
 }
 
 impl Reader {
-    pub(super) fn new(way: Way) -> Result<Self, PublishedError> {
-        let Way { token_at, issuers, audiences, authorized_parties: parties, account, prefix, leeway, keys, .. } = way;
+    pub(super) fn new(way: Way, naming: Naming) -> Result<Self, PublishedError> {
+        let Way { token_at, issuers, audiences, authorized_parties: parties, leeway, keys, .. } = way;
         let leeway_seconds = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX);
-        let expected = Expected { issuers, audiences, parties, account, prefix, leeway_seconds };
+        let expected = Expected { issuers, audiences, parties, naming, leeway_seconds };
         let trust = match keys {
             Keys::Fixed(keys) => Trust::Fixed(KeySet::new(1, keys)),
             // There are none: no token verifies.

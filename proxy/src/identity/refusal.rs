@@ -29,6 +29,7 @@ pub enum Refusal {
     Expired,
     NotYetValid,
     NoAccount,
+    NoUser,
     Doubled,
     Ambiguous,
     NoKeys,
@@ -36,7 +37,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::TooLong,
         Self::WrongAlgorithm,
@@ -49,6 +50,7 @@ impl Refusal {
         Self::Expired,
         Self::NotYetValid,
         Self::NoAccount,
+        Self::NoUser,
         Self::Doubled,
         Self::Ambiguous,
         Self::NoKeys,
@@ -70,6 +72,7 @@ impl Refusal {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::NoAccount => "no_account",
+            Self::NoUser => "no_user",
             Self::Doubled => "doubled",
             Self::Ambiguous => "ambiguous",
             Self::NoKeys => "no_keys",
@@ -97,8 +100,9 @@ impl fmt::Display for Refusal {
             Self::Expired => "its `exp` is past",
             Self::NotYetValid => "its `nbf` is to come: the clocks of its issuer and of this host differ by more than `identity.leeway`",
             Self::NoAccount => "what is `account` under [identity] (the claim `sub` by default), or the header of a proxy in front, is not there, or names no account: a text of 1 to 255 bytes without control characters and outer blanks, or an integer",
+            Self::NoUser => "what is `user` under [identity] (the claim `sub` by default) is there and names no user: a text of 1 to 255 bytes without control characters and outer blanks, or an integer",
             Self::Doubled => "the request has two `Authorization` headers, a header of a proxy in front twice or as a list, or a piece of a cookie twice",
-            Self::Ambiguous => "several ways under [identity] accept it, for different accounts",
+            Self::Ambiguous => "several ways under [identity] accept it, for different accounts or users",
             Self::NoKeys => "the key set of the identity provider could not be fetched yet",
         })
     }

@@ -6,12 +6,12 @@
 use std::hash::{BuildHasher, Hasher};
 
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 use quick_cache::sync::DefaultLifecycle;
 use siphasher::sip128::SipHasher13;
 
+use super::principal::Principal;
 use super::token::Verified;
 
 /// Most tokens that are remembered.
@@ -39,10 +39,10 @@ impl Seen {
         self.key.hash(token).as_u128()
     }
 
-    /// The account of a token that this generation of keys has verified, and that is still valid at `now`.
-    pub(super) fn get(&self, digest: Digest, generation: u64, now: Timestamp) -> Option<AccountId> {
+    /// The principal of a token that this generation of keys has verified, and that is still valid at `now`.
+    pub(super) fn get(&self, digest: Digest, generation: u64, now: Timestamp) -> Option<Principal> {
         let verified = self.tokens.get(&digest)?;
-        (verified.generation == generation && verified.is_valid(now)).then_some(verified.account)
+        (verified.generation == generation && verified.is_valid(now)).then_some(verified.principal)
     }
 
     pub(super) fn remember(&self, digest: Digest, verified: Verified) {

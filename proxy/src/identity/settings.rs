@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::ask::Settings as AskSettings;
+use super::buyers::Buyer;
 use super::claims::Claim;
 use super::jwks::Settings as JwksSettings;
 use super::key::Key;
@@ -17,13 +18,15 @@ pub const FLAT: &str = "token";
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub ways: Vec<Way>,
+    /// The users who may buy for their account; empty: all of them.
+    pub buyers: Vec<Buyer>,
 }
 
 impl Settings {
-    /// A single way.
+    /// A single way, whose users may all buy.
     #[must_use]
     pub fn of(way: Way) -> Self {
-        Self { ways: vec![way] }
+        Self { ways: vec![way], buyers: Vec::new() }
     }
 }
 
@@ -46,7 +49,9 @@ pub struct Way {
     pub authorized_parties: Vec<String>,
     /// The claims that name the account: the first that is there.
     pub account: Vec<Claim>,
-    /// Stands before the account, so that the 42 of two ways are two accounts.
+    /// The claim that names the user who acts, where it is there.
+    pub user: Option<Claim>,
+    /// Stands before the account and the user, so that the 42 of two ways are two accounts.
     pub prefix: String,
     /// How far the clocks of the issuer and of this host may be apart; whole seconds.
     pub leeway: Duration,
@@ -66,6 +71,7 @@ impl Way {
             audiences: vec![audience.to_owned()],
             authorized_parties: Vec::new(),
             account: vec![Claim::subject()],
+            user: Some(Claim::subject()),
             prefix: String::new(),
             leeway,
             keys,

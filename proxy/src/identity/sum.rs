@@ -1,15 +1,14 @@
 //! What all credentials of a request come to.
 
-use entitlement::account::AccountId;
-
 use super::Credential;
 use super::ask::{Presented, Verdict};
+use super::principal::Principal;
 use super::token::Tries;
 
 /// What was found so far.
 #[derive(Default)]
 pub(super) struct Sum {
-    account: Option<AccountId>,
+    principal: Option<Principal>,
     pub(super) is_ambiguous: bool,
     /// Something does not verify.
     is_rejected: bool,
@@ -23,11 +22,13 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    pub(super) fn names(&mut self, account: AccountId) {
-        match &self.account {
-            Some(known) if *known != account => self.is_ambiguous = true,
-            Some(_) => {}
-            None => self.account = Some(account),
+    pub(super) fn names(&mut self, principal: Principal) {
+        match self.principal.take() {
+            Some(known) => {
+                self.principal = known.and(&principal);
+                self.is_ambiguous |= self.principal.is_none();
+            }
+            None => self.principal = Some(principal),
         }
     }
 
@@ -38,7 +39,7 @@ impl Sum {
     /// Adds the outcome for a session. A session without an account is as good as none: sites give one to every visitor.
     pub(super) fn hears(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Account(account) => self.names(account),
+            Verdict::Account(principal) => self.names(principal),
             Verdict::Nobody => {}
             Verdict::Unknown => self.is_unknown = true,
         }
@@ -47,10 +48,10 @@ impl Sum {
     /// None when a newer set of keys, or the site, could say more. A user with one good token is not kept waiting for the keys of other
     /// tokens; the site's answer may name another account, and is waited for.
     pub(super) fn credential(&mut self) -> Option<Credential> {
-        match self.account.take() {
+        match self.principal.take() {
             _ if self.is_ambiguous => Some(Credential::Ambiguous),
             _ if !self.questions.is_empty() => None,
-            Some(account) => Some(Credential::Account(account)),
+            Some(principal) => Some(Credential::Account(principal)),
             None if self.is_pending => None,
             None if self.is_unknown => Some(Credential::Unverified),
             None if self.is_rejected => Some(Credential::Rejected),

@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto;
 use serde_json::{Map, Value};
@@ -12,6 +11,7 @@ use super::claims::Expected;
 use super::head::Head;
 use super::json;
 use super::key::Key;
+use super::principal::Principal;
 use super::refusal::Refusal;
 
 /// Most keys that are tried for a token that does not say which it means.
@@ -41,7 +41,7 @@ pub(super) struct KeySet {
 /// What a valid token says.
 #[derive(Clone, Debug)]
 pub(super) struct Verified {
-    pub(super) account: AccountId,
+    pub(super) principal: Principal,
     /// Of the sets that verified it.
     pub(super) generation: u64,
     /// Seconds since 1970, leeway included.
@@ -55,7 +55,7 @@ pub(super) enum Invalid {
     UnknownKey(Algorithm),
     /// Whatever other keys there may be.
     Always(Refusal),
-    /// It is valid for several ways, which name different accounts.
+    /// It is valid for several ways, which name different accounts or users.
     Ambiguous,
 }
 
@@ -118,8 +118,8 @@ impl KeySet {
             return Err(if is_known { Invalid::Always(refusal) } else { Invalid::UnknownKey(head.alg) });
         }
         let claims = signed.claims().map_err(Invalid::Always)?;
-        let (account, expires) = expected.read(&claims, now.timestamp()).map_err(Invalid::Always)?;
-        Ok(Verified { account, generation: self.generation, expires })
+        let (principal, expires) = expected.read(&claims, now.timestamp()).map_err(Invalid::Always)?;
+        Ok(Verified { principal, generation: self.generation, expires })
     }
 }
 

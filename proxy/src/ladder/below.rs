@@ -199,6 +199,8 @@ impl HttpBilling {
             iss: self.issuer.clone(),
             aud: BILLING_AUDIENCE.to_owned(),
             sub: account.clone(),
+            act: None,
+            buyer: true,
             iat,
             exp: iat + LIFETIME_SECONDS,
             tier: None,

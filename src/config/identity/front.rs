@@ -36,6 +36,7 @@ pub(super) fn check(section: &WaySection, is_table: bool) -> Result<Option<Front
             ("audience", section.audience != OneOrMore::default()),
             ("authorized_parties", !section.authorized_parties.is_empty()),
             ("account", section.account.is_some()),
+            ("user", section.user.is_some()),
         ];
         if let Some((key, _)) = of_tokens.into_iter().find(|(_, is_set)| *is_set) {
             bail!(

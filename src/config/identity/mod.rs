@@ -10,9 +10,10 @@ mod way;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use proxy::identity::{Algorithm, WAYS_MAX};
+use anyhow::{Context, Result, anyhow, bail};
+use proxy::identity::{Algorithm, Buyer, WAYS_MAX};
 
+use super::file::Organisation;
 use super::secrets::Secrets;
 use section::WaySection;
 
@@ -25,14 +26,18 @@ pub use way::Way;
 pub struct Identity {
     /// One or more.
     pub ways: Vec<Way>,
+    /// The users who may buy for their account; empty: all of them.
+    pub buyers: Vec<Buyer>,
     /// What is accepted, but the operator should know.
     pub warnings: Vec<String>,
 }
 
 impl Identity {
-    /// Checks the section; its files start at `directory`.
-    pub fn check(section: &Section, directory: &Path) -> Result<Self> {
+    /// Checks the section and `[organisation]`; its files start at `directory`.
+    pub fn check(section: &Section, organisation: &Organisation, directory: &Path) -> Result<Self> {
         let mut warnings = Vec::new();
+        let buyer = |text: &String| text.parse().map_err(|error| anyhow!("organisation.buyers: \"{text}\": {error}"));
+        let buyers = organisation.buyers.iter().map(buyer).collect::<Result<Vec<Buyer>>>()?;
         let mut check = |name: Option<&str>, way: &WaySection| {
             let way = Way::check((name, way, &section.flat), directory)?;
             warnings.extend(way.warnings());
@@ -58,7 +63,14 @@ impl Identity {
                 nameless.join(", ")
             ));
         }
-        Ok(Self { ways, warnings })
+        let plain = ways.iter().filter(|way| matches!(way.source, Source::Unsigned(_)));
+        if let Some(way) = plain.take(1).find(|_| !buyers.is_empty()) {
+            warnings.push(format!(
+                "[identity.{}] says nothing of its visitors but their account, so organisation.buyers lets none of them buy",
+                way.name
+            ));
+        }
+        Ok(Self { ways, buyers, warnings })
     }
 
     /// Warns of questions that lead to Tollgate itself: to one of the public origins of the site, or to the address of the public listener.
@@ -120,12 +132,14 @@ impl Identity {
                 audiences: way.audiences(host),
                 authorized_parties: way.parties.clone(),
                 account: way.account.clone(),
+                user: way.user.clone(),
                 prefix: way.prefix.clone(),
                 leeway: way.leeway,
                 keys: way.keys(url, secrets)?,
             })
         };
-        Ok(proxy::identity::Settings { ways: self.ways.iter().map(way).collect::<Result<_>>()? })
+        let ways = self.ways.iter().map(way).collect::<Result<_>>()?;
+        Ok(proxy::identity::Settings { ways, buyers: self.buyers.clone() })
     }
 }
 

@@ -7,7 +7,7 @@ const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
 
 fn check(text: &str) -> Result<Identity> {
     let file = File::parse(&format!("[identity]\n{text}"))?;
-    Identity::check(&file.identity, Path::new(KEYS))
+    Identity::check(&file.identity, &file.organisation, Path::new(KEYS))
 }
 
 fn only(text: &str) -> Way {
@@ -79,6 +79,52 @@ fn several_ways_have_tables_of_their_own() {
             .contains("a, b under [identity] have no `prefix`")
     );
     assert!(warned("account = \"/user_metadata/org\"").contains("users write themselves"));
+}
+
+#[test]
+fn the_user_who_acts_is_the_subject_unless_another_claim_is_named() {
+    let user = |text: &str| only(text).user.map(|claim| claim.to_string());
+    let session = "[identity.a]\nask = \"http://127.0.0.1/\"\naccount = \"/org/id\"";
+    for (text, expected) in [
+        ("", Some("sub")),
+        ("account = \"org_id\"\nuser = \"/user/id\"", Some("/user/id")),
+        (session, None),
+        (&format!("{session}\nuser = \"/user/id\""), Some("/user/id")),
+        ("[identity.a]\nheader = \"X-User\"\nfrom = \"10.0.0.1\"", None),
+    ] {
+        assert_eq!(user(text).as_deref(), expected, "{text}");
+    }
+    let warned = check("user = \"/user_metadata/name\"").expect("a warning").warnings.join("; ");
+    assert!(warned.contains("act under another one's name"), "{warned}");
+}
+
+#[test]
+fn the_buyers_of_organisations_are_named_by_a_claim_and_its_value() {
+    let buyers = |list: &str| check(&format!("[organisation]\nbuyers = {list}"));
+    let known = buyers("[\"/org_role=admin\", \"/org/role=owner\"]").expect("two entries").buyers;
+    let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+    assert_eq!(known, ["/org_role=admin", "/org/role=owner"]);
+    assert!(check("").expect("as before").buyers.is_empty());
+    for (list, expected) in [
+        (
+            "[\"admin\"]",
+            "organisation.buyers: \"admin\": write a JSON pointer to a claim, `=` and the claim's value, such as \"/org_role=admin\"",
+        ),
+        ("[\"org_role=admin\"]", "is no JSON pointer: write it like \"/org_role=admin\""),
+        ("[\"/org_role=\"]", "such as \"/org_role=admin\""),
+        ("\"/org_role=admin\"", "buyers"),
+    ] {
+        let told = format!("{:#}", buyers(list).expect_err(list));
+        assert!(told.contains(expected), "{list}: {told}");
+    }
+    let docs = include_str!("../../../docs/identity.md");
+    let documented = docs.split("```toml\n").find(|block| block.starts_with("[organisation]")).expect("it is shown");
+    let block = documented.split_once("```").map(|(block, _)| block).expect("it ends");
+    assert_eq!(check(block).expect("it is accepted").buyers.len(), 2);
+    let front =
+        "[identity.front]\nheader = \"X-User\"\nfrom = \"10.0.0.5\"\n[organisation]\nbuyers = [\"/role=admin\"]";
+    let warned = check(front).expect("a warning").warnings.join("; ");
+    assert!(warned.contains("[identity.front]") && warned.contains("lets none of them buy"), "{warned}");
 }
 
 #[test]
@@ -181,6 +227,8 @@ fn ways_that_cannot_be_meant_are_told() {
         ("cookie = \"x\"\ntoken_at = \"x\"", "is no JSON pointer"),
         ("account = []", "identity.account is empty"),
         ("account = \"/a~2\"", "JSON pointer"),
+        ("user = \"/a~2\"", "identity.user = \"/a~2\""),
+        ("[identity.a]\nheader = \"X-User\"\nuser = \"a\"\nfrom = [\"10.0.0.1\"]", "`user` is about tokens"),
         ("cookie = [\"a\", \"b c\"]", "is not the name of a cookie"),
         ("issuer = 1", "expected a text, or a list of texts"),
     ] {

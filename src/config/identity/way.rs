@@ -29,6 +29,8 @@ pub struct Way {
     pub(super) audiences: Vec<String>,
     pub(super) parties: Vec<String>,
     pub(super) account: Vec<Claim>,
+    /// The claim that names the user who acts.
+    pub(super) user: Option<Claim>,
     pub(super) prefix: String,
     pub leeway: Duration,
     pub source: Source,
@@ -65,13 +67,17 @@ impl Way {
         if account.is_empty() {
             bail!("identity.account is empty: name the claim, such as \"sub\"");
         }
-        let claim = |text: &String| text.parse().map_err(|error| anyhow!("identity.account = \"{text}\": {error}"));
-        let account = account.iter().map(claim).collect::<Result<Vec<Claim>>>()?;
+        let claim =
+            |key: &str, text: &str| text.parse().map_err(|error| anyhow!("identity.{key} = \"{text}\": {error}"));
+        let account = account.iter().map(|text| claim("account", text)).collect::<Result<Vec<Claim>>>()?;
+        let user = section.user.as_ref().map(|text| claim("user", text)).transpose()?;
         let source = match (ask, &front) {
             (Some(ask), _) => Source::Site(ask),
             (None, Some(front)) if !front::is_signed(section) => Source::Unsigned(front.header.to_string()),
             (None, _) => Source::check((section, common), name.is_some(), directory)?,
         };
+        // What the site answers has no usual place for it.
+        let user = user.or_else(|| source.is_of_tokens().then(Claim::subject));
         let (issuers, audiences) = (section.issuer.all(), section.audience.all());
         let is_published = matches!(source, Source::Published(_));
         if name.is_some() && is_published && issuers.is_empty() {
@@ -80,7 +86,7 @@ impl Way {
         let parties = section.authorized_parties.clone();
         let (name, prefix) = (name.unwrap_or(FLAT).to_owned(), section.prefix.clone());
         let token_at = section.token_at.clone();
-        Ok(Self { name, cookies, front, token_at, issuers, audiences, parties, account, prefix, leeway, source })
+        Ok(Self { name, cookies, front, token_at, issuers, audiences, parties, account, user, prefix, leeway, source })
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
@@ -88,7 +94,10 @@ impl Way {
         let account = self.account.iter().find(written_by_users).map(|claim| {
             format!("identity: account = \"{claim}\" is a claim that users write themselves: each could name another one's account")
         });
-        self.source.warning().into_iter().chain(account).collect()
+        let user = self.user.iter().find(written_by_users).map(|claim| {
+            format!("identity: user = \"{claim}\" is a claim that users write themselves: each could act under another one's name")
+        });
+        self.source.warning().into_iter().chain(account).chain(user).collect()
     }
 
     /// The source of its account ids.

@@ -48,6 +48,8 @@ struct Page<'a> {
     /// What was done just now.
     done: Option<String>,
     plan: Plan,
+    /// For a user who may change nothing: by whom that is done. The page then has no buttons.
+    not_a_buyer: Option<String>,
     /// Days of paid access beside any subscription.
     credit: Option<String>,
     invitation: Option<Invitation>,
@@ -82,9 +84,10 @@ pub async fn show(
     let inviting = referral::standing(billing, &claims.sub, now).await?;
     let error = problem.map(|problem| fault::told(texts, problem));
     let page = Page {
-        frame: Frame::new(billing, &texts.account.title, links::ACCOUNT_PATH).with_error(error),
+        frame: Frame::new(billing, &texts.account.title, links::ACCOUNT_PATH).with_claims(claims).with_error(error),
         done: done(texts, &asked, &standing, now),
         plan: Plan::of(texts, &standing, &checkout::sellers(billing), now),
+        not_a_buyer: not_a_buyer(texts, claims),
         credit: credit(texts, &inviting),
         invitation: invitation(texts, &inviting),
         invoices: Invoices::of(billing, &claims.sub).await,
@@ -93,6 +96,10 @@ pub async fn show(
         Some(problem) => html::page_with(problem.status(), &page),
         None => html::page(&page),
     })
+}
+
+fn not_a_buyer(texts: &Texts, claims: &Claims) -> Option<String> {
+    (!claims.buyer).then(|| fill(&texts.account.not_a_buyer, &[("account", claims.sub.as_str())]))
 }
 
 /// The days that the account has beside any subscription.

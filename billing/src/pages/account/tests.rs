@@ -10,7 +10,7 @@ use super::*;
 use crate::api::standing::examples::{on, standing, subscription};
 use crate::pages::examples;
 use crate::pages::look::Pages;
-use crate::pages::tests::{elements, hostile, marked, read_out};
+use crate::pages::tests::{claims, elements, hostile, marked, read_out};
 
 const PAID: State = State::Active { paid_until: None };
 
@@ -33,6 +33,7 @@ fn page_of<'a>(look: &'a Pages, standing: &Standing, inviting: &Inviting, seller
         frame: Frame::of(look, "/billing/pricing", &look.texts.account.title, links::ACCOUNT_PATH),
         done: None,
         plan: Plan::of(&look.texts, standing, sellers, on(3, 10)),
+        not_a_buyer: None,
         credit: credit(&look.texts, inviting),
         invitation: invitation(&look.texts, inviting),
         invoices: Invoices::None,
@@ -210,6 +211,43 @@ fn what_can_be_done_follows_from_the_subscriptions() {
 }
 
 #[test]
+fn a_user_who_may_not_buy_sees_the_page_without_its_buttons() {
+    let look = examples::pages();
+    let member = claims("acme", Some("bob"), false);
+    let states = [
+        vec![],
+        vec![paid()],
+        vec![ending(on(4, 1))],
+        vec![subscription("price_monthly", State::PastDue { since: on(3, 9) })],
+        vec![subscription("price_monthly", State::Paused)],
+    ];
+    for subscriptions in states {
+        let page = page(&look, &standing(subscriptions, on(3, 10)), &nobody());
+        let html = Page { not_a_buyer: not_a_buyer(&look.texts, &member), ..page.clone() }.render().expect("a page");
+        assert!(!html.contains("<form") && !html.contains(r#"class="button"#), "{html}");
+        assert!(html.contains("Only those who manage billing for acme can change this."), "{html}");
+        let buyer = claims("acme", Some("ada"), true);
+        let html = Page { not_a_buyer: not_a_buyer(&look.texts, &buyer), ..page }.render().expect("a page");
+        assert!(!html.contains("Only those who manage billing"), "{html}");
+        assert!(html.contains("<form") || html.contains("See the plans"), "{html}");
+    }
+}
+
+#[test]
+fn the_page_names_who_is_signed_in_and_for_which_account() {
+    let look = examples::pages();
+    for (claims, expected) in [
+        (claims("user-1", None, true), "Signed in as user-1<"),
+        (claims("acme", Some("ada"), true), "Signed in as ada, for acme<"),
+        (claims("<b>", Some("<i>"), true), "Signed in as &#60;i&#62;, for &#60;b&#62;<"),
+    ] {
+        let page = page(&look, &standing(vec![], on(3, 10)), &nobody());
+        let html = Page { frame: page.frame.clone().with_claims(&claims), ..page }.render().expect("a page");
+        assert!(html.contains(expected), "{expected}: {html}");
+    }
+}
+
+#[test]
 fn credit_and_invitations_are_shown_when_there_are_any() {
     let look = examples::pages();
     let nothing = standing(vec![], on(3, 10));
@@ -243,6 +281,9 @@ fn no_text_of_the_page_is_out_of_the_operators_reach() {
         let page = page(&look, &standing(subscriptions, on(3, 10)), &inviting);
         for invoices in [Invoices::Known(vec![line()]), Invoices::Unavailable] {
             let html = Page { invoices, done: Some("§".into()), ..page.clone() }.render().expect("a page");
+            let claims = claims("acme", Some("bob"), false);
+            let (frame, not_a_buyer) = (page.frame.clone().with_claims(&claims), not_a_buyer(&look.texts, &claims));
+            let html = html + &Page { frame, not_a_buyer, ..page.clone() }.render().expect("a page");
             for text in read_out(&html) {
                 let data = ["£", "Free", "Paid", "read.example"];
                 assert!(text.contains('§') || data.iter().any(|data| text.starts_with(data)), "{text:?}");

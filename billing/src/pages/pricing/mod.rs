@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::encoding::{self, Coding};
 use super::frame::Frame;
+use super::look::{Texts, fill};
 use super::{fault, html};
 use crate::Billing;
 use crate::api::Visitor;
@@ -39,6 +40,8 @@ enum Viewer {
     Free { trial: Trial },
     /// Manage the subscription there is.
     Subscribed,
+    /// Look: others buy for the account.
+    Member { text: String },
 }
 
 /// Whether a free trial can be had.
@@ -106,9 +109,10 @@ pub async fn show(
         Some(claims) => {
             let now = crate::clock::now();
             let standing = standing::of(billing, &claims.sub, now).await?;
-            let (viewer, tier) = (viewer(&standing, now), standing.segment.plan.tier.clone());
+            let viewer = if claims.buyer { viewer(&standing, now) } else { member(texts, claims) };
+            let tier = standing.segment.plan.tier.clone();
             let sold = Sold { catalog: standing.catalog(), sellers, shown };
-            page(frame, viewer, &sold, Some(&tier))
+            page(frame.with_claims(claims), viewer, &sold, Some(&tier))
         }
     };
     let page = Page { next, ..page };
@@ -127,11 +131,15 @@ fn viewer(standing: &Standing, now: Timestamp) -> Viewer {
     }
 }
 
+fn member(texts: &Texts, claims: &Claims) -> Viewer {
+    Viewer::Member { text: fill(&texts.pricing.not_a_buyer, &[("account", claims.sub.as_str())]) }
+}
+
 fn page<'a>(frame: Frame<'a>, viewer: Viewer, sold: &Sold<'_>, current: Option<&str>) -> Page<'a> {
     let trial = match viewer {
         Viewer::Free { trial } => trial,
         Viewer::Anonymous { .. } => Trial::Offered,
-        Viewer::Subscribed => Trial::Used,
+        Viewer::Subscribed | Viewer::Member { .. } => Trial::Used,
     };
     let shop = Shop { look: frame.look, catalog: sold.catalog, sellers: sold.sellers, trial };
     let (tiers, toggle) = (columns(shop, current), Toggle::over(shop, sold.shown));

@@ -7,7 +7,7 @@ use super::*;
 use crate::api::standing::examples::{CATALOG, on, standing, subscription};
 use crate::pages::examples;
 use crate::pages::look::Pages;
-use crate::pages::tests::{elements, hostile, marked, read_out};
+use crate::pages::tests::{claims, elements, hostile, marked, read_out};
 
 /// The marketplace: four tiers, of which one has no price.
 const MARKET: &str = include_str!("../../../../tests/browser/market.toml");
@@ -76,6 +76,15 @@ fn a_free_user_buys_and_ticks_the_box_first_where_one_is_asked_for() {
     }
     assert!(html.contains("14 days free, then £70 a year."), "{html}");
     assert!(!html.contains("Manage subscription"), "there is none");
+}
+
+#[test]
+fn a_user_who_may_not_buy_sees_what_is_sold_without_a_button() {
+    let look = examples::pages();
+    let html = sold(&look, &catalog(CATALOG), member(&look.texts, &claims("acme", Some("bob"), false)));
+    assert!(!html.contains("<form") && !html.contains(r#"class="button"#), "{html}");
+    assert!(html.contains("£7 <span>a month</span>") && !html.contains("days free"), "{html}");
+    assert!(html.contains("Plans are bought and changed by those who manage billing for acme."), "{html}");
 }
 
 #[test]
@@ -154,6 +163,7 @@ fn no_text_of_the_page_is_out_of_the_operators_reach() {
         of(&look, &standing(vec![], on(3, 10)), None),
         sold(&look, &catalog(MARKET), free()),
         sold(&look, &catalog(MARKET), anonymous),
+        sold(&look, &catalog(CATALOG), member(&look.texts, &claims("acme", Some("bob"), false))),
     ];
     for text in pages.iter().flat_map(|html| read_out(html)) {
         // Names and amounts of the catalog, codes without a word of their own, the name of the site.

@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::identity::claims::{self, Claim};
 use crate::identity::json;
+use crate::identity::principal::{Naming, Principal};
 
 /// The site's answer about a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
     /// None: the session belongs to no account.
-    pub(super) account: Option<AccountId>,
+    pub(super) principal: Option<Principal>,
     /// How long that counts.
     pub(super) keep: Duration,
     /// When the session ends.
@@ -62,23 +61,23 @@ pub(super) fn has_word(status: StatusCode) -> Result<bool, Fault> {
     }
 }
 
-/// Reads an answer: the account that `names` point at in `body`, with `prefix` before it. Without a body, the status has said that there
-/// is no account. The answer counts for `keep` at most.
+/// Reads an answer: the account and the user that `naming` finds in `body`. Without a body, the status has said that there is no account.
+/// The answer counts for `keep` at most.
 pub(super) fn read(
     body: Option<&[u8]>,
     headers: &HeaderMap,
-    (names, prefix): (&[Claim], &str),
+    naming: &Naming,
     keep: Duration,
     now: Timestamp,
 ) -> Result<Said, Fault> {
     let keep = max_age(headers).map_or(keep, |max_age| keep.min(max_age));
-    let nobody = Said { account: None, keep, ends: None };
+    let nobody = Said { principal: None, keep, ends: None };
     let Some(body) = body else { return Ok(nobody) };
     let Value::Object(answer) = json::value(body).ok_or(Fault::NoJson)? else {
         // Some libraries answer `null` where no user is signed in.
         return Ok(nobody);
     };
-    let Ok(account) = claims::account(&answer, names, prefix) else { return Ok(nobody) };
+    let Ok(principal) = naming.principal(&answer) else { return Ok(nobody) };
     let ends = match answer.get("expires_at") {
         None | Some(Value::Null) => None,
         Some(date) => Some(moment(date).ok_or(Fault::NoDate)?),
@@ -86,7 +85,7 @@ pub(super) fn read(
     if ends.is_some_and(|ends| ends <= now) {
         return Ok(nobody);
     }
-    Ok(Said { account: Some(account), keep, ends })
+    Ok(Said { principal: Some(principal), keep, ends })
 }
 
 /// A date as RFC 3339 writes it, or seconds since 1970.
@@ -123,6 +122,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use entitlement::account::AccountId;
     use http::HeaderValue;
 
     use super::*;
@@ -134,9 +134,11 @@ mod tests {
         for line in lines {
             headers.append(CACHE_CONTROL, HeaderValue::from_static(line));
         }
-        let names: Vec<Claim> = ["/account/id", "/user/id"].map(|name| name.parse().expect("a pointer")).to_vec();
+        let pointer = |name: &str| name.parse().expect("a pointer");
+        let account = ["/account/id", "/user/id"].map(pointer).to_vec();
+        let naming = Naming { account, user: Some(pointer("/user/id")), prefix: "s:".to_owned(), buyers: [].into() };
         let now = Timestamp::from_timestamp(1_000, 0).expect("in range");
-        read(body, &headers, (&names, "s:"), KEEP, now)
+        read(body, &headers, &naming, KEEP, now)
     }
 
     #[test]
@@ -160,8 +162,10 @@ mod tests {
 
     #[test]
     fn an_answer_names_one_account_or_nobody_or_is_not_understood() {
-        let account =
-            |body: &str| read_with(Some(body.as_bytes()), &[]).map(|said| said.account.map(|id| id.to_string()));
+        let account = |body: &str| {
+            let said = read_with(Some(body.as_bytes()), &[])?;
+            Ok(said.principal.map(|principal| principal.account.to_string()))
+        };
         for (body, expected) in [
             (r#"{"user":{"id":"u"}}"#, Ok(Some("s:u"))),
             (r#"{"user":{"id":42}}"#, Ok(Some("s:42"))),
@@ -186,7 +190,21 @@ mod tests {
         assert_eq!(account(&"[".repeat(10_000)), Err(Fault::NoJson), "it has a depth");
         let long = format!(r#"{{"user":{{"id":"{}"}}}}"#, "x".repeat(300));
         assert_eq!(account(&long), Ok(None));
-        assert_eq!(read_with(None, &[]).map(|said| said.account), Ok(None));
+        assert_eq!(read_with(None, &[]).map(|said| said.principal), Ok(None));
+    }
+
+    #[test]
+    fn an_answer_names_the_user_who_acts_for_the_account() {
+        for (body, expected) in [
+            (r#"{"user":{"id":"u"},"account":{"id":"a"}}"#, Some(("s:a", Some("s:u")))),
+            (r#"{"user":{"id":"u"}}"#, Some(("s:u", None))),
+            (r#"{"account":{"id":"a"}}"#, Some(("s:a", None))),
+            (r#"{"user":{"id":["u"]},"account":{"id":"a"}}"#, None),
+        ] {
+            let principal = read_with(Some(body.as_bytes()), &[]).expect("an answer").principal;
+            let named = principal.as_ref().map(|known| (known.account.as_str(), known.user().map(AccountId::as_str)));
+            assert_eq!(named, expected, "{body}");
+        }
     }
 
     #[test]
@@ -211,7 +229,7 @@ mod tests {
     fn a_session_ends_when_the_answer_says_so() {
         let ends = |date: &str| -> Result<Option<Option<i64>>, Fault> {
             let said = read_with(Some(format!(r#"{{"user":{{"id":"u"}},"expires_at":{date}}}"#).as_bytes()), &[])?;
-            Ok(said.account.map(|_| said.ends.map(|ends| ends.timestamp())))
+            Ok(said.principal.map(|_| said.ends.map(|ends| ends.timestamp())))
         };
         for (date, expected) in [
             ("2000", Ok(Some(Some(2_000)))),

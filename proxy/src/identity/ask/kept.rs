@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use entitlement::Timestamp;
-use entitlement::account::AccountId;
 
 use super::answer::Said;
 use crate::clock::Moment;
+use crate::identity::principal::Principal;
 
 /// The least time between two questions about a credential without an account, or without an answer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The outcome for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::identity) enum Verdict {
-    Account(AccountId),
+    Account(Principal),
     Nobody,
     /// The site has not said, and nothing that is kept counts.
     Unknown,
@@ -46,7 +46,7 @@ impl Kept {
     /// The answer to a question that began at `asked`.
     pub(super) fn answered(said: Said, asked: Moment, stale: Duration) -> Self {
         let fresh_until = asked.tick + said.keep;
-        let word = said.account.map_or(Verdict::Nobody, Verdict::Account);
+        let word = said.principal.map_or(Verdict::Nobody, Verdict::Account);
         let (has_failed, stale_until) = (false, fresh_until + stale);
         Self { word, asked: asked.tick, has_failed, fresh_until, stale_until, ends: said.ends }
     }
@@ -103,18 +103,20 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use entitlement::account::AccountId;
+
     use super::*;
     use crate::clock;
 
     const STALE: Duration = Duration::from_secs(300);
 
     fn account() -> Verdict {
-        Verdict::Account(AccountId::parse("u").expect("an id"))
+        Verdict::Account(AccountId::parse("u").expect("an id").into())
     }
 
     fn said(word: &Verdict, keep_seconds: u64, ends: Option<Timestamp>) -> Said {
-        let account = if let Verdict::Account(account) = word { Some(account.clone()) } else { None };
-        Said { account, keep: Duration::from_secs(keep_seconds), ends }
+        let principal = if let Verdict::Account(principal) = word { Some(principal.clone()) } else { None };
+        Said { principal, keep: Duration::from_secs(keep_seconds), ends }
     }
 
     #[test]

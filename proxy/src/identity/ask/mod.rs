@@ -26,8 +26,8 @@ use tokio::time::timeout;
 
 pub use question::{Location, LocationError};
 
-use super::claims::Claim;
 use super::jwks::PublishedError;
+use super::principal::Naming;
 use super::sender::Sender;
 use answer::Fault;
 use clients::Clients;
@@ -69,15 +69,14 @@ pub struct Settings {
     pub stale: Duration,
 }
 
-/// A way by which the site is asked: its place, its name, the cookies that are shown to the site (none: `Authorization`), the places of the
-/// account in the answer, and the prefix of the account.
+/// A way by which the site is asked: its place, its name, the cookies that are shown to the site (none: `Authorization`), and the places of
+/// the account and the user in the answer.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) place: usize,
     pub(super) name: String,
     pub(super) cookies: Vec<String>,
-    pub(super) account: Vec<Claim>,
-    pub(super) prefix: String,
+    pub(super) naming: Naming,
     pub(super) settings: Settings,
 }
 

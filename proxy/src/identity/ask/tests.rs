@@ -1,5 +1,6 @@
 //! Questions to a real server: their outcomes and their number.
 
+use entitlement::account::AccountId;
 use http::header::COOKIE;
 
 use super::*;
@@ -13,8 +14,12 @@ pub(super) fn plan(url: &str, cookies: &[&str]) -> Plan {
         place: 0,
         name: "session".to_owned(),
         cookies: cookies.iter().map(|name| (*name).to_owned()).collect(),
-        account: vec!["/id".parse().expect("a pointer")],
-        prefix: String::new(),
+        naming: Naming {
+            account: vec!["/id".parse().expect("a pointer")],
+            user: None,
+            prefix: String::new(),
+            buyers: [].into(),
+        },
         settings: Settings {
             location: url.parse().expect("a URL"),
             host: value("read.example"),
@@ -53,7 +58,7 @@ async fn worth(asking: &Asking, sessions: &[&str]) -> Vec<Verdict> {
 }
 
 fn account(id: &str) -> Verdict {
-    Verdict::Account(id.parse().expect("an id"))
+    Verdict::Account(id.parse::<AccountId>().expect("an id").into())
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use super::Plan;
 use super::answer::{self, Fault, Said};
 use super::metrics::Counters;
 use super::question::Site;
-use crate::identity::claims::Claim;
 use crate::identity::cookies::{self, Session};
 use crate::identity::jwks::PublishedError;
+use crate::identity::principal::Naming;
 use crate::identity::refusal::Refusal;
 use crate::ladder::circuit::Circuit;
 
@@ -58,8 +58,7 @@ pub(super) struct SessionWay {
     name: String,
     /// The cookies that are shown to the site; empty: `Authorization`.
     cookies: Vec<String>,
-    account: Vec<Claim>,
-    prefix: String,
+    naming: Naming,
     site: Site,
     keep: Duration,
     pub(super) deadline: Duration,
@@ -72,15 +71,14 @@ pub(super) struct SessionWay {
 
 impl SessionWay {
     pub(super) fn new(plan: Plan) -> Result<Self, PublishedError> {
-        let Plan { place, name, cookies, account, prefix, settings } = plan;
+        let Plan { place, name, cookies, naming, settings } = plan;
         let (keep, deadline, stale) = (settings.keep, settings.deadline, settings.stale);
         Ok(Self {
             place,
             metrics: Counters::of(&name)?,
             name,
             cookies,
-            account,
-            prefix,
+            naming,
             site: Site::new(settings)?,
             keep,
             deadline,
@@ -153,8 +151,7 @@ impl SessionWay {
                 "the answer to a question about a session sets a cookie, which is dropped: no browser would get it"
             );
         }
-        let reading = (self.account.as_slice(), self.prefix.as_str());
-        answer::read(answer.body.as_deref(), &answer.headers, reading, self.keep, now)
+        answer::read(answer.body.as_deref(), &answer.headers, &self.naming, self.keep, now)
     }
 
     fn carrier(&self) -> HeaderName {
@@ -164,8 +161,8 @@ impl SessionWay {
     /// Counts the outcome of a question, and logs once a minute why there is no answer.
     pub(super) fn count(&self, said: &Result<Said, Fault>, now: Timestamp) {
         let fault = match said {
-            Ok(Said { account: Some(_), .. }) => return self.metrics.account.inc(),
-            Ok(Said { account: None, .. }) => return self.metrics.nobody.inc(),
+            Ok(Said { principal: Some(_), .. }) => return self.metrics.account.inc(),
+            Ok(Said { principal: None, .. }) => return self.metrics.nobody.inc(),
             Err(Fault::Busy) => return self.metrics.busy.inc(),
             Err(fault) => fault,
         };

@@ -120,5 +120,5 @@ fn bearing(token: &str) -> HeaderMap {
 }
 
 fn known(account: &str) -> Credential {
-    Credential::Account(AccountId::parse(account).expect("an id"))
+    Credential::Account(entitlement::account::AccountId::parse(account).expect("an id").into())
 }

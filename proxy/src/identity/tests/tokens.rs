@@ -255,7 +255,8 @@ fn one_token_is_never_taken_for_another() {
 fn only_so_many_tokens_are_remembered() {
     let seen = Seen::new();
     let set = KeySet::new(1, vec![Key::hs256(SECRET).expect("a key")]);
-    let expected = Reader::new(way(Keys::Fixed(Vec::new()))).expect("a way").expected;
+    let naming = Naming { account: vec![Claim::subject()], user: None, prefix: String::new(), buyers: [].into() };
+    let expected = Reader::new(way(Keys::Fixed(Vec::new())), naming).expect("a way").expected;
     let verified = set.verify(token(&claims()).as_bytes(), at(NOW), &expected, &mut Tries::default());
     let verified = verified.expect("it verifies");
     let most = u64::try_from(seen::TOKENS_MAX).expect("it fits");
@@ -313,7 +314,7 @@ fn a_refused_token_has_a_reason() {
         assert_eq!(identity().check(&token, at(NOW)), Err(reason), "{token:.60}");
     }
     assert_eq!(
-        identity().check(&token(&claims()), at(NOW)).map(|account| account.to_string()),
+        identity().check(&token(&claims()), at(NOW)).map(|principal| principal.account.to_string()),
         Ok("user-1".to_owned())
     );
 }

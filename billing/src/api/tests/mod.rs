@@ -1,5 +1,8 @@
 //! What the handlers decide, against a real Postgres with a single connection and the simulated provider.
 
+mod buyers;
+mod component;
+
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
@@ -7,22 +10,22 @@ use chrono::Duration;
 use demo::provider::{Cadence, CancelAt, Price, Provider, Settings as ProviderSettings, Subscribe};
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::assertion::{AssertionKey, Claims};
+use entitlement::assertion::{Actor, AssertionKey, Claims};
 use entitlement::catalog::Provider as ProviderName;
 use entitlement::decide::Known;
 use entitlement::subscription::{Grace, Policy, State, Subscription, SubscriptionId};
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tower::ServiceExt;
 
 use super::standing::examples::{CATALOG, subscription};
 use crate::checkout::{self, Order};
-use crate::settings::{ASSERTION_AUDIENCE, POLAR_API_BASE, Polar, Settings, Stripe};
+use crate::settings::ASSERTION_AUDIENCE;
 use crate::store::catalogs::{self, Rules};
 use crate::store::{links, subscriptions};
 use crate::{Billing, clock};
+use component::billing;
 
 const SITE: &str = "https://read.example";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -33,6 +36,8 @@ struct Shop {
     billing: Billing,
     router: Router,
     buyer: AccountId,
+    /// Who acts for the buyer, and whether that user may buy; none: the buyer itself.
+    acting: Option<(&'static str, bool)>,
 }
 
 /// How a shop differs from the usual one.
@@ -63,8 +68,9 @@ impl Shop {
         // Nobody may listen on port 1 without asking the operating system first.
         let url = if twist == Twist::Unreachable { "http://127.0.0.1:1" } else { provider.url() };
         let billing = billing(pool, url, key);
-        let router = super::router().merge(crate::pages::router(&billing)).with_state(billing.clone());
-        Self { provider, billing, router, buyer: AccountId::parse("user-1").expect("an id") }
+        let router = super::router().merge(crate::pages::router(&billing));
+        let router = router.layer(axum::middleware::from_fn(crate::caller::kept)).with_state(billing.clone());
+        Self { provider, billing, router, buyer: AccountId::parse("user-1").expect("an id"), acting: None }
     }
 
     fn assertion(&self, audience: &str) -> String {
@@ -73,6 +79,8 @@ impl Shop {
             iss: SITE.into(),
             aud: audience.into(),
             sub: self.buyer.clone(),
+            act: self.acting.map(|(user, _)| Actor { sub: user.parse().expect("an id") }),
+            buyer: self.acting.is_none_or(|(_, is_buyer)| is_buyer),
             iat: now,
             exp: now + 60,
             tier: None,
@@ -152,40 +160,6 @@ fn active() -> Subscription {
     let now: Timestamp = clock::now();
     let state = State::Active { paid_until: Some(now + Duration::days(29)) };
     Subscription { started_at: now - Duration::days(1), ..subscription("price_monthly", state) }
-}
-
-fn billing(pool: PgPool, provider_url: &str, key: Option<&str>) -> Billing {
-    let settings = Settings {
-        site_url: SITE.into(),
-        origins: vec![SITE.into()],
-        pricing_url: "/billing/pricing".into(),
-        login: entitlement::login::Login::default(),
-        pages: std::sync::Arc::new(crate::pages::examples::pages()),
-        assertion: AssertionKey::parse(SECRET).expect("a key"),
-        assertion_audience: ASSERTION_AUDIENCE.into(),
-        identity_audience: "read.example".into(),
-        stripe: Stripe {
-            api_key: key.map(Into::into),
-            api_base: format!("{provider_url}/"),
-            webhook_secrets: vec![],
-            webhook_path: "/api/stripe/webhook".into(),
-            metadata_key: "account".into(),
-            account: None,
-        },
-        polar: Polar {
-            access_token: None,
-            api_base: POLAR_API_BASE.into(),
-            webhook_secrets: vec![],
-            metadata_key: "account".into(),
-        },
-        grace: grace(),
-        operator_token: Some("the operator's token".into()),
-        redis_url: None,
-        inline_wait: std::time::Duration::from_secs(1),
-        ..crate::tests::settings()
-    };
-    let outlets = crate::publish::Outlets::new(None, &settings.namespace, None).expect("nobody to tell");
-    Billing::new(pool, settings, outlets)
 }
 
 async fn answer(response: Response) -> (StatusCode, Value) {
