@@ -98,6 +98,11 @@ pub fn get(path: &str, token: Option<&str>) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: read.example\r\n{authorization}\r\n").into_bytes()
 }
 
+/// A request without a body, with a session in a cookie.
+pub fn get_with_session(path: &str, session: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: read.example\r\nCookie: sessionid={session}\r\n\r\n").into_bytes()
+}
+
 /// A whole POST without a body.
 pub fn post(path: &str, token: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: read.example\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n")

@@ -43,7 +43,15 @@ struct Kept {
     bare: f64,
     /// The gate in front of the same site.
     gate: f64,
+    /// The same with several ways of knowing who asks, of which one is used.
+    several: f64,
+    /// The same for sessions of which the site was asked a moment ago.
+    asked: f64,
 }
+
+/// The most that they may take beside the gate with tokens alone.
+const SEVERAL_MAX: f64 = 1.01;
+const ASKED_MAX: f64 = 1.03;
 
 /// What is to be done with the counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,10 +73,12 @@ pub async fn measure(binaries: &Path, profiles: &Path, file: &Path, counted: Cou
     for _ in 0..TRIES {
         let now = count(binaries, profiles).await?;
         progress(&format!(
-            "bench: instructions a request: bare Pingora {:.0}, Tollgate {:.0}: {:.3} ×",
+            "bench: instructions a request: bare Pingora {:.0}, Tollgate {:.0}: {:.3} ×; with several ways {:.3} × that, for sessions that are asked for {:.3} ×",
             now.bare,
             now.gate,
-            now.gate / now.bare
+            now.gate / now.bare,
+            now.several / now.gate,
+            now.asked / now.gate
         ));
         let now = least.map_or(now.clone(), |least| least.or_fewer(now));
         if kept.as_ref().is_some_and(|kept| complaints(kept, &now).is_empty()) {
@@ -87,7 +97,13 @@ pub async fn measure(binaries: &Path, profiles: &Path, file: &Path, counted: Cou
 impl Kept {
     /// The smaller count of each.
     fn or_fewer(self, other: Self) -> Self {
-        Self { bare: self.bare.min(other.bare), gate: self.gate.min(other.gate), ..other }
+        Self {
+            bare: self.bare.min(other.bare),
+            gate: self.gate.min(other.gate),
+            several: self.several.min(other.several),
+            asked: self.asked.min(other.asked),
+            ..other
+        }
     }
 }
 
@@ -104,7 +120,14 @@ fn complaints(kept: &Kept, now: &Kept) -> Vec<String> {
         compare("instructions of bare Pingora", kept.bare, now.bare),
         compare("instructions of Tollgate", kept.gate, now.gate),
     ];
-    ratio.into_iter().chain(counts.into_iter().flatten().filter(|_| is_alike)).collect()
+    let bars = [
+        ("several ways, of which one is used,", now.several / now.gate, SEVERAL_MAX),
+        ("sessions that are asked for", now.asked / now.gate, ASKED_MAX),
+    ];
+    let bars = bars.into_iter().filter(|(_, ratio, most)| ratio > most);
+    let bars = bars.map(|(what, ratio, most)| format!("{what} cost {ratio:.3} × a token, and may cost {most} ×"));
+    let counts = ratio.into_iter().chain(counts.into_iter().flatten().filter(|_| is_alike));
+    counts.chain(bars).collect()
 }
 
 async fn count(binaries: &Path, profiles: &Path) -> Result<Kept> {
@@ -113,12 +136,14 @@ async fn count(binaries: &Path, profiles: &Path) -> Result<Kept> {
     let requests = (0..ACCOUNTS)
         .map(|n| Ok(http::get(PAID_PAGE, Some(&secrets.token(&format!("reader-{n}"))?))))
         .collect::<Result<Arc<[_]>>>()?;
-    let mut counts = [0.0; 2];
-    for (name, count) in ["bare", "gate"].into_iter().zip(&mut counts) {
-        let mut profile = Profile::new(profiles, &format!("kept-{name}"))?;
+    let sessions: Arc<[_]> = (0..ACCOUNTS).map(|n| http::get_with_session(PAID_PAGE, &format!("reader-{n}"))).collect();
+    let mut counts = [0.0; 4];
+    let programs = [("bare", "same"), ("gate", "one"), ("gate", "several"), ("gate", "asked")];
+    for ((name, kind), count) in programs.into_iter().zip(&mut counts) {
+        let mut profile = Profile::new(profiles, &format!("kept-{name}-{kind}"))?;
         let target = free_address()?;
-        let mut words = vec![target.to_string(), site.clone()];
-        words.extend((name == "bare").then(|| "same".to_owned()));
+        let words = [target.to_string(), site.clone(), kind.to_owned()];
+        let requests = if kind == "asked" { &sessions } else { &requests };
         let launch = Launch::new(name, directory.path(), binaries.join(name)).args(words);
         let launch =
             launch.env("TOLLGATE_JWT_SECRET", &secrets.jwt).env("TOLLGATE_ASSERTION_KEY", &secrets.assertion_pem);
@@ -127,12 +152,12 @@ async fn count(binaries: &Path, profiles: &Path) -> Result<Kept> {
         if name == "gate" {
             check(target).await?;
         }
-        let load = Load { target, requests: Arc::clone(&requests), connections: CONNECTIONS, expected: 200 };
+        let load = Load { target, requests: Arc::clone(requests), connections: CONNECTIONS, expected: 200 };
         *count = profile.count(&process, &load, WARM, REQUESTS).await?.per_request.round();
         process.stop().await?;
     }
-    let [bare, gate] = counts;
-    Ok(Kept { compiler: output("rustc", &["--version"]).await?, processor: processor()?, bare, gate })
+    let [bare, gate, several, asked] = counts;
+    Ok(Kept { compiler: output("rustc", &["--version"]).await?, processor: processor()?, bare, gate, several, asked })
 }
 
 /// A gate that lets everybody through would count well.
@@ -148,7 +173,14 @@ mod tests {
     use super::*;
 
     fn kept(bare: f64, gate: f64) -> Kept {
-        Kept { compiler: "rustc 1".into(), processor: "a".into(), bare, gate }
+        Kept { compiler: "rustc 1".into(), processor: "a".into(), bare, gate, several: gate, asked: gate }
+    }
+
+    #[test]
+    fn other_ways_than_a_token_cost_hardly_more() {
+        let now = kept(100.0, 100.0);
+        assert!(complaints(&now, &Kept { several: 101.0, asked: 103.0, ..now.clone() }).is_empty());
+        assert_eq!(complaints(&now, &Kept { several: 101.2, asked: 103.2, ..now.clone() }).len(), 2);
     }
 
     #[test]

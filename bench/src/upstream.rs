@@ -1,4 +1,4 @@
-//! The site behind the proxies: a page of 1 KiB at once, or, under `/premium/echo` and `/open/echo`, the request's head as it arrived, or,
+//! The site behind the proxies: a page of 1 KiB at once, or, under `/internal/session`, whose a session is, or, under `/premium/echo` and `/open/echo`, the request's head as it arrived, or,
 //! under `/premium/socket`, a WebSocket that stays quiet.
 
 use std::net::SocketAddr;
@@ -50,10 +50,21 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
         }
         if request.starts_with(b"GET /premium/echo ") || request.starts_with(b"GET /open/echo ") {
             stream.write_all(&answer(request)).await.ok()?;
+        } else if request.starts_with(b"GET /internal/session ") {
+            stream.write_all(&account(request)).await.ok()?;
         } else {
             stream.write_all(&page).await.ok()?;
         }
     }
+}
+
+/// Whose a session is: every session is that of an account of its name.
+fn account(request: &[u8]) -> Vec<u8> {
+    let head = String::from_utf8_lossy(request);
+    let session = head.split("sessionid=").nth(1).and_then(|rest| rest.split(['\r', ';']).next()).unwrap_or_default();
+    let body = format!("{{\"account\": \"{session}\"}}");
+    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
 }
 
 fn answer(body: &[u8]) -> Vec<u8> {

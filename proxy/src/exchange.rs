@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, StatusCode, Version};
@@ -269,26 +269,27 @@ pub(crate) fn head(
     request: &RequestHeader,
     more: &[u8],
     body: &[u8],
-) -> Result<BytesMut> {
+) -> Result<Vec<u8>> {
     let target = context.webhook.map_or_else(|| request.raw_path(), str::as_bytes);
     if target.iter().any(|byte| byte.is_ascii_control() || *byte == b' ') {
         return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a target that ends its line").into_down());
     }
-    let mut head = Head(BytesMut::with_capacity(HEAD_BYTES + body.len()));
-    for part in [request.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
-        head.0.put_slice(part);
-    }
+    let mut head = Head(Vec::with_capacity(HEAD_BYTES + body.len()));
+    head.0.extend_from_slice(request.method.as_str().as_bytes());
+    head.0.push(b' ');
+    head.0.extend_from_slice(target);
+    head.0.extend_from_slice(b" HTTP/1.1\r\n");
     let origin = origin(session, &context.snapshot.routing.trusted_proxies);
     let (host, way) = (context.host.as_ref(), (&origin, context.snapshot.identity.withheld()));
     headers::write((&request.headers, &request.uri), host, way, who(context), context.degraded, &mut head);
-    head.0.put_slice(more);
-    head.0.put_slice(b"\r\n");
-    head.0.put_slice(body);
+    head.0.extend_from_slice(more);
+    head.0.extend_from_slice(b"\r\n");
+    head.0.extend_from_slice(body);
     Ok(head.0)
 }
 
 /// A head as it is sent.
-struct Head(BytesMut);
+struct Head(Vec<u8>);
 
 impl Lines for Head {
     fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
@@ -297,15 +298,17 @@ impl Lines for Head {
         }
         let name = if *name == HOST { "Host" } else { name.as_str() };
         self.0.reserve(name.len() + value.len() + ": \r\n".len());
-        for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            self.0.put_slice(part);
-        }
+        // What is as short as this is copied without a call, when it is by itself.
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value.as_bytes());
+        self.0.extend_from_slice(b"\r\n");
     }
 
     fn tell(&mut self, told: Told<'_>) {
         match told.lines {
             Some(lines) => {
-                self.0.put_slice(lines.as_ref());
+                self.0.extend_from_slice(lines.as_ref());
                 told.write_degraded(self);
             }
             None => told.write(self),

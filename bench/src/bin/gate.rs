@@ -1,7 +1,10 @@
 //! Tollgate's proxy by itself: every account has paid, nothing is below it. Its instructions are counted and kept, so it is
 //! quick to build: neither billing nor a database is in it. What a warm request goes through is the same.
 //!
-//!     gate LISTEN UPSTREAM          (with TOLLGATE_JWT_SECRET and TOLLGATE_ASSERTION_KEY in the environment)
+//!     gate LISTEN UPSTREAM [WAYS]   (with TOLLGATE_JWT_SECRET and TOLLGATE_ASSERTION_KEY in the environment)
+//!
+//! WAYS of knowing who asks: `one` (tokens), `several` (three ways with tokens, of which one is used), `asked` (the site is asked
+//! whose a session is).
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +20,7 @@ use entitlement::authorize::{Policy, Requirement};
 use entitlement::login::Login;
 use entitlement::record::{Entitlement, Namespace};
 use entitlement::timeline::{Plan, Segment, Status, Timeline};
+use hyper::header::HeaderValue;
 use proxy::routes::{Pattern, Route};
 use proxy::{Answer, Below, BelowError, Gate, Limits, LogRequests, Settings, Stopping, identity, ladder, upstream};
 use tokio::sync::{broadcast, oneshot};
@@ -50,8 +54,13 @@ impl Below for Paid {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [listen, upstream] = arguments.as_slice() else { bail!("usage: gate LISTEN UPSTREAM") };
-    let settings = settings(listen.parse().context("LISTEN")?, upstream.parse().context("UPSTREAM")?)?;
+    let (listen, upstream, ways) = match arguments.as_slice() {
+        [listen, upstream] => (listen, upstream, "one"),
+        [listen, upstream, ways] => (listen, upstream, ways.as_str()),
+        _ => bail!("usage: gate LISTEN UPSTREAM [WAYS]"),
+    };
+    let upstream = upstream.parse().context("UPSTREAM")?;
+    let settings = settings(listen.parse().context("LISTEN")?, upstream, identity(ways, upstream)?)?;
     let io = tokio::runtime::Runtime::new()?;
     // Nothing is ever told on it; while it is open, what was read once stays fresh.
     let (_changes, local) = broadcast::channel(1);
@@ -61,7 +70,40 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn settings(listen: SocketAddr, upstream: SocketAddr) -> Result<Settings> {
+fn identity(ways: &str, upstream: SocketAddr) -> Result<identity::Settings> {
+    let secret = std::env::var("TOLLGATE_JWT_SECRET").context("TOLLGATE_JWT_SECRET")?;
+    let way = |name: &str, cookie: &str, issuer: &str, secret: &str| {
+        let keys = identity::Keys::Fixed(vec![identity::Key::hs256(secret)?]);
+        let way = identity::Way::simple(Some(cookie), (issuer, AUDIENCE), Duration::from_secs(2), keys);
+        anyhow::Ok(identity::Way { name: name.to_owned(), ..way })
+    };
+    let other = |n: u32| {
+        way(&format!("other-{n}"), &format!("session-{n}"), &format!("https://id-{n}.example"), &secret.repeat(2))
+    };
+    let asked = || {
+        let way = way("session", "sessionid", SITE, &secret)?;
+        let keys = identity::Keys::Asked(identity::AskSettings {
+            location: format!("http://{upstream}/internal/session").parse()?,
+            host: HeaderValue::from_static("read.example"),
+            scheme: HeaderValue::from_static("https"),
+            keep: Duration::from_secs(3600),
+            deadline: Duration::from_secs(2),
+            stale: Duration::from_secs(60),
+        });
+        let account = vec!["account".parse()?];
+        anyhow::Ok(identity::Way { keys, account, user: None, issuers: Vec::new(), audiences: Vec::new(), ..way })
+    };
+    let one = way(identity::FLAT, "session", SITE, &secret)?;
+    let ways = match ways {
+        "one" => vec![one],
+        "several" => vec![other(1)?, other(2)?, identity::Way { name: "browser".to_owned(), ..one }],
+        "asked" => vec![asked()?],
+        _ => bail!("there are no ways \"{ways}\": there are one, several and asked"),
+    };
+    Ok(identity::Settings { ways, buyers: Vec::new() })
+}
+
+fn settings(listen: SocketAddr, upstream: SocketAddr, identity: identity::Settings) -> Result<Settings> {
     let secret = |name: &'static str| std::env::var(name).context(name);
     let route = |pattern: &str, require| {
         anyhow::Ok(Route::new(Pattern::parse(pattern)?, Policy { require, ..Policy::public() }))
@@ -78,12 +120,7 @@ fn settings(listen: SocketAddr, upstream: SocketAddr) -> Result<Settings> {
         upstream: upstream::Settings::of(vec![upstream.into()]),
         // Nobody listens there, and nothing is sent there.
         billing: SocketAddr::from(([127, 0, 0, 1], 1)),
-        identity: identity::Settings::of(identity::Way::simple(
-            Some("session"),
-            (SITE, AUDIENCE),
-            Duration::from_secs(2),
-            identity::Keys::Fixed(vec![identity::Key::hs256(&secret("TOLLGATE_JWT_SECRET")?)?]),
-        )),
+        identity,
         assertion_audience: AUDIENCE.into(),
         assertion: AssertionKey::parse(&secret("TOLLGATE_ASSERTION_KEY")?)?,
         cache: ladder::Settings {

@@ -1,16 +1,10 @@
 //! The bearer token, and a token in what libraries put around it.
 
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::HeaderValue;
 use percent_encoding::percent_decode;
 
-/// The tokens of the `Authorization` headers of the scheme `Bearer` (RFC 6750 section 2.1).
-pub(super) fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(AUTHORIZATION).iter().filter_map(bearer)
-}
-
-/// Another scheme than `Bearer` is none of ours.
-fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+/// The token of an `Authorization` header of the scheme `Bearer` (RFC 6750 section 2.1). Another scheme is none of ours.
+pub(super) fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     let value = value.as_bytes();
     match value.split_first_chunk::<7>() {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => Some(token.trim_ascii()),

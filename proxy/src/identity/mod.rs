@@ -235,13 +235,13 @@ impl Identity {
             self.take_front(&mut sum, front, sender);
         }
         // It is one header (RFC 9110 section 11.6.2): of several, the site may read another than the one that counts here.
-        let is_doubled = headers.get_all(AUTHORIZATION).iter().nth(1).is_some();
-        if is_doubled {
+        let mut lines = headers.get_all(AUTHORIZATION).iter();
+        let (authorization, doubled) = (lines.next(), lines.next());
+        if doubled.is_some() {
             self.refuse(self.all, Refusal::Doubled, now);
             sum.rejects();
-        }
         // Where no way reads tokens, a bearer token is another's business.
-        for token in credential::bearers(headers).filter(|_| !is_doubled && self.all != Ways::default()) {
+        } else if let Some(token) = authorization.and_then(credential::bearer).filter(|_| self.all != Ways::default()) {
             self.take(&mut sum, self.all, token, now);
         }
         let mut in_pieces = false;

@@ -3,7 +3,6 @@
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::BytesMut;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -25,7 +24,7 @@ const UPGRADES: &[u8] = b"Connection: Upgrade\r\nUpgrade: websocket\r\n";
 ///
 /// # Errors
 /// When the target would end its line.
-pub(super) fn question(session: &Session, context: &Context) -> Result<BytesMut> {
+pub(super) fn question(session: &Session, context: &Context) -> Result<Vec<u8>> {
     let mut request = session.req_header().clone();
     keep_on_connection(&mut request);
     exchange::head((session, context), &request, UPGRADES, b"")
