@@ -12,7 +12,7 @@ use crate::api::invoices::Billed;
 use crate::apply::Asking;
 use crate::asks::{Asks, Kept};
 use crate::credentials::Providers;
-use crate::lineage::{Lineage, Word};
+use crate::lineage::{Caches, Lineage, Word};
 use crate::metrics;
 use crate::ops::HeldBack;
 use crate::prices::Prices;
@@ -68,6 +68,8 @@ pub(crate) struct Inner {
     pub word_told: parking_lot::Mutex<Word>,
     /// One at a time asks that.
     pub looking: tokio::sync::Mutex<()>,
+    /// Whether Redis holds what it was told.
+    pub caches: Caches,
     /// Wakes the keeper: other records are held.
     pub held_changed: Notify,
     /// A catalog that a file names and that is not in force.
@@ -116,6 +118,7 @@ impl Billing {
             only_looks: AtomicBool::new(false),
             word_told: parking_lot::Mutex::new(Word::Unknown),
             looking: tokio::sync::Mutex::default(),
+            caches: Caches::default(),
             held_changed: Notify::new(),
             held_back: parking_lot::Mutex::default(),
             settings,

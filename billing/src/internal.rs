@@ -87,7 +87,8 @@ pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> 
     match billing.line() {
         Some(line) => {
             let (why, lacking) = billing.held_back_now().await.unzip();
-            let warnings = why.into_iter().chain(billing.database_warning()).take(WARNINGS_MAX);
+            let warnings =
+                why.into_iter().chain(billing.database_warning()).chain(billing.cache_warning()).take(WARNINGS_MAX);
             let warnings =
                 warnings.map(|text| text[..text.floor_char_boundary(WARNING_BYTES_MAX)].to_owned()).collect();
             let (lacking, cache) = (lacking.unwrap_or_default(), billing.shared().outlets.cache_id());

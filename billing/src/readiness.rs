@@ -90,10 +90,16 @@ impl Billing {
         warnings.extend(self.shared().prices.differences().into_iter().take(DIFFERENCES_MAX));
         // An owner that may not be read is not one that is broken: the right that is missing is named already.
         warnings.extend(self.database_warning().filter(|_| !(is_refused && self.lineage().is_unreadable())));
+        warnings.extend(self.cache_warning());
         warnings
     }
 
-    /// The warning of a database that has gone back, or has no word.
+    /// That another process on this database uses another Redis.
+    pub(crate) fn cache_warning(&self) -> Option<String> {
+        self.shared().caches.warning().map(str::to_owned)
+    }
+
+    /// That records of another database are held, or another one lives beside this one.
     pub(crate) fn database_warning(&self) -> Option<String> {
         self.lineage().warning(&self.settings().namespace)
     }

@@ -103,7 +103,7 @@ impl Billing {
     /// Whether the cache has been told of every change but those of this moment, as far as this process knows.
     #[must_use]
     pub fn has_told(&self) -> bool {
-        !self.shared().outlets.is_behind()
+        !self.shared().outlets.is_behind() && self.shared().caches.are_well()
     }
 
     /// Nobody waits for the cache: whoever asks here is often asking because it does not answer.

@@ -67,3 +67,92 @@ async fn a_proxy_whose_name_for_redis_leads_elsewhere_one_day_serves_nothing_old
     world.applied(&reader.end()).await;
     world.everywhere("/premium/ended", &reader.token, 402).await;
 }
+
+#[tokio::test]
+async fn billings_that_use_two_redis_servers_say_so_and_proxies_ask() {
+    let setup = Setup::new(Arrangement::Replicated).key("cache.max_staleness", "\"1s\"");
+    let mut world = World::with(setup).await;
+    let reader = Reader::new();
+    world.accepted(&reader.purchase()).await;
+    world.everywhere("/premium/bought", &reader.token, 200).await;
+    let other = Redis::start(world.dir());
+    let second = &mut world.processes[1];
+    let url = second.get("REDIS_URL").expect("it has one");
+    second.set("REDIS_URL", &other.url);
+    second.restart();
+    second.ready().await;
+    for billing in 0..2 {
+        eventually("it is warned of", async || {
+            let ready = world.processes[billing].try_admin("/readyz").await?;
+            (ready.status == 200 && ready.body.contains("another process on this database uses another Redis"))
+                .then_some(())
+        })
+        .await;
+    }
+    // Whichever billing is told: what the other one's Redis holds is not believed.
+    world.accepted(&reader.end()).await;
+    world.everywhere("/premium/ended", &reader.token, 402).await;
+    world.accepted(&reader.again().event("created")).await;
+    world.everywhere("/premium/again", &reader.token, 200).await;
+    let second = &mut world.processes[1];
+    second.set("REDIS_URL", &url);
+    second.restart();
+    second.ready().await;
+    for billing in 0..2 {
+        eventually("nothing is warned of any more", async || {
+            let ready = world.processes[billing].try_admin("/readyz").await?;
+            ready.warnings().is_empty().then_some(())
+        })
+        .await;
+    }
+    crate::outage::pushed(&world, 1.0).await;
+}
+
+#[tokio::test]
+async fn a_command_that_would_tell_another_redis_leaves_it_to_those_who_run() {
+    let world = World::start(Arrangement::AllPostgresRedis).await;
+    let account = crate::world::stripe::unique("guest");
+    let token = crate::world::token(&account);
+    let other = Redis::start(world.dir());
+    let grant = ["grant", &account, "--tier", "paid", "--days", "5", "--reason", "a guest"];
+    let told = world.tollgate_with(("REDIS_URL", &other.url), &grant).await;
+    told.success();
+    assert!(told.stderr.contains("the cache could not be told"), "{told:?}");
+    // Who runs has it told all the same.
+    world.everywhere("/premium/granted", &token, 200).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_from_an_older_copy_is_told_what_it_has_lost() {
+    for dies_with_billing in [false, true] {
+        let mut world = World::start(Arrangement::Separate).await;
+        let (leaver, late) = (Reader::new(), Reader::new());
+        world.applied(&leaver.purchase()).await;
+        world.everywhere("/premium/bought", &leaver.token, 200).await;
+        crate::restored::billing_remembers(&world).await;
+        world.redis.as_ref().expect("this arrangement has one").save();
+        world.applied(&leaver.end()).await;
+        world.everywhere("/premium/ended", &leaver.token, 402).await;
+        world.applied(&late.purchase()).await;
+        world.everywhere("/premium/late", &late.token, 200).await;
+        crate::restored::billing_remembers(&world).await;
+        if dies_with_billing {
+            world.processes[0].process.kill();
+        }
+        world.redis.as_mut().expect("this arrangement has one").restart();
+        if dies_with_billing {
+            world.processes[0].restart();
+            world.processes[0].ready().await;
+        }
+        // As it was in the copy.
+        let proxy = world.processes.last_mut().expect("there are proxies");
+        proxy.restart();
+        proxy.ready().await;
+        crate::restored::billing_remembers(&world).await;
+        crate::outage::pushed(&world, 1.0).await;
+        for (reader, status) in [(&leaver, 402), (&late, 200)] {
+            world.everywhere("/premium/stays", &reader.token, status).await;
+            crate::restored::stays(&world, reader, status).await;
+        }
+    }
+}

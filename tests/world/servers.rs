@@ -144,7 +144,13 @@ impl Redis {
         self.process.kill();
     }
 
-    /// Starts it again where it was; it has forgotten everything.
+    /// Writes a copy of what it holds, which it has when it starts again.
+    pub fn save(&self) {
+        let mut connection = redis::Client::open(self.url.as_str()).and_then(|client| client.get_connection());
+        redis::cmd("SAVE").exec(connection.as_mut().expect("a connection")).expect("it is saved");
+    }
+
+    /// Starts it again where it was; it has forgotten everything that was not saved.
     pub fn restart(&mut self) {
         self.process.kill();
         self.process = redis(self.address, &self.dir);

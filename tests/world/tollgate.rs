@@ -46,6 +46,11 @@ impl Tollgate {
         self.process = run(self.role, &self.config, &self.environment, Process::unread);
     }
 
+    /// What its environment has under a name.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
     /// Changes its environment, from its next start on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);

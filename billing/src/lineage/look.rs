@@ -53,6 +53,7 @@ impl Billing {
             return Ok(self.note(Lineage { database, owner: database, word, ..Lineage::unknown() }));
         }
         if self.is_command() {
+            self.check_cache().await?;
             let Some(met) = outlets.overlook(newcomer(known, clock::now())).await? else { return Ok(self.lineage()) };
             let now = self.lineage().after(&known, &met, (clock::now(), Instant::now()));
             return Ok(self.note(now));
@@ -66,6 +67,7 @@ impl Billing {
         if before.database == Some(known.id) && known.mark > before.mark {
             self.note(Lineage { mark: known.mark, ..(*before).clone() });
         }
+        let stood = outlets.owner().await.ok().flatten();
         let asked = outlets.meet(newcomer(known, clock::now())).await;
         if asked.is_err() && self.lineage().database != Some(known.id) {
             // Proxies are to hear of it, although nobody says more.
@@ -88,6 +90,7 @@ impl Billing {
             met = outlets.meet(newcomer(known, clock::now())).await?;
         }
         let Some(met) = met else { return Ok(self.lineage()) };
+        self.shared().caches.met(stood.as_ref(), &known, &met);
         let mut now = self.lineage().after(&known, &met, (clock::now(), Instant::now()));
         let is_noted = known.held_since.is_some() || !now.is_known();
         if let Word::Held { since, .. } = &mut now.word
@@ -212,6 +215,16 @@ impl Billing {
         let mut was_wrong = false;
         while !stop.is_cancelled() {
             let error = self.look().await.err();
+            if let Err(error) = self.note_cache().await {
+                tracing::debug!(error = chain::told(&error), "it cannot be noted which Redis this process uses");
+            }
+            let is_told = match self.tell_again().await {
+                Ok(is_told) => is_told,
+                Err(error) => {
+                    tracing::debug!(error = chain::told(&error), "what Redis has lost cannot be told again yet");
+                    true
+                }
+            };
             if let Some(error) = error.as_ref().filter(|_| !was_wrong) {
                 tracing::warn!(error = chain::told(error), "nobody says whose word counts in the cache");
             }
@@ -222,7 +235,8 @@ impl Billing {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(EVERY), if is_told => {}
+                () = std::future::ready(()), if !is_told => {}
             }
         }
     }

@@ -6,10 +6,12 @@
 //! connected to its former primary. What was told before is held: it goes on to serve, account by account, until something new is
 //! learnt of the account, or a person has accepted the database.
 
+mod caches;
 mod heard;
 mod keep;
 mod look;
 
+pub(crate) use caches::Caches;
 pub(crate) use keep::ScanError;
 
 use std::time::{Duration, Instant};

@@ -39,6 +39,8 @@ pub enum PublishError {
     ReadOnly,
     #[error("PostgreSQL goes back again and again")]
     GoneBack,
+    #[error("REDIS_URL leads to another Redis here than in the processes that run: set the same")]
+    Elsewhere,
 }
 
 impl PublishError {
@@ -51,7 +53,7 @@ impl PublishError {
     const fn is_of_account(&self) -> bool {
         match self {
             Self::Store(error) => !error.is_transient(),
-            Self::Redis(_) | Self::Unknown | Self::ReadOnly | Self::GoneBack => false,
+            Self::Redis(_) | Self::Unknown | Self::ReadOnly | Self::GoneBack | Self::Elsewhere => false,
             Self::Encode(_) => true,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cache::{CacheId, Met, Newcomer, Outcome, Place, PlaceError, Refusal};
+use cache::{CacheId, Met, Newcomer, Outcome, Owner, Place, PlaceError, Refusal};
 use entitlement::account::AccountId;
 use entitlement::record::{DatabaseId, Namespace, Record};
 use futures_util::future::try_join_all;
@@ -70,6 +70,22 @@ impl Outlets {
     /// By which proxies find out whether they share the cache; none where there is no cache, and `None` as long as it is not known.
     pub fn cache_id(&self) -> Option<CacheId> {
         self.cache.as_ref().map_or_else(|| Some(CacheId::default()), Cache::id)
+    }
+
+    /// As [`Outlets::cache_id`], read anew; none where there is no cache.
+    pub async fn look_for_id(&self) -> Result<Option<CacheId>, PublishError> {
+        match &self.cache {
+            Some(cache) => Ok(Some(cache.look_for_id().await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// What stands in the cache about who has the word; `None` when nothing does, or it cannot be read.
+    pub async fn owner(&self) -> Result<Option<Owner>, PublishError> {
+        match &self.cache {
+            Some(cache) => Ok(cache.owner().await?),
+            None => Ok(None),
+        }
     }
 
     /// Where the cache is.

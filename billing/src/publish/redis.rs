@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use cache::{
-    CacheId, Link, Lost, MEET, Met, Newcomer, Outcome, Patience, Place, PlaceError, Push, Refusal, Refusals, STORE,
-    Scan, Store, Task,
+    CacheId, Link, Lost, MEET, Met, Newcomer, Outcome, Owner, Patience, Place, PlaceError, Push, Refusal, Refusals,
+    STORE, Scan, Store, Task,
 };
 use entitlement::account::AccountId;
 use entitlement::catalog::Catalog;
@@ -183,6 +183,16 @@ impl Cache {
                 return self.refusals.note(Task::Push, Some(&error));
             }
         }
+    }
+
+    /// The id of the cache now.
+    pub async fn look_for_id(&self) -> RedisResult<CacheId> {
+        self.link.id(&self.cache_key).await
+    }
+
+    /// Who has the word there; nothing is changed.
+    pub async fn owner(&self) -> RedisResult<Option<Owner>> {
+        self.link.owner(&self.owner_key).await
     }
 
     /// The id of the cache, as it was last read; `None` before.
