@@ -36,6 +36,7 @@ mod provider;
 mod store;
 mod asks;
 mod api;
+mod lasting;
 mod nothing;
 mod origin;
 mod pages;
