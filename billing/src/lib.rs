@@ -53,7 +53,8 @@ pub use credentials::{Credentials, CredentialsError};
 pub use lineage::Line;
 pub use ops::{
     AcceptPlan, CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, HeldRecord,
-    LinkedBy, Losses, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word, tallied,
+    LinkedBy, Losses, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, Waiting, WentLive, Word,
+    tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use prices::{Online, check_online};
