@@ -143,7 +143,6 @@ async fn a_wrong_catalog_is_told_in_one_line() {
 #[tokio::test]
 async fn a9_a_consent_that_is_misspelt_is_named_with_the_nearest_one() {
     let wrong = Try::new()
-        .config(|config| format!("{config}\n[pages.consents]\nmonthly-waiver-1 = \"Begin at once.\"\n"))
         .catalog(|catalog| catalog.replacen("amount = 700\n", "amount = 700\nconsent = \"monthly-wavier-1\"\n", 1));
     for command in ["check", "run"] {
         wrong.fails_with(&[command], &["monthly-wavier-1", "did you mean `monthly-waiver-1`?"]).await;
