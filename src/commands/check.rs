@@ -183,12 +183,22 @@ fn warn_of_other_accounts(config: &Config, secrets: &Secrets) -> Result<()> {
     Ok(())
 }
 
-/// Whether a database is as it may be before `tollgate run`: out of reach from here, or not migrated yet.
+/// Whether a database is as it may be before `tollgate run`: out of reach from here, or not migrated yet. What is wrong beside the database
+/// is told where it stands.
 fn is_expected(error: &anyhow::Error) -> bool {
     use billing::{ConnectError, OperatorError, StoreError};
     let is_away = matches!(
         error.downcast_ref(),
-        Some(ConnectError::Unreachable { .. } | ConnectError::Silent { .. } | ConnectError::DatabaseUrl { .. })
+        Some(
+            ConnectError::Unreachable { .. }
+                | ConnectError::Silent { .. }
+                | ConnectError::DatabaseUrl { .. }
+                | ConnectError::Encoding { .. }
+                | ConnectError::RedisUrl(_)
+                | ConnectError::Stripe
+                | ConnectError::Polar
+                | ConnectError::PolarSecret
+        )
     );
     let stored = match error.downcast_ref() {
         Some(OperatorError::Store(error)) => Some(error),
