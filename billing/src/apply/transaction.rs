@@ -160,9 +160,8 @@ impl Billing {
         if event.is_nothing() {
             return Plan::Ignore { why: nothing, customer };
         }
-        // An answer that says nothing says why.
-        let unanswered = asked.answers.iter().find(|answer| answer.is_nothing()).map(|answer| answer.nothing);
-        let nothing = unanswered.filter(|_| nothing.is_empty()).unwrap_or(nothing);
+        let is_unknown = asked.answers.iter().any(|answer| answer.nothing == provider::UNKNOWN_STATUS);
+        let nothing = if nothing.is_empty() && is_unknown { provider::UNKNOWN_STATUS } else { nothing };
         let account = asked.key.account().map(str::to_owned);
         let Asked { question, answers, observation, trouble, .. } = asked;
         if event.facts.is_empty() && answers.is_empty() && trouble.is_none() {
@@ -238,9 +237,7 @@ impl Billing {
             return Ok(if changed.is_empty() { Fate::Failed } else { Fate::Applied { changed, has_effect } });
         }
         let has_effect = outcome.has_effect;
-        if !outcome.is_news {
-            warn_of_unknown_status(claimed, nothing);
-        }
+        warn_of_unknown_status(claimed, nothing);
         let fate = if outcome.is_news { Fate::Applied { changed, has_effect } } else { Fate::Ignored };
         closing.ended.push(ended(claimed, outcome, customer, nothing));
         Ok(fate)
@@ -320,7 +317,7 @@ fn warn_of_unknown_status(claimed: &Claimed, why: &str) {
     }
     metrics::count_unknown_status(claimed.provider);
     let status = provider::status_of(&claimed.body).unwrap_or_default();
-    tracing::error!(provider = %claimed.provider, event_id = claimed.event_id, status, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate, then run `tollgate reconcile`");
+    tracing::error!(provider = %claimed.provider, event_id = claimed.event_id, told_status = status, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate, then run `tollgate reconcile`");
 }
 
 /// How an event ends of which something was learnt.
