@@ -296,17 +296,17 @@ impl Ready for Billing {
         let redis = if self.is_refused_by_redis() {
             "Redis refuses something that Tollgate needs: see the warnings"
         } else {
-            "Redis has not answered yet"
+            "Redis has not answered yet: does it run where REDIS_URL leads?"
         };
         let parts = [
-            (readiness.database, "PostgreSQL has not answered yet"),
+            (readiness.database, "PostgreSQL has not answered yet: does it run where DATABASE_URL leads?"),
             (
                 readiness.writable,
-                "PostgreSQL accepts no writes: DATABASE_URL leads to a standby, or to a server that is read-only",
+                "PostgreSQL accepts no writes: DATABASE_URL leads to a standby, or to a server that is read-only, and has to lead to the primary",
             ),
-            (readiness.migrated, "the database is not migrated"),
+            (readiness.migrated, "the database is not migrated: run `tollgate migrate`"),
             (readiness.redis, redis),
-            (readiness.lineage, "it is not known yet whose records Redis holds"),
+            (readiness.lineage, "it is not known yet whose records Redis holds: Redis and PostgreSQL have to answer"),
         ];
         parts.into_iter().filter(|(reached, _)| !reached).map(|(_, missing)| missing.to_owned()).collect()
     }

@@ -12,6 +12,7 @@ mod gateways;
 mod attack;
 mod webhooks;
 mod crash;
+mod database_rights;
 mod chaos;
 mod faults;
 mod freshness;

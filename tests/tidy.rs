@@ -148,6 +148,24 @@ fn table(path: &str) -> toml::Table {
 }
 
 #[test]
+fn each_code_with_which_the_api_refuses_is_documented() {
+    let documented = read(Path::new("docs/api.md"));
+    let mut codes = 0;
+    for directory in ["billing/src/api", "billing/src/checkout", "billing/src/referral"] {
+        for path in files(directory, "rs").into_iter().filter(|path| !path.ends_with("tests.rs")) {
+            let text = read(&path);
+            for rest in text.split("StatusCode::").skip(1) {
+                let code = rest.split_once(',').and_then(|(_, rest)| rest.trim_start().strip_prefix('"'));
+                let Some((code, _)) = code.and_then(|rest| rest.split_once('"')) else { continue };
+                codes += 1;
+                assert!(documented.contains(&format!("`{code}`")), "docs/api.md names {code} of {}", path.display());
+            }
+        }
+    }
+    assert!(codes > 20, "{codes} codes were found");
+}
+
+#[test]
 fn pingora_is_pinned_to_the_version_that_the_short_way_was_compared_with() {
     let version = table("Cargo.toml")["workspace"]["dependencies"]["pingora"]["version"].clone();
     assert!(version.as_str().is_some_and(|version| version.starts_with('=')), "{version}");

@@ -12,6 +12,7 @@ use crate::api::invoices::Billed;
 use crate::apply::Asking;
 use crate::asks::{Asks, Kept};
 use crate::credentials::Providers;
+use crate::lasting::Lasting;
 use crate::lineage::{Caches, Lineage, Word};
 use crate::metrics;
 use crate::ops::HeldBack;
@@ -40,6 +41,8 @@ pub(crate) struct Inner {
     pub event_due: Notify,
     /// Wakes the publisher: something could not be published at once.
     pub untold: Notify,
+    /// That the cache cannot be told of changes.
+    pub publish_faults: Lasting,
     /// Wakes the watch of the keys: they were replaced.
     pub keys_replaced: Notify,
     /// Deliveries that are taken in at once: whose body is in memory.
@@ -103,6 +106,7 @@ impl Billing {
             contact: Contact::default(),
             event_due: Notify::new(),
             untold: Notify::new(),
+            publish_faults: Lasting::default(),
             keys_replaced: Notify::new(),
             intake: Semaphore::new(INTAKE_MAX),
             inline: Arc::new(Semaphore::new(inline_max)),

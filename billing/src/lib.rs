@@ -36,6 +36,7 @@ mod provider;
 mod store;
 mod asks;
 mod api;
+mod lasting;
 mod nothing;
 mod origin;
 mod pages;
@@ -52,7 +53,8 @@ pub use credentials::{Credentials, CredentialsError};
 pub use lineage::Line;
 pub use ops::{
     AcceptPlan, CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, HeldRecord,
-    LinkedBy, Losses, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, WentLive, Word, tallied,
+    LinkedBy, Losses, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, Waiting, WentLive, Word,
+    tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use prices::{Online, check_online};

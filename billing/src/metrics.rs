@@ -18,6 +18,8 @@ struct Metrics {
     unknown_prices: IntCounter,
     refused_sales: IntCounter,
     unknown_versions: IntCounter,
+    publish_failures: IntCounter,
+    unknown_statuses: IntCounterVec,
     double_payments: IntCounter,
     price_differences: IntGaugeVec,
     drift: IntCounter,
@@ -59,14 +61,22 @@ impl Metrics {
                 "1 while more events wait in the inbox than `[inbox] alert` says, else 0.",
             )?)?,
             commit_to_publish: registered(Histogram::with_opts(publish.buckets(PUBLISH_BUCKETS.to_vec()))?)?,
-            unknown_versions: registered(IntCounter::new(
+            unknown_versions: counter(
                 "tollgate_unknown_api_versions_total",
                 "Webhooks in the shape of an API version that is newer than this build.",
-            )?)?,
-            double_payments: registered(IntCounter::new(
+            )?,
+            publish_failures: counter(
+                "tollgate_publish_failures_total",
+                "How often the cache could not be told of changes that are committed: it is tried until it works.",
+            )?,
+            unknown_statuses: counted_by_provider(
+                "tollgate_unknown_statuses_total",
+                "Subscriptions told or found with a status that this build does not know: their access stays as it was.",
+            )?,
+            double_payments: counter(
                 "tollgate_double_payments_total",
                 "Subscriptions of accounts that already paid for the same: one of the two is to be refunded.",
-            )?)?,
+            )?,
             held_back: there_from_the_start(registered(IntCounterVec::new(
                 Opts::new(
                     "tollgate_held_back_total",
@@ -74,42 +84,51 @@ impl Metrics {
                 ),
                 &["what"],
             )?)?),
-            keys_refused: registered(IntGaugeVec::new(
-                Opts::new("tollgate_provider_key_refused", "1 while the API key does not belong to what is stored."),
-                &["provider"],
-            )?)?,
-            events_for_key: registered(IntGaugeVec::new(
-                Opts::new("tollgate_events_for_key", "Parked events that wait for the right API key."),
-                &["provider"],
-            )?)?,
-            unseen: registered(IntGaugeVec::new(
-                Opts::new(
-                    "tollgate_unseen_subscriptions",
-                    "Subscriptions that run here and that the provider no longer shows.",
-                ),
-                &["provider"],
-            )?)?,
-            price_differences: registered(IntGaugeVec::new(
-                Opts::new(
-                    "tollgate_price_differences",
-                    "Where the catalog says something else of a price than its provider.",
-                ),
-                &["provider"],
-            )?)?,
-            drift: registered(IntCounter::new(
+            keys_refused: by_provider(
+                "tollgate_provider_key_refused",
+                "1 while the API key does not belong to what is stored.",
+            )?,
+            events_for_key: by_provider("tollgate_events_for_key", "Parked events that wait for the right API key.")?,
+            unseen: by_provider(
+                "tollgate_unseen_subscriptions",
+                "Subscriptions that run here and that the provider no longer shows.",
+            )?,
+            price_differences: by_provider(
+                "tollgate_price_differences",
+                "Where the catalog says something else of a price than its provider.",
+            )?,
+            drift: counter(
                 "tollgate_reconcile_drift_total",
                 "What a comparison with a provider found and repaired, events that were never delivered included: only what had an effect.",
-            )?)?,
-            refused_sales: registered(IntCounter::new(
+            )?,
+            refused_sales: counter(
                 "tollgate_refused_sales_total",
                 "Requests of buyers that a provider refused for a reason that an operator has to look into: selling may be broken.",
-            )?)?,
-            unknown_prices: registered(IntCounter::new(
+            )?,
+            unknown_prices: counter(
                 "tollgate_unknown_prices_total",
                 "Subscriptions told with a price that no catalog names: somebody pays and gets nothing.",
-            )?)?,
+            )?,
         })
     }
+}
+
+fn counter(name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    registered(IntCounter::new(name, help)?)
+}
+
+/// A gauge for each provider.
+fn by_provider(name: &str, help: &str) -> prometheus::Result<IntGaugeVec> {
+    registered(IntGaugeVec::new(Opts::new(name, help), &["provider"])?)
+}
+
+/// A counter for each provider, at 0 from the start.
+fn counted_by_provider(name: &str, help: &str) -> prometheus::Result<IntCounterVec> {
+    let counter = registered(IntCounterVec::new(Opts::new(name, help), &["provider"])?)?;
+    for provider in provider::ALL {
+        counter.with_label_values(&[provider.as_str()]).inc_by(0);
+    }
+    Ok(counter)
 }
 
 fn there_from_the_start(held_back: IntCounterVec) -> IntCounterVec {
@@ -214,6 +233,20 @@ pub fn count_double_payment() {
     }
 }
 
+/// Counts that the cache could not be told of a change.
+pub fn count_publish_failure() {
+    if let Some(metrics) = &*METRICS {
+        metrics.publish_failures.inc();
+    }
+}
+
+/// Counts a subscription whose status this build does not know.
+pub fn count_unknown_status(provider: Provider) {
+    if let Some(metrics) = &*METRICS {
+        metrics.unknown_statuses.with_label_values(&[provider.as_str()]).inc();
+    }
+}
+
 /// Counts a webhook whose shape this build does not know.
 pub fn count_unknown_version() {
     if let Some(metrics) = &*METRICS {
@@ -242,6 +275,7 @@ mod tests {
             "tollgate_commit_to_publish_seconds_bucket",
             "tollgate_unknown_prices_total",
             "tollgate_refused_sales_total",
+            "tollgate_unknown_statuses_total{provider=\"polar\"} 0",
             "tollgate_held_back_total{what=\"catalog\"} 0",
         ] {
             assert!(text.contains(name), "{name} in {text}");

@@ -39,6 +39,22 @@ impl What {
     }
 }
 
+impl What {
+    /// What a person does about it when it is held back.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Comparison => {
+                "`tollgate reconcile --held-back` lists them, and `tollgate reconcile --force` takes it"
+            }
+            Self::Mode => {
+                "live subscriptions are stored beside those of test mode, which go on to grant: `tollgate provider use-live --force` ends that"
+            }
+            Self::Catalog => "`tollgate catalog apply` with the file asks, and applies it",
+            Self::Database => "`tollgate database accept` asks, and takes the database's word",
+        }
+    }
+}
+
 /// From how many accounts access would be taken, and how that stands to all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -91,6 +107,7 @@ pub fn tell_held_back(what: What, verdict: &Verdict) {
         accounts = verdict.wanted,
         taken_in_24h = verdict.tally.taken,
         holders = verdict.holders(),
-        "too many accounts would lose access: nothing of it is done before a person says so"
+        remedy = what.remedy(),
+        "too many accounts would lose access: nothing of it is done before a person says so, as `remedy` says"
     );
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
+use crate::lasting::Lasting;
 use crate::metrics;
 use crate::store::StoreError;
 use crate::store::retention::{self, Open};
@@ -66,14 +67,20 @@ impl Billing {
     pub(crate) async fn run_watch(self, stop: CancellationToken) {
         let most = self.settings().inbox_alert;
         let mut told = Told::default();
+        let faults = Lasting::default();
         while !stop.is_cancelled() {
             match self.open().await {
                 Ok(open) => {
+                    faults.ends();
                     told.look(&open, most).into_iter().for_each(|news| tell(news, &open, most));
                     metrics::show_inbox(&open);
                     metrics::show_inbox_alert(told.alert);
                 }
-                Err(error) => tracing::warn!(error = chain::told(&error), "the inbox cannot be counted"),
+                Err(error) if faults.begins(&error) => tracing::warn!(
+                    error = chain::told(&error),
+                    "the events in the inbox cannot be counted: tollgate_inbox stays as it was"
+                ),
+                Err(_) => {}
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -87,7 +94,11 @@ fn tell(news: News, open: &Open, most: u64) {
     let (waiting, dead) = (open.waiting(), open.dead);
     match news {
         News::Crowded => {
-            tracing::error!(waiting, most, "too many events wait in the inbox: look for what holds them up");
+            tracing::error!(
+                waiting,
+                most,
+                "too many events wait in the inbox: `tollgate events list --state pending` shows why"
+            );
         }
         News::NoLongerCrowded => tracing::info!(waiting, most, "no longer too many events wait in the inbox"),
         News::Dead => {

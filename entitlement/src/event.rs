@@ -16,6 +16,16 @@ pub enum Claim {
     Metadata(AccountId),
 }
 
+impl Claim {
+    /// The account that it names.
+    #[must_use]
+    pub const fn account(&self) -> &AccountId {
+        match self {
+            Self::Reference { account, .. } | Self::Metadata(account) => account,
+        }
+    }
+}
+
 /// One provider event: what it states, and about what the provider can be asked to learn more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {

@@ -38,11 +38,22 @@ impl Readiness {
     /// What has not been reached yet; nothing when the gate is ready.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        let parts =
-            [("listener", &self.listener), ("billing", &self.billing), ("push", &self.push), ("keys", &self.keys)];
-        let unreached = parts.into_iter().filter(|(_, reached)| !reached.load(Ordering::Acquire)).map(|(name, _)| name);
-        let names = unreached.chain(self.stopping.load(Ordering::Acquire).then_some("stopping")).map(str::to_owned);
-        names.chain(self.ladder.get().and_then(|ladder| ladder.mismatch())).collect()
+        let parts = [
+            ("the listener at listen.public takes no connections yet", &self.listener),
+            (
+                "billing has not answered yet: is it running, and does listen.billing of this configuration lead to it?",
+                &self.billing,
+            ),
+            ("changes are not pushed yet: REDIS_URL has to lead to the Redis that billing uses", &self.push),
+            ("the keys that verify tokens are not known yet: the key set of [identity] has not answered", &self.keys),
+        ];
+        let unreached = parts.into_iter().filter(|(_, reached)| !reached.load(Ordering::Acquire)).map(|(why, _)| why);
+        let stopping = self.stopping.load(Ordering::Acquire).then_some("the process is stopping");
+        unreached
+            .chain(stopping)
+            .map(str::to_owned)
+            .chain(self.ladder.get().and_then(|ladder| ladder.mismatch()))
+            .collect()
     }
 
     /// What an operator should know of the layers below: what Redis refuses, and why.

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Validate the configuration and print the resolved routes
 ///
 /// Exits 1 when `tollgate run` would refuse the file or the environment, and 0 otherwise, whatever it warns of. Needs no database and no
-/// network; where the database answers, it also says whether accounts are still named by the same claim.
+/// network; where the database answers, it also says whether it can be used, and whether accounts are still named by the same claim.
 ///
 /// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, and whether Stripe's
 /// webhook endpoint is told of every event that is needed. Then it exits 1 as well when anything differs or could not be asked.
@@ -171,20 +171,44 @@ fn warn_of_other_accounts(config: &Config, secrets: &Secrets) -> Result<()> {
         return Ok(());
     }
     let known = async {
-        let billing = parts::operator_billing(config, secrets).await.ok()?;
-        billing.naming().await.ok().flatten()
+        let billing = parts::operator_billing(config, secrets).await?;
+        anyhow::Ok(billing.naming().await?)
     };
     let runtime = parts::runtime()?;
     let known = runtime.block_on(async { tokio::time::timeout(PATIENCE, known).await });
     // A name that is looked up for long keeps nobody waiting.
     runtime.shutdown_background();
     let naming = config.identity.naming();
-    if let Ok(Some(known)) = known
-        && known != naming
-    {
-        output::warning(renamed_accounts(&known, &naming));
+    match known {
+        Ok(Ok(Some(known))) if known != naming => output::warning(renamed_accounts(&known, &naming)),
+        Ok(Err(error)) if !is_expected(&error) => output::warning(format_args!("the database: {error:#}")),
+        _ => {}
     }
     Ok(())
+}
+
+/// Whether a database is as it may be before `tollgate run`: out of reach from here, or not migrated yet. What is wrong beside the database
+/// is told where it stands.
+fn is_expected(error: &anyhow::Error) -> bool {
+    use billing::{ConnectError, OperatorError, StoreError};
+    let is_away = matches!(
+        error.downcast_ref(),
+        Some(
+            ConnectError::Unreachable { .. }
+                | ConnectError::Silent { .. }
+                | ConnectError::DatabaseUrl { .. }
+                | ConnectError::Encoding { .. }
+                | ConnectError::RedisUrl(_)
+                | ConnectError::Stripe
+                | ConnectError::Polar
+                | ConnectError::PolarSecret
+        )
+    );
+    let stored = match error.downcast_ref() {
+        Some(OperatorError::Store(error)) => Some(error),
+        _ => error.downcast_ref::<StoreError>(),
+    };
+    is_away || matches!(stored, Some(StoreError::Unavailable(_) | StoreError::NotMigrated(_)))
 }
 
 /// Says where this process could not listen, as seen from this machine: the file may be another one's.

@@ -1,7 +1,7 @@
 //! `tollgate explain`: which rule, which verdict, which grant, and why.
 
 use anyhow::{Context, Result, anyhow, bail};
-use billing::Explained;
+use billing::{Billing, Considered, Explained, Origin, Waiting};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use entitlement::Timestamp;
@@ -79,7 +79,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let at = at.unwrap_or_else(now);
             let explained = parts::runtime()?.block_on(async {
                 let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
-                anyhow::Ok(billing.explain_account(id, at).await?)
+                let mut explained = billing.explain_account(id, at).await?;
+                explained.warnings.extend(held_back_catalog(&billing, &config).await?);
+                anyhow::Ok(explained)
             })?;
             output::json(&explained)?;
             if !output::is_json() {
@@ -282,6 +284,31 @@ fn print_subscriptions(explained: &Explained) {
     }
 }
 
+/// Why the catalog of the configuration is not the one in force, where it is not.
+async fn held_back_catalog(billing: &Billing, config: &Config) -> Result<Option<String>> {
+    let Some(proposal) = parts::configured_proposal(config) else { return Ok(None) };
+    Ok(match billing.consider_catalog(&proposal, Origin::SameFile).await? {
+        Considered::Keep { why, .. } => Some(why),
+        Considered::InForce | Considered::Apply(_) => None,
+    })
+}
+
+/// What waits for a person's word, for this account and for all.
+fn print_held_back(explained: &Explained) {
+    for Waiting { provider, object_kind, object_id, since } in &explained.held_back {
+        let named: Vec<&str> = [provider, object_kind, object_id].into_iter().filter_map(Option::as_deref).collect();
+        output::line(format_args!(
+            "held back {} since {}: a comparison would take access by it. `tollgate reconcile --held-back` lists all, `tollgate reconcile --force` does it",
+            named.join(" "),
+            since.to_rfc3339()
+        ));
+    }
+    let is_told = |warning: &&String| explained.held.as_ref().is_some_and(|held| held.why == **warning);
+    for warning in explained.warnings.iter().filter(|warning| !is_told(warning)) {
+        output::line(format_args!("held back {warning}"));
+    }
+}
+
 /// The records that serve beside the rows.
 fn print_cache(explained: &Explained) {
     output::line(match (&explained.cached_version, &explained.cache_fault) {
@@ -303,6 +330,7 @@ fn print_account(explained: &Explained, at: Timestamp) {
         output::line("          nothing is known of it: is it the right one?");
     }
     print_cache(explained);
+    print_held_back(explained);
     output::line(format_args!("at        {}", at.to_rfc3339()));
     let time = |time: Option<Timestamp>, open: &str| time.map_or(open.to_owned(), |time| time.to_rfc3339());
     for segment in &explained.segments {

@@ -218,7 +218,7 @@ pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Bill
     )?;
     let settings = billing::Settings { pool_size: 2, ..unsigned_settings(config, secrets)? };
     let billing = Billing::connect(url, settings, None).await?.as_command();
-    billing.refuse_newer().await?;
+    billing.refuse_foreign_schema().await?;
     Ok(billing)
 }
 

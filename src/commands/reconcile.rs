@@ -115,7 +115,12 @@ async fn list_held(billing: &Billing) -> Result<()> {
     let mut after = None;
     loop {
         let page = billing.held_back(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else {
+            if after.is_none() {
+                output::progress("nothing is held back");
+            }
+            return Ok(());
+        };
         after = Some(last.id);
         for held in &page {
             output::json_line(held)?;

@@ -141,5 +141,8 @@ mod tests {
         assert!(told("Pro", "provider = \"polar\"\nid = \"price_1\"").contains("write provider = \"stripe\""));
         assert_eq!(told("Pro", &format!("{stripe}trial_days = 730")), "");
         assert!(told("Pro", &format!("{stripe}trial_days = 731")).contains("stripe takes 730 at most"));
+        let polar = "provider = \"polar\"\nid = \"product_1\"\n";
+        assert_eq!(told("Pro", &format!("{polar}trial_days = 1000")), "");
+        assert!(told("Pro", &format!("{polar}trial_days = 1001")).contains("polar takes 1000 at most"));
     }
 }

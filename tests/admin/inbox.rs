@@ -109,7 +109,7 @@ async fn too_many_waiting_events_are_told_once_and_so_is_their_end() {
         eventually(&format!("{part:?} is told"), async || (lines(part) > 0).then_some(())).await;
         assert_eq!(lines(part), 1, "{part:?}");
     };
-    told_once("too many events wait in the inbox: look").await;
+    told_once("too many events wait in the inbox: `tollgate events list").await;
     told_once("no longer too many events wait").await;
     let kill = "update webhook_events set state = 'dead', reason = 'broken', next_attempt_at = null";
     sqlx::query(kill).execute(&mut database).await.expect("they are dead");

@@ -22,12 +22,17 @@ async fn a_file_that_was_superseded_is_not_put_back_by_a_restart() {
         let warned = warnings(world.billing()).await;
         assert!(warned.len() == 1 && warned[0].contains("tollgate catalog apply"), "{warned:?}");
         assert!(warned[0].contains("catalog.toml"), "{warned:?}");
+        let explained = world.tollgate(&["explain", "account", "somebody"]).await.success();
+        let held = explained.lines().find(|line| line.starts_with("held back ")).unwrap_or_default();
+        assert!(held.contains("another catalog has taken its place") && held.contains("catalog apply"), "{explained}");
     }
     reload(&world).await;
     assert!(exports(&world).await, "nor by a reload of the same file");
     // The command of the warning does it.
     world.tollgate(&["catalog", "apply", "catalog.toml", "--force"]).await.success();
     assert!(!exports(&world).await);
+    let explained = world.tollgate(&["explain", "account", "somebody"]).await.success();
+    assert!(!explained.contains("held back"), "{explained}");
     assert_eq!(warnings(world.billing()).await, [""; 0]);
 }
 

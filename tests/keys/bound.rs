@@ -35,6 +35,10 @@ async fn the_bound_counts_over_a_day_and_not_over_a_run() {
     all_have(&world, &[late], "paid", "what gives access is applied anyway").await;
     let listed = world.tollgate(&["reconcile", "--held-back"]).await.success();
     assert_eq!(listed.lines().count(), 2, "{listed}");
+    let waiting = &subscribers[2];
+    let explained = world.tollgate(&["explain", "account", &waiting.account]).await.success();
+    let line = format!("held back stripe subscription {} since 20", waiting.subscription);
+    assert!(explained.contains(&line) && explained.contains("tollgate reconcile --force"), "{explained}");
 
     let unasked = world.tollgate(&["reconcile", "--force"]).await;
     assert!(unasked.failure().contains("2 accounts lose access. Go on?"), "{unasked:?}");

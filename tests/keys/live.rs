@@ -2,7 +2,7 @@
 
 use demo::provider::Mode;
 
-use super::{Subscriber, all_have, calm, number, provider, setup, subscribers};
+use super::{Subscriber, all_have, calm, logged, number, provider, setup, subscribers};
 use crate::world::provider::{API_KEY, LIVE_KEY};
 use crate::world::stripe::{Event, Subscription, checkout_completed, unique};
 use crate::world::{Arrangement, World, token};
@@ -50,25 +50,40 @@ async fn a_live_key_takes_over_from_tests_when_a_person_says_so() {
     }
 }
 
+/// A subscriber of whom webhooks alone tell, with how the last of them was settled.
+async fn told(world: &World, livemode: bool) -> (Subscriber, (String, String)) {
+    let (account, customer) = (unique("told"), unique("cus"));
+    let sold = Subscription::of(&customer);
+    let of_mode = |event: Event| event.saying("livemode", json!(livemode));
+    world.settled(&of_mode(checkout_completed(Some(&account), &customer, &sold.id))).await;
+    let settled = world.settled(&of_mode(sold.event("created"))).await;
+    (Subscriber { token: token(&account), account, subscription: sold.id }, settled)
+}
+
 #[tokio::test]
 async fn beside_one_live_subscription_test_rows_and_events_grant_nothing() {
     let world = World::start(Arrangement::AllPostgres).await;
-    let told = async |livemode: bool| {
-        let (account, customer) = (unique("told"), unique("cus"));
-        let sold = Subscription::of(&customer);
-        let of_mode = |event: Event| event.saying("livemode", json!(livemode));
-        world.settled(&of_mode(checkout_completed(Some(&account), &customer, &sold.id))).await;
-        let settled = world.settled(&of_mode(sold.event("created"))).await;
-        (Subscriber { token: token(&account), account, subscription: sold.id }, settled)
-    };
-    let (test, _) = told(false).await;
+    let (test, _) = told(&world, false).await;
     all_have(&world, std::slice::from_ref(&test), "paid", "nothing else is stored").await;
-    let (live, _) = told(true).await;
+    let (live, _) = told(&world, true).await;
     all_have(&world, &[live], "paid", "a live one").await;
     all_have(&world, std::slice::from_ref(&test), "free", "beside a live one").await;
-    let (late, (state, reason)) = told(false).await;
+    let (late, (state, reason)) = told(&world, false).await;
     assert!(state == "ignored" && reason.contains("test event"), "{state} ({reason})");
     all_have(&world, &[late], "free", "a test event").await;
     let explained = world.tollgate(&["explain", "account", &test.account]).await.success();
     assert!(explained.contains("test mode") && explained.contains("grants nothing"), "{explained}");
+}
+
+#[tokio::test]
+async fn a_live_subscription_beside_many_of_test_mode_is_told_with_the_command_that_goes_live() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let mut tests = Vec::new();
+    for _ in 0..5 {
+        tests.push(told(&world, false).await.0);
+    }
+    let (live, _) = told(&world, true).await;
+    logged(&world, "`tollgate provider use-live --force`", 1).await;
+    tests.push(live);
+    all_have(&world, &tests, "paid", "nobody has said yes").await;
 }

@@ -58,6 +58,17 @@ async fn without_any_what_is_known_is_served_and_webhooks_wait() {
     assert_eq!((denied.status, denied.code().as_str()), (503, "entitlement_unknown"), "{denied:?}");
     let (_, received) = scene.ask(proxy, "lenient", &token("a-stranger")).await;
     assert_eq!(received.expect("this route lets pass").header("x-entitlement-degraded"), Some("fallback"));
+    // A proxy that starts meanwhile says what it waits for.
+    let late = scene.world.processes.last_mut().expect("a proxy");
+    late.restart();
+    eventually("readiness names billing and where it is looked for", async || {
+        let ready = late.try_admin("/readyz").await?;
+        (ready.status == 503
+            && ready.body.contains("billing has not answered yet")
+            && ready.body.contains("listen.billing"))
+        .then_some(())
+    })
+    .await;
     for process in &mut scene.world.processes[..2] {
         process.restart();
     }

@@ -156,20 +156,27 @@ async fn a_cause_is_told_in_the_log_once_whatever_goes_well_beside_it() {
     let buyer = Reader::new();
     restricted.world.accepted(&buyer.purchase()).await;
     restricted.says(0, 200, &["'publish' command"]).await;
-    let before = restricted.world.processes[0].process.log().matches("publishing failed").count();
+    let failures = async |restricted: &Restricted| {
+        restricted.world.processes[0].metric("tollgate_publish_failures_total", &[]).await
+    };
+    let before = failures(&restricted).await;
     eventually("it is tried again and again", async || {
         restricted.says(0, 200, &["'publish' command"]).await;
         restricted.world.get("/premium/again", Some(&Reader::new().token)).await;
-        let log = restricted.world.processes[0].process.log();
-        (log.matches("publishing failed").count() > before + 2).then_some(())
+        (failures(&restricted).await > before + 2.0).then_some(())
     })
     .await;
     let log = restricted.world.processes[0].process.log();
     let count = |text: &str| log.lines().filter(|line| line.contains(text)).count();
     // A script does not say which right it lacks, so that is found out after it.
     assert!((1..=2).contains(&count("\"Redis refuses\"")) && count("no longer") == 0, "{log}");
+    assert_eq!(count("the cache is not told of them"), 1, "however many changes there are: {log}");
     restricted.acl("tollgate-billing", &["+publish"]);
     restricted.is_well().await;
+    eventually("the log says that it is over", async || {
+        restricted.world.processes[0].process.log().contains("the cache has been told of every change").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

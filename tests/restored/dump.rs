@@ -36,6 +36,12 @@ async fn a_restored_dump_lowers_nobody_and_what_is_new_counts() {
     let explained = operator(&world, &["explain", "account", &second.account]).await.success();
     let held = explained.lines().find(|line| line.starts_with("held ")).unwrap_or_else(|| panic!("{explained}"));
     assert!(held.contains("paid (active)") && held.contains(ACCEPT), "{held}");
+    assert_eq!(explained.matches(ACCEPT).count(), 1, "once: {explained}");
+    for account in [new.account.as_str(), "nobody-at-all"] {
+        let explained = operator(&world, &["explain", "account", account]).await.success();
+        let held = explained.lines().find(|line| line.starts_with("held back since 20"));
+        assert!(held.is_some_and(|held| held.contains(ACCEPT)), "{explained}");
+    }
     // All of it is in Redis: whoever starts again knows as much.
     for process in &mut world.processes {
         process.restart();

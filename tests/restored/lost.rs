@@ -45,7 +45,7 @@ async fn proxies_remember(world: &mut World) {
     world.taken(&Reader::new().purchase()).await;
     for proxy in world.proxies() {
         eventually("it has looked", async || {
-            proxy.process.log().contains("whether the cache can be told of changes").then_some(())
+            proxy.process.log().contains("billing cannot tell the cache of changes").then_some(())
         })
         .await;
     }

@@ -1,6 +1,6 @@
 //! What takes access without an end has its own words, and its own way back.
 
-use demo::provider::PauseBehavior;
+use demo::provider::{Card, NewCustomer, PauseBehavior, Subscribe};
 use serde_json::json;
 
 use super::{Buyer, annual, monthly, provider, shop, text};
@@ -55,7 +55,7 @@ async fn a4_what_was_refunded_is_bought_again_and_never_runs_beside_it() {
 }
 
 #[tokio::test]
-async fn a4_what_is_paused_goes_on_by_a_button_and_what_is_unpaid_asks_for_a_card() {
+async fn a4_what_is_paused_goes_on_by_a_button() {
     let world = shop(Arrangement::AllPostgres).await;
     let provider = provider(&world);
     let buyer = Buyer::new(&world);
@@ -69,6 +69,7 @@ async fn a4_what_is_paused_goes_on_by_a_button_and_what_is_unpaid_asks_for_a_car
     assert!(!page.body.contains("Next payment"), "{}", page.body);
     let again = buyer.orders(&annual()).await;
     assert_eq!((again.status, again.code().as_str()), (409, "subscription_paused"), "{again:?}");
+    assert_eq!(again.json()["instead"], "/api/billing/reactivate");
     provider.hold();
     let resumed = world.post("/api/billing/reactivate", &buyer.token, &json!({})).await;
     assert_eq!(resumed.status, 200, "{resumed:?}");
@@ -86,4 +87,25 @@ async fn a4_what_is_paused_goes_on_by_a_button_and_what_is_unpaid_asks_for_a_car
     let page = world.browse("/billing?done=kept", Some(&buyer.token)).await;
     assert!(!page.body.contains("Your subscription goes on"), "the page says what is: {}", page.body);
     provider.release();
+}
+
+#[tokio::test]
+async fn a4_beside_a_first_payment_that_is_open_nothing_is_sold_and_the_portal_is_named() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    let metadata = [("account".to_owned(), buyer.account.clone())];
+    let new = NewCustomer { metadata: metadata.clone().into_iter().collect(), ..NewCustomer::default() };
+    let customer = provider.create_customer(new).expect("a customer");
+    provider.set_card(&customer, Card::Declined).expect("a card");
+    let order = Subscribe { customer: customer.clone(), price: "price_monthly".into(), ..Subscribe::default() };
+    let order = Subscribe { metadata: metadata.into_iter().collect(), ..order };
+    let id = provider.subscribe(order).expect("it begins");
+    assert_eq!(provider.subscription(&id).expect("it is there")["status"], "incomplete");
+    told(&buyer, "incomplete", "update_card").await;
+    let again = buyer.orders(&annual()).await;
+    assert_eq!((again.status, again.code().as_str()), (409, "payment_missing"), "{again:?}");
+    assert_eq!(again.json()["instead"], "/api/billing/portal");
+    let portal = world.post("/api/billing/portal", &buyer.token, &json!({})).await;
+    assert_eq!(portal.status, 200, "{portal:?}");
 }

@@ -6,6 +6,7 @@ mod again;
 mod compressed;
 mod consent;
 mod invitations;
+mod late;
 mod own_forms;
 mod polar;
 mod prices;

@@ -1,10 +1,11 @@
 //! Two providers sell the same: never can both be paid, and who does pay twice is told.
 
-use demo::provider::Shape;
+use demo::provider::{NewCustomer, Shape, Subscribe};
 use serde_json::json;
 
 use crate::world::polar::{Asking, PAID, WithPolar};
 use crate::world::stripe::{DAY, Subscription, checkout_completed, unique};
+use crate::world::wait::DEADLINE;
 use crate::world::{Arrangement, Setup, World, token};
 
 #[tokio::test]
@@ -99,4 +100,36 @@ async fn a6_a_checkout_for_another_account_moves_only_what_it_bought() {
     world.everywhere("/premium/one", &token(&child), 200).await;
     world.settled(&checkout_completed(Some(&parent), &customer, &unique("sub_of_later"))).await;
     assert_eq!(shown(&heir).await.len(), 2, "no checkout overrules it");
+}
+
+#[tokio::test]
+async fn a6_portal_and_invoices_stay_with_the_account_whose_customer_it_is() {
+    let world = World::with(Setup::new(Arrangement::AllPostgres).provider(Shape::Endive)).await;
+    let provider = world.provider.as_ref().expect("this world has one");
+    let (parent, child) = (unique("parent"), unique("child"));
+    let metadata = [("account".to_owned(), parent.clone())].into_iter().collect();
+    let customer = provider.create_customer(NewCustomer { metadata, ..NewCustomer::default() }).expect("a customer");
+    let buy = || {
+        let order = Subscribe { customer: customer.clone(), price: "price_monthly".into(), ..Subscribe::default() };
+        provider.subscribe(order).expect("it begins")
+    };
+    provider.settled(DEADLINE).await.expect("told");
+    world.settled(&checkout_completed(Some(&parent), &customer, &unique("sub_of_before"))).await;
+    buy();
+    provider.settled(DEADLINE).await.expect("told");
+    world.everywhere("/premium/one", &token(&parent), 200).await;
+    let gift = buy();
+    provider.settled(DEADLINE).await.expect("told");
+    world.settled(&checkout_completed(Some(&child), &customer, &gift)).await;
+    world.everywhere("/premium/one", &token(&child), 200).await;
+    let asked = async |path: &str, account: &str| world.get(path, Some(&token(account))).await;
+    let portal = async |account: &str| world.post("/api/billing/portal", &token(account), &json!({})).await;
+    let invoices = asked("/api/billing/invoices", &parent).await.json();
+    assert_eq!(invoices["invoices"].as_array().map(Vec::len), Some(2), "{invoices}");
+    assert_eq!(portal(&parent).await.status, 200);
+    let invoices = asked("/api/billing/invoices", &child).await.json();
+    assert_eq!(invoices["invoices"].as_array().map(Vec::len), Some(0), "{invoices}");
+    let refused = portal(&child).await;
+    assert_eq!((refused.status, refused.code().as_str()), (404, "no_customer"), "{refused:?}");
+    world.everywhere("/premium/one", &token(&parent), 200).await;
 }

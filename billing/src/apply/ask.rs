@@ -50,9 +50,11 @@ impl Asked {
         match error {
             // It is ours to repair.
             ProviderError::Key(_) | ProviderError::Settings(_) => {
-                tracing::error!(%provider, %error, "the provider cannot be asked: check its API key");
+                tracing::error!(%provider, variable = provider::key_variable(provider), %error, "the provider cannot be asked: `variable` has to hold a key that it accepts");
             }
-            _ => tracing::warn!(%provider, %error, "the provider could not be asked"),
+            _ => {
+                tracing::warn!(%provider, %error, "the provider could not be asked: the event counts as it was told, and is asked about again");
+            }
         }
         self.trouble = Some(error.to_string());
     }
@@ -138,6 +140,7 @@ impl Billing {
         observation: i64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        tracing::warn!(%provider, object = object.id(), "the provider has no such object: what the event says of it counts");
         let Object::Subscription(id) = object else { return Ok(()) };
         let id = SubscriptionId { provider, id: id.clone() };
         let mut conn = self.pool().acquire().await?;

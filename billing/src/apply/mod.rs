@@ -116,8 +116,7 @@ impl Billing {
         match self.publish(&accounts, why, now).await {
             Ok(told) => told == Told::Everybody,
             Err(error) => {
-                let accounts = accounts.len();
-                tracing::warn!(accounts, error = chain::told(&error), "changes are committed but not yet published");
+                self.note_unpublished(&error);
                 self.shared().untold.notify_one();
                 false
             }

@@ -13,11 +13,12 @@ use super::ask::{Asked, Question};
 use super::effect::{self, Attempt, Effects, Lesson, Outcome};
 use super::{ATTEMPTS_MAX, Fate, delay};
 use crate::component::Billing;
+use crate::metrics;
 use crate::provider;
 use crate::store::accounts::{self, Change};
 use crate::store::catalogs::Rules;
 use crate::store::events::{self, Claimed, Ended, Ending};
-use crate::store::{StoreError, keys};
+use crate::store::{StoreError, customers, keys};
 
 /// How long a parked event is tried again by itself; after that only a link wakes it.
 const PARKED_RETRIES: Duration = Duration::days(30);
@@ -26,7 +27,7 @@ const PARKED_RETRIES: Duration = Duration::days(30);
 const KEY_LOOK: Duration = Duration::hours(1);
 
 /// Why an event that carries nothing waits, when nobody can be asked.
-const NOBODY_TO_ASK: &str = "the event names an object of its provider, and does not say readably how it stands: set the provider's API key, so that it can be asked for";
+const NOBODY_TO_ASK: &str = "the event names an object of its provider, and does not say readably how it stands, or whose it is: set the provider's API key, so that it can be asked for";
 
 /// What is to be done with a claimed event, before anything is looked up.
 enum Plan {
@@ -88,7 +89,7 @@ impl Billing {
             let is_live_stored =
                 claimed.livemode == Some(false) && keys::is_live_stored(&mut tx, claimed.provider).await?;
             plans.push(match binding::turn(claimed.livemode, asked.key.verdict(), is_live_stored) {
-                Turn::Apply => self.plan(claimed, asked),
+                Turn::Apply => self.plan(claimed, self.read_with_customer(&mut tx, claimed).await?, asked),
                 Turn::Ignore(why) => Plan::Ignore { why, customer: None },
                 Turn::Wait(reason) => Plan::WaitForKey { reason },
             });
@@ -128,9 +129,30 @@ impl Billing {
         Ok(Event { livemode: claimed.livemode, ..event })
     }
 
-    /// Decides without looking anything up.
-    fn plan(&self, claimed: &Claimed, asked: Asked) -> Plan {
+    /// What the event means. Where its object names no customer, the customer is the one of the subscription or the invoice that is
+    /// stored, else the one as which the account buys that the event names.
+    async fn read_with_customer(
+        &self,
+        conn: &mut PgConnection,
+        claimed: &Claimed,
+    ) -> Result<Result<Event, provider::Unreadable>, StoreError> {
         let event = match self.read(claimed) {
+            Ok(event) if event.customer.is_none() => event,
+            read => return Ok(read),
+        };
+        let [Object::Subscription(id) | Object::Invoice(id)] = event.objects.as_slice() else { return Ok(Ok(event)) };
+        let customer = match (customers::customer_of_object(conn, claimed.provider, id).await?, &event.claim) {
+            (None, Some(claim)) => customers::customer_of(conn, claimed.provider, claim.account()).await?,
+            (customer, _) => customer,
+        };
+        let Some(customer) = customer else { return Ok(Ok(event)) };
+        let body = provider::with_customer(claimed.provider, &claimed.body, &customer);
+        Ok(self.read(&Claimed { body, ..claimed.clone() }))
+    }
+
+    /// Decides without looking anything up.
+    fn plan(&self, claimed: &Claimed, read: Result<Event, provider::Unreadable>, asked: Asked) -> Plan {
+        let event = match read {
             Ok(event) => event,
             Err(unreadable) => return Plan::Bury { reason: unreadable.to_string() },
         };
@@ -138,6 +160,8 @@ impl Billing {
         if event.is_nothing() {
             return Plan::Ignore { why: nothing, customer };
         }
+        let is_unknown = asked.answers.iter().any(|answer| answer.nothing == provider::UNKNOWN_STATUS);
+        let nothing = if nothing.is_empty() && is_unknown { provider::UNKNOWN_STATUS } else { nothing };
         let account = asked.key.account().map(str::to_owned);
         let Asked { question, answers, observation, trouble, .. } = asked;
         if event.facts.is_empty() && answers.is_empty() && trouble.is_none() {
@@ -175,6 +199,7 @@ impl Billing {
             Plan::WaitForKey { reason } => return wait_for_key(conn, claimed, &reason, now).await,
             Plan::Bury { reason } => return bury(conn, claimed, &reason).await,
             Plan::Ignore { why, customer } => {
+                warn_of_unknown_status(claimed, why);
                 closing.ended.push(Ended { id: claimed.id, ending: Ending::Ignored(why), account: None, customer });
                 return Ok(Fate::Ignored);
             }
@@ -212,6 +237,7 @@ impl Billing {
             return Ok(if changed.is_empty() { Fate::Failed } else { Fate::Applied { changed, has_effect } });
         }
         let has_effect = outcome.has_effect;
+        warn_of_unknown_status(claimed, nothing);
         let fate = if outcome.is_news { Fate::Applied { changed, has_effect } } else { Fate::Ignored };
         closing.ended.push(ended(claimed, outcome, customer, nothing));
         Ok(fate)
@@ -284,6 +310,16 @@ fn without_answered(event: Event, answers: &[Event]) -> Event {
     Event { facts, ..event }
 }
 
+/// Tells the operator of a subscription whose status this build does not know: nothing of it changes access.
+fn warn_of_unknown_status(claimed: &Claimed, why: &str) {
+    if why != provider::UNKNOWN_STATUS {
+        return;
+    }
+    metrics::count_unknown_status(claimed.provider);
+    let status = provider::status_of(&claimed.body).unwrap_or_default();
+    tracing::error!(provider = %claimed.provider, event_id = claimed.event_id, told_status = status, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate, then run `tollgate reconcile`");
+}
+
 /// How an event ends of which something was learnt.
 fn ended(claimed: &Claimed, outcome: Outcome, customer: Option<String>, nothing: &'static str) -> Ended {
     let ending = match (outcome.is_news, outcome.note, outcome.ignored) {
@@ -321,6 +357,11 @@ async fn wait_for_key(
 async fn bury(conn: &mut PgConnection, claimed: &Claimed, reason: &str) -> Result<Fate, StoreError> {
     events::failed(conn, claimed.id, reason).await?;
     events::retry_at(conn, claimed.id, None).await?;
-    tracing::error!(event_id = claimed.event_id, kind = claimed.kind, reason, "an event is dead");
+    tracing::error!(
+        event_id = claimed.event_id,
+        kind = claimed.kind,
+        reason,
+        "an event is dead: `tollgate events show` has its body, and `tollgate events replay` tries it again after an update"
+    );
     Ok(Fate::Dead)
 }

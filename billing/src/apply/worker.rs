@@ -12,6 +12,7 @@ use super::{Applied, Fate};
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
+use crate::lasting::Lasting;
 use crate::provider;
 use crate::store::StoreError;
 use crate::store::events::{self, Due};
@@ -206,9 +207,19 @@ impl Billing {
 
     /// Applies until told to stop.
     pub(crate) async fn run_worker(self, stop: CancellationToken) {
+        let faults = Lasting::default();
         while !stop.is_cancelled() {
-            if let Err(error) = self.drain(clock::now(), &stop).await {
-                tracing::warn!(error = chain::told(&error), "the inbox cannot be worked on; it is tried again");
+            match self.drain(clock::now(), &stop).await {
+                Ok(_) => {
+                    if let Some(failures) = faults.ends() {
+                        tracing::info!(failures, "the events in the inbox are applied again");
+                    }
+                }
+                Err(error) if faults.begins(&error) => tracing::warn!(
+                    error = chain::told(&error),
+                    "the events in the inbox cannot be applied: they are durable, and it is tried each second"
+                ),
+                Err(_) => {}
             }
             tokio::select! {
                 () = stop.cancelled() => {}

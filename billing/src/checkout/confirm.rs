@@ -39,7 +39,7 @@ pub async fn confirm(billing: &Billing, account: &AccountId, now: Timestamp) -> 
         Err(ReconcileError::Store(error)) => Err(error.into()),
         Err(ReconcileError::Provider(error)) => Err(error.into()),
         Err(error) => {
-            tracing::error!(%error, "a checkout could not be confirmed");
+            tracing::error!(%error, "what a checkout bought could not be applied: its webhook tells it");
             Err(Problem::interrupted())
         }
     }
@@ -56,7 +56,11 @@ pub async fn bought(billing: &Billing, account: &AccountId, session: Option<&str
 /// told by that.
 pub async fn observe(billing: &Billing, subscription: &SubscriptionId) {
     if let Err(problem) = observed(billing, subscription).await {
-        tracing::warn!(subscription = subscription.id, code = problem.code(), "a change is known once it is told");
+        tracing::warn!(
+            subscription = subscription.id,
+            code = problem.code(),
+            "a change was made at the provider and could not be read back: its webhook tells it"
+        );
     }
 }
 
@@ -75,7 +79,7 @@ async fn observed(billing: &Billing, subscription: &SubscriptionId) -> Result<()
         Err(ReconcileError::Store(error)) => Err(error.into()),
         Err(ReconcileError::Provider(error)) => Err(error.into()),
         Err(error) => {
-            tracing::warn!(%error, "an answer could not be applied");
+            tracing::warn!(subscription = subscription.id, %error, "how a subscription stands after a change could not be applied: its webhook tells it");
             Err(Problem::interrupted())
         }
     }

@@ -29,6 +29,11 @@ pub(super) async fn server(options: &PgConnectOptions, patience: Duration) -> Re
     }
 }
 
+/// One connection of its own.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, ConnectError> {
+    PgConnection::connect_with(options).await.map_err(|error| refused(options, at(options), error))
+}
+
 struct Met {
     way: Way,
     is_writable: bool,
@@ -66,12 +71,13 @@ fn at(options: &PgConnectOptions) -> String {
 
 fn refused(options: &PgConnectOptions, at: String, source: sqlx::Error) -> ConnectError {
     let code = source.as_database_error().and_then(|refusal| refusal.code().map(Cow::into_owned));
+    let user = options.get_username().to_owned();
+    let database = options.get_database().unwrap_or(&user).to_owned();
     match (code.as_deref(), &source) {
-        (Some("28P01" | "28000"), _) => ConnectError::Login { at, user: options.get_username().to_owned() },
-        (Some("3D000"), _) => {
-            let database = options.get_database().unwrap_or(options.get_username()).to_owned();
-            ConnectError::NoDatabase { at, database }
-        }
+        (Some("28P01"), _) => ConnectError::Login { at, user },
+        (Some("28000"), _) => ConnectError::NotFromHere { at, user, source },
+        (Some("42501"), _) => ConnectError::NoConnect { at, user, database },
+        (Some("3D000"), _) => ConnectError::NoDatabase { at, database },
         (None, sqlx::Error::Io(_)) => ConnectError::Unreachable { at, source },
         _ => ConnectError::Refused { at, source },
     }

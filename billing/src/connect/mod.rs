@@ -11,7 +11,6 @@ use std::time::Duration;
 use entitlement::record::Record;
 use secrecy::ExposeSecret;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
 use tokio::sync::broadcast;
 
 use crate::component::Billing;
@@ -21,6 +20,7 @@ use crate::provider::polar;
 use crate::publish::Outlets;
 use crate::settings::Settings;
 use crate::store::migration::MigrationError;
+use crate::store::schema::Standing;
 use crate::store::{StoreError, schema};
 
 /// How long the first connection may take: when all processes start at once, beside a server that starts, it is slow.
@@ -40,7 +40,7 @@ pub enum ConnectError {
     )]
     Encoding { name: &'static str },
     #[error(
-        "Postgres at {at} accepts no writes: it is a standby, or was told to be read-only. Point DATABASE_URL at the primary"
+        "Postgres at {at} accepts no writes: where it is a standby, point DATABASE_URL at the primary; else default_transaction_read_only is on for the server, the database or the user, such as by `alter role`: switch it off there"
     )]
     ReadOnly { at: String },
     #[error(
@@ -61,6 +61,19 @@ pub enum ConnectError {
     Silent { at: String },
     #[error("Postgres at {at} refuses the user `{user}`: check the user name and the password")]
     Login { at: String, user: String },
+    #[error(
+        "Postgres at {at} takes no connection of the user `{user}` from here: check the user name, and pg_hba.conf of the server"
+    )]
+    NotFromHere {
+        at: String,
+        user: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error(
+        "Postgres at {at} does not let the user `{user}` into the database `{database}`: as its owner, run `grant connect on database \"{database}\" to \"{user}\"`"
+    )]
+    NoConnect { at: String, user: String, database: String },
     #[error("Postgres at {at} has no database `{database}`: create it first")]
     NoDatabase { at: String, database: String },
     #[error("Postgres at {at} cannot be used")]
@@ -114,15 +127,19 @@ impl Billing {
         Ok(Self::new(pool, settings, outlets))
     }
 
-    /// Refuses a database whose schema is a newer build's: what this one wrote there would lack what that one relies on.
+    /// Refuses a database whose schema is a newer build's, as what this one wrote there would lack what that one relies on, and one
+    /// that belongs to another application.
     ///
     /// # Errors
     /// When it is so, or the database fails.
-    pub async fn refuse_newer(&self) -> Result<(), OperatorError> {
+    pub async fn refuse_foreign_schema(&self) -> Result<(), OperatorError> {
         let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
-        match schema::newer(&mut conn).await? {
-            Some(newer) => Err(OperatorError::Newer(MigrationError::Newer(newer))),
-            None => Ok(()),
+        match schema::standing(&mut conn).await? {
+            Standing::Newer(newer) => Err(OperatorError::Schema(MigrationError::Newer(newer))),
+            Standing::Foreign { version, description } => {
+                Err(OperatorError::Schema(MigrationError::Another { version, description }))
+            }
+            Standing::Behind | Standing::Current => Ok(()),
         }
     }
 
@@ -134,8 +151,9 @@ impl Billing {
         // A pooler may give each statement another session, and migrations hold a lock of theirs.
         match &self.settings().migration_url {
             Some(url) => {
-                let options = PgConnectOptions::from_str(url.expose_secret())?;
-                schema::migrate(PgConnection::connect_with(&options).await?).await
+                let refused = |error: ConnectError| MigrationError::Connect(Box::new(error));
+                let options = options("DATABASE_MIGRATION_URL", url.expose_secret()).map_err(refused)?;
+                schema::migrate(meet::connect(&options).await.map_err(refused)?).await
             }
             None => schema::migrate(self.pool().acquire().await?.detach()).await,
         }

@@ -47,7 +47,7 @@ impl Delivery {
     fn read(provider: Provider, headers: &HeaderMap, body: Bytes) -> Result<Self, Problem> {
         match provider {
             Provider::Stripe => {
-                let envelope = stripe::read_envelope(&body).map_err(|error| not_an_event(&error))?;
+                let envelope = stripe::read_envelope(&body).map_err(|error| not_an_event(provider, &error))?;
                 if envelope.is_of_unknown_version() {
                     metrics::count_unknown_version();
                     let version = envelope.api_version.as_deref();
@@ -61,7 +61,7 @@ impl Delivery {
             }
             Provider::Polar => {
                 let polar::Envelope { event_id, kind } =
-                    polar::read_envelope(headers, &body).map_err(|error| not_an_event(&error))?;
+                    polar::read_envelope(headers, &body).map_err(|error| not_an_event(provider, &error))?;
                 Ok(Self { provider, event_id, kind, api_version: None, livemode: None, body })
             }
         }
@@ -94,12 +94,12 @@ pub(super) async fn verified(
         Provider::Stripe => {
             let header = headers.get(stripe::signature::HEADER).and_then(|value| value.to_str().ok());
             let header = header.ok_or_else(missing_signature)?;
-            stripe::signature::verify(header, &body, secrets, now).map_err(|why| refused(&why))?;
+            stripe::signature::verify(header, &body, secrets, now).map_err(|why| refused(provider, variable, &why))?;
         }
         Provider::Polar => {
             polar::signature::verify(&headers, &body, secrets, now).map_err(|why| match why {
                 polar::signature::SignatureError::Missing => missing_signature(),
-                why => refused(&why),
+                why => refused(provider, variable, &why),
             })?;
         }
     }
@@ -115,13 +115,13 @@ fn missing_signature() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "missing_signature", "A header of the signature is missing or unreadable.")
 }
 
-fn refused(why: &dyn Error) -> Problem {
-    tracing::warn!(reason = %why, "a webhook was refused");
+fn refused(provider: Provider, variable: &str, why: &dyn Error) -> Problem {
+    tracing::warn!(%provider, variable, reason = %why, "a webhook was refused: when all are, `variable` is not the secret of their endpoint");
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_signature", format!("The signature is refused: {why}."))
 }
 
-fn not_an_event(why: &dyn Error) -> Problem {
-    tracing::warn!(reason = chain::told(why), "a well-signed webhook is not an event");
+fn not_an_event(provider: Provider, why: &dyn Error) -> Problem {
+    tracing::warn!(%provider, reason = chain::told(why), "a well-signed webhook is not an event, and is not kept");
     Problem::new(StatusCode::BAD_REQUEST, "not_an_event", format!("This is no event: {why}."))
 }
 

@@ -11,6 +11,7 @@ use super::Key;
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
+use crate::lasting::Lasting;
 use crate::metrics;
 use crate::provider::{self, key_variable};
 use crate::store::{StoreError, keys, unseen};
@@ -75,17 +76,20 @@ impl Billing {
     /// Watches until told to stop.
     pub(crate) async fn run_key_watch(self, stop: CancellationToken) {
         let mut known: BTreeMap<&'static str, Seen> = BTreeMap::new();
+        let faults = Lasting::default();
         while !stop.is_cancelled() {
             for provider in provider::ALL {
                 match self.look_at_key(provider).await {
                     Ok(seen) => {
+                        faults.ends();
                         let before = known.insert(provider.as_str(), seen.clone()).unwrap_or_default();
                         seen.news(&before).into_iter().for_each(|news| tell(provider, news, &seen));
                         metrics::show_key(provider, seen.misfit.is_some(), seen.waiting, seen.unseen);
                     }
-                    Err(error) => {
-                        tracing::warn!(%provider, error = chain::told(&error), "the provider's key cannot be checked");
+                    Err(error) if faults.begins(&error) => {
+                        tracing::warn!(%provider, error = chain::told(&error), "whether the provider's key belongs to what is stored cannot be looked up: it is tried again");
                     }
+                    Err(_) => {}
                 }
             }
             tokio::select! {

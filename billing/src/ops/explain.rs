@@ -20,7 +20,7 @@ use crate::store::inbox::{self, EventLine, Filter};
 use crate::store::links::{self, Customer};
 use crate::store::money::{self, Money};
 use crate::store::snapshot::Snapshot;
-use crate::store::{StoreError, snapshot};
+use crate::store::{StoreError, snapshot, takings};
 
 /// How many events and changes are shown.
 const RECENT: i64 = 20;
@@ -66,6 +66,20 @@ pub struct Explained {
     pub held: Option<Held>,
     /// Why Redis could not say.
     pub cache_fault: Option<String>,
+    /// What would take access from the account, and waits for a person's word.
+    pub held_back: Vec<Waiting>,
+    /// What holds for all accounts, and keeps what is in force from being what was told last: a catalog or a database that is held back.
+    pub warnings: Vec<String>,
+}
+
+/// What a comparison with a provider would take from an account, and waits for a person's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    pub provider: Option<String>,
+    /// What was compared, such as a subscription, and its id at the provider.
+    pub object_kind: Option<String>,
+    pub object_id: Option<String>,
+    pub since: Timestamp,
 }
 
 /// Why a subscription gives nothing although it is not over, and what brings access back.
@@ -117,6 +131,13 @@ pub struct ExplainedSegment {
     pub holds: bool,
 }
 
+impl From<takings::Held> for Waiting {
+    fn from(held: takings::Held) -> Self {
+        let takings::Held { provider, object_kind, object_id, noted_at, .. } = held;
+        Self { provider, object_kind, object_id, since: noted_at }
+    }
+}
+
 impl Billing {
     /// Explains what an account has at a moment, from the rows as they stand now.
     ///
@@ -131,6 +152,7 @@ impl Billing {
         let changes = audit::recent(&mut conn, account, None, RECENT).await?;
         let customers = links::customers_of(&mut conn, account).await?;
         let invoices = money::invoices_of(&mut conn, account, RECENT).await?;
+        let held_back = takings::held_from(&mut conn, account).await?;
         drop(conn);
         let timeline = timeline(&rules.catalog, &publish::grants(&snapshot, &rules));
         let cached = self.cached(account, &snapshot, &rules, at).await;
@@ -138,6 +160,10 @@ impl Billing {
             Ok((version, held)) => (version, held, None),
             Err(error) => (None, None, Some(chain::told(&error))),
         };
+        // An account of which something is new is not held: what is held of others is asked for here.
+        let _ = self.glance(snapshot.database).await;
+        let mut warnings = self.catalog_warnings().await;
+        warnings.extend(self.database_warning());
         let withheld = snapshot.subscriptions.iter().filter_map(|own| {
             let reason = publish::withheld(own, &snapshot, &rules, at)?;
             Some(WithheldSubscription { subscription: own.id.clone(), reason, way_back: reason.way_back() })
@@ -166,6 +192,8 @@ impl Billing {
             cached_version,
             held,
             cache_fault,
+            held_back: held_back.into_iter().map(Waiting::from).collect(),
+            warnings,
         })
     }
 

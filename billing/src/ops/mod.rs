@@ -15,7 +15,7 @@ pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Propos
 pub use credits::{Granted, Revoked};
 pub use database::AcceptPlan;
 pub use events::Replayed;
-pub use explain::{Explained, ExplainedSegment, Held as HeldRecord, UnseenSince};
+pub use explain::{Explained, ExplainedSegment, Held as HeldRecord, UnseenSince, Waiting};
 pub use link::LinkedBy;
 pub use live::{GoingLive, WentLive};
 
@@ -57,7 +57,7 @@ pub enum OperatorError {
     #[error("event {0} cannot be replayed: its body is pruned, so there is nothing left to apply")]
     BodyPruned(i64),
     #[error(transparent)]
-    Newer(MigrationError),
+    Schema(MigrationError),
     #[error("STRIPE_API_KEY is a test key: set the live one first")]
     TestKey,
     #[error("REDIS_URL is not set: nothing is held in the place of what the database says")]
@@ -92,7 +92,7 @@ impl From<OperatorError> for Problem {
             OperatorError::IdUsed { .. } => (StatusCode::CONFLICT, "id_used"),
             OperatorError::BadId => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),
-            OperatorError::Newer(_) => (StatusCode::CONFLICT, "newer_schema"),
+            OperatorError::Schema(_) => (StatusCode::CONFLICT, "other_schema"),
             OperatorError::TestKey => (StatusCode::CONFLICT, "test_key"),
             OperatorError::NoRedis => (StatusCode::CONFLICT, "no_redis"),
             OperatorError::Cache(_) => (StatusCode::SERVICE_UNAVAILABLE, "cache_unavailable"),

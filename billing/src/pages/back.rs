@@ -71,7 +71,7 @@ pub async fn get(
         return Ok(html::see_other(&links::signing_in(&billing.settings().login, &back)));
     };
     if !has_taken_effect(&billing, &claims.sub, asked.session_id.as_deref()).await {
-        tracing::warn!(account = %claims.sub, "a purchase has not taken effect yet");
+        tracing::warn!(account = %claims.sub, "a buyer is back, and the purchase has not taken effect yet: `tollgate events list` shows whether its webhook came");
         return Ok(html::page(&confirming(&billing, &asked, next.as_deref())));
     }
     // The next page is asked for at once, so the cache must know by then. Where it cannot be told, the proxy asks
@@ -113,8 +113,10 @@ async fn has_taken_effect(billing: &Billing, account: &AccountId, session: Optio
     };
     match tokio::time::timeout(Duration::from_secs(CONFIRM_SECONDS_MAX), confirmed).await {
         Ok(Ok(())) => {}
-        Ok(Err(problem)) => tracing::warn!(%account, code = problem.code(), "a purchase could not be asked for"),
-        Err(_) => tracing::warn!(%account, "the provider takes long to say what was bought"),
+        Ok(Err(problem)) => {
+            tracing::warn!(%account, code = problem.code(), "the provider could not be asked what was bought: its webhook tells it");
+        }
+        Err(_) => tracing::warn!(%account, "the provider takes long to say what was bought: its webhook tells it"),
     }
     let bought = checkout::bought(billing, account, session).await;
     // Beyond that many, the page that asks again does the waiting.

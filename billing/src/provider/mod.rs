@@ -30,6 +30,9 @@ impl Unreadable {
     }
 }
 
+/// Why an event about a subscription is ignored whose status this build does not know.
+pub(crate) const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does not know: access stays as it was until a build that knows it compares";
+
 /// Says in our words what a stored event means.
 ///
 /// # Errors
@@ -48,6 +51,29 @@ pub fn interpret(
         }
         Provider::Polar => polar::interpret(body, received_at, &settings.polar.metadata_key),
     }
+}
+
+/// The status that an event's object has, in the provider's word.
+pub(crate) fn status_of(body: &[u8]) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_str(&text::mended(body)).ok()?;
+    let status = event.pointer("/data/object/status").or_else(|| event.pointer("/data/status"))?;
+    status.as_str().map(|status| status.chars().take(STATUS_CHARS_MAX).collect())
+}
+
+/// Longest status that is told, in characters.
+const STATUS_CHARS_MAX: usize = 50;
+
+/// An event whose object names no customer, with the customer that is known to be meant.
+pub(crate) fn with_customer(provider: Provider, body: &[u8], customer: &str) -> Vec<u8> {
+    let (place, field) = match provider {
+        Provider::Stripe => ("/data/object", "customer"),
+        Provider::Polar => ("/data", "customer_id"),
+    };
+    let Ok(mut event) = serde_json::from_str::<serde_json::Value>(&text::mended(body)) else { return body.to_vec() };
+    if let Some(object) = event.pointer_mut(place).and_then(serde_json::Value::as_object_mut) {
+        object.insert(field.into(), customer.into());
+    }
+    event.to_string().into_bytes()
 }
 
 /// Pages of one customer's subscriptions: nobody has so many.
@@ -286,8 +312,10 @@ fn is_uuid(id: &str) -> bool {
     lengths.eq([8, 4, 4, 4, 12]) && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
-/// The most days of a trial that a provider takes (<https://docs.stripe.com/api/checkout/sessions/create>,
-/// <https://polar.sh/docs/api-reference/checkouts/create-session>).
+/// The most days of a trial that a provider takes. Stripe ends a trial at most two years after its start (`trial_end`,
+/// <https://docs.stripe.com/api/subscriptions/create>), and says 730 days when more are asked for. Polar takes a
+/// `trial_interval_count` of 1 to 1000 (<https://polar.sh/docs/api-reference/checkouts/create-session>, its
+/// [`TrialConfigurationInputMixin`](https://github.com/polarsource/polar/blob/main/server/polar/kit/trial.py)), and we count in days.
 #[must_use]
 pub const fn trial_days_max(provider: Provider) -> u32 {
     match provider {

@@ -119,8 +119,10 @@ impl Outlets {
 
     /// Notes whether the cache lacks changes that it could not be told of.
     pub fn set_behind(&self, is_behind: bool) {
-        if self.is_behind.swap(is_behind, Ordering::Relaxed) != is_behind {
-            tracing::warn!(is_behind, "whether the cache lacks changes; while it does, proxies ask billing");
+        match (self.is_behind.swap(is_behind, Ordering::Relaxed), is_behind) {
+            (false, true) => tracing::warn!("the cache lacks changes: proxies ask billing until it has them"),
+            (true, false) => tracing::info!("the cache lacks no change any more"),
+            _ => {}
         }
     }
 

@@ -14,6 +14,7 @@ use super::{PublishError, Told, Why};
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
+use crate::metrics;
 use crate::store::StoreError;
 use crate::store::outbox::{self, Untold};
 
@@ -149,19 +150,50 @@ impl Billing {
         }
     }
 
+    /// Whether the cache is told of what it could not be told of before, after a round without a fault: one in which nothing was due yet
+    /// proves nothing.
+    async fn is_over(&self, published: Published) -> bool {
+        let faults = &self.shared().publish_faults;
+        if !faults.lasts() {
+            return true;
+        }
+        let soon = clock::now() + TimeDelta::days(1);
+        let is_over = published.told > 0 || self.untold(soon).await.is_ok_and(|untold| untold.is_empty());
+        if let Some(failures) = is_over.then(|| faults.ends()).flatten() {
+            tracing::info!(failures, "the cache has been told of every change");
+        }
+        is_over
+    }
+
+    /// Counts that the cache could not be told of a change that is committed, and says so when that begins.
+    pub(crate) fn note_unpublished(&self, error: &PublishError) {
+        metrics::count_publish_failure();
+        let error_told = chain::told(error);
+        if self.shared().publish_faults.begins(error) {
+            tracing::warn!(
+                error = error_told,
+                "changes are committed, and the cache is not told of them: it is tried until it works, and proxies ask billing meanwhile"
+            );
+        } else {
+            tracing::debug!(error = error_told, "the cache is still not told of changes");
+        }
+    }
+
     /// Publishes until told to stop. A fault is tried again with a growing delay, so that a Redis that comes back is
     /// not met by a storm.
     pub(crate) async fn run_publisher(self, stop: CancellationToken) {
         let mut faults: u32 = 0;
         while !stop.is_cancelled() {
             match self.publish_until(clock::now(), &stop).await {
-                Ok(_) => {
+                Ok(published) => {
                     faults = 0;
-                    self.look_again().await;
+                    if self.is_over(published).await {
+                        self.look_again().await;
+                    }
                 }
                 Err(error) => {
                     faults = faults.saturating_add(1);
-                    tracing::warn!(faults, error = chain::told(&error), "publishing failed; it is tried again");
+                    self.note_unpublished(&error);
                 }
             }
             let wait = if faults == 0 { POLL } else { backoff(faults) };

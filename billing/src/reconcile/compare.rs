@@ -102,6 +102,7 @@ impl Billing {
         let known = reconciliations::known(&mut conn, asking.provider, &ids).await?;
         let (mut confirmed, mut differing) = (Vec::new(), Vec::new());
         for listed in listed {
+            warn_of_unknown_status(asking.provider, &listed);
             let known = known.iter().find(|compared| compared.known.subscription.id.id == listed.id);
             match known {
                 Some(compared) if agrees(compared, &listed, asking.observation) => confirmed.push(compared.clone()),
@@ -170,7 +171,7 @@ impl Billing {
     ) -> Result<(), ReconcileError> {
         if let Some(customer) = waits_for {
             report.unlinked += 1;
-            tracing::warn!(provider = %asking.provider, customer, "nobody has said which account this customer is");
+            tracing::warn!(provider = %asking.provider, customer, "no account is known of a customer that has a subscription: `tollgate link` names it");
         }
         if !is_news {
             return Ok(());
@@ -196,6 +197,14 @@ impl Billing {
             metrics::count_drift();
         }
         Ok(())
+    }
+}
+
+/// Tells the operator of a listed subscription whose status this build does not know.
+fn warn_of_unknown_status(provider: Provider, listed: &Listed) {
+    if listed.events.iter().any(|event| event.nothing == provider::UNKNOWN_STATUS) {
+        metrics::count_unknown_status(provider);
+        tracing::error!(%provider, subscription = listed.id, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate");
     }
 }
 

@@ -28,6 +28,28 @@ pub async fn customer_of(
     Ok(query.fetch_optional(conn).await?)
 }
 
+/// The customer of a subscription or an invoice that is stored, by its provider's id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn customer_of_object(
+    conn: &mut PgConnection,
+    provider: Provider,
+    id: &str,
+) -> Result<Option<String>, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select coalesce(
+            (select customer_id from subscriptions where provider = $1 and subscription_id = $2),
+            (select customer_id from invoices where provider = $1 and invoice_id = $2)
+        )
+        "#,
+        provider.as_str(),
+        id,
+    );
+    Ok(query.fetch_one(conn).await?)
+}
+
 /// A customer that was just made for an account.
 #[derive(Clone, Copy, Debug)]
 pub struct Made<'a> {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use axum::response::{IntoResponse, Response};
 
+use super::migration::NO_RIGHT;
 use super::schema::UNDEFINED_TABLE;
 use super::writable;
 use crate::chain;
@@ -21,6 +22,16 @@ pub enum StoreError {
     /// A table or a column is not there.
     #[error("the database is not migrated to this version: run `tollgate migrate`")]
     NotMigrated(#[source] sqlx::Error),
+    /// The user lacks a right; the source names the table, the sequence or the schema.
+    #[error(
+        "the user of DATABASE_URL lacks a right in the database: as the owner of its tables, run `grant select, insert, update, delete on all tables in schema public` and `grant usage on all sequences in schema public` to that user"
+    )]
+    NoRight(#[source] sqlx::Error),
+    /// The user may not look into the schema, so that nothing in it is there for that user.
+    #[error(
+        "the user of DATABASE_URL may not use the schema of the database: as the owner of the database, run `grant usage on schema public` to that user"
+    )]
+    NoSchema,
     /// A row that this build cannot read.
     #[error("table {table}, row {row}: {problem}")]
     Row { table: &'static str, row: String, problem: String },
@@ -65,10 +76,12 @@ impl From<sqlx::Error> for StoreError {
         };
         if transient {
             Self::Unavailable(error)
-        } else if code_of(&error).is_some_and(|code| NOT_MIGRATED.contains(&code.as_ref())) {
-            Self::NotMigrated(error)
         } else {
-            Self::Refused(error)
+            match code_of(&error).as_deref() {
+                Some(code) if NOT_MIGRATED.contains(&code) => Self::NotMigrated(error),
+                Some(NO_RIGHT) => Self::NoRight(error),
+                _ => Self::Refused(error),
+            }
         }
     }
 }

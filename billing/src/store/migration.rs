@@ -2,11 +2,16 @@
 
 use sqlx::migrate::MigrateError;
 
+use super::StoreError;
+
 /// SQLSTATE of something that exists already: a table, a constraint or an index, a schema.
 const EXISTS: [&str; 3] = ["42P07", "42710", "42P06"];
 
 /// SQLSTATE of a right that the user lacks.
-const NO_RIGHT: &str = "42501";
+pub(super) const NO_RIGHT: &str = "42501";
+
+/// SQLSTATE of a table that is created where no schema may be used.
+const NO_SCHEMA: &str = "3F000";
 
 /// Why a database cannot be migrated.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +24,20 @@ pub enum MigrationError {
         "the database was migrated by something else, as its migration {0} is not Tollgate's: give Tollgate a database of its own"
     )]
     Foreign(i64),
+    #[error(
+        "the database belongs to another application, whose migrations it has (the last one is {version}, \"{description}\"): give Tollgate a database of its own"
+    )]
+    Another { version: i64, description: String },
     #[error("the database has tables of another application: give Tollgate a database of its own")]
     Occupied(#[source] sqlx::Error),
     #[error(
-        "the user of DATABASE_URL may not create tables: make it the owner of the database, or `grant create on schema public` to it"
+        "the user that migrates may not change the schema: run `grant create on schema public` to it, or migrate as the owner of the tables: `tollgate migrate` with the owner in DATABASE_URL, or DATABASE_MIGRATION_URL for every start"
     )]
     NoRight(#[source] sqlx::Error),
+    #[error("DATABASE_MIGRATION_URL cannot be used")]
+    Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("the database cannot be migrated")]
     Failed(#[source] MigrateError),
 }
@@ -39,7 +52,7 @@ impl MigrationError {
                 let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
                 match code.as_deref() {
                     Some(code) if EXISTS.contains(&code) => Self::Occupied(error),
-                    Some(NO_RIGHT) => Self::NoRight(error),
+                    Some(NO_RIGHT | NO_SCHEMA) => Self::NoRight(error),
                     _ => Self::Failed(MigrateError::Execute(error)),
                 }
             }

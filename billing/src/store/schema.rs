@@ -25,6 +25,16 @@ pub async fn migrate(mut conn: PgConnection) -> Result<(), MigrationError> {
     // A migration of a large table may take its time; the connection is not used for anything else after. But whatever waits behind
     // a lock that is waited for waits as long: so each wait is short, and begun again.
     conn.execute("set statement_timeout = 0; set lock_timeout = '2s'").await?;
+    match standing(&mut conn).await {
+        // Nothing is to be changed, so no right to do so is needed.
+        Ok(Standing::Current) => return Ok(conn.close().await?),
+        Ok(Standing::Foreign { version, description }) => {
+            return Err(MigrationError::Another { version, description });
+        }
+        Err(error @ (StoreError::NoRight(_) | StoreError::NoSchema)) => return Err(error.into()),
+        // What is wrong is told by what is tried next.
+        Ok(Standing::Newer(_) | Standing::Behind) | Err(_) => {}
+    }
     let mut tries = 1;
     loop {
         match MIGRATOR.run(&mut conn).await {
@@ -59,18 +69,49 @@ pub async fn is_migrated(conn: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(MIGRATOR.iter().all(|migration| run.contains(&migration.version)))
 }
 
-/// The newest migration that has been run and that this build does not know; `None` when it knows all of them.
+/// Where a database stands, by the migrations that have been run on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Some of this build's are left to be run, or all.
+    Behind,
+    /// Exactly this build's have been run.
+    Current,
+    /// A newer build's have been run; the newest of them.
+    Newer(i64),
+    /// None of them is Tollgate's, of any version; the last of them.
+    Foreign { version: i64, description: String },
+}
+
+/// Where a database stands.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn newer(conn: &mut PgConnection) -> Result<Option<i64>, StoreError> {
-    let last = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
-    let query = sqlx::query_scalar::<_, Option<i64>>("select max(version) from _sqlx_migrations where version > $1");
-    match query.bind(last).fetch_one(conn).await {
-        Ok(newer) => Ok(newer),
-        Err(error) if is_code(&error, UNDEFINED_TABLE) => Ok(None),
-        Err(error) => Err(error.into()),
+/// When the database fails, or its user may not look.
+pub async fn standing(conn: &mut PgConnection) -> Result<Standing, StoreError> {
+    const QUERY: &str = "select version, description, checksum, success from _sqlx_migrations order by version";
+    let run = match sqlx::query_as::<_, (i64, String, Vec<u8>, bool)>(QUERY).fetch_all(&mut *conn).await {
+        Ok(run) => run,
+        // A table in a schema that may not be used is not there either.
+        Err(error) if is_code(&error, UNDEFINED_TABLE) => {
+            let schema: Option<String> = sqlx::query_scalar("select current_schema()::text").fetch_one(conn).await?;
+            return if schema.is_some() { Ok(Standing::Behind) } else { Err(StoreError::NoSchema) };
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Some((version, description, ..)) = run.last().cloned() else { return Ok(Standing::Behind) };
+    let own = |version: i64| MIGRATOR.iter().find(|migration| migration.version == version);
+    let is_own = |(version, _, checksum, _): &(i64, String, Vec<u8>, bool)| {
+        own(*version).is_some_and(|migration| *migration.checksum == **checksum)
+    };
+    if !run.iter().any(is_own) {
+        return Ok(Standing::Foreign { version, description });
     }
+    let is_current = run.len() == MIGRATOR.iter().count() && run.iter().all(|row| is_own(row) && row.3);
+    let last = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
+    Ok(match version {
+        newer if newer > last => Standing::Newer(newer),
+        _ if is_current => Standing::Current,
+        _ => Standing::Behind,
+    })
 }
 
 fn is_code(error: &sqlx::Error, code: &str) -> bool {

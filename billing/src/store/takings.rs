@@ -182,6 +182,22 @@ pub async fn held(
     Ok(query.fetch_all(conn).await?)
 }
 
+/// What is held back that would take access from an account, the oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn held_from(conn: &mut PgConnection, account: &AccountId) -> Result<Vec<Held>, StoreError> {
+    let query = sqlx::query_as!(
+        Held,
+        r#"
+        select id, what, account, provider, object_kind, object_id, noted_at from takings
+        where taken_at is null and account = $1 order by id
+        "#,
+        account.as_str()
+    );
+    Ok(query.fetch_all(conn).await?)
+}
+
 fn count_of(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }

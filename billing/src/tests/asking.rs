@@ -5,7 +5,7 @@ use demo::provider::Provider;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use super::{World, active, event, shop, with};
+use super::{World, active, event, settings, shop, with};
 
 const CREATED: &str = "customer.subscription.created";
 const UPDATED: &str = "customer.subscription.updated";
@@ -120,4 +120,34 @@ async fn with_the_provider_away_the_event_is_believed_and_asked_about_later(
         world.billing.apply_due(now).await.expect("the inbox is worked on");
     }
     assert!(matches!(world.fate("evt_1").await.0.as_str(), "applied" | "ignored"), "it does not wait for ever");
+}
+
+/// A provider whose subscriptions all have a status that nobody knows yet; its URL.
+async fn of_tomorrow(subscription: Value) -> String {
+    let answer = move |uri: http::Uri| {
+        let is_subscription = uri.path().starts_with("/v1/subscriptions/");
+        let object =
+            if is_subscription { subscription.clone() } else { json!({ "id": "acct_1", "object": "account" }) };
+        async move { axum::Json(object) }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    url
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_answer_with_a_status_of_tomorrow_changes_nothing_and_is_the_reason(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let now = crate::clock::now();
+    let unknown = with(&active("cus_1", "sub_1", "price_monthly", now), &json!({ "status": "hibernating" }));
+    let mut asking = settings();
+    asking.stripe.api_key = Some("sk_test_of_tomorrow".into());
+    asking.stripe.api_base = of_tomorrow(unknown).await;
+    let world = World::with(options, connect, asking).await;
+    world.apply(&[thin("evt_1", "sub_1")]).await;
+    let (state, reason) = world.fate("evt_1").await;
+    assert!(state == "ignored" && reason.as_deref() == Some(crate::provider::UNKNOWN_STATUS), "{state}: {reason:?}");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cache::CacheId;
 use entitlement::authorize::Requirement;
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::line::{Heard, Line, News};
 use super::{Beside, Ladder, Told};
@@ -52,8 +52,10 @@ impl Ladder {
         if self.lines.line().is_some_and(|line| line.owner != Some(line.database)) {
             self.billing.look_around();
         }
-        if is_told != self.epoch.is_told() {
-            warn!(is_told, "whether the cache can be told of changes: while it cannot, billing is asked instead");
+        match (self.epoch.is_told(), is_told) {
+            (true, false) => warn!("billing cannot tell the cache of changes: it is asked itself until it can"),
+            (false, true) => info!("billing tells the cache of every change"),
+            _ => {}
         }
         self.epoch.told(is_told);
     }

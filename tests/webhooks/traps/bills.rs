@@ -178,7 +178,7 @@ async fn a2_what_went_back_is_held_against_what_the_bill_of_the_period_took_in()
 }
 
 #[tokio::test]
-async fn a3_grace_counts_from_the_failure_and_is_short_where_nothing_was_ever_paid() {
+async fn a3_grace_counts_from_the_failure_and_an_upgrade_gives_what_was_last_paid_for() {
     let scene = Scene::start().await;
     let day = |standing: &Value| {
         let until: chrono::DateTime<chrono::Utc> = standing["valid_until"].as_str()?.parse().ok()?;
@@ -205,25 +205,6 @@ async fn a3_grace_counts_from_the_failure_and_is_short_where_nothing_was_ever_pa
         let standing = buyer.standing(&scene.world).await;
         assert_eq!(day(&standing), Some(expected), "{what}: {standing}");
     }
-    for (what, kind, expected) in [
-        ("a trial whose first charge failed", Some("invoice.payment_failed"), 402),
-        ("a trial whose first charge failed, of which no bill is told", None, 402),
-        ("the bank waits for the buyer", Some("invoice.payment_action_required"), 200),
-    ] {
-        let (buyer, told) = scene.buyer().await;
-        let items = [told.item("price_monthly", (0, 30))];
-        let trial_end = told.now;
-        let object = |status: &str| told.subscription(&items, json!({ "status": status, "trial_end": trial_end }));
-        scene.tell("customer.subscription.updated", object("active")).await;
-        buyer.reads(&scene.world, 200, "the bill is made").await;
-        if let Some(kind) = kind {
-            let lines = [told.line("price_monthly", (0, 30), 700)];
-            let open = json!({ "status": "open", "amount_paid": 0 });
-            scene.tell(kind, told.invoice(&unique("in"), &lines, open)).await;
-        }
-        scene.tell("customer.subscription.updated", object("past_due")).await;
-        buyer.reads(&scene.world, expected, what).await;
-    }
     let (buyer, told) = scene.buyer().await;
     let upgraded = |status: &str| {
         let item = with(told.item("price_monthly", (-10, 20)), json!({ "price": { "id": "price_business" } }));
@@ -243,6 +224,45 @@ async fn a3_grace_counts_from_the_failure_and_is_short_where_nothing_was_ever_pa
     scene.tell("invoice.paid", told.invoice(&invoice, &lines, json!({}))).await;
     scene.tell("customer.subscription.updated", upgraded("active")).await;
     assert_eq!(buyer.standing(&scene.world).await["tier"], "business", "it was paid after all");
+}
+
+#[tokio::test]
+async fn a3_where_nothing_was_ever_paid_grace_is_short_and_the_reason_is_told() {
+    let scene = Scene::start().await;
+    for (what, kind, expected) in [
+        ("a trial whose first charge failed", Some("invoice.payment_failed"), 402),
+        ("a trial whose first charge failed, of which no bill is told", None, 402),
+        ("the bank waits for the buyer", Some("invoice.payment_action_required"), 200),
+    ] {
+        let (buyer, told) = scene.buyer().await;
+        let items = [told.item("price_monthly", (0, 30))];
+        let trial_end = told.now;
+        let object = |status: &str| told.subscription(&items, json!({ "status": status, "trial_end": trial_end }));
+        scene.tell("customer.subscription.updated", object("active")).await;
+        buyer.reads(&scene.world, 200, "the bill is made").await;
+        if let Some(kind) = kind {
+            let lines = [told.line("price_monthly", (0, 30), 700)];
+            let open = json!({ "status": "open", "amount_paid": 0 });
+            scene.tell(kind, told.invoice(&unique("in"), &lines, open)).await;
+        }
+        scene.tell("customer.subscription.updated", object("past_due")).await;
+        buyer.reads(&scene.world, expected, what).await;
+        if expected == 402 {
+            let own = &buyer.standing(&scene.world).await["subscriptions"][0];
+            assert_eq!(
+                (&own["reason"], &own["way_back"]),
+                (&json!("past_due"), &json!("update_card")),
+                "{what}: {own}"
+            );
+        }
+    }
+    let (buyer, told) = scene.buyer().await;
+    let items = [told.item("price_monthly", (0, 30))];
+    for status in ["incomplete", "past_due"] {
+        let object = told.subscription(&items, json!({ "status": status }));
+        scene.tell("customer.subscription.updated", object).await;
+        buyer.reads(&scene.world, 402, &format!("nothing was ever paid: {status}")).await;
+    }
 }
 
 #[tokio::test]

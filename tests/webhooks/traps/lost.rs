@@ -143,3 +143,14 @@ async fn w27_a_customer_that_is_gone_is_made_anew_once_and_for_no_other_reason()
     provider.delete_customer(&buyer.customer).expect("deleted");
     buyer.reads(&world, 402, "the customer is gone").await;
 }
+
+#[tokio::test]
+async fn what_the_provider_does_not_have_is_warned_of_once() {
+    let world = shop().await;
+    let unknown = Subscription { metadata: Some(unique("buyer")), ..Subscription::of(&unique("cus")) };
+    world.applied(&unknown.event("created")).await;
+    let log = world.billing().process.log();
+    let warned: Vec<&str> = log.lines().filter(|line| line.contains("WARN") && line.contains(&unknown.id)).collect();
+    assert!(warned.len() == 1 && warned[0].contains("the provider has no such object"), "{warned:?}");
+    assert!(!log.contains("request returned error status") && !log.contains("request failed after"), "{log}");
+}

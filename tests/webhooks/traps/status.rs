@@ -210,3 +210,24 @@ async fn w40_another_quantity_is_no_new_period_and_takes_nothing() {
     world.ignored(&more.event("updated").created_at(in_seconds(1)).after(json!({ "quantity": 1 }))).await;
     assert_eq!(buyer.standing(&world).await, before);
 }
+
+#[tokio::test]
+async fn w12_a_status_of_tomorrow_changes_nothing_and_somebody_is_told() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let buyer = Buyer::linked(&world).await;
+    let subscription = Subscription::of(&buyer.customer);
+    world.applied(&subscription.event("created")).await;
+    buyer.reads(&world, 200, "it runs").await;
+    let unknown = Subscription { status: "hibernating", ..subscription }.event("updated");
+    world.settled(&unknown).await;
+    buyer.reads(&world, 200, "what nobody understands takes nothing").await;
+    let (state, reason) = super::rests(&world, &unknown.id).await;
+    assert!(state == "ignored" && reason.contains("a status that Tollgate does not know"), "{state}: {reason}");
+    let counted = world.billing().metric("tollgate_unknown_statuses_total", &["provider=\"stripe\""]).await;
+    assert_eq!(counted, 1.0, "an operator is told");
+    let log = world.billing().process.log();
+    let line = log.lines().find(|line| line.contains("a status that this build does not know")).expect("a line");
+    for named in [unknown.id.as_str(), "hibernating", "update Tollgate"] {
+        assert!(line.contains(named), "{named}: {line}");
+    }
+}

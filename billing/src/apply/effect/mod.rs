@@ -162,7 +162,7 @@ impl<'a> Effects<'a> {
             (Some(account), _) => account,
             (None, Some(claim)) => {
                 self.link(conn, &customer, claim).await?;
-                account_of_claim(claim).clone()
+                claim.account().clone()
             }
             (None, None) => {
                 self.waits_for = Some(customer);
@@ -292,7 +292,7 @@ impl<'a> Effects<'a> {
         subscription: Option<&str>,
     ) -> Result<(), StoreError> {
         let (Some(claim), Some(customer)) = (&event.claim, event.customer.as_deref()) else { return Ok(()) };
-        let account = account_of_claim(claim);
+        let account = claim.account();
         self.account = Some(account.clone());
         if let (Claim::Reference { .. }, Some(id)) = (claim, subscription) {
             accounts::ensure(conn, account, self.attempt.now).await?;
@@ -352,11 +352,5 @@ impl<'a> Effects<'a> {
             account: self.account,
             customer: self.customer,
         }
-    }
-}
-
-const fn account_of_claim(claim: &Claim) -> &AccountId {
-    match claim {
-        Claim::Reference { account, .. } | Claim::Metadata(account) => account,
     }
 }

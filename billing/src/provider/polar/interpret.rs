@@ -10,10 +10,8 @@ use serde_json::Value;
 use super::money::{self, Bill};
 use super::payload::{self, Customer, Metadata, Moment, Name, Notice};
 use super::subscription;
-use crate::provider::Unreadable;
 use crate::provider::text::{mended, named as named_by, unreadable_moment};
-
-const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does not know";
+use crate::provider::{UNKNOWN_STATUS, Unreadable};
 
 /// What stands around an object.
 #[derive(Clone, Copy, Debug)]
@@ -51,25 +49,25 @@ fn of_kind(kind: &str, object: &Value, told: &Told<'_>) -> Result<Event, Unreada
         | "subscription.past_due"
         | "subscription.paused"
         | "subscription.resumed" => match subscription::unclear(object) {
-            Some(_) => unclear(object, told),
-            None => subscription(object, told),
+            None if customer_of(object).is_some() => subscription(object, told),
+            _ => unclear(object, told),
         },
         // This alone says by its type what the status may not say yet: access is over for good.
-        "subscription.revoked" => revoked(object, told),
+        "subscription.revoked" if customer_of(object).is_some() => revoked(object, told),
+        "subscription.revoked" => unclear(object, told),
         "customer.created" | "customer.updated" => customer(object, told),
         "customer.deleted" => customer_gone(object, told),
         "customer.state_changed" => state(object, told),
         "order.created" | "order.updated" | "order.paid" | "order.refunded" => order(object, told),
         "refund.created" | "refund.updated" => refund(object, told),
-        _ => Ok(Event::nothing(customer_of(object), "Tollgate does not act on events of this type")),
+        _ => Ok(Event::nothing(named_customer(object), "Tollgate does not act on events of this type")),
     }
 }
 
 /// A subscription, with whose customer it is.
 pub fn subscription(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
     let mut seen: payload::Subscription = parsed(object)?;
-    let customer = seen.customer_id.clone().or_else(|| seen.customer.as_ref()?.id.clone());
-    let customer = customer.ok_or_else(|| Unreadable("a subscription without a customer".into()))?;
+    let customer = customer_of(object).ok_or_else(|| Unreadable("a subscription without a customer".into()))?;
     if let Some(field) = subscription::unclear(object) {
         return Err(Unreadable(format!("{field} is not a moment")));
     }
@@ -88,12 +86,12 @@ pub fn subscription(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable
     })
 }
 
-/// A subscription whose own word says too little: how it stands is for its provider to say.
+/// A subscription whose own word says too little: how it stands, or whose it is, is for its provider to say.
 fn unclear(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
     let seen: payload::Subscription = parsed(object)?;
     let claim = claim(seen.customer.as_ref(), seen.metadata.as_ref(), told);
     let objects = vec![Object::Subscription(seen.id.0)];
-    Ok(Event { customer: customer_of(object), claim, objects, ..Event::default() })
+    Ok(Event { customer: named_customer(object), claim, objects, ..Event::default() })
 }
 
 fn revoked(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
@@ -158,8 +156,14 @@ pub fn state(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
 pub fn order(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
     let seen: payload::Order = parsed(object)?;
     let claim = claim(seen.customer.as_ref(), seen.metadata.as_ref(), told);
-    let customer = Some(seen.customer_id.0.clone());
-    Ok(match money::order(&seen, told) {
+    let Some(named) = customer_of(object) else {
+        return Ok(match seen.subscription_id {
+            Some(_) => Event { claim, objects: vec![Object::Invoice(seen.id.0)], ..Event::default() },
+            None => Event::nothing(None, money::NO_SUBSCRIPTION),
+        });
+    };
+    let customer = Some(named.0.clone());
+    Ok(match money::order(&seen, &named, told) {
         Ok(Bill { subscription, facts }) => {
             let objects = vec![Object::Subscription(subscription)];
             Event { customer, claim, facts, objects, ..Event::default() }
@@ -201,9 +205,14 @@ fn identified(object: &Value) -> Result<(Name, Customer), Unreadable> {
     Ok((id, customer))
 }
 
-fn customer_of(object: &Value) -> Option<String> {
-    let id = object.get("customer_id").or_else(|| object.get("customer")?.get("id"))?.as_str()?;
-    Name::parse(id).ok().map(|Name(id)| id)
+/// The customer of a subscription or an order: by its id, else by what stands of it beside.
+fn customer_of(object: &Value) -> Option<Name> {
+    let named = |id: Option<&Value>| Name::parse(id?.as_str()?).ok();
+    named(object.get("customer_id")).or_else(|| named(object.get("customer")?.get("id")))
+}
+
+fn named_customer(object: &Value) -> Option<String> {
+    customer_of(object).map(|Name(id)| id)
 }
 
 fn parsed<'a, T: Deserialize<'a>>(object: &'a Value) -> Result<T, Unreadable> {

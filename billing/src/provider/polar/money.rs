@@ -12,16 +12,19 @@ use crate::provider::text::currency;
 /// machines.
 const ORDER_LEAD_SECONDS: i64 = 3600;
 
+/// Why an order that is for no subscription is ignored.
+pub const NO_SUBSCRIPTION: &str = "the order is for no subscription";
+
 /// What an order states about its subscription.
 pub struct Bill {
     pub subscription: String,
     pub facts: Vec<Fact>,
 }
 
-/// An order for a subscription, and its payment; nothing when it is for no subscription, or is no bill, or not yet.
-pub fn order(seen: &payload::Order, told: &Told<'_>) -> Result<Bill, &'static str> {
+/// An order of a customer for a subscription, and its payment; nothing when it is for no subscription, or is no bill, or not yet.
+pub fn order(seen: &payload::Order, customer: &Name, told: &Told<'_>) -> Result<Bill, &'static str> {
     let Some(Name(subscription)) = seen.subscription_id.clone() else {
-        return Err("the order is for no subscription");
+        return Err(NO_SUBSCRIPTION);
     };
     let is_paid = match seen.status.as_str() {
         "paid" | "refunded" | "partially_refunded" => true,
@@ -36,7 +39,7 @@ pub fn order(seen: &payload::Order, told: &Told<'_>) -> Result<Bill, &'static st
     let mut facts = vec![Fact::Invoice(Invoice {
         id: id.clone(),
         subscription: subscription.clone(),
-        customer: seen.customer_id.0.clone(),
+        customer: customer.0.clone(),
         renews: renews(seen),
         covers_from: covers_from(seen),
         paid,
@@ -54,7 +57,7 @@ pub fn order(seen: &payload::Order, told: &Told<'_>) -> Result<Bill, &'static st
     if is_paid {
         let refunded = refunded(seen, paid);
         facts.push(Fact::Payment(Payment {
-            customer: Some(seen.customer_id.0.clone()),
+            customer: Some(customer.0.clone()),
             invoice: Some(id.clone()),
             amount: paid,
             currency: currency(seen.currency.as_deref()),

@@ -80,8 +80,6 @@ pub struct Customer {
 #[derive(Debug, Deserialize)]
 pub struct Subscription {
     pub id: Name,
-    /// Absent where it stands in its customer's state.
-    pub customer_id: Option<Name>,
     pub product_id: Name,
     pub status: String,
     #[serde(default, deserialize_with = "lenient")]
@@ -122,7 +120,6 @@ pub struct CustomerState {
 #[derive(Debug, Deserialize)]
 pub struct Order {
     pub id: Name,
-    pub customer_id: Name,
     pub subscription_id: Option<Name>,
     pub status: String,
     pub billing_reason: Option<String>,
@@ -175,6 +172,7 @@ pub struct OrderSubscription {
 pub struct Refund {
     pub id: Name,
     pub order_id: Name,
+    #[serde(default, deserialize_with = "lenient")]
     pub customer_id: Option<Name>,
     pub status: String,
     /// Without taxes.

@@ -12,8 +12,8 @@ use super::money::Failure;
 use super::payload::{self, Data, Metadata, Moment, Name, Notice, Reference};
 use super::subscription::unclear;
 use super::{money, subscription};
-use crate::provider::Unreadable;
 use crate::provider::text::{mended, named};
+use crate::provider::{UNKNOWN_STATUS, Unreadable};
 
 /// What stands around an object.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +35,6 @@ pub struct Reader<'a> {
 }
 
 const NOT_READ: &str = "Tollgate does not act on events of this type";
-
-const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does not know";
 
 /// Says what an event means.
 ///

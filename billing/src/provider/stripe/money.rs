@@ -29,7 +29,9 @@ pub fn invoice(seen: payload::Invoice, failure: Option<Failure>) -> (Vec<Fact>, 
     let Name(id) = seen.id.clone();
     let mut facts: Vec<Fact> =
         seen.payment_ids().into_iter().map(|payment| Fact::Payment(paid_by(payment, &id, customer.clone()))).collect();
-    let (Some(subscription), Some(customer)) = (subscription, customer) else { return (facts, None) };
+    let Some(subscription) = subscription else { return (facts, None) };
+    // Whose it is, is for Stripe to say.
+    let Some(customer) = customer else { return (facts, Some(Object::Invoice(id))) };
     let created = seen.created.map(|Moment(at)| at + chrono::Duration::seconds(INVOICE_LEAD_SECONDS));
     let Some(covers_from) = seen.period_start().or(created) else { return (facts, None) };
     let object = Object::Subscription(subscription.clone());

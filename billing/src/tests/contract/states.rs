@@ -1,6 +1,8 @@
 //! What a provider tells of subscriptions ends in the right state.
 
 use chrono::TimeDelta;
+use entitlement::account::AccountId;
+use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::voice::{DAYS, Message, Standing, Status, VOICES, Voice};
@@ -155,5 +157,44 @@ async fn of_two_changes_in_one_second_the_second_counts(options: PgPoolOptions, 
             vec![run.linked(stage), run.told(stage, "a", &active), run.told(stage, "b", &paused)]
         });
         assert_eq!(left.await, vec!["free none"; 6], "{voice:?}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_event_that_names_no_customer_finds_its_account_or_waits(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = world(options, connect).await;
+    for voice in VOICES {
+        let stage = Stage::new(&world, voice);
+        let nameless = |id: &str, status, second, subscription: &str, account: Option<&AccountId>| {
+            let standing = Standing { id: subscription.into(), ..stage.standing(status, second) };
+            let Message { id, body } = voice.subscription(id, "c-1", &standing);
+            let mut event: Value = serde_json::from_slice(&body).expect("JSON");
+            let place = if event["data"]["object"].is_object() { "/data/object" } else { "/data" };
+            let object = event.pointer_mut(place).and_then(Value::as_object_mut).expect("an object");
+            object.remove("customer");
+            object.remove("customer_id");
+            object.insert("metadata".into(), json!({ "account": account }));
+            Message { id, body: event.to_string().into() }
+        };
+        let fate = async |id: &str| world.fate(id).await;
+        let named = |id: &str| format!("{}-{id}", voice.0);
+        // Nothing leads to an account, or to a customer of one.
+        stage.tell(&nameless(&named("1"), Status::Active, 0, "s-1", None)).await;
+        stage.tell(&nameless(&named("2"), Status::Active, 0, "s-1", Some(&stage.account))).await;
+        for id in ["1", "2"] {
+            let (state, reason) = fate(&named(id)).await;
+            assert_eq!(state, "parked", "{voice:?}: {reason:?}");
+            assert!(reason.is_some_and(|reason| reason.contains("whose it is")), "{voice:?}");
+        }
+        assert_eq!(stage.has(world.at(60)).await, "free none", "{voice:?}");
+        // The account that the metadata names has a customer.
+        stage.tell(&stage.linked(&named("3"), "c-1")).await;
+        stage.tell(&nameless(&named("4"), Status::Active, 0, "s-1", Some(&stage.account))).await;
+        assert_eq!(fate(&named("4")).await.0, "applied", "{voice:?}");
+        assert_eq!(stage.has(world.at(60)).await, "paid active", "{voice:?}");
+        // The subscription is known.
+        stage.tell(&nameless(&named("5"), Status::Ended, 1, "s-1", None)).await;
+        assert_eq!(fate(&named("5")).await.0, "applied", "{voice:?}");
+        assert_eq!(stage.has(world.at(60)).await, "free none", "{voice:?}");
     }
 }

@@ -268,10 +268,20 @@ fn a_dispute_comes_with_the_refund_that_kept_it_from_being_one() {
 }
 
 #[test]
+fn an_order_whose_customer_is_missing_is_asked_for() {
+    let nobodys = json!({ "customer_id": 7, "customer": null });
+    let event = read("order.paid", &with(&order(), &nobodys));
+    assert_eq!((event.customer, event.facts), (None, vec![]));
+    assert_eq!(event.objects, [Object::Invoice("o-1".into())]);
+    let once = with(&nobodys, &json!({ "subscription_id": null }));
+    assert!(read("order.paid", &with(&order(), &once)).is_nothing(), "it is for no subscription");
+    assert_eq!(invoice(&json!({ "customer_id": 7 })).customer, "c-1", "the customer beside it");
+}
+
+#[test]
 fn money_that_is_malformed_is_refused() {
     for fields in [
         json!({ "id": null }),
-        json!({ "customer_id": 7 }),
         json!({ "subscription_id": {} }),
         json!({ "status": null }),
         json!({ "created_at": null }),

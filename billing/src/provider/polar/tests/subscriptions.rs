@@ -1,7 +1,7 @@
 //! Subscriptions: the status decides, whatever the event is called.
 
 use entitlement::catalog::Provider;
-use entitlement::event::{Event, Fact, Object};
+use entitlement::event::{Claim, Event, Fact, Object};
 use entitlement::subscription::{Item, State, Subscription, SubscriptionId};
 use serde_json::{Value, json};
 
@@ -139,8 +139,6 @@ fn a_subscription_that_is_malformed_is_refused() {
         json!({ "id": 7 }),
         json!({ "id": "s\u{0}1" }),
         json!({ "id": "x".repeat(256) }),
-        json!({ "customer_id": null, "customer": null }),
-        json!({ "customer_id": ["c-1"] }),
         json!({ "product_id": null }),
         json!({ "product_id": { "id": "p-paid" } }),
         json!({ "status": null }),
@@ -152,7 +150,21 @@ fn a_subscription_that_is_malformed_is_refused() {
         assert!(try_read("subscription.active", &object).is_err(), "{fields}");
         let state = json!({ "id": "c-1", "active_subscriptions": [subscription(), object] });
         let in_state = try_read("customer.state_changed", &state);
-        let names_another = fields.get("customer_id").is_some_and(serde_json::Value::is_null);
-        assert_eq!(in_state.is_err(), !names_another, "in its customer's state: {fields}");
+        assert!(in_state.is_err(), "in its customer's state: {fields}");
     }
+}
+
+#[test]
+fn a_subscription_whose_customer_is_missing_is_asked_for() {
+    for customer in [json!(null), json!(7), json!(["c-1"]), json!("")] {
+        let fields = json!({ "customer_id": customer, "customer": null, "metadata": { "account": "ann" } });
+        for kind in ["subscription.active", "subscription.canceled", "subscription.revoked"] {
+            let event = read(kind, &with(&subscription(), &fields));
+            assert_eq!((event.customer, event.facts), (None, vec![]), "{kind}: {customer}");
+            assert_eq!(event.objects, [Object::Subscription("s-1".into())], "{kind}: {customer}");
+            assert!(matches!(event.claim, Some(Claim::Metadata(account)) if account.as_str() == "ann"), "{customer}");
+        }
+    }
+    let odd = json!({ "customer_id": ["c-1"] });
+    assert_eq!(seen(&odd).customer, "c-1", "the customer beside it");
 }
