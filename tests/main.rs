@@ -23,6 +23,7 @@ mod browser;
 mod catalog;
 mod commands;
 mod admin;
+mod application;
 mod rotation;
 mod protocols;
 mod restored;
