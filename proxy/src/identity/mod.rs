@@ -118,7 +118,7 @@ impl Identity {
             match way.front.take() {
                 Some(front) => {
                     withheld.add(&front.header);
-                    let holds = if is_signed { Holds::Token } else { Holds::Account(naming.clone()) };
+                    let holds = if is_signed { Holds::Token } else { Holds::Account { prefix: naming.prefix.clone() } };
                     fronts.push(Front::new(place, front, holds));
                 }
                 None => {
@@ -294,8 +294,8 @@ impl Identity {
                 self.take(sum, Ways::one(front.place), token, sender.now.time);
                 Ok(())
             }
-            (Holds::Account(naming), Some(value)) => {
-                front::account(&naming.prefix, value).map(|account| sum.names(naming.of_account(account)))
+            (Holds::Account { prefix }, Some(value)) => {
+                front::account(prefix, value).map(|account| sum.names(account.into()))
             }
         });
         if let Err(refusal) = said {

@@ -63,13 +63,6 @@ impl Identity {
                 nameless.join(", ")
             ));
         }
-        let plain = ways.iter().filter(|way| matches!(way.source, Source::Unsigned(_)));
-        if let Some(way) = plain.take(1).find(|_| !buyers.is_empty()) {
-            warnings.push(format!(
-                "[identity.{}] says nothing of its visitors but their account, so organisation.buyers lets none of them buy",
-                way.name
-            ));
-        }
         Ok(Self { ways, buyers, warnings })
     }
 
