@@ -64,6 +64,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
         policy: file.policy,
         operator_token: credentials.operator_token,
         app_tokens: credentials.app_tokens,
+        session_ways: config.identity.session_ways(),
         referral: referral_settings(&file.referral),
         reconcile: billing::Reconcile {
             delta: unless_zero(file.reconcile.delta),

@@ -2,6 +2,7 @@
 
 mod access;
 mod blocks;
+mod sessions;
 
 use serde_json::Value;
 

@@ -19,6 +19,7 @@ mod reader;
 mod refusal;
 mod seen;
 mod sender;
+mod sessions;
 mod settings;
 mod sum;
 mod token;
@@ -202,16 +203,6 @@ impl Identity {
             Some(credential) => credential,
             None => Box::pin(self.renew(sender, insist, sum)).await,
         }
-    }
-
-    /// Whether the site is asked about sessions.
-    pub(crate) const fn asks(&self) -> bool {
-        self.asking.is_used()
-    }
-
-    /// Forgets the sessions of a request whose cookies the site's answer sets or clears.
-    pub(crate) fn end_sessions(&self, request: &HeaderMap, response: &HeaderMap) {
-        self.asking.end(request, response);
     }
 
     /// Who sends these headers at `now`, whatever the connection. Nothing is waited for: none when a set that is newer than ours, or the

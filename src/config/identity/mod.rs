@@ -97,6 +97,12 @@ impl Identity {
         })
     }
 
+    /// The ways by which the site is asked whose a session is.
+    pub fn session_ways(&self) -> Vec<String> {
+        let ways = self.ways.iter().filter(|way| matches!(way.source, Source::Site(_)));
+        ways.map(|way| way.name.clone()).collect()
+    }
+
     /// For a person: what verifies.
     pub fn describe(&self) -> String {
         match self.ways.as_slice() {
