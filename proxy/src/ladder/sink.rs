@@ -10,9 +10,12 @@ use super::entry::{Confirmation, Source};
 use super::push::{Epoch, Sink};
 use super::{Depth, Ladder};
 
+/// Makes this process forget sessions.
+type ForgetSessions = Box<dyn Fn(&Forget) + Send + Sync>;
+
 /// What is done where sessions have ended; nothing before that is said.
 #[derive(Default)]
-pub(super) struct Sessions(OnceLock<Box<dyn Fn(&Forget) + Send + Sync>>);
+pub(super) struct Sessions(OnceLock<ForgetSessions>);
 
 impl Ladder {
     /// The push epoch; 0 while nothing is pushed.
