@@ -20,8 +20,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    catalog, check, consents, credit, database, demo, events, explain, link, migrate, provider, reconcile, run, shell,
-    token,
+    account, catalog, check, consents, credit, database, demo, events, explain, link, migrate, provider, reconcile,
+    run, shell, token,
 };
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
@@ -33,8 +33,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Tollgate stands in front of a site, knows from Stripe's webhooks what each user has paid for, lets paid routes
 /// through, sends the others to pricing, and tells the site in signed headers who the user is and what they may use.
 ///
-/// Secrets come from the environment: TOLLGATE_JWT_SECRET, TOLLGATE_ASSERTION_KEY, TOLLGATE_ADMIN_TOKEN, DATABASE_URL,
-/// REDIS_URL, STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET, POLAR_ACCESS_TOKEN, POLAR_WEBHOOK_SECRET; or from the file that the
+/// Secrets come from the environment: TOLLGATE_JWT_SECRET, TOLLGATE_ASSERTION_KEY, TOLLGATE_ADMIN_TOKEN,
+/// TOLLGATE_APP_TOKEN, DATABASE_URL, REDIS_URL, STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET, POLAR_ACCESS_TOKEN, POLAR_WEBHOOK_SECRET; or from the file that the
 /// same name with _FILE at its end names. RUST_LOG sets what is logged.
 ///
 /// Ends with 0 when it is done, 1 when it failed or was refused, 2 when it was called wrongly. The answer stands on standard output, all
@@ -71,6 +71,7 @@ enum Command {
     Database(database::Arguments),
     Consents(consents::Arguments),
     Link(link::Arguments),
+    Account(account::Arguments),
     Grant(credit::Grant),
     Revoke(credit::Revoke),
     Token(token::Arguments),
@@ -100,6 +101,7 @@ fn main() -> ExitCode {
         Command::Database(arguments) => database::run(&arguments),
         Command::Consents(arguments) => consents::run(&arguments),
         Command::Link(arguments) => link::run(&arguments),
+        Command::Account(arguments) => account::run(&arguments),
         Command::Grant(arguments) => credit::grant(&arguments),
         Command::Revoke(arguments) => credit::revoke(&arguments),
         Command::Token(arguments) => token::run(&arguments),

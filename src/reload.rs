@@ -22,8 +22,14 @@ use crate::config::identity::Source;
 use crate::config::secrets::Secrets;
 
 /// The secrets that are replaced in place. The others are read at start only.
-const REPLACED: [&str; 5] =
-    ["STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "POLAR_ACCESS_TOKEN", "POLAR_WEBHOOK_SECRET", "TOLLGATE_ADMIN_TOKEN"];
+const REPLACED: [&str; 6] = [
+    "STRIPE_API_KEY",
+    "STRIPE_WEBHOOK_SECRET",
+    "POLAR_ACCESS_TOKEN",
+    "POLAR_WEBHOOK_SECRET",
+    "TOLLGATE_ADMIN_TOKEN",
+    "TOLLGATE_APP_TOKEN",
+];
 
 /// The SIGHUPs of this process. From the moment that this exists, none ends the process, nor is one missed.
 pub struct Hangups(Signal);

@@ -123,6 +123,10 @@ impl Server {
             }
             None => None,
         };
+        if let (Some(billing), Some(gate)) = (&component, &gate) {
+            let control = gate.control();
+            billing.on_forget(move |forget| control.forget(forget));
+        }
         let users = Users {
             billing: component,
             admin_token: Arc::new(AdminToken::new(secrets.admin_token.as_deref())),

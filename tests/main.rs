@@ -24,6 +24,7 @@ mod browser;
 mod catalog;
 mod commands;
 mod admin;
+mod application;
 mod rotation;
 mod protocols;
 mod restored;

@@ -25,6 +25,8 @@ pub(crate) struct Providers {
     pub polar_client: Option<polar::api::Client>,
     /// Recognised only to be refused: see [`Settings::operator_token`].
     operator_token: Option<Secret>,
+    /// See [`Settings::app_tokens`].
+    app_tokens: Vec<Secret>,
     /// What is known of Stripe's key.
     stripe_checked: Checked,
     /// What is known of Polar's token.
@@ -44,6 +46,8 @@ pub struct Credentials {
     pub polar_webhook_secrets: Vec<Secret>,
     /// See [`Settings::operator_token`].
     pub operator_token: Option<Secret>,
+    /// See [`Settings::app_tokens`].
+    pub app_tokens: Vec<Secret>,
 }
 
 /// Why credentials were not replaced: none of them was.
@@ -66,6 +70,7 @@ impl Providers {
             stripe: settings.stripe.clone(),
             polar: settings.polar.clone(),
             operator_token: settings.operator_token.clone(),
+            app_tokens: settings.app_tokens.clone(),
             stripe_checked: Checked::default(),
             polar_checked: Checked::default(),
         }
@@ -94,6 +99,7 @@ impl Providers {
             stripe_client,
             polar_client,
             operator_token: credentials.operator_token,
+            app_tokens: credentials.app_tokens,
             stripe_checked: Checked::default(),
             polar_checked: Checked::default(),
         })
@@ -109,11 +115,26 @@ impl Providers {
         }
     }
 
-    /// Whether a token is the operator's. Of two digests the place of the first difference says nothing.
+    /// Whether a token is the operator's.
     pub fn is_operator(&self, token: &str) -> bool {
-        let digest = |text: &str| Sha256::digest(text.as_bytes());
-        self.operator_token.as_ref().is_some_and(|known| digest(known.expose_secret()) == digest(token))
+        self.operator_token.as_ref().is_some_and(|known| is_same(known, token))
     }
+
+    /// Whether the application has any token: without one its API is closed.
+    pub const fn has_app_tokens(&self) -> bool {
+        !self.app_tokens.is_empty()
+    }
+
+    /// Whether a token is one of the application's. All of them are compared, so that the time says nothing of which it is.
+    pub fn is_app(&self, token: &str) -> bool {
+        self.app_tokens.iter().fold(false, |is_one, known| is_same(known, token) | is_one)
+    }
+}
+
+/// Whether a token is a secret. Of two digests the place of the first difference says nothing.
+fn is_same(secret: &Secret, token: &str) -> bool {
+    let digest = |text: &str| Sha256::digest(text.as_bytes());
+    digest(secret.expose_secret()) == digest(token)
 }
 
 impl Billing {
@@ -151,6 +172,7 @@ mod tests {
             polar_access_token: Some(Secret::from("polar_new")),
             polar_webhook_secrets: vec![Secret::from("polar_whs_new")],
             operator_token: Some(Secret::from("operator_new")),
+            app_tokens: vec![Secret::from("app_new"), Secret::from("app_old")],
         }
     }
 
@@ -168,6 +190,9 @@ mod tests {
         assert_eq!(shown(&providers.polar.webhook_secrets), ["polar_whs_new"]);
         assert!(providers.stripe_client.is_some());
         assert!(providers.is_operator("operator_new") && !providers.is_operator("operator_ne"));
+        let is_app = ["app_new", "app_old", "app_", "app_new,app_old", ""].map(|token| providers.is_app(token));
+        assert_eq!(is_app, [true, true, false, false, false]);
+        assert!(providers.has_app_tokens() && !Providers::at_start(&settings).has_app_tokens());
         assert_eq!(providers.stripe.api_base, settings.stripe.api_base);
         assert!(!format!("{providers:?}").contains("new"), "no secret is shown");
     }

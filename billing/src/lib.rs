@@ -36,6 +36,7 @@ mod provider;
 mod store;
 mod asks;
 mod api;
+mod app;
 mod lasting;
 mod nothing;
 mod origin;
@@ -52,9 +53,9 @@ pub use connect::{ConnectError, check_database_url};
 pub use credentials::{Credentials, CredentialsError};
 pub use lineage::Line;
 pub use ops::{
-    AcceptPlan, CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive, Granted, HeldRecord,
-    LinkedBy, Losses, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, Waiting, WentLive, Word,
-    tallied,
+    AcceptPlan, Asker, Block, Blocked, CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive,
+    Granted, HeldRecord, LinkedBy, Losses, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, Waiting,
+    WentLive, Word, tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use prices::{Online, check_online};

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::component::Billing;
-use crate::{api, caller, ingest, internal, nothing, pages, referral, unread};
+use crate::{api, app, caller, ingest, internal, nothing, pages, referral, unread};
 
 /// How long what has begun may go on after the word to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -29,6 +29,7 @@ impl Billing {
             .route("/internal/told", get(internal::told))
             .route("/.well-known/tollgate/jwks.json", get(internal::jwks))
             .merge(api::router().merge(pages::router(self)).layer(invited))
+            .merge(app::router(self))
             .fallback(nothing::nothing)
             .layer(DefaultBodyLimit::max(ingest::BODY_BYTES_MAX))
             .layer(from_fn(caller::kept))

@@ -42,6 +42,10 @@ pub struct Settings {
     pub polar: Polar,
     /// The operator's token for the admin interface, as it was at start: whoever holds it is nobody who buys.
     pub operator_token: Option<Secret>,
+    /// The application's tokens for its API, as they were at start; without one it is closed.
+    pub app_tokens: Vec<Secret>,
+    /// The ways under `[identity]` by which the site is asked whose a session is; empty where this process is told of none.
+    pub session_ways: Vec<String>,
     /// How long access goes on without a word from the provider.
     pub grace: Grace,
     /// What refunds, disputes, pauses and unpaid subscriptions do to access.

@@ -82,9 +82,12 @@ impl Admission {
             None => Box::pin(self.ladder.find(account, now)).await.ok(),
         };
         let mut verdict = authorize(caller(found.as_ref()), policy, now.time);
-        if let (Err(Denial::Pay { .. } | Denial::Forbidden { .. }), Some(denied)) = (&verdict, &found) {
+        if let (Err(Denial::Pay { .. } | Denial::Forbidden { .. } | Denial::Blocked), Some(denied)) = (&verdict, &found)
+        {
             // "Pay first" is never said from a record that may be outdated.
             found = match denied.freshness {
+                // Without its record, a blocked account would pass where signing in is enough.
+                Freshness::Stale if verdict == Err(Denial::Blocked) => return (verdict, found),
                 Freshness::Stale => None,
                 Freshness::Fresh => {
                     let is_enough = |record: &Entitlement| authorize(Caller::Known(record), policy, now.time).is_ok();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use entitlement::record::forget::Forget;
 use tokio::runtime::Handle;
 
 use crate::identity::Identity;
@@ -60,6 +61,7 @@ impl Control {
             Verification::New => {
                 let identity = Arc::new(Identity::new(settings.identity.clone())?);
                 identity.follow(&self.io);
+                identity.told_by(&before.admission.ladder);
                 // Nobody is locked out for a provider that is not there: the old keys stay.
                 identity.reach().await?;
                 identity
@@ -79,6 +81,11 @@ impl Control {
         }
         snapshot.admission.ladder.rebound(&cache);
         self.current.store(snapshot);
+    }
+
+    /// Forgets sessions that the application says have ended, in this process.
+    pub fn forget(&self, forget: &Forget) {
+        self.current.load().identity.forget(forget);
     }
 
     pub(crate) fn stopping(&self) -> Stopping {

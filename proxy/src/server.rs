@@ -147,7 +147,15 @@ impl Gate {
         let tls = settings.certificate.clone().map(|certificate| Arc::new(Tls::new(certificate)));
         let configuration = Arc::new(configuration(&settings));
         let census = Census::new(metrics.connections.clone(), metrics.live.clone());
+        parts.identity.told_by(&parts.admission.ladder);
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(settings, parts, metrics)));
+        let ladder = Arc::clone(&current.load().admission.ladder);
+        let forgetting = Arc::downgrade(&current);
+        ladder.on_forget(move |forget| {
+            if let Some(current) = forgetting.upgrade() {
+                current.load().identity.forget(forget);
+            }
+        });
         let connections = Arc::new(Connections::new(IDLE_CONNECTIONS_MAX));
         runtime.spawn(Connections::watch(Arc::downgrade(&connections)));
         let edge = |door, tls: Option<Arc<Tls>>| {

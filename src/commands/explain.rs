@@ -222,6 +222,7 @@ fn status(denial: &Denial) -> String {
         Denial::Forbidden { required, current } => {
             format!("403 {}: needs {required}, which nothing sold gives; has {current}", denial.code())
         }
+        Denial::Blocked => format!("403 {}: whatever it has paid for", denial.code()),
         Denial::Unknown => format!("503 {}", denial.code()),
     }
 }
@@ -328,6 +329,9 @@ fn print_account(explained: &Explained, at: Timestamp) {
     output::line(format_args!("account   {}, version {}", explained.account, explained.version));
     if explained.version == 0 {
         output::line("          nothing is known of it: is it the right one?");
+    }
+    if let Some(at) = explained.blocked_at {
+        output::line(format_args!("blocked   since {}: no gated route passes, whatever is paid", at.to_rfc3339()));
     }
     print_cache(explained);
     print_held_back(explained);

@@ -1,5 +1,6 @@
 //! One small file per command.
 
+pub mod account;
 pub mod catalog;
 pub mod check;
 pub mod confirm;

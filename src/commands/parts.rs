@@ -63,6 +63,8 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
         grace: grace(&file.grace),
         policy: file.policy,
         operator_token: credentials.operator_token,
+        app_tokens: credentials.app_tokens,
+        session_ways: config.identity.session_ways(),
         referral: referral_settings(&file.referral),
         reconcile: billing::Reconcile {
             delta: unless_zero(file.reconcile.delta),
@@ -138,6 +140,7 @@ pub fn credentials(secrets: &Secrets) -> billing::Credentials {
         polar_access_token: secrets.polar_access_token.clone().map(Secret::from),
         polar_webhook_secrets: all(&secrets.polar_webhook_secrets),
         operator_token: secrets.admin_token.clone().map(Secret::from),
+        app_tokens: all(&secrets.app_tokens),
     }
 }
 

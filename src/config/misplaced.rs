@@ -6,13 +6,14 @@ use std::ffi::OsString;
 use super::nearest::{hint, nearest};
 
 /// The variables that hold secrets.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "DATABASE_URL",
     "DATABASE_MIGRATION_URL",
     "REDIS_URL",
     "TOLLGATE_JWT_SECRET",
     "TOLLGATE_ASSERTION_KEY",
     "TOLLGATE_ADMIN_TOKEN",
+    "TOLLGATE_APP_TOKEN",
     "STRIPE_API_KEY",
     "STRIPE_WEBHOOK_SECRET",
     "POLAR_ACCESS_TOKEN",

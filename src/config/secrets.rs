@@ -12,8 +12,8 @@ use super::misplaced::{is_webhook_secret, mangled, misplaced, misspelt, unlike, 
 /// Shortest HS256 secret, in bytes (RFC 7518 section 3.2).
 const JWT_SECRET_BYTES_MIN: usize = 32;
 
-/// Shortest token of the admin API, in bytes: 128 bits, if it was made as told.
-const ADMIN_TOKEN_BYTES_MIN: usize = 16;
+/// Shortest token of the admin API, and of the application, in bytes: 128 bits, if it was made as told.
+const TOKEN_BYTES_MIN: usize = 16;
 
 /// Largest file with a secret, in bytes: a private key in PEM has a few thousand.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -27,6 +27,7 @@ pub struct Secrets {
     pub jwt_secret: Option<String>,
     pub assertion_key: Option<String>,
     pub admin_token: Option<String>,
+    pub app_tokens: Vec<String>,
     pub stripe_api_key: Option<String>,
     pub stripe_webhook_secrets: Vec<String>,
     pub polar_access_token: Option<String>,
@@ -65,13 +66,20 @@ impl Secrets {
             jwt_secret: get("TOLLGATE_JWT_SECRET")?,
             assertion_key: get("TOLLGATE_ASSERTION_KEY")?,
             admin_token: get("TOLLGATE_ADMIN_TOKEN")?,
+            app_tokens: list("TOLLGATE_APP_TOKEN")?,
             stripe_api_key: get("STRIPE_API_KEY")?,
             stripe_webhook_secrets: list("STRIPE_WEBHOOK_SECRET")?,
             polar_access_token: get("POLAR_ACCESS_TOKEN")?,
             polar_webhook_secrets: list("POLAR_WEBHOOK_SECRET")?,
         };
-        if secrets.admin_token.as_ref().is_some_and(|token| token.len() < ADMIN_TOKEN_BYTES_MIN) {
-            bail!("TOLLGATE_ADMIN_TOKEN is shorter than 16 bytes: make one with `openssl rand -hex 32`");
+        let tokens = [
+            ("TOLLGATE_ADMIN_TOKEN", secrets.admin_token.as_slice()),
+            ("TOLLGATE_APP_TOKEN", secrets.app_tokens.as_slice()),
+        ];
+        for (name, tokens) in tokens {
+            if tokens.iter().any(|token| token.len() < TOKEN_BYTES_MIN) {
+                bail!("{name} is shorter than 16 bytes: make one with `openssl rand -hex 32`");
+            }
         }
         for (name, values) in secrets.named() {
             let mut told =
@@ -130,7 +138,7 @@ impl Secrets {
     }
 
     /// Every secret under the name of its variable.
-    fn named(&self) -> [(&'static str, &[String]); 10] {
+    fn named(&self) -> [(&'static str, &[String]); 11] {
         [
             ("DATABASE_URL", self.database_url.as_slice()),
             ("DATABASE_MIGRATION_URL", self.migration_url.as_slice()),
@@ -138,6 +146,7 @@ impl Secrets {
             ("TOLLGATE_JWT_SECRET", self.jwt_secret.as_slice()),
             ("TOLLGATE_ASSERTION_KEY", self.assertion_key.as_slice()),
             ("TOLLGATE_ADMIN_TOKEN", self.admin_token.as_slice()),
+            ("TOLLGATE_APP_TOKEN", &self.app_tokens),
             ("STRIPE_API_KEY", self.stripe_api_key.as_slice()),
             ("STRIPE_WEBHOOK_SECRET", &self.stripe_webhook_secrets),
             ("POLAR_ACCESS_TOKEN", self.polar_access_token.as_slice()),
@@ -224,6 +233,8 @@ mod tests {
         assert!(key.starts_with("TOLLGATE_ASSERTION_KEY: ") && !key.contains("hunter2"), "{key}");
         let admin = refused(&[("TOLLGATE_ADMIN_TOKEN", "hunter2")]);
         assert!(admin.contains("openssl rand -hex 32") && !admin.contains("hunter2"), "{admin}");
+        let app = refused(&[("TOLLGATE_APP_TOKEN", "0123456789abcdef, hunter2")]);
+        assert!(app.starts_with("TOLLGATE_APP_TOKEN is shorter than 16 bytes") && !app.contains("hunter2"), "{app}");
     }
 
     #[test]
@@ -239,12 +250,12 @@ mod tests {
     fn every_secret_may_stand_in_a_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("secret");
-        std::fs::write(&path, " 0123456789abcdef,b\n\n").expect("written");
+        std::fs::write(&path, " 0123456789abcdef,fedcba9876543210\n\n").expect("written");
         let path = path.to_str().expect("UTF-8");
         for (name, _) in Secrets::default().named() {
             let of_file = format!("{name}_FILE");
             let from_file = secrets(&[(of_file.as_str(), path)]);
-            assert_eq!(from_file.changed(&secrets(&[(name, "0123456789abcdef,b")])), [""; 0], "{name}");
+            assert_eq!(from_file.changed(&secrets(&[(name, "0123456789abcdef,fedcba9876543210")])), [""; 0], "{name}");
             assert_eq!(Secrets::default().changed(&from_file), [name], "{name} is read from its file");
             let both = refused(&[(name, "0123456789abcdef"), (of_file.as_str(), path)]);
             assert_eq!(both, format!("{name} and {of_file} are both set: keep one of them"));

@@ -177,7 +177,8 @@ async fn the_site_that_is_asked_names_account_and_user() {
     for (session, body, account, user, is_buyer) in [
         ("a", json!({ "user": { "id": 7 }, "org": { "id": "acme", "role": "owner" } }), "s:acme", Some("s:7"), true),
         ("b", json!({ "user": { "id": 8 }, "org": { "id": "acme", "role": "member" } }), "s:acme", Some("s:8"), false),
-        ("c", json!({ "user": { "id": 7 }, "org": null }), "s:7", None, false),
+        ("c", json!({ "user": { "id": 7 }, "org": null }), "s:7", None, true),
+        ("e", json!({ "user": { "id": 7 }, "org": { "role": "member" } }), "s:7", None, false),
         ("d", json!({ "org": { "id": "acme", "role": "owner" } }), "s:acme", None, true),
     ] {
         site.says(Word::Raw(200, vec![], body.to_string()));
@@ -191,5 +192,5 @@ async fn the_site_that_is_asked_names_account_and_user() {
             assert_eq!(claims.get("buyer"), (!is_buyer).then_some(&json!(false)), "{body}: {claims}");
         }
     }
-    assert_eq!(site.questions().len(), 4, "the user is kept with the account");
+    assert_eq!(site.questions().len(), 5, "the user is kept with the account");
 }

@@ -9,8 +9,10 @@ use entitlement::account::AccountId;
 use entitlement::catalog::{Addon, Cadence, Catalog, Price, Provider, Sold, Tier};
 use entitlement::subscription::{State, Subscription, SubscriptionId, WayBack, Withheld};
 use entitlement::timeline::Segment;
+use http::StatusCode;
 
 use crate::Billing;
+use crate::problem::Problem;
 use crate::publish::{compute, entitlement_of};
 use crate::store::catalogs::Rules;
 use crate::store::{StoreError, snapshot};
@@ -67,6 +69,19 @@ impl Standing {
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
         &self.rules.catalog
+    }
+
+    /// Sells nothing to an account that is blocked: it would pay for what it cannot use.
+    ///
+    /// # Errors
+    /// 403 when it is.
+    pub fn refuse_blocked(&self) -> Result<(), Problem> {
+        if !self.segment.plan.is_blocked() {
+            return Ok(());
+        }
+        let detail =
+            "This account is blocked: nothing is sold to it. What it has can be ended, and paid for in the portal.";
+        Err(Problem::new(StatusCode::FORBIDDEN, "account_blocked", detail))
     }
 
     /// Whether anything is granted at all.

@@ -33,6 +33,9 @@ pub struct Shown {
     user: Option<UserId>,
     /// Whether the user may buy, change and cancel for the account.
     buyer: bool,
+    /// Whether a person has blocked the account: it then has nothing, whatever it pays for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    blocked: bool,
     tier: Arc<str>,
     status: &'static str,
     features: Arc<[Arc<str>]>,
@@ -119,6 +122,7 @@ pub async fn reactivate(
     checkout::check_configured(&billing, first.provider).await?;
     billing.shared().asks.act(&claims.sub)?;
     let standing = standing::of(&billing, &claims.sub, crate::clock::now()).await?;
+    standing.refuse_blocked()?;
     let is_paused = standing.withheld(&first).is_some_and(|withheld| withheld.way_back() == WayBack::Resume);
     let kept = sell::keep(&billing.providers(), &first).await?;
     let kept = if is_paused { sell::resume(&billing.providers(), &first).await? } else { kept };
@@ -153,6 +157,7 @@ fn shown(claims: &Claims, standing: &Standing, now: Timestamp) -> Shown {
         account: claims.sub.clone(),
         user: claims.user().cloned(),
         buyer: claims.buyer,
+        blocked: segment.plan.is_blocked(),
         tier: Arc::clone(&segment.plan.tier),
         status: segment.status.as_str(),
         features: Arc::clone(&segment.plan.features),

@@ -32,6 +32,7 @@ use crate::store::trials;
 /// nothing is sold or the account's checkout is worked on elsewhere.
 pub async fn open(billing: &Billing, account: &AccountId, order: &Order, now: Timestamp) -> Result<Opened, Problem> {
     let standing = standing::of(billing, account, now).await?;
+    standing.refuse_blocked()?;
     let choice = chosen(billing, &standing, order)?;
     check_configured(billing, choice.price.provider).await?;
     refuse_second(&standing, &choice, now)?;

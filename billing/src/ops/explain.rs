@@ -34,6 +34,9 @@ pub struct Explained {
     pub account: AccountId,
     /// 0 when nothing is known of it.
     pub version: u64,
+    /// Since when a person has blocked the account: no gated route passes, whatever the segments say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked_at: Option<Timestamp>,
     /// The row of the catalog that was used; `None` when none was ever applied.
     pub catalog: Option<i64>,
     /// All of time; the segment that holds at the moment asked about is marked.
@@ -174,7 +177,8 @@ impl Billing {
             version: snapshot.version,
             catalog: snapshot.catalog,
             segments: explained(&timeline, at),
-            timeline,
+            timeline: if snapshot.blocked_at.is_some() { Timeline::blocked(&rules.catalog) } else { timeline },
+            blocked_at: snapshot.blocked_at,
             unnamed_prices: unnamed(&snapshot.subscriptions, &rules, at),
             unseen: snapshot
                 .unseen

@@ -1,5 +1,6 @@
 //! What an operator does: the functions behind the command line and the admin interface.
 
+mod block;
 pub(crate) mod catalog;
 mod consents;
 mod credits;
@@ -10,6 +11,7 @@ mod link;
 mod naming;
 mod live;
 
+pub use block::{Asker, Block, Blocked};
 pub(crate) use catalog::HeldBack;
 pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Proposal, Word, tallied};
 pub use credits::{Granted, Revoked};

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use entitlement::account::AccountId;
+use entitlement::assertion::Claims;
 use http::HeaderMap;
 use http::header::SET_COOKIE;
 use serde::Deserialize;
@@ -72,7 +73,7 @@ pub async fn get(
     };
     if !has_taken_effect(&billing, &claims.sub, asked.session_id.as_deref()).await {
         tracing::warn!(account = %claims.sub, "a buyer is back, and the purchase has not taken effect yet: `tollgate events list` shows whether its webhook came");
-        return Ok(html::page(&confirming(&billing, &asked, next.as_deref())));
+        return Ok(html::page(&confirming(&billing, &claims, &asked, next.as_deref())));
     }
     // The next page is asked for at once, so the cache must know by then. Where it cannot be told, the proxy asks
     // billing before it denies.
@@ -83,8 +84,9 @@ pub async fn get(
     Ok(answer)
 }
 
-fn confirming<'a>(billing: &'a Billing, asked: &Asked, next: Option<&str>) -> Confirming<'a> {
-    let frame = Frame::new(billing, &billing.settings().pages.texts.back.title, links::RETURN_PATH);
+fn confirming<'a>(billing: &'a Billing, claims: &Claims, asked: &Asked, next: Option<&str>) -> Confirming<'a> {
+    let title = &billing.settings().pages.texts.back.title;
+    let frame = Frame::new(billing, title, links::RETURN_PATH).with_claims(claims);
     let tries = asked.tries.unwrap_or(0);
     let by_itself = tries < TRIES_MAX;
     // Whoever asks by hand may wait once more.

@@ -35,6 +35,7 @@ pub fn told(texts: &Texts, problem: &Problem) -> String {
         "no_customer" => &errors.no_customer,
         "no_active_subscription" => &errors.no_active_subscription,
         "not_canceling" => &errors.not_canceling,
+        "account_blocked" => &errors.blocked,
         "not_a_buyer" => &errors.not_a_buyer,
         "foreign_origin" => &errors.foreign_origin,
         "not_configured" => &errors.not_configured,

@@ -9,7 +9,7 @@ use entitlement::catalog::{Sold, Tier};
 use entitlement::payment::{Invoice, Part, Returned};
 use entitlement::record::Entitlement;
 use entitlement::subscription::{Access, Dues, Item, Setback, State, Subscription, Withheld};
-use entitlement::timeline::{Grant, Source, Status, timeline};
+use entitlement::timeline::{Grant, Source, Status, Timeline, timeline};
 
 use crate::credits;
 use crate::store::catalogs::Rules;
@@ -24,6 +24,10 @@ const APART_MINUTES: i64 = 10;
 /// What an account has, as it is cached at `now`.
 #[must_use]
 pub fn entitlement_of(account: &AccountId, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> Entitlement {
+    if snapshot.blocked_at.is_some() {
+        let timeline = Timeline::blocked(&rules.catalog);
+        return Entitlement { account: account.clone(), version: snapshot.version, timeline };
+    }
     let apart = TimeDelta::minutes(APART_MINUTES);
     let (mut grants, over) = (grants(snapshot, rules), over(snapshot, rules));
     let is_past = |grant: &Grant| grant.until.is_some_and(|until| until <= now + apart);

@@ -1,10 +1,11 @@
 //! Who is told of a change: the cache that all proxies share, and a proxy in this very process.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use cache::{CacheId, Met, Newcomer, Outcome, Owner, Place, PlaceError, Refusal};
 use entitlement::account::AccountId;
+use entitlement::record::forget::Forget;
 use entitlement::record::{DatabaseId, Namespace, Record};
 use futures_util::future::try_join_all;
 use parking_lot::Mutex;
@@ -19,6 +20,9 @@ use crate::settings::Secret;
 /// Answers that are put into the cache at once; beyond, the next one who asks does it.
 const FILLS_MAX: usize = 64;
 
+/// Makes a proxy in this process forget sessions.
+pub(crate) type ForgetSessions = Box<dyn Fn(&Forget) + Send + Sync>;
+
 /// Where changes go.
 pub(crate) struct Outlets {
     cache: Option<Cache>,
@@ -26,6 +30,8 @@ pub(crate) struct Outlets {
     /// Whether the cache could not be told of a change, and has not been since.
     is_behind: AtomicBool,
     recent: Mutex<Recent>,
+    /// Makes a proxy in this process forget sessions.
+    forgets: OnceLock<ForgetSessions>,
     /// For answers that are being put into the cache.
     fills: Arc<Semaphore>,
 }
@@ -53,6 +59,7 @@ impl Outlets {
             local,
             is_behind: AtomicBool::new(false),
             recent: Mutex::default(),
+            forgets: OnceLock::new(),
             fills: Arc::new(Semaphore::new(FILLS_MAX)),
         })
     }
@@ -114,6 +121,27 @@ impl Outlets {
                 self.set_behind(true);
                 Err(error)
             }
+        }
+    }
+
+    /// Has `forget` called, in this very process, for sessions that have ended.
+    pub fn on_forget(&self, forget: ForgetSessions) {
+        self.forgets.get_or_init(|| forget);
+    }
+
+    /// Tells every process which sessions have ended. `Told::Nobody`: there is neither a cache nor a proxy here.
+    ///
+    /// # Errors
+    /// When the cache could not pass it on: other processes may not know.
+    pub async fn forget(&self, forget: &Forget) -> Result<Told, PublishError> {
+        let here = self.forgets.get();
+        if let Some(forgets) = here {
+            forgets(forget);
+        }
+        match &self.cache {
+            Some(cache) => cache.forget(forget).await.map(|()| Told::Everybody),
+            None if here.is_some() => Ok(Told::Everybody),
+            None => Ok(Told::Nobody),
         }
     }
 

@@ -10,6 +10,7 @@ use cache::{
 };
 use entitlement::account::AccountId;
 use entitlement::catalog::Catalog;
+use entitlement::record::forget::{self, Forget};
 use entitlement::record::{self, DatabaseId, Entitlement, Namespace, Record, before};
 use entitlement::timeline::timeline;
 use redis::{RedisResult, Script, cmd};
@@ -73,6 +74,14 @@ impl Cache {
     /// Stores a record and tells the proxies, unless something newer is there.
     pub async fn publish(&self, record: &Record) -> Result<Outcome, PublishError> {
         self.write(record, Push::To(&self.channel), Push::To(before::CHANNEL)).await
+    }
+
+    /// Tells the proxies which sessions have ended.
+    pub async fn forget(&self, forget: &Forget) -> Result<(), PublishError> {
+        let mut publish = cmd("PUBLISH");
+        publish.arg(&self.channel).arg(forget::encode(forget)?);
+        self.link.query::<i64>(&publish).await?;
+        Ok(())
     }
 
     /// Stores a record that was asked for, unless something as new is there.

@@ -8,6 +8,7 @@ mod error;
 pub mod accounts;
 pub mod addons;
 pub mod audit;
+pub mod blocks;
 pub mod caches;
 pub mod catalogs;
 pub mod checkouts;

@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub is_new: bool,
     /// 0 when the account has no row.
     pub version: u64,
+    /// Since when a person has blocked the account.
+    pub blocked_at: Option<Timestamp>,
     /// The current catalog.
     pub catalog: Option<i64>,
     /// Those of test mode are left out where live ones alone count.
@@ -124,6 +126,7 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
             (select a.database is not distinct from (select id from database_identity) from accounts a
                 where a.account = wanted.account) as is_new,
             (select version from accounts a where a.account = wanted.account) as version,
+            (select blocked_at from accounts a where a.account = wanted.account) as blocked_at,
             (select max(id) from catalogs) as catalog,
             (select coalesce(array_agg(provider), '{}') from live_modes) as "live!",
             (select coalesce(jsonb_agg(to_jsonb(s) order by s.provider, s.subscription_id), '[]')
@@ -177,6 +180,7 @@ struct Rows {
     database: Uuid,
     is_new: Option<bool>,
     version: Option<i64>,
+    blocked_at: Option<Timestamp>,
     catalog: Option<i64>,
     /// The providers of which live subscriptions alone count.
     live: Vec<String>,
@@ -202,6 +206,7 @@ impl Rows {
             suspended: subscriptions.iter().filter_map(Row::suspended).collect(),
             unseen: subscriptions.iter().chain(&tests).filter_map(Row::unseen).collect(),
             version: self.version.map_or(Ok(0), |version| version_of("accounts", account, version))?,
+            blocked_at: self.blocked_at,
             catalog: self.catalog,
             subscriptions: read(subscriptions)?,
             of_test_mode: read(tests)?,

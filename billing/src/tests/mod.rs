@@ -91,6 +91,8 @@ pub fn settings() -> Settings {
         },
         policy: Policy::default(),
         operator_token: Some("the operator's token".into()),
+        app_tokens: Vec::new(),
+        session_ways: Vec::new(),
         referral: Referral::default(),
         reconcile: Reconcile::default(),
         bodies_kept: None,

@@ -212,6 +212,8 @@ pub enum Denial {
     Ambiguous,
     /// 402: something that is sold would open it.
     Pay { required: Requirement, current: String },
+    /// 403: a person has blocked the account.
+    Blocked,
     /// 403: nothing that is sold would open it.
     Forbidden { required: Requirement, current: String },
     /// 503: nobody could say.
@@ -225,7 +227,7 @@ impl Denial {
         match self {
             Self::SignIn | Self::BadCredential | Self::Ambiguous => 401,
             Self::Pay { .. } => 402,
-            Self::Forbidden { .. } => 403,
+            Self::Forbidden { .. } | Self::Blocked => 403,
             Self::Unknown => 503,
         }
     }
@@ -239,6 +241,7 @@ impl Denial {
             Self::Ambiguous => "ambiguous_identity",
             Self::Pay { .. } => "payment_required",
             Self::Forbidden { .. } => "forbidden",
+            Self::Blocked => "account_blocked",
             Self::Unknown => "entitlement_unknown",
         }
     }
@@ -269,11 +272,14 @@ fn check(caller: Caller<'_>, policy: &Policy, now: Timestamp) -> Result<(), Deni
         (_, Caller::Rejected) => return Err(Denial::BadCredential),
         (_, Caller::Ambiguous) => return Err(Denial::Ambiguous),
         (_, Caller::Unverified) => return Err(Denial::Unknown),
-        (Requirement::SignedIn, _) => return Ok(()),
+        (Requirement::SignedIn, Caller::Unresolved) => return Ok(()),
         (_, Caller::Unresolved) => return Err(Denial::Unknown),
         (_, Caller::Known(entitlement)) => entitlement,
     };
     let plan = &entitlement.timeline.at(now).plan;
+    if plan.is_blocked() {
+        return Err(Denial::Blocked);
+    }
     if policy.require.is_met(plan) {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::account::AccountId;
 use crate::catalog::Catalog;
-use crate::timeline::{Grant, Source, Status, timeline};
+use crate::timeline::{Grant, Source, Status, Timeline, timeline};
 
 fn at(day: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + Duration::days(day)
@@ -69,6 +69,25 @@ fn a_bad_token_counts_on_a_public_route_only_where_that_is_wanted() {
     ] {
         assert_eq!(authorize(caller, &strict, at(1)).err(), expected, "{caller:?}");
     }
+}
+
+#[test]
+fn a_blocked_account_passes_no_gated_route_whatever_it_has_paid_for() {
+    let account = AccountId::parse("a").expect("an id");
+    let blocked = Entitlement { account, version: 2, timeline: Timeline::blocked(&catalog()) };
+    let blocked = Caller::Known(&blocked);
+    let any = || Requirement::Any(vec![Requirement::SignedIn, tier("pro")]);
+    for require in [Requirement::SignedIn, tier("free"), tier("pro"), feature("api"), both(), any()] {
+        let (gated, open) = (policy(require.clone()), OnError::Allow);
+        assert_eq!(authorize(blocked, &gated, at(1)).err(), Some(Denial::Blocked), "{require}");
+        let lenient = Policy { on_error: open, is_known: false, ..gated };
+        assert_eq!(authorize(blocked, &lenient, at(1)).err(), Some(Denial::Blocked), "{require}, lenient");
+    }
+    assert!(authorize(blocked, &Policy::public(), at(1)).is_ok());
+    let shadowed = Policy { mode: Mode::Shadow, ..policy(tier("pro")) };
+    let permit = authorize(blocked, &shadowed, at(1)).expect("it only watches");
+    assert_eq!(permit.basis(), &Basis::Shadow(Denial::Blocked));
+    assert_eq!((Denial::Blocked.status(), Denial::Blocked.code()), (403, "account_blocked"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! rest, and the format so that old and new processes can run side by side. The same text is the push message.
 
 pub mod before;
+pub mod forget;
 mod high_water;
 mod place;
 

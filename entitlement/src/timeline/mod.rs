@@ -89,7 +89,8 @@ impl Grant {
 pub struct Plan {
     /// The highest tier that is granted.
     pub tier: Arc<str>,
-    /// Every tier whose rank is reached, so that the gate needs no catalog.
+    /// Every tier whose rank is reached, so that the gate needs no catalog. A blocked account reaches none, not even that of everybody:
+    /// in this way builds that know of no blocks open nothing that is paid for, either.
     pub includes: Arc<[Arc<str>]>,
     /// Sorted.
     pub features: Arc<[Arc<str>]>,
@@ -101,6 +102,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a person has blocked the account: no gated route passes.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.includes.is_empty()
+    }
+
     /// Whether everything that `other` lets do is let by this plan, too.
     #[must_use]
     pub fn gives_as_much_as(&self, other: &Self) -> bool {
@@ -144,6 +151,13 @@ pub enum TimelineError {
 }
 
 impl Timeline {
+    /// The timeline of a blocked account, whatever it has paid for.
+    #[must_use]
+    pub fn blocked(catalog: &Catalog) -> Self {
+        let plan = Plan { includes: [].into(), features: [].into(), ..plan_of(catalog, &[]) };
+        Self { segments: vec![Segment { until: None, status: Status::None, plan: Arc::new(plan), sources: None }] }
+    }
+
     /// The segment in which `now` lies.
     #[must_use]
     pub fn at(&self, now: Timestamp) -> &Segment {

@@ -61,6 +61,11 @@ impl Buyer {
         }
     }
 
+    /// Whether these claims have the one that is asked for, whatever its value.
+    pub(super) fn is_named(&self, claims: &Map<String, Value>) -> bool {
+        self.claim.of(claims).is_some()
+    }
+
     fn is(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => *text == self.value,

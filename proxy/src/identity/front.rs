@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use entitlement::account::AccountId;
 use http::{HeaderMap, HeaderName};
 
-use super::principal::Naming;
 use super::refusal::Refusal;
 use super::settings;
 use crate::forwarded::{Origin, TrustedProxies};
@@ -22,10 +21,10 @@ pub(super) struct Front {
 }
 
 /// The content of the header.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// The account itself.
-    Account(Naming),
+    /// The account itself, before which this stands.
+    Account { prefix: String },
     /// A token, which the reader at its place verifies.
     Token,
 }

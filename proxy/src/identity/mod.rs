@@ -19,6 +19,7 @@ mod reader;
 mod refusal;
 mod seen;
 mod sender;
+mod sessions;
 mod settings;
 mod sum;
 mod token;
@@ -118,7 +119,7 @@ impl Identity {
             match way.front.take() {
                 Some(front) => {
                     withheld.add(&front.header);
-                    let holds = if is_signed { Holds::Token } else { Holds::Account(naming.clone()) };
+                    let holds = if is_signed { Holds::Token } else { Holds::Account { prefix: naming.prefix.clone() } };
                     fronts.push(Front::new(place, front, holds));
                 }
                 None => {
@@ -204,16 +205,6 @@ impl Identity {
         }
     }
 
-    /// Whether the site is asked about sessions.
-    pub(crate) const fn asks(&self) -> bool {
-        self.asking.is_used()
-    }
-
-    /// Forgets the sessions of a request whose cookies the site's answer sets or clears.
-    pub(crate) fn end_sessions(&self, request: &HeaderMap, response: &HeaderMap) {
-        self.asking.end(request, response);
-    }
-
     /// Who sends these headers at `now`, whatever the connection. Nothing is waited for: none when a set that is newer than ours, or the
     /// site, could say more.
     #[must_use]
@@ -294,8 +285,8 @@ impl Identity {
                 self.take(sum, Ways::one(front.place), token, sender.now.time);
                 Ok(())
             }
-            (Holds::Account(naming), Some(value)) => {
-                front::account(&naming.prefix, value).map(|account| sum.names(naming.of_account(account)))
+            (Holds::Account { prefix }, Some(value)) => {
+                front::account(prefix, value).map(|account| sum.names(account.into()))
             }
         });
         if let Err(refusal) = said {

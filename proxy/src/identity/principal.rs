@@ -120,13 +120,17 @@ impl Naming {
             Some(named) => Some(claims::id(named, &self.prefix).ok_or(Refusal::NoUser)?),
             None => None,
         };
-        let is_buyer = self.buyers.is_empty() || self.buyers.iter().any(|buyer| buyer.includes(claims));
-        Ok(Principal::new(account, user, if is_buyer { IsBuyer::Yes } else { IsBuyer::No }))
+        let acts_itself = user.as_ref().is_none_or(|user| *user == account);
+        let is_buyer = if self.may_buy(claims, acts_itself) { IsBuyer::Yes } else { IsBuyer::No };
+        Ok(Principal::new(account, user, is_buyer))
     }
 
-    /// The principal that a proxy in front names. Nothing else is known of it: where only some may buy, it may not.
-    pub(super) fn of_account(&self, account: AccountId) -> Principal {
-        Principal::new(account, None, if self.buyers.is_empty() { IsBuyer::Yes } else { IsBuyer::No })
+    /// Whether the user with these claims may buy. An account that acts for itself, without any of the claims of buyers, is no member of an
+    /// organisation: it buys for itself.
+    fn may_buy(&self, claims: &Map<String, Value>, acts_itself: bool) -> bool {
+        self.buyers.is_empty()
+            || self.buyers.iter().any(|buyer| buyer.includes(claims))
+            || (acts_itself && !self.buyers.iter().any(|buyer| buyer.is_named(claims)))
     }
 }
 
@@ -201,7 +205,11 @@ mod tests {
                 &admins,
                 Ok(("clerk:o", Some("clerk:u"), false)),
             ),
-            (json!({ "sub": "u" }), &admins, Ok(("clerk:u", None, false))),
+            // A user without an organisation buys for himself.
+            (json!({ "sub": "u" }), &admins, Ok(("clerk:u", None, true))),
+            (json!({ "sub": "u", "org_role": null }), &admins, Ok(("clerk:u", None, true))),
+            (json!({ "sub": "u", "org_role": "member" }), &admins, Ok(("clerk:u", None, false))),
+            (json!({ "sub": "u", "org_id": "o" }), &admins, Ok(("clerk:o", Some("clerk:u"), false))),
             (json!({ "org_id": "o" }), &[], Ok(("clerk:o", None, true))),
             (json!({ "org_id": "o", "sub": null }), &[], Ok(("clerk:o", None, true))),
             // A user that cannot be told is not left out: the site would take the account itself for the one who acts.
@@ -213,7 +221,5 @@ mod tests {
             let named = named.as_ref().map(|p| (p.account.as_str(), p.user().map(AccountId::as_str), p.is_buyer()));
             assert_eq!(named, expected.as_ref().map(|expected| *expected), "{claims} {buyers:?}");
         }
-        let front = |buyers| naming(buyers).of_account(AccountId::parse("o").expect("an id"));
-        assert!(front(&[]).is_buyer() && !front(&admins).is_buyer());
     }
 }

@@ -22,6 +22,7 @@ mod look;
 mod plans;
 mod push;
 mod redis;
+mod sink;
 
 pub use answer::{Found, Freshness, Layer, Unresolved};
 pub use below::{Answer, BILLING_AUDIENCE, Below, BelowError, Beside, HttpBilling, Told};
@@ -36,7 +37,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use cache::{Place, PlaceError, Refusals};
 use entitlement::account::AccountId;
-use entitlement::record::{self, DatabaseId, Entitlement, Record};
+#[cfg(test)]
+use entitlement::record::Entitlement;
+use entitlement::record::{self, DatabaseId, Record};
 use prometheus::IntCounter;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
@@ -45,6 +48,7 @@ use tokio::time::timeout;
 use self::apart::Apart;
 use self::billing::Billing;
 use self::climb::Depth;
+#[cfg(test)]
 use self::entry::{Confirmation, Source};
 use self::flight::{Boarding, Flights, Landing};
 use self::followers::Followers;
@@ -53,6 +57,7 @@ use self::l1::L1;
 use self::line::Lines;
 use self::push::Epoch;
 use self::redis::{Read, Redis, Shared};
+use self::sink::Sessions;
 use crate::clock::Moment;
 use crate::metrics::{LayerCounters, Metrics};
 use crate::settings::Secret;
@@ -107,6 +112,7 @@ pub struct Ladder {
     lookups: Arc<Flights>,
     rechecks: Arc<Flights>,
     followers: Arc<Followers>,
+    sessions: Sessions,
     io: Handle,
     /// Zero of the ladder's clock.
     start: Instant,
@@ -163,6 +169,7 @@ impl Ladder {
             lookups: Arc::default(),
             rechecks: Arc::default(),
             followers: Arc::default(),
+            sessions: Sessions::default(),
             io,
             // An hour of room, so that no moment of this process is before zero.
             start: now.tick.checked_sub(Duration::from_secs(3600)).unwrap_or(now.tick),
@@ -332,43 +339,6 @@ impl Ladder {
     /// A moment on the ladder's clock.
     fn millis_at(&self, now: Moment) -> u64 {
         millis(now.tick.saturating_duration_since(self.start))
-    }
-}
-
-impl push::Sink for Ladder {
-    fn epoch(&self) -> &Epoch {
-        &self.epoch
-    }
-
-    fn is_ours(&self, database: DatabaseId) -> bool {
-        self.lines.is_ours(database)
-    }
-
-    fn hinted(self: &Arc<Self>, account: &AccountId, version: u64) {
-        let known = self.l1.get(account).map(|entry| entry.record().version);
-        if known.is_some_and(|known| known >= version) {
-            return;
-        }
-        self.hints.note(account, version);
-        if known.is_some() {
-            let (ladder, account) = (Arc::clone(self), account.clone());
-            // Billing alone knows: what lies in the cache may be as old as what is known here.
-            self.io.spawn(async move {
-                let _ = ladder.fly(&ladder.rechecks, &account, Depth::Billing, crate::clock::moment()).await;
-                ladder.followers.tell(&account);
-            });
-        }
-    }
-
-    fn pushed(&self, record: Arc<Entitlement>) {
-        // First the flights, then L1: a flight looks here after it has put its answer there.
-        self.lookups.overtake(&record);
-        self.rechecks.overtake(&record);
-        let at_ms = self.millis_at(crate::clock::moment());
-        let confirmation = Confirmation { epoch: self.epoch.current(), at_ms, source: Source::Cache };
-        self.l1.update((*record).clone(), confirmation, self.lines.since_ms());
-        // Last: who is woken looks into L1.
-        self.followers.tell(&record.account);
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cache::{Lost, Pauses, Place, Refusals, Subscription, Task};
 use entitlement::account::AccountId;
+use entitlement::record::forget::{self, Forget};
 use entitlement::record::{self, DatabaseId, Entitlement, Namespace, Record, RecordError, before};
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge};
@@ -53,6 +54,9 @@ pub(super) trait Sink: Send + Sync + 'static {
 
     /// Whether records of this database are to be taken in.
     fn is_ours(&self, database: DatabaseId) -> bool;
+
+    /// Takes in that sessions have ended.
+    fn forgets(&self, forget: &Forget);
 
     /// Takes in a record.
     fn pushed(&self, record: Arc<Entitlement>);
@@ -160,7 +164,21 @@ async fn take_in<S: Sink>(mut subscription: Subscription, sink: &S, poisoned: &I
             Ok(message) => message,
             Err(lost) => return lost,
         };
-        match record::decode(&String::from_utf8_lossy(&message)) {
+        let text = String::from_utf8_lossy(&message);
+        match forget::decode(&text) {
+            Some(Ok(forget)) => {
+                sink.forgets(&forget);
+                continue;
+            }
+            Some(Err(error)) => {
+                poisoned.inc();
+                warn!(error = &error as &dyn std::error::Error, "a pushed end of sessions cannot be read");
+                sink.epoch().begin();
+                continue;
+            }
+            None => {}
+        }
+        match record::decode(&text) {
             Ok(record) if sink.is_ours(record.database) => sink.pushed(Arc::new(record.entitlement)),
             // Another installation under the same namespace, or a billing that is on a former primary.
             Ok(record) => debug!(database = %record.database, "a change of another database is not taken in"),

@@ -46,7 +46,9 @@ pub fn denial(denial: &Denial, asked: Asked<'_>, links: &Links) -> Answer {
         Denial::SignIn | Denial::BadCredential => false,
         Denial::Pay { .. } => true,
         // A site that takes one of them for its user would lead a browser from signing in straight back, for ever.
-        Denial::Ambiguous | Denial::Forbidden { .. } | Denial::Unknown => return refused(denial, None, links),
+        Denial::Ambiguous | Denial::Blocked | Denial::Forbidden { .. } | Denial::Unknown => {
+            return refused(denial, None, links);
+        }
     };
     let reader = Reader::of(asked.method, asked.headers);
     let next = links.next(asked, reader);
@@ -95,6 +97,7 @@ fn refused(denial: &Denial, status: Option<StatusCode>, links: &Links) -> Answer
             let detail = format!("This needs {required}, which is not for sale; the account has tier {current}.");
             Answer::problem(&Problem { required: Some(required), current: Some(current), ..problem(&detail) })
         }
+        Denial::Blocked => Answer::problem(&problem("This account is blocked.")),
         Denial::Unknown => {
             let answer = Answer::problem(&problem("What the account has paid for cannot be found out right now."));
             answer.with(RETRY_AFTER, RETRY_AFTER_SECONDS)

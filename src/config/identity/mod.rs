@@ -63,13 +63,6 @@ impl Identity {
                 nameless.join(", ")
             ));
         }
-        let plain = ways.iter().filter(|way| matches!(way.source, Source::Unsigned(_)));
-        if let Some(way) = plain.take(1).find(|_| !buyers.is_empty()) {
-            warnings.push(format!(
-                "[identity.{}] says nothing of its visitors but their account, so organisation.buyers lets none of them buy",
-                way.name
-            ));
-        }
         Ok(Self { ways, buyers, warnings })
     }
 
@@ -102,6 +95,12 @@ impl Identity {
             Source::Secret(algorithm) => Some((way, algorithm)),
             _ => None,
         })
+    }
+
+    /// The ways by which the site is asked whose a session is.
+    pub fn session_ways(&self) -> Vec<String> {
+        let ways = self.ways.iter().filter(|way| matches!(way.source, Source::Site(_)));
+        ways.map(|way| way.name.clone()).collect()
     }
 
     /// For a person: what verifies.

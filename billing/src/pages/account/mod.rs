@@ -50,6 +50,8 @@ struct Page<'a> {
     plan: Plan,
     /// For a user who may change nothing: by whom that is done. The page then has no buttons.
     not_a_buyer: Option<String>,
+    /// For an account that is blocked: that what is paid for does not count.
+    blocked: Option<String>,
     /// Days of paid access beside any subscription.
     credit: Option<String>,
     invitation: Option<Invitation>,
@@ -88,6 +90,7 @@ pub async fn show(
         done: done(texts, &asked, &standing, now),
         plan: Plan::of(texts, &standing, &checkout::sellers(billing), now),
         not_a_buyer: not_a_buyer(texts, claims),
+        blocked: standing.segment.plan.is_blocked().then(|| texts.account.blocked.clone()),
         credit: credit(texts, &inviting),
         invitation: invitation(texts, &inviting),
         invoices: Invoices::of(billing, &claims.sub).await,

@@ -34,6 +34,7 @@ fn page_of<'a>(look: &'a Pages, standing: &Standing, inviting: &Inviting, seller
         done: None,
         plan: Plan::of(&look.texts, standing, sellers, on(3, 10)),
         not_a_buyer: None,
+        blocked: None,
         credit: credit(&look.texts, inviting),
         invitation: invitation(&look.texts, inviting),
         invoices: Invoices::None,
@@ -283,7 +284,8 @@ fn no_text_of_the_page_is_out_of_the_operators_reach() {
             let html = Page { invoices, done: Some("§".into()), ..page.clone() }.render().expect("a page");
             let claims = claims("acme", Some("bob"), false);
             let (frame, not_a_buyer) = (page.frame.clone().with_claims(&claims), not_a_buyer(&look.texts, &claims));
-            let html = html + &Page { frame, not_a_buyer, ..page.clone() }.render().expect("a page");
+            let blocked = Some(look.texts.account.blocked.clone());
+            let html = html + &Page { frame, not_a_buyer, blocked, ..page.clone() }.render().expect("a page");
             for text in read_out(&html) {
                 let data = ["£", "Free", "Paid", "read.example"];
                 assert!(text.contains('§') || data.iter().any(|data| text.starts_with(data)), "{text:?}");

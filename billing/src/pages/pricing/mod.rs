@@ -40,7 +40,7 @@ enum Viewer {
     Free { trial: Trial },
     /// Manage the subscription there is.
     Subscribed,
-    /// Look: others buy for the account.
+    /// Look: others buy for the account, or it is blocked.
     Member { text: String },
 }
 
@@ -109,7 +109,11 @@ pub async fn show(
         Some(claims) => {
             let now = crate::clock::now();
             let standing = standing::of(billing, &claims.sub, now).await?;
-            let viewer = if claims.buyer { viewer(&standing, now) } else { member(texts, claims) };
+            let viewer = match (claims.buyer, standing.segment.plan.is_blocked()) {
+                (false, _) => member(texts, claims),
+                (true, true) => Viewer::Member { text: texts.account.blocked.clone() },
+                (true, false) => viewer(&standing, now),
+            };
             let tier = standing.segment.plan.tier.clone();
             let sold = Sold { catalog: standing.catalog(), sellers, shown };
             page(frame.with_claims(claims), viewer, &sold, Some(&tier))

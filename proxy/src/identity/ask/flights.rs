@@ -71,6 +71,13 @@ impl Flights {
         forget();
     }
 
+    /// As [`Flights::end`], of all questions.
+    pub(super) fn end_all(&self, forget: impl FnOnce()) {
+        let mut open = self.0.lock();
+        open.flights.clear();
+        forget();
+    }
+
     /// Closes the flight of this number, if it is still open; `keep` runs before it can be ended.
     fn close(&self, digest: Digest, number: u64, keep: impl FnOnce()) {
         let mut open = self.0.lock();
@@ -99,7 +106,9 @@ impl Drop for Leader {
 mod tests {
     use super::*;
 
-    const ONE: Digest = [1; 32];
+    use crate::identity::ask::way::tests::numbered;
+
+    const ONE: Digest = numbered(usize::MAX);
 
     fn lead(flights: &Arc<Flights>, digest: Digest) -> (watch::Receiver<Option<Verdict>>, Leader) {
         match flights.join(digest) {
@@ -113,7 +122,7 @@ mod tests {
         let flights = Arc::new(Flights::default());
         let (result, leader) = lead(&flights, ONE);
         let Joined::Follows(other) = flights.join(ONE) else { panic!("it is under way") };
-        let _apart = lead(&flights, [2; 32]);
+        let _apart = lead(&flights, numbered(2));
         let mut is_kept = false;
         leader.finish(Verdict::Nobody, || is_kept = true);
         assert!(is_kept);
@@ -138,6 +147,11 @@ mod tests {
         new.finish(Verdict::Nobody, || is_kept = true);
         assert!(is_kept);
         assert_eq!(*result.borrow(), Some(Verdict::Nobody));
+        let (_, one) = lead(&flights, ONE);
+        let (_, other) = lead(&flights, numbered(2));
+        flights.end_all(|| ());
+        one.finish(Verdict::Nobody, || panic!("it has ended"));
+        other.finish(Verdict::Nobody, || panic!("it has ended, too"));
     }
 
     #[test]
@@ -146,14 +160,9 @@ mod tests {
         let (result, leader) = lead(&flights, ONE);
         drop(leader);
         assert!(result.has_changed().is_err(), "it is closed");
-        let digest = |number: usize| {
-            let mut digest = [0; 32];
-            digest[..8].copy_from_slice(&number.to_le_bytes());
-            digest
-        };
-        let leaders: Vec<_> = (0..FLIGHTS_MAX).map(|number| lead(&flights, digest(number))).collect();
+        let leaders: Vec<_> = (0..FLIGHTS_MAX).map(|number| lead(&flights, numbered(number))).collect();
         assert!(matches!(flights.join(ONE), Joined::Full));
-        assert!(matches!(flights.join(digest(0)), Joined::Follows(_)));
+        assert!(matches!(flights.join(numbered(0)), Joined::Follows(_)));
         drop(leaders);
         lead(&flights, ONE);
     }

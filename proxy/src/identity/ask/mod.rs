@@ -16,6 +16,7 @@ mod way;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use entitlement::record::forget::Forget;
 use futures_util::future::join_all;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -29,11 +30,12 @@ pub use question::{Location, LocationError};
 use super::jwks::PublishedError;
 use super::principal::Naming;
 use super::sender::Sender;
+use crate::ladder::Ladder;
 use answer::Fault;
 use clients::Clients;
 use flights::{Flights, Joined, Leader};
-use kept::Kept;
 pub(super) use kept::{Insist, Verdict};
+use kept::{Kept, Push};
 pub(super) use way::Presented;
 use way::{Asked, Digest, SessionWay};
 
@@ -86,6 +88,8 @@ pub(super) struct Asking {
     ways: Vec<Arc<SessionWay>>,
     shared: Option<Arc<Shared>>,
     io: OnceLock<Handle>,
+    /// By which this process is told of changes.
+    told_by: OnceLock<Arc<Ladder>>,
 }
 
 /// The state that all ways share.
@@ -112,7 +116,7 @@ impl Asking {
             unknown: Semaphore::new(UNKNOWN_MAX),
             began,
         };
-        Ok(Self { ways, shared: Some(Arc::new(shared)), io: OnceLock::new() })
+        Ok(Self { ways, shared: Some(Arc::new(shared)), io: OnceLock::new(), told_by: OnceLock::new() })
     }
 
     pub(super) const fn is_used(&self) -> bool {
@@ -124,6 +128,17 @@ impl Asking {
         self.io.get_or_init(|| io.clone());
     }
 
+    /// The ends of sessions are told to this process by `ladder`.
+    pub(super) fn told_by(&self, ladder: &Arc<Ladder>) {
+        self.told_by.get_or_init(|| Arc::clone(ladder));
+    }
+
+    fn push(&self) -> Push {
+        self.told_by
+            .get()
+            .map_or(Push::ALWAYS, |ladder| Push { epoch: ladder.push_epoch(), max_staleness: ladder.max_staleness() })
+    }
+
     /// Gives each session of a request with its known outcome, or with none where the site is to be asked.
     pub(super) fn each(
         &self,
@@ -132,11 +147,12 @@ impl Asking {
         mut found: impl FnMut(usize, Asked<(Presented, Option<Verdict>)>),
     ) {
         let Some(shared) = &self.shared else { return };
+        let push = self.push();
         for (number, way) in self.ways.iter().enumerate() {
             way.presented(number, sender.headers, |asked| {
                 let seen = |presented: Presented| {
                     let kept = shared.kept.get(&presented.digest);
-                    let verdict = kept.and_then(|kept| kept.now(sender.now, insist));
+                    let verdict = kept.and_then(|kept| kept.now(sender.now, insist, push));
                     (presented, verdict)
                 };
                 found(way.place, asked.map(seen));
@@ -170,7 +186,8 @@ impl Asking {
                     way.metrics.busy.inc();
                     return without;
                 }
-                let flight = Flight { shared: Arc::clone(shared), way: Arc::clone(way), kept, now };
+                let epoch = self.push().epoch;
+                let flight = Flight { shared: Arc::clone(shared), way: Arc::clone(way), kept, now, epoch };
                 io.spawn(flight.run(question.clone(), leader));
                 result
             }
@@ -190,6 +207,26 @@ impl Asking {
                     shared.flights.end(presented.digest, || drop(shared.kept.remove(&presented.digest)));
                 }
             });
+        }
+    }
+}
+
+impl Asking {
+    /// Forgets sessions that the application says have ended.
+    pub(super) fn forget(&self, forget: &Forget) {
+        let Some(shared) = &self.shared else { return };
+        match forget {
+            Forget::Session { way: name, sums } => {
+                for (number, way) in self.ways.iter().enumerate() {
+                    for digest in sums.iter().flat_map(|sum| way.digests(number, name, *sum)) {
+                        shared.flights.end(digest, || drop(shared.kept.remove(&digest)));
+                    }
+                }
+            }
+            // A question that is under way may have this answer.
+            Forget::Account(account) => {
+                shared.flights.end_all(|| shared.kept.retain(|_, kept| !kept.is_of(account)));
+            }
         }
     }
 }
@@ -228,11 +265,13 @@ struct Flight {
     /// The answer that was kept when it began.
     kept: Option<Kept>,
     now: crate::clock::Moment,
+    /// The push epoch when it began.
+    epoch: u32,
 }
 
 impl Flight {
     async fn run(self, question: Presented, leader: Leader) {
-        let Self { shared, way, kept, now } = self;
+        let Self { shared, way, kept, now, epoch } = self;
         let is_known = kept.as_ref().is_some_and(Kept::is_of_account);
         let places = if is_known { &shared.known } else { &shared.unknown };
         let mut has_begun = false;
@@ -251,7 +290,7 @@ impl Flight {
         }
         way.count(&said, now.time);
         let kept = match said {
-            Ok(said) => Kept::answered(said, now, way.stale),
+            Ok(said) => Kept::answered(said, (now, epoch), way.stale),
             Err(_) => Kept::failed(kept, now),
         };
         let verdict = kept.at_once(now);

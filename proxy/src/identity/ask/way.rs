@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
 use entitlement::Timestamp;
+use entitlement::record::forget::Sum;
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::{debug, warn};
@@ -19,8 +20,17 @@ use crate::identity::principal::Naming;
 use crate::identity::refusal::Refusal;
 use crate::ladder::circuit::Circuit;
 
-/// SHA-256 of way and credential: a credential itself is never kept.
-pub(in crate::identity) type Digest = [u8; 32];
+/// The name of a credential in memory: its way and cookie, and its SHA-256, as a credential itself is never kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::identity) struct Digest {
+    /// The number of the way among those that ask.
+    way: usize,
+    /// The place of the cookie among those of the way.
+    cookie: usize,
+    /// A cookie in pieces, of which the values are one, is another credential than a whole one of the same value.
+    in_pieces: bool,
+    sum: Sum,
+}
 
 /// A credential of a request, or the reason for which it cannot be shown to the site.
 pub(super) type Asked<T> = Result<T, Refusal>;
@@ -40,9 +50,8 @@ pub(in crate::identity) struct Presented {
     /// Its way among those that ask.
     pub(super) way: usize,
     pub(in crate::identity) digest: Digest,
-    /// The name of the way, and the header's value behind it.
+    /// The value of the header.
     text: Vec<u8>,
-    name_bytes: usize,
 }
 
 impl std::fmt::Debug for Presented {
@@ -94,35 +103,30 @@ impl SessionWay {
         if self.cookies.is_empty() {
             let value = headers.get(AUTHORIZATION).map(|value| value.as_bytes().trim_ascii());
             if let Some(value) = value.filter(|value| !value.is_empty()) {
-                each(self.show(number, &[value]));
+                each(show((number, 0), &[value], |_| sum([value])));
             }
             return;
         }
-        for name in &self.cookies {
+        for (place, name) in self.cookies.iter().enumerate() {
             cookies::sessions(headers, name, |session| {
+                let place = (number, place);
                 each(match session {
-                    Session::Whole(value) => self.show(number, &[name.as_bytes(), b"=", value]),
-                    Session::Pieces(text) => self.show(number, &[&text]),
+                    Session::Whole(value) => show(place, &[name.as_bytes(), b"=", value], |_| sum([value])),
+                    Session::Pieces(text) => show(place, &[&text], |digest| {
+                        digest.in_pieces = true;
+                        sum(values(&text))
+                    }),
                     Session::Doubled => Err(Refusal::Doubled),
                 });
             });
         }
     }
 
-    fn show(&self, number: usize, parts: &[&[u8]]) -> Asked<Presented> {
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        if bytes > CREDENTIAL_BYTES_MAX {
-            return Err(Refusal::TooLong);
-        }
-        let mut text = Vec::with_capacity(self.name.len() + 1 + bytes);
-        text.extend_from_slice(self.name.as_bytes());
-        // No name of a way has such a byte.
-        text.push(0);
-        let name_bytes = text.len();
-        parts.iter().for_each(|part| text.extend_from_slice(part));
-        let mut key = Digest::default();
-        key.copy_from_slice(digest(&SHA256, &text).as_ref());
-        Ok(Presented { way: number, digest: key, text, name_bytes })
+    /// The names in memory of the credentials with this sum, if the way is called so.
+    pub(super) fn digests(&self, number: usize, way: &str, sum: Sum) -> impl Iterator<Item = Digest> {
+        let cookies = if self.name == way { self.cookies.len().max(1) } else { 0 };
+        let both = move |cookie| [false, true].map(move |in_pieces| Digest { way: number, cookie, in_pieces, sum });
+        (0..cookies).flat_map(both)
     }
 
     /// Whether a `Set-Cookie` is for a cookie that is shown to the site, or a piece of one.
@@ -139,9 +143,8 @@ impl SessionWay {
 
     /// Asks the site about a credential.
     pub(super) async fn ask(&self, question: &Presented, now: Timestamp) -> Result<Said, Fault> {
-        let value = question.text.get(question.name_bytes..).unwrap_or_default();
         // It was a header's value before.
-        let mut value = HeaderValue::from_bytes(value).map_err(|_| Fault::Status(400))?;
+        let mut value = HeaderValue::from_bytes(&question.text).map_err(|_| Fault::Status(400))?;
         value.set_sensitive(true);
         let answer = self.site.ask(self.carrier(), value).await?;
         if answer.headers.contains_key(SET_COOKIE) && !self.has_warned_of_cookie.swap(true, Ordering::Relaxed) {
@@ -178,10 +181,41 @@ impl SessionWay {
     }
 }
 
+/// A credential of this way and cookie, whose header is made of these parts.
+fn show((way, cookie): (usize, usize), parts: &[&[u8]], sum: impl FnOnce(&mut Digest) -> Sum) -> Asked<Presented> {
+    let bytes: usize = parts.iter().map(|part| part.len()).sum();
+    if bytes > CREDENTIAL_BYTES_MAX {
+        return Err(Refusal::TooLong);
+    }
+    let mut digest = Digest { way, cookie, in_pieces: false, sum: Sum::default() };
+    digest.sum = sum(&mut digest);
+    Ok(Presented { way, digest, text: parts.concat() })
+}
+
+/// The values of the pieces of a cookie, as a header has them.
+fn values(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let pieces = text.split(|byte| *byte == b';');
+    pieces.map(|piece| piece.iter().position(|byte| *byte == b'=').map_or(piece, |at| &piece[at + 1..]))
+}
+
+/// SHA-256 of the parts, one after the other.
+fn sum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Sum {
+    let mut context = Context::new(&SHA256);
+    parts.into_iter().for_each(|part| context.update(part));
+    let mut sum = Sum::default();
+    sum.copy_from_slice(context.finish().as_ref());
+    sum
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::identity::ask::tests::plan;
+
+    /// The name of some credential.
+    pub(in crate::identity::ask) const fn numbered(cookie: usize) -> Digest {
+        Digest { way: 0, cookie, in_pieces: false, sum: [0; 32] }
+    }
 
     fn shown(cookies: &[&str], lines: &[(HeaderName, &'static str)]) -> Vec<Result<String, Refusal>> {
         let way = SessionWay::new(plan("http://127.0.0.1:9/", cookies)).expect("a way");
@@ -191,7 +225,7 @@ mod tests {
         }
         let mut all = Vec::new();
         way.presented(0, &headers, |asked| {
-            all.push(asked.map(|shown| String::from_utf8_lossy(&shown.text[shown.name_bytes..]).into_owned()));
+            all.push(asked.map(|shown| String::from_utf8_lossy(&shown.text).into_owned()));
         });
         all
     }
@@ -212,9 +246,35 @@ mod tests {
         ] {
             assert_eq!(shown(cookies, lines), expected, "{cookies:?} {lines:?}");
         }
-        let way = SessionWay::new(plan("http://127.0.0.1:9/", &["sid"])).expect("a way");
         let long = vec![b'x'; CREDENTIAL_BYTES_MAX + 1];
-        assert!(matches!(way.show(0, &[&long]), Err(Refusal::TooLong)));
+        assert!(matches!(show((0, 0), &[&long], |_| Sum::default()), Err(Refusal::TooLong)));
+    }
+
+    #[test]
+    fn a_credential_is_found_by_the_sum_of_its_value_whole_or_in_pieces() {
+        let way = SessionWay::new(plan("http://127.0.0.1:9/", &["a", "b"])).expect("a way");
+        let digests = |line: &'static str| {
+            let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static(line))]);
+            let mut all = Vec::new();
+            way.presented(1, &headers, |asked| all.push(asked.expect("it can be shown").digest));
+            all
+        };
+        let known: Vec<Digest> = way.digests(1, "session", sum([b"xyz".as_slice()])).collect();
+        assert_eq!(known.len(), 4);
+        for (line, is_known) in [
+            ("a=xyz", true),
+            ("b=xyz", true),
+            ("a.0=xy; a.1=z", true),
+            ("b.0=x; b.1=yz", true),
+            ("a=xy", false),
+            ("a.0=xy", false),
+            ("c=xyz", false),
+        ] {
+            assert_eq!(digests(line).iter().any(|digest| known.contains(digest)), is_known, "{line}");
+        }
+        assert_ne!(digests("a=xyz"), digests("b=xyz"), "each cookie by itself");
+        assert_ne!(digests("a=xyz"), digests("a.0=xyz"));
+        assert_eq!(way.digests(1, "other", sum([b"xyz".as_slice()])).count(), 0);
     }
 
     #[test]

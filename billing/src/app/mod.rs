@@ -1,0 +1,26 @@
+//! The API of the application behind the gate, on the internal listener: what it tells Tollgate of its accounts.
+
+mod blocks;
+mod guard;
+mod sessions;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{any, post};
+
+use crate::Billing;
+use crate::nothing;
+
+/// Longest body that is read, in bytes: the longest cookie, in all its pieces, and room around it.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The routes under `/app/v1/`.
+pub fn router(billing: &Billing) -> Router<Billing> {
+    Router::new()
+        .route("/app/v1/accounts/{account}/block", post(blocks::begin).delete(blocks::end))
+        .route("/app/v1/sessions/forget", post(sessions::forget))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .route("/app/{*rest}", any(nothing::nothing))
+        .layer(from_fn_with_state(billing.clone(), guard::checked))
+}

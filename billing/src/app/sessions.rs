@@ -1,0 +1,131 @@
+//! `POST /app/v1/sessions/forget`: sessions that the application has ended by itself, such as those of a user whose password has changed.
+
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use bytes::Bytes;
+use entitlement::account::AccountId;
+use entitlement::record::forget::{Forget, Sum};
+use http::StatusCode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::Billing;
+use crate::chain;
+use crate::problem::Problem;
+use crate::publish::Told;
+
+/// All but what JavaScript's `encodeURIComponent` leaves as it is: so frameworks write a value into a cookie.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// The sessions: that of a cookie's value, or all of an account.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Ended {
+    Session(Session),
+    Account(Whole),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Session {
+    way: String,
+    value: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whole {
+    account: AccountId,
+}
+
+/// 204 once every process is told.
+pub async fn forget(
+    State(billing): State<Billing>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Problem> {
+    let body = body.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The body could not be read."))?;
+    let ended = serde_json::from_slice(&body).map_err(|_| {
+        let detail = "Send {\"way\": \"…\", \"value\": \"…\"}, the value of the cookie, or {\"account\": \"…\"}.";
+        Problem::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    })?;
+    let forget = match ended {
+        Ended::Session(Session { way, value }) => {
+            let known = &billing.settings().session_ways;
+            if !known.is_empty() && !known.contains(&way) {
+                let detail =
+                    format!("No way with `ask` under [identity] is called \"{way}\": there is {}.", known.join(", "));
+                return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_way", detail));
+            }
+            Forget::Session { way, sums: sums(&value) }
+        }
+        Ended::Account(Whole { account }) => Forget::Account(account),
+    };
+    let untold = || {
+        let detail = "Not every process could be told: what is kept ends by itself. Try again shortly.";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cache_unavailable", detail)
+    };
+    match billing.shared().outlets.forget(&forget).await {
+        Ok(Told::Everybody) => Ok(StatusCode::NO_CONTENT),
+        Ok(Told::Nobody) => Err(untold()),
+        Err(error) => {
+            tracing::warn!(error = chain::told(&error), "the end of sessions could not be told to every process");
+            Err(untold())
+        }
+    }
+}
+
+impl Billing {
+    /// Has `forget` called, in this very process, for sessions that the application says have ended.
+    pub fn on_forget(&self, forget: impl Fn(&Forget) + Send + Sync + 'static) {
+        self.shared().outlets.on_forget(Box::new(forget));
+    }
+}
+
+/// The sums of a value as browsers may send it: as it is, percent-encoded, and in quotes.
+fn sums(value: &str) -> Vec<Sum> {
+    let encoded = utf8_percent_encode(value, ENCODED).to_string();
+    let texts = [value.to_owned(), format!("\"{value}\""), encoded];
+    let mut sums: Vec<Sum> = texts.iter().map(|text| Sha256::digest(text.as_bytes()).into()).collect();
+    sums.dedup();
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_as_browsers_send_it() {
+        let sum = |text: &str| -> Sum { Sha256::digest(text.as_bytes()).into() };
+        let all = sums("s:a/b.c");
+        for text in ["s:a/b.c", "\"s:a/b.c\"", "s%3Aa%2Fb.c"] {
+            assert!(all.contains(&sum(text)), "{text}");
+        }
+        assert!(!all.contains(&sum("s:a")));
+    }
+
+    #[test]
+    fn sessions_are_named_by_a_value_or_an_account_and_nothing_else() {
+        for (body, is_read) in [
+            (r#"{"way":"session","value":"x"}"#, true),
+            (r#"{"account":"a"}"#, true),
+            (r#"{"way":"session"}"#, false),
+            (r#"{"way":"session","value":"x","account":"a"}"#, false),
+            (r#"{"account":""}"#, false),
+            ("{}", false),
+            ("[]", false),
+        ] {
+            assert_eq!(serde_json::from_str::<Ended>(body).is_ok(), is_read, "{body}");
+        }
+    }
+}

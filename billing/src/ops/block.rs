@@ -1,0 +1,77 @@
+//! Accounts that a person, or the application, blocks: no gated route passes, whatever is paid.
+
+use entitlement::account::AccountId;
+use serde::Serialize;
+
+use super::OperatorError;
+use crate::clock;
+use crate::component::Billing;
+use crate::store::accounts::{self, Change};
+use crate::store::blocks;
+
+/// A block, or its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    Begin,
+    End,
+}
+
+/// Who asks for it, in the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    Operator,
+    Application,
+}
+
+/// The state of an account after a block, or after its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Blocked {
+    pub account: AccountId,
+    pub blocked: bool,
+    /// Whether that was otherwise before.
+    pub changed: bool,
+    /// Whether the cache knows already.
+    pub published: bool,
+}
+
+impl Asker {
+    const fn cause(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Application => "application",
+        }
+    }
+}
+
+impl Billing {
+    /// Blocks an account, or ends its block, and tells every proxy. Done again, it changes nothing.
+    ///
+    /// # Errors
+    /// When nothing is known of the account, or the database fails.
+    pub async fn block(&self, account: &AccountId, block: Block, asker: Asker) -> Result<Blocked, OperatorError> {
+        let now = clock::now();
+        let mut tx = self.pool().begin().await?;
+        if !accounts::is_known(&mut tx, account).await? {
+            return Err(if self.is_held_back().await {
+                OperatorError::HeldAccount(account.to_string())
+            } else {
+                OperatorError::UnknownAccount(account.to_string())
+            });
+        }
+        let (changed, detail) = match block {
+            Block::Begin => (blocks::block(&mut tx, account, now).await?, "blocked: no gated route passes"),
+            Block::End => (blocks::unblock(&mut tx, account).await?, "no longer blocked"),
+        };
+        if changed {
+            accounts::changed(&mut tx, account, Change { cause: asker.cause(), detail }, now).await?;
+        }
+        tx.commit().await?;
+        let published = match changed {
+            true => self.publish_at_once([account.clone()], now).await,
+            false => self.publish_once_more(account, now).await,
+        };
+        let blocked = block == Block::Begin;
+        tracing::info!(%account, blocked, changed, by = asker.cause(), "the block of an account was asked for");
+        Ok(Blocked { account: account.clone(), blocked, changed, published })
+    }
+}

@@ -1,0 +1,67 @@
+//! Sessions that every proxy is told to forget: a message on the channel of changes.
+//!
+//! It has the form of a record in a format that no build reads. So a proxy of an older build, which remembers the sessions, takes it for a change
+//! of a newer one: it confirms what it knows anew, and nothing is misread.
+
+use serde::{Deserialize, Serialize};
+
+use super::{RECORD_BYTES_MAX, RecordError};
+use crate::account::AccountId;
+
+/// The format of these messages.
+pub const FORMAT: u32 = 1_000_000;
+
+/// SHA-256 of a credential: itself it is never sent.
+pub type Sum = [u8; 32];
+
+/// The sessions that are to be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forget {
+    /// Those of a way whose credential has one of these sums: it may be written in several ways.
+    Session { way: String, sums: Vec<Sum> },
+    /// All of an account.
+    Account(AccountId),
+}
+
+/// Writes a message.
+///
+/// # Errors
+/// Never for a value of this type; the encoder's error is passed on so that nothing panics.
+pub fn encode(forget: &Forget) -> Result<String, serde_json::Error> {
+    Ok(format!("{FORMAT}:0:{}", serde_json::to_string(forget)?))
+}
+
+/// Reads a message; none where the text is something else, such as a record.
+///
+/// # Errors
+/// When it is a message that cannot be read.
+pub fn decode(text: &str) -> Option<Result<Forget, RecordError>> {
+    let body = text.strip_prefix("1000000:0:")?;
+    if text.len() > RECORD_BYTES_MAX {
+        return Some(Err(RecordError::TooLong));
+    }
+    Some(serde_json::from_str(body).map_err(RecordError::Body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_reads_back_and_is_no_record_to_any_build() {
+        let session = Forget::Session { way: "session".into(), sums: vec![[7; 32], [8; 32]] };
+        let account = Forget::Account(AccountId::parse("s:\u{fc}ser").expect("an id"));
+        for forget in [session, account] {
+            let text = encode(&forget).expect("it encodes");
+            assert_eq!(decode(&text).expect("a message").expect("it reads"), forget);
+            assert!(matches!(super::super::decode(&text), Err(RecordError::Format(FORMAT))), "{text}");
+        }
+        assert!(decode("2:7:ab:{}").is_none() && decode("").is_none());
+        for bad in ["1000000:0:", "1000000:0:{}", "1000000:0:{\"account\":\"\"}"] {
+            assert!(matches!(decode(bad), Some(Err(RecordError::Body(_)))), "{bad}");
+        }
+        let long = format!("1000000:0:{}", "x".repeat(RECORD_BYTES_MAX));
+        assert!(matches!(decode(&long), Some(Err(RecordError::TooLong))));
+    }
+}

@@ -1,0 +1,32 @@
+//! The API of the application behind the gate, on the internal listener.
+
+mod access;
+mod blocks;
+mod sessions;
+
+use serde_json::Value;
+
+use crate::world::http::client;
+use crate::world::{Answer, Arrangement, Setup, World, send};
+
+const TOKEN: &str = "the application's token";
+const OTHER: &str = "the application's next token";
+
+fn setup(arrangement: Arrangement) -> Setup {
+    Setup::new(arrangement).environment("TOLLGATE_APP_TOKEN", &format!("{TOKEN}, {OTHER}"))
+}
+
+/// A request to the internal listener.
+async fn ask(world: &World, token: Option<&str>, (method, path): (&str, &str), body: Option<&Value>) -> Answer {
+    let url = format!("http://{}{path}", world.billing().listen.billing);
+    let request = client().request(method.parse().expect("a method"), url);
+    let request = match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    };
+    send(match body {
+        Some(body) => request.json(body),
+        None => request,
+    })
+    .await
+}
