@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cache::{CacheId, Met, Owner};
+use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use parking_lot::Mutex;
 
 use crate::clock;
 use crate::component::Billing;
 use crate::publish::{PublishError, Why};
+use crate::store::caches::Noted;
 use crate::store::identity::Identity;
 use crate::store::{StoreError, caches, told};
 
@@ -41,6 +43,8 @@ struct State {
     lost: Option<Lost>,
     /// The Redis that was last noted, and when.
     noted: Option<(CacheId, Instant)>,
+    /// When one was noted first, by the database's clock.
+    began: Option<Timestamp>,
 }
 
 /// What Redis has lost.
@@ -83,18 +87,23 @@ impl Caches {
         state.written = Some(owner.mark);
     }
 
-    /// The former Redis of this process, when it is time to note the present one.
-    fn due(&self, ours: &CacheId) -> Option<Option<CacheId>> {
+    /// The former Redis of this process, and when it began, when it is time to note the present one.
+    fn due(&self, ours: &CacheId) -> Option<(Option<CacheId>, Option<Timestamp>)> {
         let state = self.state.lock();
-        match &state.noted {
-            None => Some(None),
-            Some((noted, _)) if noted != ours => Some(Some(noted.clone())),
-            Some((_, at)) => (at.elapsed() >= NOTED_EVERY).then_some(None),
-        }
+        let former = match &state.noted {
+            None => None,
+            Some((noted, _)) if noted != ours => Some(noted.clone()),
+            Some((_, at)) if at.elapsed() >= NOTED_EVERY => None,
+            Some(_) => return None,
+        };
+        Some((former, state.began))
     }
 
-    fn note(&self, ours: CacheId, has_several: bool) {
-        self.state.lock().noted = Some((ours, Instant::now()));
+    fn note(&self, ours: CacheId, Noted { at, has_several }: Noted) {
+        let mut state = self.state.lock();
+        state.noted = Some((ours, Instant::now()));
+        state.began = state.began.or(Some(at));
+        drop(state);
         if self.has_several.swap(has_several, Ordering::Relaxed) == has_several {
             return;
         }
@@ -110,11 +119,11 @@ impl Billing {
     /// Notes which Redis this process uses, and learns whether another process uses another one.
     pub(super) async fn note_cache(&self) -> Result<(), StoreError> {
         let Some(ours) = self.shared().outlets.cache_id().filter(|id| !id.is_none()) else { return Ok(()) };
-        let Some(former) = self.shared().caches.due(&ours) else { return Ok(()) };
+        let Some((former, began)) = self.shared().caches.due(&ours) else { return Ok(()) };
         let mut conn = self.pool().acquire().await?;
-        let has_several = caches::note(&mut conn, &ours, former.as_ref()).await?;
+        let noted = caches::note(&mut conn, &ours, former.as_ref(), began).await?;
         drop(conn);
-        self.shared().caches.note(ours, has_several);
+        self.shared().caches.note(ours, noted);
         Ok(())
     }
 
