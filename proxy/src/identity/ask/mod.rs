@@ -11,6 +11,7 @@ mod flights;
 mod kept;
 mod metrics;
 mod question;
+mod sums;
 mod way;
 
 use std::sync::{Arc, OnceLock};

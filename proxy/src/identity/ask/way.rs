@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use entitlement::Timestamp;
 use entitlement::record::forget::Sum;
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
@@ -14,6 +13,7 @@ use super::Plan;
 use super::answer::{self, Fault, Said};
 use super::metrics::Counters;
 use super::question::Site;
+use super::sums::{Sums, sum};
 use crate::identity::cookies::{self, Session};
 use crate::identity::jwks::PublishedError;
 use crate::identity::principal::Naming;
@@ -67,6 +67,7 @@ pub(super) struct SessionWay {
     name: String,
     /// The cookies that are shown to the site; empty: `Authorization`.
     cookies: Vec<String>,
+    sums: Sums,
     naming: Naming,
     site: Site,
     keep: Duration,
@@ -87,6 +88,7 @@ impl SessionWay {
             metrics: Counters::of(&name)?,
             name,
             cookies,
+            sums: Sums::new(),
             naming,
             site: Site::new(settings)?,
             keep,
@@ -103,7 +105,7 @@ impl SessionWay {
         if self.cookies.is_empty() {
             let value = headers.get(AUTHORIZATION).map(|value| value.as_bytes().trim_ascii());
             if let Some(value) = value.filter(|value| !value.is_empty()) {
-                each(show((number, 0), &[value], |_| sum([value])));
+                each(show((number, 0), &[value], |_| self.sums.of(value)));
             }
             return;
         }
@@ -111,7 +113,7 @@ impl SessionWay {
             cookies::sessions(headers, name, |session| {
                 let place = (number, place);
                 each(match session {
-                    Session::Whole(value) => show(place, &[name.as_bytes(), b"=", value], |_| sum([value])),
+                    Session::Whole(value) => show(place, &[name.as_bytes(), b"=", value], |_| self.sums.of(value)),
                     Session::Pieces(text) => show(place, &[&text], |digest| {
                         digest.in_pieces = true;
                         sum(values(&text))
@@ -196,15 +198,6 @@ fn show((way, cookie): (usize, usize), parts: &[&[u8]], sum: impl FnOnce(&mut Di
 fn values(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let pieces = text.split(|byte| *byte == b';');
     pieces.map(|piece| piece.iter().position(|byte| *byte == b'=').map_or(piece, |at| &piece[at + 1..]))
-}
-
-/// SHA-256 of the parts, one after the other.
-fn sum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Sum {
-    let mut context = Context::new(&SHA256);
-    parts.into_iter().for_each(|part| context.update(part));
-    let mut sum = Sum::default();
-    sum.copy_from_slice(context.finish().as_ref());
-    sum
 }
 
 #[cfg(test)]

@@ -1,0 +1,64 @@
+//! Sums of credentials that were seen lately, so that a warm request does no cryptography.
+//!
+//! A credential is looked up by a keyed 128-bit digest, as tokens are; see [`crate::identity::seen`]. The sum, by which all processes name
+//! it, costs ten times as much.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use entitlement::record::forget::Sum;
+use quick_cache::sync::Cache;
+use siphasher::sip128::SipHasher13;
+
+/// Most credentials whose sums are remembered.
+const SUMS_MAX: usize = 100_000;
+
+/// The sums of credentials that were seen lately.
+pub(super) struct Sums {
+    key: SipHasher13,
+    known: Cache<u128, Sum>,
+}
+
+impl Sums {
+    pub(super) fn new() -> Self {
+        Self { key: SipHasher13::new_with_keys(rand::random(), rand::random()), known: Cache::new(SUMS_MAX) }
+    }
+
+    /// The sum of a credential.
+    pub(super) fn of(&self, credential: &[u8]) -> Sum {
+        let digest = self.key.hash(credential).as_u128();
+        if let Some(sum) = self.known.get(&digest) {
+            return sum;
+        }
+        let sum = sum([credential]);
+        self.known.insert(digest, sum);
+        sum
+    }
+}
+
+impl std::fmt::Debug for Sums {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sums({})", self.known.len())
+    }
+}
+
+/// SHA-256 of the parts, one after the other.
+pub(super) fn sum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Sum {
+    let mut context = Context::new(&SHA256);
+    parts.into_iter().for_each(|part| context.update(part));
+    let mut sum = Sum::default();
+    sum.copy_from_slice(context.finish().as_ref());
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_the_same_whether_it_is_remembered_or_not() {
+        let sums = Sums::new();
+        for credential in ["abc", "", "abd", "abc"] {
+            assert_eq!(sums.of(credential.as_bytes()), sum([credential.as_bytes()]), "{credential}");
+        }
+        assert_eq!(sums.known.len(), 3);
+    }
+}
