@@ -129,13 +129,17 @@ impl Billing {
     /// Brings the schema of the database to this build's. Safe to run from several processes at once.
     ///
     /// # Errors
-    /// When a migration fails, or the database has one that this build does not know differently.
+    /// When a migration fails, the database has one that this build does not know differently, or what was migrated is another database.
     pub async fn migrate(&self) -> Result<(), MigrationError> {
         // A pooler may give each statement another session, and migrations hold a lock of theirs.
         match &self.settings().migration_url {
             Some(url) => {
                 let options = PgConnectOptions::from_str(url.expose_secret())?;
-                schema::migrate(PgConnection::connect_with(&options).await?).await
+                schema::migrate(PgConnection::connect_with(&options).await?).await?;
+                let mut migrated = PgConnection::connect_with(&options).await?;
+                let is_same = schema::is_same(&mut *self.pool().acquire().await?, &mut migrated).await?;
+                migrated.close().await?;
+                if is_same { Ok(()) } else { Err(MigrationError::Elsewhere) }
             }
             None => schema::migrate(self.pool().acquire().await?.detach()).await,
         }

@@ -25,6 +25,10 @@ pub enum MigrationError {
         "the user of DATABASE_URL may not create tables: make it the owner of the database, or `grant create on schema public` to it"
     )]
     NoRight(#[source] sqlx::Error),
+    #[error(
+        "DATABASE_MIGRATION_URL leads to another database than DATABASE_URL: the one was migrated, and the other is to be used. Let both lead to the same database"
+    )]
+    Elsewhere,
     #[error("the database cannot be migrated")]
     Failed(#[source] MigrateError),
 }
