@@ -75,7 +75,7 @@ impl Metrics {
                 &["what"],
             )?)?),
             keys_refused: registered(IntGaugeVec::new(
-                Opts::new("tollgate_provider_key_refused", "1 while the API key does not belong to what is stored."),
+                Opts::new("tollgate_provider_key_refused", "1 while the API key is refused, or belongs elsewhere."),
                 &["provider"],
             )?)?,
             events_for_key: registered(IntGaugeVec::new(
