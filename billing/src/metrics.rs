@@ -86,7 +86,7 @@ impl Metrics {
             )?)?),
             keys_refused: by_provider(
                 "tollgate_provider_key_refused",
-                "1 while the API key does not belong to what is stored.",
+                "1 while the API key is refused, or belongs elsewhere.",
             )?,
             events_for_key: by_provider("tollgate_events_for_key", "Parked events that wait for the right API key.")?,
             unseen: by_provider(

@@ -43,7 +43,7 @@ fn problem(error: ReconcileError) -> Problem {
         ReconcileError::Store(error) => error.into(),
         ReconcileError::Provider(error) => Problem::new(StatusCode::BAD_GATEWAY, "provider_error", error.to_string()),
         error @ ReconcileError::WrongKey { .. } => Problem::new(StatusCode::CONFLICT, "wrong_key", error.to_string()),
-        error @ ReconcileError::NobodyToAsk => {
+        error @ (ReconcileError::NobodyToAsk | ReconcileError::NotAsked { .. }) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_configured", error.to_string())
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use billing::{Billing, CatalogPlan, Word};
+use billing::{Billing, CatalogPlan, CatalogReport, Word};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -84,12 +84,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             output::progress("applying …");
             let applied = billing.apply_catalog(&proposal, &plan, word).await?;
             output::progress("telling the cache …");
-            tell(&billing).await?;
-            output::json(&applied)?;
+            let told = tell(&billing).await?;
+            let CatalogReport { changes, accounts } = &applied;
+            output::json(&json!({ "changes": changes, "accounts": accounts, "told": told }))?;
             output::line(format_args!(
-                "applied: {}, {} told",
-                output::count(u64::try_from(applied.changes.len()).unwrap_or(u64::MAX), "change"),
-                output::count(applied.accounts, "account")
+                "applied: {}, {} {}",
+                output::count(u64::try_from(changes.len()).unwrap_or(u64::MAX), "change"),
+                output::count(*accounts, "account"),
+                if told { "told" } else { "still to be told" }
             ));
         }
         Ok(())
@@ -146,14 +148,18 @@ fn word(plan: &CatalogPlan, answer: Answer, force: bool) -> Result<Word> {
 }
 
 /// Tells the cache of every account, beside `tollgate run`, which does the same; or leaves it to that one, where there is no cache, or
-/// none that can be told.
-async fn tell(billing: &Billing) -> Result<()> {
+/// none that can be told. Returns whether all have been told.
+async fn tell(billing: &Billing) -> Result<bool> {
     let (mut told, mut until) = (parts::publish_all(billing).await, Instant::now() + STANDSTILL);
-    let mut place = None;
+    let (mut place, mut given) = (None, None);
     while told.is_ok() && billing.can_tell() {
         let now = billing.catalog_walk().await?;
         if now.is_none() {
-            return Ok(());
+            // All have a new version; another process may have given them, and not have told the cache.
+            let at = *given.get_or_insert_with(parts::now);
+            if !billing.has_untold(at).await? {
+                return Ok(true);
+            }
         }
         if now != place {
             (place, until) = (now, Instant::now() + STANDSTILL);
@@ -172,5 +178,5 @@ async fn tell(billing: &Billing) -> Result<()> {
              `tollgate database accept` where readiness warns of the database"
         ));
     }
-    Ok(())
+    Ok(false)
 }

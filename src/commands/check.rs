@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// network; where the database answers, it also says whether it can be used, and whether accounts are still named by the same claim.
 ///
 /// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, and whether Stripe's
-/// webhook endpoint is told of every event that is needed. Then it exits 1 as well when anything differs or could not be asked.
+/// webhook endpoint is told of every event that is needed; where the database answers, also whether the keys belong to the subscriptions
+/// that are stored. Then it exits 1 as well when anything differs or could not be asked.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// For a process that runs these parts: each needs secrets of its own
@@ -117,7 +118,9 @@ fn ask_providers(config: &Config, secrets: &Secrets) -> Result<billing::Online> 
             Some(catalog) => catalog.clone(),
             None => parts::operator_billing(config, secrets).await?.catalog_in_force().await?,
         };
-        anyhow::Ok(billing::check_online(&settings, &catalog).await)
+        let mut online = billing::check_online(&settings, &catalog).await;
+        online.differences.extend(misfitting_keys(config, secrets).await);
+        anyhow::Ok(online)
     })?;
     for line in &online.agreed {
         output::line(format_args!("online    {line}"));
@@ -129,6 +132,15 @@ fn ask_providers(config: &Config, secrets: &Secrets) -> Result<billing::Online> 
         output::line(format_args!("unasked   {line}"));
     }
     Ok(online)
+}
+
+/// Keys of another account or mode than what is stored, where the database answers.
+async fn misfitting_keys(config: &Config, secrets: &Secrets) -> Vec<String> {
+    let asked = async {
+        secrets.database_url.as_ref()?;
+        parts::operator_billing(config, secrets).await.ok()?.misfitting_keys().await.ok()
+    };
+    tokio::time::timeout(PATIENCE, asked).await.ok().flatten().unwrap_or_default()
 }
 
 /// Why the providers' answers fail the check, if they do.

@@ -1,6 +1,6 @@
 //! `tollgate database`: whose word counts after a restore, a failover, or with a new database.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use billing::AcceptPlan;
 use clap::Subcommand;
 
@@ -24,7 +24,7 @@ enum Action {
     /// After a restore: take the database's word where it lowers somebody
     ///
     /// Until then what was told before goes on to serve, and only what is new of an account counts. Says how many accounts lose
-    /// something. Needs DATABASE_URL and REDIS_URL.
+    /// something; where Redis has lost its records, that cannot be counted, and --force is needed. Needs DATABASE_URL and REDIS_URL.
     Accept(Consent),
 }
 
@@ -46,10 +46,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 "another installation that runs has the word under this cache.namespace: if it is not to end, set another one instead",
             );
         }
-        if plan.held == 0 {
-            output::warning(
-                "Redis holds no record of what was told before: how many accounts lose something by this cannot be said, as only proxies that run on may know",
-            );
+        if !plan.is_counted {
+            let uncounted = "Redis holds no record of what was told before: how many accounts lose something by this cannot be counted, as only proxies that run on may hold some";
+            if !consent.is_forced() {
+                bail!("{uncounted}. That may be many; nothing is done without --force");
+            }
+            output::warning(uncounted);
         }
         plan.by.iter().for_each(|(what, count)| output::line(billing::tallied(*count, what)));
         consent.ask(&question(&plan), &plan.accounts)?;

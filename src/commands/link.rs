@@ -16,7 +16,7 @@ const CUSTOMER_BYTES_MAX: usize = 255;
 /// Link a customer of a provider to an account
 ///
 /// Its subscriptions go with it, but for those that a checkout bought for another account, and no checkout overrules it. Events that
-/// waited for the customer go on. An account of which nothing is known is asked about first; --yes answers.
+/// waited for the customer go on. A customer that its provider does not have is warned of. An account of which nothing is known is asked about first; --yes answers.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The account id: the `sub` of its token
@@ -38,6 +38,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let account = &arguments.account;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
+        match billing.has_customer(provider, customer).await {
+            Ok(Some(true) | None) => {}
+            Ok(Some(false)) => {
+                output::warning(format_args!(
+                    "{provider} has no customer {customer}: is it the right one, and the right key?"
+                ));
+            }
+            Err(error) => {
+                output::warning(format_args!("whether {provider} has the customer {customer} cannot be said: {error}"));
+            }
+        }
         let mut doubts = Vec::new();
         if !billing.is_known(account).await? {
             doubts.push(format!("Nothing is known of the account {account}: is it the right one?"));

@@ -1,6 +1,6 @@
 //! `tollgate reconcile`: compare with the providers, repair, report the drift.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use billing::{Billing, Force, Held, Kind, Report};
 use entitlement::account::AccountId;
 
@@ -30,7 +30,8 @@ pub struct Arguments {
     /// Compare nothing: list everything that is held back
     #[arg(long, conflicts_with_all = ["account", "events", "end_unseen", "yes", "force"])]
     held_back: bool,
-    /// Compare nothing: end the subscriptions that run here and that their providers no longer show
+    /// Compare nothing: ask the providers again about the subscriptions that they no longer showed, and end those that they do not
+    /// have. One of which its provider tells again comes back
     #[arg(long, conflicts_with_all = ["account", "events"])]
     end_unseen: bool,
     #[command(flatten)]
@@ -130,7 +131,13 @@ async fn list_held(billing: &Billing) -> Result<()> {
 }
 
 async fn end_unseen(billing: &Billing, consent: Consent) -> Result<()> {
-    let (unseen, verdict) = billing.unseen(parts::now()).await?;
+    let absent = billing.absent(parts::now()).await.context("nothing is ended")?;
+    if absent.shown > 0 {
+        parts::publish_all(billing).await?;
+        let (shown, them) = (output::count(absent.shown, "subscription"), output::verb(absent.shown, "it", "them"));
+        output::line(format_args!("{shown}: the providers show {them} after all, and what they show counts"));
+    }
+    let unseen = absent.unseen;
     if unseen.subscriptions == 0 {
         output::json(&serde_json::json!({ "ended": 0 }))?;
         output::line("the providers show every subscription that runs here: nothing is ended");
@@ -141,8 +148,8 @@ async fn end_unseen(billing: &Billing, consent: Consent) -> Result<()> {
         output::count(unseen.subscriptions, "subscription"),
         output::count(unseen.accounts, "account")
     );
-    consent.ask(&what, &verdict)?;
-    let ended = billing.end_unseen(parts::now()).await?;
+    consent.ask(&what, &absent.verdict)?;
+    let ended = billing.end_unseen(&absent, parts::now()).await?;
     parts::publish_all(billing).await?;
     output::json(&serde_json::json!({ "ended": ended }))?;
     let are = output::verb(ended, "is", "are");

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use super::nearest::{hint, nearest};
+use super::nearest::nearest;
 
 /// The variables that hold secrets.
 pub const NAMES: [&str; 11] = [
@@ -111,12 +111,41 @@ const PARAMETERS: [&str; 18] = [
     "options",
 ];
 
-/// A parameter of a database's URL that nothing reads; `None` when each is read. No value is shown.
+/// Parameters that other libraries read, and that may be named: anything else may be a piece of a password.
+const OF_OTHERS: [&str; 14] = [
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "gssencmode",
+    "keepalives",
+    "keepalives_idle",
+    "load_balance_hosts",
+    "passfile",
+    "pgbouncer",
+    "schema",
+    "search_path",
+    "sslcompression",
+    "sslnegotiation",
+    "target_session_attrs",
+];
+
+/// A parameter of a database's URL that nothing reads; `None` when each is read. No value is shown, nor a name that is not well known:
+/// a `?` in a password makes a parameter of the rest of it.
 pub fn unread_parameter(name: &str, value: &str) -> Option<String> {
     let query = matches!(name, "DATABASE_URL" | "DATABASE_MIGRATION_URL").then(|| value.split_once('?'))??.1;
     let keys = url::form_urlencoded::parse(query.as_bytes()).map(|(key, _)| key);
     let unread = keys.into_iter().find(|key| !PARAMETERS.contains(&key.as_ref()) && !key.starts_with("options["))?;
-    Some(format!("{name} has the parameter `{unread}`, which nothing reads{}", hint(&unread, PARAMETERS.into_iter())))
+    if OF_OTHERS.contains(&unread.as_ref()) {
+        return Some(format!("{name} has the parameter `{unread}`, which nothing reads"));
+    }
+    Some(format!(
+        "{name} has a parameter that nothing reads{} If it is a piece of the password, characters of that must be percent-encoded: %3F for ?, \
+         %23 for #, %2F for /, %25 for %, %40 for @",
+        match nearest(&unread, PARAMETERS.into_iter()) {
+            Some(known) if !unread.contains('@') => format!(": did you mean `{known}`?"),
+            _ => ".".to_owned(),
+        }
+    ))
 }
 
 /// Whether what belongs into `place` may stand in `name`, too.
@@ -200,11 +229,17 @@ mod tests {
     fn a_parameter_that_nothing_reads_is_told_and_no_value_is_shown() {
         let told = |url: &str| unread_parameter("DATABASE_URL", url);
         let misspelt = told("postgres://u:hidden@h/db?sslmod=hidden").expect("it is told");
-        assert!(misspelt.ends_with("did you mean `sslmode`?") && !misspelt.contains("hidden"), "{misspelt}");
+        assert!(misspelt.contains("did you mean `sslmode`?") && !misspelt.contains("hidden"), "{misspelt}");
         assert!(
             told("postgres://h/db?sslmode=require&channel_binding=require")
                 .is_some_and(|it| it.contains("channel_binding"))
         );
+        for url in
+            ["postgres://u:pa?ssx@h/db", "postgres://u:pa?s=ssx@h/db", "postgres://u:pa?ssx&b=c@h/db?sslmode=require"]
+        {
+            let piece = told(url).expect("it is told");
+            assert!(piece.contains("percent-encoded") && !piece.contains("ssx") && !piece.contains('`'), "{piece}");
+        }
         for url in
             ["postgres://h/db", "postgres:///db?host=/tmp&user=a@b", "postgres://h/db?options[statement_timeout]=5s"]
         {

@@ -92,3 +92,16 @@ async fn what_a_killed_process_had_not_told_of_a_catalog_is_told_by_the_next() {
         sqlx::query_as(versions).fetch_all(&mut other).await.expect("they are counted");
     assert_eq!(versions, [(2, 1000, "crowd-000001".to_owned())], "each once");
 }
+
+#[tokio::test]
+async fn what_the_cache_was_not_told_is_not_claimed() {
+    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let reader = crate::outage::Reader::new();
+    world.applied(&reader.purchase()).await;
+    world.redis.as_mut().expect("this arrangement has one").kill();
+    write(&world, &with("\"archive\"", "\"archive\", \"search\""));
+    let applied = world.tollgate(&["catalog", "apply", "catalog.toml"]).await;
+    assert!(applied.stderr.contains("could not be told"), "{applied:?}");
+    let line = applied.success();
+    assert!(line.contains("1 account still to be told") && !line.contains("account told"), "{line}");
+}

@@ -32,6 +32,10 @@ async fn a_subscription_of_an_unknown_price_is_shown_and_can_be_ended_by_api_and
             (&shown["subscriptions"][0]["tier"], shown["subscriptions"].as_array().map(Vec::len)),
             (&Value::Null, Some(1))
         );
+        let again = world.post("/api/billing/checkout", &token, &json!({ "cadence": "annual" })).await;
+        assert_eq!((again.status, &again.json()["code"]), (409, &json!("already_subscribed")), "{again:?}");
+        let prices = world.browse("/billing/pricing", Some(&token)).await.body;
+        assert!(!prices.contains("/billing/checkout"), "{prices}");
         let page = world.browse("/billing", Some(&token)).await.body;
         assert!(
             page.contains("A subscription that is not sold any more.") && page.contains("/billing/cancel"),

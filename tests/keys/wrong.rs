@@ -91,6 +91,9 @@ async fn a_key_that_the_provider_does_not_accept_is_named_and_buyers_have_a_refe
         (ready.status == 200 && ready.warnings().iter().any(is_named)).then_some(())
     })
     .await;
+    let refused = async || world.billing().metric("tollgate_provider_key_refused", &["stripe"]).await;
+    eventually("the metric says so", async || (refused().await == 1.0).then_some(())).await;
+    super::logged(&world, "the API key is refused: set one that the provider accepts", 1).await;
     let answer = world.post("/api/billing/portal", &subscribers[0].token, &json!({})).await;
     assert_eq!((answer.status, &answer.json()["code"]), (502, &json!("provider_error")), "{answer:?}");
     let reference = answer.json()["reference"].as_str().expect("a reference").to_owned();
@@ -99,4 +102,20 @@ async fn a_key_that_the_provider_does_not_accept_is_named_and_buyers_have_a_refe
     assert!(world.billing().metric("tollgate_refused_sales_total", &[]).await >= 1.0);
     let refused = world.tollgate_with(("STRIPE_API_KEY", "sk_live_of_nobody"), &["reconcile", "--end-unseen"]).await;
     assert!(refused.failure().contains("does not accept the API key"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_check_says_that_a_key_belongs_elsewhere_and_a_link_that_its_customer_does_not_exist() {
+    let world = World::with(setup().live()).await;
+    subscribers(&world, 2).await;
+    for (key, words) in [(API_KEY, "it is a test key"), (OTHER_KEYS[0], "it belongs to another account")] {
+        let checked = world.tollgate_with(("STRIPE_API_KEY", key), &["check", "--online"]).await;
+        let told = format!("differs   STRIPE_API_KEY is not used: {words}");
+        assert!(checked.code == 1 && checked.stdout.contains(&told), "{checked:?}");
+    }
+    let checked = world.tollgate_with(("STRIPE_API_KEY", LIVE_KEY), &["check", "--online"]).await;
+    assert!(!checked.stdout.contains("is not used"), "{checked:?}");
+    let linked = world.tollgate(&["link", "somebody", "stripe:cus_of_nobody", "--yes"]).await;
+    assert!(linked.stderr.contains("stripe has no customer cus_of_nobody"), "{linked:?}");
+    linked.success();
 }

@@ -79,3 +79,34 @@ async fn what_says_who_has_the_word_may_be_broken() {
     stays(&world, &reader, 200).await;
     ends(&world, &reader).await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_counted_needs_force() {
+    let setup = Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
+    let mut world = World::with(setup).await;
+    let readers = [buys(&world).await, buys(&world).await];
+    billing_remembers(&world).await;
+    move_to(&mut world, Postgres::shared().database().await).await;
+    crate::world::eventually("it is told", async || {
+        warnings(world.billing()).await.iter().any(|warning| warning.contains(ACCEPT)).then_some(())
+    })
+    .await;
+    let url = world.redis.as_ref().expect("this arrangement has one").url.clone();
+    redis::cmd("FLUSHALL").exec(&mut redis::Client::open(url).expect("a URL")).expect("flushed");
+    for arguments in [&["database", "accept"][..], &["database", "accept", "--yes"]] {
+        let refused = operator(&world, arguments).await;
+        assert!(refused.failure().contains("cannot be counted"), "{refused:?}");
+        assert!(refused.failure().contains("--force"), "{refused:?}");
+    }
+    for reader in &readers {
+        stays(&world, reader, 200).await;
+    }
+    let done = operator(&world, &["database", "accept", "--yes", "--force"]).await;
+    assert!(done.stderr.contains("cannot be counted"), "{done:?}");
+    done.success();
+    for reader in &readers {
+        world.everywhere("/premium/nothing", &reader.token, 402).await;
+    }
+    world.redis.as_mut().expect("this arrangement has one").kill();
+    operator(&world, &["database", "accept", "--yes"]).await.failure();
+}

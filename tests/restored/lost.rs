@@ -78,7 +78,7 @@ async fn proxies_that_ran_on_are_witnesses_when_redis_is_lost_together_with_the_
         let new = buys(&world).await;
         ends(&world, &new).await;
         stays(&world, &second, 200).await;
-        operator(&world, &["database", "accept", "--yes"]).await.success();
+        operator(&world, &["database", "accept", "--yes", "--force"]).await.success();
         world.everywhere("/premium/accepted", &second.token, 402).await;
         world.everywhere("/premium/accepted", &leaver.token, 200).await;
         assert_eq!(warnings(world.billing()).await, [""; 0]);

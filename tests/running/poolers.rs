@@ -66,3 +66,18 @@ async fn a_pooler_that_lends_transactions_needs_another_way_for_migrations() {
     assert!(output.failure().contains("DATABASE_MIGRATION_URL"), "{output:?}");
     sells(&World::with(setup(&pooler).environment("DATABASE_MIGRATION_URL", &database.url)).await).await;
 }
+
+#[tokio::test]
+async fn migrations_that_go_to_another_database_are_refused() {
+    let (used, other) = (Postgres::shared().database().await, Postgres::shared().database().await);
+    let world = World::start(Arrangement::AllPostgres).await;
+    for _ in 0..2 {
+        // Also when the database that is used was migrated before.
+        let urls = [("DATABASE_URL", used.url.as_str()), ("DATABASE_MIGRATION_URL", other.url.as_str())];
+        let output = migrate(&world, &urls).await;
+        assert!(output.failure().contains("another database than DATABASE_URL"), "{output:?}");
+        migrate(&world, &[("DATABASE_URL", used.url.as_str())]).await.success();
+    }
+    let urls = [("DATABASE_URL", used.url.as_str()), ("DATABASE_MIGRATION_URL", used.url.as_str())];
+    migrate(&world, &urls).await.success();
+}

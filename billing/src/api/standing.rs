@@ -140,6 +140,21 @@ impl Standing {
         self.subscriptions.iter().filter(move |&subscription| is_running(subscription, now) && !is_named(subscription))
     }
 
+    /// Whether a subscription that is not over at `now` may be to a tier that the catalog does not name any more: what it is for cannot
+    /// be said, and it stands in the way of another one.
+    #[must_use]
+    pub fn may_hold_unnamed(&self, now: Timestamp) -> bool {
+        let has_unnamed = |subscription: &Subscription| {
+            subscription.prices.iter().any(|id| self.catalog().sold(subscription.id.provider, id).is_none())
+        };
+        self.subscriptions.iter().any(|subscription| {
+            is_running(subscription, now)
+                && has_unnamed(subscription)
+                && bought(self.catalog(), subscription).is_none()
+                && !self.is_to_be_bought_again(&subscription.id)
+        })
+    }
+
     /// The add-ons that subscriptions which are not over at `now` pay for, with the subscription.
     pub fn addons(&self, now: Timestamp) -> impl Iterator<Item = (&Addon, &Subscription)> {
         let running = self.subscriptions.iter().filter(move |subscription| is_running(subscription, now));
@@ -341,6 +356,21 @@ mod tests {
         for (what, subscription, expected) in cases {
             let standing = standing(vec![subscription], on(3, 10));
             assert_eq!(!standing.live(on(3, 10)).is_empty(), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_no_catalog_names_stands_in_the_way_of_a_tier() {
+        let active = State::Active { paid_until: Some(on(4, 1)) };
+        for (prices, expected) in [
+            (&["price_of_last_year"][..], true),
+            (&["price_domain", "price_of_last_year"], true),
+            (&["price_monthly", "price_of_last_year"], false),
+            (&["price_domain"], false),
+        ] {
+            let prices = prices.iter().map(|&price| price.to_owned()).collect();
+            let standing = standing(vec![Subscription { prices, ..subscription("", active) }], on(3, 10));
+            assert_eq!(standing.may_hold_unnamed(on(3, 10)), expected);
         }
     }
 

@@ -343,7 +343,7 @@ fn refuse_second(standing: &Standing, choice: &Choice<'_>, now: Timestamp) -> Re
             return Err(payment_missing());
         }
         Sold::Tier(_) => (
-            !held.is_empty(),
+            !held.is_empty() || standing.may_hold_unnamed(now),
             "already_subscribed",
             "There is a subscription already: change it in the customer portal instead of buying another one.",
         ),

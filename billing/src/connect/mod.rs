@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use entitlement::record::Record;
 use secrecy::ExposeSecret;
+use sqlx::Connection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::broadcast;
 
@@ -146,14 +147,18 @@ impl Billing {
     /// Brings the schema of the database to this build's. Safe to run from several processes at once.
     ///
     /// # Errors
-    /// When a migration fails, or the database has one that this build does not know differently.
+    /// When a migration fails, the database has one that this build does not know differently, or what was migrated is another database.
     pub async fn migrate(&self) -> Result<(), MigrationError> {
         // A pooler may give each statement another session, and migrations hold a lock of theirs.
         match &self.settings().migration_url {
             Some(url) => {
                 let refused = |error: ConnectError| MigrationError::Connect(Box::new(error));
                 let options = options("DATABASE_MIGRATION_URL", url.expose_secret()).map_err(refused)?;
-                schema::migrate(meet::connect(&options).await.map_err(refused)?).await
+                schema::migrate(meet::connect(&options).await.map_err(refused)?).await?;
+                let mut migrated = meet::connect(&options).await.map_err(refused)?;
+                let is_same = schema::is_same(&mut *self.pool().acquire().await?, &mut migrated).await?;
+                migrated.close().await?;
+                if is_same { Ok(()) } else { Err(MigrationError::Elsewhere) }
             }
             None => schema::migrate(self.pool().acquire().await?.detach()).await,
         }

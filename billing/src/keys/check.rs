@@ -38,11 +38,39 @@ pub(crate) struct Checked {
     account: OnceCell<Option<String>>,
     /// That it has seen something of what runs here.
     sees: OnceCell<()>,
+    /// That the provider refused something that a comparison asked with it.
+    refusal: parking_lot::Mutex<Option<ProviderError>>,
     /// The last outcome, and until when it counts. Held while it is found out, so that one does it for all.
     last: Mutex<Option<(Instant, Key)>>,
 }
 
+impl Checked {
+    /// Why a comparison could not go on with the key; `None` when the last one could.
+    pub(super) fn refusal(&self) -> Option<ProviderError> {
+        self.refusal.lock().clone()
+    }
+
+    /// Notes how a comparison with the key went.
+    pub(crate) fn note_refusal(&self, refusal: Option<ProviderError>) {
+        *self.refusal.lock() = refusal;
+    }
+}
+
 impl Billing {
+    /// Why keys that are configured are used for nothing, as they belong elsewhere.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn misfitting_keys(&self) -> Result<Vec<String>, StoreError> {
+        let mut misfits = Vec::new();
+        for provider in provider::ALL {
+            if let Key::Other(misfit) = self.key(provider).await? {
+                misfits.push(format!("{} is not used: {misfit}", key_variable(provider)));
+            }
+        }
+        Ok(misfits)
+    }
+
     pub(super) async fn checked_key(&self, providers: &Providers, provider: Provider) -> Result<Key, StoreError> {
         let checked = providers.checked(provider);
         let mut last = checked.last.lock().await;

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::component::Billing;
 use crate::lasting::Lasting;
 use crate::metrics;
+use crate::provider::client::ProviderError;
 use crate::provider::{self, key_variable};
 use crate::store::{StoreError, keys, unseen};
 use crate::takings::{self, Verdict, What};
@@ -28,6 +29,8 @@ const BATCH: i64 = 500;
 struct Seen {
     /// Why its key is not used.
     misfit: Option<String>,
+    /// Why its provider does not accept it.
+    refused: Option<String>,
     /// Events that wait for another key.
     waiting: i64,
     /// Subscriptions that it no longer shows.
@@ -41,6 +44,8 @@ struct Seen {
 enum News {
     Misfit,
     Fits,
+    Refused,
+    Accepted,
     Waiting,
     NoneWaiting,
     Unseen,
@@ -56,6 +61,11 @@ impl Seen {
             (Some(_), None) => Some(News::Fits),
             _ => None,
         };
+        let refused = match (&before.refused, &self.refused) {
+            (before, Some(now)) if before.as_ref() != Some(now) => Some(News::Refused),
+            (Some(_), None) => Some(News::Accepted),
+            _ => None,
+        };
         let crossed = |before: i64, now: i64, on: News, off: News| match (before, now) {
             (0, 1..) => Some(on),
             (1.., 0) => Some(off),
@@ -68,7 +78,7 @@ impl Seen {
             _ => None,
         };
         let spared = (before.spared.is_none() && self.spared.is_some()).then_some(News::Spared);
-        misfit.into_iter().chain(waiting).chain(unseen).chain(spared).collect()
+        misfit.into_iter().chain(refused).chain(waiting).chain(unseen).chain(spared).collect()
     }
 }
 
@@ -84,7 +94,12 @@ impl Billing {
                         faults.ends();
                         let before = known.insert(provider.as_str(), seen.clone()).unwrap_or_default();
                         seen.news(&before).into_iter().for_each(|news| tell(provider, news, &seen));
-                        metrics::show_key(provider, seen.misfit.is_some(), seen.waiting, seen.unseen);
+                        metrics::show_key(
+                            provider,
+                            seen.misfit.is_some() || seen.refused.is_some(),
+                            seen.waiting,
+                            seen.unseen,
+                        );
                     }
                     Err(error) if faults.begins(&error) => {
                         tracing::warn!(%provider, error = chain::told(&error), "whether the provider's key belongs to what is stored cannot be looked up: it is tried again");
@@ -119,11 +134,12 @@ impl Billing {
             0
         };
         let verdict = takings::weigh(&mut conn, spared, now).await?;
-        let misfit = match key {
-            Key::Other(misfit) => Some(misfit.to_string()),
-            _ => None,
+        let (misfit, refused) = match key {
+            Key::Other(misfit) => (Some(misfit.to_string()), None),
+            Key::Unknown(error @ ProviderError::Key(_)) => (None, Some(error.to_string())),
+            _ => (None, self.providers().checked(provider).refusal().map(|error| error.to_string())),
         };
-        Ok(Seen { misfit, waiting, unseen, spared: verdict.is_many().then_some(verdict) })
+        Ok(Seen { misfit, refused, waiting, unseen, spared: verdict.is_many().then_some(verdict) })
     }
 
     async fn wake_waiting(&self, provider: Provider, livemode: Option<bool>) -> Result<(), StoreError> {
@@ -150,6 +166,13 @@ fn tell(provider: Provider, news: News, seen: &Seen) {
             "the API key does not belong to what is stored: nothing is compared, sold or asked with it"
         ),
         News::Fits => tracing::info!(%provider, variable, "the API key belongs to what is stored"),
+        News::Refused => tracing::warn!(
+            %provider,
+            variable,
+            reason = seen.refused,
+            "the API key is refused: set one that the provider accepts, with the rights that the README names, then reload. Until then checkout, portal and cancellation fail, and nothing is compared"
+        ),
+        News::Accepted => tracing::info!(%provider, variable, "the API key is accepted"),
         News::Waiting => tracing::error!(
             %provider,
             variable,
@@ -178,15 +201,16 @@ mod tests {
 
     #[test]
     fn each_crossing_is_told_once_and_so_is_its_end() {
-        use News::{Fits, Misfit, NoneUnseen, NoneWaiting, Spared, Unseen, Waiting};
+        use News::{Accepted, Fits, Misfit, NoneUnseen, NoneWaiting, Refused, Spared, Unseen, Waiting};
         let seen = |misfit: Option<&str>, waiting, unseen, spared| Seen {
-            misfit: misfit.map(str::to_owned),
+            misfit: misfit.filter(|why| *why != "401").map(str::to_owned),
+            refused: misfit.filter(|why| *why == "401").map(str::to_owned),
             waiting,
             unseen,
             spared: (spared > 0).then_some(Verdict { wanted: spared, tally: Tally::default() }),
         };
         let mut before = Seen::default();
-        let steps: [(&str, Seen, &[News]); 8] = [
+        let steps: [(&str, Seen, &[News]); 11] = [
             ("all well", seen(None, 0, 0, 0), &[]),
             ("a wrong key", seen(Some("test"), 2, 0, 0), &[Misfit, Waiting]),
             ("still", seen(Some("test"), 9, 0, 0), &[]),
@@ -195,6 +219,9 @@ mod tests {
             ("more are gone", seen(None, 0, 3, 4), &[Unseen, Spared]),
             ("still", seen(None, 0, 2, 4), &[]),
             ("all well again", seen(None, 0, 0, 0), &[NoneUnseen]),
+            ("a key that is refused", seen(Some("401"), 0, 0, 0), &[Refused]),
+            ("still", seen(Some("401"), 0, 0, 0), &[]),
+            ("one that is accepted", seen(None, 0, 0, 0), &[Accepted]),
         ];
         for (what, now, expected) in steps {
             assert_eq!(now.news(&before), expected, "{what}");

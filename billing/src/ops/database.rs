@@ -38,6 +38,8 @@ pub struct AcceptPlan {
     pub is_beside: bool,
     /// Records that serve in the place of what the database says.
     pub held: u64,
+    /// Whether they could be counted: where Redis has lost them, only proxies that run on may hold some.
+    pub is_counted: bool,
     /// Whose accounts lose something, and how that stands to all that have access.
     pub accounts: Verdict,
     /// How many lose what, in words that go on after the number.
@@ -54,6 +56,8 @@ struct Sources {
 
 /// Some records that are held, with what the database says in their place.
 struct Page {
+    /// Records that were read, also those of this database.
+    read: u64,
     /// Records that serve.
     held: u64,
     /// Of accounts that have access by them.
@@ -89,10 +93,11 @@ impl Billing {
             lineage = self.look().await?;
         }
         let (now, from) = (clock::now(), self.from(&lineage)?);
-        let (mut held, mut wanted, mut holders, mut by) = (0, 0, 0, BTreeMap::new());
+        let (mut read, mut held, mut wanted, mut holders, mut by) = (0, 0, 0, 0, BTreeMap::new());
         if !lineage.is_settled() {
             let mut all = self.held(&from, now).await?;
             while let Some(page) = self.next_held(&mut all).await? {
+                read += page.read;
                 held += page.held;
                 holders += page.holders;
                 wanted += u64::try_from(page.losing.len()).unwrap_or(u64::MAX);
@@ -104,7 +109,9 @@ impl Billing {
         let tally = Tally { holders: tally.holders.max(holders), ..tally };
         let is_beside = matches!(lineage.word, Word::Beside { .. });
         let accounts = Verdict { wanted, tally };
-        Ok(AcceptPlan { is_settled: lineage.is_settled(), is_beside, held, accounts, by, from })
+        // Where nobody can say whose word counts, all of the namespace was read, and records of this database are enough.
+        let is_counted = held > 0 || (read > 0 && matches!(lineage.word, Word::Unreadable));
+        Ok(AcceptPlan { is_settled: lineage.is_settled(), is_beside, held, is_counted, accounts, by, from })
     }
 
     /// Takes the database's word from now on. Those that lose something by it are told at once; the others ask anew. Returns how many
@@ -170,12 +177,13 @@ impl Billing {
 
     async fn next_held(&self, held: &mut Held) -> Result<Option<Page>, OperatorError> {
         let Some(scan) = held.scans.last_mut() else { return Ok(None) };
-        let mut page = Page { held: 0, holders: 0, losing: Vec::new(), by: Vec::new() };
+        let mut page = Page { read: 0, held: 0, holders: 0, losing: Vec::new(), by: Vec::new() };
         let Some((keys, server)) = scan.next().await.map_err(ScanError::from)? else {
             held.scans.pop();
             return Ok(Some(page));
         };
         let mut records = read(&keys, server).await.map_err(ScanError::from)?;
+        page.read += u64::try_from(records.len()).unwrap_or(u64::MAX);
         records.retain(|record| {
             record.database != held.own && held.seen.insert(held.hashes.hash_one(&record.entitlement.account))
         });

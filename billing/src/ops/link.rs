@@ -2,11 +2,14 @@
 
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
+use entitlement::event::Object;
 use serde::Serialize;
 
 use super::OperatorError;
 use crate::clock;
 use crate::component::Billing;
+use crate::keys::KeyError;
+use crate::provider::{self, Moments};
 use crate::store::links::{self, Link, Linked, Placing};
 
 /// Who acts, in the audit log.
@@ -29,6 +32,20 @@ impl Billing {
     pub async fn account_of(&self, provider: Provider, customer: &str) -> Result<Option<AccountId>, OperatorError> {
         let mut conn = self.pool().acquire().await?;
         Ok(links::account_of_customer(&mut conn, provider, customer).await?)
+    }
+
+    /// Whether the provider has a customer; `None` where there is no key to ask it with.
+    ///
+    /// # Errors
+    /// When the key does not fit what is stored, or the provider does not answer.
+    pub async fn has_customer(&self, provider: Provider, customer: &str) -> Result<Option<bool>, KeyError> {
+        let askable = self.askable(provider).await?;
+        if !provider::can_ask(&askable.providers, provider) {
+            return Ok(None);
+        }
+        let (customer, now) = (Object::Customer(customer.to_owned()), clock::now());
+        let answers = provider::look(&askable.providers, provider, &customer, Moments { at: now, now }).await?;
+        Ok(Some(!answers.is_empty()))
     }
 
     /// Links a customer to an account. Its subscriptions go with it, but for those that a checkout bought for another account, and

@@ -42,6 +42,8 @@ pub enum ReconcileError {
     WrongKey { provider: Provider, misfit: Misfit },
     #[error("no provider can be asked: set STRIPE_API_KEY or POLAR_ACCESS_TOKEN")]
     NobodyToAsk,
+    #[error("{provider} has to be asked about the subscriptions that it no longer showed: set {}", provider::key_variable(*provider))]
+    NotAsked { provider: Provider },
 }
 
 impl From<KeyError> for ReconcileError {

@@ -11,6 +11,7 @@ use crate::chain;
 use crate::clock;
 use crate::component::Billing;
 use crate::provider;
+use crate::provider::client::ProviderError;
 
 /// How often it is looked whether a comparison is due. Also the pause after one that failed.
 const LOOK: Duration = Duration::from_secs(60);
@@ -41,8 +42,18 @@ impl Billing {
         if !provider::can_ask(&self.providers(), provider) {
             return;
         }
+        let providers = self.providers();
         match self.reconcile_with(provider, (kind, Force::No, every), clock::now(), &mut |_| {}).await {
-            Ok(_) => {}
+            Ok(compared) => {
+                if compared.is_some() {
+                    providers.checked(provider).note_refusal(None);
+                }
+            }
+            // The watch of the keys tells it, once.
+            Err(ReconcileError::Provider(error @ ProviderError::Key(_))) => {
+                tracing::debug!(%provider, error = chain::told(&error), "nothing was compared");
+                providers.checked(provider).note_refusal(Some(error));
+            }
             // The watch of the keys tells it, once.
             Err(error @ ReconcileError::WrongKey { .. }) => {
                 tracing::debug!(%provider, error = chain::told(&error), "nothing was compared");

@@ -31,9 +31,10 @@ pub async fn stored(
             exists (select from subscriptions where provider = $1 and livemode = false and state <> 'ended') as "test!",
             case
                 when $1 = 'polar' then exists (
-                    select from subscriptions where provider = $1 and observation > 0 and state <> 'ended'
+                    select from subscriptions where provider = $1 and observation > 0 and state <> 'ended' and state <> 'lapsed'
                 )
-                else exists (select from subscriptions where provider = $1 and livemode = live and state <> 'ended')
+                else exists (select from subscriptions
+                    where provider = $1 and livemode = live and state <> 'ended' and state <> 'lapsed')
             end as "runs!",
             (select min(provider_account) from subscriptions
                 where provider = $1 and livemode = live and state <> 'ended') as account,
@@ -62,7 +63,8 @@ pub async fn running(
     let query = sqlx::query_scalar!(
         r#"
         select subscription_id from subscriptions
-        where provider = $1 and (livemode = $2 or ($1 = 'polar' and observation > 0)) and state <> 'ended'
+        where provider = $1 and (livemode = $2 or ($1 = 'polar' and observation > 0))
+            and state <> 'ended' and state <> 'lapsed'
         order by observation desc limit $3
         "#,
         provider.as_str(),

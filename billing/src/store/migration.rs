@@ -38,6 +38,10 @@ pub enum MigrationError {
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(
+        "DATABASE_MIGRATION_URL leads to another database than DATABASE_URL: the one was migrated, and the other is to be used. Let both lead to the same database"
+    )]
+    Elsewhere,
     #[error("the database cannot be migrated")]
     Failed(#[source] MigrateError),
 }

@@ -37,6 +37,16 @@ pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<
     query.fetch_all(conn).await?.into_iter().map(|row| read(row.account, row.attempts)).collect()
 }
 
+/// Whether the cache has not been told of something that was committed until a moment.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_untold(conn: &mut PgConnection, until: Timestamp) -> Result<bool, StoreError> {
+    let query =
+        sqlx::query_scalar!(r#"select exists (select from outbox where committed_at <= $1) as "waits!""#, until);
+    Ok(query.fetch_one(conn).await?)
+}
+
 /// Forgets accounts, now that the cache has been told of these versions or later ones. Returns since when they waited:
 /// those of which a newer version still waits, or nothing did, are not among them.
 ///

@@ -17,6 +17,9 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// How often migrations try to get their locks: for about a minute.
 const LOCK_TRIES: u32 = 30;
 
+/// How often two ids are compared: another process may give the database a new one between the two.
+const SAME_TRIES: u32 = 3;
+
 /// Brings the schema to this build's; the connection is closed after.
 ///
 /// # Errors
@@ -53,6 +56,28 @@ pub async fn migrate(mut conn: PgConnection) -> Result<(), MigrationError> {
     }
     conn.close().await?;
     Ok(())
+}
+
+/// Whether two connections lead to the same database: it knows itself by an id.
+///
+/// # Errors
+/// When one of them fails.
+pub async fn is_same(conn: &mut PgConnection, other: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    for _ in 0..SAME_TRIES {
+        let (one, two) = (id_of(conn).await?, id_of(other).await?);
+        if one.is_some() && one == two {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// `None` when the database is not migrated.
+async fn id_of(conn: &mut PgConnection) -> Result<Option<uuid::Uuid>, sqlx::Error> {
+    match sqlx::query_scalar::<_, uuid::Uuid>("select id from database_identity").fetch_optional(conn).await {
+        Err(error) if is_code(&error, UNDEFINED_TABLE) => Ok(None),
+        id => id,
+    }
 }
 
 /// Whether every migration of this build has been run.

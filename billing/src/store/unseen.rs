@@ -30,7 +30,7 @@ pub async fn mark(
     let query = sqlx::query!(
         r#"
         update subscriptions set unseen_since = coalesce(unseen_since, $4)
-        where provider = $1 and subscription_id = $2 and observation < $3 and state <> 'ended'
+        where provider = $1 and subscription_id = $2 and observation < $3 and state <> 'ended' and state <> 'lapsed'
         "#,
         id.provider.as_str(),
         id.id,
@@ -49,9 +49,27 @@ pub async fn count(conn: &mut PgConnection, provider: Option<Provider>) -> Resul
         Unseen,
         r#"
         select count(*) as "subscriptions!", count(distinct account) as "accounts!" from subscriptions
-        where unseen_since is not null and state <> 'ended' and ($1::text is null or provider = $1)
+        where unseen_since is not null and state <> 'ended' and state <> 'lapsed' and ($1::text is null or provider = $1)
         "#,
         provider.map(Provider::as_str)
+    );
+    Ok(query.fetch_one(conn).await?)
+}
+
+/// Whether it runs here and is not shown any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_marked(conn: &mut PgConnection, id: &SubscriptionId) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from subscriptions where provider = $1 and subscription_id = $2 and unseen_since is not null
+                and state <> 'ended' and state <> 'lapsed'
+        ) as "marked!"
+        "#,
+        id.provider.as_str(),
+        id.id
     );
     Ok(query.fetch_one(conn).await?)
 }
@@ -69,7 +87,8 @@ pub async fn page(
     let query = sqlx::query_scalar!(
         r#"
         select subscription_id from subscriptions
-        where provider = $1 and subscription_id > $2 and unseen_since is not null and state <> 'ended'
+        where provider = $1 and subscription_id > $2 and unseen_since is not null
+            and state <> 'ended' and state <> 'lapsed'
         order by subscription_id limit $3
         "#,
         provider.as_str(),

@@ -49,7 +49,7 @@ async fn told_of(world: &World, id: &str, account: &AccountId) {
 }
 
 async fn unseen(world: &World) -> i64 {
-    world.billing.unseen(world.now).await.expect("counted").0.subscriptions
+    world.billing.absent(world.now).await.expect("counted").unseen.subscriptions
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -72,7 +72,8 @@ async fn what_runs_here_and_is_in_no_list_stays_and_is_marked_until_a_person_end
     let explained = world.billing.explain_account(&ghost, world.now).await.expect("explained");
     assert_eq!(explained.unseen.len(), 1);
     assert_eq!(explained.unseen[0].subscription.id, "sub_ghost");
-    assert_eq!(world.billing.end_unseen(soon(&world)).await.expect("ended"), 1);
+    let absent = world.billing.absent(soon(&world)).await.expect("asked");
+    assert_eq!(world.billing.end_unseen(&absent, soon(&world)).await.expect("ended"), 1);
     assert_eq!(world.has(&ghost, soon(&world)).await, "free none");
     assert_eq!(world.has(&shown, soon(&world)).await, "paid active");
     assert_eq!(unseen(&world).await, 0);

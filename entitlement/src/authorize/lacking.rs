@@ -1,6 +1,7 @@
 //! Tiers and features of a catalog that is held back which the one in force lacks: routes that name them cannot be decided.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,34 @@ impl Lacking {
     }
 }
 
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tiers = self.tiers.iter().map(|tier| ("tier", tier));
+        let features = self.features.iter().map(|feature| ("feature", feature));
+        for (index, (kind, code)) in tiers.chain(features).enumerate() {
+            let between = if index == 0 { "" } else { ", " };
+            write!(f, "{between}{kind} {code}")?;
+        }
+        Ok(())
+    }
+}
+
 fn has_feature(catalog: &Catalog, name: &str) -> bool {
     catalog.tiers().iter().any(|tier| tier.features.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lacking_is_told_in_words() {
+        let lacking = |tiers: &[&str], features: &[&str]| {
+            let all = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+            Lacking { tiers: all(tiers), features: all(features) }.to_string()
+        };
+        assert_eq!(lacking(&["gold"], &["archive", "search"]), "tier gold, feature archive, feature search");
+        assert_eq!(lacking(&[], &["archive"]), "feature archive");
+        assert_eq!(lacking(&[], &[]), "");
+    }
 }

@@ -40,7 +40,8 @@ pub enum State {
     Unpaid,
     /// Collection is paused.
     Paused,
-    /// At that moment the provider's list of what runs did not name it. It may come back.
+    /// At that moment the provider's list of what runs did not name it, or an operator ended it because the provider no longer
+    /// had it. It comes back when the provider tells of it again.
     Lapsed { at: Timestamp },
     /// Over for good: this subscription id never comes back.
     Ended { at: Timestamp },

@@ -76,8 +76,8 @@ impl Ladder {
         for warning in beside.warnings.iter().filter(|warning| !before.warnings.contains(warning)) {
             warn!(warning, "billing warns");
         }
-        if beside.lacking != before.lacking {
-            warn!(lacking = ?beside.lacking, "routes that name what the catalog in force lacks do what their on_error says");
+        if beside.lacking != before.lacking && !beside.lacking.is_empty() {
+            warn!(lacking = %beside.lacking, "routes that name what the catalog in force lacks do what their on_error says");
         }
         self.is_lacking.store(!beside.lacking.is_empty(), Ordering::Release);
         self.beside.store(Arc::new(beside));

@@ -9,6 +9,7 @@ pub(crate) use keep::HeldBack;
 pub use keep::{Considered, Origin};
 
 use chrono::TimeDelta;
+use entitlement::Timestamp;
 use entitlement::catalog::Catalog;
 use entitlement::many;
 use entitlement::subscription::{Grace, Policy};
@@ -18,8 +19,8 @@ use sha2::{Digest, Sha256};
 use super::OperatorError;
 use crate::clock;
 use crate::component::Billing;
-use crate::store::StoreError;
 use crate::store::catalogs::{self, Rules};
+use crate::store::{StoreError, outbox};
 use differences::differences;
 
 /// How many bytes of a digest are shown: enough that no two changes of one site share it.
@@ -151,6 +152,15 @@ impl Billing {
         self.shared().untold.notify_one();
         tracing::info!(catalog = id, accounts, changes = changes.len(), "a new catalog is in force");
         Ok(CatalogReport { changes, accounts })
+    }
+
+    /// Whether the cache has not been told of something that was committed until a moment.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_untold(&self, until: Timestamp) -> Result<bool, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        outbox::has_untold(&mut conn, until).await
     }
 }
 

@@ -128,7 +128,8 @@ pub async fn show(
 
 fn viewer(standing: &Standing, now: Timestamp) -> Viewer {
     // What has to be bought again stands in nobody's way.
-    match (standing.held(now).is_empty(), standing.is_new_buyer()) {
+    let is_subscribed = !standing.held(now).is_empty() || standing.may_hold_unnamed(now);
+    match (!is_subscribed, standing.is_new_buyer()) {
         (false, _) => Viewer::Subscribed,
         (true, true) => Viewer::Free { trial: Trial::Offered },
         (true, false) => Viewer::Free { trial: Trial::Used },

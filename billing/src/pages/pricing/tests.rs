@@ -107,6 +107,14 @@ fn a_subscriber_manages_and_cannot_buy_a_second_time() {
 }
 
 #[test]
+fn a_subscriber_of_a_price_that_is_not_sold_any_more_manages_as_well() {
+    let look = examples::pages();
+    let active = SubscriptionState::Active { paid_until: Some(on(4, 1)) };
+    let html = of(&look, &standing(vec![subscription("price_of_last_year", active)], on(3, 10)), None);
+    assert!(html.contains("Manage subscription") && !html.contains("/billing/checkout"), "{html}");
+}
+
+#[test]
 fn a_price_whose_text_is_not_known_is_not_sold_on_this_page() {
     let catalog = catalog(&CATALOG.replace("monthly-waiver-1", "of-the-site-1"));
     let html = sold(&examples::pages(), &catalog, free());
