@@ -49,7 +49,12 @@ const HOOKS: [(&str, Hook); 42] = [
     ("upstream_custom_message_proxy_filter", Unused("of protocols that the gate does not speak")),
     ("upstream_response_body_filter", Unused("bodies pass as they are")),
     ("upstream_response_trailer_filter", Unused("")),
-    ("response_body_filter", Instead("`finish_with` writes the trailers of a site that speaks HTTP/1.1")),
+    (
+        "response_body_filter",
+        Instead(
+            "`finish_with` writes the trailers of a site that speaks HTTP/1.1, and the body of the request is here",
+        ),
+    ),
     ("response_trailer_filter", Instead("of sites that speak HTTP/2, for which there is no short way")),
     ("logging", Both),
     ("persist_connection_context", Unused("nothing is known of a connection")),

@@ -12,7 +12,7 @@ use crate::headers::{hop, own_host, trailers};
 use crate::routes::Destination;
 use crate::screen::host_of;
 use crate::service::Service;
-use crate::{caching, failure, live, site, wire};
+use crate::{caching, live, site, wire};
 
 impl Service {
     /// Makes the head of an answer one for the client.
@@ -78,33 +78,18 @@ pub(crate) fn end_sessions(session: &Session, response: &ResponseHeader, context
     }
 }
 
-fn has_no_body(session: &Session, response: &ResponseHeader) -> bool {
+/// Whether an answer ends with its head.
+pub(crate) fn has_no_body(session: &Session, response: &ResponseHeader) -> bool {
     matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         || session.req_header().method == Method::HEAD
+        || response.headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0")
 }
 
-/// Whether Pingora itself reads an answer of HTTP/1, and bytes may follow it where it has no body: some sites send the body
-/// that they announce with a 204. What asks next on the same connection would take it for its answer.
-pub(crate) fn may_be_followed(response: &ResponseHeader, context: &Context) -> bool {
-    context.course.is_none()
-        && response.status == StatusCode::NO_CONTENT
-        && is_framed(response)
-        && context.snapshot.upstreams.speaks_http1(context.destination)
-}
-
-/// Writes an answer without a body, and ends the request so that Pingora uses neither connection again.
-///
-/// # Errors
-/// [`failure::ANSWERED`] always, or that the client is gone.
-pub(crate) async fn alone(session: &mut Session, response: &ResponseHeader) -> Result<()> {
-    session.set_keepalive(None);
-    session.write_response_header(Box::new(response.clone()), true).await?;
-    session.finish_body().await?;
-    Err(Error::new(failure::ANSWERED))
-}
-
-fn is_framed(response: &ResponseHeader) -> bool {
-    [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| response.headers.contains_key(name))
+/// The end of an answer is about to be written.
+pub(crate) fn is_over(session: &Session) {
+    if let Some(wire) = wire::of(session) {
+        wire.be_answered();
+    }
 }
 
 /// Writes these lines of trailers behind an answer, of which all before them is written or passes with them.

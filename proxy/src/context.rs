@@ -48,11 +48,12 @@ pub(crate) struct Context {
     /// The last of them, where the site speaks HTTP/1.
     pub(crate) course: Option<Arc<Course>>,
     /// Tries to connect that failed.
-    pub(crate) failed_tries: u32,
+    pub(crate) failed_tries: usize,
     /// Whether the response goes on for an unknown time.
     pub(crate) is_live: bool,
-    /// Whether the answer has no length.
+    /// Whether the answer has no length, and whether it has no body.
     pub(crate) is_in_chunks: bool,
+    pub(crate) is_bodiless: bool,
     /// When its headers had arrived.
     pub(crate) began: Option<Instant>,
     /// Bytes of the request's body so far.
@@ -88,6 +89,7 @@ impl Context {
             failed_tries: 0,
             is_live: false,
             is_in_chunks: false,
+            is_bodiless: false,
             began: None,
             body_bytes: 0,
             pulse: None,

@@ -250,13 +250,20 @@ pub(crate) fn dial(
 /// replayed.
 pub(crate) fn decide_retry(error: &mut Error, session: &mut Session, context: &Context, is_reused: bool) {
     let may_replay = !session.as_mut().retry_buffer_truncated();
+    let is_sites = *error.esource() == ErrorSource::Upstream;
     match &context.course {
         Some(course) => {
-            let is_sites = *error.esource() == ErrorSource::Upstream;
             error.set_retry(is_sites && may_replay && course.may_ask_again());
         }
-        None if may_replay && session.req_header().method.is_idempotent() => error.retry.decide_reuse(is_reused),
-        None => error.set_retry(false),
+        None => {
+            // A site that speaks HTTP/2 says of some streams that it has done nothing with them (RFC 9113 sections 6.8, 8.7).
+            let is_unprocessed =
+                *error.etype() == ErrorType::H2Error && matches!(error.retry, RetryType::Decided(true));
+            error.retry.decide_reuse(is_reused);
+            let is_harmless = is_unprocessed || session.req_header().method.is_idempotent();
+            let is_first = context.tries == 1 + context.failed_tries;
+            error.set_retry(error.retry() && is_sites && is_first && may_replay && is_harmless);
+        }
     }
 }
 

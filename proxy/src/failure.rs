@@ -7,11 +7,13 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::respond::{self, Answer};
 use crate::routes::Destination;
-use crate::wire::TooSlow;
 use crate::wire::chunks::Malformed;
+use crate::wire::{Answered, TooSlow};
 
-/// A request that is over, though its connections cannot be used again.
-pub(crate) const ANSWERED: ErrorType = ErrorType::new("Answered");
+/// Whether a request is no failure: it is answered to the end, and only its body has not come whole.
+pub(crate) fn is_answered(error: &Error) -> bool {
+    is_because_of::<Answered>(error)
+}
 
 /// What to tell a client when proxying fails; nothing when it is gone.
 pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> {
@@ -53,7 +55,7 @@ pub(crate) fn too_slow() -> Answer {
     respond::failure(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "The body comes too slowly.")
 }
 
-/// Whether reading a client's body has failed for this reason ([`crate::wire`]).
+/// Whether reading a client's body has ended for this reason ([`crate::wire`]).
 fn is_because_of<E: std::error::Error + 'static>(error: &Error) -> bool {
     let mut error = error;
     loop {

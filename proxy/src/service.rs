@@ -14,7 +14,7 @@ use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, Result};
+use pingora::{Error, ErrorSource, Result};
 use tracing::{debug, error, warn};
 
 use crate::census::Census;
@@ -175,12 +175,15 @@ impl ProxyHttp for Service {
         response: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let may_be_followed = answers::may_be_followed(response, context);
         self.make_ready(session, response, context)?;
-        if may_be_followed {
-            return Box::pin(answers::alone(session, response)).await;
+        if response.status.is_informational() {
+            return Ok(());
         }
-        if let Some(course) = context.course.as_ref().filter(|_| !response.status.is_informational()) {
+        context.is_bodiless = answers::has_no_body(session, response);
+        if context.is_bodiless {
+            answers::is_over(session);
+        }
+        if let Some(course) = &context.course {
             course.pass_head();
         }
         Ok(())
@@ -194,6 +197,13 @@ impl ProxyHttp for Service {
         is_end: bool,
         context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
+        if context.is_bodiless {
+            // HTTP/2 can bring data where there is no body, and its clients would take them for one.
+            *body = None;
+        }
+        if is_end {
+            answers::is_over(session);
+        }
         let course = context.course.as_ref();
         if let Some(lines) = course.and_then(|course| course.pass(body.as_ref().map_or(0, Bytes::len), is_end)) {
             answers::end_with(session, context, &lines)?;
@@ -208,6 +218,7 @@ impl ProxyHttp for Service {
         trailers: &mut HeaderMap,
         context: &mut Box<Context>,
     ) -> Result<Option<Bytes>> {
+        answers::is_over(session);
         trailers::strip(trailers);
         if !session.is_http2() {
             answers::end_with(session, context, &trailers::lines(trailers))?;
@@ -245,7 +256,7 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
-        if *error.etype() == failure::ANSWERED {
+        if failure::is_answered(error) {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         wire::break_off(session);
@@ -254,6 +265,10 @@ impl ProxyHttp for Service {
         let summary = self.request_summary(session, context);
         match error_code {
             0 => debug!(%error, "the client of {summary} has left"),
+            // Anybody can send what cannot be served: the access log and the metrics tell of it.
+            status if *error.esource() == ErrorSource::Downstream => {
+                debug!(%error, status, "the client of {summary} sends what cannot be served");
+            }
             status => error!(%error, status, "cannot serve {summary}"),
         }
         if let Some(answer) = answer {

@@ -15,6 +15,7 @@ mod http2_site;
 mod methods;
 mod redirects;
 mod targets;
+mod unprocessed;
 mod upgrades;
 mod wire;
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::client::Client;
+use super::client::{Client, status};
 use super::http2::Secure;
 use super::secure::NAME;
 use super::site::Site;
@@ -57,6 +57,32 @@ async fn over_http2_clients_leave_without_a_line_of_error() {
         }
         secure.site.let_go(1000);
         nothing_in_the_log(&secure.world).await;
+    }
+}
+
+#[tokio::test]
+async fn clients_that_send_what_cannot_be_served_write_no_line_of_error() {
+    for fast in ["true", "false"] {
+        let site = Site::start().await;
+        let setup = Setup::new(Arrangement::AllPostgres)
+            .upstream(site.address)
+            .key("proxy.fast_path", fast)
+            .key("limits.read", "\"1s\"")
+            .key("limits.body_bytes", "1_000_000");
+        let world = World::with(setup).await;
+        let chunk = |size: usize| format!("{size:x}\r\n{}\r\n", "x".repeat(size));
+        // Once within what is awaited before the site is asked, and once beyond it.
+        for begin in [chunk(10), chunk(100_000)] {
+            let trailer = format!("0\r\nX-Long: {}\r\n\r\n", "x".repeat(70_000));
+            for (end, expected) in [("zz\r\n", 400), (&trailer, 400), ("", 408), (&chunk(1_000_000), 413)] {
+                let mut client = Client::connect(world.proxy().listen.public).await;
+                client.ask("POST", "/upload", None, &["Transfer-Encoding: chunked"]).await;
+                client.send(format!("{begin}{end}").as_bytes()).await;
+                let head = client.head().await;
+                assert_eq!(status(&head), expected, "{fast} {}: {head}", begin.len());
+            }
+        }
+        nothing_in_the_log(&world).await;
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Patience {
     /// For the whole headers of a request, from their first byte on; of a first request, from the first moment of its
     /// connection on.
     pub(crate) headers: Duration,
-    /// Between two requests, beside the time for the headers.
+    /// From the end of a request to the first byte of the next.
     pub(crate) idle: Duration,
 }
 
@@ -54,10 +54,11 @@ pub(crate) enum Outcome {
 /// What the phases of the request tell the guard around them.
 #[derive(Default)]
 struct Told {
-    /// Requests that have begun.
-    begun: Cell<u64>,
+    /// Whether a request has begun, and whether one is under way.
+    has_begun: Cell<bool>,
     busy: Cell<bool>,
-    /// Since when the rest of a head is awaited.
+    /// Since when the next request is awaited, and since when the rest of its head.
+    idle_since: Cell<Option<Instant>>,
     head_since: Cell<Option<Instant>>,
     change: Cell<Change>,
     rest: Cell<Option<Rest>>,
@@ -81,7 +82,7 @@ tokio::task_local! {
 pub(crate) fn begin() {
     // Absent in tests of single phases.
     let _ = TOLD.try_with(|told| {
-        told.begun.set(told.begun.get() + 1);
+        told.has_begun.set(true);
         told.busy.set(true);
         told.head_since.set(None);
     });
@@ -98,7 +99,10 @@ pub(crate) fn wait_for_head() {
 
 /// The request is over.
 pub(crate) fn finish() {
-    let _ = TOLD.try_with(|told| told.busy.set(false));
+    let _ = TOLD.try_with(|told| {
+        told.busy.set(false);
+        told.idle_since.set(Some(Instant::now()));
+    });
 }
 
 /// Ends the connection (or the HTTP/2 stream) when `hold` does.
@@ -126,12 +130,12 @@ pub(crate) fn release() {
 pub(crate) async fn connection(work: impl Future, patience: Patience, closing: impl Future) -> Outcome {
     let over = async {
         let mut closing = pin!(closing);
-        let mut waited = Waited::default();
+        let start = Instant::now();
         let mut is_closing = false;
-        let mut pause = patience.headers;
+        let mut pause = patience.pause();
         loop {
             tokio::select! {
-                () = sleep(pause) => match waited.look(patience) {
+                () = sleep(pause) => match patience.left(start) {
                     Some(next) => pause = next,
                     None => return End::Slow,
                 },
@@ -164,33 +168,26 @@ pub(crate) async fn streams(work: impl Future, over: impl Future<Output = End>) 
     TOLD.scope(Box::default(), run(work, over)).await
 }
 
-/// How long a connection has waited for its client, counted in looks.
-#[derive(Default)]
-struct Waited {
-    begun: u64,
-    looks: u32,
-}
+impl Patience {
+    /// Longest time between two looks at a connection: no client can have taken too long for what has begun meanwhile, so no
+    /// request sets a timer.
+    fn pause(self) -> Duration {
+        self.headers.min(self.idle)
+    }
 
-impl Waited {
-    /// To be called when the pause that it gave has passed, which is the time for headers at first: the next pause; none
-    /// when the client has taken too long.
-    fn look(&mut self, patience: Patience) -> Option<Duration> {
-        let (begun, busy, head_since) = TOLD.with(|told| (told.begun.get(), told.busy.get(), told.head_since.get()));
-        let is_new = busy || begun != self.begun;
-        if is_new {
-            *self = Self { begun, looks: 0 };
-        }
-        match head_since {
-            Some(since) if !busy && begun > 0 => {
-                return patience.headers.checked_sub(since.elapsed()).filter(|left| !left.is_zero());
-            }
-            _ if is_new => return Some(patience.headers),
-            _ => {}
-        }
-        self.looks += 1;
-        // Before its first request a connection has no right to be idle.
-        let allowed = if begun == 0 { Duration::ZERO } else { patience.idle };
-        (patience.headers * self.looks <= allowed).then_some(patience.headers)
+    /// When to look again at a connection that began at `start`; none when its client has taken too long.
+    fn left(self, start: Instant) -> Option<Duration> {
+        let pause = self.pause();
+        TOLD.with(|told| {
+            let (since, allowed) = match (told.head_since.get(), told.idle_since.get()) {
+                _ if told.busy.get() => return Some(pause),
+                // Before its first request a connection has no right to be idle.
+                _ if !told.has_begun.get() => (start, self.headers),
+                (Some(head_since), _) => (head_since, self.headers),
+                (None, idle_since) => (idle_since.unwrap_or(start), self.idle),
+            };
+            allowed.checked_sub(since.elapsed()).filter(|left| !left.is_zero()).map(|left| left.min(pause))
+        })
     }
 }
 

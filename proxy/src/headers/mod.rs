@@ -94,6 +94,8 @@ pub(crate) fn rewrite(
     let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
     let mut parts = Parts::from(std::mem::replace(request, nothing));
     let mut headers = HeaderMap::with_capacity(parts.headers.len() + OWN_MAX);
+    // Upgrades go on another way. Pingora has said here that one is asked for where the client's `Connection` did not.
+    parts.headers.remove(CONNECTION);
     write((&parts.headers, &parts.uri), host, (origin, withheld), told, degraded, &mut headers);
     parts.headers = headers;
     *request = RequestHeader::from(parts);

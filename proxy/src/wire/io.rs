@@ -15,11 +15,15 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Wire;
+use super::{Body, Wire};
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.is_kept_back {
+            // Whoever waits for the client has nothing more of the answer: what there is must not wait for the rest.
+            this.poll_send(context)?;
+        }
         if this.told.get_mut().awaited.is_some() {
             return this.poll_awaited(context);
         }
@@ -28,6 +32,31 @@ impl AsyncRead for Wire {
 }
 
 impl Wire {
+    /// Sends what is kept in a buffer.
+    fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = self.connection()?.poll_flush(context);
+        self.is_kept_back = sent.is_pending();
+        sent
+    }
+
+    /// Sends what is kept in a buffer, as far as the client takes it in.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.poll_sent(context) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Something was written, which Pingora keeps in a buffer where it knows the length of the answer.
+    fn keep_back(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.is_kept_back = true;
+        if matches!(self.told.get_mut().body, Body::Over) {
+            return Ok(());
+        }
+        // While the site takes nothing of the body in, nobody waits for the client, who would see to it.
+        self.poll_send(context)
+    }
+
     /// The connection, to write an answer on.
     fn connection(&mut self) -> io::Result<Pin<&mut Stream>> {
         self.has_answered = true;
@@ -41,7 +70,9 @@ impl AsyncWrite for Wire {
         if this.told.get_mut().is_rewritten() {
             return this.poll_write_rewritten(context, bytes);
         }
-        this.connection()?.poll_write(context, bytes)
+        let written = this.connection()?.poll_write(context, bytes);
+        this.keep_back(context)?;
+        written
     }
 
     fn poll_write_vectored(
@@ -54,7 +85,9 @@ impl AsyncWrite for Wire {
             let first = pieces.iter().find(|piece| !piece.is_empty()).map_or(&[][..], |piece| &**piece);
             return this.poll_write_rewritten(context, first);
         }
-        this.connection()?.poll_write_vectored(context, pieces)
+        let written = this.connection()?.poll_write_vectored(context, pieces);
+        this.keep_back(context)?;
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -62,7 +95,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().connection()?.poll_flush(context)
+        self.get_mut().poll_sent(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

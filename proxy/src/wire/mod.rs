@@ -58,8 +58,9 @@ pub(crate) struct Wire {
     held: BytesMut,
     /// Whether the client has said that it will send no more.
     has_ended: bool,
-    /// Whether anything was written since the last head came.
+    /// Whether anything was written since the last head came, and whether some of it is still kept in a buffer.
     has_answered: bool,
+    is_kept_back: bool,
     told: Mutex<Told>,
 }
 
@@ -75,6 +76,8 @@ struct Told {
     is_live: bool,
     /// Whether the answer was broken off.
     is_broken: bool,
+    /// Whether all of the answer is written, or in the hands of what writes it.
+    is_answered: bool,
     trailers: Option<Trailers>,
     /// The answer, where it is written without the chunks that Pingora writes.
     unchunked: Option<Unchunked>,
@@ -110,6 +113,11 @@ impl Body {
     }
 }
 
+/// A request is answered whose body has not come whole: no more of it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is answered already")]
+pub(crate) struct Answered;
+
 /// Why there is no head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoHead {
@@ -126,6 +134,7 @@ impl Wire {
             held: BytesMut::new(),
             has_ended: false,
             has_answered: false,
+            is_kept_back: false,
             told: Mutex::default(),
         }
     }
@@ -152,7 +161,8 @@ impl Wire {
             if self.held.len() + empty > max {
                 return Err(NoHead::TooLong);
             }
-            if !self.held.is_empty() {
+            // Half an empty line is none of a request yet.
+            if !matches!(&self.held[..], [] | [b'\r']) {
                 guard::wait_for_head();
             }
             if self.has_ended || !poll_fn(|context| self.poll_more(context)).await.is_ok_and(|has_come| has_come) {
@@ -183,6 +193,12 @@ impl Wire {
     /// The answer goes on for an unknown time: it is over when the client says no more.
     pub(crate) fn be_live(&self) {
         self.told.lock().is_live = true;
+    }
+
+    /// The answer is written to its end before anything more of the request is read. Who is still sending it reads the answer and
+    /// its end at once: the rest of the body is read away apart from the request ([`linger`]).
+    pub(crate) fn be_answered(&self) {
+        self.told.lock().is_answered = true;
     }
 
     /// Writes these lines behind the last chunk of the answer, of which no chunk is half written, and perhaps no head.
@@ -267,7 +283,11 @@ impl Wire {
     /// The next bytes of a body, and what has come behind it.
     fn poll_body(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<IoResult<()>> {
         let before = buffer.filled().len();
-        let read = match self.told.get_mut().body {
+        let told = self.told.get_mut();
+        if told.is_answered && !matches!(told.body, Body::Over) {
+            return Poll::Ready(Err(Error::other(Answered)));
+        }
+        let read = match told.body {
             Body::Over => return self.poll_behind(context),
             Body::Length(left) => self.poll_length(left, context, buffer),
             Body::Chunks(_) => self.poll_chunks(context, buffer),

@@ -43,7 +43,7 @@ async fn no_answer_is_taken_for_that_of_another_request() {
 async fn a_204_with_a_length_is_the_last_on_its_connection_though_its_body_comes_later() {
     for (way, wire) in Wire::both().await {
         let head = b"HTTP/1.1 204 No Content\r\nContent-Length: 44\r\n\r\n".to_vec();
-        wire.site.plays("/late", Script { pieces: vec![head, HIDDEN.into()], waits: true, closes: false });
+        wire.site.plays("/late", Script { pieces: vec![head, HIDDEN.into()], waits: true, ..Script::default() });
         wire.site.go.add_permits(1);
         assert_eq!(statuses(&wire.all(get("/late", "")).await), [204], "{way}");
         let late = wire.site.gets("/late").await;

@@ -5,6 +5,7 @@ mod bounds;
 mod connections;
 mod framing;
 mod heads;
+mod moments;
 mod pipelines;
 mod streams;
 mod upgrades;
@@ -31,6 +32,8 @@ struct Script {
     waits: bool,
     /// Whether the connection is closed behind it.
     closes: bool,
+    /// Whether it is said at once, and the body read away behind it.
+    is_early: bool,
 }
 
 /// A request as it came to the site.
@@ -126,12 +129,13 @@ async fn serve(mut stream: TcpStream, state: &State, go: &Semaphore) -> std::io:
                 return Ok(());
             }
         };
-        let body = body(&head, &mut seen, &mut stream).await?;
+        let target = head.split(' ').nth(1).unwrap_or_default();
+        let script = state.scripts.lock().expect("no panic").get(target).cloned();
+        let is_early = script.as_ref().is_some_and(|script| script.is_early);
+        let body = if is_early { Vec::new() } else { body(&head, &mut seen, &mut stream).await? };
         let received = Received { head, body, connection };
-        let target = received.target().to_owned();
         let seen_by_site = format!("{}{}", received.head, String::from_utf8_lossy(&received.body));
         state.received.lock().expect("no panic").push(received);
-        let script = state.scripts.lock().expect("no panic").get(&target).cloned();
         let script =
             script.unwrap_or_else(|| Script { pieces: vec![ok(&seen_by_site).into_bytes()], ..Script::default() });
         for piece in script.pieces {
@@ -140,6 +144,15 @@ async fn serve(mut stream: TcpStream, state: &State, go: &Semaphore) -> std::io:
             }
             stream.write_all(&piece).await?;
             tokio::task::yield_now().await;
+        }
+        if script.is_early {
+            if script.closes {
+                stream.shutdown().await?;
+            }
+            while stream.read_buf(&mut seen).await? > 0 {
+                seen.clear();
+            }
+            return Ok(());
         }
         if script.closes {
             return Ok(());

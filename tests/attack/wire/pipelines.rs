@@ -108,7 +108,7 @@ const MEANWHILE: [(&str, &[u16], bool); 6] = [
 #[tokio::test]
 async fn what_was_executed_is_answered_whatever_the_client_does_meanwhile() {
     for (way, wire) in Wire::both().await {
-        let slow = Script { pieces: vec![ok("done").into_bytes()], waits: true, closes: false };
+        let slow = Script { pieces: vec![ok("done").into_bytes()], waits: true, ..Script::default() };
         for (number, (meanwhile, expected, is_over)) in MEANWHILE.iter().enumerate() {
             for half_closes in [false, true] {
                 let target = format!("/slow/{number}/{half_closes}");

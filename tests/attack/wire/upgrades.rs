@@ -18,7 +18,7 @@ fn asking(target: &str, lines: &str) -> String {
 async fn a_handshake_counts_among_the_requests_at_once_until_it_is_answered() {
     for fast in ["true", "false"] {
         let wire = Wire::with(&[("proxy.fast_path", fast), ("limits.upstream_connections", "1")]).await;
-        let waiting = |bytes: &str| Script { pieces: vec![bytes.into()], waits: true, closes: false };
+        let waiting = |bytes: &str| Script { pieces: vec![bytes.into()], waits: true, ..Script::default() };
         wire.site.plays("/socket", waiting(YES));
         wire.site.plays("/slow", waiting("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow"));
         let mut socket = Client::connect(wire.public).await;
@@ -43,6 +43,20 @@ async fn a_handshake_counts_among_the_requests_at_once_until_it_is_answered() {
         wire.site.go.add_permits(1);
         assert_eq!(slow.answer().await, Some((200, "slow".into())), "{fast}");
         assert!(wire.site.received().iter().all(|one| ["/socket", "/slow"].contains(&one.target())), "{fast}");
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_that_connection_does_not_name_is_passed_on_by_neither_line() {
+    for (way, wire) in Wire::both().await {
+        for (number, lines) in ["", "Connection: keep-alive\r\n", "Connection: close, x\r\n"].into_iter().enumerate() {
+            let target = format!("/page-{number}");
+            let asked = format!("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n{lines}");
+            let answer = wire.all(get(&target, &asked)).await;
+            assert_eq!(statuses(&answer), [200], "{way} {lines:?}: {answer}");
+            let seen = wire.site.gets(&target).await;
+            assert!(!seen.has("connection") && !seen.has("upgrade"), "{way} {lines:?}: {}", seen.head);
+        }
     }
 }
 
