@@ -52,7 +52,7 @@ async fn nothing_is_sold_to_an_account_that_pays_for_what_the_database_has_lost(
     let new = Buyer::new(&world);
     new.buys(&monthly()).await;
     new.becomes("active").await;
-    operator(&world, &["database", "accept", "--yes"]).await.success();
+    operator(&world, &["database", "accept", "--yes", "--force"]).await.success();
     // Another order than before: Stripe takes equal ones within a minute for the same.
     lost.opens(&annual()).await;
 }
