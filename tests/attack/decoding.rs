@@ -156,7 +156,7 @@ fn nginx(dir: &Path, address: SocketAddr, second: SocketAddr) -> Process {
     let paid = "location = /premium { return 200 \"PAID: $uri\"; } location /premium/ { return 200 \"PAID: $uri\"; }";
     let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path nginx-temp;"));
     let config = format!(
-        "daemon off; worker_processes 1; pid nginx.pid; error_log stderr crit; events {{ worker_connections 1024; }}\n\
+        "daemon off; master_process off; pid nginx.pid; error_log stderr crit; events {{ worker_connections 1024; }}\n\
          http {{ access_log off; default_type text/plain; {temp}\n\
          server {{ listen {address} backlog=511; {paid} location / {{ proxy_pass http://{second}$uri; }} }}\n\
          server {{ listen {second} backlog=511; {paid} location / {{ return 200 \"FREE\"; }} }} }}\n",
