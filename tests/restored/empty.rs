@@ -62,6 +62,6 @@ async fn a_cache_that_forgets_what_is_held_is_no_word_of_a_person() {
     world.processes[0].ready().await;
     assert!(warnings(world.billing()).await.iter().any(|warning| warning.contains(ACCEPT)));
     stays(&world, &reader, 200).await;
-    operator(&world, &["database", "accept", "--yes"]).await.success();
+    operator(&world, &["database", "accept", "--yes", "--force"]).await.success();
     world.everywhere("/premium/nothing", &reader.token, 402).await;
 }

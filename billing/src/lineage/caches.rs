@@ -54,6 +54,8 @@ struct Lost {
     since: u64,
     /// Up to where it has been told again.
     told: u64,
+    /// Whether this process has seen it go back. At a start it may only lack what the process before could not tell any more.
+    is_seen: bool,
 }
 
 impl Caches {
@@ -81,8 +83,9 @@ impl Caches {
                     "Redis has gone back, to an older copy of itself: what has changed since is told again"
                 );
             }
-            let since = state.lost.map_or(stood.mark, |lost| lost.since.min(stood.mark));
-            state.lost = Some(Lost { since, told: since });
+            let (since, is_seen) =
+                state.lost.map_or((stood.mark, false), |lost| (lost.since.min(stood.mark), lost.is_seen));
+            state.lost = Some(Lost { since, told: since, is_seen: is_seen || !is_start });
         }
         state.written = Some(owner.mark);
     }
@@ -141,7 +144,7 @@ impl Billing {
             let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
             let changes = told::changes_after(&mut conn, lost.told, BATCH).await?;
             let Some((last, _)) = changes.last() else {
-                let all = told::walk_if_changed(&mut conn, lost.since).await?;
+                let all = lost.is_seen && told::walk_if_changed(&mut conn, lost.since).await?;
                 drop(conn);
                 self.shared().caches.end(lost);
                 if all {
@@ -208,15 +211,15 @@ mod tests {
         assert!(!caches.are_well());
         caches.met(Some(&owner(3)), &identity(9), &Met::Mine(owner(9)));
         assert_eq!(lost(), Some(3), "it has gone back further");
-        caches.went_on(Lost { since: 3, told: 3 }, 6);
-        caches.end(Lost { since: 3, told: 3 });
+        caches.went_on(Lost { since: 3, told: 3, is_seen: true }, 6);
+        caches.end(Lost { since: 3, told: 3, is_seen: true });
         assert_eq!(lost(), Some(3), "not all is told");
-        caches.end(Lost { since: 3, told: 6 });
+        caches.end(Lost { since: 3, told: 6, is_seen: true });
         assert!(caches.are_well());
         // At a start nobody knows what the process before had written: all that the database has more is told.
         let started = Caches::default();
         started.met(Some(&owner(5)), &identity(9), &Met::Mine(owner(9)));
-        assert_eq!(started.lost(), Some(Lost { since: 5, told: 5 }));
+        assert_eq!(started.lost(), Some(Lost { since: 5, told: 5, is_seen: false }));
         let other = Owner { database: DatabaseId::new(2), ..owner(1) };
         let started = Caches::default();
         started.met(Some(&other), &identity(9), &Met::Mine(owner(9)));
