@@ -68,7 +68,7 @@ fn is_over(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> b
         let dues = Dues::of(subscription, item, &bills(subscription, snapshot));
         let access =
             |setbacks: &[Setback]| subscription.access_to(item, &dues, (&rules.grace, &rules.policy), setbacks);
-        access(&setbacks(subscription, item, snapshot)) != access(&[])
+        access(&setbacks(subscription, item, snapshot, rules)) != access(&[])
     };
     matches!(subscription.state, State::Lapsed { .. } | State::Ended { .. })
         || subscription.all_items().iter().any(is_set_back)
@@ -89,7 +89,7 @@ pub fn grants_of(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules
     let bills = bills(subscription, snapshot);
     let grants = subscription.all_items().into_iter().filter_map(|item| {
         let dues = Dues::of(subscription, &item, &bills);
-        let setbacks = setbacks(subscription, &item, snapshot);
+        let setbacks = setbacks(subscription, &item, snapshot, rules);
         let access = subscription.access_to(&item, &dues, (&rules.grace, &rules.policy), &setbacks)?;
         let tier = paid_tier(subscription, &item, &dues, rules)?;
         Some(grant(subscription, tier, access))
@@ -117,7 +117,7 @@ pub fn access(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -
     let items = subscription.all_items();
     let access = items.iter().filter_map(|item| {
         let dues = Dues::of(subscription, item, &bills);
-        let setbacks = setbacks(subscription, item, snapshot);
+        let setbacks = setbacks(subscription, item, snapshot, rules);
         subscription.access_to(item, &dues, (&rules.grace, &rules.policy), &setbacks)
     });
     access.max_by_key(|access| access.until.unwrap_or(Timestamp::MAX_UTC))
@@ -133,7 +133,7 @@ pub fn withheld(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules,
     let reasons: Vec<Option<Withheld>> = items
         .map(|item| {
             let dues = Dues::of(subscription, &item, &bills);
-            let setbacks = setbacks(subscription, &item, snapshot);
+            let setbacks = setbacks(subscription, &item, snapshot, rules);
             subscription.withheld(&item, &dues, (&rules.grace, &rules.policy), &setbacks, now)
         })
         .collect();
@@ -146,17 +146,17 @@ fn bills(subscription: &Subscription, snapshot: &Snapshot) -> Vec<Invoice> {
 }
 
 /// Everything that takes access to an item from a subscription although its state would give it.
-fn setbacks(subscription: &Subscription, item: &Item, snapshot: &Snapshot) -> Vec<Setback> {
+fn setbacks(subscription: &Subscription, item: &Item, snapshot: &Snapshot, rules: &Rules) -> Vec<Setback> {
     let provider = subscription.id.provider.as_str();
     let is_owner = |provider_of: &str, customer: &str| provider_of == provider && *customer == subscription.customer;
     let gone = snapshot.gone.iter().filter(|gone| is_owner(&gone.provider, &gone.customer_id));
     let gone = gone.map(|gone| Setback::CustomerGone { at: gone.gone_at });
-    setbacks_by_bills(subscription, item, &snapshot.returned).into_iter().chain(gone).collect()
+    setbacks_by_bills(subscription, item, &snapshot.returned, rules).into_iter().chain(gone).collect()
 }
 
 /// What went back of the bills for a subscription, held against what each took in. Money of which nothing proves what it paid for
 /// takes nothing.
-fn setbacks_by_bills(subscription: &Subscription, item: &Item, returned: &[Money]) -> Vec<Setback> {
+fn setbacks_by_bills(subscription: &Subscription, item: &Item, returned: &[Money], rules: &Rules) -> Vec<Setback> {
     let mut bills: BTreeMap<&str, (&Invoice, Vec<Part<'_>>)> = BTreeMap::new();
     let ours = returned.iter().filter(|money| money.provider == subscription.id.provider.as_str());
     for money in ours {
@@ -167,12 +167,19 @@ fn setbacks_by_bills(subscription: &Subscription, item: &Item, returned: &[Money
         bills.entry(&invoice.id).or_insert((invoice, Vec::new())).1.push(Part { payment, refunds, disputes });
     }
     let (items, since) = (subscription.all_items(), subscription.period_of(item));
+    let sold = |price: &str| rules.catalog.sold(subscription.id.provider, price);
+    let is_alike = |price: &str| {
+        matches!(
+            (sold(price), sold(&item.price)),
+            (Some(Sold::Tier(_)), Some(Sold::Tier(_))) | (Some(Sold::Addon(_)), Some(Sold::Addon(_)))
+        )
+    };
     let setbacks = bills.into_values().flat_map(|(invoice, parts)| {
         // A bill that is for the period as a whole is for it whatever else it is for.
         let covers_from = since.map_or(invoice.covers_from, |since| since.max(invoice.covers_from));
         let currency = invoice.currency.as_deref();
         let returned = Returned { parts: &parts, took_in: invoice.took_in(), currency, covers_from };
-        let loss = if invoice.pays_for(item, &items, since) { returned.loss() } else { None };
+        let loss = if invoice.pays_for(item, &items, since, is_alike) { returned.loss() } else { None };
         returned.held().chain(loss).collect::<Vec<_>>()
     });
     setbacks.collect()

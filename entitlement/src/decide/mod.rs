@@ -209,12 +209,17 @@ fn periods(seen: &Subscription, known: &Subscription) -> Order {
 }
 
 /// Of two changes within one second each may say how things stood before it. One that does not say is taken in the order
-/// of arrival.
+/// of arrival, but takes no access: that the other was the creation proves nothing of it.
 fn links(seen: &Subscription, known: &Subscription) -> Order {
     let was = |subscription: &Subscription, standing: &Standing| {
         subscription.before.as_ref().is_some_and(|before| before.is_same(standing))
     };
     let is_first = |subscription: &Subscription| was(subscription, &Standing::nothing());
+    let takes =
+        |one: &Subscription, other: &Subscription| one.before.is_none() && worth(one).0 == 0 && worth(other).0 > 0;
+    if takes(seen, known) || takes(known, seen) {
+        return Order::Unknown;
+    }
     match (is_first(seen), is_first(known)) {
         (true, false) => return Order::Older,
         (false, true) => return Order::Newer,

@@ -69,11 +69,25 @@ fn each_event_ends_as_this_table_says() {
         ("the next period", Some(paid.clone()), told(31, 30, active(60)), Apply(told(31, 30, active(60)))),
         ("an earlier period, late", Some(told(31, 30, active(60))), told(40, 0, active(30)), Ignore(Older)),
         ("an earlier moment of the period", Some(paused.clone()), told(8, 0, active(30)), Ignore(Older)),
+        ("less access in the same second, without proof", Some(paid.clone()), paused.clone(), Ignore(Unproven)),
+        ("and the other way round", Some(paused.clone()), paid.clone(), Apply(paid.clone())),
         (
-            "a change of the same second, in the order of arrival",
+            "less after the creation in its second, without proof",
+            Some(after_nothing(paid.clone())),
+            told(9, 0, State::Unpaid),
+            Ignore(Unproven),
+        ),
+        (
+            "and the other way round, with the creation",
+            Some(told(9, 0, State::Unpaid)),
+            after_nothing(paid.clone()),
+            Apply(after_nothing(paid.clone())),
+        ),
+        (
+            "another change of the same second, in the order of arrival",
             Some(paid.clone()),
-            paused.clone(),
-            Apply(paused.clone()),
+            told(9, 0, active(20)),
+            Apply(told(9, 0, active(20))),
         ),
         (
             "a revocation of the same second that changed something else",
@@ -90,8 +104,8 @@ fn each_event_ends_as_this_table_says() {
         (
             "a change of the second of the creation",
             Some(after_nothing(paid.clone())),
-            paused.clone(),
-            Apply(paused.clone()),
+            told(9, 0, active(20)),
+            Apply(told(9, 0, active(20))),
         ),
         (
             "access of the same second that changed something else",

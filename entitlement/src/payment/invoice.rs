@@ -54,6 +54,11 @@ impl Line {
     /// whose price was changed.
     #[must_use]
     pub fn is_of(&self, item: &Item, items: &[Item]) -> bool {
+        // The price of another item is never a price that this one had.
+        if self.price.as_ref().is_some_and(|price| *price != item.price && items.iter().any(|one| one.price == *price))
+        {
+            return false;
+        }
         match (&self.item, &item.id, &self.price) {
             (Some(own), Some(id), _) => own == id,
             (_, _, Some(price)) => *price == item.price || items.iter().all(|item| item.price != *price),
@@ -108,13 +113,22 @@ impl Invoice {
         self.settled || (self.lines.is_empty() && self.paid > 0)
     }
 
-    /// Whether it is for the item's period that began at `since`, or a later one, as a whole.
+    /// Whether it is for the item's period that began at `since`, or a later one, as a whole. A line of a price that no item has
+    /// counts where `is_alike` says that the item may have had it: a fee pays for no period.
     #[must_use]
-    pub fn pays_for(&self, item: &Item, items: &[Item], since: Option<Timestamp>) -> bool {
+    pub fn pays_for(
+        &self,
+        item: &Item,
+        items: &[Item],
+        since: Option<Timestamp>,
+        is_alike: impl Fn(&str) -> bool,
+    ) -> bool {
         if self.lines.is_empty() {
             return self.renews && since.is_none_or(|since| since <= self.covers_from);
         }
-        self.lines.iter().any(|line| line.whole && line.is_of(item, items) && line.is_after(since))
+        let is_priced = |line: &Line| line.price.as_ref().is_none_or(|price| *price == item.price || is_alike(price));
+        let mut whole = self.lines.iter().filter(|line| line.whole && line.is_after(since));
+        whole.any(|line| line.is_of(item, items) && is_priced(line))
     }
 
     /// Whether it is for nothing but changes within a period.

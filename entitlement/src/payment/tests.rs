@@ -170,12 +170,43 @@ fn a_bill_pays_for_the_period_by_its_lines_and_for_no_other_reason() {
     for (what, lines, expected) in cases {
         for renews in [true, false] {
             let bill = Invoice { lines: lines.clone(), renews, ..bill() };
-            assert_eq!(bill.pays_for(&item(), &[item()], Some(at(0))), expected, "{what}");
+            assert_eq!(bill.pays_for(&item(), &[item()], Some(at(0)), |_| true), expected, "{what}");
         }
     }
     for (renews, covers_from, expected) in [(true, 0, true), (false, 0, false), (true, -1, false)] {
         let bill = Invoice { lines: Vec::new(), renews, covers_from: at(covers_from), ..bill() };
-        assert_eq!(bill.pays_for(&item(), &[item()], Some(at(0))), expected, "without lines: {renews} {covers_from}");
+        assert_eq!(
+            bill.pays_for(&item(), &[item()], Some(at(0)), |_| true),
+            expected,
+            "without lines: {renews} {covers_from}"
+        );
+    }
+}
+
+#[test]
+fn only_a_line_of_the_item_and_its_price_pays_for_it() {
+    let addon = Item { id: Some("si_2".into()), price: "price_addon".into(), ..item() };
+    let items = [item(), addon.clone()];
+    let line = |item: Option<&str>, price: Option<&str>| Line {
+        item: item.map(Into::into),
+        price: price.map(Into::into),
+        ..line("il_1", true, 0, 700)
+    };
+    let cases = [
+        ("the tier", line(Some("si_1"), Some("price_1")), true, false),
+        ("the add-on", line(Some("si_2"), Some("price_addon")), false, true),
+        ("the add-on, by its price", line(None, Some("price_addon")), false, true),
+        ("the price of the add-on under the item of the tier", line(Some("si_1"), Some("price_addon")), false, false),
+        ("a fee", line(None, Some("price_fee")), false, false),
+        ("a fee under the item of the tier", line(Some("si_1"), Some("price_fee")), false, false),
+        ("an earlier price of the tier", line(Some("si_1"), Some("price_before")), true, false),
+        ("the item alone", line(Some("si_1"), None), true, false),
+        ("nothing is told", line(None, None), true, true),
+    ];
+    for (what, line, of_tier, of_addon) in cases {
+        let bill = Invoice { lines: vec![line], ..bill() };
+        let pays_for = |item: &Item| bill.pays_for(item, &items, Some(at(0)), |price| price == "price_before");
+        assert_eq!((pays_for(&item()), pays_for(&addon)), (of_tier, of_addon), "{what}");
     }
 }
 
@@ -287,6 +318,6 @@ proptest! {
     ) {
         let expected = lines.iter().any(|line| line.whole && line.from >= at(since));
         let bill = Invoice { lines, renews, ..bill() };
-        prop_assert_eq!(bill.pays_for(&item(), &[item()], Some(at(since))), expected);
+        prop_assert_eq!(bill.pays_for(&item(), &[item()], Some(at(since)), |_| false), expected);
     }
 }

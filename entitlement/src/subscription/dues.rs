@@ -37,6 +37,12 @@ impl Dues {
         let has_changed = unpaid.iter().any(|bill| bill.is_for_a_change());
         let is_first = match (subscription.state, subscription.first_due, period) {
             (State::PastDue { since }, Some(first), Some(start)) => start <= first && first <= since,
+            // Told of no first charge: the bill that is open is for the period with which all began.
+            (State::PastDue { .. }, None, Some(start)) if start <= subscription.started_at => {
+                let items = subscription.all_items();
+                let is_named = |bill: &Invoice| bill.lines.iter().any(|line| line.whole && line.price.is_some());
+                unpaid.iter().any(|bill| is_named(bill) && bill.pays_for(item, &items, period, |_| false))
+            }
             _ => false,
         };
         Self {

@@ -159,7 +159,10 @@ fn what_a_missing_payment_leaves_follows_from_the_bills() {
     let first = bill(&[("price_monthly", 30, 60, 700)], false);
     let asked = Invoice { needs_action: true, ..first.clone() };
     let early = Invoice { failed_at: Some(at(35)), ..first.clone() };
+    let begun = |start: i64| Subscription { started_at: at(start), ..in_period(None) };
     let before = bill(&[("price_monthly", 0, 30, 700)], true);
+    let (first_open, first_asked, paid_before) = (first.clone(), asked.clone(), before.clone());
+    let of_addon = bill(&[("price_addon", 30, 60, 700)], false);
     let of_nothing = bill(&[("price_monthly", 0, 30, 0)], true);
     let change = bill(&[("price_monthly", 45, 60, -350), ("price_business", 45, 60, 900)], false);
     let yearly = bill(&[("price_monthly", 0, 360, 7000)], true);
@@ -173,6 +176,12 @@ fn what_a_missing_payment_leaves_follows_from_the_bills() {
         ("the period after the first", in_period(Some(0)), vec![first.clone()], 42 + 14),
         ("something was paid", in_period(Some(30)), vec![first, before], 42 + 14),
         ("a change within the first period", in_period(Some(30)), vec![change.clone()], 42 + 14),
+        ("the very first", begun(30), vec![first_open.clone()], 42),
+        ("the very first, the bank asks", begun(30), vec![first_asked], 42 + 3),
+        ("the very first, of no bill", begun(30), vec![], 42 + 14),
+        ("the very first of an add-on", begun(30), vec![of_addon], 42 + 14),
+        ("the very first, and something was paid", begun(30), vec![first_open.clone(), paid_before], 42 + 14),
+        ("not the very first", begun(0), vec![first_open], 42 + 14),
         ("a change within a year that is paid", in_period(None), vec![change, yearly], 360),
     ];
     for (what, subscription, bills, expected) in cases {

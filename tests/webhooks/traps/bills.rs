@@ -178,6 +178,72 @@ async fn a2_what_went_back_is_held_against_what_the_bill_of_the_period_took_in()
 }
 
 #[tokio::test]
+async fn a2_a_bill_for_something_else_takes_nothing_from_the_tier_when_its_money_goes_back() {
+    let scene = Scene::start().await;
+    let refund = |told: &Told, payment: &str, amount| told.charge(payment, amount, json!({}));
+    for (what, reason, price, period) in [
+        ("an add-on that was added later", "subscription_update", "price_seat", (0, 360)),
+        ("a fee for the same time", "manual", "price_fee", (0, 30)),
+        ("a fee under the item of the tier", "manual", "price_fee_of_tier", (0, 30)),
+    ] {
+        let (buyer, told) = scene.buyer().await;
+        let items = [told.item("price_monthly", (0, 30)), told.item("price_seat", (0, 360))];
+        scene.tell("customer.subscription.created", told.subscription(&items, json!({}))).await;
+        let mut line = told.line(price, period, 1500);
+        if price == "price_fee_of_tier" {
+            let item = format!("si_{}_price_monthly", told.id);
+            line["parent"]["subscription_item_details"]["subscription_item"] = json!(item);
+        }
+        let lines = [told.line("price_monthly", (0, 30), 700)];
+        for (lines, reason, amount, expected) in
+            [(&[line], reason, 1500, 200), (&lines, "subscription_create", 700, 402)]
+        {
+            let (invoice, payment) = (unique("in"), unique("pi"));
+            let paid = told.invoice(&invoice, lines, json!({ "billing_reason": reason }));
+            scene.tell("invoice.paid", paid).await;
+            scene.tell("invoice_payment.paid", paid_by(&invoice, &payment)).await;
+            scene.tell("charge.refunded", refund(&told, &payment, amount)).await;
+            buyer.reads(&scene.world, expected, &format!("{what}: {amount} went back")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a3_a_subscription_that_is_first_seen_past_due_was_never_paid_when_its_first_bill_is_open() {
+    let scene = Scene::start().await;
+    for (what, start, kind, expected) in [
+        ("the first", 0, "invoice.payment_failed", 402),
+        ("the first, and the bank asks", 0, "invoice.payment_action_required", 200),
+        ("a later one", -60, "invoice.payment_failed", 200),
+    ] {
+        let (buyer, told) = scene.buyer().await;
+        let begun = json!({ "status": "past_due", "start_date": told.now + start * DAY });
+        let object = told.subscription(&[told.item("price_monthly", (0, 30))], begun);
+        scene.tell("customer.subscription.updated", object).await;
+        let open = json!({ "status": "open", "amount_paid": 0, "billing_reason": "subscription_create" });
+        let lines = [told.line("price_monthly", (0, 30), 700)];
+        scene.tell(kind, told.invoice(&unique("in"), &lines, open)).await;
+        buyer.reads(&scene.world, expected, what).await;
+    }
+}
+
+#[tokio::test]
+async fn a8_of_two_words_of_one_second_the_one_with_access_stands_without_proof() {
+    let scene = Scene::start().await;
+    for (first, second) in [("active", "unpaid"), ("active", "paused"), ("unpaid", "active"), ("paused", "active")] {
+        for kind in ["customer.subscription.created", "customer.subscription.updated"] {
+            let (buyer, told) = scene.buyer().await;
+            let items = [told.item("price_monthly", (0, 30))];
+            for (kind, status) in [(kind, first), ("customer.subscription.updated", second)] {
+                let object = told.subscription(&items, json!({ "status": status }));
+                scene.world.settled(&Event::new(kind, object).created_at(told.now)).await;
+            }
+            buyer.reads(&scene.world, 200, &format!("{first}, then {second} ({kind})")).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a3_grace_counts_from_the_failure_and_an_upgrade_gives_what_was_last_paid_for() {
     let scene = Scene::start().await;
     let day = |standing: &Value| {
