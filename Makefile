@@ -21,9 +21,10 @@ demo-script: ## the same story without you, by the program that the tests use
 	cargo build $(AS_TESTS) --bin tollgate
 	$(or $(CARGO_TARGET_DIR),target)/debug/tollgate demo --script
 
+# Black-box tests wait more than they compute: three at once keep two cores busy.
 test: ## every test, on a private Postgres and Redis
 	scripts/install.sh tests
-	scripts/with-servers.sh cargo test $(ALL) --no-fail-fast
+	RUST_TEST_THREADS="$${RUST_TEST_THREADS:-$$(($$(nproc) * 3 / 2))}" scripts/with-servers.sh cargo test $(ALL) --no-fail-fast
 
 chaos: ## a hundred made-up lives while everything fails; CHAOS_SEEDS=n for more, CHAOS_SEED=n for that one
 	scripts/install.sh tests

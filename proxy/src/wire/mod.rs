@@ -5,6 +5,7 @@
 //! not. A client that says no more still gets its answer: only what streams without an end is over when it leaves.
 
 mod awaited;
+mod body;
 pub mod chunks;
 mod ending;
 pub mod head;
@@ -21,8 +22,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Version};
+use http::Version;
+use http::header::EXPECT;
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -31,7 +32,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use self::awaited::Awaited;
 pub(crate) use self::awaited::Progress;
-use self::chunks::Chunks;
+pub(crate) use self::body::Body;
 use self::ending::Trailers;
 use self::head::{Behind, HeadEnd};
 use self::pace::Pace;
@@ -87,29 +88,6 @@ impl Told {
     /// Whether an answer is not written as it is.
     const fn is_rewritten(&self) -> bool {
         self.trailers.is_some() || self.unchunked.is_some()
-    }
-}
-
-/// What is still to come of a request's body.
-#[derive(Debug, Default)]
-pub(crate) enum Body {
-    #[default]
-    Over,
-    Length(u64),
-    Chunks(Chunks),
-}
-
-impl Body {
-    /// As the head of a request says that Pingora has read, and thereby validated (RFC 9112 section 6.3).
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        if headers.contains_key(TRANSFER_ENCODING) {
-            return Self::Chunks(Chunks::default());
-        }
-        let length = |value: &HeaderValue| value.to_str().ok()?.split(',').next()?.trim().parse().ok();
-        match headers.get(CONTENT_LENGTH).and_then(length) {
-            None | Some(0) => Self::Over,
-            Some(length) => Self::Length(length),
-        }
     }
 }
 
