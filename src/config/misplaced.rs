@@ -142,7 +142,8 @@ pub fn unread_parameter(name: &str, value: &str) -> Option<String> {
         "{name} has a parameter that nothing reads{} If it is a piece of the password, characters of that must be percent-encoded: %3F for ?, \
          %23 for #, %2F for /, %25 for %, %40 for @",
         match nearest(&unread, PARAMETERS.into_iter()) {
-            Some(known) if !unread.contains('@') => format!(": did you mean `{known}`?"),
+            // A piece of a password is not misspelt.
+            Some(known) if !query.contains('@') => format!(": did you mean `{known}`?"),
             _ => ".".to_owned(),
         }
     ))

@@ -119,8 +119,8 @@ mod tests {
             writer.write_all(&line).expect("it never fails");
         }
         let dropped = writer.error_counter().dropped_lines();
-        // As many as wait, and the few that the thread has in its hands.
-        assert!((1..=65).contains(&(written - dropped - LINES_WAITING_MAX)), "{dropped} of {written}");
+        // As many as wait, and the few that the thread has in its hands, if it has begun.
+        assert!((0..=65).contains(&(written - dropped - LINES_WAITING_MAX)), "{dropped} of {written}");
         let dropped_so = || {
             let families = prometheus::gather();
             let of = families.iter().find(|family| family.name() == "tollgate_log_lines_dropped_total");
