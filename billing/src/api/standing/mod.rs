@@ -234,79 +234,99 @@ pub(crate) fn is_running(subscription: &Subscription, now: Timestamp) -> bool {
 }
 
 #[cfg(test)]
-pub mod examples;
+pub mod examples {
+    //! Standings that are made up, for the tests of what shows them.
 
-#[cfg(test)]
-mod tests {
-    use super::examples::{on, standing, subscription};
+    use chrono::Duration;
+    use entitlement::subscription::{Dues, Grace, Policy};
+    use entitlement::timeline::{Grant, Source, timeline};
+
     use super::*;
 
-    #[test]
-    fn what_a_provider_may_still_charge_for_is_live() {
-        let active = State::Active { paid_until: Some(on(4, 1)) };
-        let ending = |end| Subscription { cancel_at: Some(end), ..subscription("price_monthly", active) };
-        let polar = SubscriptionId { provider: Provider::Polar, id: "polar_1".into() };
-        let cases = [
-            ("active", subscription("price_monthly", active), true),
-            ("trialing", subscription("price_annual", State::Trialing { ends_at: on(3, 15) }), true),
-            ("past due", subscription("price_annual", State::PastDue { since: on(3, 1) }), true),
-            ("unpaid", subscription("price_monthly", State::Unpaid), true),
-            ("paused", subscription("price_monthly", State::Paused), true),
-            ("ends later", ending(on(4, 1)), true),
-            ("ended by its date, not told yet", ending(on(3, 10)), false),
-            ("over", subscription("price_monthly", State::Ended { at: on(3, 9) }), false),
-            ("never paid for", subscription("price_monthly", State::Incomplete), false),
-            ("an add-on", subscription("price_domain", active), false),
-            ("not of this catalog", subscription("price_of_another_shop", active), false),
-            ("another provider's", Subscription { id: polar, ..subscription("product_annual", active) }, true),
-            ("another provider's id", subscription("product_annual", active), false),
-        ];
-        for (what, subscription, expected) in cases {
-            let standing = standing(vec![subscription], on(3, 10));
-            assert_eq!(!standing.live(on(3, 10)).is_empty(), expected, "{what}");
+    /// One tier as the reader site sells it.
+    pub const CATALOG: &str = r#"
+        [[tier]]
+        code = "free"
+        name = "Free"
+        rank = 0
+        [[tier]]
+        code = "paid"
+        name = "Paid"
+        rank = 1
+        features = ["archive"]
+        limits = { api_calls = 10_000 }
+        price = [
+          { provider = "stripe", id = "price_monthly", cadence = "monthly", amount = 700, currency = "gbp", consent = "monthly-waiver-1" },
+          { provider = "stripe", id = "price_annual", cadence = "annual", amount = 7000, currency = "gbp", trial_days = 14 },
+          { provider = "polar", id = "product_annual", cadence = "annual", amount = 7000, currency = "gbp" },
+        ]
+        [[tier]]
+        code = "enterprise"
+        name = "Enterprise"
+        rank = 2
+        [[addon]]
+        code = "domain"
+        name = "Domain"
+        price = [{ provider = "stripe", id = "price_domain", cadence = "annual", amount = 1500, currency = "gbp" }]
+    "#;
+
+    /// Midnight of that day of 2026.
+    pub fn on(month: u32, day: u32) -> Timestamp {
+        let date = chrono::NaiveDate::from_ymd_opt(2026, month, day).expect("a date");
+        date.and_hms_opt(0, 0, 0).expect("a time").and_utc()
+    }
+
+    /// A Stripe subscription to that price, begun on 1 March 2026.
+    pub fn subscription(price: &str, state: State) -> Subscription {
+        Subscription {
+            id: SubscriptionId { provider: Provider::Stripe, id: "sub_1".into() },
+            customer: "cus_1".into(),
+            prices: vec![price.into()],
+            items: Vec::new(),
+            started_at: on(3, 1),
+            state,
+            collection_paused: false,
+            cancel_at: None,
+            period_start: Some(on(3, 1)),
+            first_due: None,
+            as_of: on(3, 1),
+            before: None,
         }
     }
 
-    #[test]
-    fn what_no_catalog_names_stands_in_the_way_of_a_tier() {
-        let active = State::Active { paid_until: Some(on(4, 1)) };
-        for (prices, expected) in [
-            (&["price_of_last_year"][..], true),
-            (&["price_domain", "price_of_last_year"], true),
-            (&["price_monthly", "price_of_last_year"], false),
-            (&["price_domain"], false),
-        ] {
-            let prices = prices.iter().map(|&price| price.to_owned()).collect();
-            let standing = standing(vec![Subscription { prices, ..subscription("", active) }], on(3, 10));
-            assert_eq!(standing.may_hold_unnamed(on(3, 10)), expected);
-        }
-    }
-
-    #[test]
-    fn what_was_bought_has_taken_effect_when_it_is_there() {
-        let has = |prices: &[&str], price: &str| {
-            let active = State::Active { paid_until: Some(on(4, 1)) };
-            let subscriptions = prices.iter().map(|price| subscription(price, active)).collect();
-            standing(subscriptions, on(3, 10)).has_bought(Provider::Stripe, price, on(3, 10))
+    /// The standing of somebody with these subscriptions.
+    pub fn standing(subscriptions: Vec<Subscription>, now: Timestamp) -> Standing {
+        let catalog: Catalog = toml::from_str(CATALOG).expect("a catalog");
+        let grace = Grace {
+            past_due: Duration::days(14),
+            renewal: Duration::days(3),
+            trial: Duration::days(1),
+            ..Grace::default()
         };
-        assert!(has(&["price_monthly"], "price_annual"), "the tier is there, by whatever price");
-        assert!(!has(&["price_monthly"], "price_domain") && has(&["price_domain"], "price_domain"));
-        assert!(!has(&["price_domain"], "price_monthly") && !has(&[], "price_of_another_shop"));
-    }
-
-    #[test]
-    fn a_trial_is_for_those_who_never_had_access() {
-        let cases = [
-            ("nobody", None, true),
-            ("never paid for", Some(State::Incomplete), true),
-            ("given up before it began", Some(State::Ended { at: on(3, 1) }), true),
-            ("over", Some(State::Ended { at: on(3, 9) }), false),
-            ("trialing", Some(State::Trialing { ends_at: on(3, 15) }), false),
-        ];
-        for (what, state, expected) in cases {
-            let had = |price: &str| state.map(|state| subscription(price, state)).into_iter().collect();
-            assert_eq!(standing(had("price_annual"), on(3, 10)).is_new_buyer(), expected, "{what}");
-            assert!(standing(had("price_domain"), on(3, 10)).is_new_buyer(), "{what}, of an add-on");
-        }
+        let policy = Policy::default();
+        let grant = |subscription: &Subscription| {
+            let (access, bought) = (subscription.access(&grace, &policy, &[])?, bought(&catalog, subscription)?);
+            let source = Source::Subscription(subscription.id.clone());
+            Some(Grant {
+                source,
+                tier: bought.tier.code.clone(),
+                status: access.status,
+                from: access.from,
+                until: access.until,
+            })
+        };
+        let grants: Vec<Grant> = subscriptions.iter().filter_map(grant).collect();
+        let segment = timeline(&catalog, &grants).at(now).clone();
+        let rules = Arc::new(Rules { id: Some(1), catalog, grace, policy });
+        let reason = |subscription: &Subscription| {
+            let item = subscription.all_items().into_iter().next()?;
+            let withheld = subscription.withheld(&item, &Dues::default(), (&grace, &policy), &[], now)?;
+            Some((subscription.id.clone(), withheld))
+        };
+        let withheld = subscriptions.iter().filter_map(reason).collect();
+        Standing { rules, segment, subscriptions, withheld }
     }
 }
+
+#[cfg(test)]
+mod tests;
