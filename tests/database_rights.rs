@@ -33,7 +33,7 @@ impl Office {
         office
     }
 
-    /// What the owner of the database does.
+    /// The statements of the database's owner.
     async fn owner(&self, statements: &str) {
         let statements = statements.replace("DATABASE", &self.name());
         execute(&mut self.database.connect().await, statements).await;

@@ -58,7 +58,7 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
     }
 }
 
-/// Whose a session is: every session is that of an account of its name.
+/// The account of a session, which has the session's name.
 fn account(request: &[u8]) -> Vec<u8> {
     let head = String::from_utf8_lossy(request);
     let session = head.split("sessionid=").nth(1).and_then(|rest| rest.split(['\r', ';']).next()).unwrap_or_default();

@@ -40,7 +40,7 @@ impl What {
 }
 
 impl What {
-    /// What a person does about it when it is held back.
+    /// The advice to a person when it is held back.
     const fn remedy(self) -> &'static str {
         match self {
             Self::Comparison => {

@@ -11,7 +11,7 @@ use crate::Link;
 /// Longest id that is read, in bytes.
 const ID_BYTES_MAX: usize = 64;
 
-/// What stands under the key of the id, whoever wrote it; empty where nothing does.
+/// The text under the key of the id, from whatever process; empty where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheId(Box<str>);
 

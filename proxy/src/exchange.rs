@@ -305,7 +305,7 @@ impl Lines for Head {
         }
         let name = if *name == HOST { "Host" } else { name.as_str() };
         self.0.reserve(name.len() + value.len() + ": \r\n".len());
-        // What is as short as this is copied without a call, when it is by itself.
+        // Texts as short as these are copied without a call, when each is by itself.
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b": ");
         self.0.extend_from_slice(value.as_bytes());

@@ -86,7 +86,7 @@ pub(crate) struct Lease {
     pub(crate) admission: Arc<Admission>,
     pub(crate) policy: Policy,
     pub(crate) account: AccountId,
-    /// Who acts for it; for the log.
+    /// The user who acts for it; for the log.
     pub(crate) user: Option<UserId>,
     /// For the log.
     pub(crate) route: String,

@@ -24,7 +24,7 @@ const VIEWS_MAX: usize = 32_768;
 #[derive(Debug)]
 pub struct View {
     pub(crate) account: HeaderValue,
-    /// Who acts, where that is another than the account.
+    /// The user who acts, where that is another than the account.
     pub(crate) user: Option<HeaderValue>,
     /// Absent when nobody could say.
     pub(crate) plan: Option<PlanView>,

@@ -294,7 +294,7 @@ async fn held_back_catalog(billing: &Billing, config: &Config) -> Result<Option<
     })
 }
 
-/// What waits for a person's word, for this account and for all.
+/// Changes that wait for a person's word, for this account and for all.
 fn print_held_back(explained: &Explained) {
     for Waiting { provider, object_kind, object_id, since } in &explained.held_back {
         let named: Vec<&str> = [provider, object_kind, object_id].into_iter().filter_map(Option::as_deref).collect();

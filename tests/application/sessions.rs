@@ -25,7 +25,7 @@ async fn world(arrangement: Arrangement, site: &SessionSite) -> World {
     world
 }
 
-/// What every proxy makes of a credential: the account, or the code of its refusal.
+/// The outcome of a credential at every proxy: the account, or the code of its refusal.
 async fn visitors(world: &World, (name, value): (&str, &str)) -> Vec<String> {
     let mut all = Vec::new();
     for proxy in world.proxies() {

@@ -38,7 +38,7 @@ const PREFACE: usize = 24;
 const NO_ERROR: u32 = 0;
 const REFUSED_STREAM: u32 = 7;
 
-/// What the site does with a stream whose head has come.
+/// The site's deed with a stream whose head has come.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     /// It has processed none of the streams, and says that the connection ends.

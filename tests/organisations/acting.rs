@@ -1,4 +1,4 @@
-//! What the site, gateways and the log are told of the user who acts.
+//! The words to the site, to gateways and to the log on the user who acts.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::world::stripe::{Subscription, unique};
 use crate::world::token::{SECRET, claims, signed, token};
 use crate::world::{Arrangement, Received, Setup, World, eventually, send};
 
-/// What a client writes to act under another one's name, in the spellings of several servers.
+/// Headers that a client writes to act under another one's name, in the spellings of several servers.
 const SPOOFED: [(&str, &str); 3] =
     [("x-entitlement-user", "root"), ("x_entitlement_user", "root"), ("X-Entitlement.User", "root")];
 

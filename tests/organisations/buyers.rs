@@ -14,7 +14,7 @@ use crate::world::{ASSERTION_KEY, Answer, Arrangement, Setup, World, eventually,
 
 const OPERATOR: &str = "the operator's own token";
 
-/// What changes something of a plan, as programs and as forms send it.
+/// Requests that change something of a plan, as programs and as forms send them.
 const CALLS: [(&str, &str); 6] = [
     ("/api/billing/checkout", r#"{"cadence":"monthly","tier":"paid","consent":"monthly-waiver-1"}"#),
     ("/api/stripe/checkout", r#"{"cadence":"monthly","tier":"paid","consent":"monthly-waiver-1"}"#),

@@ -33,7 +33,7 @@ async fn a_proxy_on_another_redis_than_billings_asks_billing_and_says_so() {
         proxy.restart();
         // It is not ready at its start, as nothing is pushed to it, and says why.
         says(&world, 503, OTHER).await;
-        // What it knows is as old as it may be without being told, and no older.
+        // Its records are as old as they may be without being told, and no older.
         world.applied(&reader.end()).await;
         world.everywhere("/premium/ended", &reader.token, 402).await;
         world.applied(&reader.again().event("created")).await;
@@ -118,7 +118,7 @@ async fn a_command_that_would_tell_another_redis_leaves_it_to_those_who_run() {
     let told = world.tollgate_with(("REDIS_URL", &other.url), &grant).await;
     assert!(told.stderr.contains("the cache could not be told"), "{told:?}");
     told.success();
-    // Who runs has it told all the same.
+    // The process that runs has it told all the same.
     world.everywhere("/premium/granted", &token, 200).await;
 }
 

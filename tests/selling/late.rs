@@ -121,6 +121,6 @@ async fn a4_a_refund_while_paused_is_told_as_a_refund() {
     let invoice = invoices(&world, &own["customer"]).pop().expect("an invoice");
     provider(&world).refund(&invoice, None).expect("refunded");
     told_with(&buyer, ("refunded", "buy_again"), "Buy again").await;
-    // What runs there no longer stands in the way.
+    // A subscription that runs there no longer stands in the way.
     buyer.opens(&monthly()).await;
 }

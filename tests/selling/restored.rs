@@ -11,7 +11,7 @@ async fn nothing_is_sold_to_an_account_that_pays_for_what_the_database_has_lost(
     let setup = setup(Arrangement::AllPostgresRedis).key("reconcile.delta", "\"0s\"").key("reconcile.full", "\"0s\"");
     let mut world = World::with(setup).await;
     let known = Buyer::new(&world);
-    // What comes first is known of one of them: as which customer it buys.
+    // The customer as which it buys is known of one of them.
     known.buys(&monthly()).await;
     known.becomes("active").await;
     provider(&world).cancel(&text(&known.subscription(), "id"), CancelAt::Now).expect("it runs");
@@ -48,7 +48,7 @@ async fn nothing_is_sold_to_an_account_that_pays_for_what_the_database_has_lost(
         world.billing().process.log().contains("nothing is sold to an account").then_some(())
     })
     .await;
-    // Whoever has nothing buys.
+    // An account that has nothing buys.
     let new = Buyer::new(&world);
     new.buys(&monthly()).await;
     new.becomes("active").await;

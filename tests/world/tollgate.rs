@@ -46,7 +46,7 @@ impl Tollgate {
         self.process = run(self.role, &self.config, &self.environment, Process::unread);
     }
 
-    /// What its environment has under a name.
+    /// The value of a variable of its environment.
     pub fn get(&self, name: &str) -> Option<String> {
         self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }

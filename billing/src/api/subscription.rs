@@ -28,7 +28,7 @@ use crate::store::subscriptions::state_name;
 #[derive(Debug, Serialize)]
 pub struct Shown {
     account: AccountId,
-    /// Who acts for the account, where that is another.
+    /// The user who acts for the account, where that is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
     /// Whether the user may buy, change and cancel for the account.

@@ -14,7 +14,7 @@ pub async fn begin(State(billing): State<Billing>, Path(account): Path<String>) 
     ask(&billing, &account, Block::Begin).await
 }
 
-/// What is paid for counts again.
+/// Payments count again.
 pub async fn end(State(billing): State<Billing>, Path(account): Path<String>) -> Result<Json<Blocked>, Problem> {
     ask(&billing, &account, Block::End).await
 }

@@ -129,7 +129,7 @@ impl Billing {
         Ok(Event { livemode: claimed.livemode, ..event })
     }
 
-    /// What the event means. Where its object names no customer, the customer is the one of the subscription or the invoice that is
+    /// The meaning of the event. Where its object names no customer, the customer is the one of the subscription or the invoice that is
     /// stored, else the one as which the account buys that the event names.
     async fn read_with_customer(
         &self,

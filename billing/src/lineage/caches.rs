@@ -47,7 +47,7 @@ struct State {
     began: Option<Timestamp>,
 }
 
-/// What Redis has lost.
+/// The changes that Redis has lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lost {
     /// How far the database had come when it had not lost anything yet.

@@ -16,7 +16,7 @@ pub enum Block {
     End,
 }
 
-/// Who asks for it, in the audit log.
+/// The user who asks for it, in the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
     Operator,

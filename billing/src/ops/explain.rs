@@ -69,17 +69,17 @@ pub struct Explained {
     pub held: Option<Held>,
     /// Why Redis could not say.
     pub cache_fault: Option<String>,
-    /// What would take access from the account, and waits for a person's word.
+    /// Changes that would take access from the account, and wait for a person's word.
     pub held_back: Vec<Waiting>,
-    /// What holds for all accounts, and keeps what is in force from being what was told last: a catalog or a database that is held back.
+    /// A catalog or a database that is held back, so that something older is in force, for all accounts.
     pub warnings: Vec<String>,
 }
 
-/// What a comparison with a provider would take from an account, and waits for a person's word.
+/// Access that a comparison with a provider would take from an account, and that waits for a person's word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Waiting {
     pub provider: Option<String>,
-    /// What was compared, such as a subscription, and its id at the provider.
+    /// The object that was compared, such as a subscription, and its id at the provider.
     pub object_kind: Option<String>,
     pub object_id: Option<String>,
     pub since: Timestamp,

@@ -16,7 +16,7 @@ pub struct Frame<'a> {
     pub here: &'static str,
     /// Where buyers choose.
     pub pricing_url: &'a str,
-    /// Who is signed in, and for which account.
+    /// The user who is signed in, and the account.
     pub signed_in: Option<String>,
     /// What went wrong, in words for the visitor.
     pub error: Option<String>,

@@ -43,7 +43,7 @@ pub fn read_out(html: &str) -> BTreeSet<String> {
     texts.map(|text| unescaped(text.trim())).filter(|text| !text.is_empty()).collect()
 }
 
-/// What the assertion says of a user who acts for an account.
+/// The assertion's words on a user who acts for an account.
 pub fn claims(account: &str, user: Option<&str>, buyer: bool) -> Claims {
     let id = |text: &str| AccountId::parse(text).expect("an id");
     Claims {

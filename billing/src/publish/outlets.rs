@@ -87,7 +87,7 @@ impl Outlets {
         }
     }
 
-    /// What stands in the cache about who has the word; `None` when nothing does, or it cannot be read.
+    /// The database that has the word, as the cache says; `None` when nothing does, or it cannot be read.
     pub async fn owner(&self) -> Result<Option<Owner>, PublishError> {
         match &self.cache {
             Some(cache) => Ok(cache.owner().await?),

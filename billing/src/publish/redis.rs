@@ -199,7 +199,7 @@ impl Cache {
         self.link.id(&self.cache_key).await
     }
 
-    /// Who has the word there; nothing is changed.
+    /// The database that has the word there; nothing is changed.
     pub async fn owner(&self) -> RedisResult<Option<Owner>> {
         self.link.owner(&self.owner_key).await
     }

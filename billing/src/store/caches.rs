@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 
-/// What is known of the caches after a look.
+/// The outcome of a look at the caches.
 #[derive(Clone, Copy, Debug)]
 pub struct Noted {
     /// When it was, by the database's clock.

@@ -35,7 +35,7 @@ pub async fn migrate(mut conn: PgConnection) -> Result<(), MigrationError> {
             return Err(MigrationError::Another { version, description });
         }
         Err(error @ (StoreError::NoRight(_) | StoreError::NoSchema)) => return Err(error.into()),
-        // What is wrong is told by what is tried next.
+        // The next try tells the fault.
         Ok(Standing::Newer(_) | Standing::Behind) | Err(_) => {}
     }
     let mut tries = 1;

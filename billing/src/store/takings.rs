@@ -182,7 +182,7 @@ pub async fn held(
     Ok(query.fetch_all(conn).await?)
 }
 
-/// What is held back that would take access from an account, the oldest first.
+/// Changes that are held back as they would take access from an account, the oldest first.
 ///
 /// # Errors
 /// When the database fails.

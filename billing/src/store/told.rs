@@ -1,4 +1,4 @@
-//! What a cache that has gone back has to be told again.
+//! Changes of which a cache that has gone back has to be told again.
 
 use entitlement::account::AccountId;
 use sqlx::PgConnection;

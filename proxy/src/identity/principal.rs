@@ -1,4 +1,4 @@
-//! Who is signed in: the account that pays, and the user who acts for it.
+//! The account that is signed in and pays, and the user who acts for it.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

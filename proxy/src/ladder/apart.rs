@@ -12,7 +12,7 @@ const APART_MS: u64 = 15_000;
 /// How long they have to differ until operators are told, in milliseconds: one that has lost everything gets another id.
 const TOLD_AFTER_MS: u64 = 3_000;
 
-/// What an operator does about it.
+/// The advice to an operator.
 const OTHER: &str = "the Redis of this proxy is not billing's, so billing is asked in its place: REDIS_URL has to lead to the same server and database in both";
 const NONE: &str =
     "billing uses no Redis and tells this proxy of no change, so billing is asked: set REDIS_URL for billing as well";

@@ -13,7 +13,7 @@ use super::{Depth, Ladder};
 /// Makes this process forget sessions.
 type ForgetSessions = Box<dyn Fn(&Forget) + Send + Sync>;
 
-/// What is done where sessions have ended; nothing before that is said.
+/// The step where sessions have ended; nothing before that is said.
 #[derive(Default)]
 pub(super) struct Sessions(OnceLock<ForgetSessions>);
 

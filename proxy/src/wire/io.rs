@@ -21,7 +21,7 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.is_kept_back {
-            // Whoever waits for the client has nothing more of the answer: what there is must not wait for the rest.
+            // The client is waited for only when nothing more of the answer is there: the part that is must not wait for the rest.
             this.poll_send(context)?;
         }
         if this.told.get_mut().awaited.is_some() {

@@ -76,7 +76,7 @@ impl Way {
             (None, Some(front)) if !front::is_signed(section) => Source::Unsigned(front.header.to_string()),
             (None, _) => Source::check((section, common), name.is_some(), directory)?,
         };
-        // What the site answers has no usual place for it.
+        // The site's answers have no usual place for it.
         let user = user.or_else(|| source.is_of_tokens().then(Claim::subject));
         let (issuers, audiences) = (section.issuer.all(), section.audience.all());
         let is_published = matches!(source, Source::Published(_));

@@ -1,4 +1,4 @@
-//! What stands in the way of another purchase, and what is shown of what is not settled.
+//! Subscriptions that stand in the way of another purchase, and those that are shown as not settled.
 
 use super::examples::{on, standing, subscription};
 use super::*;

@@ -36,7 +36,7 @@ struct Shop {
     billing: Billing,
     router: Router,
     buyer: AccountId,
-    /// Who acts for the buyer, and whether that user may buy; none: the buyer itself.
+    /// The user who acts for the buyer, and whether that user may buy; none: the buyer itself.
     acting: Option<(&'static str, bool)>,
 }
 

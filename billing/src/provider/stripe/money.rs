@@ -30,7 +30,7 @@ pub fn invoice(seen: payload::Invoice, failure: Option<Failure>) -> (Vec<Fact>, 
     let mut facts: Vec<Fact> =
         seen.payment_ids().into_iter().map(|payment| Fact::Payment(paid_by(payment, &id, customer.clone()))).collect();
     let Some(subscription) = subscription else { return (facts, None) };
-    // Whose it is, is for Stripe to say.
+    // Stripe says whose it is.
     let Some(customer) = customer else { return (facts, Some(Object::Invoice(id))) };
     let created = seen.created.map(|Moment(at)| at + chrono::Duration::seconds(INVOICE_LEAD_SECONDS));
     let Some(covers_from) = seen.period_start().or(created) else { return (facts, None) };
