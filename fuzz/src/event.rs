@@ -88,9 +88,11 @@ fn check_payment(payment: &Payment) {
 fn check_subscription(seen: &Subscription) {
     [&seen.id.id, &seen.customer].into_iter().chain(&seen.prices).for_each(|id| check_id(id));
     let of_state = match seen.state {
-        State::Trialing { ends_at: at } | State::PastDue { since: at } | State::Lapsed { at } | State::Ended { at } => {
-            Some(at)
-        }
+        State::Trialing { ends_at: at }
+        | State::PastDue { since: at }
+        | State::Lapsed { at }
+        | State::WrittenOff { at }
+        | State::Ended { at } => Some(at),
         State::Active { paid_until } => paid_until,
         State::Incomplete | State::Unpaid | State::Paused => None,
     };

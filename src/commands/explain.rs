@@ -265,6 +265,10 @@ fn state(state: State) -> String {
         State::Unpaid => "unpaid".to_owned(),
         State::Paused => "paused".to_owned(),
         State::Lapsed { at } => format!("not among what ran at {}", at.to_rfc3339()),
+        State::WrittenOff { at } => format!(
+            "ended by a person at {}, as its provider no longer showed it; it comes back when its provider tells of it again",
+            at.to_rfc3339()
+        ),
         State::Ended { at } => format!("ended at {}", at.to_rfc3339()),
     }
 }

@@ -103,6 +103,11 @@ async fn what_a_person_ended_comes_back_when_its_provider_tells_of_it_and_what_t
     let (ghost, sold) = marked_ghost(&world).await;
     world.tollgate(&["reconcile", "--end-unseen", "--yes"]).await.success();
     all_have(&world, std::slice::from_ref(&ghost), "free", "a person ended it").await;
+    // With a word of its own: a lapse is what a provider's list says.
+    let written_off = "select count(*) from subscriptions where state = 'written_off'";
+    assert_eq!(number(&world, written_off).await, 1);
+    let explained = world.tollgate(&["explain", "account", &ghost.account]).await.success();
+    assert!(explained.contains("ended by a person at 20"), "{explained}");
     let report = full(&world.tollgate(&["reconcile", "--json"]).await.success());
     assert_eq!(report["unseen"], 0, "it runs here no more: {report}");
     let later = in_seconds(5);
@@ -111,7 +116,8 @@ async fn what_a_person_ended_comes_back_when_its_provider_tells_of_it_and_what_t
 
     // Ended by a person as well, of which the provider says in a comparison that it runs.
     let (account, id) = (&subscribers[0].account, &subscribers[0].subscription);
-    let lapse = "state = 'lapsed', lapsed_at = now(), paid_until = null, trial_ends_at = null, past_due_since = null";
+    let lapse =
+        "state = 'written_off', lapsed_at = now(), paid_until = null, trial_ends_at = null, past_due_since = null";
     execute(&world, &format!("update subscriptions set {lapse} where subscription_id = '{id}'")).await;
     execute(&world, &format!("update accounts set version = version + 1 where account = '{account}'")).await;
     world.tollgate(&["reconcile"]).await.success();

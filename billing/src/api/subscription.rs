@@ -177,7 +177,7 @@ fn shown_subscription(standing: &Standing, subscription: &Subscription, now: Tim
             let until = |whole| bought.map_or(whole, |live| subscription.price_paid_until(&live.price.id, whole));
             (None, paid_until.map(until), None)
         }
-        State::Lapsed { at } | State::Ended { at } => (None, None, Some(at)),
+        State::Lapsed { at } | State::WrittenOff { at } | State::Ended { at } => (None, None, Some(at)),
         State::Incomplete | State::PastDue { .. } | State::Unpaid | State::Paused => (None, None, None),
     };
     ShownSubscription {

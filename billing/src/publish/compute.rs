@@ -70,7 +70,7 @@ fn is_over(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -> b
             |setbacks: &[Setback]| subscription.access_to(item, &dues, (&rules.grace, &rules.policy), setbacks);
         access(&setbacks(subscription, item, snapshot, rules)) != access(&[])
     };
-    matches!(subscription.state, State::Lapsed { .. } | State::Ended { .. })
+    matches!(subscription.state, State::Lapsed { .. } | State::WrittenOff { .. } | State::Ended { .. })
         || subscription.all_items().iter().any(is_set_back)
 }
 

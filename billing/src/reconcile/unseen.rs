@@ -1,7 +1,7 @@
 //! Subscriptions that their provider no longer shows are ended by a person, who was told how many they are, after the
 //! provider was asked about each once more.
 //!
-//! A person's end is not the provider's: the subscription lapses, and comes back when its provider tells of it again.
+//! A person's end is not the provider's: the subscription is written off, and comes back when its provider tells of it again.
 
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
@@ -119,7 +119,7 @@ impl Billing {
             subscriptions::find(&mut conn, id).await?
         };
         let Some(known) = known else { return Ok(false) };
-        let over = Subscription { state: State::Lapsed { at: now }, before: None, ..known.subscription };
+        let over = Subscription { state: State::WrittenOff { at: now }, before: None, ..known.subscription };
         let event = Event { facts: vec![Fact::Subscription(Box::new(over))], ..Event::default() };
         let asking = Asking { cause: CAUSE, provider, account: None, observation, now };
         Ok(self.learn_taking(asking, &[event], told).await?.iter().any(|repaired| repaired.is_news))

@@ -31,10 +31,10 @@ pub async fn stored(
             exists (select from subscriptions where provider = $1 and livemode = false and state <> 'ended') as "test!",
             case
                 when $1 = 'polar' then exists (
-                    select from subscriptions where provider = $1 and observation > 0 and state <> 'ended' and state <> 'lapsed'
+                    select from subscriptions where provider = $1 and observation > 0 and state <> 'ended' and state not in ('lapsed', 'written_off')
                 )
                 else exists (select from subscriptions
-                    where provider = $1 and livemode = live and state <> 'ended' and state <> 'lapsed')
+                    where provider = $1 and livemode = live and state <> 'ended' and state not in ('lapsed', 'written_off'))
             end as "runs!",
             (select min(provider_account) from subscriptions
                 where provider = $1 and livemode = live and state <> 'ended') as account,
@@ -64,7 +64,7 @@ pub async fn running(
         r#"
         select subscription_id from subscriptions
         where provider = $1 and (livemode = $2 or ($1 = 'polar' and observation > 0))
-            and state <> 'ended' and state <> 'lapsed'
+            and state <> 'ended' and state not in ('lapsed', 'written_off')
         order by observation desc limit $3
         "#,
         provider.as_str(),
@@ -122,7 +122,7 @@ pub async fn of_test_mode(conn: &mut PgConnection, provider: Provider) -> Result
     let query = sqlx::query!(
         r#"
         select account, count(*) as "subscriptions!" from subscriptions
-        where provider = $1 and livemode = false and state not in ('ended', 'incomplete', 'lapsed')
+        where provider = $1 and livemode = false and state not in ('ended', 'incomplete', 'lapsed', 'written_off')
         group by account order by account
         "#,
         provider.as_str()
@@ -141,7 +141,7 @@ pub async fn accounts_of_test_mode(conn: &mut PgConnection, provider: Provider) 
     let query = sqlx::query_scalar!(
         r#"
         select count(distinct account) as "accounts!" from subscriptions
-        where provider = $1 and livemode = false and state not in ('ended', 'incomplete', 'lapsed')
+        where provider = $1 and livemode = false and state not in ('ended', 'incomplete', 'lapsed', 'written_off')
         "#,
         provider.as_str()
     );

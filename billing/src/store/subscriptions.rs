@@ -71,6 +71,7 @@ pub const fn state_name(state: State) -> &'static str {
         State::Unpaid => "unpaid",
         State::Paused => "paused",
         State::Lapsed { .. } => "lapsed",
+        State::WrittenOff { .. } => "written_off",
         State::Ended { .. } => "ended",
     }
 }
@@ -82,7 +83,7 @@ fn columns(state: State) -> Columns {
         State::Trialing { ends_at } => Columns { trial_ends_at: Some(ends_at), ..named },
         State::Active { paid_until } => Columns { paid_until, ..named },
         State::PastDue { since } => Columns { past_due_since: Some(since), ..named },
-        State::Lapsed { at } => Columns { lapsed_at: Some(at), ..named },
+        State::Lapsed { at } | State::WrittenOff { at } => Columns { lapsed_at: Some(at), ..named },
         State::Ended { at } => Columns { ended_at: Some(at), ..named },
     }
 }
@@ -120,6 +121,7 @@ impl Row {
             "trialing" => Ok(State::Trialing { ends_at: dated(self.trial_ends_at)? }),
             "past_due" => Ok(State::PastDue { since: dated(self.past_due_since)? }),
             "lapsed" => Ok(State::Lapsed { at: dated(self.lapsed_at)? }),
+            "written_off" => Ok(State::WrittenOff { at: dated(self.lapsed_at)? }),
             "ended" => Ok(State::Ended { at: dated(self.ended_at)? }),
             other => Err(format!("`{other}` is not a state")),
         }

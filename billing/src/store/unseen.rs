@@ -30,7 +30,7 @@ pub async fn mark(
     let query = sqlx::query!(
         r#"
         update subscriptions set unseen_since = coalesce(unseen_since, $4)
-        where provider = $1 and subscription_id = $2 and observation < $3 and state <> 'ended' and state <> 'lapsed'
+        where provider = $1 and subscription_id = $2 and observation < $3 and state <> 'ended' and state not in ('lapsed', 'written_off')
         "#,
         id.provider.as_str(),
         id.id,
@@ -49,7 +49,7 @@ pub async fn count(conn: &mut PgConnection, provider: Option<Provider>) -> Resul
         Unseen,
         r#"
         select count(*) as "subscriptions!", count(distinct account) as "accounts!" from subscriptions
-        where unseen_since is not null and state <> 'ended' and state <> 'lapsed' and ($1::text is null or provider = $1)
+        where unseen_since is not null and state <> 'ended' and state not in ('lapsed', 'written_off') and ($1::text is null or provider = $1)
         "#,
         provider.map(Provider::as_str)
     );
@@ -65,7 +65,7 @@ pub async fn is_marked(conn: &mut PgConnection, id: &SubscriptionId) -> Result<b
         r#"
         select exists (
             select from subscriptions where provider = $1 and subscription_id = $2 and unseen_since is not null
-                and state <> 'ended' and state <> 'lapsed'
+                and state <> 'ended' and state not in ('lapsed', 'written_off')
         ) as "marked!"
         "#,
         id.provider.as_str(),
@@ -88,7 +88,7 @@ pub async fn page(
         r#"
         select subscription_id from subscriptions
         where provider = $1 and subscription_id > $2 and unseen_since is not null
-            and state <> 'ended' and state <> 'lapsed'
+            and state <> 'ended' and state not in ('lapsed', 'written_off')
         order by subscription_id limit $3
         "#,
         provider.as_str(),

@@ -172,8 +172,10 @@ fn order(seen: &Subscription, known: &Subscription) -> Order {
         (State::Incomplete, State::Incomplete) => {}
         (State::Incomplete, _) => return Order::Older,
         (_, State::Incomplete) => return Order::Newer,
-        // The provider's list did not name it at that moment, so what it told of earlier ones is over.
-        (State::Active { .. } | State::Trialing { .. }, State::Lapsed { at }) if seen.as_of <= at => {
+        // The provider did not show it at that moment, so what it told of earlier ones is over.
+        (State::Active { .. } | State::Trialing { .. }, State::Lapsed { at } | State::WrittenOff { at })
+            if seen.as_of <= at =>
+        {
             return Order::Older;
         }
         _ => {}
@@ -240,7 +242,12 @@ fn worth(subscription: &Subscription) -> (u8, bool, Option<Timestamp>, Option<Ti
         State::Active { paid_until } => (2, paid_until.or(far)),
         State::Trialing { ends_at } => (2, Some(ends_at)),
         State::PastDue { .. } => (1, far),
-        State::Incomplete | State::Unpaid | State::Paused | State::Lapsed { .. } | State::Ended { .. } => (0, None),
+        State::Incomplete
+        | State::Unpaid
+        | State::Paused
+        | State::Lapsed { .. }
+        | State::WrittenOff { .. }
+        | State::Ended { .. } => (0, None),
     };
     (rank, !subscription.collection_paused, subscription.cancel_at.or(far), until, &subscription.prices)
 }

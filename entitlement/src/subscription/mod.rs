@@ -40,9 +40,10 @@ pub enum State {
     Unpaid,
     /// Collection is paused.
     Paused,
-    /// At that moment the provider's list of what runs did not name it, or an operator ended it because the provider no longer
-    /// had it. It comes back when the provider tells of it again.
+    /// At that moment the provider's list of what runs did not name it. It comes back when the provider tells of it again.
     Lapsed { at: Timestamp },
+    /// A person ended it here, as the provider no longer showed it. It comes back in the same way: the person may have been wrong.
+    WrittenOff { at: Timestamp },
     /// Over for good: this subscription id never comes back.
     Ended { at: Timestamp },
 }
@@ -202,7 +203,7 @@ impl Subscription {
         match self.state {
             State::Unpaid if policy.unpaid == Hold::Keep && runs => Some((None, Status::PastDue)),
             State::Incomplete | State::Unpaid | State::Paused => None,
-            State::Lapsed { at } | State::Ended { at } => Some((Some(at), Status::Active)),
+            State::Lapsed { at } | State::WrittenOff { at } | State::Ended { at } => Some((Some(at), Status::Active)),
             _ if !runs => None,
             State::Trialing { ends_at } => Some((Some(ends_at + grace.trial), Status::Trialing)),
             State::Active { paid_until } => {

@@ -49,6 +49,7 @@ fn each_state_gives_the_access_that_it_should() {
         ("past due", State::PastDue { since: at(30) }, None, Some((Some(44), Status::PastDue))),
         ("past due, then canceled", State::PastDue { since: at(30) }, Some(35), Some((Some(35), Status::PastDue))),
         ("no longer listed", State::Lapsed { at: at(9) }, None, Some((Some(9), Status::Active))),
+        ("ended by a person", State::WrittenOff { at: at(9) }, None, Some((Some(9), Status::Active))),
         ("ended", State::Ended { at: at(7) }, None, Some((Some(7), Status::Active))),
         ("ended before it began", State::Ended { at: at(0) }, None, None),
     ];

@@ -94,7 +94,7 @@ impl Subscription {
         setbacks: &[Setback],
         now: Timestamp,
     ) -> Option<Withheld> {
-        let is_over = matches!(self.state, State::Lapsed { .. } | State::Ended { .. })
+        let is_over = matches!(self.state, State::Lapsed { .. } | State::WrittenOff { .. } | State::Ended { .. })
             || self.cancel_at.is_some_and(|end| end <= now);
         let access = self.access_to(item, dues, (grace, policy), setbacks);
         if is_over || access.is_some_and(|access| access.until.is_none_or(|until| now < until)) {
@@ -113,9 +113,11 @@ impl Subscription {
             State::Unpaid => Withheld::Unpaid,
             State::PastDue { .. } => Withheld::PastDue,
             State::Incomplete => Withheld::Incomplete,
-            State::Trialing { .. } | State::Active { .. } | State::Lapsed { .. } | State::Ended { .. } => {
-                Withheld::NotRenewed
-            }
+            State::Trialing { .. }
+            | State::Active { .. }
+            | State::Lapsed { .. }
+            | State::WrittenOff { .. }
+            | State::Ended { .. } => Withheld::NotRenewed,
         };
         Some(cut.min().unwrap_or(of_state))
     }

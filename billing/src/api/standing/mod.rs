@@ -227,7 +227,7 @@ pub const fn cadence(cadence: Cadence) -> &'static str {
 /// An unpaid or paused subscription still counts: its provider may charge for it again.
 pub(crate) fn is_running(subscription: &Subscription, now: Timestamp) -> bool {
     let over = match subscription.state {
-        State::Incomplete | State::Lapsed { .. } | State::Ended { .. } => true,
+        State::Incomplete | State::Lapsed { .. } | State::WrittenOff { .. } | State::Ended { .. } => true,
         State::Trialing { .. } | State::Active { .. } | State::PastDue { .. } | State::Unpaid | State::Paused => false,
     };
     !over && subscription.cancel_at.is_none_or(|end| now < end)
