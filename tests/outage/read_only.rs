@@ -68,4 +68,11 @@ async fn connections_that_stay_on_a_former_primary_are_made_again_and_nothing_ac
         .await;
     world.everywhere("/premium/after", &after.token, 200).await;
     world.everywhere("/premium/before", &before.token, 200).await;
+    // An operator reads what is wrong and what to do, and no statement that a server would not run.
+    let log = world.proxy().process.log();
+    assert!(log.contains("PostgreSQL accepts no writes there"), "{log}");
+    for statement in ["read-only transaction", "cannot execute"] {
+        let told = log.lines().find(|line| line.contains(statement));
+        assert_eq!(told, None, "{statement}");
+    }
 }

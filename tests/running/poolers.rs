@@ -53,6 +53,20 @@ async fn a_pooler_that_forgets_prepared_statements_is_refused_with_what_to_use_i
 }
 
 #[tokio::test]
+async fn a_pooler_that_lends_statements_is_refused_with_what_to_use_instead() {
+    let database = Postgres::shared().database().await;
+    let pooler = PgBouncer::start(&database.url, "pool_mode = statement").await;
+    let world = World::start(Arrangement::AllPostgres).await;
+    let urls = [("DATABASE_URL", pooler.url.as_str()), ("DATABASE_MIGRATION_URL", database.url.as_str())];
+    let output = migrate(&world, &urls).await;
+    let told = output.failure();
+    for words in ["pool_mode = statement", "pool_mode = session", "Postgres itself"] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert!(!told.contains("transaction blocks") && !told.contains("error returned from database"), "{told}");
+}
+
+#[tokio::test]
 async fn a_pooler_that_lends_transactions_needs_another_way_for_migrations() {
     // Older ones are refused before, as the test above says.
     if !PgBouncer::keeps_statements() {

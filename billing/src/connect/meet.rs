@@ -23,6 +23,7 @@ pub(super) async fn server(options: &PgConnectOptions, patience: Duration) -> Re
     let met = tokio::time::timeout(patience, way(options)).await;
     match met.map_err(|_| ConnectError::Silent { at: at.clone() })? {
         Ok(Met { is_writable: false, .. }) => Err(ConnectError::ReadOnly { at }),
+        Ok(Met { has_transactions: false, .. }) => Err(ConnectError::NoTransactions),
         Ok(Met { keeps_statements: false, .. }) => Err(ConnectError::Pooler),
         Ok(Met { way, .. }) => Ok(way),
         Err(error) => Err(refused(options, at, error)),
@@ -37,6 +38,7 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
 struct Met {
     way: Way,
     is_writable: bool,
+    has_transactions: bool,
     keeps_statements: bool,
 }
 
@@ -48,7 +50,10 @@ async fn way(options: &PgConnectOptions) -> Result<Met, sqlx::Error> {
     let mut second = PgConnection::connect_with(options).await?;
     let mut keeps_statements = session::keeps_statement(&mut first).await?;
     let before = session::number(&mut first).await?;
-    session::begin(&mut second).await?;
+    let has_transactions = session::begin(&mut second).await?;
+    if !has_transactions {
+        return Ok(Met { way: Way::Pooled, is_writable, has_transactions, keeps_statements });
+    }
     let other = session::number(&mut second).await?;
     // The session that `first` had is taken, if it was not `first`'s own.
     let after = session::number(&mut first).await?;
@@ -60,7 +65,7 @@ async fn way(options: &PgConnectOptions) -> Result<Met, sqlx::Error> {
     // The end of a connection ends its transaction.
     second.close().await?;
     first.close().await?;
-    Ok(Met { way, is_writable, keeps_statements })
+    Ok(Met { way, is_writable, has_transactions, keeps_statements })
 }
 
 fn at(options: &PgConnectOptions) -> String {

@@ -49,6 +49,10 @@ pub enum ConnectError {
     )]
     Pooler,
     #[error(
+        "DATABASE_URL leads to a pooler that allows no transactions (PgBouncer with pool_mode = statement), and Tollgate needs them: set pool_mode = session there, or pool_mode = transaction with max_prepared_statements = 200 (PgBouncer 1.21 or newer), or point DATABASE_URL at Postgres itself"
+    )]
+    NoTransactions,
+    #[error(
         "DATABASE_URL leads to a pooler that gives each transaction another connection, and migrations need one of their own: set DATABASE_MIGRATION_URL to the URL of Postgres itself"
     )]
     NoMigrationUrl,

@@ -138,7 +138,7 @@ impl Billing {
         let storing = async {
             loop {
                 match self.store(arrival).await {
-                    Err(StoreError::Unavailable(_)) if tokio::time::Instant::now() < last_try => {
+                    Err(error) if error.is_transient() && tokio::time::Instant::now() < last_try => {
                         tokio::time::sleep(RETRY_PAUSE).await;
                     }
                     stored => return stored,

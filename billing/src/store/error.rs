@@ -16,6 +16,12 @@ pub enum StoreError {
     /// Nothing is wrong with the question: ask again later.
     #[error("the database cannot be used right now")]
     Unavailable(#[source] sqlx::Error),
+    /// A standby, or a former primary: connections are made again until one leads to a server that accepts writes. The server's own
+    /// words name a statement, which tells an operator nothing.
+    #[error(
+        "PostgreSQL accepts no writes there, as a standby or a former primary: it is tried again, over new connections, until DATABASE_URL leads to the primary"
+    )]
+    ReadOnly,
     /// Asking again will not help.
     #[error("the database refused a statement")]
     Refused(#[source] sqlx::Error),
@@ -54,7 +60,7 @@ impl StoreError {
     /// Whether the same question may be answered later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::ReadOnly)
     }
 }
 
@@ -63,6 +69,7 @@ impl From<sqlx::Error> for StoreError {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         if code.as_deref() == Some(writable::READ_ONLY) {
             writable::note_refusal();
+            return Self::ReadOnly;
         }
         let transient = match &error {
             sqlx::Error::Database(_) => code.is_some_and(|code| is_transient_code(&code)),
@@ -95,10 +102,9 @@ fn code_of(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
 
 /// SQLSTATE classes that say nothing about the statement (PostgreSQL, appendix A): connection, rollback (deadlock,
 /// serialization), resources, operator intervention and timeouts; a lock that was not free; a server that became
-/// read-only, as a former primary does.
+/// read-only, as a former primary does, is told apart.
 fn is_transient_code(code: &str) -> bool {
-    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
-        || matches!(code, "55P03" | writable::READ_ONLY)
+    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03"
 }
 
 impl From<StoreError> for Problem {
@@ -120,7 +126,7 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_by_itself_is_transient() {
-        for code in ["08006", "40P01", "40001", "53300", "57014", "57P01", "55P03", "25006"] {
+        for code in ["08006", "40P01", "40001", "53300", "57014", "57P01", "55P03"] {
             assert!(is_transient_code(code), "{code}");
         }
         for code in ["23505", "23514", "22003", "42703", "25P02"] {

@@ -14,12 +14,17 @@ pub async fn number(conn: &mut PgConnection) -> Result<i32, sqlx::Error> {
     conn.fetch_one(sqlx::raw_sql("select pg_backend_pid()")).await?.try_get(0)
 }
 
-/// Begins a transaction, which ends with the connection.
+/// Begins a transaction, which ends with the connection. Returns whether it may: a pooler that lends a session for one statement refuses.
 ///
 /// # Errors
 /// When the server does not answer.
-pub async fn begin(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    conn.execute(sqlx::raw_sql("begin")).await.map(drop)
+pub async fn begin(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match conn.execute(sqlx::raw_sql("begin")).await {
+        Ok(_) => Ok(true),
+        // Postgres itself begins one for everybody who may connect.
+        Err(sqlx::Error::Database(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a statement that this connection has prepared, or prepares now, is there when it is run.
