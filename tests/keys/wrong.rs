@@ -1,8 +1,9 @@
 //! A key of another mode or account compares, sells and asks nothing.
 
+use demo::provider::Telling;
 use serde_json::json;
 
-use super::{all_have, number, setup, subscribers};
+use super::{Subscriber, all_have, number, provider, setup, subscribers};
 use crate::world::provider::{API_KEY, LIVE_KEY, OTHER_KEYS, OTHER_RESTRICTED_KEYS, RESTRICTED_KEYS};
 use crate::world::{World, eventually};
 
@@ -39,6 +40,29 @@ async fn a_comparison_with_a_wrong_key_takes_nothing_and_the_right_one_is_fine()
     assert_eq!(number(&world, "select count(*) from subscriptions where livemode").await, 20);
     let ours = "select count(*) from subscriptions where provider_account = 'acct_simulated'";
     assert_eq!(number(&world, ours).await, 20);
+}
+
+#[tokio::test]
+async fn a_first_key_that_turns_out_to_be_wrong_sells_nothing_more() {
+    let mut world = World::with(setup()).await;
+    world.processes[0].set("STRIPE_API_KEY", OTHER_KEYS[1]);
+    world.processes[0].restart();
+    world.processes[0].ready().await;
+    let orders = async |buyer: &str| {
+        let order = json!({ "cadence": "monthly" });
+        world.post("/api/billing/checkout", &crate::world::token(buyer), &order).await
+    };
+    // Nothing is stored, so that it is bound to nothing.
+    let first = orders("an-early-buyer").await;
+    assert!(!first.body.contains("wrong_key"), "{first:?}");
+    // A command with the right key finds what was never told.
+    let provider = provider(&world);
+    provider.set_telling(Telling::Silent);
+    Subscriber::at(provider);
+    provider.set_telling(Telling::Aloud);
+    world.tollgate_with(("STRIPE_API_KEY", API_KEY), &["reconcile"]).await.success();
+    let refused = orders("a-later-buyer").await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "wrong_key"), "{refused:?}");
 }
 
 #[tokio::test]

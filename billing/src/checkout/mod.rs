@@ -43,8 +43,7 @@ pub async fn check_configured(billing: &Billing, provider: Provider) -> Result<(
     if !provider::can_ask(&billing.providers(), provider) {
         return Err(not_configured());
     }
-    billing.askable(provider).await?;
-    Ok(())
+    Ok(billing.check_to_sell(provider).await?)
 }
 
 /// That any provider can be asked.

@@ -31,6 +31,15 @@ const LOOKED_FOR: i64 = 5;
 /// Rows of one step of a catch-up.
 const STEP: i64 = 500;
 
+/// Of which moment an outcome has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// It was found out lately.
+    Lately,
+    /// That a key fits is looked at anew: a subscription may have been stored since to which it does not belong.
+    Now,
+}
+
 /// What is known of one key; it ends with the key.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
@@ -71,11 +80,17 @@ impl Billing {
         Ok(misfits)
     }
 
-    pub(super) async fn checked_key(&self, providers: &Providers, provider: Provider) -> Result<Key, StoreError> {
+    pub(super) async fn checked_key(
+        &self,
+        providers: &Providers,
+        provider: Provider,
+        when: When,
+    ) -> Result<Key, StoreError> {
         let checked = providers.checked(provider);
         let mut last = checked.last.lock().await;
         if let Some((until, key)) = &*last
             && Instant::now() < *until
+            && !(when == When::Now && matches!(key, Key::Fits { .. }))
         {
             return Ok(key.clone());
         }

@@ -8,6 +8,7 @@ mod live;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use entitlement::binding::Misfit;
 use entitlement::catalog::Provider;
@@ -22,7 +23,11 @@ use crate::store::StoreError;
 use crate::{caller, metrics};
 
 pub(crate) use check::Checked;
+use check::When;
 pub(crate) use live::{DETAIL, begin as begin_live};
+
+/// How long a sale waits for the check of the key.
+const SALE_WAITS: Duration = Duration::from_secs(15);
 
 /// How the key of a provider stands to what is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,6 +117,24 @@ impl Billing {
         }
     }
 
+    /// As [`Billing::askable`], before something is sold: a sale under a key that belongs elsewhere would be of somebody else's, so it
+    /// waits for the check, and what was found out before is not enough.
+    ///
+    /// # Errors
+    /// When it does not fit, or that cannot be said now, or not in time.
+    pub(crate) async fn check_to_sell(&self, provider: Provider) -> Result<(), KeyError> {
+        let providers = self.providers();
+        if !provider::can_ask(&providers, provider) {
+            return Ok(());
+        }
+        let checking = self.checked_key(&providers, provider, When::Now);
+        match tokio::time::timeout(SALE_WAITS, checking).await.map_err(|_| ProviderError::too_slow())?? {
+            Key::Other(misfit) => Err(KeyError::Wrong { provider, misfit }),
+            Key::Unknown(error) => Err(error.into()),
+            Key::Fits { .. } | Key::None => Ok(()),
+        }
+    }
+
     /// How the configured key stands to what is stored. No connection may be held.
     ///
     /// # Errors
@@ -124,6 +147,6 @@ impl Billing {
         if !provider::can_ask(providers, provider) {
             return Ok(Key::None);
         }
-        self.checked_key(providers, provider).await
+        self.checked_key(providers, provider, When::Lately).await
     }
 }

@@ -39,7 +39,7 @@ pub enum ProviderError {
 }
 
 impl ProviderError {
-    pub(super) fn too_slow() -> Self {
+    pub(crate) fn too_slow() -> Self {
         Self::Unavailable("no answer in time".into())
     }
 
