@@ -10,6 +10,7 @@ mod handover;
 mod inbox;
 mod listeners;
 mod logging;
+mod naming;
 mod output;
 mod reload;
 mod serve;
@@ -20,8 +21,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    account, catalog, check, consents, credit, database, demo, events, explain, link, migrate, provider, reconcile,
-    run, shell, token,
+    account, catalog, check, consents, credit, database, demo, events, explain, identity, link, migrate, provider,
+    reconcile, run, shell, token,
 };
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
@@ -69,6 +70,7 @@ enum Command {
     Reconcile(reconcile::Arguments),
     Provider(provider::Arguments),
     Database(database::Arguments),
+    Identity(identity::Arguments),
     Consents(consents::Arguments),
     Link(link::Arguments),
     Account(account::Arguments),
@@ -99,6 +101,7 @@ fn main() -> ExitCode {
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Provider(arguments) => provider::run(&arguments),
         Command::Database(arguments) => database::run(&arguments),
+        Command::Identity(arguments) => identity::run(&arguments),
         Command::Consents(arguments) => consents::run(&arguments),
         Command::Link(arguments) => link::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use billing::{Billing, Considered, Origin, Proposal};
 use entitlement::assertion::AssertionKey;
+use entitlement::naming::Names;
 use prometheus::{IntCounterVec, IntGauge, Opts};
 use proxy::{Control, Verification};
 use tokio::runtime::Runtime;
@@ -20,6 +21,7 @@ use crate::config::Config;
 use crate::config::changes::Changes;
 use crate::config::identity::Source;
 use crate::config::secrets::Secrets;
+use crate::naming;
 
 /// The secrets that are replaced in place. The others are read at start only.
 const REPLACED: [&str; 6] = [
@@ -50,6 +52,8 @@ impl Hangups {
 pub struct Users {
     /// None in the role proxy, which uses no secret of a provider.
     pub billing: Option<Billing>,
+    /// What is known of accounts that are named otherwise than the configuration of this process says; billing has a warning of its own.
+    pub names_kept: naming::Kept,
     pub admin_token: Arc<AdminToken>,
     /// The running gate and the key with which it signs; none in the role billing.
     pub gate: Option<(Control, AssertionKey)>,
@@ -60,6 +64,8 @@ pub struct InForce {
     pub path: PathBuf,
     pub config: Config,
     pub secrets: Secrets,
+    /// By which claims accounts are named, whatever the configuration says; `None` as long as nobody has said so.
+    pub names: Option<Names>,
 }
 
 /// What operators see of reloads.
@@ -86,7 +92,7 @@ impl Reloads {
     }
 }
 
-/// Reads everything again on every SIGHUP, for ever.
+/// Reads everything again on every SIGHUP, and follows how accounts are named, for ever.
 pub async fn follow(mut hangups: Hangups, users: Users, mut known: InForce) {
     let reloads = match Reloads::register() {
         Ok(reloads) => reloads,
@@ -95,14 +101,25 @@ pub async fn follow(mut hangups: Hangups, users: Users, mut known: InForce) {
             return;
         }
     };
-    while hangups.0.recv().await.is_some() {
+    loop {
+        let renamed = tokio::select! {
+            hangup = hangups.0.recv() => match hangup {
+                Some(()) => None,
+                None => return,
+            },
+            names = renamed(&users, known.names.as_ref()) => Some(names),
+        };
+        if let Some(names) = renamed {
+            rename(&users, &mut known, names).await;
+            continue;
+        }
         match reload(&users, &known).await {
             Ok((config, secrets)) => {
                 tell(&known.secrets.changed(&secrets));
                 tell_of_config(&Changes::between(&known.config.table, &config.table), &config);
                 reloads.count.with_label_values(&["applied"]).inc();
                 reloads.last.set(parts::now().timestamp());
-                known = InForce { path: known.path, config, secrets };
+                known = InForce { path: known.path, config, secrets, names: known.names };
             }
             Err(error) => {
                 reloads.count.with_label_values(&["refused"]).inc();
@@ -123,9 +140,9 @@ async fn reload(users: &Users, known: &InForce) -> Result<(Config, Secrets)> {
     let (config, secrets) = read.await.map_err(anyhow::Error::from).flatten()?;
     config.check_certificate(parts::now())?;
     let changes = Changes::between(&known.config.table, &config.table);
-    let (old, new) = (known.config.identity.naming(), config.identity.naming());
-    if old != new {
-        bail!("{}: it needs a restart", crate::config::identity::renamed_accounts(&old, &new));
+    let (old, new) = (known.config.identity.names(), config.identity.names());
+    if old.are_lost_by(&new) {
+        bail!("{}: it needs a restart", billing::renamed_accounts(&old.to_string(), &new.to_string()));
     }
     if let Some(fixed) = changes.fixed() {
         bail!("{fixed} cannot change while Tollgate runs: it needs a restart");
@@ -139,8 +156,7 @@ async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secr
     let catalog = consider(users, known, config).await?;
     let prepared = match &users.gate {
         Some((control, assertion)) => {
-            // What a restart would read again stays as it was.
-            let settings = parts::proxy_settings(config, &known.secrets, assertion.clone())?;
+            let settings = proxy_settings(config, known, assertion)?;
             Some((control, control.prepare(settings, verification(known, config)).await?))
         }
         None => None,
@@ -159,6 +175,47 @@ async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secr
         control.commit(prepared);
     }
     Ok(())
+}
+
+/// What the gate is told, with the names of accounts that are in force.
+fn proxy_settings(config: &Config, known: &InForce, assertion: &AssertionKey) -> Result<proxy::Settings> {
+    // What a restart would read again stays as it was.
+    let mut settings = parts::proxy_settings(config, &known.secrets, assertion.clone())?;
+    if let Some(names) = &known.names {
+        naming::keep(&mut settings.identity, names);
+    }
+    Ok(settings)
+}
+
+/// Waits until accounts are named otherwise than is known; for ever without a gate.
+async fn renamed(users: &Users, known: Option<&Names>) -> Names {
+    if let Some((control, _)) = &users.gate
+        && let Some(names) = naming::change(users.billing.as_ref(), control, known).await
+    {
+        return names;
+    }
+    std::future::pending().await
+}
+
+/// Names accounts as is in force from now on.
+async fn rename(users: &Users, known: &mut InForce, names: Names) {
+    let (before, wanted) = (known.names.replace(names), known.config.identity.names());
+    // The gate goes by the configuration as long as nothing else was said.
+    let is_other = Some(before.as_ref().unwrap_or(&wanted)) != known.names.as_ref();
+    if let Some((control, assertion)) = users.gate.as_ref().filter(|_| is_other) {
+        let prepared = async {
+            let settings = proxy_settings(&known.config, known, assertion)?;
+            anyhow::Ok(control.prepare(settings, Verification::New).await?)
+        };
+        match prepared.await {
+            Ok(prepared) => control.commit(prepared),
+            Err(error) => tracing::error!(
+                reason = format!("{error:#}"),
+                "accounts cannot be named as is in force before the next start"
+            ),
+        }
+    }
+    users.names_kept.note(known.names.as_ref(), &wanted);
 }
 
 /// What is to become of the configured catalog. Where it is held back, no rule may require what the one in force lacks: a

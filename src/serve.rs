@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::catalog::Catalog;
+use entitlement::naming::Names;
 use entitlement::record::{HighWater, Record};
 use proxy::{Gate, Signals};
 use tokio::runtime::{Handle, Runtime};
@@ -28,6 +29,7 @@ use crate::config::secrets::Secrets;
 use crate::embedded::{Embedded, Place};
 use crate::handover::Listeners;
 use crate::listeners::{self, Offered};
+use crate::naming;
 use crate::reload::{self, Hangups, InForce, Users};
 
 /// How long billing may take at least on the embedded database, which is one backend for everything: a busy machine must not
@@ -127,7 +129,11 @@ impl Server {
             let control = gate.control();
             billing.on_forget(move |forget| control.forget(forget));
         }
+        let apart = gate.as_ref().filter(|_| component.is_none());
+        let names_kept = naming::Kept::of(apart.map(Gate::control));
+        ready.push(Box::new(names_kept.clone()));
         let users = Users {
+            names_kept,
             billing: component,
             admin_token: Arc::new(AdminToken::new(secrets.admin_token.as_deref())),
             gate: gate.as_ref().map(|gate| (gate.control(), assertion)),
@@ -140,6 +146,11 @@ impl Server {
         let offered = opened.offer(&runtime, ready, admin_end);
         let shutdown_grace = config.file.shutdown.grace;
         Ok(Self { gate, offered, billing, users, shutdown_grace, runtime, _database: database })
+    }
+
+    /// By which claims accounts are named, as far as billing of this process says.
+    pub fn names(&self) -> Option<Names> {
+        self.users.billing.as_ref().and_then(Billing::names)
     }
 
     /// Reads the configuration and the secrets again on every SIGHUP.
@@ -198,7 +209,7 @@ async fn start_billing(
 
 /// Puts the configured catalog in force. Returns what stays in force instead.
 async fn settle(billing: &Billing, config: &Config) -> Result<Option<Catalog>, OperatorError> {
-    billing.note_naming(&config.identity.naming()).await?;
+    billing.settle_naming().await?;
     let Some(proposal) = parts::configured_proposal(config) else { return Ok(None) };
     let considered = billing.consider_catalog(&proposal, Origin::SameFile).await?;
     Ok(billing.settle_catalog(&proposal, Origin::SameFile, considered).await?.kept().cloned())
@@ -227,6 +238,9 @@ fn start_gate(
     io: &Handle,
 ) -> Result<Gate> {
     let mut settings = parts::proxy_settings(config, secrets, assertion)?;
+    if let Some(names) = billing.as_ref().and_then(Billing::names) {
+        naming::keep(&mut settings.identity, &names);
+    }
     if let Some(kept) = kept {
         for name in config.leave_open(kept, &mut settings.routes, &mut settings.default) {
             tracing::error!(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use sqlx::{PgConnection, PgPool};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::api::invoices::Billed;
@@ -15,7 +15,7 @@ use crate::credentials::Providers;
 use crate::lasting::Lasting;
 use crate::lineage::{Caches, Lineage, Word};
 use crate::metrics;
-use crate::ops::HeldBack;
+use crate::ops::{HeldBack, Naming};
 use crate::prices::Prices;
 use crate::publish::Outlets;
 use crate::readiness::Contact;
@@ -73,6 +73,10 @@ pub(crate) struct Inner {
     pub looking: tokio::sync::Mutex<()>,
     /// Whether Redis holds what it was told.
     pub caches: Caches,
+    /// Whether it is noted that the records of this database stand under this process's namespace.
+    pub stands_here: AtomicBool,
+    /// How accounts are named.
+    pub naming: watch::Sender<Naming>,
     /// Wakes the keeper: other records are held.
     pub held_changed: Notify,
     /// A catalog that a file names and that is not in force.
@@ -123,6 +127,8 @@ impl Billing {
             word_told: parking_lot::Mutex::new(Word::Unknown),
             looking: tokio::sync::Mutex::default(),
             caches: Caches::default(),
+            stands_here: AtomicBool::new(false),
+            naming: watch::Sender::default(),
             held_changed: Notify::new(),
             held_back: parking_lot::Mutex::default(),
             settings,

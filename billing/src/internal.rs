@@ -7,6 +7,7 @@ use cache::CacheId;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::authorize::Lacking;
+use entitlement::naming::Names;
 use entitlement::record::{self, HIGH_WATER_HEADER, HighWater, Record, before};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -71,6 +72,9 @@ struct Said {
     /// By which a proxy finds out whether it shares billing's cache: empty where billing has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<CacheId>,
+    /// By which claims accounts are named, whatever a proxy's configuration says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<Names>,
 }
 
 /// `GET /internal/told`: 200 when the cache has been told of every change, 409 while it lacks some that it could not be told
@@ -87,12 +91,13 @@ pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> 
     match billing.line() {
         Some(line) => {
             let (why, lacking) = billing.held_back_now().await.unzip();
-            let warnings =
-                why.into_iter().chain(billing.database_warning()).chain(billing.cache_warning()).take(WARNINGS_MAX);
+            let others = [billing.database_warning(), billing.cache_warning()];
+            let warnings = why.into_iter().chain(others.into_iter().flatten()).take(WARNINGS_MAX);
             let warnings =
                 warnings.map(|text| text[..text.floor_char_boundary(WARNING_BYTES_MAX)].to_owned()).collect();
             let (lacking, cache) = (lacking.unwrap_or_default(), billing.shared().outlets.cache_id());
-            (status, Json(Said { line, warnings, lacking, cache })).into_response()
+            let names = billing.names();
+            (status, Json(Said { line, warnings, lacking, cache, names })).into_response()
         }
         // Not asked yet: soon.
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),

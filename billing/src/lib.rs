@@ -54,8 +54,8 @@ pub use credentials::{Credentials, CredentialsError};
 pub use lineage::Line;
 pub use ops::{
     AcceptPlan, Asker, Block, Blocked, CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive,
-    Granted, HeldRecord, LinkedBy, Losses, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince, Waiting,
-    WentLive, Word, tallied,
+    Granted, HeldRecord, LinkedBy, Losses, NamingPlan, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince,
+    Waiting, WentLive, Word, renamed_accounts, tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use prices::{Online, check_online};

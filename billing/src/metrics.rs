@@ -24,6 +24,7 @@ struct Metrics {
     price_differences: IntGaugeVec,
     drift: IntCounter,
     held_back: IntCounterVec,
+    other_names: IntGauge,
     keys_refused: IntGaugeVec,
     events_for_key: IntGaugeVec,
     unseen: IntGaugeVec,
@@ -37,6 +38,9 @@ static METRICS: LazyLock<Option<Metrics>> = LazyLock::new(|| match Metrics::regi
         None
     }
 });
+
+/// Of the gauge for names of accounts.
+const OTHER_NAMES: &str = "1 while the configuration names accounts by other claims than are in force.";
 
 /// In seconds: from a commit on the same host to a backlog of minutes.
 const PUBLISH_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0];
@@ -77,10 +81,11 @@ impl Metrics {
                 "tollgate_double_payments_total",
                 "Subscriptions of accounts that already paid for the same: one of the two is to be refunded.",
             )?,
+            other_names: registered(IntGauge::new("tollgate_names_held_back", OTHER_NAMES)?)?,
             held_back: there_from_the_start(registered(IntCounterVec::new(
                 Opts::new(
                     "tollgate_held_back_total",
-                    "Accounts from which access was not taken, as they were too many; of catalogs and databases, how often one was held back.",
+                    "Accounts from which access was not taken, as they were too many; of catalogs, databases and claims that name accounts, how often one was held back.",
                 ),
                 &["what"],
             )?)?),
@@ -132,7 +137,7 @@ fn counted_by_provider(name: &str, help: &str) -> prometheus::Result<IntCounterV
 }
 
 fn there_from_the_start(held_back: IntCounterVec) -> IntCounterVec {
-    for what in [What::Comparison, What::Mode, What::Catalog, What::Database] {
+    for what in [What::Comparison, What::Mode, What::Catalog, What::Database, What::Identity] {
         held_back.with_label_values(&[what.as_str()]).inc_by(0);
     }
     held_back
@@ -183,6 +188,13 @@ pub fn count_refused_sale() {
 pub fn count_held_back(what: What, accounts: u64) {
     if let Some(metrics) = &*METRICS {
         metrics.held_back.with_label_values(&[what.as_str()]).inc_by(accounts);
+    }
+}
+
+/// Shows whether other names of accounts are held back.
+pub fn show_other_names(are_held_back: bool) {
+    if let Some(metrics) = &*METRICS {
+        metrics.other_names.set(i64::from(are_held_back));
     }
 }
 

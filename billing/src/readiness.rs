@@ -91,6 +91,7 @@ impl Billing {
         // An owner that may not be read is not one that is broken: the right that is missing is named already.
         warnings.extend(self.database_warning().filter(|_| !(is_refused && self.lineage().is_unreadable())));
         warnings.extend(self.cache_warning());
+        warnings.extend(self.naming_warning());
         warnings
     }
 

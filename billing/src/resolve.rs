@@ -81,7 +81,17 @@ impl Billing {
         now: Timestamp,
     ) -> Result<Option<Record>, ResolveError> {
         let Record { database, entitlement } = &computed.record;
-        if computed.is_new || !self.shared().outlets.has_cache() {
+        if !self.shared().outlets.has_cache() {
+            return Ok(None);
+        }
+        if let Some(by) = self.lineage().replaced_by() {
+            match self.shared().outlets.newest_of(&[by], &entitlement.account).await {
+                Ok(None) => {}
+                Ok(told) => return Ok(told),
+                Err(error) => return Err(ResolveError::Held(error)),
+            }
+        }
+        if computed.is_new {
             return Ok(None);
         }
         let held = match self.glance(*database).await {
@@ -100,10 +110,12 @@ impl Billing {
         }
     }
 
-    /// Whether the cache has been told of every change but those of this moment, as far as this process knows.
+    /// Whether the cache has been told of every change but those of this moment, as far as this process knows. On a former primary
+    /// it is told of none: what the database in its place says has to be asked for.
     #[must_use]
     pub fn has_told(&self) -> bool {
-        !self.shared().outlets.is_behind() && self.shared().caches.are_well()
+        let is_replaced = self.lineage().replaced_by().is_some();
+        !is_replaced && !self.shared().outlets.is_behind() && self.shared().caches.are_well()
     }
 
     /// Nobody waits for the cache: whoever asks here is often asking because it does not answer.
@@ -125,7 +137,7 @@ impl Billing {
     pub(crate) async fn fill(&self, computed: &Computed, now: Timestamp) -> Result<(), PublishError> {
         let Computed { record, is_new } = computed;
         // A record in the cache counts more than one that is held: only changes since belong there.
-        if !is_new && self.is_held_back().await {
+        if self.lineage().replaced_by().is_some() || (!is_new && self.is_held_back().await) {
             return Ok(());
         }
         let (account, database) = (&record.entitlement.account, record.database);

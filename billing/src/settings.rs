@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use entitlement::assertion::AssertionKey;
 use entitlement::login::Login;
+use entitlement::naming::Names;
 use entitlement::record::Namespace;
 use entitlement::subscription::{Grace, Policy};
 
@@ -64,6 +65,8 @@ pub struct Settings {
     pub migration_url: Option<Secret>,
     /// Of the keys and the channel of the cache: what keeps installations apart that share a Redis.
     pub namespace: Namespace,
+    /// By which claims accounts are named.
+    pub names: Names,
     /// Connections to Postgres; exactly 1 when it is the embedded one.
     pub pool_size: u32,
     /// How long a webhook waits for its own effects before it is answered as accepted; a tenth of it when others wait too.

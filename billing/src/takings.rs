@@ -24,6 +24,8 @@ pub enum What {
     Catalog,
     /// A database that has gone back, or is another one.
     Database,
+    /// Other claims that name accounts.
+    Identity,
 }
 
 impl What {
@@ -35,6 +37,7 @@ impl What {
             Self::Mode => "mode",
             Self::Catalog => "catalog",
             Self::Database => "database",
+            Self::Identity => "identity",
         }
     }
 }
@@ -51,6 +54,7 @@ impl What {
             }
             Self::Catalog => "`tollgate catalog apply` with the file asks, and applies it",
             Self::Database => "`tollgate database accept` asks, and takes the database's word",
+            Self::Identity => "`tollgate identity accept` asks, and names accounts as the configuration says",
         }
     }
 }

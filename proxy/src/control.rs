@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use entitlement::naming::Names;
 use entitlement::record::forget::Forget;
 use tokio::runtime::Handle;
 
@@ -86,6 +87,18 @@ impl Control {
     /// Forgets sessions that the application says have ended, in this process.
     pub fn forget(&self, forget: &Forget) {
         self.current.load().identity.forget(forget);
+    }
+
+    /// By which claims accounts are named, as billing says, once that is another way than the known one.
+    pub async fn names_change(&self, known: Option<&Names>) -> Option<Names> {
+        let ladder = Arc::clone(&self.current.load().admission.ladder);
+        ladder.names_change(known).await
+    }
+
+    /// By which claims accounts are named, as billing has said last; `None` as long as it has not.
+    #[must_use]
+    pub fn names(&self) -> Option<Names> {
+        self.current.load().admission.ladder.names()
     }
 
     pub(crate) fn stopping(&self) -> Stopping {

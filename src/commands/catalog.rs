@@ -36,7 +36,7 @@ enum Action {
     /// Show the difference, ask when accounts lose something, then apply it: every account is told
     ///
     /// More than 2 % of the accounts that have access, and more than 3, need --force, or the digest that `plan` prints as `accept`
-    /// in the file. What was taken within the last 24 hours counts with it.
+    /// in the file: it holds how many lose something, and is no word for more. What was taken within the last 24 hours counts with it.
     Apply {
         #[command(flatten)]
         catalog: Catalog,
@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let plan = billing.plan_catalog(&proposal).await?;
         show(&plan);
         if matches!(arguments.action, Action::Plan(_)) {
-            let CatalogPlan { changes, losses, digest, is_accepted } = &plan;
+            let CatalogPlan { changes, losses, digest, is_accepted, .. } = &plan;
             let accepted = is_accepted;
             output::json(&json!({ "changes": changes, "losses": losses, "digest": digest, "accepted": accepted }))?;
         }
@@ -81,6 +81,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                     return Err(refused);
                 }
             };
+            if word == Word::Agreed {
+                billing.check_catalog_plan(&proposal, &plan).await?;
+            }
             output::progress("applying …");
             let applied = billing.apply_catalog(&proposal, &plan, word).await?;
             output::progress("telling the cache …");

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::parts;
 use crate::config::Config;
-use crate::config::identity::renamed_accounts;
 use crate::config::secrets::Secrets;
 use crate::config::sites;
 use crate::serve::Role;
@@ -184,15 +183,14 @@ fn warn_of_other_accounts(config: &Config, secrets: &Secrets) -> Result<()> {
     }
     let known = async {
         let billing = parts::operator_billing(config, secrets).await?;
-        anyhow::Ok(billing.naming().await?)
+        anyhow::Ok(billing.renames(&config.identity.names()).await?)
     };
     let runtime = parts::runtime()?;
     let known = runtime.block_on(async { tokio::time::timeout(PATIENCE, known).await });
     // A name that is looked up for long keeps nobody waiting.
     runtime.shutdown_background();
-    let naming = config.identity.naming();
     match known {
-        Ok(Ok(Some(known))) if known != naming => output::warning(renamed_accounts(&known, &naming)),
+        Ok(Ok(Some(told))) => output::warning(told),
         Ok(Err(error)) if !is_expected(&error) => output::warning(format_args!("the database: {error:#}")),
         _ => {}
     }
@@ -220,7 +218,7 @@ fn is_expected(error: &anyhow::Error) -> bool {
         Some(OperatorError::Store(error)) => Some(error),
         _ => error.downcast_ref::<StoreError>(),
     };
-    is_away || matches!(stored, Some(StoreError::Unavailable(_) | StoreError::NotMigrated(_)))
+    is_away || matches!(stored, Some(StoreError::Unavailable(_) | StoreError::ReadOnly | StoreError::NotMigrated(_)))
 }
 
 /// Says where this process could not listen, as seen from this machine: the file may be another one's.

@@ -45,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             (output::count(subscriptions, "test subscription"), output::count(accounts, "account"));
         let question = format!("{subscriptions} of {of} {stop} granting");
         consent.ask(&question, &plan.accounts)?;
-        let went = billing.use_live().await?;
+        let went = billing.use_live(&plan).await?;
         parts::publish_all(&billing).await?;
         output::json(&went)?;
         output::line(format_args!(

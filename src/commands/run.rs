@@ -46,7 +46,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     let server = Server::start(runtime, &config, &secrets, arguments.role, embedded_place(&config))?;
-    server.reload_on(hangups, InForce { path: arguments.file.config.clone(), config, secrets });
+    let (path, names) = (arguments.file.config.clone(), server.names());
+    server.reload_on(hangups, InForce { path, config, secrets, names });
     server.run()
 }
 

@@ -47,6 +47,31 @@ async fn a_replaced_price_is_counted_and_waits_for_a_person_by_every_way() {
 }
 
 #[tokio::test]
+async fn a_word_in_the_file_is_for_so_many_as_it_says_and_for_no_more() {
+    let world = World::start(Arrangement::AllPostgresRedis).await;
+    let mut tokens = buyers(&world, BUYERS).await;
+    write(&world, &replaced());
+    let plan = async || world.tollgate(&["catalog", "plan", "catalog.toml"]).await.success();
+    let told = digest(&plan().await);
+    write(&world, &format!("accept = \"{told}\"\n{}", replaced()));
+    // Since the person was told, one more has bought.
+    tokens.extend(buyers(&world, 1).await);
+    let again = plan().await;
+    assert!(again.contains("6 accounts") && !again.contains("accepted in the file"), "{again}");
+    let refused = world.tollgate(&["catalog", "apply", "catalog.toml", "--yes"]).await;
+    assert!(refused.failure().contains(&digest(&again)), "{refused:?}");
+    reload(&world).await;
+    let warned = warnings(world.billing()).await;
+    assert!(warned.len() == 1 && warned[0].contains("6 accounts") && warned[0].contains(&digest(&again)), "{warned:?}");
+    all_pass(&world, &tokens, "/premium/one").await;
+    write(&world, &format!("accept = \"{}\"\n{}", digest(&again), replaced()));
+    reload(&world).await;
+    for token in &tokens {
+        world.everywhere("/premium/one", token, 402).await;
+    }
+}
+
+#[tokio::test]
 async fn few_are_asked_about_and_many_need_force() {
     let world = World::start(Arrangement::AllPostgresRedis).await;
     let tokens = buyers(&world, 2).await;

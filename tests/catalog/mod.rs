@@ -1,6 +1,7 @@
 //! What is sold changes: nobody loses anything by it without a person who was told how many, and everybody else goes on.
 
 mod change;
+mod names;
 mod once;
 mod start;
 mod telling;

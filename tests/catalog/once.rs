@@ -97,7 +97,7 @@ async fn check_says_when_every_account_would_become_another_one() {
     let checked = world.tollgate(&["check"]).await;
     assert!(!checked.stderr.contains("every account becomes another one"), "{checked:?}");
     let mut database = world.database.as_ref().expect("a database").connect().await;
-    let other = "update account_naming set naming = 'org_id'";
+    let other = "update account_naming set naming = 'org_id', ways = null";
     sqlx::query(other).execute(&mut database).await.expect("it was another claim");
     let checked = world.tollgate(&["check"]).await;
     assert!(checked.stderr.contains("every account becomes another one"), "{checked:?}");

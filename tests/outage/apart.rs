@@ -156,3 +156,42 @@ async fn a_redis_that_comes_back_from_an_older_copy_is_told_what_it_has_lost() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_redis_from_before_a_change_of_the_catalog_is_told_all_of_it() {
+    for dies_with_billing in [false, true] {
+        let mut world = World::start(Arrangement::Separate).await;
+        let readers = [Reader::new(), Reader::new(), Reader::new()];
+        for reader in &readers {
+            world.applied(&reader.purchase()).await;
+            world.everywhere("/archive/bought", &reader.token, 200).await;
+        }
+        crate::restored::billing_remembers(&world).await;
+        world.redis.as_ref().expect("this arrangement has one").save();
+        // No account changes by anything else.
+        let less = crate::world::setup::CATALOG.replacen("\"archive\", ", "", 1);
+        std::fs::write(world.dir().join("less.toml"), less).expect("it is written");
+        world.tollgate(&["catalog", "apply", "less.toml", "--force"]).await.success();
+        for reader in &readers {
+            world.everywhere("/archive/less", &reader.token, 402).await;
+        }
+        crate::restored::billing_remembers(&world).await;
+        if dies_with_billing {
+            world.processes[0].process.kill();
+        }
+        world.redis.as_mut().expect("this arrangement has one").restart();
+        if dies_with_billing {
+            world.processes[0].restart();
+            world.processes[0].ready().await;
+        }
+        // It knows nothing but what is in the copy.
+        let proxy = world.processes.last_mut().expect("there are proxies");
+        proxy.restart();
+        proxy.ready().await;
+        crate::outage::pushed(&world, 1.0).await;
+        for reader in &readers {
+            world.everywhere("/archive/less", &reader.token, 402).await;
+            world.everywhere("/premium/stays", &reader.token, 200).await;
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod dump;
 mod empty;
 mod lost;
 mod older;
+mod renamed;
 mod replica;
 
 use crate::outage::Reader;

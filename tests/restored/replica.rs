@@ -68,6 +68,44 @@ async fn a_promoted_replica_lowers_nobody_and_whoever_stays_on_the_former_primar
 }
 
 #[tokio::test]
+async fn a_proxy_that_asks_the_billing_on_the_former_primary_alone_hears_what_the_new_one_says() {
+    let primary = OwnPostgres::start().await;
+    let replica = Replica::of(&primary).await;
+    let mut world = World::with(setup(&primary)).await;
+    let address = |billing: &Tollgate| format!("listen.billing = \"{}\"", billing.listen.billing);
+    let (both, alone) = (world.lines.as_ref().expect("it has lines").billing.address, address(&world.processes[1]));
+    world.processes[3].rewrite(|text| text.replace(&format!("listen.billing = \"{both}\""), &alone));
+    world.processes[3].restart();
+    world.processes[3].ready().await;
+    let early = buys(&world).await;
+    replica.catches_up(&primary).await;
+    replica.falls_behind().await;
+    let late = buys(&world).await;
+    replica.is_promoted().await;
+    fail_over(&world.lines.as_ref().expect("it has lines").postgres[0], &replica);
+    let former = "a former primary: what that one has told";
+    eventually("it knows", async || {
+        let answer = world.processes[1].admin("/readyz").await;
+        (answer.status == 200 && answer.warnings().iter().any(|told| told.contains(former))).then_some(())
+    })
+    .await;
+    // Who reads through that proxy hears of what the billing that went over has learnt, and of what is held there.
+    let new = Reader::new();
+    assert_eq!(deliver_to(&world.processes[0], &new.purchase()).await.status, 200);
+    world.everywhere("/premium/new", &new.token, 200).await;
+    assert_eq!(deliver_to(&world.processes[0], &early.end()).await.status, 200);
+    world.everywhere("/premium/ended", &early.token, 402).await;
+    stays(&world, &late, 200).await;
+    // What the former primary still takes in does not win against it.
+    assert_eq!(deliver_to(&world.processes[1], &early.again().event("created")).await.status, 200);
+    assert_eq!(deliver_to(&world.processes[1], &new.end()).await.status, 200);
+    for (reader, status) in [(&early, 402), (&new, 200), (&late, 200)] {
+        world.everywhere("/premium/after", &reader.token, status).await;
+        stays(&world, reader, status).await;
+    }
+}
+
+#[tokio::test]
 async fn a_replica_that_had_everything_takes_over_without_a_word() {
     let primary = OwnPostgres::start().await;
     let replica = Replica::of(&primary).await;

@@ -54,8 +54,6 @@ struct Lost {
     since: u64,
     /// Up to where it has been told again.
     told: u64,
-    /// Whether this process has seen it go back. At a start it may only lack what the process before could not tell any more.
-    is_seen: bool,
 }
 
 impl Caches {
@@ -75,17 +73,15 @@ impl Caches {
         let mut state = self.state.lock();
         let expected = state.written.unwrap_or(known.mark);
         if let Some(stood) = stood.filter(|stood| stood.database == known.id && stood.mark < expected) {
-            let is_start = state.written.is_none();
-            if !is_start {
+            if state.written.is_some() {
                 tracing::warn!(
                     mark = stood.mark,
                     expected,
                     "Redis has gone back, to an older copy of itself: what has changed since is told again"
                 );
             }
-            let (since, is_seen) =
-                state.lost.map_or((stood.mark, false), |lost| (lost.since.min(stood.mark), lost.is_seen));
-            state.lost = Some(Lost { since, told: since, is_seen: is_seen || !is_start });
+            let since = state.lost.map_or(stood.mark, |lost| lost.since.min(stood.mark));
+            state.lost = Some(Lost { since, told: since });
         }
         state.written = Some(owner.mark);
     }
@@ -144,7 +140,7 @@ impl Billing {
             let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
             let changes = told::changes_after(&mut conn, lost.told, BATCH).await?;
             let Some((last, _)) = changes.last() else {
-                let all = lost.is_seen && told::walk_if_changed(&mut conn, lost.since).await?;
+                let all = told::walk_if_changed(&mut conn, lost.since).await?;
                 drop(conn);
                 self.shared().caches.end(lost);
                 if all {
@@ -196,8 +192,14 @@ mod tests {
 
     #[test]
     fn a_redis_that_has_gone_back_is_told_again_from_there_on() {
-        let identity =
-            |mark| Identity { id: DatabaseId::new(1), former: None, held_since: None, accepted_at: None, mark };
+        let identity = |mark| Identity {
+            id: DatabaseId::new(1),
+            former: None,
+            held_since: None,
+            accepted_at: None,
+            replaced_by: None,
+            mark,
+        };
         let owner = |mark| Owner { database: DatabaseId::new(1), held: Vec::new(), since_ms: 0, mark, beat: 1 };
         let caches = Caches::default();
         let lost = || caches.lost().map(|lost| lost.since);
@@ -211,15 +213,15 @@ mod tests {
         assert!(!caches.are_well());
         caches.met(Some(&owner(3)), &identity(9), &Met::Mine(owner(9)));
         assert_eq!(lost(), Some(3), "it has gone back further");
-        caches.went_on(Lost { since: 3, told: 3, is_seen: true }, 6);
-        caches.end(Lost { since: 3, told: 3, is_seen: true });
+        caches.went_on(Lost { since: 3, told: 3 }, 6);
+        caches.end(Lost { since: 3, told: 3 });
         assert_eq!(lost(), Some(3), "not all is told");
-        caches.end(Lost { since: 3, told: 6, is_seen: true });
+        caches.end(Lost { since: 3, told: 6 });
         assert!(caches.are_well());
         // At a start nobody knows what the process before had written: all that the database has more is told.
         let started = Caches::default();
         started.met(Some(&owner(5)), &identity(9), &Met::Mine(owner(9)));
-        assert_eq!(started.lost(), Some(Lost { since: 5, told: 5, is_seen: false }));
+        assert_eq!(started.lost(), Some(Lost { since: 5, told: 5 }));
         let other = Owner { database: DatabaseId::new(2), ..owner(1) };
         let started = Caches::default();
         started.met(Some(&other), &identity(9), &Met::Mine(owner(9)));

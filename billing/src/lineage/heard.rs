@@ -82,6 +82,7 @@ mod tests {
             former: former.map(id),
             held_since,
             accepted_at,
+            replaced_by: None,
             mark: 7,
         };
         let settled = Lineage { database: Some(id(1)), owner: Some(id(1)), ..Lineage::unknown() };

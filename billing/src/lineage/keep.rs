@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache::{Lost, Scan};
-use entitlement::record::DatabaseId;
+use entitlement::record::{DatabaseId, Namespace};
 use redis::RedisError;
 use tokio_util::sync::CancellationToken;
 
@@ -51,15 +51,17 @@ impl Billing {
     }
 
     async fn keep(&self) -> Result<(), ScanError> {
-        for database in self.lineage().held() {
-            self.keep_of(*database).await?;
+        for namespace in self.shared().outlets.namespaces() {
+            for database in self.lineage().held() {
+                self.keep_of(&namespace, *database).await?;
+            }
         }
         Ok(())
     }
 
-    async fn keep_of(&self, database: DatabaseId) -> Result<(), ScanError> {
+    async fn keep_of(&self, namespace: &Namespace, database: DatabaseId) -> Result<(), ScanError> {
         let Some(place) = self.shared().outlets.place_of_cache() else { return Ok(()) };
-        let mut scan = Scan::begin(place, &self.settings().namespace.prefix(database)).await?;
+        let mut scan = Scan::begin(place, &namespace.prefix(database)).await?;
         let mut kept = 0_usize;
         while let Some((keys, mut server)) = scan.next().await? {
             let mut all = redis::pipe();
@@ -71,7 +73,7 @@ impl Billing {
             }
             kept += keys.len();
         }
-        tracing::info!(%database, kept, "records that are held are kept for another week");
+        tracing::info!(%namespace, %database, kept, "records that are held are kept for another week");
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::component::Billing;
 use crate::metrics;
 use crate::publish::PublishError;
-use crate::store::identity::{self, Hold, Identity};
+use crate::store::identity::{self, Hold, Identity, Renewal};
 use crate::store::{StoreError, writable};
 use crate::takings::What;
 
@@ -55,7 +55,8 @@ impl Billing {
         if self.is_command() {
             self.check_cache().await?;
             let Some(met) = outlets.overlook(newcomer(known, clock::now())).await? else { return Ok(self.lineage()) };
-            let now = self.lineage().after(&known, &met, (clock::now(), Instant::now()));
+            let (_, formerly) = self.look_formerly(known).await?;
+            let now = self.lineage().after(&known, &met, (clock::now(), Instant::now())).with(formerly);
             return Ok(self.note(now));
         }
         // It was further when this process last read it.
@@ -67,11 +68,18 @@ impl Billing {
         if before.database == Some(known.id) && known.mark > before.mark {
             self.note(Lineage { mark: known.mark, ..(*before).clone() });
         }
+        let formerly;
+        (known, formerly) = match self.look_formerly(known).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                self.note_database(known.id);
+                return Err(error);
+            }
+        };
         let stood = outlets.owner().await.ok().flatten();
         let asked = outlets.meet(newcomer(known, clock::now())).await;
-        if asked.is_err() && self.lineage().database != Some(known.id) {
-            // Proxies are to hear of it, although nobody says more.
-            self.note(Lineage { database: Some(known.id), ..Lineage::unknown() });
+        if asked.is_err() {
+            self.note_database(known.id);
         }
         let mut met = asked?;
         // Another process may have told of more than this one had read. Only what is read afterwards proves anything.
@@ -79,19 +87,23 @@ impl Billing {
             && let Some(again) = self.identity().await?
         {
             let is_behind = again.id == known.id && again.mark < owner.mark;
-            known = if is_behind { self.renew(again.id, Some(again.id)).await? } else { again };
+            known = if is_behind { self.renew(again.id, Renewal::GoneBack).await? } else { again };
             met = outlets.meet(newcomer(known, clock::now())).await?;
         }
         // Another database has taken the place of this one, which lives on: what it tells from now on is no more of what is held.
         if let Some(Met::Theirs(owner)) = &met
             && owner.held.contains(&known.id)
         {
-            known = self.renew(known.id, None).await?;
+            known = self.renew(known.id, Renewal::ReplacedBy(owner.database)).await?;
             met = outlets.meet(newcomer(known, clock::now())).await?;
         }
         let Some(met) = met else { return Ok(self.lineage()) };
         self.shared().caches.met(stood.as_ref(), &known, &met);
-        let mut now = self.lineage().after(&known, &met, (clock::now(), Instant::now()));
+        let mut now = self.lineage().after(&known, &met, (clock::now(), Instant::now())).with(formerly);
+        let is_ours = matches!(now.word, Word::Settled | Word::Held { .. });
+        if is_ours && now.is_known() && now.formerly.is_none() {
+            self.note_namespace().await?;
+        }
         let is_noted = known.held_since.is_some() || !now.is_known();
         if let Word::Held { since, .. } = &mut now.word
             && !is_noted
@@ -103,7 +115,7 @@ impl Billing {
 
     /// Gives a database that has gone back another id; what was told before is held, whatever Redis remembers of it.
     pub(super) async fn go_back(&self, known: Identity) -> Result<Identity, StoreError> {
-        self.renew(known.id, Some(known.id)).await?;
+        self.renew(known.id, Renewal::GoneBack).await?;
         self.note_hold(Hold::Since(clock::now())).await?;
         let mut conn = self.pool().acquire().await?;
         identity::read(&mut conn).await
@@ -122,6 +134,8 @@ impl Billing {
         let known = self.identity().await?.ok_or(PublishError::ReadOnly)?;
         self.shared().outlets.own(newcomer(known, clock::now())).await?;
         self.note_hold(Hold::NoMore).await?;
+        // Nothing is held any more, under no namespace.
+        self.note_namespace().await?;
         self.look().await.map(drop)
     }
 
@@ -158,7 +172,7 @@ impl Billing {
             return Err(PublishError::Unknown);
         }
         tracing::error!(%account, version, told, "PostgreSQL has gone back: what was told of it is newer");
-        self.renew(database, Some(database)).await?;
+        self.renew(database, Renewal::GoneBack).await?;
         self.look().await?;
         Ok(true)
     }
@@ -172,15 +186,24 @@ impl Billing {
         identity::read(&mut conn).await.map(Some)
     }
 
-    async fn renew(&self, known: DatabaseId, follows: Option<DatabaseId>) -> Result<Identity, StoreError> {
+    pub(super) async fn renew(&self, known: DatabaseId, renewal: Renewal) -> Result<Identity, StoreError> {
         let mut conn = self.pool().acquire().await?;
-        let id = identity::renew(&mut conn, known, follows).await?;
-        tracing::error!(former = %known, now = %id, is_behind = follows.is_some(), "the database has another id from now on");
+        let id = identity::renew(&mut conn, known, renewal).await?;
+        let is_behind = renewal == Renewal::GoneBack;
+        tracing::error!(former = %known, now = %id, is_behind, "the database has another id from now on");
         identity::read(&mut conn).await
+    }
+
+    /// Proxies are to hear of a database, although nobody says more.
+    fn note_database(&self, database: DatabaseId) {
+        if self.lineage().database != Some(database) {
+            self.note(Lineage { database: Some(database), ..Lineage::unknown() });
+        }
     }
 
     /// Keeps what is known now, and tells operators what is new about it.
     fn note(&self, now: Lineage) -> Arc<Lineage> {
+        self.shared().outlets.hold_under(now.former_namespace());
         let now = Arc::new(now);
         let before = self.shared().lineage.swap(Arc::clone(&now));
         if now.held() != before.held() {
@@ -196,7 +219,7 @@ impl Billing {
             return Arc::clone(&now);
         }
         match (&now.word, now.warning(&self.settings().namespace)) {
-            (Word::Held { .. }, Some(warning)) => {
+            (Word::Held { .. } | Word::Replaced { .. }, Some(warning)) => {
                 metrics::count_held_back(What::Database, 1);
                 tracing::error!(warning, "the database lowers nobody before a person agrees");
             }

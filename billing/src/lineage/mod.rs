@@ -7,11 +7,13 @@
 //! learnt of the account, or a person has accepted the database.
 
 mod caches;
+mod formerly;
 mod heard;
 mod keep;
 mod look;
 
 pub(crate) use caches::Caches;
+use formerly::Formerly;
 pub(crate) use keep::ScanError;
 
 use std::time::{Duration, Instant};
@@ -41,6 +43,9 @@ pub(crate) enum Word {
     Held { databases: Vec<DatabaseId>, since: Timestamp },
     /// Another installation has the word under the same namespace, and lives: neither serves what the other one has.
     Beside { databases: Vec<DatabaseId> },
+    /// Another database has taken the place of this one, and lives: this one is a former primary. What that one says of an account
+    /// counts, in the place of what this one says.
+    Replaced { by: DatabaseId, databases: Vec<DatabaseId>, since: Timestamp },
     /// The owner's key cannot be read.
     Unreadable,
 }
@@ -55,6 +60,8 @@ pub(crate) struct Lineage {
     pub mark: u64,
     /// Of another one that has the word.
     other: Option<Seen>,
+    /// What is held under a former namespace.
+    formerly: Option<Formerly>,
 }
 
 /// Signs of life of another database.
@@ -73,23 +80,22 @@ struct Seen {
 impl Lineage {
     /// As long as the cache has not been asked.
     pub const fn unknown() -> Self {
-        Self { database: None, owner: None, word: Word::Unknown, mark: 0, other: None }
+        Self { database: None, owner: None, word: Word::Unknown, mark: 0, other: None, formerly: None }
     }
 
     /// The state after the cache was asked for a database. Records that are held stay so when the cache has forgotten it.
     fn after(&self, identity: &Identity, met: &Met, (now, tick): (Timestamp, Instant)) -> Self {
-        let Identity { id: database, held_since, mark, .. } = *identity;
+        let Identity { id: database, held_since, mark, replaced_by, .. } = *identity;
         let of = |owner: &Owner, word, other| Self {
             database: Some(database),
             owner: Some(owner.database),
             word,
             mark,
             other,
+            formerly: None,
         };
         match met {
-            Met::Unreadable => {
-                Self { database: Some(database), owner: None, word: Word::Unreadable, mark, other: None }
-            }
+            Met::Unreadable => Self { database: Some(database), word: Word::Unreadable, mark, ..Self::unknown() },
             Met::Behind(owner) => of(owner, Word::Unknown, None),
             Met::Mine(owner) if owner.held.is_empty() && held_since.is_none() => of(owner, Word::Settled, None),
             Met::Mine(owner) => {
@@ -98,33 +104,36 @@ impl Lineage {
                 of(owner, Word::Held { databases: owner.held.clone(), since }, None)
             }
             Met::Theirs(owner) => {
-                let seen = self.seen(owner, now, tick);
-                let databases = [owner.database].into_iter().chain(owner.held.iter().copied()).collect();
-                let is_alive = seen.alive_at.is_some_and(|at| tick.saturating_duration_since(at) <= ALIVE);
-                let word = if is_alive {
-                    Word::Beside { databases }
-                } else {
-                    Word::Held { databases, since: held_since.unwrap_or(seen.first_at) }
+                let seen = Seen::after(self.other, owner, now, tick);
+                let databases: Vec<_> = [owner.database].into_iter().chain(owner.held.iter().copied()).collect();
+                let since = held_since.unwrap_or(seen.first_at);
+                let is_replaced = replaced_by.is_some_and(|by| databases.contains(&by));
+                let word = match (seen.is_alive(tick), is_replaced) {
+                    (true, true) => Word::Replaced { by: owner.database, databases, since },
+                    (true, false) => Word::Beside { databases },
+                    (false, _) => Word::Held { databases, since },
                 };
                 of(owner, word, Some(seen))
             }
         }
     }
 
-    fn seen(&self, owner: &Owner, now: Timestamp, tick: Instant) -> Seen {
-        let known = self.other.filter(|known| known.database == owner.database);
-        let Some(known) = known else {
-            let (database, beat) = (owner.database, owner.beat);
-            return Seen { database, first_at: now, first: tick, last: tick, beat, alive_at: None };
-        };
-        let alive_at = if known.beat == owner.beat { known.alive_at } else { Some(tick) };
-        Seen { last: tick, beat: owner.beat, alive_at, ..known }
+    /// The state, with what is held under a former namespace.
+    fn with(self, formerly: Option<Formerly>) -> Self {
+        let Some(formerly) = formerly else { return self };
+        Self { word: formerly.with(self.word), formerly: Some(formerly), ..self }
     }
 
     /// Whether the cache has been asked for long enough to know who lives.
     pub fn is_known(&self) -> bool {
-        let is_sure = |seen: Seen| seen.alive_at.is_some() || seen.last.duration_since(seen.first) >= KNOWN_AFTER;
-        self.word != Word::Unknown && self.other.is_none_or(is_sure)
+        self.word != Word::Unknown
+            && self.other.is_none_or(|seen| seen.is_sure())
+            && self.formerly.as_ref().is_none_or(Formerly::is_known)
+    }
+
+    /// The former namespace under which something is held.
+    fn former_namespace(&self) -> Option<&Namespace> {
+        self.formerly.as_ref().map(|formerly| &formerly.namespace)
     }
 
     /// Whether what the database says counts, whatever was told before.
@@ -134,7 +143,7 @@ impl Lineage {
 
     /// Whether what the database says may have to wait: what another one had told serves in its place, or nobody has asked yet.
     pub fn is_held_back(&self) -> bool {
-        matches!(self.word, Word::Held { .. } | Word::Unknown)
+        matches!(self.word, Word::Held { .. } | Word::Replaced { .. } | Word::Unknown)
     }
 
     /// Whether what stands in the cache about the word could not be read.
@@ -142,10 +151,18 @@ impl Lineage {
         self.word == Word::Unreadable
     }
 
+    /// The database that has taken the place of this one, and lives.
+    pub fn replaced_by(&self) -> Option<DatabaseId> {
+        match &self.word {
+            Word::Replaced { by, .. } => Some(*by),
+            _ => None,
+        }
+    }
+
     /// The databases whose records serve where they are newer.
     pub fn held(&self) -> &[DatabaseId] {
         match &self.word {
-            Word::Held { databases, .. } => databases,
+            Word::Held { databases, .. } | Word::Replaced { databases, .. } => databases,
             _ => &[],
         }
     }
@@ -154,7 +171,7 @@ impl Lineage {
     /// forgotten it and only proxies know. Versions grow by one with each change, so none comes near a time in milliseconds by itself.
     pub fn floor(&self) -> Option<u64> {
         match &self.word {
-            Word::Held { since, .. } => u64::try_from(since.timestamp_millis()).ok(),
+            Word::Held { since, .. } | Word::Replaced { since, .. } => u64::try_from(since.timestamp_millis()).ok(),
             _ => None,
         }
     }
@@ -162,7 +179,7 @@ impl Lineage {
     /// The databases above whose versions something new is told: proxies may still have their records.
     pub fn above(&self) -> &[DatabaseId] {
         match &self.word {
-            Word::Held { databases, .. } | Word::Beside { databases } => databases,
+            Word::Held { databases, .. } | Word::Replaced { databases, .. } | Word::Beside { databases } => databases,
             _ => &[],
         }
     }
@@ -178,6 +195,10 @@ impl Lineage {
             Word::Beside { .. } => Some(format!(
                 "another installation, with another database, runs on the same Redis in the namespace \"{namespace}\", or DATABASE_URL leads to a former primary here: set cache.namespace to another one here or there; if this database is to take its place, stop the other one and run `tollgate database accept`"
             )),
+            Word::Replaced { .. } => Some(
+                "another database has taken the place of the one that DATABASE_URL leads to here, which may be a former primary: what that one has told of an account counts, and nothing is told from here. Let DATABASE_URL lead to the other one, and restart; if this one is to take its place again, stop the processes there and run `tollgate database accept`"
+                    .to_owned(),
+            ),
             Word::Unreadable => Some(format!(
                 "what stands in Redis under {} cannot be read: `tollgate database accept` writes it anew",
                 namespace.owner_key()
@@ -237,6 +258,28 @@ impl Billing {
     }
 }
 
+impl Seen {
+    /// Signs after another look.
+    fn after(before: Option<Self>, owner: &Owner, now: Timestamp, tick: Instant) -> Self {
+        let Some(known) = before.filter(|known| known.database == owner.database) else {
+            let (database, beat) = (owner.database, owner.beat);
+            return Self { database, first_at: now, first: tick, last: tick, beat, alive_at: None };
+        };
+        let alive_at = if known.beat == owner.beat { known.alive_at } else { Some(tick) };
+        Self { last: tick, beat: owner.beat, alive_at, ..known }
+    }
+
+    /// Whether a sign was given lately.
+    fn is_alive(&self, tick: Instant) -> bool {
+        self.alive_at.is_some_and(|at| tick.saturating_duration_since(at) <= ALIVE)
+    }
+
+    /// Whether it was looked for long enough to know whether anybody lives.
+    fn is_sure(&self) -> bool {
+        self.alive_at.is_some() || self.last.duration_since(self.first) >= KNOWN_AFTER
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,19 +293,21 @@ mod tests {
         Owner { database: id(database), since_ms: 1_000, held, mark: 7, beat }
     }
 
-    struct Looking(Lineage, Instant, Option<Timestamp>);
+    struct Looking(Lineage, Instant, Option<Timestamp>, Option<DatabaseId>);
 
     impl Looking {
         fn looks(&mut self, at_ms: u64, met: &Met) -> (Word, bool) {
             let now = Timestamp::from_timestamp_millis(i64::try_from(at_ms).expect("small")).expect("in range");
-            let identity = Identity { id: id(1), former: None, held_since: self.2, accepted_at: None, mark: 7 };
+            let (former, accepted_at) = (None, None);
+            let identity =
+                Identity { id: id(1), former, held_since: self.2, accepted_at, replaced_by: self.3, mark: 7 };
             self.0 = self.0.after(&identity, met, (now, self.1 + Duration::from_millis(at_ms)));
             (self.0.word.clone(), self.0.is_known())
         }
     }
 
     fn looking() -> Looking {
-        Looking(Lineage::unknown(), Instant::now(), None)
+        Looking(Lineage::unknown(), Instant::now(), None, None)
     }
 
     #[test]
@@ -306,6 +351,25 @@ mod tests {
         assert_eq!(looking.looks(15_500, &Met::Theirs(owner(2, &[], 2))), (beside, true), "it may be starting again");
         let held = Word::Held { databases: vec![id(2)], since: Timestamp::UNIX_EPOCH };
         assert_eq!(looking.looks(16_000, &Met::Theirs(owner(2, &[], 2))), (held, true));
+    }
+
+    #[test]
+    fn a_database_whose_place_another_one_has_taken_counts_less_than_that_while_it_lives() {
+        let mut looking = looking();
+        looking.3 = Some(id(2));
+        looking.looks(0, &Met::Theirs(owner(2, &[3], 1)));
+        let (since, databases) = (Timestamp::UNIX_EPOCH, vec![id(2), id(3)]);
+        let replaced = Word::Replaced { by: id(2), databases: databases.clone(), since };
+        assert_eq!(looking.looks(500, &Met::Theirs(owner(2, &[3], 2))), (replaced, true));
+        assert_eq!((looking.0.replaced_by(), looking.0.held()), (Some(id(2)), databases.as_slice()));
+        assert_eq!(looking.looks(16_000, &Met::Theirs(owner(2, &[3], 2))).0, Word::Held { databases, since });
+        // The next one after that has its place, too; one that was never heard of is another installation.
+        let databases = vec![id(4), id(2)];
+        looking.looks(16_500, &Met::Theirs(owner(4, &[2], 1)));
+        let word = looking.looks(17_000, &Met::Theirs(owner(4, &[2], 2))).0;
+        assert!(matches!(word, Word::Replaced { by, databases: all, .. } if by == id(4) && all == databases));
+        looking.looks(17_500, &Met::Theirs(owner(5, &[], 1)));
+        assert_eq!(looking.looks(18_000, &Met::Theirs(owner(5, &[], 2))).0, Word::Beside { databases: vec![id(5)] });
     }
 
     #[test]

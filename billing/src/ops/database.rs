@@ -7,12 +7,12 @@ use std::time::Duration;
 use cache::Scan;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::record::{self, DatabaseId, Record};
+use entitlement::record::{self, DatabaseId, Namespace, Record};
 use entitlement::reduction::reductions;
 use entitlement::timeline::{Segment, Status};
 use redis::aio::MultiplexedConnection;
 
-use super::OperatorError;
+use super::{OperatorError, check_told};
 use crate::clock;
 use crate::component::Billing;
 use crate::lineage::{Lineage, ScanError, Word};
@@ -107,7 +107,7 @@ impl Billing {
         let mut conn = self.pool().acquire().await?;
         let Verdict { tally, .. } = takings::weigh(&mut conn, wanted, now).await?;
         let tally = Tally { holders: tally.holders.max(holders), ..tally };
-        let is_beside = matches!(lineage.word, Word::Beside { .. });
+        let is_beside = matches!(lineage.word, Word::Beside { .. } | Word::Replaced { .. });
         let accounts = Verdict { wanted, tally };
         // Where nobody can say whose word counts, all of the namespace was read, and records of this database are enough.
         let is_counted = held > 0 || (read > 0 && matches!(lineage.word, Word::Unreadable));
@@ -118,8 +118,11 @@ impl Billing {
     /// lost something. `forced`: they need not be counted as taken.
     ///
     /// # Errors
-    /// When the database or Redis fails.
+    /// When more would lose something by now than the plan says, or the database or Redis fails.
     pub async fn accept_database(&self, plan: &AcceptPlan, forced: bool) -> Result<u64, OperatorError> {
+        // A person may have taken long to answer.
+        let again = self.plan_accept().await?;
+        check_told(plan.accounts.wanted, again.accounts.wanted)?;
         let now = clock::now();
         self.own().await?;
         let mut all = self.held(&plan.from, now).await?;
@@ -157,11 +160,11 @@ impl Billing {
     /// Where the records are that may be held: all of the namespace, where nobody can say whose.
     fn from(&self, lineage: &Lineage) -> Result<Sources, OperatorError> {
         let own = lineage.database.ok_or(OperatorError::NoRedis)?;
-        let namespace = &self.settings().namespace;
-        let prefixes = match lineage.word {
+        let of = |namespace: &Namespace| match lineage.word {
             Word::Unreadable => vec![namespace.root()],
             _ => lineage.above().iter().map(|database| namespace.prefix(*database)).collect(),
         };
+        let prefixes = self.shared().outlets.namespaces().iter().flat_map(of).collect();
         Ok(Sources { prefixes, own })
     }
 

@@ -3,7 +3,7 @@
 use entitlement::catalog::Provider;
 use serde::Serialize;
 
-use super::OperatorError;
+use super::{OperatorError, check_told};
 use crate::clock;
 use crate::component::Billing;
 use crate::keys;
@@ -60,14 +60,15 @@ impl Billing {
     /// Goes live: subscriptions and events of test mode grant nothing from now on.
     ///
     /// # Errors
-    /// As [`Billing::plan_use_live`].
-    pub async fn use_live(&self) -> Result<WentLive, OperatorError> {
+    /// As [`Billing::plan_use_live`], and when more would stop granting than the plan says.
+    pub async fn use_live(&self, plan: &GoingLive) -> Result<WentLive, OperatorError> {
         if provider::livemode(&self.providers(), PROVIDER) == Some(false) {
             return Err(OperatorError::TestKey);
         }
         let now = clock::now();
         let mut tx = self.pool().begin().await?;
         let (losing, _) = store::of_test_mode(&mut tx, PROVIDER).await?;
+        check_told(plan.accounts.wanted, u64::try_from(losing.len()).unwrap_or(u64::MAX))?;
         if !store::live_counts(&mut tx, PROVIDER, now).await? {
             return Ok(WentLive { accounts: 0, published: true });
         }

@@ -8,8 +8,8 @@ mod database;
 mod events;
 mod explain;
 mod link;
-mod naming;
 mod live;
+mod naming;
 
 pub use block::{Asker, Block, Blocked};
 pub(crate) use catalog::HeldBack;
@@ -20,6 +20,8 @@ pub use events::Replayed;
 pub use explain::{Explained, ExplainedSegment, Held as HeldRecord, UnseenSince, Waiting};
 pub use link::LinkedBy;
 pub use live::{GoingLive, WentLive};
+pub(crate) use naming::Naming;
+pub use naming::{NamingPlan, renamed_accounts};
 
 use http::StatusCode;
 
@@ -44,6 +46,10 @@ pub enum OperatorError {
     TakesAccess(u64),
     #[error("another catalog has come in force meanwhile: look at what would change once more")]
     CatalogMoved,
+    #[error(
+        "meanwhile {now} accounts would lose something by it, and {told} were agreed to: nothing is done, so look at it once more"
+    )]
+    MoreLose { told: u64, now: u64 },
     #[error("nothing is known of the account `{0}`: is it the right one?")]
     UnknownAccount(String),
     #[error(
@@ -70,6 +76,11 @@ pub enum OperatorError {
     Store(#[from] StoreError),
 }
 
+/// That no more lose something than a person was told of.
+const fn check_told(told: u64, now: u64) -> Result<(), OperatorError> {
+    if now > told { Err(OperatorError::MoreLose { told, now }) } else { Ok(()) }
+}
+
 impl From<sqlx::Error> for OperatorError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
@@ -87,6 +98,7 @@ impl From<OperatorError> for Problem {
             OperatorError::NoReason => (StatusCode::BAD_REQUEST, "no_reason"),
             OperatorError::TakesAccess(_) => (StatusCode::CONFLICT, "takes_access"),
             OperatorError::CatalogMoved => (StatusCode::CONFLICT, "catalog_moved"),
+            OperatorError::MoreLose { .. } => (StatusCode::CONFLICT, "more_lose"),
             // Whatever the reason, there is nothing to revoke.
             OperatorError::UnknownAccount(_) | OperatorError::HeldAccount(_) => {
                 (StatusCode::NOT_FOUND, "nothing_to_revoke")

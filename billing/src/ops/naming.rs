@@ -1,36 +1,173 @@
-//! By which claim of a token its account is known: with another one, every account is another one.
+//! By which claims of a token accounts are known: with others every account is another one, so the former ones stay in force until a
+//! person who was told how many have access agrees.
 
+use std::time::Duration;
+
+use entitlement::naming::Names;
+use tokio_util::sync::CancellationToken;
+
+use super::{OperatorError, check_told};
+use crate::chain;
 use crate::clock;
 use crate::component::Billing;
-use crate::store::{StoreError, naming};
+use crate::metrics;
+use crate::store::naming::{self, InForce};
+use crate::store::{StoreError, takings as store};
+use crate::takings::{Verdict, What};
+
+/// How often it is looked whether a person has agreed, in this process or another one.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// The naming in force, as far as this process knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Naming {
+    /// Way by way; `None` where that is not known.
+    names: Option<Names>,
+    /// Why the configured one is not in force.
+    held_back: Option<String>,
+}
+
+/// The effect of naming accounts as the configuration says.
+#[derive(Clone, Debug)]
+pub struct NamingPlan {
+    /// The naming in force; the configured one where it is that.
+    pub before: String,
+    pub now: String,
+    /// Whether accounts become other ones.
+    pub is_other: bool,
+    /// All that have access: each becomes another one.
+    pub accounts: Verdict,
+}
+
+/// What it means that accounts are named by `now`, and were by `before`.
+#[must_use]
+pub fn renamed_accounts(before: &str, now: &str) -> String {
+    format!(
+        "accounts were named by {before} and would be named by {now}: every account becomes another one, and what was paid for stays with the old names"
+    )
+}
 
 impl Billing {
-    /// How accounts were named when billing started last; `None` before the first start.
+    /// What naming accounts by `wanted` would do to those that were named before, in an operator's words; `None` when nothing.
     ///
     /// # Errors
     /// When the database fails, or is not migrated.
-    pub async fn naming(&self) -> Result<Option<String>, StoreError> {
+    pub async fn renames(&self, wanted: &Names) -> Result<Option<String>, StoreError> {
         let mut conn = self.pool().acquire().await?;
-        naming::find(&mut conn).await
+        let before = naming::find(&mut conn).await?.filter(|before| is_other(before, wanted));
+        Ok(before.map(|before| renamed_accounts(&before.told, &wanted.to_string())))
     }
 
-    /// Notes how accounts are named from now on, and says so when it was another way before.
+    /// Puts the configured naming in force, unless accounts would be other ones by it.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn note_naming(&self, names: &str) -> Result<(), StoreError> {
+    pub async fn settle_naming(&self) -> Result<(), StoreError> {
+        let wanted = &self.settings().names;
         let mut conn = self.pool().acquire().await?;
-        match naming::find(&mut conn).await? {
-            Some(before) if before == names => return Ok(()),
-            Some(before) => {
-                tracing::error!(
-                    before,
-                    now = names,
-                    "accounts are named by another claim: every account is another one"
+        let known = naming::find(&mut conn).await?;
+        let is_other = known.as_ref().is_some_and(|before| is_other(before, wanted));
+        // With nobody who has access, none is taken.
+        let takes = is_other && store::tally(&mut conn, clock::now()).await?.holders > 0;
+        let naming = match known {
+            Some(before) if takes => {
+                let told = renamed_accounts(&before.told, &wanted.to_string());
+                let why = format!(
+                    "{told}. They stay in force where the way of signing in is still there: `tollgate identity accept` says how many accounts have access, and puts the new ones in force"
                 );
+                Naming { names: before.names, held_back: Some(why) }
             }
+            Some(InForce { names: Some(names), .. }) if names == *wanted => {
+                Naming { names: Some(names), held_back: None }
+            }
+            _ => {
+                naming::set(&mut conn, wanted, clock::now()).await?;
+                Naming { names: Some(wanted.clone()), held_back: None }
+            }
+        };
+        drop(conn);
+        self.note_naming(naming);
+        Ok(())
+    }
+
+    fn note_naming(&self, naming: Naming) {
+        let before = self.shared().naming.send_replace(naming.clone());
+        if before == naming {
+            return;
+        }
+        match &naming.held_back {
+            Some(why) => {
+                metrics::count_held_back(What::Identity, 1);
+                tracing::error!(why, "other names of accounts are held back");
+            }
+            None if before.held_back.is_some() => tracing::info!("accounts are named as the configuration says"),
             None => {}
         }
-        naming::set(&mut conn, names, clock::now()).await
+        metrics::show_other_names(naming.held_back.is_some());
+    }
+
+    /// Looks until told to stop whether a person has agreed.
+    pub(crate) async fn run_naming(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            if let Err(error) = self.settle_naming().await {
+                tracing::debug!(error = chain::told(&error), "how accounts are named cannot be looked up");
+            }
+        }
+    }
+
+    /// The naming in force, way by way; `None` as long as it is not known.
+    #[must_use]
+    pub fn names(&self) -> Option<Names> {
+        self.shared().naming.borrow().names.clone()
+    }
+
+    /// Why the configured naming is not in force.
+    pub(crate) fn naming_warning(&self) -> Option<String> {
+        self.shared().naming.borrow().held_back.clone()
+    }
+
+    /// The naming in force, each time that it changes.
+    pub async fn names_change(&self, known: Option<&Names>) -> Option<Names> {
+        let mut naming = self.shared().naming.subscribe();
+        let changed = naming.wait_for(|naming| naming.names.as_ref() != known).await;
+        changed.ok().and_then(|naming| naming.names.clone())
+    }
+
+    /// The effect of naming accounts as the configuration says.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn plan_naming(&self) -> Result<NamingPlan, OperatorError> {
+        let wanted = &self.settings().names;
+        let mut conn = self.pool().acquire().await?;
+        let known = naming::find(&mut conn).await?;
+        let is_other = known.as_ref().is_some_and(|before| is_other(before, wanted));
+        let now = wanted.to_string();
+        let before = known.map_or_else(|| now.clone(), |before| before.told);
+        let tally = if is_other { store::tally(&mut conn, clock::now()).await? } else { store::Tally::default() };
+        Ok(NamingPlan { before, now, is_other, accounts: Verdict { wanted: tally.holders, tally } })
+    }
+
+    /// Puts the configured naming in force, by a person's word.
+    ///
+    /// # Errors
+    /// When more accounts have access by now than the plan says, or the database fails.
+    pub async fn accept_naming(&self, plan: &NamingPlan) -> Result<(), OperatorError> {
+        let again = self.plan_naming().await?;
+        check_told(plan.accounts.wanted, again.accounts.wanted)?;
+        let mut conn = self.pool().acquire().await?;
+        naming::set(&mut conn, &self.settings().names, clock::now()).await?;
+        Ok(())
+    }
+}
+
+fn is_other(before: &InForce, wanted: &Names) -> bool {
+    match &before.names {
+        Some(names) => names.are_lost_by(wanted),
+        None => before.told != wanted.to_string(),
     }
 }

@@ -41,6 +41,10 @@ impl Billing {
         if lineage.is_settled() {
             return Ok(Tellable { records: all(computed), versions });
         }
+        // A former primary tells nobody: whoever asks it hears what the one in its place says.
+        if lineage.replaced_by().is_some() {
+            return Ok(Tellable { records: Vec::new(), versions });
+        }
         // The database has got another id since they were computed: what was new under the former one is not.
         let (mut computed, mut versions) = (computed, versions);
         if lineage.database.is_some_and(|known| known != database) {

@@ -95,6 +95,26 @@ impl Outlets {
         }
     }
 
+    /// As [`Outlets::owner`], under another namespace.
+    pub async fn owner_under(&self, namespace: &Namespace) -> Result<Option<Owner>, PublishError> {
+        match &self.cache {
+            Some(cache) => Ok(cache.owner_under(namespace).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Notes under which other namespace records of this installation are held.
+    pub fn hold_under(&self, also: Option<&Namespace>) {
+        if let Some(cache) = &self.cache {
+            cache.hold_under(also);
+        }
+    }
+
+    /// The namespaces under which records of this installation may stand; none without a cache.
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        self.cache.as_ref().map(Cache::namespaces).unwrap_or_default()
+    }
+
     /// Where the cache is.
     pub fn place_of_cache(&self) -> Option<&Place> {
         self.cache.as_ref().map(|cache| &cache.place)

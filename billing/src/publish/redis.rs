@@ -44,6 +44,8 @@ pub(super) struct Cache {
     cache_key: String,
     /// Its id, as it was last read.
     id: ArcSwapOption<CacheId>,
+    /// Another namespace under which records of this installation are held.
+    also: ArcSwapOption<Namespace>,
 }
 
 impl Cache {
@@ -68,6 +70,7 @@ impl Cache {
             owner_key,
             cache_key,
             id: ArcSwapOption::empty(),
+            also: ArcSwapOption::empty(),
         })
     }
 
@@ -106,10 +109,33 @@ impl Cache {
         Ok(outcome)
     }
 
-    /// The record of an account that is there, as `database` had it.
+    /// Under which other namespace records of this installation are held; `None` when none are.
+    pub fn hold_under(&self, also: Option<&Namespace>) {
+        self.also.store(also.cloned().map(Arc::new));
+    }
+
+    /// The namespaces under which records of this installation may stand, its own first.
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        std::iter::once(self.namespace.clone()).chain(self.also.load().as_deref().cloned()).collect()
+    }
+
+    /// The record of an account that is there, as `database` had it; the newest, where it may stand under several namespaces.
     pub async fn record(&self, database: DatabaseId, account: &AccountId) -> RedisResult<Option<Record>> {
+        let own = self.record_under(&self.namespace, database, account).await?;
+        let also = self.also.load_full();
+        let Some(also) = also else { return Ok(own) };
+        let other = self.record_under(&also, database, account).await?;
+        Ok([own, other].into_iter().flatten().max_by_key(|record| record.entitlement.version))
+    }
+
+    async fn record_under(
+        &self,
+        namespace: &Namespace,
+        database: DatabaseId,
+        account: &AccountId,
+    ) -> RedisResult<Option<Record>> {
         let mut get = redis::cmd("GET");
-        get.arg(self.namespace.key(database, account));
+        get.arg(namespace.key(database, account));
         let text: Option<String> = self.link.query(&get).await?;
         Ok(text.and_then(|text| record::decode_for(account, &text).ok()).filter(|record| record.database == database))
     }
@@ -136,7 +162,10 @@ impl Cache {
 
     /// Takes the word.
     pub async fn own(&self, me: Newcomer) -> RedisResult<()> {
-        self.link.own(&self.owner_key, me).await
+        for namespace in self.namespaces() {
+            self.link.own(&namespace.owner_key(), me).await?;
+        }
+        Ok(())
     }
 
     /// Tries all that is ever asked of Redis, with the record of an account that nobody has.
@@ -202,6 +231,11 @@ impl Cache {
     /// The database that has the word there; nothing is changed.
     pub async fn owner(&self) -> RedisResult<Option<Owner>> {
         self.link.owner(&self.owner_key).await
+    }
+
+    /// As [`Cache::owner`], under another namespace.
+    pub async fn owner_under(&self, namespace: &Namespace) -> RedisResult<Option<Owner>> {
+        self.link.owner(&namespace.owner_key()).await
     }
 
     /// The id of the cache, as it was last read; `None` before.

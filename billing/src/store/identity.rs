@@ -2,7 +2,7 @@
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::record::DatabaseId;
+use entitlement::record::{DatabaseId, Namespace};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ pub struct Identity {
     pub held_since: Option<Timestamp>,
     /// When a person last said that it counts.
     pub accepted_at: Option<Timestamp>,
+    /// The database that has taken its place while its processes lived on.
+    pub replaced_by: Option<DatabaseId>,
     /// Grows with every change of an account.
     pub mark: u64,
 }
@@ -36,28 +38,63 @@ const fn uuid_of(id: DatabaseId) -> Uuid {
 /// When the database fails, or is not migrated.
 pub async fn read(conn: &mut PgConnection) -> Result<Identity, StoreError> {
     let query = sqlx::query!(
-        r#"select id, former, held_since, accepted_at, (select coalesce(max(id), 0) from audit_log) as "mark!" from database_identity"#
+        r#"select id, former, held_since, accepted_at, replaced_by, (select coalesce(max(id), 0) from audit_log) as "mark!" from database_identity"#
     );
     let row = query.fetch_one(conn).await?;
     let mark = u64::try_from(row.mark).map_err(|e| StoreError::row("audit_log", row.mark, &e))?;
-    let (id, former) = (id_of(row.id), row.former.map(id_of));
-    Ok(Identity { id, former, held_since: row.held_since, accepted_at: row.accepted_at, mark })
+    let (id, former, replaced_by) = (id_of(row.id), row.former.map(id_of), row.replaced_by.map(id_of));
+    Ok(Identity { id, former, held_since: row.held_since, accepted_at: row.accepted_at, replaced_by, mark })
 }
 
-/// Gives a database another id: one that has gone back follows the one that it was. Returns the id that it has then: another process
-/// may have been faster.
+/// The namespace under which its records stand, or those that are held in its place; `None` before one was noted.
+///
+/// # Errors
+/// When the database fails, or is not migrated.
+pub async fn namespace(conn: &mut PgConnection) -> Result<Option<Namespace>, StoreError> {
+    let text = sqlx::query_scalar!("select namespace from database_identity").fetch_one(conn).await?;
+    let namespace = text.map(|text| Namespace::parse(&text)).transpose();
+    namespace.map_err(|e| StoreError::row("database_identity", "namespace", &e))
+}
+
+/// Notes that its records stand under this namespace from now on, and no others are held elsewhere.
 ///
 /// # Errors
 /// When the database fails, or accepts no writes.
-pub async fn renew(
-    conn: &mut PgConnection,
-    known: DatabaseId,
-    follows: Option<DatabaseId>,
-) -> Result<DatabaseId, StoreError> {
+pub async fn stand_under(conn: &mut PgConnection, namespace: &Namespace) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        "update database_identity set namespace = $1 where namespace is distinct from $1",
+        namespace.as_str()
+    );
+    query.execute(conn).await?;
+    Ok(())
+}
+
+/// Why a database gets another id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It has gone back: it follows the one that it was.
+    GoneBack,
+    /// This one has taken its place, while its processes live on.
+    ReplacedBy(DatabaseId),
+}
+
+/// Gives a database another id. Returns the id that it has then: another process may have been faster.
+///
+/// # Errors
+/// When the database fails, or accepts no writes.
+pub async fn renew(conn: &mut PgConnection, known: DatabaseId, renewal: Renewal) -> Result<DatabaseId, StoreError> {
+    let (follows, replaced_by) = match renewal {
+        Renewal::GoneBack => (Some(known), None),
+        Renewal::ReplacedBy(other) => (None, Some(other)),
+    };
     let query = sqlx::query_scalar!(
-        "update database_identity set id = gen_random_uuid(), former = $2, since = now() where id = $1 returning id",
+        r#"
+        update database_identity set id = gen_random_uuid(), former = $2, replaced_by = $3, since = now()
+        where id = $1 returning id
+        "#,
         uuid_of(known),
-        follows.map(uuid_of)
+        follows.map(uuid_of),
+        replaced_by.map(uuid_of)
     );
     match query.fetch_optional(&mut *conn).await? {
         Some(id) => Ok(id_of(id)),
@@ -78,7 +115,8 @@ pub async fn hold(conn: &mut PgConnection, holds: Hold) -> Result<Option<Timesta
         r#"
         update database_identity
         set held_since = case when $1::timestamptz is null then null else coalesce(held_since, $1) end,
-            accepted_at = case when $1::timestamptz is null then now() else accepted_at end
+            accepted_at = case when $1::timestamptz is null then now() else accepted_at end,
+            replaced_by = case when $1::timestamptz is null then null else replaced_by end
         returning held_since
         "#,
         since

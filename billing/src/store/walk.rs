@@ -94,8 +94,26 @@ pub async fn on(
     }
     let is_full = i64::try_from(accounts.len()).is_ok_and(|count| count == limit);
     let after = accounts.last().filter(|_| is_full);
-    sqlx::query!("update catalogs set walk = $2 where id = $1", walk.catalog, after).execute(conn).await?;
+    sqlx::query!("update catalogs set walk = $2 where id = $1", walk.catalog, after).execute(&mut *conn).await?;
+    if after.is_none() {
+        note_end(conn, walk, now).await?;
+    }
     accounts.iter().map(|account| account_of("accounts", account)).collect::<Result<_, _>>().map(Some)
+}
+
+/// Notes with one of the accounts that all have been told: how far the database has come is read off the changes of accounts, and a
+/// cache that goes back behind this one has to be told again.
+async fn note_end(conn: &mut PgConnection, walk: &Walk, now: Timestamp) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        r#"
+        insert into audit_log (at, account, version, cause, detail)
+        select $1, account, version, 'catalog', $2 from accounts order by account desc limit 1
+        "#,
+        now,
+        format!("every account has a new version after catalog {}", walk.catalog)
+    );
+    query.execute(conn).await?;
+    Ok(())
 }
 
 fn is_late(error: &sqlx::Error) -> bool {

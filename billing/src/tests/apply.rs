@@ -227,7 +227,13 @@ async fn a_first_live_subscription_takes_access_from_no_more_than_a_few(
     assert_eq!(world.has(&world.other(0), world.now).await, "paid active", "five would lose theirs: they are spared");
     let plan = world.billing.plan_use_live().await.expect("planned");
     assert_eq!((plan.subscriptions, plan.accounts.wanted, plan.accounts.is_many()), (5, 5, true));
-    assert_eq!(world.billing.use_live().await.expect("live").accounts, 5);
+    let before = crate::GoingLive { accounts: crate::Verdict { wanted: 4, ..plan.accounts }, ..plan };
+    let more = world.billing.use_live(&before).await.expect_err("more would lose theirs than a person was told of");
+    assert!(
+        more.to_string().starts_with("meanwhile 5 accounts would lose something by it, and 4 were agreed to"),
+        "{more}"
+    );
+    assert_eq!(world.billing.use_live(&plan).await.expect("live").accounts, 5);
     assert_eq!(world.has(&world.other(0), world.now).await, "free none");
     assert!(world.billing.plan_use_live().await.expect("planned").is_live);
 }

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use super::{World, shop, shown};
 use crate::publish::Why;
 use crate::reconcile::{Force, Kind};
-use crate::store::identity::{self, Identity};
+use crate::store::identity::{self, Identity, Renewal};
 
 async fn identity(world: &World) -> Identity {
     let mut conn = world.pool.acquire().await.expect("a connection");
@@ -33,7 +33,7 @@ async fn grants(world: &World, tier: &str) {
 async fn goes_back(world: &World) -> DatabaseId {
     let former = identity(world).await.id;
     let mut conn = world.pool.acquire().await.expect("a connection");
-    identity::renew(&mut conn, former, Some(former)).await.expect("it accepts writes");
+    identity::renew(&mut conn, former, Renewal::GoneBack).await.expect("it accepts writes");
     former
 }
 
@@ -117,4 +117,30 @@ async fn what_a_provider_affirms_is_new_although_no_row_changes(options: PgPoolO
     assert_eq!(full().await[0].drift, 0, "the rows are as the provider says");
     assert_eq!(shown(&resolved().await, world.at(60)), "paid active");
     assert!(resolved().await.version > 50);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_database_is_accepted_for_as_many_as_a_person_was_told_of(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    grants(&world, "paid").await;
+    let former = goes_back(&world).await;
+    let Record { entitlement: paid, .. } = computed(&world).await;
+    let holds = async |number: usize| {
+        let entitlement = Entitlement { account: world.other(number), version: 50, ..paid.clone() };
+        world.billing.shared().outlets.fill(&Record { database: former, entitlement }).await.expect("Redis");
+    };
+    holds(1).await;
+    let told = world.billing.plan_accept().await.expect("planned");
+    assert_eq!((told.accounts.wanted, told.is_settled), (1, false));
+    // Meanwhile a proxy has told of another one, or somebody has lost more.
+    holds(2).await;
+    let more = world.billing.accept_database(&told, true).await.expect_err("a person was told of one");
+    assert!(
+        more.to_string().starts_with("meanwhile 2 accounts would lose something by it, and 1 were agreed to"),
+        "{more}"
+    );
+    assert!(!world.billing.look().await.expect("Redis").is_settled(), "nothing is done");
+    let told = world.billing.plan_accept().await.expect("planned");
+    assert_eq!(world.billing.accept_database(&told, true).await.expect("accepted"), 2);
+    assert!(world.billing.look().await.expect("Redis").is_settled());
 }

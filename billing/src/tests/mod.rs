@@ -99,6 +99,7 @@ pub fn settings() -> Settings {
         inbox_alert: 1000,
         redis_url: Some(Secret::from(redis_url())),
         migration_url: None,
+        names: entitlement::naming::Names::default(),
         namespace: namespace(),
         pool_size: 1,
         inline_wait: Duration::from_secs(5),

@@ -10,6 +10,7 @@ use cache::CacheId;
 use entitlement::account::AccountId;
 use entitlement::assertion::{AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
 use entitlement::authorize::Lacking;
+use entitlement::naming::Names;
 use entitlement::record::{
     self, DatabaseId, Entitlement, HIGH_WATER_HEADER, HighWater, RECORD_BYTES_MAX, RecordError, before,
 };
@@ -74,6 +75,8 @@ pub struct Beside {
     pub lacking: Lacking,
     /// The id of billing's cache, empty where it has none; `None` where it does not say.
     pub cache: Option<CacheId>,
+    /// By which claims accounts are named, whatever this process's configuration says; `None` where billing does not say.
+    pub names: Option<Names>,
 }
 
 /// The mark beside a line.

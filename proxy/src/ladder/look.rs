@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cache::CacheId;
 use entitlement::authorize::Requirement;
+use entitlement::naming::Names;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -79,6 +80,9 @@ impl Ladder {
         if beside.lacking != before.lacking && !beside.lacking.is_empty() {
             warn!(lacking = %beside.lacking, "routes that name what the catalog in force lacks do what their on_error says");
         }
+        if beside.names.is_some() && beside.names != before.names {
+            self.names.send_replace(beside.names.clone());
+        }
         self.is_lacking.store(!beside.lacking.is_empty(), Ordering::Release);
         self.beside.store(Arc::new(beside));
     }
@@ -87,6 +91,18 @@ impl Ladder {
     #[must_use]
     pub(crate) fn lacks(&self, requirement: &Requirement) -> bool {
         self.is_lacking.load(Ordering::Acquire) && self.beside.load().lacking.is_needed_by(requirement)
+    }
+
+    /// By which claims accounts are named, as billing has said last.
+    pub(crate) fn names(&self) -> Option<Names> {
+        self.names.borrow().clone()
+    }
+
+    /// By which claims accounts are named, as billing says, once that is another way than the known one.
+    pub(crate) async fn names_change(&self, known: Option<&Names>) -> Option<Names> {
+        let mut names = self.names.subscribe();
+        let changed = names.wait_for(|names| names.is_some() && names.as_ref() != known).await;
+        changed.ok().and_then(|names| names.clone())
     }
 
     /// As long as billing has said nothing at all, what stands beside the records has to do.

@@ -37,12 +37,13 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use cache::{Place, PlaceError, Refusals};
 use entitlement::account::AccountId;
+use entitlement::naming::Names;
 #[cfg(test)]
 use entitlement::record::Entitlement;
 use entitlement::record::{self, DatabaseId, Record};
 use prometheus::IntCounter;
 use tokio::runtime::Handle;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 
 use self::apart::Apart;
@@ -105,6 +106,8 @@ pub struct Ladder {
     lines: Lines,
     /// The last news of billing itself, and whether the catalog in force lacks something.
     beside: ArcSwap<Beside>,
+    /// By which claims accounts are named, as billing says.
+    names: watch::Sender<Option<Names>>,
     apart: Apart,
     is_lacking: AtomicBool,
     hints: Hints,
@@ -163,6 +166,7 @@ impl Ladder {
             epoch: Epoch::new(metrics.push_connected.clone()),
             lines: Lines::new(settings.namespace.clone()),
             beside: ArcSwap::default(),
+            names: watch::Sender::default(),
             apart: Apart::default(),
             is_lacking: AtomicBool::new(false),
             hints: Hints::default(),

@@ -11,6 +11,7 @@ mod way;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use entitlement::naming::Names;
 use proxy::identity::{Algorithm, Buyer, WAYS_MAX};
 
 use super::file::Organisation;
@@ -83,10 +84,8 @@ impl Identity {
     }
 
     /// By which claims of a token its account is known, for each way of signing in. With others every account is another one.
-    pub fn naming(&self) -> String {
-        // The order of the ways says nothing, nor do two that name accounts alike.
-        let all: std::collections::BTreeSet<String> = self.ways.iter().map(Way::naming).collect();
-        all.into_iter().collect::<Vec<_>>().join(", ")
+    pub fn names(&self) -> Names {
+        Names::new(self.ways.iter().map(Way::named).collect())
     }
 
     /// The way whose tokens this process could sign itself.
@@ -140,12 +139,4 @@ impl Identity {
         let ways = self.ways.iter().map(way).collect::<Result<_>>()?;
         Ok(proxy::identity::Settings { ways, buyers: self.buyers.clone() })
     }
-}
-
-/// What it means that accounts are named by `new`, and were by `old`.
-pub fn renamed_accounts(old: &str, new: &str) -> String {
-    format!(
-        "accounts were named by {old} and would be named by {new}: every account becomes another one, and what was paid for stays \
-         with the old names"
-    )
 }

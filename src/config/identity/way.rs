@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use entitlement::account::AccountId;
+use entitlement::naming::Named;
 use proxy::identity::{Claim, FLAT, FrontSettings, Key, Keys};
 
 use super::ask::Ask;
@@ -101,12 +102,12 @@ impl Way {
     }
 
     /// The source of its account ids.
-    pub(super) fn naming(&self) -> String {
-        let named = match &self.source {
-            Source::Unsigned(header) => format!("header {header}"),
-            _ => self.account.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "),
+    pub(super) fn named(&self) -> Named {
+        let account = match &self.source {
+            Source::Unsigned(header) => vec![format!("header {header}")],
+            _ => self.account.iter().map(ToString::to_string).collect(),
         };
-        format!("{}{named}", self.prefix)
+        Named { way: self.name.clone(), prefix: self.prefix.clone(), account }
     }
 
     /// The way, in an operator's words.

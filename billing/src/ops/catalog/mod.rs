@@ -16,7 +16,7 @@ use entitlement::subscription::{Grace, Policy};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::OperatorError;
+use super::{OperatorError, check_told};
 use crate::clock;
 use crate::component::Billing;
 use crate::store::catalogs::{self, Rules};
@@ -54,10 +54,13 @@ pub struct CatalogPlan {
     pub changes: Vec<String>,
     /// What accounts would lose.
     pub losses: Losses,
-    /// Names this very change: from what is in force to what is to be.
+    /// Names this very change, from what is in force to what is to be, and how many accounts lose something by it: the word of
+    /// a person is for so many.
     pub digest: String,
     /// Whether the file says that a person has agreed to it.
     pub is_accepted: bool,
+    /// The change alone.
+    change: String,
 }
 
 /// What a person who was told of the losses has said.
@@ -110,13 +113,14 @@ impl Billing {
         let taken_before = catalogs::taken_since(&mut conn, now - TimeDelta::hours(COUNTED_HOURS)).await?;
         drop(conn);
         let changes = differences(&current, &wanted);
-        let digest = digest(&current, &wanted)?;
+        let change = digest(&current, &wanted)?;
         let losses = match is_in_force(&current, &wanted) {
             true => Losses::default(),
             false => self.losses(&current, &wanted, now).await?,
         };
-        let is_accepted = proposal.accept.as_ref() == Some(&digest);
-        Ok(CatalogPlan { changes, losses: Losses { taken_before, ..losses }, digest, is_accepted })
+        let digest = format!("{change}-{}", losses.accounts);
+        let is_accepted = proposal.accept.as_ref().is_some_and(|accept| accepts(accept, &change, losses.accounts));
+        Ok(CatalogPlan { changes, losses: Losses { taken_before, ..losses }, digest, is_accepted, change })
     }
 
     /// Makes a catalog, and the grace and the policy that go with it, current: from then on everything is computed with it. Every
@@ -142,7 +146,7 @@ impl Billing {
         if is_in_force(&current, &wanted) {
             return Ok(CatalogReport::default());
         }
-        if digest(&current, &wanted)? != plan.digest {
+        if digest(&current, &wanted)? != plan.change {
             return Err(OperatorError::CatalogMoved);
         }
         let changes = differences(&current, &wanted);
@@ -152,6 +156,15 @@ impl Billing {
         self.shared().untold.notify_one();
         tracing::info!(catalog = id, accounts, changes = changes.len(), "a new catalog is in force");
         Ok(CatalogReport { changes, accounts })
+    }
+
+    /// That by now no more accounts lose something than a plan says: the person who was told may have taken long to answer.
+    ///
+    /// # Errors
+    /// When it is so, or the database fails.
+    pub async fn check_catalog_plan(&self, proposal: &Proposal, plan: &CatalogPlan) -> Result<(), OperatorError> {
+        let again = self.plan_catalog(proposal).await?;
+        check_told(plan.losses.accounts, again.losses.accounts)
     }
 
     /// Whether the cache has not been told of something that was committed until a moment.
@@ -169,6 +182,12 @@ fn is_in_force(current: &Rules, wanted: &Rules) -> bool {
     current.id.is_some() && Rules { id: None, ..current.clone() } == *wanted
 }
 
+/// Whether a person's word in a file is for this change, and for so many accounts as lose something by it now.
+fn accepts(accept: &str, change: &str, accounts: u64) -> bool {
+    let told = accept.strip_prefix(change).and_then(|rest| rest.strip_prefix('-'));
+    told.and_then(|told| told.parse().ok()).is_some_and(|told: u64| accounts <= told)
+}
+
 /// Names a change by what it leads from and to.
 fn digest(current: &Rules, wanted: &Rules) -> Result<String, StoreError> {
     let told = |rules: &Rules| {
@@ -181,4 +200,25 @@ fn digest(current: &Rules, wanted: &Rules) -> Result<String, StoreError> {
     hash.update([0]);
     hash.update(told(wanted)?);
     Ok(hex::encode(&hash.finalize()[..DIGEST_BYTES]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_in_a_file_is_for_one_change_and_for_so_many() {
+        for (accept, accounts, expected) in [
+            ("00ff-5", 5, true),
+            ("00ff-5", 4, true),
+            ("00ff-5", 6, false),
+            ("00fe-5", 5, false),
+            ("00ff", 5, false),
+            ("00ff-", 0, false),
+            ("00ff-+5", 5, true),
+            ("", 0, false),
+        ] {
+            assert_eq!(accepts(accept, "00ff", accounts), expected, "{accept} of {accounts}");
+        }
+    }
 }

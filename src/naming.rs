@@ -1,0 +1,131 @@
+//! By which claims accounts are named: what is in force, although the configuration says otherwise, until a person agrees.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use billing::Billing;
+use entitlement::naming::Names;
+use proxy::Control;
+use proxy::identity::{Claim, Keys, Settings};
+
+use crate::admin::Ready;
+
+/// Names accounts as `names` say, where the way of signing in is there.
+pub fn keep(settings: &mut Settings, names: &Names) {
+    let count = settings.ways.len();
+    for way in &mut settings.ways {
+        let Some(named) = names.of(&way.name, count) else { continue };
+        let claims: Result<Vec<Claim>, _> = named.account.iter().map(|claim| claim.parse()).collect();
+        match (&way.keys, claims) {
+            // The account stands in a header, whatever claims there are.
+            (Keys::Unsigned, _) => {}
+            (_, Ok(claims)) if !claims.is_empty() => way.account = claims,
+            _ => continue,
+        }
+        way.prefix.clone_from(&named.prefix);
+    }
+}
+
+/// Waits until accounts are named otherwise than is known: billing of this process says so, or that which the proxy asks.
+pub async fn change(billing: Option<&Billing>, control: &Control, known: Option<&Names>) -> Option<Names> {
+    match billing {
+        Some(billing) => billing.names_change(known).await,
+        None => control.names_change(known).await,
+    }
+}
+
+/// How a proxy without billing names accounts: as billing says, whatever its own configuration does.
+#[derive(Clone, Default)]
+pub struct Kept {
+    gate: Option<Control>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By which claims accounts are named here, as far as billing has said so.
+    in_force: Option<Names>,
+    /// What the configuration says otherwise.
+    warning: Option<String>,
+}
+
+impl Kept {
+    /// None where billing runs in the same process, which is asked and warns itself.
+    pub fn of(gate: Option<Control>) -> Self {
+        Self { gate, state: Arc::default() }
+    }
+
+    /// Notes what is in force here from now on, and what the configuration says.
+    pub fn note(&self, in_force: Option<&Names>, wanted: &Names) {
+        let lost = in_force.filter(|in_force| in_force.are_lost_by(wanted));
+        let warning = lost.map(|in_force| {
+            format!(
+                "{}. They stay in force where the way of signing in is still there: `tollgate identity accept` with this configuration says how many accounts have access, and puts the new ones in force",
+                billing::renamed_accounts(&in_force.to_string(), &wanted.to_string())
+            )
+        });
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.gate.is_some() && state.warning != warning {
+            match &warning {
+                Some(why) => tracing::error!(why, "other names of accounts are held back"),
+                None => tracing::info!("accounts are named as the configuration says"),
+            }
+            state.warning = warning;
+        }
+        state.in_force = in_force.cloned();
+    }
+}
+
+#[async_trait]
+impl Ready for Kept {
+    async fn missing(&self) -> Vec<String> {
+        let told = self.gate.as_ref().and_then(Control::names);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_behind = told.is_some() && told != state.in_force;
+        is_behind.then(|| "accounts are not named yet as billing says".to_owned()).into_iter().collect()
+    }
+
+    async fn warnings(&self) -> Vec<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).warning.clone().into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use entitlement::naming::Named;
+    use proxy::identity::Way;
+
+    use super::*;
+
+    #[test]
+    fn the_claims_in_force_are_kept_for_a_way_that_is_there() {
+        let way = |name: &str, prefix: &str| {
+            let keys = Keys::Fixed(Vec::new());
+            let way = Way::simple(None, ("https://id.example", "read.example"), Duration::ZERO, keys);
+            Way { name: name.to_owned(), prefix: prefix.to_owned(), ..way }
+        };
+        let named = |way: &str, prefix: &str, account: &str| Named {
+            way: way.to_owned(),
+            prefix: prefix.to_owned(),
+            account: vec![account.to_owned()],
+        };
+        let shown = |ways: Vec<Way>, names: Vec<Named>| {
+            let mut settings = Settings { ways, buyers: Vec::new() };
+            keep(&mut settings, &Names::new(names));
+            let shown = |way: &Way| {
+                format!("{}{}", way.prefix, way.account.iter().map(ToString::to_string).collect::<String>())
+            };
+            settings.ways.iter().map(shown).collect::<Vec<_>>()
+        };
+        let one = || vec![named("a", "o:", "/org/id")];
+        assert_eq!(shown(vec![way("a", "")], one()), ["o:/org/id"]);
+        assert_eq!(shown(vec![way("b", "")], one()), ["o:/org/id"], "the only one");
+        assert_eq!(shown(vec![way("b", "b:"), way("c", "c:")], one()), ["b:sub", "c:sub"]);
+        assert_eq!(shown(vec![way("b", "b:"), way("a", "a:")], one()), ["b:sub", "o:/org/id"]);
+        let unsigned = Way { keys: Keys::Unsigned, ..way("a", "") };
+        assert_eq!(shown(vec![unsigned], vec![named("a", "o:", "header x-user")]), ["o:sub"]);
+        assert_eq!(shown(vec![way("a", "a:")], vec![Named { account: Vec::new(), ..named("a", "o:", "") }]), ["a:sub"]);
+    }
+}

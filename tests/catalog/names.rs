@@ -1,0 +1,140 @@
+//! Another claim that names accounts: every account would be another one, so the former one stays until a person agrees.
+
+use super::*;
+use crate::world::token::{SECRET, claims, signed};
+use crate::world::{Arrangement, send};
+
+const ACCEPT: &str = "tollgate identity accept";
+
+/// The token of a user who acts for an organisation, which has another name.
+fn of_organisation(user: &str, organisation: &str) -> String {
+    let mut claims = claims(user);
+    claims["org_id"] = organisation.into();
+    signed(&claims, SECRET)
+}
+
+fn by_organisation(text: String) -> String {
+    format!("identity.account = \"org_id\"\nidentity.prefix = \"o:\"\n{text}")
+}
+
+/// Readers who have paid, with tokens that also name an organisation.
+async fn readers(world: &World) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for _ in 0..BUYERS {
+        let account = unique("buyer");
+        let subscription = Subscription { metadata: Some(account.clone()), ..Subscription::of(&unique("cus")) };
+        world.applied(&subscription.event("created")).await;
+        tokens.push(of_organisation(&account, "one-of-many"));
+    }
+    for token in &tokens {
+        world.everywhere("/premium/one", token, 200).await;
+    }
+    tokens
+}
+
+async fn all_stay(world: &World, tokens: &[String]) {
+    for proxy in world.proxies() {
+        for token in tokens {
+            let answer = send(world.request_to(proxy, "GET", "/premium/stays", Some(token))).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+    }
+}
+
+/// Each process warns of it, and is ready.
+async fn all_warn(world: &World) {
+    for process in &world.processes {
+        let warned = warnings(process).await;
+        assert!(warned.len() == 1 && warned[0].contains(ACCEPT), "{} warns: {warned:?}", process.process.name);
+        assert!(warned[0].contains("named by sub and would be named by o:org_id"), "{warned:?}");
+    }
+}
+
+async fn held_back(world: &World) -> (f64, f64) {
+    let count = world.billing().metric("tollgate_held_back_total", &["what=\"identity\""]).await;
+    (count, world.billing().metric("tollgate_names_held_back", &[]).await)
+}
+
+#[tokio::test]
+async fn the_former_claim_stays_in_force_after_a_restart_until_a_person_agrees() {
+    for arrangement in [Arrangement::AllPostgres, Arrangement::Separate] {
+        let mut world = World::start(arrangement).await;
+        let tokens = readers(&world).await;
+        assert_eq!(held_back(&world).await, (0.0, 0.0));
+        for _ in 0..2 {
+            for process in &mut world.processes {
+                process.rewrite(|text| if text.contains("org_id") { text } else { by_organisation(text) });
+                process.restart();
+                process.ready().await;
+            }
+            assert_eq!(held_back(&world).await, (1.0, 1.0), "once for this process");
+            for process in &world.processes {
+                eventually("it warns", async || (warnings(process).await.len() == 1).then_some(())).await;
+            }
+            all_warn(&world).await;
+            all_stay(&world, &tokens).await;
+            assert!(world.billing().process.log().contains("other names of accounts are held back"));
+        }
+        let asked = world.tollgate(&["identity", "accept", "--yes"]).await;
+        assert!(asked.failure().contains("5 accounts have access") && asked.failure().contains("--force"), "{asked:?}");
+        all_stay(&world, &tokens).await;
+        world.tollgate(&["identity", "accept", "--yes", "--force"]).await.success();
+        for token in &tokens {
+            world.everywhere("/premium/one", token, 402).await;
+        }
+        let organisation = Subscription { metadata: Some("o:one-of-many".into()), ..Subscription::of(&unique("cus")) };
+        world.applied(&organisation.event("created")).await;
+        for token in &tokens {
+            world.everywhere("/premium/one", token, 200).await;
+        }
+        for process in &world.processes {
+            eventually("nothing is warned of", async || warnings(process).await.is_empty().then_some(())).await;
+        }
+        assert_eq!(held_back(&world).await, (1.0, 0.0));
+        assert!(world.tollgate(&["identity", "accept"]).await.success().contains("nothing changes"));
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_alone_whose_configuration_names_another_claim_goes_by_the_one_in_force() {
+    let mut world = World::start(Arrangement::Separate).await;
+    let tokens = readers(&world).await;
+    let proxy = world.processes.last_mut().expect("there are proxies");
+    proxy.rewrite(by_organisation);
+    proxy.restart();
+    proxy.ready().await;
+    let proxy = world.processes.last().expect("there are proxies");
+    eventually("it warns", async || {
+        let warned = warnings(proxy).await;
+        (warned.len() == 1 && warned[0].contains(ACCEPT)).then_some(())
+    })
+    .await;
+    all_stay(&world, &tokens).await;
+    assert_eq!(warnings(world.billing()).await, [""; 0]);
+    assert_eq!(
+        world.tollgate(&["identity", "accept"]).await.success().trim(),
+        "accounts are named by sub already: nothing changes"
+    );
+}
+
+#[tokio::test]
+async fn another_claim_is_no_matter_where_nobody_has_access_and_a_way_more_takes_nothing() {
+    let mut world = World::start(Arrangement::AllPostgres).await;
+    world.processes[0].rewrite(by_organisation);
+    restart(&mut world).await;
+    assert_eq!(warnings(world.billing()).await, [""; 0]);
+    let organisation = Subscription { metadata: Some("o:team".into()), ..Subscription::of(&unique("cus")) };
+    world.applied(&organisation.event("created")).await;
+    let token = of_organisation("somebody", "team");
+    world.everywhere("/premium/one", &token, 200).await;
+    // The same way under a name, and another one beside it.
+    world.processes[0].rewrite(|text| {
+        let lines = text.lines().filter(|line| !line.starts_with("identity."));
+        let ways = "[identity.browser]\ncookie = \"session\"\nalgorithm = \"HS256\"\naccount = \"org_id\"\nprefix = \"o:\"\n\
+                    [identity.mark]\ncookie = \"mark\"\nask = \"http://127.0.0.1:1/session\"\naccount = \"/id\"\nprefix = \"m:\"\n";
+        format!("{}\n{ways}", lines.collect::<Vec<_>>().join("\n"))
+    });
+    restart(&mut world).await;
+    assert_eq!(warnings(world.billing()).await, [""; 0]);
+    world.everywhere("/premium/one", &token, 200).await;
+}

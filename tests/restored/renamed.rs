@@ -1,0 +1,93 @@
+//! Another `cache.namespace` for a database that is behind what was told of it: what is held under the former one goes on to serve.
+
+use super::*;
+use crate::world::{Arrangement, Setup, eventually};
+
+fn setup() -> Setup {
+    Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"")
+}
+
+/// Gives billing another namespace, from its next start on: proxies learn it.
+fn rename(world: &World, name: &str) {
+    world.processes[0].rewrite(|text| {
+        let others: Vec<&str> = text.lines().filter(|line| !line.starts_with("cache.namespace")).collect();
+        format!("cache.namespace = \"{name}\"\n{}", others.join("\n"))
+    });
+}
+
+async fn restart(world: &mut World) {
+    world.processes[0].restart();
+    world.processes[0].ready().await;
+}
+
+async fn is_warned(world: &World) {
+    let warned = warnings(world.billing()).await;
+    assert!(warned.len() == 1 && warned[0].contains(ACCEPT), "{warned:?}");
+}
+
+#[tokio::test]
+async fn what_is_held_outlives_another_namespace_until_a_person_agrees() {
+    // The namespace changes after the restore was noticed, and together with it.
+    for is_noticed in [true, false] {
+        let mut world = World::with(setup()).await;
+        let leaver = buys(&world).await;
+        let dumped = dump(&world, "before.sql");
+        let (late, again) = (buys(&world).await, buys(&world).await);
+        ends(&world, &leaver).await;
+        billing_remembers(&world).await;
+        if is_noticed {
+            move_to(&mut world, restored(&dumped).await).await;
+            is_warned(&world).await;
+            rename(&world, "elsewhere");
+            restart(&mut world).await;
+        } else {
+            rename(&world, "elsewhere");
+            move_to(&mut world, restored(&dumped).await).await;
+        }
+        for round in ["at once", "after another restart"] {
+            is_warned(&world).await;
+            world.processes[2].restart();
+            world.processes[2].ready().await;
+            for (reader, status) in [(&late, 200), (&again, 200), (&leaver, 402)] {
+                world.everywhere("/premium/held", &reader.token, status).await;
+                stays(&world, reader, status).await;
+            }
+            if round == "at once" {
+                restart(&mut world).await;
+            }
+        }
+        let explained = operator(&world, &["explain", "account", &late.account]).await.success();
+        assert!(explained.lines().any(|line| line.starts_with("held ") && line.contains("paid")), "{explained}");
+        // What is new of an account counts at once.
+        ends(&world, &again).await;
+        let asked = operator(&world, &["database", "accept"]).await;
+        assert!(asked.failure().contains("1 account loses something"), "{asked:?}");
+        operator(&world, &["database", "accept", "--yes"]).await.success();
+        world.everywhere("/premium/nothing", &late.token, 402).await;
+        world.everywhere("/premium/again", &leaver.token, 200).await;
+        eventually("nothing is warned of", async || warnings(world.billing()).await.is_empty().then_some(())).await;
+        // Neither is it afterwards, under either name.
+        for name in ["elsewhere", "again"] {
+            rename(&world, name);
+            restart(&mut world).await;
+            assert_eq!(warnings(world.billing()).await, [""; 0], "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_namespace_alone_is_no_restore() {
+    let mut world = World::with(setup()).await;
+    let (reader, other) = (buys(&world).await, buys(&world).await);
+    billing_remembers(&world).await;
+    for name in ["first", "second"] {
+        rename(&world, name);
+        restart(&mut world).await;
+        assert_eq!(warnings(world.billing()).await, [""; 0], "{name}");
+        world.everywhere("/premium/renamed", &reader.token, 200).await;
+        let new = buys(&world).await;
+        ends(&world, &new).await;
+    }
+    ends(&world, &other).await;
+    stays(&world, &reader, 200).await;
+}
