@@ -43,6 +43,8 @@ pub enum State {
     /// At that moment the provider's list of what runs did not name it, or an operator ended it because the provider no longer
     /// had it. It comes back when the provider tells of it again.
     Lapsed { at: Timestamp },
+    /// Its provider gives it a status that this build does not know: no access, and it may run.
+    Unknown,
     /// Over for good: this subscription id never comes back.
     Ended { at: Timestamp },
 }
@@ -201,7 +203,7 @@ impl Subscription {
         let runs = !self.collection_paused || policy.pause == Hold::Keep;
         match self.state {
             State::Unpaid if policy.unpaid == Hold::Keep && runs => Some((None, Status::PastDue)),
-            State::Incomplete | State::Unpaid | State::Paused => None,
+            State::Incomplete | State::Unpaid | State::Paused | State::Unknown => None,
             State::Lapsed { at } | State::Ended { at } => Some((Some(at), Status::Active)),
             _ if !runs => None,
             State::Trialing { ends_at } => Some((Some(ends_at + grace.trial), Status::Trialing)),
