@@ -43,6 +43,8 @@ pub(crate) struct Inner {
     pub untold: Notify,
     /// That the cache cannot be told of changes.
     pub publish_faults: Lasting,
+    /// Wakes the watch of open checkouts: what one of them sells may have been bought elsewhere.
+    pub checkout_superseded: Notify,
     /// Wakes the watch of the keys: they were replaced.
     pub keys_replaced: Notify,
     /// Deliveries that are taken in at once: whose body is in memory.
@@ -111,6 +113,7 @@ impl Billing {
             event_due: Notify::new(),
             untold: Notify::new(),
             publish_faults: Lasting::default(),
+            checkout_superseded: Notify::new(),
             keys_replaced: Notify::new(),
             intake: Semaphore::new(INTAKE_MAX),
             inline: Arc::new(Semaphore::new(inline_max)),

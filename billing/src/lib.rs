@@ -60,7 +60,7 @@ pub use ops::{
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use prices::{Online, check_online};
 pub use problem::Problem;
-pub use provider::{is_metadata_key, no_price, trial_days_max};
+pub use provider::{is_metadata_key, no_amount, no_price, trial_days_max};
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;
 pub use reconcile::{Force, Kind, ReconcileError, Report};

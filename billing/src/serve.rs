@@ -53,6 +53,7 @@ impl Billing {
         parts.spawn(self.clone().run_key_watch(stop.clone()).map(|()| "the watch of the keys"));
         parts.spawn(self.clone().run_naming(stop.clone()).map(|()| "the watch of how accounts are named"));
         parts.spawn(self.clone().run_price_watch(stop.clone()).map(|()| "the watch of the prices"));
+        parts.spawn(self.clone().run_checkout_watch(stop.clone()).map(|()| "the watch of open checkouts"));
         if let Some(kept) = self.settings().bodies_kept {
             parts.spawn(self.clone().run_pruner(kept, stop.clone()).map(|()| "the pruner"));
         }

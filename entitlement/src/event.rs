@@ -8,11 +8,11 @@ use crate::subscription::Subscription;
 /// How an event names the account that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Stated by the checkout that we sent the buyer to: it comes before everything else. Of two that name one customer
+    /// Stated by the checkout that we sent the buyer to, or when the customer was made. Of two that name one customer
     /// differently, the customer is whom the earlier one named, whatever the order in which they are told; what the later one
     /// bought is for whom it names.
     Reference { account: AccountId, stated_at: Timestamp },
-    /// Found in metadata: it counts when the customer is not known yet.
+    /// Found in metadata: of a customer it counts when that is not known yet, of a subscription for the subscription itself.
     Metadata(AccountId),
 }
 
@@ -22,6 +22,15 @@ impl Claim {
     pub const fn account(&self) -> &AccountId {
         match self {
             Self::Reference { account, .. } | Self::Metadata(account) => account,
+        }
+    }
+
+    /// The account that metadata names.
+    #[must_use]
+    pub const fn of_metadata(&self) -> Option<&AccountId> {
+        match self {
+            Self::Reference { .. } => None,
+            Self::Metadata(account) => Some(account),
         }
     }
 }

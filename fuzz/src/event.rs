@@ -94,7 +94,7 @@ fn check_subscription(seen: &Subscription) {
         | State::WrittenOff { at }
         | State::Ended { at } => Some(at),
         State::Active { paid_until } => paid_until,
-        State::Incomplete | State::Unpaid | State::Paused => None,
+        State::Incomplete | State::Unpaid | State::Paused | State::Unknown => None,
     };
     let dates = [Some(seen.started_at), of_state, seen.cancel_at, seen.period_start, Some(seen.as_of)];
     dates.into_iter().flatten().for_each(check_date);

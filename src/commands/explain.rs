@@ -264,6 +264,7 @@ fn state(state: State) -> String {
         State::PastDue { since } => format!("past due since {}", since.to_rfc3339()),
         State::Unpaid => "unpaid".to_owned(),
         State::Paused => "paused".to_owned(),
+        State::Unknown => "of a status that this build does not know".to_owned(),
         State::Lapsed { at } => format!("not among what ran at {}", at.to_rfc3339()),
         State::WrittenOff { at } => format!(
             "ended by a person at {}, as its provider no longer showed it; it comes back when its provider tells of it again",

@@ -24,13 +24,16 @@ pub fn check_catalog(catalog: &Catalog) -> Result<()> {
 }
 
 fn check_price(code: &str, price: &Price) -> Result<()> {
-    let Price { provider, id, trial_days, .. } = price;
+    let Price { provider, id, trial_days, amount, currency, .. } = price;
     if let Some(what) = billing::no_price(*provider, id) {
         // Not shown: it may be a secret.
         bail!("`{code}` has a price whose id is that of {what}");
     }
     if id.trim() != id {
         bail!("`{code}` has the price id \"{id}\", with blanks around it: take them away");
+    }
+    if let Some(why) = billing::no_amount(*provider, currency, *amount) {
+        bail!("the price {id} has amount = {amount}: {why}");
     }
     let most = billing::trial_days_max(*provider);
     if *trial_days > most {
@@ -127,13 +130,14 @@ mod tests {
     fn a_price_that_nobody_could_buy_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("catalog.toml");
-        let told = |name: &str, price: &str| {
+        let of = |amount: &str, name: &str, price: &str| {
             let text = format!(
-                "[[tier]]\ncode = \"pro\"\nname = \"{name}\"\nrank = 1\n[[tier.price]]\ncadence = \"monthly\"\namount = 700\ncurrency = \"gbp\"\n{price}\n"
+                "[[tier]]\ncode = \"pro\"\nname = \"{name}\"\nrank = 1\n[[tier.price]]\ncadence = \"monthly\"\namount = {amount}\ncurrency = \"gbp\"\n{price}\n"
             );
             std::fs::write(&path, text).expect("it is written");
             read_catalog(&path).map_or_else(|error| format!("{error:#}"), |_| String::new())
         };
+        let told = |name: &str, price: &str| of("700", name, price);
         let stripe = "provider = \"stripe\"\nid = \"price_1\"\n";
         assert_eq!(told("Pro", stripe), "");
         assert!(told(" ", stripe).contains("`pro` has an empty name"));
@@ -141,6 +145,10 @@ mod tests {
         assert!(told("Pro", "provider = \"polar\"\nid = \"price_1\"").contains("write provider = \"stripe\""));
         assert_eq!(told("Pro", &format!("{stripe}trial_days = 730")), "");
         assert!(told("Pro", &format!("{stripe}trial_days = 731")).contains("stripe takes 730 at most"));
+        for amount in ["100000000", "9223372036854775807"] {
+            let told = of(amount, "Pro", stripe);
+            assert!(told.contains(&format!("has amount = {amount}: stripe takes 99999999 at most")), "{told}");
+        }
         let polar = "provider = \"polar\"\nid = \"product_1\"\n";
         assert_eq!(told("Pro", &format!("{polar}trial_days = 1000")), "");
         assert!(told("Pro", &format!("{polar}trial_days = 1001")).contains("polar takes 1000 at most"));

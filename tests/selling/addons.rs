@@ -129,3 +129,38 @@ async fn add_ons_are_listed_and_those_that_are_paid_for_are_ones_own() {
     world.settled(&subscription.ended().event("deleted")).await;
     assert_eq!(buyer.get("/api/billing/my-addons").await["addons"], json!([]));
 }
+
+#[tokio::test]
+async fn a2_an_add_on_ends_with_its_own_money_and_nothing_else_does() {
+    let world = shop().await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    let codes = async || {
+        let mine = buyer.get("/api/billing/my-addons").await["addons"].clone();
+        let codes = mine.as_array().into_iter().flatten().filter_map(|held| held["code"].as_str().map(str::to_owned));
+        codes.collect::<Vec<_>>()
+    };
+    buyer.buys(&json!({ "tier": "business", "cadence": "monthly" })).await;
+    assert_eq!(buyer.becomes("active").await["tier"], "business");
+    buyer.buys(&domain("first.example")).await;
+    eventually("it is held", async || (codes().await == ["domain"]).then_some(())).await;
+    let addon = text(&buyer.subscription(), "id");
+    let bill = |subscription: &str| {
+        let invoices = provider.invoices().into_iter();
+        let of = |invoice: &Value| invoice.to_string().contains(subscription);
+        text(&invoices.rev().find(of).expect("an invoice"), "id")
+    };
+    provider.refund(&bill(&addon), None).expect("refunded");
+    eventually("its money is back, and it is gone", async || codes().await.is_empty().then_some(())).await;
+    let standing = buyer.standing().await;
+    assert_eq!((&standing["tier"], &standing["status"]), (&json!("business"), &json!("active")), "the tier stays");
+    world.everywhere("/premium/one", &buyer.token, 200).await;
+    let own = standing["subscriptions"].as_array().expect("a list").clone();
+    let own = own.iter().find(|own| own["id"] == addon.as_str()).expect("it is shown");
+    assert_eq!((&own["reason"], &own["way_back"]), (&json!("refunded"), &json!("buy_again")), "{own}");
+    // It is bought again, and the first one ends at the provider.
+    buyer.buys(&domain("second.example")).await;
+    eventually("it is held again", async || (codes().await == ["domain"]).then_some(())).await;
+    assert_eq!(provider.subscription(&addon).expect("it is there")["status"], "canceled", "never two");
+    assert_eq!(buyer.standing().await["tier"], "business");
+}

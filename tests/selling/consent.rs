@@ -71,3 +71,49 @@ async fn a9_what_is_recorded_is_the_text_that_the_buyer_agreed_to() {
     let texts: Vec<Value> = listed(&world, "").await.iter().map(|consent| consent["text"].clone()).collect();
     assert_eq!(texts, [new, WAIVER], "newest first");
 }
+
+#[tokio::test]
+async fn a9_a_text_that_is_changed_under_its_id_is_asked_for_again_and_recorded_as_it_was_shown() {
+    let own = "own-waiver-1";
+    let mut setup = setup(Arrangement::AllPostgres).environment("TOLLGATE_ADMIN_TOKEN", OPERATOR);
+    setup.catalog = setup.catalog.replace(WAIVER, own);
+    let mut world = World::with(setup.key(&format!("pages.consents.{own}"), "\"Begin at once.\"")).await;
+    let (first, digest) = {
+        let buyer = Buyer::new(&world);
+        let session = buyer.opens(&json!({ "cadence": "monthly", "consent": own })).await;
+        (session, digest_on_the_page(&world, &buyer).await)
+    };
+    let account = listed(&world, "").await[0]["account"].as_str().expect("an account").to_owned();
+    let billing = world.processes.iter_mut().find(|process| process.role != "proxy").expect("billing");
+    billing.rewrite(|text| text.replace("Begin at once.", "Begin at once, without a way back."));
+    billing.restart();
+    billing.ready().await;
+    // A page that was loaded before, sent now.
+    let buyer = Buyer { token: crate::world::token(&account), account, world: &world };
+    let stale = sends_form(&buyer, own, &digest).await;
+    assert!(stale.status == 409 && stale.body.contains("has changed since this page was loaded"), "{stale:?}");
+    let order = json!({ "cadence": "monthly", "consent": own, "consent_digest": digest });
+    let refused = buyer.orders(&order).await;
+    assert_eq!((refused.status, refused.code().as_str()), (409, "consent_changed"), "{refused:?}");
+    let new = digest_on_the_page(&world, &buyer).await;
+    assert_ne!(new, digest);
+    assert_eq!(sends_form(&buyer, own, &new).await.status, 200);
+    assert_eq!(provider(&world).sessions().len(), 1, "the first one is still open: {first}");
+    let wordings: Vec<Value> = listed(&world, "").await.iter().map(|consent| consent["wording"].clone()).collect();
+    assert_eq!(wordings, ["Begin at once, without a way back.", "Begin at once."], "newest first");
+}
+
+/// By what the text is known that the pricing page shows.
+async fn digest_on_the_page(world: &World, buyer: &Buyer<'_>) -> String {
+    let page = world.browse("/billing/pricing?cadence=monthly", Some(&buyer.token)).await.body;
+    let (_, rest) = page.split_once("name=\"consent_digest\" value=\"").unwrap_or_else(|| panic!("a digest: {page}"));
+    rest.split('"').next().expect("a value").to_owned()
+}
+
+async fn sends_form(buyer: &Buyer<'_>, consent: &str, digest: &str) -> crate::world::Answer {
+    let form = buyer.world.request("POST", "/billing/checkout", None);
+    let form = form.header("cookie", format!("session={}", buyer.token)).header("sec-fetch-site", "same-origin");
+    let form = form.header("content-type", "application/x-www-form-urlencoded").header("accept", "text/html");
+    let fields = format!("tier=paid&cadence=monthly&provider=stripe&consent={consent}&consent_digest={digest}");
+    send(form.body(fields)).await
+}

@@ -6,7 +6,15 @@ use serde_json::json;
 use crate::world::polar::{Asking, PAID, WithPolar};
 use crate::world::stripe::{DAY, Subscription, checkout_completed, unique};
 use crate::world::wait::DEADLINE;
-use crate::world::{Arrangement, Setup, World, token};
+use crate::world::{Arrangement, Setup, World, eventually, token};
+
+/// How often an operator was told that an account pays twice.
+async fn alarms(world: &World) -> f64 {
+    let url = format!("http://{}/metrics", world.billing().listen.admin);
+    let metrics = crate::world::send(crate::world::http::client().get(&url)).await.body;
+    let line = metrics.lines().find(|line| line.starts_with("tollgate_double_payments_total"));
+    line.and_then(|line| line.rsplit(' ').next()).and_then(|count| count.parse::<f64>().ok()).expect("a counter")
+}
 
 #[tokio::test]
 async fn a5_an_open_checkout_that_cannot_be_closed_leads_on() {
@@ -42,12 +50,7 @@ async fn a5_an_open_checkout_that_cannot_be_closed_leads_on() {
 async fn a5_the_alarm_rings_for_what_was_bought_and_not_for_its_price() {
     let scene = WithPolar::start(Setup::new(Arrangement::AllPostgres), Asking::No).await;
     let world = &scene.world;
-    let alarms = async || {
-        let url = format!("http://{}/metrics", world.billing().listen.admin);
-        let metrics = crate::world::send(crate::world::http::client().get(&url)).await.body;
-        let line = metrics.lines().find(|line| line.starts_with("tollgate_double_payments_total"));
-        line.and_then(|line| line.rsplit(' ').next()).and_then(|count| count.parse::<f64>().ok()).expect("a counter")
-    };
+    let alarms = async || alarms(world).await;
     let buys = async |account: &str, price: &str| {
         let customer = unique("cus");
         world.applied(&checkout_completed(Some(account), &customer, &unique("sub_of_another"))).await;
@@ -67,6 +70,86 @@ async fn a5_the_alarm_rings_for_what_was_bought_and_not_for_its_price() {
     scene.settled().await;
     world.everywhere("/premium/one", &token(&account), 200).await;
     crate::world::eventually("the alarm rings", async || (alarms().await == 2.0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a5_an_open_checkout_is_closed_when_its_tier_is_got_elsewhere() {
+    let scene = WithPolar::start(Setup::new(Arrangement::AllPostgres).provider(Shape::Endive), Asking::Yes).await;
+    let (world, polar) = (&scene.world, &scene.polar);
+    let stripe = world.provider.as_ref().expect("this world has one");
+    let orders = async |account: &str, provider: &str| {
+        let order = json!({ "tier": "paid", "cadence": "monthly", "provider": provider });
+        world.post("/api/billing/checkout", &token(account), &order).await
+    };
+    // Only the webhook of the other provider tells of the purchase.
+    let account = unique("buyer");
+    assert_eq!(orders(&account, "stripe").await.status, 200);
+    let session = stripe.sessions()[0]["id"].as_str().expect("an id").to_owned();
+    scene.subscribe(&account, PAID);
+    scene.settled().await;
+    eventually("it is closed", async || (stripe.sessions()[0]["status"] == "expired").then_some(())).await;
+    assert!(stripe.complete_checkout(&session).is_err(), "nobody can pay it");
+    world.everywhere("/premium/one", &token(&account), 200).await;
+
+    // Polar has no way to close one: nothing leads to it any more, and an operator is told when it is paid all the same.
+    let account = unique("buyer");
+    assert_eq!(orders(&account, "polar").await.status, 200);
+    let checkout = polar.checkouts()[0]["id"].as_str().expect("an id").to_owned();
+    let metadata = [("account".to_owned(), account.clone())].into_iter().collect();
+    let customer = stripe.create_customer(NewCustomer { metadata, ..NewCustomer::default() }).expect("a customer");
+    stripe.subscribe(Subscribe { customer, price: "price_monthly".into(), ..Subscribe::default() }).expect("it begins");
+    stripe.settled(DEADLINE).await.expect("told");
+    world.everywhere("/premium/one", &token(&account), 200).await;
+    for provider in ["polar", "stripe"] {
+        let again = orders(&account, provider).await;
+        assert_eq!((again.status, again.code().as_str()), (409, "already_subscribed"), "{provider}: {again:?}");
+    }
+    eventually("an operator is told", async || {
+        world.billing().process.log().contains("stays open until it expires").then_some(())
+    })
+    .await;
+    let before = alarms(world).await;
+    polar.complete_checkout(&checkout).expect("paid");
+    scene.settled().await;
+    eventually("the alarm rings", async || (alarms(world).await > before).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a6_an_account_that_metadata_alone_names_keeps_its_customer_and_is_not_said_to_pay_twice() {
+    let world = World::with(Setup::new(Arrangement::AllPostgres).provider(Shape::Endive)).await;
+    let provider = world.provider.as_ref().expect("this world has one");
+    let (parent, child) = (unique("parent"), unique("child"));
+    let metadata = [("account".to_owned(), parent.clone())].into_iter().collect();
+    let customer = provider.create_customer(NewCustomer { metadata, ..NewCustomer::default() }).expect("a customer");
+    let buy = || {
+        let order = Subscribe { customer: customer.clone(), price: "price_monthly".into(), ..Subscribe::default() };
+        provider.subscribe(order).expect("it begins")
+    };
+    buy();
+    provider.settled(DEADLINE).await.expect("told");
+    world.everywhere("/premium/one", &token(&parent), 200).await;
+    // What the child buys of the same tier is told before its checkout.
+    let gift = buy();
+    provider.settled(DEADLINE).await.expect("told");
+    world.settled(&checkout_completed(Some(&child), &customer, &gift)).await;
+    world.everywhere("/premium/one", &token(&child), 200).await;
+    world.everywhere("/premium/one", &token(&parent), 200).await;
+    let portal = async |account: &str| world.post("/api/billing/portal", &token(account), &json!({})).await.status;
+    assert_eq!((portal(&parent).await, portal(&child).await), (200, 404));
+    let mut database = world.database.as_ref().expect("a database").connect().await;
+    eventually("everything is looked at", async || {
+        let due: i64 = sqlx::query_scalar("select count(*) from webhook_events where state = 'pending'")
+            .fetch_one(&mut database)
+            .await
+            .expect("the inbox can be read");
+        (due == 0).then_some(())
+    })
+    .await;
+    assert_eq!(alarms(&world).await, 0.0, "each pays for itself");
+    assert!(!world.billing().process.log().contains("pays twice"), "{}", world.billing().process.log());
+    // No checkout says that this one is for another account.
+    buy();
+    eventually("the alarm rings", async || (alarms(&world).await == 1.0).then_some(())).await;
 }
 
 #[tokio::test]

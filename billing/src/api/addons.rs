@@ -51,7 +51,7 @@ struct Held {
 /// `GET /api/billing/addons`
 pub async fn list(State(billing): State<Billing>, _: SignedIn) -> Result<Json<Addons>, Problem> {
     let rules = sold(&billing).await?;
-    Ok(Json(Addons { addons: rules.catalog.addons().iter().map(shown).collect() }))
+    Ok(Json(Addons { addons: rules.catalog.addons().iter().map(|addon| shown(&billing, addon)).collect() }))
 }
 
 /// `GET /api/billing/my-addons`
@@ -61,7 +61,7 @@ pub async fn mine(State(billing): State<Billing>, SignedIn(claims): SignedIn) ->
     let mut conn = billing.pool().acquire().await.map_err(StoreError::from)?;
     let stated = store::last(&mut conn, &claims.sub).await?;
     drop(conn);
-    let held = standing.addons(now).map(|(addon, subscription)| Held {
+    let held = standing.held_addons(now).map(|(addon, subscription)| Held {
         code: addon.code.clone(),
         name: addon.name.clone(),
         details: stated.get(&addon.code).cloned().unwrap_or_default(),
@@ -72,11 +72,11 @@ pub async fn mine(State(billing): State<Billing>, SignedIn(claims): SignedIn) ->
     Ok(Json(Mine { addons: held.collect() }))
 }
 
-fn shown(addon: &Addon) -> Shown {
+fn shown(billing: &Billing, addon: &Addon) -> Shown {
     Shown {
         code: addon.code.clone(),
         name: addon.name.clone(),
         requires: addon.requires.clone(),
-        prices: addon.offers().map(shown_price).collect(),
+        prices: addon.offers().map(|price| shown_price(billing, price)).collect(),
     }
 }

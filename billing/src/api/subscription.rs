@@ -178,7 +178,9 @@ fn shown_subscription(standing: &Standing, subscription: &Subscription, now: Tim
             (None, paid_until.map(until), None)
         }
         State::Lapsed { at } | State::WrittenOff { at } | State::Ended { at } => (None, None, Some(at)),
-        State::Incomplete | State::PastDue { .. } | State::Unpaid | State::Paused => (None, None, None),
+        State::Incomplete | State::PastDue { .. } | State::Unpaid | State::Paused | State::Unknown => {
+            (None, None, None)
+        }
     };
     ShownSubscription {
         provider: subscription.id.provider,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::signed_in::SignedIn;
 use super::standing::{cadence, sold};
 use crate::Billing;
+use crate::checkout::agreed::digest;
 use crate::problem::Problem;
 
 /// The tiers, lowest rank first.
@@ -40,15 +41,18 @@ pub struct ShownPrice {
     trial_days: u32,
     /// The id of the text that must be agreed to.
     consent: Option<String>,
+    /// By what the text is known that the pages have under that id now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent_digest: Option<String>,
 }
 
 /// `GET /api/billing/tiers`
 pub async fn list(State(billing): State<Billing>, _: SignedIn) -> Result<Json<Tiers>, Problem> {
     let rules = sold(&billing).await?;
-    Ok(Json(Tiers { tiers: rules.catalog.tiers().iter().map(shown).collect() }))
+    Ok(Json(Tiers { tiers: rules.catalog.tiers().iter().map(|tier| shown(&billing, tier)).collect() }))
 }
 
-fn shown(tier: &Tier) -> Shown {
+fn shown(billing: &Billing, tier: &Tier) -> Shown {
     Shown {
         code: tier.code.clone(),
         name: tier.name.clone(),
@@ -56,12 +60,13 @@ fn shown(tier: &Tier) -> Shown {
         features: tier.features.clone(),
         limits: tier.limits.clone(),
         levels: tier.levels.clone(),
-        prices: tier.offers().map(shown_price).collect(),
+        prices: tier.offers().map(|price| shown_price(billing, price)).collect(),
     }
 }
 
 /// A price as it is shown.
-pub fn shown_price(price: &Price) -> ShownPrice {
+pub fn shown_price(billing: &Billing, price: &Price) -> ShownPrice {
+    let wording = price.consent.as_deref().and_then(|id| billing.settings().pages.consent(id));
     ShownPrice {
         provider: price.provider,
         cadence: cadence(price.cadence),
@@ -69,5 +74,6 @@ pub fn shown_price(price: &Price) -> ShownPrice {
         currency: price.currency.clone(),
         trial_days: price.trial_days,
         consent: price.consent.clone(),
+        consent_digest: wording.map(digest),
     }
 }

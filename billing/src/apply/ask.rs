@@ -128,7 +128,7 @@ impl Billing {
         let Some(seen) = seen else { return Ok(None) };
         let id = SubscriptionId { provider, id: seen.id.id.clone() };
         let mut conn = self.pool().acquire().await?;
-        let (account, _) = links::find_subscription(&mut conn, &id, &seen.customer).await?;
+        let (account, _) = links::find_subscription(&mut conn, &id, &seen.customer, None).await?;
         Ok(account.is_none().then(|| seen.customer.clone()))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use entitlement::catalog::{Provider, Sold};
-use entitlement::subscription::Subscription;
+use entitlement::subscription::{State, Subscription};
 
 use crate::metrics;
 use crate::store::catalogs::Rules;
@@ -23,6 +23,16 @@ pub fn unknown_prices(subscription: &Subscription, rules: &Rules) -> Option<Stri
     let subscription = &subscription.id.id;
     tracing::error!(subscription, note, "a subscription grants nothing for what it pays: add its price to the catalog");
     Some(note)
+}
+
+/// Whether money is taken for a subscription, or will be.
+pub const fn is_paid_for(subscription: &Subscription) -> bool {
+    matches!(subscription.state, State::Trialing { .. } | State::Active { .. } | State::PastDue { .. })
+}
+
+/// Whether it may be charged for from now on.
+pub const fn may_run(subscription: &Subscription) -> bool {
+    !matches!(subscription.state, State::Incomplete | State::Lapsed { .. } | State::Ended { .. })
 }
 
 /// Whether two subscriptions buy the same tier or the same add-on, at whatever price of whichever provider; of what is not sold here,

@@ -10,7 +10,7 @@ use entitlement::subscription::{State, Subscription};
 use sqlx::PgConnection;
 
 use super::ask::{Asked, Question};
-use super::effect::{self, Attempt, Effects, Lesson, Outcome};
+use super::effect::{self, Attempt, Effects, Lesson, Look, Outcome};
 use super::{ATTEMPTS_MAX, Fate, delay};
 use crate::component::Billing;
 use crate::metrics;
@@ -25,6 +25,12 @@ const PARKED_RETRIES: Duration = Duration::days(30);
 
 /// How often an event that waits for another key is looked at without being woken.
 const KEY_LOOK: Duration = Duration::hours(1);
+
+/// How long the checkout of a subscription has to say for which account it was bought: both are told at the same moment.
+const CHECKOUT_COMES: Duration = Duration::seconds(5);
+
+/// Why an event that was applied is due once more.
+const LOOK_AGAIN: &str = "applied; it is looked at again, as the account seems to pay twice for the same, unless the checkout says that it is for another account";
 
 /// Why an event that carries nothing waits, when nobody can be asked.
 const NOBODY_TO_ASK: &str = "the event names an object of its provider, and does not say readably how it stands, or whose it is: set the provider's API key, so that it can be asked for";
@@ -57,6 +63,8 @@ struct Work {
     trouble: Option<String>,
     /// Whether its provider has been asked about it.
     is_asked: bool,
+    /// Whether it says by itself what it tells.
+    has_facts: bool,
     /// The provider's account that answered.
     account: Option<String>,
 }
@@ -64,6 +72,7 @@ struct Work {
 /// What is written at the end of a transaction, for all of its events in one go.
 #[derive(Default)]
 struct Closing {
+    supersedes: bool,
     changes: Vec<(AccountId, String, String)>,
     ended: Vec<Ended>,
 }
@@ -110,6 +119,9 @@ impl Billing {
         if fates.iter().any(|fate| matches!(fate, Fate::Applied { .. })) {
             // A new link may have woken events that waited for it.
             self.shared().event_due.notify_one();
+        }
+        if closing.supersedes {
+            self.shared().checkout_superseded.notify_one();
         }
         Ok(fates)
     }
@@ -173,6 +185,7 @@ impl Billing {
             };
             return Plan::Ignore { why, customer };
         }
+        let has_facts = !event.facts.is_empty();
         let answers = dated(answers, &event);
         let told = without_answered(event, &answers);
         let told = Lesson { event: told, evidence: Evidence::Told { arrival: claimed.arrival } };
@@ -180,7 +193,7 @@ impl Billing {
         let lessons = std::iter::once(told).chain(answers).collect();
         let cause = format!("{} {}", claimed.provider, claimed.event_id);
         let is_asked = question != Question::None;
-        Plan::Learn(Work { cause, lessons, customer, nothing, trouble, is_asked, account })
+        Plan::Learn(Work { cause, lessons, customer, nothing, trouble, is_asked, has_facts, account })
     }
 
     async fn carry_out(
@@ -191,7 +204,7 @@ impl Billing {
         (rules, now): (&Rules, Timestamp),
         closing: &mut Closing,
     ) -> Result<Fate, StoreError> {
-        let Work { cause, lessons, customer, nothing, trouble, is_asked, account } = match plan {
+        let Work { cause, lessons, customer, nothing, trouble, is_asked, has_facts, account } = match plan {
             Plan::Learn(work) => work,
             Plan::Wait => {
                 return self.park(conn, claimed, claimed.customer.as_deref(), NOBODY_TO_ASK, now).await;
@@ -204,7 +217,14 @@ impl Billing {
                 return Ok(Fate::Ignored);
             }
         };
+        let is_second = claimed.reason.as_deref() == Some(LOOK_AGAIN);
+        let look = match (is_second, has_facts) {
+            (true, _) => Look::Second,
+            (false, true) => Look::First,
+            (false, false) => Look::Only,
+        };
         let mut effects = Effects::new(Attempt {
+            look,
             provider: claimed.provider,
             account: account.as_deref(),
             cause: &cause,
@@ -225,11 +245,19 @@ impl Billing {
             tracing::info!(customer, "an event is parked: nobody has said which account this customer is");
             return self.park(conn, claimed, Some(&customer), &reason, now).await;
         }
+        let is_in_doubt = effects.is_in_doubt;
         let outcome = effects.close();
+        // What was applied at the first look stays so.
+        let outcome = Outcome { is_news: outcome.is_news || is_second, ..outcome };
         let changed: Vec<AccountId> = outcome.changed().into_iter().collect();
+        closing.supersedes |= outcome.supersedes;
         closing
             .changes
             .extend(outcome.changes.iter().map(|(account, detail)| (account.clone(), cause.clone(), detail.clone())));
+        if is_in_doubt {
+            events::ask_again_at(conn, claimed.id, LOOK_AGAIN, now + CHECKOUT_COMES).await?;
+            return Ok(Fate::Applied { changed, has_effect: outcome.has_effect });
+        }
         if let Some(trouble) = trouble.filter(|_| claimed.attempts + 1 < ATTEMPTS_MAX) {
             let reason = format!("applied as it was told; its provider is asked again: {trouble}");
             events::ask_again_at(conn, claimed.id, &reason, now + delay(claimed.attempts + 1)).await?;
@@ -304,13 +332,16 @@ fn without_answered(event: Event, answers: &[Event]) -> Event {
     let is_answered = |fact: &Fact| {
         let Fact::Subscription(told) = fact else { return false };
         let facts = answers.iter().flat_map(|answer| &answer.facts);
-        facts.into_iter().any(|fact| matches!(fact, Fact::Subscription(answered) if answered.id == told.id))
+        facts.into_iter().any(|fact| {
+            matches!(fact, Fact::Subscription(answered) if answered.id == told.id && answered.state != State::Unknown)
+        })
     };
     let facts = event.facts.into_iter().filter(|fact| !is_answered(fact)).collect();
     Event { facts, ..event }
 }
 
-/// Tells the operator of a subscription whose status this build does not know: nothing of it changes access.
+/// Tells the operator of a subscription whose status this build does not know: nothing of it changes access, and nothing is sold
+/// beside it.
 fn warn_of_unknown_status(claimed: &Claimed, why: &str) {
     if why != provider::UNKNOWN_STATUS {
         return;

@@ -24,6 +24,8 @@ pub struct Order {
     pub provider: Option<String>,
     /// The text that the buyer has agreed to, by its id in the catalog.
     pub consent: Option<String>,
+    /// Which wording of it was shown, where that is told.
+    pub consent_digest: Option<String>,
     /// The page of the site to go on to after paying.
     pub next: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! account has one open checkout at a time, so that two clicks or two tabs never make two subscriptions. No connection to
 //! Postgres is held while the provider is asked.
 
+pub mod agreed;
 mod choose;
 mod confirm;
 mod details;
@@ -12,6 +13,8 @@ pub mod links;
 pub mod onward;
 mod open;
 mod portal;
+mod refused;
+mod superseded;
 mod turn;
 
 use entitlement::catalog::Provider;

@@ -3,11 +3,13 @@
 use entitlement::Timestamp;
 use entitlement::account::{AccountId, UserId};
 use entitlement::catalog::{Catalog, Provider, Sold};
-use entitlement::subscription::{State, WayBack, Withheld};
+use entitlement::subscription::State;
 use http::StatusCode;
 
+use super::agreed;
 use super::choose::{self, Choice, Order};
 use super::confirm::{confirm, observe};
+use super::refused::{payment_pending, refuse_beside_unpaid, refuse_second};
 use super::turn::Turn;
 use super::{check_configured, client, held, links};
 use crate::Billing;
@@ -229,10 +231,17 @@ impl Seller {
     /// What the buyer agreed to, each time: the text may be another one than when the open checkout was opened.
     async fn agree(&self, attempt: i64, choice: &Choice<'_>, at: Timestamp) -> Result<(), StoreError> {
         let Some(text) = &choice.price.consent else { return Ok(()) };
+        let wording = agreed::wording(&self.billing.settings().pages, choice);
+        let digest = wording.map(agreed::digest).unwrap_or_default();
+        let (wording, digest) = (wording.unwrap_or_default(), digest.as_str());
         let (provider, price) = (choice.price.provider, choice.price.id.as_str());
         let mut conn = self.billing.pool().acquire().await?;
         let (account, user) = (&self.account, caller::user());
-        consents::record(&mut conn, Agreed { account, user: user.as_ref(), text, provider, price, attempt, at }).await
+        consents::record(
+            &mut conn,
+            Agreed { account, user: user.as_ref(), text, wording, digest, provider, price, attempt, at },
+        )
+        .await
     }
 
     async fn create(&self, lease: &Lease, sale: &Sale<'_>, now: Timestamp) -> Result<Opened, Problem> {
@@ -288,6 +297,12 @@ impl Seller {
             sell::close_checkout(&self.billing.providers(), session.provider, &session.id).await?;
             return Err(Problem::interrupted());
         }
+        // What was bought elsewhere until now, this sees; what is bought from now on finds the session.
+        let now = clock::now();
+        if let Err(held) = refuse_second(&standing::of(&self.billing, &self.account, now).await?, &sale.choice, now) {
+            sell::close_checkout(&self.billing.providers(), session.provider, &session.id).await?;
+            return Err(held);
+        }
         let (kind, code) = sale.choice.named();
         let user = caller::user();
         let user = user.as_ref().map(UserId::as_str);
@@ -325,68 +340,7 @@ fn opened(session: &Session) -> Opened {
 
 fn chosen<'a>(billing: &Billing, standing: &'a Standing, order: &Order) -> Result<Choice<'a>, Problem> {
     let providers = billing.providers();
-    Ok(choose::choose(standing.catalog(), order, |provider| can_ask(&providers, provider))?)
-}
-
-/// Who pays for a tier, or for the same add-on, changes that in the portal.
-fn refuse_second(standing: &Standing, choice: &Choice<'_>, now: Timestamp) -> Result<(), Problem> {
-    let held = standing.held(now);
-    let withheld = held.first().and_then(|live| standing.withheld(&live.subscription.id)).map(Withheld::way_back);
-    let (is_held, code, detail) = match choice.item {
-        Sold::Tier(_) if withheld == Some(WayBack::Resume) => {
-            let detail =
-                "There is a subscription already, which is paused: let it go on instead of buying another one.";
-            let problem = Problem::new(StatusCode::CONFLICT, "subscription_paused", detail);
-            return Err(problem.instead("/api/billing/reactivate"));
-        }
-        Sold::Tier(_) if withheld == Some(WayBack::UpdateCard) => {
-            return Err(payment_missing());
-        }
-        Sold::Tier(_) => (
-            !held.is_empty() || standing.may_hold_unnamed(now),
-            "already_subscribed",
-            "There is a subscription already: change it in the customer portal instead of buying another one.",
-        ),
-        Sold::Addon(addon) => (
-            standing.has_addon(&addon.code, now),
-            "already_held",
-            "The account has this add-on already: it is changed and ended in the customer portal.",
-        ),
-    };
-    if is_held {
-        return Err(Problem::new(StatusCode::CONFLICT, code, detail).instead("/api/billing/portal"));
-    }
-    Ok(())
-}
-
-/// Nothing is sold beside a subscription whose first payment is still open: both could be paid.
-fn refuse_beside_unpaid(standing: &Standing) -> Result<(), Problem> {
-    let is_open = standing.unsettled().is_some_and(|(_, withheld)| withheld == Withheld::Incomplete);
-    if is_open { Err(payment_missing()) } else { Ok(()) }
-}
-
-fn payment_missing() -> Problem {
-    let detail = "There is a subscription already, of which a payment is missing: update how it is paid instead of buying another one.";
-    Problem::new(StatusCode::CONFLICT, "payment_missing", detail).instead("/api/billing/portal")
-}
-
-fn payment_pending() -> Problem {
-    let detail =
-        "A payment for this account is still being processed. Nothing more can be bought until it has come or failed.";
-    Problem::new(StatusCode::CONFLICT, "payment_pending", detail)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::standing::examples::{on, standing, subscription};
-
-    #[test]
-    fn nothing_is_sold_beside_a_first_payment_that_is_open() {
-        for (state, expected) in [(State::Incomplete, Some("payment_missing")), (State::Ended { at: on(3, 2) }, None)] {
-            let standing = standing(vec![subscription("price_monthly", state)], on(3, 10));
-            let refused = refuse_beside_unpaid(&standing).err();
-            assert_eq!(refused.map(|problem| problem.code()), expected, "{state:?}");
-        }
-    }
+    let choice = choose::choose(standing.catalog(), order, |provider| can_ask(&providers, provider))?;
+    agreed::refuse_changed(&billing.settings().pages, &choice, order)?;
+    Ok(choice)
 }

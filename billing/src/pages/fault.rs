@@ -23,6 +23,7 @@ pub fn told(texts: &Texts, problem: &Problem) -> String {
     let errors = &texts.errors;
     let text = match problem.code() {
         "consent_required" => &errors.consent_required,
+        "consent_changed" => &errors.consent_changed,
         "already_subscribed" | "already_held" => &errors.already_subscribed,
         "subscription_paused" => &errors.subscription_paused,
         "payment_missing" => &errors.payment_missing,

@@ -10,6 +10,7 @@ use crate::settings::Settings;
 
 use self::client::{Listed, Page, ProviderError};
 
+mod amounts;
 mod bounds;
 pub mod client;
 pub(crate) mod offer;
@@ -17,6 +18,8 @@ pub mod polar;
 pub(crate) mod sell;
 pub mod stripe;
 pub(crate) mod text;
+
+pub use amounts::no_amount;
 
 /// Why an event that Tollgate acts on cannot be read: its form is not what its provider documents.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +34,7 @@ impl Unreadable {
 }
 
 /// Why an event about a subscription is ignored whose status this build does not know.
-pub(crate) const UNKNOWN_STATUS: &str = "the subscription has a status that Tollgate does not know: access stays as it was until a build that knows it compares";
+pub(crate) const UNKNOWN_STATUS: &str = entitlement::decide::Ignored::UnknownStatus.reason();
 
 /// Says in our words what a stored event means.
 ///

@@ -6,9 +6,9 @@ use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::{Sold, Tier};
-use entitlement::payment::{Invoice, Part, Returned};
+use entitlement::payment::{Bill, Invoice, Part, Period, Returned};
 use entitlement::record::Entitlement;
-use entitlement::subscription::{Access, Dues, Item, Setback, State, Subscription, Withheld};
+use entitlement::subscription::{Access, Dues, Item, Setback, State, Subscription, WayBack, Withheld};
 use entitlement::timeline::{Grant, Source, Status, Timeline, timeline};
 
 use crate::credits;
@@ -127,17 +127,40 @@ pub fn access(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -
 /// is sold here.
 #[must_use]
 pub fn withheld(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> Option<Withheld> {
+    let reasons = withheld_items(subscription, snapshot, rules, now).into_iter().map(|(_, withheld)| withheld);
+    reasons.collect::<Option<Vec<Withheld>>>()?.into_iter().min()
+}
+
+/// The prices of those things of a subscription that have to be bought again to give something, whatever the others give.
+#[must_use]
+pub fn to_be_bought_again(
+    subscription: &Subscription,
+    snapshot: &Snapshot,
+    rules: &Rules,
+    now: Timestamp,
+) -> Vec<String> {
+    let is_again =
+        |withheld: Option<Withheld>| withheld.is_some_and(|withheld| withheld.way_back() == WayBack::BuyAgain);
+    let items = withheld_items(subscription, snapshot, rules, now).into_iter();
+    items.filter(|(_, withheld)| is_again(*withheld)).map(|(item, _)| item.price).collect()
+}
+
+/// Each thing of a subscription that is sold here, and why it gives nothing.
+fn withheld_items(
+    subscription: &Subscription,
+    snapshot: &Snapshot,
+    rules: &Rules,
+    now: Timestamp,
+) -> Vec<(Item, Option<Withheld>)> {
     let bills = bills(subscription, snapshot);
     let is_sold = |item: &Item| rules.catalog.sold(subscription.id.provider, &item.price).is_some();
     let items = subscription.all_items().into_iter().filter(is_sold);
-    let reasons: Vec<Option<Withheld>> = items
-        .map(|item| {
-            let dues = Dues::of(subscription, &item, &bills);
-            let setbacks = setbacks(subscription, &item, snapshot, rules);
-            subscription.withheld(&item, &dues, (&rules.grace, &rules.policy), &setbacks, now)
-        })
-        .collect();
-    reasons.into_iter().collect::<Option<Vec<Withheld>>>()?.into_iter().min()
+    let reason = |item: &Item| {
+        let dues = Dues::of(subscription, item, &bills);
+        let setbacks = setbacks(subscription, item, snapshot, rules);
+        subscription.withheld(item, &dues, (&rules.grace, &rules.policy), &setbacks, now)
+    };
+    items.map(|item| (item.clone(), reason(&item))).collect()
 }
 
 fn bills(subscription: &Subscription, snapshot: &Snapshot) -> Vec<Invoice> {
@@ -151,38 +174,39 @@ fn setbacks(subscription: &Subscription, item: &Item, snapshot: &Snapshot, rules
     let is_owner = |provider_of: &str, customer: &str| provider_of == provider && *customer == subscription.customer;
     let gone = snapshot.gone.iter().filter(|gone| is_owner(&gone.provider, &gone.customer_id));
     let gone = gone.map(|gone| Setback::CustomerGone { at: gone.gone_at });
-    setbacks_by_bills(subscription, item, &snapshot.returned, rules).into_iter().chain(gone).collect()
+    setbacks_by_bills(subscription, item, snapshot, rules).into_iter().chain(gone).collect()
 }
 
 /// What went back of the bills for a subscription, held against what each took in. Money of which nothing proves what it paid for
 /// takes nothing.
-fn setbacks_by_bills(subscription: &Subscription, item: &Item, returned: &[Money], rules: &Rules) -> Vec<Setback> {
-    let mut bills: BTreeMap<&str, (&Invoice, Vec<Part<'_>>)> = BTreeMap::new();
-    let ours = returned.iter().filter(|money| money.provider == subscription.id.provider.as_str());
-    for money in ours {
-        let Some(invoice) = money.invoice.as_ref().filter(|invoice| invoice.subscription == subscription.id.id) else {
-            continue;
-        };
-        let Money { payment, refunds, disputes, .. } = money;
+fn setbacks_by_bills(subscription: &Subscription, item: &Item, snapshot: &Snapshot, rules: &Rules) -> Vec<Setback> {
+    let provider = subscription.id.provider;
+    let is_ours = |of: &str, invoice: &Invoice| of == provider.as_str() && invoice.subscription == subscription.id.id;
+    let known = snapshot.bills.iter().filter(|bill| is_ours(&bill.provider, &bill.invoice));
+    let mut bills: BTreeMap<&str, (&Invoice, Vec<Part<'_>>)> =
+        known.map(|bill| (bill.invoice.id.as_str(), (&bill.invoice, Vec::new()))).collect();
+    for Money { provider, payment, invoice, refunds, disputes } in &snapshot.returned {
+        let Some(invoice) = invoice.as_ref().filter(|invoice| is_ours(provider, invoice)) else { continue };
         bills.entry(&invoice.id).or_insert((invoice, Vec::new())).1.push(Part { payment, refunds, disputes });
     }
     let (items, since) = (subscription.all_items(), subscription.period_of(item));
-    let sold = |price: &str| rules.catalog.sold(subscription.id.provider, price);
+    let sold = |price: &str| rules.catalog.sold(provider, price);
     let is_alike = |price: &str| {
         matches!(
             (sold(price), sold(&item.price)),
             (Some(Sold::Tier(_)), Some(Sold::Tier(_))) | (Some(Sold::Addon(_)), Some(Sold::Addon(_)))
         )
     };
-    let setbacks = bills.into_values().flat_map(|(invoice, parts)| {
+    let bills = bills.values().map(|(invoice, parts)| {
         // A bill that is for the period as a whole is for it whatever else it is for.
         let covers_from = since.map_or(invoice.covers_from, |since| since.max(invoice.covers_from));
         let currency = invoice.currency.as_deref();
-        let returned = Returned { parts: &parts, took_in: invoice.took_in(), currency, covers_from };
-        let loss = if invoice.pays_for(item, &items, since, is_alike) { returned.loss() } else { None };
-        returned.held().chain(loss).collect::<Vec<_>>()
+        let returned = Returned { parts, took_in: invoice.took_in(), currency, covers_from };
+        Bill { invoice, returned: (!parts.is_empty()).then_some(returned) }
     });
-    setbacks.collect()
+    let bills: Vec<Bill<'_>> = bills.collect();
+    let loss = Period { item, items: &items, since }.loss(&bills, is_alike);
+    bills.iter().filter_map(|bill| bill.returned.as_ref()).flat_map(Returned::held).chain(loss).collect()
 }
 
 /// What a subscription would give if its access were this one.

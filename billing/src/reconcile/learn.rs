@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::ReconcileError;
 use super::compare::{Asking, Taking};
 use super::full::evidence;
-use crate::apply::effect::{self, Attempt, Effects, Lesson};
+use crate::apply::effect::{self, Attempt, Effects, Lesson, Look};
 use crate::component::Billing;
 use crate::publish::losing;
 use crate::store::StoreError;
@@ -100,6 +100,7 @@ impl Billing {
     ) -> Result<Vec<Repaired>, ReconcileError> {
         tx.commit().await.map_err(StoreError::from)?;
         self.shared().event_due.notify_one();
+        self.shared().checkout_superseded.notify_one();
         self.publish_at_once(written.changed, asking.now).await;
         Ok(written.repaired)
     }
@@ -151,7 +152,7 @@ impl Billing {
 
     fn attempt<'a>(&'a self, asking: Asking<'a>, rules: &'a Rules) -> Attempt<'a> {
         let Asking { provider, account, cause, now, .. } = asking;
-        Attempt { provider, account, cause, rules, referral: &self.settings().referral, now }
+        Attempt { provider, account, cause, rules, referral: &self.settings().referral, look: Look::Only, now }
     }
 }
 

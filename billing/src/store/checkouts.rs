@@ -90,6 +90,7 @@ pub async fn put(
     let query = sqlx::query!(
         r#"
         update checkouts set provider = $3, session_id = $4, price_id = $5, trial_days = $6, url = $7, seen_at = $8,
+            superseded_at = null,
             attempt = attempt + case when $4::text is null or session_id is not distinct from $4 then 0 else 1 end
         where account = $1 and lease = $2
         "#,
@@ -120,6 +121,46 @@ pub async fn session_of(conn: &mut PgConnection, account: &AccountId) -> Result<
     );
     let row = query.fetch_optional(conn).await?.map(|row| row.read(account)).transpose()?;
     Ok(row.and_then(|lease| lease.session))
+}
+
+/// Has the account's open checkout, if it has one, looked at: something was bought. Answers whether there is one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn supersede(conn: &mut PgConnection, account: &AccountId, now: Timestamp) -> Result<bool, StoreError> {
+    let query = sqlx::query!(
+        "update checkouts set superseded_at = $2 where account = $1 and session_id is not null",
+        account.as_str(),
+        now
+    );
+    Ok(query.execute(conn).await?.rows_affected() == 1)
+}
+
+/// The accounts whose open checkout is to be looked at, the longest due first.
+///
+/// # Errors
+/// When a row cannot be read, or the database fails.
+pub async fn superseded(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<AccountId>, StoreError> {
+    let query = sqlx::query_scalar!(
+        "select account from checkouts where superseded_at <= $1 order by superseded_at limit $2",
+        now,
+        limit
+    );
+    query.fetch_all(conn).await?.iter().map(|account| super::account_of("checkouts", account)).collect()
+}
+
+/// Has the account's open checkout looked at later.
+///
+/// # Errors
+/// When the database fails.
+pub async fn look_again(conn: &mut PgConnection, account: &AccountId, at: Timestamp) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        "update checkouts set superseded_at = $2 where account = $1 and superseded_at is not null",
+        account.as_str(),
+        at
+    );
+    query.execute(conn).await?;
+    Ok(())
 }
 
 struct Row {

@@ -16,6 +16,9 @@ pub struct Agreed<'a> {
     pub user: Option<&'a UserId>,
     /// The id of the wording.
     pub text: &'a str,
+    /// The wording, and by what it is known; both empty where it is not known here.
+    pub wording: &'a str,
+    pub digest: &'a str,
     pub provider: Provider,
     pub price: &'a str,
     /// The checkout that it was for: said again by the same user for the same one, it is one consent.
@@ -34,6 +37,9 @@ pub struct Consent {
     pub user: Option<String>,
     /// The id of the wording.
     pub text: String,
+    /// The wording itself, where it was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wording: Option<String>,
     pub provider: String,
     pub price: String,
     pub agreed_at: Timestamp,
@@ -46,7 +52,13 @@ pub struct Consent {
 pub async fn record(conn: &mut PgConnection, agreed: Agreed<'_>) -> Result<(), StoreError> {
     let query = sqlx::query!(
         r#"
-        insert into consents (account, text, provider, price_id, attempt, agreed_at, acted_by) values ($1, $2, $3, $4, $5, $6, $7)
+        with kept as (
+            insert into consent_texts (digest, text, wording, recorded_at)
+            select $8::text, $2::text, $9::text, $6::timestamptz where $8::text <> ''
+            on conflict on constraint consent_texts_pkey do nothing
+        )
+        insert into consents (account, text, provider, price_id, attempt, agreed_at, acted_by, digest)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
         on conflict on constraint consents_once do nothing
         "#,
         agreed.account.as_str(),
@@ -55,7 +67,9 @@ pub async fn record(conn: &mut PgConnection, agreed: Agreed<'_>) -> Result<(), S
         agreed.price,
         agreed.attempt,
         agreed.at,
-        agreed.user.map_or("", UserId::as_str)
+        agreed.user.map_or("", UserId::as_str),
+        agreed.digest,
+        agreed.wording
     );
     query.execute(conn).await?;
     Ok(())
@@ -74,7 +88,10 @@ pub async fn list(
     let query = sqlx::query_as!(
         Consent,
         r#"
-        select id, account, nullif(acted_by, '') as "user?", text, provider, price_id as price, agreed_at from consents
+        select id, account, nullif(acted_by, '') as "user?", text,
+            (select wording from consent_texts t where t.digest = c.digest and t.text = c.text) as wording,
+            provider, price_id as price, agreed_at
+        from consents c
         where ($1::text is null or account = $1) and ($2::bigint is null or id < $2)
             and ($4::timestamptz is null or agreed_at >= $4)
         order by id desc limit $3

@@ -44,6 +44,8 @@ pub struct Claimed {
     /// Its number among what we learn.
     pub arrival: i64,
     pub attempts: i32,
+    /// Why it is still due, or waits.
+    pub reason: Option<String>,
     /// The customer that it was about when it was looked at before.
     pub customer: Option<String>,
     /// Empty when only its customer is left to be compared.
@@ -184,7 +186,7 @@ pub async fn claim(conn: &mut PgConnection, ids: &[i64]) -> Result<Vec<Claimed>,
     let query = sqlx::query_as!(
         Row,
         r#"
-        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, customer_id, body
+        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, reason, customer_id, body
         from webhook_events where id = any($1) and state in ('pending', 'parked')
         order by arrival
         for update skip locked
@@ -202,7 +204,7 @@ pub async fn peek(conn: &mut PgConnection, id: i64) -> Result<Option<Claimed>, S
     let query = sqlx::query_as!(
         Row,
         r#"
-        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, customer_id, body
+        select id, provider, event_id, type as kind, livemode, received_at, arrival, attempts, reason, customer_id, body
         from webhook_events where id = $1 and state in ('pending', 'parked')
         "#,
         id
@@ -220,6 +222,7 @@ struct Row {
     received_at: Timestamp,
     arrival: i64,
     attempts: i32,
+    reason: Option<String>,
     customer_id: Option<String>,
     body: Vec<u8>,
 }
@@ -237,6 +240,7 @@ impl TryFrom<Row> for Claimed {
             received_at: row.received_at,
             arrival: row.arrival,
             attempts: row.attempts,
+            reason: row.reason,
             customer: row.customer_id,
             body: row.body,
         })

@@ -33,6 +33,9 @@ pub struct Customer {
     pub stated_at: Option<Timestamp>,
 }
 
+/// When a person's word was stated: before every checkout.
+const BY_A_PERSON: Timestamp = Timestamp::UNIX_EPOCH;
+
 /// What became of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Linked {
@@ -137,8 +140,9 @@ pub async fn account_of_customer(
     account.map(|account| account_of("provider_customers", &account)).transpose()
 }
 
-/// The account to which a subscription belongs or would belong: its own, then the one of the checkout that bought it,
-/// then its customer's. And what is known of the subscription.
+/// The account to which a subscription belongs or would belong: its own, then the one of the checkout that bought it, then the one
+/// that its own metadata names (`named`), where its customer is known and not by a person's word, then its customer's. And what is
+/// known of the subscription.
 ///
 /// # Errors
 /// When the row cannot be read, or the database fails.
@@ -146,6 +150,7 @@ pub async fn find_subscription(
     conn: &mut PgConnection,
     id: &SubscriptionId,
     customer: &str,
+    named: Option<&AccountId>,
 ) -> Result<(Option<AccountId>, Option<Known>), StoreError> {
     let query = sqlx::query!(
         r#"
@@ -153,14 +158,17 @@ pub async fn find_subscription(
             coalesce(
                 s.account,
                 (select account from subscription_claims where provider = $1 and subscription_id = $2),
-                (select account from provider_customers where provider = $1 and customer_id = $3)
+                (select case when stated_at is not distinct from $5 then account else coalesce($4, account) end
+                    from provider_customers where provider = $1 and customer_id = $3)
             ) as account,
             to_jsonb(s) as "known?: Json<subscriptions::Row>"
         from (select) one left join subscriptions s on s.provider = $1 and s.subscription_id = $2
         "#,
         id.provider.as_str(),
         id.id,
-        customer
+        customer,
+        named.map(AccountId::as_str),
+        BY_A_PERSON
     );
     let row = query.fetch_one(conn).await?;
     let account = row.account.map(|account| account_of("subscriptions", &account)).transpose()?;
@@ -185,8 +193,9 @@ pub async fn customers_of(conn: &mut PgConnection, account: &AccountId) -> Resul
 
 /// Links a customer to an account, creating the account's row when there is none, and wakes the events that waited for
 /// it. Of two statements the first one made wins, whatever the order in which they are told; of two of one second, which prove
-/// nothing, the one that is known. A later checkout that names another account takes what it bought, and nothing else. Metadata never
-/// overrules anything. The caller holds the [`lock`] of the customer, commits, then wakes the worker.
+/// nothing, the one that is known. A later checkout that names another account takes what it bought, and nothing else, also from an
+/// account that is known by metadata alone. Metadata never overrules anything. The caller holds the [`lock`] of the customer,
+/// commits, then wakes the worker.
 ///
 /// # Errors
 /// When the database fails.
@@ -203,8 +212,9 @@ pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Re
     let known_account = account_of("provider_customers", &known.account)?;
     let is_better = match (link.stated_at, known.stated_at) {
         (Some(stated), Some(known)) => stated < known,
-        (stated, None) => stated.is_some(),
-        (None, Some(_)) => false,
+        // Metadata has no date: a statement confirms it, or leaves it.
+        (Some(_), None) => known_account == *link.account,
+        (None, _) => false,
     };
     if !is_better {
         return Ok(if known_account == *link.account { Linked::Same } else { Linked::Kept });
@@ -231,10 +241,10 @@ pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Re
 /// # Errors
 /// When the database fails.
 pub async fn assign(conn: &mut PgConnection, told: Link<'_>, now: Timestamp) -> Result<Linked, StoreError> {
-    let told = Link { stated_at: Some(Timestamp::UNIX_EPOCH), ..told };
+    let told = Link { stated_at: Some(BY_A_PERSON), ..told };
     let query = sqlx::query!(
         r#"
-        update provider_customers set stated_at = null where provider = $1 and customer_id = $2 and account <> $3
+        update provider_customers set stated_at = created_at where provider = $1 and customer_id = $2 and account <> $3
         "#,
         told.provider.as_str(),
         told.customer,
@@ -288,7 +298,7 @@ async fn follow(conn: &mut PgConnection, link: Link<'_>, from: &AccountId, now: 
     let query = sqlx::query!(
         r#"
         update subscriptions s set account = $3, updated_at = $4
-        where s.provider = $1 and s.customer_id = $2 and s.account <> $3
+        where s.provider = $1 and s.customer_id = $2 and s.account = $5
             and not exists (
                 select from subscription_claims c
                 where c.provider = s.provider and c.subscription_id = s.subscription_id
@@ -297,7 +307,8 @@ async fn follow(conn: &mut PgConnection, link: Link<'_>, from: &AccountId, now: 
         link.provider.as_str(),
         link.customer,
         link.account.as_str(),
-        now
+        now,
+        from.as_str()
     );
     if query.execute(&mut *conn).await?.rows_affected() == 0 {
         return Ok(());
@@ -351,6 +362,21 @@ pub async fn claim_subscription(
     let detail = format!("subscription {} went from account {from} to {account}", id.id);
     both_changed(conn, &from, account, Change { cause, detail: &detail }, now).await?;
     Ok(Some(from))
+}
+
+/// Whether a checkout has said for which account it bought a subscription.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_claimed(conn: &mut PgConnection, id: &SubscriptionId) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select exists (select from subscription_claims where provider = $1 and subscription_id = $2) as "is!"
+        "#,
+        id.provider.as_str(),
+        id.id
+    );
+    Ok(query.fetch_one(conn).await?)
 }
 
 /// Two accounts change in one transaction.

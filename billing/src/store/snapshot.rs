@@ -43,13 +43,13 @@ pub struct Snapshot {
     pub credits: Vec<Credit>,
     /// The payments for them of which something went back, or is about to.
     pub returned: Vec<Money>,
-    /// The newest bills for those of which a payment is missing.
+    /// The newest bills for those of which a payment is missing, or went back.
     pub bills: Vec<Bill>,
     /// The customers that the provider no longer has.
     pub gone: Vec<Gone>,
 }
 
-/// A bill for a subscription of which a payment is missing.
+/// A bill for a subscription of which a payment is missing, or went back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bill {
     pub provider: String,
@@ -163,7 +163,18 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
                     select i.* from invoices i where i.provider = s.provider and i.subscription_id = s.subscription_id
                     order by i.covers_from desc, i.invoice_id limit 24
                 ) i
-                where s.account = wanted.account and s.state = 'past_due') as "bills!: Json<Vec<serde_json::Value>>",
+                where s.account = wanted.account and (s.state = 'past_due' or (
+                    select p.payment_id from invoices j
+                    join payments p on p.provider = j.provider and p.invoice_id = j.invoice_id
+                    where j.provider = s.provider and j.subscription_id = s.subscription_id and (
+                        p.refunded > 0
+                        or (select r.refund_id from refunds r
+                            where r.provider = p.provider and r.payment_id = p.payment_id limit 1) is not null
+                        or (select d.dispute_id from disputes d
+                            where d.provider = p.provider and d.payment_id = p.payment_id limit 1) is not null
+                    )
+                    limit 1
+                ) is not null)) as "bills!: Json<Vec<serde_json::Value>>",
             (select coalesce(jsonb_agg(to_jsonb(c) order by c.provider, c.customer_id), '[]')
                 from provider_customers c
                 where c.account = wanted.account and c.gone_at is not null) as "gone!: Json<Vec<serde_json::Value>>"

@@ -36,6 +36,7 @@ pub(super) struct Row {
     unseen_since: Option<Timestamp>,
     items: Option<Json<Vec<Item>>>,
     first_due: Option<Timestamp>,
+    status_unknown: bool,
 }
 
 /// How a word about a subscription came to us.
@@ -70,6 +71,7 @@ pub const fn state_name(state: State) -> &'static str {
         State::PastDue { .. } => "past_due",
         State::Unpaid => "unpaid",
         State::Paused => "paused",
+        State::Unknown => "unknown",
         State::Lapsed { .. } => "lapsed",
         State::WrittenOff { .. } => "written_off",
         State::Ended { .. } => "ended",
@@ -79,6 +81,8 @@ pub const fn state_name(state: State) -> &'static str {
 fn columns(state: State) -> Columns {
     let named = Columns { state: state_name(state), ..Columns::default() };
     match state {
+        // As builds of before know it; a column of its own says the rest.
+        State::Unknown => Columns { state: state_name(State::Paused), ..named },
         State::Incomplete | State::Unpaid | State::Paused => named,
         State::Trialing { ends_at } => Columns { trial_ends_at: Some(ends_at), ..named },
         State::Active { paid_until } => Columns { paid_until, ..named },
@@ -116,6 +120,7 @@ impl Row {
         match self.state.as_str() {
             "incomplete" => Ok(State::Incomplete),
             "unpaid" => Ok(State::Unpaid),
+            "paused" if self.status_unknown => Ok(State::Unknown),
             "paused" => Ok(State::Paused),
             "active" => Ok(State::Active { paid_until: self.paid_until }),
             "trialing" => Ok(State::Trialing { ends_at: dated(self.trial_ends_at)? }),
@@ -171,7 +176,7 @@ pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
             before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since,
-            items as "items: Json<Vec<Item>>", first_due
+            items as "items: Json<Vec<Item>>", first_due, status_unknown
         from subscriptions where provider = $1 and subscription_id = $2
         "#,
         id.provider.as_str(),
@@ -195,7 +200,7 @@ pub async fn of_customer(
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
             before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since,
-            items as "items: Json<Vec<Item>>", first_due
+            items as "items: Json<Vec<Item>>", first_due, status_unknown
         from subscriptions where provider = $1 and customer_id = $2 order by subscription_id
         "#,
         provider.as_str(),
@@ -204,7 +209,15 @@ pub async fn of_customer(
     query.fetch_all(conn).await?.into_iter().map(Known::try_from).collect()
 }
 
-/// What else runs for an account, with its prices: the oldest first.
+/// What runs for an account beside another subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    pub id: SubscriptionId,
+    pub customer: String,
+    pub prices: Vec<String>,
+}
+
+/// What else runs for an account: the oldest first.
 ///
 /// # Errors
 /// When the database fails.
@@ -212,10 +225,10 @@ pub async fn running_beside(
     conn: &mut PgConnection,
     account: &AccountId,
     id: &SubscriptionId,
-) -> Result<Vec<(Provider, String, Vec<String>)>, StoreError> {
+) -> Result<Vec<Beside>, StoreError> {
     let query = sqlx::query!(
         r#"
-        select provider, subscription_id, prices from subscriptions
+        select provider, subscription_id, customer_id, prices from subscriptions
         where account = $1 and not (provider = $2 and subscription_id = $3)
             and state in ('trialing', 'active', 'past_due')
             and not (livemode is false and provider in (select provider from live_modes))
@@ -229,7 +242,11 @@ pub async fn running_beside(
     let read = |provider: &str, id: &str| {
         provider.parse::<Provider>().map_err(|error| StoreError::row("subscriptions", id, &error))
     };
-    rows.map(|row| Ok((read(&row.provider, &row.subscription_id)?, row.subscription_id, row.prices))).collect()
+    rows.map(|row| {
+        let id = SubscriptionId { provider: read(&row.provider, &row.subscription_id)?, id: row.subscription_id };
+        Ok(Beside { id, customer: row.customer_id, prices: row.prices })
+    })
+    .collect()
 }
 
 /// Draws the number of a question that is about to be asked.
@@ -260,7 +277,7 @@ pub async fn asked_since(conn: &mut PgConnection, id: &SubscriptionId, number: i
 
 /// Whether it may give nothing although it still stands.
 const fn is_suspended(subscription: &Subscription) -> bool {
-    subscription.collection_paused || matches!(subscription.state, State::Unpaid | State::Paused)
+    subscription.collection_paused || matches!(subscription.state, State::Unpaid | State::Paused | State::Unknown)
 }
 
 /// Stores a subscription as it stands now. A new one becomes the account's; a known one stays where it is.
@@ -281,13 +298,15 @@ pub async fn put(
         insert into subscriptions (
             provider, subscription_id, account, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             ended_at, cancel_at, started_at, period_start, as_of, updated_at, lapsed_at, collection_paused, before,
-            observation, suspended_at, livemode, provider_account, items, first_due
+            observation, suspended_at, livemode, provider_account, items, first_due, status_unknown
         )
         values (
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $24, $25
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $24, $25,
+            $26
         )
         on conflict (provider, subscription_id) do update set
-            prices = excluded.prices, items = excluded.items, first_due = excluded.first_due, state = excluded.state, trial_ends_at = excluded.trial_ends_at,
+            prices = excluded.prices, items = excluded.items, first_due = excluded.first_due, state = excluded.state,
+            status_unknown = excluded.status_unknown, trial_ends_at = excluded.trial_ends_at,
             paid_until = excluded.paid_until, past_due_since = excluded.past_due_since,
             ended_at = excluded.ended_at, cancel_at = excluded.cancel_at, started_at = excluded.started_at,
             period_start = excluded.period_start, as_of = excluded.as_of, updated_at = excluded.updated_at,
@@ -323,7 +342,8 @@ pub async fn put(
         origin.account,
         origin.is_shown,
         Json(&subscription.items) as _,
-        subscription.first_due
+        subscription.first_due,
+        subscription.state == State::Unknown
     );
     match query.execute(conn).await?.rows_affected() {
         1 => Ok(()),

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -95,19 +96,56 @@ async fn one_customer_that_pays_for_two_accounts_pays_for_both_in_every_order(
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_a_checkout_states_overrules_metadata_in_every_order(options: PgPoolOptions, connect: PgConnectOptions) {
+async fn a6_a_checkout_takes_what_it_bought_from_what_metadata_names_in_every_order(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
     let world = World::new(options, connect).await;
     let (ann, bob) = (AccountId::parse("ann-RUN").expect("an id"), AccountId::parse("bob-RUN").expect("an id"));
     let object = active("cus_RUN", "sub_RUN", "price_monthly", world.now);
     let named = with(&object, &json!({ "metadata": { "account": bob } }));
     let customer = json!({ "id": "cus_RUN", "metadata": { "account": bob } });
     let events = [
-        checkout("evt_1_RUN", "cus_RUN", "sub_of_another_checkout_RUN", &ann, world.now),
+        checkout("evt_1_RUN", "cus_RUN", "sub_RUN", &ann, world.now),
         event("evt_2_RUN", "customer.subscription.created", world.now, &named),
-        event("evt_3_RUN", "customer.created", world.now, &customer),
+        event("evt_3_RUN", "customer.updated", world.now, &customer),
     ];
     for outcome in outcomes(&world, &events, &["ann", "bob"]).await {
         assert_eq!((outcome[0].as_str(), outcome[4].as_str()), ("ann 0: paid active", "bob 0: free none"));
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a6_a_checkout_for_another_account_leaves_what_metadata_alone_names_in_every_order(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    let (child, parent) = (AccountId::parse("ann-RUN").expect("an id"), AccountId::parse("bob-RUN").expect("an id"));
+    let named = json!({ "metadata": { "account": parent } });
+    let own = with(&active("cus_RUN", "sub_RUN", "price_team", world.now), &named);
+    let gift = active("cus_RUN", "sub_gift_RUN", "price_monthly", world.now);
+    let customer = with(&json!({ "id": "cus_RUN" }), &named);
+    let events = [
+        event("evt_1_RUN", "customer.created", world.at(-9), &customer),
+        event("evt_2_RUN", "customer.subscription.created", world.now, &own),
+        checkout("evt_3_RUN", "cus_RUN", "sub_gift_RUN", &child, world.at(-5)),
+        event("evt_4_RUN", "customer.subscription.created", world.now, &gift),
+    ];
+    for (run, outcome) in outcomes(&world, &events, &["ann", "bob"]).await.iter().enumerate() {
+        assert_eq!((outcome[0].as_str(), outcome[4].as_str()), ("ann 0: paid active", "bob 0: team active"));
+        let customer = world.billing.account_of(Provider::Stripe, &format!("cus_{run}")).await.expect("an answer");
+        assert_eq!(customer, Some(account("bob", run)), "portal and invoices are the parent's");
+    }
+    // Told by the subscription's metadata alone, in whichever order.
+    let events = [events[1].clone(), events[2].clone(), events[3].clone()];
+    let text = serde_json::to_string(&events).expect("it encodes").replace("RUN", "alone_RUN");
+    let events: Vec<Value> = serde_json::from_str(&text).expect("it decodes");
+    for outcome in outcomes(&world, &events, &["ann-alone", "bob-alone"]).await {
+        assert_eq!(
+            (outcome[0].as_str(), outcome[4].as_str()),
+            ("ann-alone 0: paid active", "bob-alone 0: team active")
+        );
     }
 }
 

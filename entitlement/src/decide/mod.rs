@@ -48,6 +48,8 @@ pub enum Ignored {
     Unchanged,
     /// It would take access away, and may be older than what we know.
     Unproven,
+    /// What its provider says of it is not understood.
+    UnknownStatus,
 }
 
 impl Ignored {
@@ -59,6 +61,9 @@ impl Ignored {
             Self::Older => "something newer is known of the subscription",
             Self::Unchanged => "the subscription is already known like this",
             Self::Unproven => "it would take access away, but cannot be proven newer than what is known",
+            Self::UnknownStatus => {
+                "the subscription has a status that Tollgate does not know: access stays as it was until a build that knows it compares"
+            }
         }
     }
 }
@@ -76,6 +81,13 @@ pub fn decide(known: Option<&Known>, seen: Subscription, evidence: Evidence) -> 
     }
     // An end is final, whoever tells of it and whenever.
     if seen.is_ended() {
+        return settled(known, seen, evidence);
+    }
+    // Not understood is no word against what is known, and no reason to keep out what is understood.
+    if seen.state == State::Unknown {
+        return Decision::Ignore(Ignored::UnknownStatus);
+    }
+    if known.state == State::Unknown {
         return settled(known, seen, evidence);
     }
     match evidence {
@@ -217,8 +229,7 @@ fn links(seen: &Subscription, known: &Subscription) -> Order {
         subscription.before.as_ref().is_some_and(|before| before.is_same(standing))
     };
     let is_first = |subscription: &Subscription| was(subscription, &Standing::nothing());
-    let takes =
-        |one: &Subscription, other: &Subscription| one.before.is_none() && worth(one).0 == 0 && worth(other).0 > 0;
+    let takes = |one: &Subscription, other: &Subscription| one.before.is_none() && !worth(one).0 && worth(other).0;
     if takes(seen, known) || takes(known, seen) {
         return Order::Unknown;
     }
@@ -235,8 +246,8 @@ fn links(seen: &Subscription, known: &Subscription) -> Order {
     }
 }
 
-/// How much access a subscription gives, to be compared with another moment of it.
-fn worth(subscription: &Subscription) -> (u8, bool, Option<Timestamp>, Option<Timestamp>, &[String]) {
+/// How much access a subscription gives, to be compared with another moment of it: first whether it gives any.
+fn worth(subscription: &Subscription) -> (bool, u8, bool, Option<Timestamp>, Option<Timestamp>, &[String]) {
     let far = Some(Timestamp::MAX_UTC);
     let (rank, until) = match subscription.state {
         State::Active { paid_until } => (2, paid_until.or(far)),
@@ -245,11 +256,13 @@ fn worth(subscription: &Subscription) -> (u8, bool, Option<Timestamp>, Option<Ti
         State::Incomplete
         | State::Unpaid
         | State::Paused
+        | State::Unknown
         | State::Lapsed { .. }
         | State::WrittenOff { .. }
         | State::Ended { .. } => (0, None),
     };
-    (rank, !subscription.collection_paused, subscription.cancel_at.or(far), until, &subscription.prices)
+    let is_collected = !subscription.collection_paused;
+    (rank > 0 && is_collected, rank, is_collected, subscription.cancel_at.or(far), until, &subscription.prices)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Which word stands: a table, and whole lives in any order.
 
+mod words;
+
 use chrono::Duration;
 use proptest::prelude::*;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::first;
+use super::{Period, first};
 use crate::Timestamp;
 use crate::subscription::Item;
 
@@ -12,7 +12,7 @@ pub struct Invoice {
     pub id: String,
     pub subscription: String,
     pub customer: String,
-    /// Whether it is for a whole period, the first or a later one, and not for a change within one.
+    /// Whether it is for a whole period, the first or a later one, and neither for a change within one nor for usage.
     pub renews: bool,
     /// When the period that it pays for began; else when it was made.
     pub covers_from: Timestamp,
@@ -69,6 +69,12 @@ impl Line {
     /// Whether it is for time after `since`, and for nothing before it.
     fn is_after(&self, since: Option<Timestamp>) -> bool {
         since.is_none_or(|since| since <= self.from) && self.until.is_none_or(|until| self.from < until)
+    }
+
+    /// Whether it is for time after `since`, whenever it began.
+    fn reaches(&self, since: Option<Timestamp>) -> bool {
+        self.is_after(since)
+            || self.until.is_some_and(|until| self.from < until && since.is_none_or(|since| since < until))
     }
 }
 
@@ -129,6 +135,18 @@ impl Invoice {
         let is_priced = |line: &Line| line.price.as_ref().is_none_or(|price| *price == item.price || is_alike(price));
         let mut whole = self.lines.iter().filter(|line| line.whole && line.is_after(since));
         whole.any(|line| line.is_of(item, items) && is_priced(line))
+    }
+
+    /// When the time began that it is for as a whole, where that reaches into the period. The prices of its lines count as in
+    /// [`Self::pays_for`].
+    pub(super) fn begins(&self, period: &Period<'_>, is_alike: impl Fn(&str) -> bool) -> Option<Timestamp> {
+        let Period { item, items, since } = *period;
+        if self.lines.is_empty() {
+            return self.pays_for(item, items, since, is_alike).then_some(self.covers_from);
+        }
+        let is_priced = |line: &Line| line.price.as_ref().is_none_or(|price| *price == item.price || is_alike(price));
+        let whole = self.lines.iter().filter(|line| line.whole && line.reaches(since));
+        whole.filter(|line| line.is_of(item, items) && is_priced(line)).map(|line| line.from).max()
     }
 
     /// Whether it is for nothing but changes within a period.

@@ -4,6 +4,7 @@
 //! nor repetition matters, so that what is known at the end is the same whatever arrived when.
 
 mod invoice;
+mod period;
 mod returned;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 
 pub use invoice::{Invoice, Line};
+pub use period::{Bill, Period};
 pub use returned::{Part, Returned};
 
 /// A payment by its id: Stripe's payment intent (the charge where there is none), Polar's order.

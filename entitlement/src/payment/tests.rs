@@ -1,5 +1,7 @@
 //! What went back, and pieces in any order.
 
+mod period;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -44,6 +44,8 @@ pub enum State {
     Lapsed { at: Timestamp },
     /// A person ended it here, as the provider no longer showed it. It comes back in the same way: the person may have been wrong.
     WrittenOff { at: Timestamp },
+    /// Its provider gives it a status that this build does not know: no access, and it may run.
+    Unknown,
     /// Over for good: this subscription id never comes back.
     Ended { at: Timestamp },
 }
@@ -202,7 +204,7 @@ impl Subscription {
         let runs = !self.collection_paused || policy.pause == Hold::Keep;
         match self.state {
             State::Unpaid if policy.unpaid == Hold::Keep && runs => Some((None, Status::PastDue)),
-            State::Incomplete | State::Unpaid | State::Paused => None,
+            State::Incomplete | State::Unpaid | State::Paused | State::Unknown => None,
             State::Lapsed { at } | State::WrittenOff { at } | State::Ended { at } => Some((Some(at), Status::Active)),
             _ if !runs => None,
             State::Trialing { ends_at } => Some((Some(ends_at + grace.trial), Status::Trialing)),

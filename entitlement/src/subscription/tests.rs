@@ -41,6 +41,7 @@ fn each_state_gives_the_access_that_it_should() {
         ("incomplete", State::Incomplete, None, None),
         ("unpaid", State::Unpaid, None, None),
         ("paused", State::Paused, None, None),
+        ("of a status that nobody knows", State::Unknown, None, None),
         ("a trial ends on its day", State::Trialing { ends_at: at(14) }, None, Some((Some(14), Status::Trialing))),
         ("a canceled trial", State::Trialing { ends_at: at(14) }, Some(14), Some((Some(14), Status::Canceling))),
         ("a late renewal has grace", active, None, Some((Some(33), Status::Active))),
@@ -244,6 +245,47 @@ proptest! {
     }
 
     #[test]
+    fn a3_grace_counts_from_the_failure_and_is_short_where_nothing_was_ever_paid(
+        open in prop::collection::vec((20..60_i64, 0..2_i64, prop::option::of(25..60_i64), any::<bool>()), 0..4),
+        paid in prop::collection::vec((0..40_i64, 1..60_i64, any::<bool>()), 0..3),
+        since in 30..50_i64,
+        first_due in prop::option::of(25..55_i64),
+    ) {
+        // The period began at 30. Each open bill: from when, for a whole period or for a change, its failure, and whether the bank asks.
+        let past_due = Subscription {
+            state: State::PastDue { since: at(since) },
+            period_start: Some(at(30)),
+            first_due: first_due.map(at),
+            ..subscription(State::Incomplete, None)
+        };
+        let open_bill = |(from, change, failed_at, asks): &(i64, i64, Option<i64>, bool)| Invoice {
+            failed_at: failed_at.map(at),
+            needs_action: *asks,
+            ..bill(&[("price_monthly", *from, from + 30 - change, 700)], false)
+        };
+        let paid_bill = |(from, days, is_free): &(i64, i64, bool)| {
+            bill(&[("price_monthly", *from, from + days, if *is_free { 0 } else { 700 })], true)
+        };
+        let bills: Vec<Invoice> = open.iter().map(open_bill).chain(paid.iter().map(paid_bill)).collect();
+        let dues = Dues::of(&past_due, &item(30, 60), &bills);
+        let access = past_due.access_to(&item(30, 60), &dues, (&GRACE, &Policy::default()), &[]);
+
+        let of_period: Vec<_> = open.iter().filter(|(from, ..)| *from >= 30).collect();
+        let failed = of_period.iter().filter_map(|(_, _, failed_at, _)| *failed_at).chain([since]).min().unwrap_or(since);
+        let is_first = first_due.is_some_and(|first| (30..=since).contains(&first));
+        let never_paid = is_first
+            && paid.iter().all(|(.., is_free)| *is_free)
+            && of_period.iter().all(|(_, change, ..)| *change == 0);
+        let paid_until = paid.iter().map(|(from, days, _)| from + days).max().filter(|until| *until > 30);
+        let expected = match never_paid {
+            true if of_period.iter().any(|(.., asks)| *asks) => failed + GRACE.authentication.num_days(),
+            true => failed + GRACE.trial.num_days(),
+            false => paid_until.unwrap_or(0).max(failed + GRACE.past_due.num_days()),
+        };
+        prop_assert_eq!(access.and_then(|access| access.until), Some(at(expected)));
+    }
+
+    #[test]
     fn an_item_gives_access_for_its_own_period_whatever_the_others_have(
         periods in prop::collection::vec((0..30_i64, 31..400_i64), 1..6),
     ) {
@@ -272,6 +314,12 @@ fn each_state_that_takes_access_has_a_reason_and_a_way_back() {
         ("disputed", subscription(active, None), vec![disputed], Some((Withheld::Disputed, WayBack::Wait))),
         ("collection is paused", paused, vec![], Some((Withheld::Paused, WayBack::Resume))),
         ("paused", subscription(State::Paused, None), vec![], Some((Withheld::Paused, WayBack::Resume))),
+        (
+            "of a status that nobody knows",
+            subscription(State::Unknown, None),
+            vec![],
+            Some((Withheld::UnknownStatus, WayBack::Wait)),
+        ),
         ("unpaid", subscription(State::Unpaid, None), vec![], Some((Withheld::Unpaid, WayBack::UpdateCard))),
         (
             "past due for long",

@@ -28,6 +28,8 @@ pub enum Withheld {
     Incomplete,
     /// The period is over, and no renewal was told.
     NotRenewed,
+    /// The provider gives it a status that this build does not know.
+    UnknownStatus,
 }
 
 /// What the owner of a subscription can do to have access again.
@@ -55,6 +57,7 @@ impl Withheld {
             Self::PastDue => "past_due",
             Self::Incomplete => "incomplete",
             Self::NotRenewed => "not_renewed",
+            Self::UnknownStatus => "unknown_status",
         }
     }
 
@@ -65,7 +68,7 @@ impl Withheld {
             Self::CustomerGone | Self::Refunded | Self::DisputeLost => WayBack::BuyAgain,
             Self::Paused => WayBack::Resume,
             Self::Unpaid | Self::PastDue | Self::Incomplete => WayBack::UpdateCard,
-            Self::Disputed | Self::NotRenewed => WayBack::Wait,
+            Self::Disputed | Self::NotRenewed | Self::UnknownStatus => WayBack::Wait,
         }
     }
 }
@@ -113,6 +116,7 @@ impl Subscription {
             State::Unpaid => Withheld::Unpaid,
             State::PastDue { .. } => Withheld::PastDue,
             State::Incomplete => Withheld::Incomplete,
+            State::Unknown => Withheld::UnknownStatus,
             State::Trialing { .. }
             | State::Active { .. }
             | State::Lapsed { .. }

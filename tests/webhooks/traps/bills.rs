@@ -9,29 +9,29 @@ use crate::world::stripe::{Bill, DAY, Event, SECRETS, Subscription, signature, u
 use crate::world::{Answer, Arrangement, World, in_seconds};
 
 /// What one tells by hand, without a key: nobody can be asked.
-struct Scene {
-    world: World,
+pub struct Scene {
+    pub world: World,
 }
 
 /// A subscription as it is written by hand, with whatever a test changes.
-struct Told {
-    id: String,
+pub struct Told {
+    pub id: String,
     customer: String,
-    now: i64,
+    pub now: i64,
 }
 
 impl Scene {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self { world: World::start(Arrangement::AllPostgres).await }
     }
 
-    async fn buyer(&self) -> (Buyer, Told) {
+    pub async fn buyer(&self) -> (Buyer, Told) {
         let buyer = Buyer::linked(&self.world).await;
         let told = Told { id: unique("sub"), customer: buyer.customer.clone(), now: in_seconds(0) };
         (buyer, told)
     }
 
-    async fn tell(&self, kind: &str, object: Value) {
+    pub async fn tell(&self, kind: &str, object: Value) {
         self.world.settled(&Event::new(kind, object)).await;
     }
 }
@@ -45,14 +45,14 @@ fn with(mut object: Value, fields: Value) -> Value {
 
 impl Told {
     /// One thing of it, with a period that began and ends so many days from now.
-    fn item(&self, price: &str, (from, until): (i64, i64)) -> Value {
+    pub fn item(&self, price: &str, (from, until): (i64, i64)) -> Value {
         json!({
             "id": format!("si_{}_{price}", self.id), "object": "subscription_item", "price": { "id": price },
             "current_period_start": self.now + from * DAY, "current_period_end": self.now + until * DAY,
         })
     }
 
-    fn subscription(&self, items: &[Value], fields: Value) -> Value {
+    pub fn subscription(&self, items: &[Value], fields: Value) -> Value {
         let object = json!({
             "id": self.id, "object": "subscription", "customer": self.customer, "status": "active", "livemode": false,
             "created": self.now - 60 * DAY, "start_date": self.now - 60 * DAY, "metadata": {},
@@ -61,7 +61,7 @@ impl Told {
         with(object, fields)
     }
 
-    fn line(&self, price: &str, (from, until): (i64, i64), amount: i64) -> Value {
+    pub fn line(&self, price: &str, (from, until): (i64, i64), amount: i64) -> Value {
         json!({
             "id": unique("il"), "amount": amount,
             "period": { "start": self.now + from * DAY, "end": self.now + until * DAY },
@@ -72,7 +72,7 @@ impl Told {
         })
     }
 
-    fn invoice(&self, id: &str, lines: &[Value], fields: Value) -> Value {
+    pub fn invoice(&self, id: &str, lines: &[Value], fields: Value) -> Value {
         let total: i64 = lines.iter().filter_map(|line| line["amount"].as_i64()).sum();
         let object = json!({
             "id": id, "object": "invoice", "customer": self.customer, "livemode": false, "status": "paid",
@@ -84,7 +84,7 @@ impl Told {
         with(object, fields)
     }
 
-    fn charge(&self, payment: &str, amount: i64, fields: Value) -> Value {
+    pub fn charge(&self, payment: &str, amount: i64, fields: Value) -> Value {
         let object = json!({
             "id": format!("ch_{payment}"), "object": "charge", "customer": self.customer, "payment_intent": payment,
             "amount": amount, "amount_captured": amount, "amount_refunded": amount, "refunded": true, "currency": "gbp",
@@ -94,7 +94,7 @@ impl Told {
     }
 }
 
-fn paid_by(invoice: &str, payment: &str) -> Value {
+pub fn paid_by(invoice: &str, payment: &str) -> Value {
     let payment = json!({ "type": "payment_intent", "payment_intent": payment });
     json!({ "id": unique("inpay"), "object": "invoice_payment", "invoice": invoice, "payment": payment })
 }

@@ -7,6 +7,7 @@ mod linking;
 mod lost;
 mod money;
 mod order;
+mod periods;
 mod providers;
 mod selling;
 mod shapes;

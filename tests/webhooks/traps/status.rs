@@ -231,3 +231,32 @@ async fn w12_a_status_of_tomorrow_changes_nothing_and_somebody_is_told() {
         assert!(line.contains(named), "{named}: {line}");
     }
 }
+
+#[tokio::test]
+async fn a5_a_subscription_first_seen_with_a_status_of_tomorrow_is_not_sold_beside() {
+    let world = shop().await;
+    let buyer = Buyer::linked(&world).await;
+    let unknown = Subscription { status: "hibernating", ..Subscription::of(&buyer.customer) };
+    world.applied(&unknown.event("created")).await;
+    buyer.reads(&world, 402, "it gives nothing").await;
+    let own = buyer.standing(&world).await["subscriptions"][0].clone();
+    assert_eq!(
+        (&own["state"], &own["reason"], &own["way_back"]),
+        (&json!("unknown"), &json!("unknown_status"), &json!("wait")),
+        "{own}"
+    );
+    let order = json!({ "cadence": "monthly" });
+    let again = world.post("/api/billing/checkout", &buyer.token, &order).await;
+    assert_eq!((again.status, again.code().as_str()), (409, "already_subscribed"), "it may run: {again:?}");
+    let counted = world.billing().metric("tollgate_unknown_statuses_total", &["provider=\"stripe\""]).await;
+    assert!(counted >= 1.0, "an operator is told");
+    assert!(world.billing().process.log().contains("hibernating"), "and of which status");
+    let page = world.browse("/billing", Some(&buyer.token)).await;
+    assert!(page.body.contains("that is being looked into"), "{}", page.body);
+    let explained = world.tollgate(&["explain", "account", &buyer.account]).await.success();
+    assert!(explained.contains("of a status that this build does not know"), "{explained}");
+    world.applied(&Subscription { status: "active", ..unknown.clone() }.event("updated")).await;
+    buyer.reads(&world, 200, "what is understood counts").await;
+    world.applied(&unknown.ended().event("deleted")).await;
+    buyer.reads(&world, 402, "and its end").await;
+}

@@ -1,7 +1,7 @@
 //! What an account has now and which subscriptions it pays for, read from Postgres: what the interface and the pages
 //! show, and what decides whether more can be bought.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use entitlement::Timestamp;
@@ -27,6 +27,8 @@ pub struct Standing {
     pub subscriptions: Vec<Subscription>,
     /// Of those that give nothing although they are not over: why.
     pub withheld: BTreeMap<SubscriptionId, Withheld>,
+    /// The prices of what has to be bought again to give something, also where the rest of its subscription gives what it should.
+    pub given_back: BTreeSet<(SubscriptionId, String)>,
 }
 
 /// A subscription that goes on, with what it buys.
@@ -61,7 +63,13 @@ pub async fn of(billing: &Billing, account: &AccountId, now: Timestamp) -> Resul
         Some((subscription.id.clone(), compute::withheld(subscription, &snapshot, &rules, now)?))
     });
     let withheld = withheld.collect();
-    Ok(Standing { rules, segment, subscriptions: snapshot.with_gone_customers().subscriptions, withheld })
+    let given_back = snapshot.subscriptions.iter().flat_map(|subscription| {
+        let prices = compute::to_be_bought_again(subscription, &snapshot, &rules, now).into_iter();
+        prices.map(|price| (subscription.id.clone(), price))
+    });
+    let given_back = given_back.collect();
+    let subscriptions = snapshot.with_gone_customers().subscriptions;
+    Ok(Standing { rules, segment, subscriptions, withheld, given_back })
 }
 
 impl Standing {
@@ -167,7 +175,17 @@ impl Standing {
         })
     }
 
-    /// Whether an add-on is paid for at `now`.
+    /// The add-ons that the account has at `now`: those that are paid for, and whose money was not given back.
+    pub fn held_addons(&self, now: Timestamp) -> impl Iterator<Item = (&Addon, &Subscription)> {
+        let is_given_back = |addon: &Addon, subscription: &Subscription| {
+            let prices = addon.prices.iter().filter(|price| subscription.prices.contains(&price.id));
+            let mut keys = prices.map(|price| (subscription.id.clone(), price.id.clone()));
+            keys.all(|key| self.given_back.contains(&key))
+        };
+        self.addons(now).filter(move |(addon, subscription)| !is_given_back(addon, subscription))
+    }
+
+    /// Whether an add-on stands in the way of another one of its kind at `now`.
     #[must_use]
     pub fn has_addon(&self, code: &str, now: Timestamp) -> bool {
         let mut held = self.addons(now).filter(|(_, subscription)| !self.is_to_be_bought_again(&subscription.id));
@@ -228,7 +246,12 @@ pub const fn cadence(cadence: Cadence) -> &'static str {
 pub(crate) fn is_running(subscription: &Subscription, now: Timestamp) -> bool {
     let over = match subscription.state {
         State::Incomplete | State::Lapsed { .. } | State::WrittenOff { .. } | State::Ended { .. } => true,
-        State::Trialing { .. } | State::Active { .. } | State::PastDue { .. } | State::Unpaid | State::Paused => false,
+        State::Trialing { .. }
+        | State::Active { .. }
+        | State::PastDue { .. }
+        | State::Unpaid
+        | State::Paused
+        | State::Unknown => false,
     };
     !over && subscription.cancel_at.is_none_or(|end| now < end)
 }
@@ -324,7 +347,7 @@ pub mod examples {
             Some((subscription.id.clone(), withheld))
         };
         let withheld = subscriptions.iter().filter_map(reason).collect();
-        Standing { rules, segment, subscriptions, withheld }
+        Standing { rules, segment, subscriptions, withheld, given_back: BTreeSet::new() }
     }
 }
 

@@ -14,6 +14,7 @@ fn what_a_provider_may_still_charge_for_is_live() {
         ("past due", subscription("price_annual", State::PastDue { since: on(3, 1) }), true),
         ("unpaid", subscription("price_monthly", State::Unpaid), true),
         ("paused", subscription("price_monthly", State::Paused), true),
+        ("of a status that nobody knows", subscription("price_monthly", State::Unknown), true),
         ("ends later", ending(on(4, 1)), true),
         ("ended by its date, not told yet", ending(on(3, 10)), false),
         ("over", subscription("price_monthly", State::Ended { at: on(3, 9) }), false),
@@ -70,4 +71,24 @@ fn a_trial_is_for_those_who_never_had_access() {
         assert_eq!(standing(had("price_annual"), on(3, 10)).is_new_buyer(), expected, "{what}");
         assert!(standing(had("price_domain"), on(3, 10)).is_new_buyer(), "{what}, of an add-on");
     }
+}
+
+#[test]
+fn an_add_on_whose_money_went_back_is_not_held_also_beside_a_tier_that_goes_on() {
+    let mut both = subscription("price_monthly", State::Active { paid_until: Some(on(4, 1)) });
+    both.prices.push("price_domain".into());
+    let mut standing = standing(vec![both.clone()], on(3, 10));
+    let codes = |standing: &Standing| {
+        let held = standing.held_addons(on(3, 10)).map(|(addon, _)| addon.code.clone());
+        held.collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&standing), ["domain"]);
+    standing.given_back.insert((both.id.clone(), "price_monthly".into()));
+    assert_eq!(codes(&standing), ["domain"], "the tier's money went back");
+    standing.given_back.insert((both.id, "price_domain".into()));
+    assert_eq!(codes(&standing), [""; 0]);
+    assert!(
+        standing.has_addon("domain", on(3, 10)),
+        "its subscription goes on to be charged for: it is not sold again"
+    );
 }

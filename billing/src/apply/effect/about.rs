@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
-use entitlement::event::Fact;
+use entitlement::event::{Claim, Fact};
 use sqlx::PgConnection;
 
 use super::{Lesson, money};
@@ -44,12 +44,15 @@ pub(crate) async fn accounts_of(
     for customer in customers(lessons) {
         accounts.extend(links::account_of_customer(conn, provider, customer).await?);
     }
-    for fact in lessons.iter().flat_map(|lesson| &lesson.event.facts) {
-        if let Fact::Subscription(seen) = fact {
-            accounts.extend(links::find_subscription(conn, &seen.id, &seen.customer).await?.0);
-        }
-        if let Some(payment) = money::returned_payment(fact) {
-            accounts.extend(crate::store::money::placed(conn, provider, payment).await?);
+    for Lesson { event, .. } in lessons {
+        let named = event.claim.as_ref().and_then(Claim::of_metadata);
+        for fact in &event.facts {
+            if let Fact::Subscription(seen) = fact {
+                accounts.extend(links::find_subscription(conn, &seen.id, &seen.customer, named).await?.0);
+            }
+            if let Some(payment) = money::returned_payment(fact) {
+                accounts.extend(crate::store::money::placed(conn, provider, payment).await?);
+            }
         }
     }
     Ok(accounts)

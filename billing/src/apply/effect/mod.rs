@@ -1,6 +1,7 @@
 //! What was learnt becomes rows, and rows that matter become a new version of the account.
 
 mod about;
+mod double;
 mod money;
 mod referral;
 
@@ -16,12 +17,11 @@ use sqlx::PgConnection;
 
 use super::note;
 use crate::keys::{self, begin_live};
-use crate::metrics;
 use crate::settings::Referral;
 use crate::store::catalogs::Rules;
 use crate::store::links::{self, Link, Linked};
 use crate::store::subscriptions::Origin;
-use crate::store::{StoreError, accounts, subscriptions};
+use crate::store::{StoreError, accounts, checkouts, subscriptions};
 
 pub(crate) use about::{accounts_of, lock};
 
@@ -36,7 +36,19 @@ pub(crate) struct Attempt<'a> {
     pub rules: &'a Rules,
     /// What inviting others is worth.
     pub referral: &'a Referral,
+    pub look: Look,
     pub now: Timestamp,
+}
+
+/// Whether what is learnt is looked at again when the checkout that it came from has had time to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It can be.
+    First,
+    /// It is.
+    Second,
+    /// It cannot be.
+    Only,
 }
 
 /// Something that was learnt, and how.
@@ -61,10 +73,14 @@ pub(crate) struct Effects<'a> {
     money_news: Vec<Fact>,
     /// Accounts that have bought something, or paid for it.
     buyers: BTreeSet<AccountId>,
+    /// Whether an open checkout may sell what was bought.
+    supersedes: bool,
     /// Accounts of whose payments something went back.
     paid_back: BTreeSet<AccountId>,
     /// The customer for whose account everything waits.
     pub waits_for: Option<String>,
+    /// Whether it is to be looked at again: it seems to be paid twice, unless a checkout says that it is for another account.
+    pub is_in_doubt: bool,
     ignored: Option<&'static str>,
     note: Option<String>,
     account: Option<AccountId>,
@@ -81,6 +97,8 @@ pub(crate) struct Outcome {
     pub is_news: bool,
     /// Whether anything is otherwise than before.
     pub has_effect: bool,
+    /// Whether an open checkout is to be looked at.
+    pub supersedes: bool,
     /// Why nothing changed, if nothing did.
     pub ignored: Option<&'static str>,
     /// For the operator.
@@ -106,8 +124,10 @@ impl<'a> Effects<'a> {
             has_effect: false,
             money_news: Vec::new(),
             buyers: BTreeSet::new(),
+            supersedes: false,
             paid_back: BTreeSet::new(),
             waits_for: None,
+            is_in_doubt: false,
             ignored: None,
             note: None,
             account: None,
@@ -131,12 +151,15 @@ impl<'a> Effects<'a> {
         let (event, evidence) = (&lesson.event, lesson.evidence);
         match fact {
             Fact::Linked { subscription } => self.linked(conn, event, subscription.as_deref()).await,
-            Fact::Subscription(seen) => self.subscribed(conn, event, Subscription::clone(seen), evidence).await,
+            Fact::Subscription(seen) => {
+                let named = event.claim.as_ref().and_then(Claim::of_metadata);
+                self.subscribed(conn, (event, named), Subscription::clone(seen), evidence).await
+            }
             Fact::Running { customer, subscriptions, at } => {
                 for seen in subscriptions {
                     // That it runs is as new as the list.
                     let seen = Subscription { as_of: seen.as_of.max(*at), ..seen.clone() };
-                    self.subscribed(conn, event, seen, evidence).await?;
+                    self.subscribed(conn, (event, None), seen, evidence).await?;
                 }
                 self.lapse(conn, customer, subscriptions, *at).await
             }
@@ -147,18 +170,23 @@ impl<'a> Effects<'a> {
         }
     }
 
-    /// A subscription as it stood: it belongs to an account that is known by now, or everything waits.
+    /// A subscription as it stood: it belongs to an account that is known by now, or everything waits. `named` is the account that
+    /// its own metadata names.
     async fn subscribed(
         &mut self,
         conn: &mut PgConnection,
-        event: &Event,
+        (event, named): (&Event, Option<&AccountId>),
         seen: Subscription,
         evidence: Evidence,
     ) -> Result<(), StoreError> {
         let customer = seen.customer.clone();
         self.customer = Some(customer.clone());
-        let (account, known) = links::find_subscription(conn, &seen.id, &customer).await?;
+        let (account, known) = links::find_subscription(conn, &seen.id, &customer, named).await?;
         let account = match (account, &event.claim) {
+            (Some(account), _) if named == Some(&account) => {
+                accounts::ensure(conn, &account, self.attempt.now).await?;
+                account
+            }
             (Some(account), _) => account,
             (None, Some(claim)) => {
                 self.link(conn, &customer, claim).await?;
@@ -169,6 +197,7 @@ impl<'a> Effects<'a> {
                 return Ok(());
             }
         };
+        let is_named = named == Some(&account);
         self.account = Some(account.clone());
         let is_shown = matches!(evidence, Evidence::Asked { .. });
         let answered_by = self.attempt.account.filter(|_| is_shown);
@@ -177,6 +206,9 @@ impl<'a> Effects<'a> {
             Evidence::Asked { observation } => observation,
             Evidence::Told { .. } => known.as_ref().map_or(0, |known| known.observation),
         };
+        if let (Look::Second, Some(known)) = (self.attempt.look, &known) {
+            self.warn_of_double_payment(conn, &account, &known.subscription, true).await?;
+        }
         match decide(known.as_ref(), seen, evidence) {
             Decision::Apply(subscription) => {
                 let next = Known { subscription, observation };
@@ -184,8 +216,12 @@ impl<'a> Effects<'a> {
                 self.count_live(conn, origin).await?;
                 let unknown = note::unknown_prices(&next.subscription, self.attempt.rules);
                 self.note_purchase(conn, &account, (&next.subscription, known.is_none())).await?;
+                let was_running = known.as_ref().is_some_and(|known| note::may_run(&known.subscription));
+                if !was_running && note::may_run(&next.subscription) {
+                    self.supersedes |= checkouts::supersede(conn, &account, self.attempt.now).await?;
+                }
                 if known.is_none() {
-                    self.warn_of_double_payment(conn, &account, &next.subscription).await?;
+                    self.warn_of_double_payment(conn, &account, &next.subscription, is_named).await?;
                 }
                 self.changed(&account, note::described(&next.subscription, unknown.as_deref()));
                 self.note = unknown.or(self.note.take());
@@ -211,25 +247,6 @@ impl<'a> Effects<'a> {
         Ok(())
     }
 
-    /// Two tabs, or a second purchase by mistake: somebody has to give the money for one of them back.
-    async fn warn_of_double_payment(
-        &mut self,
-        conn: &mut PgConnection,
-        account: &AccountId,
-        new: &Subscription,
-    ) -> Result<(), StoreError> {
-        let beside = subscriptions::running_beside(conn, account, &new.id).await?;
-        let same = beside.into_iter().find(|(provider, _, prices)| {
-            note::buys_the_same((new.id.provider, &new.prices), (*provider, prices), self.attempt.rules)
-        });
-        let Some((_, other, _)) = same else { return Ok(()) };
-        let (new, note) = (&new.id.id, format!("the account already pays for the same by {other}"));
-        metrics::count_double_payment();
-        tracing::error!(%account, subscription = new, other, "an account pays twice for the same: refund one of the two");
-        self.note = Some(note);
-        Ok(())
-    }
-
     /// What ran of a customer and is not in the list of what runs at `at`, lapses. What did not run anyway, or was told
     /// later, stays.
     async fn lapse(
@@ -248,7 +265,7 @@ impl<'a> Effects<'a> {
                 continue;
             }
             let next = Subscription { state: State::Lapsed { at }, before: None, ..subscription };
-            let (owner, _) = links::find_subscription(conn, &next.id, customer).await?;
+            let (owner, _) = links::find_subscription(conn, &next.id, customer, None).await?;
             let Some(account) = owner else { continue };
             let detail = note::described(&next, None);
             let next = Known { subscription: next, observation };
@@ -294,7 +311,8 @@ impl<'a> Effects<'a> {
         let (Some(claim), Some(customer)) = (&event.claim, event.customer.as_deref()) else { return Ok(()) };
         let account = claim.account();
         self.account = Some(account.clone());
-        if let (Claim::Reference { .. }, Some(id)) = (claim, subscription) {
+        // Only a checkout names a subscription.
+        if let Some(id) = subscription {
             accounts::ensure(conn, account, self.attempt.now).await?;
             let id = SubscriptionId { provider: self.attempt.provider, id: id.to_owned() };
             let cause = self.attempt.cause;
@@ -347,6 +365,7 @@ impl<'a> Effects<'a> {
             moved: self.moved,
             is_news: self.is_news,
             has_effect: self.has_effect,
+            supersedes: self.supersedes,
             ignored: self.ignored,
             note: self.note,
             account: self.account,

@@ -60,7 +60,7 @@ impl Effects<'_> {
                 self.buyers.insert(account.clone());
             }
             if let (Fact::Invoice(invoice), Some(account)) = (&fact, &account)
-                && money::is_missing(conn, self.attempt.provider, &invoice.subscription).await?
+                && money::is_weighed(conn, self.attempt.provider, &invoice.subscription).await?
             {
                 self.changed(account, described(&fact));
             }

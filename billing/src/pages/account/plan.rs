@@ -143,6 +143,7 @@ fn warning(texts: &Texts, subscription: &Subscription, standing: &Standing) -> O
         (Some(Withheld::Disputed), _) => own.disputed.clone(),
         (Some(Withheld::Paused), _) => own.paused_text.clone(),
         (Some(Withheld::NotRenewed), _) => own.not_renewed.clone(),
+        (Some(Withheld::UnknownStatus), _) => own.unknown_status.clone(),
         (Some(Withheld::Incomplete), _) => own.incomplete.clone(),
         (Some(Withheld::Unpaid | Withheld::PastDue), _) | (None, State::Unpaid) => own.unpaid.clone(),
         (_, State::PastDue { since }) => fill(&own.failed, &[("date", &texts.day(since))]),
@@ -159,7 +160,7 @@ fn warning(texts: &Texts, subscription: &Subscription, standing: &Standing) -> O
 }
 
 fn addons(texts: &Texts, standing: &Standing, now: Timestamp) -> Vec<Line> {
-    let held = standing.addons(now).filter_map(|(addon, subscription)| {
+    let held = standing.held_addons(now).filter_map(|(addon, subscription)| {
         let price = subscription.prices.iter().find_map(|id| addon.prices.iter().find(|price| price.id == *id))?;
         Some(line(texts, &addon.name, price, (subscription, standing)))
     });

@@ -62,7 +62,7 @@ texts! {
     Account {
         title, thanks, ending, kept, active, trialing, canceling, past_due, credit, none, trial_left, trial_then,
         next_payment, ends, access_until, failed_title, failed, unpaid, incomplete, withheld_title, customer_gone, refunded, dispute_lost, disputed,
-        paused_text, not_renewed, resume, buy_again, paused, unnamed, manage, pay, cancel, cancel_text,
+        paused_text, not_renewed, unknown_status, resume, buy_again, paused, unnamed, manage, pay, cancel, cancel_text,
         cancel_now, keep, plans, not_a_buyer, blocked, credit_days, credit_text, referral, referral_text, referral_link, copy,
         copied, conversion, conversions, invoices, invoice_paid,
         invoice_open, invoice_void, invoice_refunded, invoice_pdf, invoices_unavailable,
@@ -77,7 +77,7 @@ texts! {
 texts! {
     /// What went wrong, by the code of the problem.
     Errors {
-        title, page, consent_required, already_subscribed, subscription_paused, payment_missing, not_sold, no_customer, no_active_subscription,
+        title, page, consent_required, consent_changed, already_subscribed, subscription_paused, payment_missing, not_sold, no_customer, no_active_subscription,
         not_canceling, not_a_buyer, blocked, foreign_origin, not_configured, provider_error, provider_refused, invalid_token, not_found, busy, bad_request,
         internal,
     }

@@ -6,6 +6,7 @@ use entitlement::catalog::{Cadence, Catalog, Price, Provider, Tier};
 
 use super::Trial;
 use crate::api::standing;
+use crate::checkout::agreed::digest;
 use crate::pages::look::{Pages, fill};
 
 /// So many tiers fill a page by themselves.
@@ -47,6 +48,8 @@ pub enum Consent {
     Text {
         id: String,
         text: String,
+        /// By what the text is known that is shown here.
+        digest: String,
     },
     /// The catalog names a text that these pages do not have.
     Unknown,
@@ -171,7 +174,7 @@ fn offer(shop: Shop<'_>, tier: &Tier, price: &Price) -> Offer {
     let consent = match price.consent.as_deref() {
         None => Consent::None,
         Some(id) => match look.consent(id) {
-            Some(text) => Consent::Text { id: id.to_owned(), text: text.to_owned() },
+            Some(text) => Consent::Text { id: id.to_owned(), text: text.to_owned(), digest: digest(text) },
             None => Consent::Unknown,
         },
     };

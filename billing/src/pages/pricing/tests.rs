@@ -65,6 +65,10 @@ fn a_free_user_buys_and_ticks_the_box_first_where_one_is_asked_for() {
     let forms = forms(&html);
     let [monthly, annual] = forms.as_slice() else { panic!("two prices of Stripe: {html}") };
     assert!(monthly.contains(r#"name="consent" value="monthly-waiver-1" required"#), "{monthly}");
+    assert!(
+        monthly.contains(r#"type="hidden" name="consent_digest" value=""#),
+        "it says which text it shows: {monthly}"
+    );
     assert!(monthly.contains("I want access to begin at once.") && monthly.contains("<label"), "{monthly}");
     assert!(!monthly.contains("disabled"), "without a script the server refuses, and says so");
     assert!(!annual.contains("consent"), "{annual}");

@@ -3,7 +3,7 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::event::{Claim, Event, Fact, Object};
-use entitlement::subscription::Subscription;
+use entitlement::subscription::{State, Subscription};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -74,14 +74,14 @@ pub fn subscription(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable
     if seen.modified_at.is_none() && unreadable_moment(object, &["modified_at"]).is_some() {
         seen.modified_at = Some(Moment(told.at));
     }
-    let Some(known) = subscription::read(&seen, &customer, told)? else {
-        return Ok(Event::nothing(Some(customer.0), UNKNOWN_STATUS));
-    };
+    let known = subscription::read(&seen, &customer, told)?;
+    let nothing = if known.state == State::Unknown { UNKNOWN_STATUS } else { "" };
     Ok(Event {
         customer: Some(customer.0),
         claim: claim(seen.customer.as_ref(), seen.metadata.as_ref(), told),
         objects: vec![Object::Subscription(known.id.id.clone())],
         facts: vec![Fact::Subscription(Box::new(known))],
+        nothing,
         ..Event::default()
     })
 }
@@ -141,9 +141,10 @@ pub fn state(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
     }
     let mut subscriptions = Vec::with_capacity(seen.active_subscriptions.len());
     for subscription in &seen.active_subscriptions {
-        let Some(known) = subscription::read(subscription, &Name(id.clone()), told)? else {
+        let known = subscription::read(subscription, &Name(id.clone()), told)?;
+        if known.state == State::Unknown {
             return Ok(Event { customer: Some(id), objects, nothing: UNKNOWN_STATUS, ..Event::default() });
-        };
+        }
         // It was still so when the state was made.
         subscriptions.push(Subscription { as_of: known.as_of.max(at), ..known });
     }

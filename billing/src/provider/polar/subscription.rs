@@ -10,20 +10,15 @@ use super::payload::{self, Moment, Name};
 use crate::provider::Unreadable;
 use crate::provider::text::unreadable_moment;
 
-/// Reads a subscription of `customer` as it stood at one moment; `None` when its status is one that Tollgate does not
-/// know.
-pub fn read(
-    seen: &payload::Subscription,
-    customer: &Name,
-    told: &Told<'_>,
-) -> Result<Option<Subscription>, Unreadable> {
+/// Reads a subscription of `customer` as it stood at one moment.
+pub fn read(seen: &payload::Subscription, customer: &Name, told: &Told<'_>) -> Result<Subscription, Unreadable> {
     // Every change of an object sets this date, to the microsecond; the event may be made a good while later.
     let as_of = seen.modified_at.or(seen.created_at).map_or(told.at, |Moment(at)| at);
-    let Some(state) = state(seen, as_of, told)? else { return Ok(None) };
+    let state = state(seen, as_of, told)?;
     let period_end = seen.current_period_end.filter(|_| seen.cancel_at_period_end == Some(true));
     let scheduled = seen.ends_at.or(period_end).map(|Moment(at)| at);
     let started_at = seen.started_at.or(seen.created_at).map_or(told.at, |Moment(at)| at);
-    Ok(Some(Subscription {
+    Ok(Subscription {
         id: SubscriptionId { provider: Provider::Polar, id: seen.id.0.clone() },
         customer: customer.0.clone(),
         prices: vec![seen.product_id.0.clone()],
@@ -45,7 +40,7 @@ pub fn read(
         },
         as_of,
         before: None,
-    }))
+    })
 }
 
 /// The field that access, or its order, depends on and that is there, but cannot be read: then the subscription's own word says too
@@ -60,7 +55,7 @@ pub fn unclear(object: &Value) -> Option<&'static str> {
 
 /// Only what is listed here is known. The type of the event says nothing: `subscription.updated` is sent for everything,
 /// and before the others (<https://polar.sh/docs/integrate/webhooks/events>).
-fn state(seen: &payload::Subscription, as_of: Timestamp, told: &Told<'_>) -> Result<Option<State>, Unreadable> {
+fn state(seen: &payload::Subscription, as_of: Timestamp, told: &Told<'_>) -> Result<State, Unreadable> {
     let happened = |at: Option<Moment>| at.map_or(as_of, |Moment(at)| at).min(told.received_at);
     let state = match seen.status.as_str() {
         "incomplete" => State::Incomplete,
@@ -76,7 +71,7 @@ fn state(seen: &payload::Subscription, as_of: Timestamp, told: &Told<'_>) -> Res
         "canceled" | "incomplete_expired" => State::Ended { at: happened(seen.ended_at.or(seen.ends_at)) },
         "unpaid" if seen.ended_at.is_some() => State::Ended { at: happened(seen.ended_at) },
         "unpaid" => State::Unpaid,
-        _ => return Ok(None),
+        _ => State::Unknown,
     };
-    Ok(Some(state))
+    Ok(state)
 }

@@ -3,7 +3,7 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::event::{Claim, Event, Fact, Object};
-use entitlement::subscription::{Standing, Subscription};
+use entitlement::subscription::{Standing, State, Subscription};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -66,7 +66,8 @@ fn snapshot(kind: &str, object: Value, previous: Option<&Value>, told: &Told<'_>
         "checkout.session.completed"
         | "checkout.session.async_payment_succeeded"
         | "checkout.session.async_payment_failed" => Ok(checkout(parsed(object)?, told)),
-        "customer.created" | "customer.updated" => Ok(customer(parsed(object)?, told)),
+        "customer.created" => Ok(customer_created(parsed(object)?, told)),
+        "customer.updated" => Ok(customer(parsed(object)?, told)),
         "customer.deleted" => Ok(customer_gone(parsed(object)?, told)),
         "customer.subscription.deleted" => {
             let mut object = object;
@@ -199,6 +200,13 @@ pub fn customer(customer: payload::Customer, told: &Told<'_>) -> Event {
     Event { customer: Some(customer.id.0), claim, facts, nothing, ..Event::default() }
 }
 
+/// Whose the customer was from its beginning: a statement of that moment, and no later checkout says otherwise.
+fn customer_created(seen: payload::Customer, told: &Told<'_>) -> Event {
+    let event = customer(seen, told);
+    let claim = event.claim.map(|claim| Claim::Reference { account: claim.account().clone(), stated_at: told.at });
+    Event { claim, ..event }
+}
+
 /// What a customer had ends with it, as Stripe ends it.
 pub fn customer_gone(customer: payload::Customer, told: &Told<'_>) -> Event {
     let claim = metadata_claim(customer.metadata.as_ref(), told);
@@ -224,15 +232,15 @@ pub fn subscription_event(object: Value, previous: Option<&Value>, told: &Told<'
         // Its provider says what it means.
         return Ok(Event { customer, claim, objects: vec![Object::Subscription(id)], ..Event::default() });
     }
-    let Some(seen) = subscription::read(object, told)? else {
-        return Ok(Event::nothing(customer, UNKNOWN_STATUS));
-    };
+    let seen = subscription::read(object, told)?;
+    let nothing = if seen.state == State::Unknown { UNKNOWN_STATUS } else { "" };
     let seen = Subscription { before: before.map(|before| Box::new(before.standing())), ..seen };
     Ok(Event {
         customer: Some(seen.customer.clone()),
         claim,
         objects: vec![Object::Subscription(seen.id.id.clone())],
         facts: vec![Fact::Subscription(Box::new(seen))],
+        nothing,
         ..Event::default()
     })
 }

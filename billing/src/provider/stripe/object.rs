@@ -21,9 +21,8 @@ pub fn subscription(seen: Value, told: Told<'_>) -> Result<Vec<Event>, Unreadabl
     // An answer tells that a payment is missing and not since when, and what made us ask may be older than the failure.
     let missing = (seen["status"] == "past_due").then(|| seen.clone());
     let mut event = Event { livemode, ..interpret::subscription_event(seen, None, &told)? };
-    if let (Some(seen), [Fact::Subscription(answered)]) = (missing, event.facts.as_mut_slice())
-        && let Some(now) = super::subscription::read(seen, &Told { at: told.received_at, ..told })?
-    {
+    if let (Some(seen), [Fact::Subscription(answered)]) = (missing, event.facts.as_mut_slice()) {
+        let now = super::subscription::read(seen, &Told { at: told.received_at, ..told })?;
         answered.state = now.state;
     }
     let mut events = vec![event];

@@ -10,11 +10,11 @@ use super::payload::{self, Item, Moment, Name, Reference};
 use crate::provider::Unreadable;
 use crate::provider::text::unreadable_moment;
 
-/// Reads a subscription as it stood at one moment; `None` when its status is one that Tollgate does not know.
-pub fn read(object: Value, told: &Told<'_>) -> Result<Option<Subscription>, Unreadable> {
+/// Reads a subscription as it stood at one moment.
+pub fn read(object: Value, told: &Told<'_>) -> Result<Subscription, Unreadable> {
     let seen: payload::Subscription = super::interpret::parsed(object)?;
     let period = Period::of(&seen);
-    let Some(state) = state(&seen, &period, told)? else { return Ok(None) };
+    let state = state(&seen, &period, told)?;
     let scheduled = match (seen.cancel_at, seen.cancel_at_period_end) {
         (Some(Moment(at)), _) => Some(at),
         (None, Some(true)) => period.end,
@@ -25,7 +25,7 @@ pub fn read(object: Value, told: &Told<'_>) -> Result<Option<Subscription>, Unre
         State::Incomplete => period.start.or(Some(started_at)),
         _ => seen.trial_end.map(|Moment(at)| at),
     };
-    Ok(Some(Subscription {
+    Ok(Subscription {
         id: SubscriptionId { provider: Provider::Stripe, id: seen.id.0.clone() },
         customer: seen.customer.clone().into_id(),
         started_at: started_at.min(told.received_at),
@@ -38,7 +38,7 @@ pub fn read(object: Value, told: &Told<'_>) -> Result<Option<Subscription>, Unre
         before: None,
         items: items(&seen),
         prices: prices(seen),
-    }))
+    })
 }
 
 /// How the subscription stood before an event: the object with what `previous_attributes` says was different.
@@ -49,7 +49,7 @@ pub fn read_before(object: &Value, previous: &Value, told: &Told<'_>) -> Option<
     if unclear(&before).is_some() {
         return None;
     }
-    read(before, told).ok().flatten()
+    read(before, told).ok().filter(|before| before.state != State::Unknown)
 }
 
 /// The field that access depends on and that is there, but cannot be read: then the subscription's own word says too little.
@@ -76,7 +76,7 @@ fn overlay(object: &mut Value, previous: &Value) {
 }
 
 /// Only what is listed here is known (<https://docs.stripe.com/api/subscriptions/object#subscription_object-status>).
-fn state(seen: &payload::Subscription, period: &Period, told: &Told<'_>) -> Result<Option<State>, Unreadable> {
+fn state(seen: &payload::Subscription, period: &Period, told: &Told<'_>) -> Result<State, Unreadable> {
     let happened = |at: Option<Moment>| at.map_or(told.at, |Moment(at)| at).min(told.received_at);
     let state = match seen.status.as_str() {
         "incomplete" => State::Incomplete,
@@ -91,9 +91,9 @@ fn state(seen: &payload::Subscription, period: &Period, told: &Told<'_>) -> Resu
         // A bill that was sent is overdue from its day on. What is taken from a bank can come back many days after the bill was
         // made, so its date says nothing.
         "past_due" => State::PastDue { since: happened(seen.latest_invoice.as_ref().and_then(payload::Bill::due_at)) },
-        _ => return Ok(None),
+        _ => State::Unknown,
     };
-    Ok(Some(state))
+    Ok(state)
 }
 
 /// The billing period: the subscription's own, or the latest of its items'.

@@ -123,15 +123,22 @@ pub async fn is_returned(conn: &mut PgConnection, provider: Provider, payment: &
     Ok(query.fetch_one(conn).await?)
 }
 
-/// Whether a payment for a subscription is missing: then its bills say what it gives.
+/// Whether a payment for a subscription is missing, or went back: then its bills say what it gives.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn is_missing(conn: &mut PgConnection, provider: Provider, subscription: &str) -> Result<bool, StoreError> {
+pub async fn is_weighed(conn: &mut PgConnection, provider: Provider, subscription: &str) -> Result<bool, StoreError> {
     let query = sqlx::query_scalar!(
         r#"
         select exists (
             select from subscriptions where provider = $1 and subscription_id = $2 and state = 'past_due'
+        ) or exists (
+            select from invoices i join payments p on p.provider = i.provider and p.invoice_id = i.invoice_id
+            where i.provider = $1 and i.subscription_id = $2 and (
+                p.refunded > 0
+                or exists (select from refunds r where r.provider = p.provider and r.payment_id = p.payment_id)
+                or exists (select from disputes d where d.provider = p.provider and d.payment_id = p.payment_id)
+            )
         ) as "is!"
         "#,
         provider.as_str(),

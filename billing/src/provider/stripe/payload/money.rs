@@ -173,7 +173,7 @@ impl Line {
         self.period.as_ref()?.start.map(|Moment(at)| at)
     }
 
-    fn read(&self, place: usize, is_for_usage: bool) -> Option<entitlement::payment::Line> {
+    fn read(&self, place: usize) -> Option<entitlement::payment::Line> {
         let from = self.starts()?;
         let pricing = || self.pricing.as_ref()?.price_details.as_ref()?.price.clone();
         let item = || self.details().and_then(|details| details.subscription_item.clone());
@@ -184,7 +184,7 @@ impl Line {
             price: price.map(Reference::into_id),
             from,
             until: self.period.as_ref().and_then(|period| period.end).map(|Moment(at)| at),
-            whole: !self.is_proration() && !self.is_single() && !is_for_usage,
+            whole: !self.is_proration() && !self.is_single(),
             amount: self.amount.unwrap_or(0),
         })
     }
@@ -198,9 +198,10 @@ impl Invoice {
     }
 
     /// Whether it is for a whole period: by its lines, and where it has none by the reason for which it was made; when that is not
-    /// told either, it is taken to be.
+    /// told either, it is taken to be. What was used is charged beside it.
     pub fn renews(&self) -> bool {
         match self.read_lines() {
+            _ if self.billing_reason.as_deref() == Some(THRESHOLD) => false,
             lines if lines.is_empty() => self.billing_reason.as_deref().is_none_or(|reason| RENEWALS.contains(&reason)),
             lines => lines.iter().any(|line| line.whole),
         }
@@ -214,9 +215,8 @@ impl Invoice {
 
     /// Its lines, sorted by their ids.
     pub fn read_lines(&self) -> Vec<entitlement::payment::Line> {
-        let is_for_usage = self.billing_reason.as_deref() == Some(THRESHOLD);
         let lines = self.lines.iter().flat_map(|lines| &lines.data).take(LINES_MAX).enumerate();
-        let mut lines: Vec<_> = lines.filter_map(|(place, line)| line.read(place, is_for_usage)).collect();
+        let mut lines: Vec<_> = lines.filter_map(|(place, line)| line.read(place)).collect();
         lines.sort();
         lines.dedup_by(|one, kept| one.id == kept.id);
         lines

@@ -1,0 +1,135 @@
+//! Which bills a period was paid by, and when nothing of it is left.
+
+use super::*;
+
+const ADDON: &str = "price_addon";
+
+fn addon() -> Item {
+    Item { id: Some("si_2".into()), price: ADDON.into(), ..item() }
+}
+
+fn billed(id: &str, from: i64) -> Invoice {
+    Invoice { id: id.into(), covers_from: at(from), lines: vec![line("il_1", true, from, 700)], ..bill() }
+}
+
+/// Bills with what went back of each, and when.
+type Returns = Vec<(Invoice, i64, i64)>;
+
+fn loss_of(item: &Item, since: i64, returns: &Returns) -> Option<Setback> {
+    let back = |amount: &i64, second: &i64| Payment { amount: 700, ..payment(*amount, Some(*second)) };
+    let payments: Vec<Payment> = returns.iter().map(|(_, amount, second)| back(amount, second)).collect();
+    let parts: Vec<Part<'_>> = payments.iter().map(|payment| part(payment, &[])).collect();
+    let bills = returns.iter().zip(parts.chunks(1)).map(|((invoice, amount, _), parts)| {
+        let returned = Returned { parts, took_in: invoice.took_in(), currency: None, covers_from: at(since) };
+        Bill { invoice, returned: (*amount > 0).then_some(returned) }
+    });
+    let bills: Vec<Bill<'_>> = bills.collect();
+    let items = [super::item(), addon()];
+    Period { item, items: &items, since: Some(at(since)) }.loss(&bills, |price| price == "price_before")
+}
+
+#[test]
+fn a1_a_bill_that_reaches_into_the_period_pays_for_it_whatever_its_reason_and_its_beginning() {
+    let usage = |id| Invoice { renews: false, paid: 100, ..billed(id, 0) };
+    let of_addon = Line { item: Some("si_2".into()), price: Some(ADDON.into()), ..line("il_1", true, 0, 700) };
+    let of_addon = Invoice { lines: vec![of_addon], ..billed("in_2", 0) };
+    let unpaid = Invoice { paid: 0, settled: false, ..billed("in_2", 10) };
+    let lost = |second| Some(Setback::Refunded { at: at(second), covers_from: at(10) });
+    let cases = [
+        ("the anchor was moved", vec![(billed("in_1", 0), 700, 40)], lost(40)),
+        ("a part of it", vec![(billed("in_1", 0), 699, 40)], None),
+        ("the period before", vec![(billed("in_1", -20), 700, 40)], None),
+        ("one that began with the period", vec![(billed("in_1", 0), 700, 40), (billed("in_2", 10), 0, 0)], None),
+        ("that one went back", vec![(billed("in_1", 0), 0, 0), (billed("in_2", 10), 700, 41)], lost(41)),
+        ("the later one is not paid", vec![(billed("in_1", 0), 700, 40), (unpaid, 0, 0)], lost(40)),
+        ("one of two for the same time", vec![(billed("in_1", 0), 700, 40), (billed("in_2", 0), 0, 0)], None),
+        ("both of them", vec![(billed("in_1", 0), 700, 40), (billed("in_2", 0), 700, 45)], lost(45)),
+        ("usage beside it", vec![(billed("in_1", 0), 0, 0), (usage("in_2"), 100, 40)], None),
+        ("all but the usage", vec![(billed("in_1", 0), 700, 40), (usage("in_2"), 0, 0)], lost(40)),
+        ("usage alone", vec![(usage("in_1"), 100, 40)], lost(40)),
+        ("an add-on's", vec![(of_addon, 700, 40)], None),
+    ];
+    for (what, returns, expected) in cases {
+        assert_eq!(loss_of(&item(), 10, &returns), expected, "{what}");
+        let other_way: Returns = returns.into_iter().rev().collect();
+        assert_eq!(loss_of(&item(), 10, &other_way), expected, "{what}, told in another order");
+    }
+}
+
+#[test]
+fn an_add_on_loses_what_its_own_bill_paid_for_and_the_tier_nothing() {
+    let of_addon = Line { item: Some("si_2".into()), price: Some(ADDON.into()), ..line("il_1", true, 0, 700) };
+    let of_addon = Invoice { lines: vec![of_addon], ..billed("in_2", 0) };
+    let returns = vec![(billed("in_1", 0), 0, 0), (of_addon, 700, 40)];
+    assert!(loss_of(&addon(), 0, &returns).is_some());
+    assert_eq!(loss_of(&item(), 0, &returns), None);
+}
+
+/// A bill with lines for the tier, the add-on, a price that the tier had before, and a fee; and what went back of it.
+fn some_return() -> impl Strategy<Value = (Invoice, i64, i64)> {
+    let what = prop_oneof![
+        Just((Some("si_1"), "price_1")),
+        Just((Some("si_2"), ADDON)),
+        Just((Some("si_1"), "price_before")),
+        Just((Some("si_1"), "price_fee")),
+        Just((None, "price_fee")),
+    ];
+    let line = (what, any::<bool>(), 0..4_i64, 1..4_i64).prop_map(|((item, price), whole, from, length)| Line {
+        item: item.map(Into::into),
+        price: Some(price.into()),
+        until: Some(at((from + length) * 10)),
+        ..line("il", whole, from * 10, 700)
+    });
+    let money = (any::<bool>(), any::<bool>(), prop_oneof![Just(0), Just(350), Just(700)], 40..60_i64);
+    (prop::collection::vec(line, 1..4), money).prop_map(|(mut lines, (renews, settled, back, second))| {
+        for (place, line) in lines.iter_mut().enumerate() {
+            line.id = format!("il_{place}");
+        }
+        let paid = if settled || back > 0 { 700 } else { 0 };
+        (Invoice { renews, settled, paid, lines, ..bill() }, back, second)
+    })
+}
+
+fn some_returns() -> impl Strategy<Value = Returns> {
+    prop::collection::vec(some_return(), 0..5).prop_map(|mut returns| {
+        for (place, (invoice, ..)) in returns.iter_mut().enumerate() {
+            invoice.id = format!("in_{place}");
+        }
+        returns
+    })
+}
+
+/// When a bill begins to pay for the item, in words as plain as those of the rule: a whole line of it that is for time after `since`.
+fn begins(invoice: &Invoice, item: &Item, since: i64) -> Option<Timestamp> {
+    let is_alike = |price: &str| price == item.price || (price == "price_before" && item.price == "price_1");
+    let of_item =
+        invoice.lines.iter().filter(|line| line.item == item.id && line.price.as_deref().is_some_and(is_alike));
+    of_item.filter(|line| line.whole && line.until > Some(at(since))).map(|line| line.from).max()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn a1_a2_a_period_is_lost_when_all_bills_that_pay_for_it_went_back_and_never_otherwise(
+        (returns, shuffled) in some_returns().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
+        since in prop_oneof![Just(0), Just(10), Just(15), Just(20)],
+    ) {
+        for item in [item(), addon()] {
+            let loss = loss_of(&item, since, &returns);
+            prop_assert_eq!(loss_of(&item, since, &shuffled), loss, "the order says nothing");
+            // Those that pay for it, by the latest of their beginnings; of the period itself all.
+            let paid = returns.iter().filter(|(invoice, ..)| invoice.paid > 0);
+            let paying: Vec<_> = paid.filter_map(|one| Some((begins(&one.0, &item, since)?, one))).collect();
+            let last = paying.iter().map(|(from, _)| *from).max();
+            let of_period = |from: Timestamp| from >= at(since) || Some(from) == last && last < Some(at(since));
+            let own: Vec<_> = paying.into_iter().filter(|(from, _)| of_period(*from)).map(|(_, one)| one).collect();
+            let has_whole = own.iter().any(|(invoice, ..)| invoice.renews);
+            let own: Vec<_> = own.into_iter().filter(|(invoice, ..)| !has_whole || invoice.renews).collect();
+            let is_lost = !own.is_empty() && own.iter().all(|(_, back, _)| *back == 700);
+            let second = own.iter().map(|(.., second)| *second).max();
+            let expected = second.filter(|_| is_lost).map(|at_second| Setback::Refunded { at: at(at_second), covers_from: at(since) });
+            prop_assert_eq!(loss, expected);
+        }
+    }
+}
