@@ -182,7 +182,7 @@ impl<'a> Effects<'a> {
                 let next = Known { subscription, observation };
                 subscriptions::put(conn, &account, &next, origin, self.attempt.now).await?;
                 self.count_live(conn, origin).await?;
-                let unknown = note::unknown_prices(&next.subscription, self.attempt.rules);
+                let unknown = note::unknown_prices(&account, &next.subscription, self.attempt.rules);
                 self.note_purchase(conn, &account, (&next.subscription, known.is_none())).await?;
                 if known.is_none() {
                     self.warn_of_double_payment(conn, &account, &next.subscription).await?;
