@@ -154,7 +154,7 @@ fn check_contact(text: &str) -> Result<()> {
     if text.is_empty() || (is_plain && (is_path || is_url)) {
         return Ok(());
     }
-    bail!("pages.contact_url = \"{}\" must be https://, mailto: or a path on the site", text)
+    bail!("pages.contact_url = \"{}\" must be https://, mailto: or a path on the site", super::urls::shown(text))
 }
 
 /// Lines that stand on each page and among what search engines show.
