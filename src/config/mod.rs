@@ -273,7 +273,7 @@ impl Config {
 fn placed(error: anyhow::Error, path: &Path, text: &str) -> anyhow::Error {
     let told = format!("{error:#}");
     let path = path.display();
-    let is_placed = told.contains("(line ") || told.contains(".toml:") || told.contains("line ");
+    let is_placed = told.contains("(line ") || told.contains(".toml:") || told.contains(", line ");
     match lines::line_of(text, &told).filter(|_| !is_placed) {
         Some(line) => error.context(format!("{path}, line {line}")),
         None => error.context(path.to_string()),
