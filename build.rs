@@ -15,6 +15,11 @@ fn main() {
         println!("cargo:rerun-if-changed={directory}/HEAD");
         println!("cargo:rerun-if-changed={directory}/logs/HEAD");
     }
+    // Sources that are packed without a checkout have it named.
+    println!("cargo:rerun-if-env-changed=TOLLGATE_COMMIT");
+    let is_commit = |text: &String| (7..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let named = std::env::var("TOLLGATE_COMMIT").ok().filter(is_commit);
+    let commit = if commit.is_empty() { named.unwrap_or_default() } else { commit };
     println!("cargo:rustc-env=TOLLGATE_COMMIT={commit}");
     let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
     let version = if commit.is_empty() { version } else { format!("{version} ({commit})") };

@@ -39,7 +39,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// same name with _FILE at its end names. RUST_LOG sets what is logged.
 ///
 /// Ends with 0 when it is done, 1 when it failed or was refused, 2 when it was called wrongly. The answer stands on standard output, all
-/// else on standard error.
+/// else on standard error. With --json standard output has one JSON document and nothing else; of a command that fails it has `error`, which
+/// says why.
 #[derive(Parser)]
 #[command(version = env!("TOLLGATE_VERSION"), propagate_version = true)]
 struct Arguments {
@@ -82,11 +83,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Arguments { command, json } = Arguments::parse();
+    let Arguments { command, json } = Arguments::try_parse().unwrap_or_else(|error| misused(&error));
     if json {
         if matches!(command, Command::Run(_) | Command::Demo(_) | Command::Completions(_) | Command::Man(_)) {
             let told = "--json is for commands that answer: `tollgate run` logs as `log.format` says";
-            Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, told).exit();
+            misused(&Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, told));
         }
         output::answer_in_json();
     }
@@ -111,11 +112,13 @@ fn main() -> ExitCode {
         Command::Completions(arguments) => shell::complete(&arguments, &mut Arguments::command()),
         Command::Man(arguments) => shell::man(&arguments, Arguments::command()),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::error(&error);
-            ExitCode::FAILURE
-        }
+    output::finish(result)
+}
+
+/// Says how it is to be called, and ends; or gives the help that was asked for.
+fn misused(error: &clap::Error) -> ! {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        output::misused(&error.to_string());
     }
+    error.exit()
 }

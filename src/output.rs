@@ -1,18 +1,30 @@
 //! What a command says: answers on standard output, progress and errors on standard error.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this module is where a command speaks")]
+#![expect(clippy::print_stderr, reason = "this module is where a command speaks")]
 
 use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Whether the answer is JSON.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// From now on the answer is JSON, and what is meant for a person stands on standard error.
+/// Whether standard output could not be written to, other than that its reader has seen enough.
+static IS_LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether the answer stands on standard output already, as a long list does.
+static IS_LISTED: AtomicBool = AtomicBool::new(false);
+
+/// The answer that is JSON: one document, printed when the command is over.
+static ANSWER: Mutex<Option<Value>> = Mutex::new(None);
+
+/// From now on the answer is JSON, and nothing else stands on standard output.
 pub fn answer_in_json() {
     IS_JSON.store(true, Ordering::Relaxed);
 }
@@ -25,17 +37,54 @@ pub fn is_json() -> bool {
 /// The answer, where it is JSON.
 pub fn json(answer: &impl Serialize) -> Result<()> {
     if is_json() {
-        println!("{}", serde_json::to_string_pretty(answer).context("the answer is no JSON")?);
+        let answer = serde_json::to_value(answer).context("the answer is no JSON")?;
+        if let Ok(mut place) = ANSWER.lock() {
+            *place = Some(answer);
+        }
     }
     Ok(())
 }
 
-/// One of many answers, on a line of its own, where they are JSON.
-pub fn json_line(answer: &impl Serialize) -> Result<()> {
-    if is_json() {
-        println!("{}", serde_json::to_string(answer).context("the answer is no JSON")?);
+/// A list that is too long to be held: where the answer is JSON, an array that is printed item by item.
+pub struct List {
+    is_begun: bool,
+}
+
+impl List {
+    pub fn begin() -> Self {
+        if is_json() {
+            IS_LISTED.store(true, Ordering::Relaxed);
+            print("[");
+        }
+        Self { is_begun: false }
     }
-    Ok(())
+
+    pub fn push(&mut self, item: &impl Serialize) -> Result<()> {
+        if is_json() {
+            let item = serde_json::to_string(item).context("the answer is no JSON")?;
+            print(&format!("{}{item}", if self.is_begun { ",\n" } else { "\n" }));
+            self.is_begun = true;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        if is_json() {
+            print("\n]\n");
+        }
+    }
+}
+
+/// A text on standard output. A reader that has seen enough ends no command in the middle of its work.
+fn print(text: &str) {
+    let mut output = std::io::stdout().lock();
+    if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        IS_LOST.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A verb for so many: `has` or `have`, `stops` or `stop`.
@@ -49,13 +98,16 @@ pub fn count(number: impl Into<i128>, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// One line of the answer.
+/// One line of the answer; where that is JSON, it says the same.
 pub fn line(text: impl Display) {
-    if is_json() {
-        eprintln!("{text}");
-    } else {
-        println!("{text}");
+    if !is_json() {
+        print(&format!("{text}\n"));
     }
+}
+
+/// A line for a person that no JSON says: on standard error, where the answer is JSON.
+pub fn note(text: impl Display) {
+    if is_json() { eprintln!("{text}") } else { line(text) }
 }
 
 /// What is going on, for the person who waits.
@@ -79,8 +131,35 @@ pub fn warned() -> Vec<String> {
     WARNED.lock().map(|warned| warned.clone()).unwrap_or_default()
 }
 
-/// Why the command failed: one line, causes after colons, each said once.
-pub fn error(error: &anyhow::Error) {
+/// Prints the answer that is JSON, and why the command failed: on standard error, and as `error` of the answer, which an answer that is a
+/// list has not. Returns how the process ends.
+pub fn finish(result: Result<()>) -> ExitCode {
+    let failure = result.err().map(|error| told(&error));
+    let answer = ANSWER.lock().ok().and_then(|mut answer| answer.take());
+    if is_json() && !IS_LISTED.load(Ordering::Relaxed) {
+        let answer = match (answer, &failure) {
+            (Some(Value::Object(mut answer)), Some(why)) => {
+                answer.insert("error".to_owned(), why.as_str().into());
+                Value::Object(answer)
+            }
+            (Some(answer), _) => answer,
+            (None, Some(why)) => json!({ "error": why }),
+            (None, None) => json!({}),
+        };
+        print(&format!("{answer:#}\n"));
+    }
+    if let Some(why) = &failure {
+        eprintln!("tollgate: {why}");
+    }
+    if IS_LOST.load(Ordering::Relaxed) {
+        eprintln!("tollgate: standard output cannot be written to");
+        return ExitCode::FAILURE;
+    }
+    if failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// An error in one line, causes after colons, each said once.
+fn told(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain().map(|cause| cause.to_string().replace('\n', " ")) {
         if !said.contains(cause.as_str()) {
@@ -90,5 +169,11 @@ pub fn error(error: &anyhow::Error) {
             said.push_str(&cause);
         }
     }
-    eprintln!("tollgate: {said}");
+    said
+}
+
+/// That the command was called wrongly, where the answer is JSON.
+pub fn misused(why: &str) {
+    let why = why.lines().next().unwrap_or_default();
+    print(&format!("{:#}\n", json!({ "error": why.strip_prefix("error: ").unwrap_or(why) })));
 }

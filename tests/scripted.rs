@@ -81,6 +81,76 @@ async fn every_command_that_answers_does_so_in_json_when_asked_to() {
 }
 
 #[tokio::test]
+async fn b18_with_json_one_document_stands_on_standard_output_whatever_becomes_of_a_command() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let cases: [(&[&str], Option<i32>); 31] = [
+        (&["check"], Some(0)),
+        (&["check", "--config", "nowhere.toml"], Some(1)),
+        (&["check", "--role", "nobody"], Some(2)),
+        (&["migrate"], Some(0)),
+        (&["explain", "route", "GET", "/premium/one"], Some(0)),
+        (&["explain", "route", "get", "/premium/one"], Some(1)),
+        (&["explain", "route", "GET", "/premium/one", "--tier", "platinum"], Some(1)),
+        (&["explain", "account", "nobody-knows-me"], Some(0)),
+        (&["explain", "account"], Some(2)),
+        (&["catalog", "plan", "catalog.toml"], Some(0)),
+        (&["catalog", "plan", "nowhere.toml"], Some(1)),
+        (&["events", "list"], Some(0)),
+        (&["events", "list", "--limit", "0"], Some(2)),
+        (&["events", "show", "evt_of_nobody"], Some(1)),
+        (&["events", "replay", "999999"], Some(1)),
+        (&["events", "replay", "--state", "dead"], Some(0)),
+        (&["reconcile"], None),
+        (&["reconcile", "--held-back"], Some(0)),
+        (&["provider", "use-live"], None),
+        (&["database", "accept"], None),
+        (&["consents"], Some(0)),
+        (&["link", "somebody", "cus_1"], Some(1)),
+        (&["account", "block", "nobody-knows-me"], Some(1)),
+        (&["grant", "somebody", "platinum", "--reason", "r"], Some(1)),
+        (&["revoke", "nobody-knows-me"], Some(1)),
+        (&["token", "somebody"], Some(0)),
+        (&["token", "verify", "nonsense"], Some(1)),
+        (&["completions", "bash"], Some(2)),
+        (&["man", "man1"], Some(2)),
+        (&["run"], Some(2)),
+        (&["gibberish"], Some(2)),
+    ];
+    let check = |arguments: &[&str], output: &Output| {
+        let told: Value = serde_json::from_str(&output.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?}: one document and nothing else: {error}: {output:?}"));
+        let error = told["error"].as_str().unwrap_or_default();
+        assert_eq!(output.code != 0, !error.is_empty(), "{arguments:?}: {output:?}");
+        // What a person reads says the same.
+        assert!(output.stderr.contains(error) || output.code == 2, "{arguments:?}: {output:?}");
+        for table in ["routes    the first", "verdict   ", "segments", "      id  state"] {
+            assert!(!output.stderr.contains(table), "{arguments:?}: a table beside the answer: {output:?}");
+        }
+        told
+    };
+    for (arguments, code) in cases {
+        let output = world.tollgate(&[arguments, &["--json"]].concat()).await;
+        check(arguments, &output);
+        assert!(code.is_none_or(|code| output.code == code), "{arguments:?}: {output:?}");
+    }
+    let away = ("DATABASE_URL", "postgres://tollgate:hunter2@127.0.0.1:9/tollgate");
+    for arguments in [&["events", "list"][..], &["explain", "account", "x"], &["reconcile", "--held-back"]] {
+        let output = world.tollgate_with(away, &[arguments, &["--json"]].concat()).await;
+        check(arguments, &output);
+        assert_eq!(output.code, 1, "{output:?}");
+    }
+    let stranger = world.tollgate(&["explain", "account", "nobody-knows-me", "--json"]).await;
+    assert_eq!(check(&["explain", "account"], &stranger)["known"], false);
+    assert!(stranger.stderr.contains("nothing is known of the account nobody-knows-me"), "{stranger:?}");
+    world.tollgate(&["grant", "a-friend", "paid", "--reason", "r"]).await.success();
+    let friend = world.tollgate(&["explain", "account", "a-friend", "--json"]).await;
+    assert_eq!(check(&["explain", "account"], &friend)["known"], true);
+    let checked = world.tollgate(&["check", "--json"]).await;
+    let routes = check(&["check"], &checked)["routes"].as_array().map(Vec::len);
+    assert!(routes.is_some_and(|routes| routes > 1), "the resolved routes: {checked:?}");
+}
+
+#[tokio::test]
 async fn lists_have_heads_and_unknown_accounts_are_called_unknown() {
     let world = World::start(Arrangement::AllPostgres).await;
     let account = unique("buyer");
@@ -90,7 +160,7 @@ async fn lists_have_heads_and_unknown_accounts_are_called_unknown() {
     let head: Vec<&str> = listed.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(head, ["id", "state", "received", "provider", "type", "event", "account", "(reason)"]);
     let unknown = world.tollgate(&["explain", "account", "nobody-knows-me"]).await.success();
-    assert!(unknown.contains("nothing is known of it"), "{unknown}");
+    assert!(unknown.contains("nothing is known of it: it has what everybody has"), "{unknown}");
     let known = world.tollgate(&["explain", "account", &account]).await.success();
     assert!(!known.contains("nothing is known of it"), "{known}");
     for list in [["events", "list", "--account"].as_slice(), &["consents", "--account"]] {

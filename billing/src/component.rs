@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use cache::Lasting;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -12,7 +13,6 @@ use crate::api::invoices::Billed;
 use crate::apply::Asking;
 use crate::asks::{Asks, Kept};
 use crate::credentials::Providers;
-use crate::lasting::Lasting;
 use crate::lineage::{Caches, Lineage, Word};
 use crate::metrics;
 use crate::ops::{HeldBack, Naming};

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::component::Billing;
 use crate::keys::Checked;
 use crate::provider::client::Client;
+use crate::provider::heard::Heard;
 use crate::provider::polar;
 use crate::settings::{Polar, Secret, Settings, Stripe};
 
@@ -112,6 +113,14 @@ impl Providers {
         match provider {
             Provider::Stripe => &self.stripe_checked,
             Provider::Polar => &self.polar_checked,
+        }
+    }
+
+    /// What the provider's answers say of its key; none without a key.
+    pub fn heard(&self, provider: Provider) -> Option<&Heard> {
+        match provider {
+            Provider::Stripe => self.stripe_client.as_ref().map(Client::heard),
+            Provider::Polar => self.polar_client.as_ref().map(polar::api::Client::heard),
         }
     }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use cache::CacheId;
+use cache::Sparing;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::authorize::Lacking;
@@ -116,7 +117,10 @@ fn heard(billing: &Billing, headers: &HeaderMap) -> Option<HighWater> {
 fn check_assertion(billing: &Billing, headers: &HeaderMap, account: &AccountId, now: Timestamp) -> Result<(), Problem> {
     let settings = billing.settings();
     let refused = |why: String| {
-        tracing::warn!(%account, why, "a question about an account was refused");
+        static REFUSED: Sparing = Sparing::new();
+        if let Some(untold) = REFUSED.tells(&why) {
+            tracing::warn!(%account, why, untold, "a question about an account was refused: TOLLGATE_ASSERTION_KEY and site.url of the proxy have to be those of billing");
+        }
         Problem::new(StatusCode::UNAUTHORIZED, "invalid_assertion", "An assertion for this account is needed.")
     };
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

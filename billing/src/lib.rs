@@ -37,7 +37,6 @@ mod store;
 mod asks;
 mod api;
 mod app;
-mod lasting;
 mod nothing;
 mod origin;
 mod pages;
@@ -49,7 +48,7 @@ mod tests;
 
 pub use apply::Drained;
 pub use component::Billing;
-pub use connect::{ConnectError, check_database_url};
+pub use connect::{ConnectError, check_database_url, check_providers};
 pub use credentials::{Credentials, CredentialsError};
 pub use lineage::Line;
 pub use ops::{

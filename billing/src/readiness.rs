@@ -86,7 +86,7 @@ impl Billing {
         let is_refused = !refused.is_empty();
         warnings.extend(refused);
         warnings.extend(self.unset());
-        warnings.extend(tokio::time::timeout(PATIENCE, self.refused_keys()).await.unwrap_or_default());
+        warnings.extend(self.refused_keys());
         warnings.extend(self.shared().prices.differences().into_iter().take(DIFFERENCES_MAX));
         // An owner that may not be read is not one that is broken: the right that is missing is named already.
         warnings.extend(self.database_warning().filter(|_| !(is_refused && self.lineage().is_unreadable())));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use cache::Lasting;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
-use crate::lasting::Lasting;
 use crate::metrics;
 use crate::store::StoreError;
 use crate::store::retention::{self, Open};

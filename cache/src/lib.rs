@@ -6,6 +6,7 @@
 mod clip;
 mod connection;
 mod id;
+mod lasting;
 mod link;
 mod owner;
 mod pauses;
@@ -14,11 +15,13 @@ mod refusal;
 mod rule;
 mod scan;
 mod sentinel;
+mod sparing;
 mod subscription;
 mod topology;
 
 pub use connection::Connection;
 pub use id::CacheId;
+pub use lasting::Lasting;
 pub use link::{Link, Patience};
 pub use owner::{HELD_MAX, MEET, Met, Newcomer, NoOwner, Owner, meet};
 pub use pauses::Pauses;
@@ -26,4 +29,5 @@ pub use place::{Place, PlaceError};
 pub use refusal::{Refusal, Refusals, Task};
 pub use rule::{Outcome, Push, STORE, Store, outcome};
 pub use scan::Scan;
+pub use sparing::Sparing;
 pub use subscription::{Lost, Subscription};

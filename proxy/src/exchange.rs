@@ -21,7 +21,6 @@ use pingora::{Error, ErrorSource, ErrorType, Result, RetryType};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
-use tracing::warn;
 
 use crate::context::{Context, origin, who};
 use crate::headers::{self, Lines, Told, hop, trailers};
@@ -30,7 +29,7 @@ use crate::service::Service;
 use crate::site::{Answer, Course, Dial, Part};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Connections, Server};
-use crate::{tunnel, wire};
+use crate::{failure, tunnel, wire};
 
 /// A usual head, in bytes.
 const HEAD_BYTES: usize = 1500;
@@ -73,7 +72,7 @@ impl Service {
             tries += 1;
             match self.attempt(session, context, tries).await {
                 Err(error) if error.retry() && tries < TRIES_MAX => {
-                    warn!(%error, tries, "a server cannot be reached, or closed a connection that was idle: tried again");
+                    failure::tell_retry(&error);
                 }
                 result => return result,
             }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use cache::Sparing;
 use http::StatusCode;
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -13,6 +14,15 @@ use crate::wire::{Answered, TooSlow};
 /// Whether a request is no failure: it is answered to the end, and only its body has not come whole.
 pub(crate) fn is_answered(error: &Error) -> bool {
     is_because_of::<Answered>(error)
+}
+
+/// Tells operators of a request that is sent again, once a minute for each kind of error: a site that starts anew meets each request with
+/// it.
+pub(crate) fn tell_retry(error: &Error) {
+    static RETRIED: Sparing = Sparing::new();
+    if let Some(untold) = RETRIED.tells(&error.etype().as_str()) {
+        tracing::warn!(%error, untold, "a server cannot be reached, or closed a connection that was idle: tried again");
+    }
 }
 
 /// What to tell a client when proxying fails; nothing when it is gone.

@@ -15,7 +15,7 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 
 use crate::census::Census;
 use crate::context::{Context, origin, who};
@@ -294,7 +294,7 @@ impl ProxyHttp for Service {
         about: ProxyWarnLogContext,
     ) -> bool {
         if about == ProxyWarnLogContext::UpstreamRetry {
-            warn!(%error, "a server cannot be reached, or closed a connection that was idle: tried again");
+            failure::tell_retry(error);
         }
         true
     }

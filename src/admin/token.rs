@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use billing::Problem;
+use cache::Sparing;
 
 /// The token that is asked for; it can be replaced while requests come in. Only its digest is held.
 pub struct AdminToken(ArcSwapOption<Digest>);
@@ -61,7 +62,10 @@ pub async fn guard(State(token): State<Arc<AdminToken>>, request: Request, next:
             return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_configured", detail).into_response();
         }
         Err(Refusal::Unauthorized) => {
-            tracing::warn!(%method, path, "a request to the admin API did not hold the token");
+            static REFUSED: Sparing = Sparing::new();
+            if let Some(untold) = REFUSED.tells(&"") {
+                tracing::warn!(%method, path, untold, "a request to the admin API did not hold TOLLGATE_ADMIN_TOKEN");
+            }
             let detail = "Send `Authorization: Bearer` with TOLLGATE_ADMIN_TOKEN.";
             let mut response = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).into_response();
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -76,8 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 Ok(word) => word,
                 Err(refused) => {
                     let CatalogPlan { changes, losses, digest, .. } = &plan;
-                    let why = refused.to_string();
-                    output::json(&json!({ "applied": false, "refused": why, "changes": changes, "losses": losses, "digest": digest }))?;
+                    output::json(&json!({ "applied": false, "changes": changes, "losses": losses, "digest": digest }))?;
                     return Err(refused);
                 }
             };

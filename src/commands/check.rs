@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use entitlement::authorize::{Mode, OnError, Policy};
-use entitlement::catalog::Catalog;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::parts;
+use super::{parts, resolved};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
-use crate::config::sites;
 use crate::serve::Role;
 use crate::{ConfigFile, handover, output};
 
@@ -41,40 +38,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     let secrets = Secrets::from_env()?;
-    print_sites(&config)?;
-    for way in &config.identity.ways {
-        let any = |texts: Vec<String>| if texts.is_empty() { "any".to_owned() } else { texts.join(" or ") };
-        let (issuer, audience) = (any(way.issuers(&config.site_url())), any(way.audiences(config.site_host())));
-        let (name, keys) = (&way.name, way.describe());
-        let name = if name == proxy::identity::FLAT { String::new() } else { format!("{name}: ") };
-        if !way.source.is_of_tokens() {
-            output::line(format_args!("identity  {name}{keys}"));
-            continue;
-        }
-        output::line(format_args!("identity  {name}{keys}, issuer {issuer}, audience {audience}"));
-    }
-    if !config.identity.buyers.is_empty() {
-        let buyers: Vec<String> = config.identity.buyers.iter().map(ToString::to_string).collect();
-        output::line(format_args!("buyers    users with {}", buyers.join(" or ")));
-    }
-    match &config.catalog {
-        Some(catalog) => {
-            let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();
-            output::line(format_args!("catalog   tiers {}", codes.join(" < ")));
-        }
-        None => output::line("catalog   as applied with `tollgate catalog apply`"),
-    }
-    output::line("routes    the first that matches decides");
-    for (index, route) in config.routes.iter().enumerate() {
-        let methods = route.methods.as_ref().map_or("any method".to_owned(), |methods| {
-            methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(",")
-        });
-        let hosts = route.hosts.as_ref().map_or(String::new(), |hosts| {
-            format!("{}  ", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-        });
-        output::line(format_args!("  {:>3}  {hosts}{}  {methods}  {}", index + 1, route.pattern, rule(&route.policy)));
-    }
-    output::line(format_args!("  else  {}", rule(&config.default)));
+    resolved::print(&config)?;
     if let Some(certificate) = &config.certificate {
         config.check_certificate(parts::now())?;
         let (_, until) = certificate.validity();
@@ -91,21 +55,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         check_keys(&config, &secrets)?;
     }
     warn_of_other_accounts(&config, &secrets)?;
-    warn_of_missing(&secrets, config.catalog.as_ref(), role)?;
+    warn_of_missing(&config, &secrets, role)?;
     let online = if arguments.online { Some(ask_providers(&config, &secrets)?) } else { None };
     let told = online
         .as_ref()
         .map(|online| json!({ "agreed": online.agreed, "differences": online.differences, "unasked": online.unasked }));
     let refused = online.and_then(|online| refused(&online));
-    let upstream: Vec<String> = config.sites()?.iter().map(sites::describe).collect();
-    output::json(&json!({
-        "ok": refused.is_none(),
-        "site": config.site_url(),
-        "upstream": upstream,
-        "routes": config.routes.len(),
-        "warnings": output::warned(),
-        "online": told,
-    }))?;
+    let mut answer = json!({ "ok": refused.is_none(), "warnings": output::warned(), "online": told });
+    if let (Value::Object(answer), Value::Object(resolved)) = (&mut answer, resolved::answer(&config)?) {
+        answer.extend(resolved);
+    }
+    output::json(&answer)?;
     refused.map_or(Ok(()), |refused| bail!("{refused}"))
 }
 
@@ -152,28 +112,6 @@ fn refused(online: &billing::Online) -> Option<String> {
             output::count(i128::try_from(unasked).unwrap_or(i128::MAX), "question")
         )
     })
-}
-
-/// Which servers the site has; or each, where hosts matter.
-fn print_sites(config: &Config) -> Result<()> {
-    match config.sites()? {
-        [site] if site.hosts.is_empty() => {
-            output::line(format_args!("site      {} → {}", config.site_url(), sites::describe(site)));
-        }
-        several => {
-            output::line(format_args!("site      {}", config.site_url()));
-            for site in several {
-                output::line(format_args!("          {} → {}", sites::describe_hosts(site), sites::describe(site)));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn rule(policy: &Policy) -> String {
-    let fault = if policy.on_error == OnError::Allow { ", let pass when unknown" } else { "" };
-    let shadow = if policy.mode == Mode::Shadow { ", shadow: only counted" } else { "" };
-    format!("{}{fault}{shadow}", policy.require)
 }
 
 /// Says when accounts are named by another claim than they were when billing started last, where a database can say so.
@@ -253,7 +191,8 @@ fn check_keys(config: &Config, secrets: &Secrets) -> Result<()> {
 }
 
 /// What `tollgate run` would miss here. A bad secret is an error, a missing one may be set elsewhere.
-fn warn_of_missing(secrets: &Secrets, catalog: Option<&Catalog>, role: Role) -> Result<()> {
+fn warn_of_missing(config: &Config, secrets: &Secrets, role: Role) -> Result<()> {
+    let catalog = config.catalog.as_ref();
     match (secrets.assertion_key()?, role) {
         (Some(_), _) => {}
         (None, Role::All) => output::warning(
@@ -289,6 +228,7 @@ fn warn_of_missing(secrets: &Secrets, catalog: Option<&Catalog>, role: Role) -> 
     if !role.has_billing() {
         return Ok(());
     }
+    billing::check_providers(&parts::unsigned_settings(config, secrets)?)?;
     catalog.map(|catalog| parts::unset(secrets, catalog)).into_iter().flatten().for_each(output::warning);
     Ok(())
 }

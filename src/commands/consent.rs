@@ -45,7 +45,7 @@ impl Consent {
             );
         }
         if self.yes {
-            output::line(what);
+            output::note(what);
             return Ok(());
         }
         confirm(&format!("{what}. Go on?"), Answer { yes: false })

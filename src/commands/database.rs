@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             }
             output::warning(uncounted);
         }
-        plan.by.iter().for_each(|(what, count)| output::line(billing::tallied(*count, what)));
+        plan.by.iter().for_each(|(what, count)| output::note(billing::tallied(*count, what)));
         consent.ask(&question(&plan), &plan.accounts)?;
         let lost = billing.accept_database(&plan, consent.is_forced()).await?;
         output::json(&serde_json::json!({ "accounts": lost }))?;

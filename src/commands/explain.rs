@@ -1,7 +1,7 @@
 //! `tollgate explain`: which rule, which verdict, which grant, and why.
 
 use anyhow::{Context, Result, anyhow, bail};
-use billing::{Billing, Considered, Explained, Origin, Waiting};
+use billing::{Billing, Considered, Origin};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use entitlement::Timestamp;
@@ -9,7 +9,6 @@ use entitlement::account::AccountId;
 use entitlement::authorize::{Basis, Caller, Denial, authorize};
 use entitlement::catalog::Catalog;
 use entitlement::record::Entitlement;
-use entitlement::subscription::State;
 use entitlement::timeline::{Grant, Source, Status, timeline};
 use proxy::decide::{Meaning, NOT_CONFIGURED_CODE, Peer};
 use proxy::routes::Destination;
@@ -18,7 +17,7 @@ use proxy::target;
 use proxy::upstream::{Site, UNKNOWN_HOST_CODE, site_for};
 use serde_json::json;
 
-use super::{events, moment, parts};
+use super::{explained, moment, parts};
 use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::config::sites::describe;
@@ -52,6 +51,8 @@ enum What {
         at: Option<DateTime<Utc>>,
     },
     /// What an account has, since when, until when, from what (needs DATABASE_URL)
+    ///
+    /// An account of which nothing is known has what everybody has: that is the answer, with a warning and `known` of --json, and ends with 0.
     Account {
         /// The account id: the `sub` of its token
         id: AccountId,
@@ -77,15 +78,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         What::Account { id, at } => {
             let at = at.unwrap_or_else(now);
-            let explained = parts::runtime()?.block_on(async {
+            let told = parts::runtime()?.block_on(async {
                 let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
                 let mut explained = billing.explain_account(id, at).await?;
                 explained.warnings.extend(held_back_catalog(&billing, &config).await?);
                 anyhow::Ok(explained)
             })?;
-            output::json(&explained)?;
+            if !told.known {
+                output::warning(format_args!("nothing is known of the account {id}: is it the right one?"));
+            }
+            output::json(&told)?;
             if !output::is_json() {
-                print_account(&explained, at);
+                explained::print(&told, at);
             }
             Ok(())
         }
@@ -107,14 +111,17 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         Ok(found) => found,
         Err(refused) => {
             let status = refused.status.as_u16();
-            output::json(&json!({ "status": status, "code": refused.code, "detail": refused.detail }))?;
-            output::line(format_args!("verdict   {status} {}: {}", refused.code, refused.detail));
-            return Ok(());
+            let verdict = format!("{status} {}: {}", refused.code, refused.detail);
+            output::line(format_args!("verdict   {verdict}"));
+            return output::json(
+                &json!({ "status": status, "code": refused.code, "detail": refused.detail, "verdict": verdict }),
+            );
         }
     };
     output::line(format_args!("path      {path}"));
-    for (peer, meaning) in &asked_by {
-        output::line(format_args!("decide    {}", question(*peer, *meaning, &gateways)));
+    let asked_by: Vec<String> = asked_by.iter().map(|(peer, meaning)| question(*peer, *meaning, &gateways)).collect();
+    for question in &asked_by {
+        output::line(format_args!("decide    {question}"));
     }
     if !asked_by.is_empty() {
         output::line("          from all other connections:");
@@ -123,8 +130,19 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     if held.policy.require != held.rule.policy.require {
         output::line(format_args!("          with the rules of its other readings: {}", held.policy.require));
     }
-    if held.rule.destination == Destination::Site && !is_served(&sites, host) {
-        return Ok(());
+    let site = match served(&sites, host) {
+        _ if held.rule.destination != Destination::Site => None,
+        Ok(site) => site,
+        Err(verdict) => {
+            output::line(format_args!("verdict   {verdict}: no [[upstream]] is for this host"));
+            let (path, rule) = (path.to_string(), held.rule.label.to_string());
+            return output::json(&json!({
+                "path": path, "rule": rule, "status": 421, "code": UNKNOWN_HOST_CODE, "verdict": verdict,
+            }));
+        }
+    };
+    if let Some(site) = &site {
+        output::line(format_args!("site      {site}"));
     }
     let caller = entitlement.map_or(Caller::Anonymous, Caller::Known);
     match entitlement {
@@ -147,6 +165,8 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         "path": path.to_string(),
         "rule": held.rule.label.to_string(),
         "require": held.policy.require.to_string(),
+        "decide": asked_by,
+        "site": site,
         "account": entitlement.map(|entitlement| &entitlement.account),
         "tier": entitlement.map(|entitlement| entitlement.timeline.at(at).plan.tier.clone()),
         "at": at,
@@ -165,24 +185,19 @@ fn check_request(method: &str, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Says which servers get a request for this host; or that none do, and what the gate answers.
-fn is_served(sites: &[Site], host: Option<&str>) -> bool {
+/// Which servers get a request for this host, if any is needed; or what the gate answers where none do.
+fn served(sites: &[Site], host: Option<&str>) -> Result<Option<String>, String> {
     let has_hosts = sites.iter().any(|site| !site.hosts.is_empty());
     if has_hosts && host.is_none() {
-        output::line("site      as the host says: write the whole URL, such as https://read.example/page");
-        return true;
+        return Ok(Some("as the host says: write the whole URL, such as https://read.example/page".to_owned()));
     }
     let host = host.and_then(|host| target::host(host.as_bytes()).ok());
     match site_for(sites, host.as_deref()).and_then(|index| sites.get(index)) {
-        Some(site) => output::line(format_args!("site      {}", describe(site))),
+        Some(site) => Ok(Some(describe(site))),
         // The command needs no site, as the role billing does not.
-        None if sites.is_empty() => {}
-        None => {
-            output::line(format_args!("verdict   421 {UNKNOWN_HOST_CODE}: no [[upstream]] is for this host"));
-            return false;
-        }
+        None if sites.is_empty() => Ok(None),
+        None => Err(format!("421 {UNKNOWN_HOST_CODE}")),
     }
-    true
 }
 
 /// What the gate makes of a request for the path of decisions that comes by such a connection.
@@ -254,42 +269,6 @@ fn holding(config: &Config, tier: &str) -> Result<Entitlement> {
     Ok(Entitlement { account, version: 1, timeline: timeline(catalog, &[grant]) })
 }
 
-/// A subscription's state with its date.
-fn state(state: State) -> String {
-    match state {
-        State::Incomplete => "incomplete".to_owned(),
-        State::Trialing { ends_at } => format!("trialing until {}", ends_at.to_rfc3339()),
-        State::Active { paid_until: Some(until) } => format!("active, paid until {}", until.to_rfc3339()),
-        State::Active { paid_until: None } => "active".to_owned(),
-        State::PastDue { since } => format!("past due since {}", since.to_rfc3339()),
-        State::Unpaid => "unpaid".to_owned(),
-        State::Paused => "paused".to_owned(),
-        State::Unknown => "of a status that this build does not know".to_owned(),
-        State::Lapsed { at } => format!("not among what ran at {}", at.to_rfc3339()),
-        State::WrittenOff { at } => format!(
-            "ended by a person at {}, as its provider no longer showed it; it comes back when its provider tells of it again",
-            at.to_rfc3339()
-        ),
-        State::Ended { at } => format!("ended at {}", at.to_rfc3339()),
-    }
-}
-
-fn print_subscriptions(explained: &Explained) {
-    for subscription in &explained.subscriptions {
-        let end = subscription.cancel_at.map(|end| format!(", ends {}", end.to_rfc3339())).unwrap_or_default();
-        let id = &subscription.id;
-        let (state, prices) = (state(subscription.state), subscription.prices.join(", "));
-        output::line(format_args!("subscription {}:{}  {state}{end}  {prices}", id.provider, id.id));
-        for withheld in explained.withheld.iter().filter(|withheld| withheld.subscription == *id) {
-            let (reason, way_back) = (withheld.reason.as_str(), withheld.way_back.as_str());
-            output::line(format_args!("  gives nothing: {reason}; what brings access back: {way_back}"));
-        }
-        for unnamed in explained.unnamed_prices.iter().filter(|unnamed| unnamed.subscription == *id) {
-            output::line(format_args!("  no catalog names the price {}: it gives nothing", unnamed.price));
-        }
-    }
-}
-
 /// Why the catalog of the configuration is not the one in force, where it is not.
 async fn held_back_catalog(billing: &Billing, config: &Config) -> Result<Option<String>> {
     let Some(proposal) = parts::configured_proposal(config) else { return Ok(None) };
@@ -297,99 +276,4 @@ async fn held_back_catalog(billing: &Billing, config: &Config) -> Result<Option<
         Considered::Keep { why, .. } => Some(why),
         Considered::InForce | Considered::Apply(_) => None,
     })
-}
-
-/// Changes that wait for a person's word, for this account and for all.
-fn print_held_back(explained: &Explained) {
-    for Waiting { provider, object_kind, object_id, since } in &explained.held_back {
-        let named: Vec<&str> = [provider, object_kind, object_id].into_iter().filter_map(Option::as_deref).collect();
-        output::line(format_args!(
-            "held back {} since {}: a comparison would take access by it. `tollgate reconcile --held-back` lists all, `tollgate reconcile --force` does it",
-            named.join(" "),
-            since.to_rfc3339()
-        ));
-    }
-    let is_told = |warning: &&String| explained.held.as_ref().is_some_and(|held| held.why == **warning);
-    for warning in explained.warnings.iter().filter(|warning| !is_told(warning)) {
-        output::line(format_args!("held back {warning}"));
-    }
-}
-
-/// The records that serve beside the rows.
-fn print_cache(explained: &Explained) {
-    output::line(match (&explained.cached_version, &explained.cache_fault) {
-        (Some(version), _) => format!("cache     Redis holds version {version}"),
-        (None, Some(fault)) => format!("cache     Redis cannot say: {fault}"),
-        (None, None) => "cache     Redis holds nothing of it, or none is configured".to_owned(),
-    });
-    if let Some(held) = &explained.held {
-        let billing::HeldRecord { database, version, tier, status, why } = held;
-        output::line(format_args!(
-            "held      {tier} ({status}) serves, version {version} of the database {database}: {why}"
-        ));
-    }
-}
-
-fn print_account(explained: &Explained, at: Timestamp) {
-    output::line(format_args!("account   {}, version {}", explained.account, explained.version));
-    if explained.version == 0 {
-        output::line("          nothing is known of it: is it the right one?");
-    }
-    if let Some(at) = explained.blocked_at {
-        output::line(format_args!("blocked   since {}: no gated route passes, whatever is paid", at.to_rfc3339()));
-    }
-    print_cache(explained);
-    print_held_back(explained);
-    output::line(format_args!("at        {}", at.to_rfc3339()));
-    let time = |time: Option<Timestamp>, open: &str| time.map_or(open.to_owned(), |time| time.to_rfc3339());
-    for segment in &explained.segments {
-        let mark = if segment.holds { "→" } else { " " };
-        let sources = if segment.sources.is_empty() { "no grant".to_owned() } else { segment.sources.join(", ") };
-        let (from, until) = (time(segment.from, "ever"), time(segment.until, "open"));
-        output::line(format_args!("{mark} {from} … {until}  {} ({})  {sources}", segment.tier, segment.status));
-    }
-    print_subscriptions(explained);
-    for unseen in &explained.unseen {
-        let (id, since) = (&unseen.subscription, unseen.since.to_rfc3339());
-        output::line(format_args!(
-            "unseen    {}:{} since {since}: the provider no longer shows it; it stays as it is",
-            id.provider, id.id
-        ));
-    }
-    for subscription in &explained.of_test_mode {
-        let id = &subscription.id;
-        output::line(format_args!("test mode {}:{} grants nothing: live subscriptions count", id.provider, id.id));
-    }
-    for credit in &explained.credits {
-        let revoked = if credit.revoked_at.is_some() { ", taken back" } else { "" };
-        let end = match credit.days {
-            Some(days) => format!("for {}", output::count(days, "day")),
-            None => format!("until {}", time(credit.ends_at, "open")),
-        };
-        output::line(format_args!("credit {}  {} {end}{revoked}  {}", credit.id, credit.tier, credit.reason));
-    }
-    for invoice in &explained.invoices {
-        let failed = invoice.failed_at.map(|at| format!(", first failed at {}", at.to_rfc3339())).unwrap_or_default();
-        let (id, paid, attempts) = (&invoice.id, invoice.paid, invoice.attempts);
-        output::line(format_args!(
-            "invoice {id}  paid {paid}, tried {}{failed}  {}",
-            output::count(attempts, "time"),
-            invoice.subscription
-        ));
-    }
-    for money in &explained.returned {
-        let payment = &money.payment;
-        let disputes = money.disputes.iter().map(|dispute| format!("  dispute {} {:?}", dispute.id, dispute.state));
-        let disputes: String = disputes.collect::<String>().to_lowercase();
-        let refunds: i64 = money.refunds.iter().map(|refund| refund.amount).fold(payment.refunded, i64::max);
-        output::line(format_args!("payment {}  {refunds} of {} went back{disputes}", payment.id, payment.amount));
-    }
-    for event in &explained.events {
-        output::line(format_args!("event {}", events::one_line(event).trim_start()));
-    }
-    for change in &explained.changes {
-        let billing::AuditLine { at, version, cause, detail, user, .. } = change;
-        let user = user.as_ref().map(|user| format!(" (by {user})")).unwrap_or_default();
-        output::line(format_args!("change {}  version {version}  {cause}: {detail}{user}", at.to_rfc3339()));
-    }
 }

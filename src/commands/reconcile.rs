@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             );
         }
         if arguments.consent.is_forced() {
-            output::line(format_args!("{} lost access", output::count(lost, "account")));
+            output::note(format_args!("{} lost access", output::count(lost, "account")));
         }
         Ok(())
     })
@@ -113,9 +113,9 @@ async fn compare_all(billing: &Billing, kinds: &[Kind], force: Force) -> Result<
 }
 
 async fn list_held(billing: &Billing) -> Result<()> {
-    let mut after = None;
+    let (mut after, mut page) = (None, billing.held_back(None, PAGE).await?);
+    let mut list = output::List::begin();
     loop {
-        let page = billing.held_back(after, PAGE).await?;
         let Some(last) = page.last() else {
             if after.is_none() {
                 output::progress("nothing is held back");
@@ -124,9 +124,10 @@ async fn list_held(billing: &Billing) -> Result<()> {
         };
         after = Some(last.id);
         for held in &page {
-            output::json_line(held)?;
+            list.push(held)?;
             output::line(one_line(held));
         }
+        page = billing.held_back(after, PAGE).await?;
     }
 }
 
@@ -135,7 +136,7 @@ async fn end_unseen(billing: &Billing, consent: Consent) -> Result<()> {
     if absent.shown > 0 {
         parts::publish_all(billing).await?;
         let (shown, them) = (output::count(absent.shown, "subscription"), output::verb(absent.shown, "it", "them"));
-        output::line(format_args!("{shown}: the providers show {them} after all, and what they show counts"));
+        output::note(format_args!("{shown}: the providers show {them} after all, and what they show counts"));
     }
     let unseen = absent.unseen;
     if unseen.subscriptions == 0 {

@@ -86,14 +86,14 @@ pub struct Organisation {
 #[serde(deny_unknown_fields)]
 pub struct Cache {
     pub namespace: String,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub max_staleness: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub stale_if_error: Duration,
     pub capacity: usize,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub redis_deadline: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub billing_deadline: Duration,
 }
 
@@ -107,7 +107,7 @@ pub struct Route {
     pub require: Require,
     #[serde(default)]
     pub cors_origins: Vec<String>,
-    #[serde(default, with = "humantime_serde")]
+    #[serde(default, with = "crate::config::span")]
     pub timeout: Option<Duration>,
     #[serde(default)]
     pub shared: bool,
@@ -147,37 +147,28 @@ pub struct Require {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grace {
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub past_due: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub renewal: Duration,
     /// None: as the reason of the failure has it.
-    #[serde(deserialize_with = "duration_or_nothing")]
+    #[serde(deserialize_with = "crate::config::span::or_nothing")]
     pub trial: Option<Duration>,
-}
-
-/// A span of time, or `""` for none.
-fn duration_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    humantime::parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reconcile {
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub delta: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub full: Duration,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub bodies: Duration,
 }
 
@@ -238,16 +229,16 @@ pub struct Proxy {
     pub trusted_proxies: Vec<String>,
     pub http2: bool,
     pub fast_path: bool,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub connect: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub read: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub write: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub idle: Duration,
     pub buffer_body: usize,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub resolve: Duration,
 }
 
@@ -260,9 +251,9 @@ pub struct Assertion {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shutdown {
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub grace: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub delay: Duration,
     pub handover: String,
 }

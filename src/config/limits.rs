@@ -19,16 +19,16 @@ pub struct Limits {
     pub header_bytes: usize,
     pub headers: usize,
     pub body_bytes: u64,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub header_time: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub idle: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub read: Duration,
     pub body_rate: u64,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub write: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub quiet: Duration,
     pub requests_per_connection: u32,
     pub streams: u32,

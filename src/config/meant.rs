@@ -2,13 +2,23 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use entitlement::catalog::{Catalog, Price};
 use entitlement::subscription;
+use proxy::routes::Pattern;
 use proxy::upstream::Site;
 use url::Url;
 
 use super::file::{self, File};
+
+/// Longest code of a tier, in bytes: all that a tier includes travel in one header.
+const CODE_BYTES_MAX: usize = 64;
+
+/// Longest name of a tier, or of the site, in characters.
+const NAME_CHARS_MAX: usize = 200;
+
+/// Longest id of a price, in bytes.
+const PRICE_BYTES_MAX: usize = 255;
 
 /// Refuses names and prices of a catalog that nobody could buy.
 pub fn check_catalog(catalog: &Catalog) -> Result<()> {
@@ -18,9 +28,35 @@ pub fn check_catalog(catalog: &Catalog) -> Result<()> {
         if name.trim().is_empty() {
             bail!("`{code}` has an empty name: write what buyers read, such as name = \"Pro\"");
         }
+        if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+            bail!("`{code}` has a name that is no name: write one line of {NAME_CHARS_MAX} characters at most");
+        }
+        if code.len() > CODE_BYTES_MAX {
+            bail!("`{code}` is longer than {CODE_BYTES_MAX} characters: write a short code, such as code = \"pro\"");
+        }
         prices.iter().try_for_each(|price| check_price(code, price))?;
     }
+    for tier in catalog.tiers() {
+        let mut words = tier.features.iter().chain(tier.limits.keys()).chain(tier.levels.keys());
+        if let Some(word) = words.find(|word| !is_word(word)) {
+            bail!(
+                "`{}` names \"{word}\" as a feature, a limit or a level: write a word such as \"api_calls\"",
+                tier.code
+            );
+        }
+    }
+    for addon in catalog.addons() {
+        if let Some(word) = addon.requires.iter().find(|word| !is_word(word)) {
+            bail!("`{}` requires \"{word}\": write the name of what buyers state, such as \"domain_name\"", addon.code);
+        }
+    }
     Ok(())
+}
+
+/// A name for programs: it travels in headers and in forms.
+fn is_word(text: &str) -> bool {
+    (1..=CODE_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b",;=\"".contains(&byte))
 }
 
 fn check_price(code: &str, price: &Price) -> Result<()> {
@@ -35,6 +71,9 @@ fn check_price(code: &str, price: &Price) -> Result<()> {
     if let Some(why) = billing::no_amount(*provider, currency, *amount) {
         bail!("the price {id} has amount = {amount}: {why}");
     }
+    if id.len() > PRICE_BYTES_MAX || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!("`{code}` has a price whose id no provider gives: copy it from there, such as price_1Abc");
+    }
     let most = billing::trial_days_max(*provider);
     if *trial_days > most {
         bail!("the price {id} has trial_days = {trial_days}: {provider} takes {most} at most");
@@ -45,7 +84,94 @@ fn check_price(code: &str, price: &Price) -> Result<()> {
 /// Refuses values of the file.
 pub fn check(file: &File) -> Result<()> {
     check_grace(&file.grace)?;
+    check_times(file)?;
+    check_counts(file)?;
+    check_texts(file)?;
     check_metadata_keys(file)
+}
+
+/// A path of the site as a browser asks for it: the gate refuses all others.
+pub fn check_path(key: &str, path: &str) -> Result<()> {
+    Pattern::parse(path).with_context(|| format!("{key} = \"{path}\""))?;
+    if path.contains('*') {
+        bail!("{key} = \"{path}\" must be the path of one page, such as \"/prices\"");
+    }
+    Ok(())
+}
+
+/// Whether a text has the form of an account's id of Stripe.
+pub fn is_account_of_stripe(text: &str) -> bool {
+    let rest = text.strip_prefix("acct_").unwrap_or_default();
+    (1..=PRICE_BYTES_MAX).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Refuses times in which nothing could be done, or in which the same would be done without a pause.
+fn check_times(file: &File) -> Result<()> {
+    let File { cache, proxy, reconcile, retention, .. } = file;
+    let (instant, second, minute) = (Duration::from_millis(1), Duration::from_secs(1), Duration::from_secs(60));
+    for (key, time, example) in [
+        ("cache.redis_deadline", cache.redis_deadline, "50ms"),
+        ("cache.billing_deadline", cache.billing_deadline, "200ms"),
+        ("proxy.connect", proxy.connect, "2s"),
+        ("proxy.read", proxy.read, "5m"),
+        ("proxy.write", proxy.write, "60s"),
+    ] {
+        if time < instant {
+            bail!("{key} is no time at all: nobody could keep to it; write it like \"{example}\"");
+        }
+    }
+    for (key, time, least, example) in [
+        ("reconcile.delta", reconcile.delta, minute, "1h"),
+        ("reconcile.full", reconcile.full, minute, "24h"),
+        ("retention.bodies", retention.bodies, second, "90d"),
+    ] {
+        if !time.is_zero() && time < least {
+            let least = humantime::format_duration(least);
+            bail!("{key} is less than {least}: write it like \"{example}\", or \"0s\" for never");
+        }
+    }
+    Ok(())
+}
+
+/// Refuses counts with which nobody is served, or that no machine has.
+fn check_counts(file: &File) -> Result<()> {
+    let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let File { cache, proxy, limits, inbox, .. } = file;
+    for (key, count, (least, most)) in [
+        ("cache.capacity", wide(cache.capacity), (1, 1_000_000_000)),
+        ("proxy.threads", wide(proxy.threads), (0, 1024)),
+        ("proxy.buffer_body", wide(proxy.buffer_body), (0, 16 * 1024 * 1024)),
+        ("inbox.alert", inbox.alert, (1, 1_000_000)),
+    ] {
+        if !(least..=most).contains(&count) {
+            bail!("{key} = {count} is not from {least} to {most}");
+        }
+    }
+    // Less than any browser sends; 0 is no bound.
+    for (key, count, least) in
+        [("limits.header_bytes", wide(limits.header_bytes), 1024), ("limits.headers", wide(limits.headers), 10)]
+    {
+        if count != 0 && count < least {
+            bail!("{key} = {count} would let no browser in: write {least} or more, or 0 for no bound");
+        }
+    }
+    Ok(())
+}
+
+/// Refuses texts that nothing could be compared with, or that stand for nothing.
+fn check_texts(file: &File) -> Result<()> {
+    let audience = &file.assertion.audience;
+    if audience.trim() != audience || audience.chars().any(char::is_control) {
+        bail!("assertion.audience = {audience:?} has blanks around it, or line ends in it: take them away");
+    }
+    if file.embedded.path.trim().is_empty() {
+        bail!("embedded.path is empty: name a directory, such as \"tollgate-data\"");
+    }
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if let Some(language) = file.site.languages.iter().find(|text| text.is_empty() || !text.bytes().all(is_part)) {
+        bail!("site.languages has \"{language}\", which is no segment of a path: write it like \"fil\"");
+    }
+    Ok(())
 }
 
 /// Refuses a grace that the database would refuse.

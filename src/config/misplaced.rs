@@ -64,6 +64,10 @@ fn begins(name: &str) -> &'static str {
     }
 }
 
+/// What each secret of its kind begins with.
+const PREFIXES: [&str; 10] =
+    ["sk_", "sk_live_", "sk_test_", "rk_", "rk_live_", "rk_test_", "whsec_", "polar_oat_", "polar_pat_", "polar_whs_"];
+
 /// Why a value was changed on its way into a variable; `None` when it was not.
 pub fn mangled(name: &str, value: &str) -> Option<String> {
     let is_quoted = |mark| value.len() >= 2 && value.starts_with(mark) && value.ends_with(mark);
@@ -72,9 +76,12 @@ pub fn mangled(name: &str, value: &str) -> Option<String> {
             "{name} stands in quotes, which are taken for a part of it: write it without them (`docker --env-file` keeps quotes)"
         ));
     }
+    if PREFIXES.contains(&value) {
+        return Some(format!("{name} is only the beginning of one: copy the whole of it"));
+    }
     let is_one_word = name.starts_with("STRIPE_") || name.starts_with("POLAR_");
-    (is_one_word && value.contains(|c: char| c.is_whitespace() || c.is_control()))
-        .then(|| format!("{name} holds a blank or a line end: it is one word, so take what was pasted with it away"))
+    (is_one_word && value.contains(|c: char| !c.is_ascii_graphic()))
+        .then(|| format!("{name} holds a blank, a line end or a letter that none has: it is one word, so take what was pasted with it away"))
 }
 
 /// Why a value is probably not what its provider gave out; `None` when it looks like it.
@@ -210,6 +217,8 @@ mod tests {
             ("STRIPE_API_KEY", "\"sk_live_hidden\"", "quotes"),
             ("STRIPE_WEBHOOK_SECRET", "'whsec_hidden'", "quotes"),
             ("STRIPE_API_KEY", "sk_live_\nhidden", "one word"),
+            ("POLAR_ACCESS_TOKEN", "polar_oat_hiddén", "one word"),
+            ("STRIPE_WEBHOOK_SECRET", "whsec_", "the whole of it"),
             ("STRIPE_API_KEY", "sk_live_hidden", ""),
             ("TOLLGATE_JWT_SECRET", "a secret of hidden words", ""),
             ("TOLLGATE_JWT_SECRET", "\"", ""),

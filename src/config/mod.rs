@@ -17,7 +17,11 @@ mod places;
 pub mod routes;
 pub mod secrets;
 pub mod sites;
+mod span;
 mod suspect;
+#[cfg(test)]
+mod tests;
+mod urls;
 mod webhooks;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -28,7 +32,7 @@ use anyhow::{Context, Result, bail};
 use entitlement::Timestamp;
 use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
-use entitlement::login::{Login, LoginError};
+use entitlement::login::Login;
 use entitlement::record::Namespace;
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::{Languages, Readings};
@@ -41,12 +45,6 @@ use identity::Identity;
 
 /// Days before its end from which a certificate is warned of: Let's Encrypt's are renewed 30 days before it.
 const RENEWAL_DAYS: i64 = 14;
-
-/// Longest reward for an invitation, in days: a hundred years.
-const REFERRAL_DAYS_MAX: u32 = 36_500;
-
-/// Longest memory of a browser, in days (RFC 6265bis section 5.6.2).
-const COOKIE_DAYS_MAX: u32 = 400;
 
 /// A configuration that can be run.
 #[derive(Debug)]
@@ -105,12 +103,12 @@ impl Config {
     pub fn parse_with(text: &str, directory: PathBuf, catalog: Option<Catalog>) -> Result<Self> {
         let table = File::table(text)?;
         let file = File::from_table(table.clone())?;
-        let site = origin("site.url", &file.site.url)?;
-        let also = file.site.also.iter().map(|text| Ok(origin("site.also", text)?.origin().ascii_serialization()));
+        let site = urls::origin("site.url", &file.site.url)?;
+        let also =
+            file.site.also.iter().map(|text| Ok(urls::origin("site.also", text)?.origin().ascii_serialization()));
         let also: Vec<String> = also.collect::<Result<_>>()?;
-        let login = login(&file.site, &site)?;
-        check_urls(&file)?;
-        check_cache(&file.cache)?;
+        let login = urls::login(&file.site, &site)?;
+        urls::check(&file)?;
         meant::check(&file)?;
         let sites = sites::check(&file, &directory)?;
         places::check(&file, &sites)?;
@@ -275,7 +273,7 @@ impl Config {
 fn placed(error: anyhow::Error, path: &Path, text: &str) -> anyhow::Error {
     let told = format!("{error:#}");
     let path = path.display();
-    let is_placed = told.contains("(line ") || told.contains(".toml:") || told.contains("line ");
+    let is_placed = told.contains("(line ") || told.contains(".toml:") || told.contains(", line ");
     match lines::line_of(text, &told).filter(|_| !is_placed) {
         Some(line) => error.context(format!("{path}, line {line}")),
         None => error.context(path.to_string()),
@@ -310,46 +308,6 @@ pub fn address(key: &str, name: &str) -> Result<SocketAddr> {
     addresses.next().with_context(|| format!("{key} = \"{name}\" resolves to no address"))
 }
 
-fn origin(key: &str, text: &str) -> Result<Url> {
-    let url = Url::parse(text)
-        .with_context(|| format!("{key} = \"{text}\" is not a URL: write it like \"https://read.example\""))?;
-    let origin_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    let nobody = url.username().is_empty() && url.password().is_none();
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !origin_only || !nobody {
-        bail!("{key} = \"{text}\" must be an origin, such as \"https://read.example\"");
-    }
-    Ok(url)
-}
-
-fn login(section: &file::Site, site: &Url) -> Result<Login> {
-    let (url, parameter) = (&section.login_url, &section.next_param);
-    Login::new(url, parameter, &site.origin().ascii_serialization()).map_err(|error| match error {
-        LoginError::Address => anyhow::anyhow!("site.login_url = \"{url}\" {error}"),
-        LoginError::Parameter => anyhow::anyhow!("site.next_param = \"{parameter}\" {error}"),
-    })
-}
-
-fn check_urls(file: &File) -> Result<()> {
-    let paths = [("site.pricing_url", &file.site.pricing_url), ("referral.landing_url", &file.referral.landing_url)];
-    for (key, path) in paths {
-        if !path.starts_with('/') || path.starts_with("//") || path.contains(['\\', '?', '#']) {
-            bail!("{key} = \"{path}\" must be a path on the site, such as \"/prices\"");
-        }
-    }
-    if file.referral.credit_days > REFERRAL_DAYS_MAX || !(1..=COOKIE_DAYS_MAX).contains(&file.referral.cookie_days) {
-        bail!("referral.credit_days is at most {REFERRAL_DAYS_MAX}, and referral.cookie_days 1 to {COOKIE_DAYS_MAX}");
-    }
-    check_api("stripe.api_base", &file.stripe.api_base)?;
-    check_api("polar.api_base", &file.polar.api_base)?;
-    match &file.stripe.account {
-        Some(id) if !id.starts_with("acct_") => {
-            // It may be a key, put in the wrong place.
-            bail!("stripe.account is not the id of a Stripe account: it begins with acct_")
-        }
-        _ => Ok(()),
-    }
-}
-
 fn check_referral(referral: &file::Referral, catalog: &Catalog) -> Result<()> {
     let tier = &referral.tier;
     if tier.is_empty() || catalog.tier(tier).is_some() || referral.credit_days == 0 {
@@ -357,25 +315,4 @@ fn check_referral(referral: &file::Referral, catalog: &Catalog) -> Result<()> {
     }
     let codes = catalog.tiers().iter().map(|tier| tier.code.as_str());
     bail!("referral.tier = \"{tier}\" is no tier of the catalog{}", nearest::hint(tier, codes));
-}
-
-fn check_cache(cache: &file::Cache) -> Result<()> {
-    for (key, deadline) in [("redis_deadline", cache.redis_deadline), ("billing_deadline", cache.billing_deadline)] {
-        if deadline.is_zero() {
-            bail!("cache.{key} is no time at all: nobody could keep to it");
-        }
-    }
-    Ok(())
-}
-
-fn check_api(key: &str, api: &str) -> Result<()> {
-    let url = Url::parse(api).with_context(|| format!("{key} = \"{api}\" is not a URL"))?;
-    let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-        bail!("{key} = \"{api}\" must be https:// (http:// is for loopback only)");
-    }
-    if !api.ends_with('/') {
-        bail!("{key} = \"{api}\" must end in a slash");
-    }
-    Ok(())
 }

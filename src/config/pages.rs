@@ -18,6 +18,13 @@ use super::nearest;
 /// The largest logo, in bytes: every visitor loads it.
 const LOGO_BYTES_MAX: u64 = 256 * 1024;
 
+/// The longest name of a site, and what search engines show at most, in characters.
+const SITE_NAME_CHARS_MAX: usize = 200;
+const DESCRIPTION_CHARS_MAX: usize = 1000;
+
+/// The longest id of a text that buyers agree to, in bytes.
+const CONSENT_BYTES_MAX: usize = 100;
+
 /// The largest stylesheet, in bytes.
 const STYLESHEET_BYTES_MAX: u64 = 256 * 1024;
 
@@ -86,6 +93,7 @@ impl File {
         let section = &self.pages;
         check_language(&section.language)?;
         check_contact(&section.contact_url)?;
+        check_lines(section)?;
         let default: toml::Table = toml::from_str(DEFAULT).context("the default configuration")?;
         check_placeholders(&at(&default, "texts"), &at(table, "texts"))?;
         check_common(&section.texts.common)?;
@@ -135,12 +143,34 @@ fn check_language(tag: &str) -> Result<()> {
     bail!("pages.language = \"{tag}\" is not a language tag: write it as \"en\" or \"pt-BR\"")
 }
 
-fn check_contact(url: &str) -> Result<()> {
-    let is_path = url.starts_with('/') && !url.starts_with("//") && !url.contains('\\');
-    if url.is_empty() || is_path || url.starts_with("https://") || url.starts_with("mailto:") {
+fn check_contact(text: &str) -> Result<()> {
+    let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains('\\');
+    let is_url = Url::parse(text).is_ok_and(|url| match url.scheme() {
+        "https" => url.host_str().is_some() && url.username().is_empty() && url.password().is_none(),
+        "mailto" => url.path().split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()),
+        _ => false,
+    });
+    let is_plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    if text.is_empty() || (is_plain && (is_path || is_url)) {
         return Ok(());
     }
-    bail!("pages.contact_url = \"{url}\" must be https://, mailto: or a path on the site")
+    bail!("pages.contact_url = \"{}\" must be https://, mailto: or a path on the site", super::urls::shown(text))
+}
+
+/// Lines that stand on each page and among what search engines show.
+fn check_lines(section: &Section) -> Result<()> {
+    for (key, text, most) in [
+        ("site_name", &section.site_name, SITE_NAME_CHARS_MAX),
+        ("description", &section.description, DESCRIPTION_CHARS_MAX),
+    ] {
+        if text.chars().count() > most || text.chars().any(char::is_control) {
+            bail!("pages.{key} must be one line of {most} characters at most");
+        }
+    }
+    if let Some((code, _)) = section.words.iter().find(|(_, word)| word.trim().is_empty()) {
+        bail!("pages.words.{code} is empty: write what buyers read, or take the line away");
+    }
+    Ok(())
 }
 
 /// What somebody agreed to must stay readable under its id.
@@ -151,6 +181,9 @@ fn check_consents(default: &Value, consents: &BTreeMap<String, String>) -> Resul
             bail!(
                 "pages.consents.{id} is a text that buyers may have agreed to: give the new wording an id of its own"
             );
+        }
+        if !(1..=CONSENT_BYTES_MAX).contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            bail!("pages.consents has the id \"{id}\": write a word such as \"monthly-waiver-2\"");
         }
         if text.trim().is_empty() {
             bail!("pages.consents.{id} is empty: nobody can agree to nothing");

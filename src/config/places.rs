@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use proxy::upstream::Site;
+use proxy::upstream::{Address, Site};
 
 use super::file::File;
 
@@ -50,7 +50,14 @@ fn check_listen(key: &str, text: &str) -> Result<()> {
     if host.contains('/') {
         bail!("{key} = \"{text}\" is a URL: {example}");
     }
-    port.parse::<u16>().with_context(|| format!("{key} = \"{text}\" has no port: {example}"))?;
+    let port: u16 = port.parse().with_context(|| format!("{key} = \"{text}\" has no port: {example}"))?;
+    if port == 0 {
+        bail!("{key} = \"{text}\" has port 0, which is any that is free, so nobody would find it: {example}");
+    }
+    // Of the same form as the address of a server; names are looked up when it is listened on.
+    if let Err(error) = format!("http://{text}").parse::<Address>() {
+        bail!("{key} = \"{}\" is no address ({error}): {example}", super::urls::shown(text));
+    }
     Ok(())
 }
 
@@ -92,6 +99,11 @@ mod tests {
             ("listen.admin = \"127.0.0.1\"", "has no port"),
             ("listen.billing = \"127.0.0.1:http\"", "has no port"),
             ("listen.billing = \"http://127.0.0.1:1\"", "is a URL: write it as \"host:port\""),
+            ("listen.public = \"127.0.0.1:0\"", "has port 0"),
+            ("listen.admin = \"a b:1\"", "is no address"),
+            ("listen.admin = \"::1:9090\"", "is no address"),
+            ("listen.admin = \"999.1.1.1:9090\"", "is no address"),
+            ("listen.admin = \"224.0.0.1:9090\"", "is no address"),
             ("listen.public = \"0.0.0.0:7\"\nlisten.billing = \"127.0.0.1:7\"", "are one port of this machine"),
             ("listen.public = \"localhost:7\"\nlisten.admin = \"[::]:7\"", "are one port of this machine"),
             ("listen.public = \"0.0.0.0:7\"\nlisten.admin = \"[::1]:7\"", ""),

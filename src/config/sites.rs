@@ -127,7 +127,7 @@ fn read(name: &str, directory: &Path) -> Result<Authorities> {
 }
 
 fn addresses(key: &str, texts: &[String]) -> Result<Vec<Address>> {
-    texts.iter().map(|text| text.parse().with_context(|| format!("{key} = \"{text}\""))).collect()
+    texts.iter().map(|text| text.parse().with_context(|| format!("{key} = \"{}\"", super::urls::shown(text)))).collect()
 }
 
 #[cfg(test)]

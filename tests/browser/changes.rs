@@ -25,7 +25,7 @@ async fn a_subscriber_manages_ends_and_goes_on() {
     cancel.click().await.expect("it opens");
     eyes::audit(browser, "the plan, about to be ended").await;
     browser.click("Cancel at the end of the period").await;
-    assert_eq!(browser.text("[role=status]").await, "Your subscription will end with the paid period.");
+    assert_eq!(browser.text("[role=status]").await, "Your subscription will end with its period.");
     visit.comes_to_say("[data-status]", "Ends soon").await;
     assert!(browser.text(".subscription").await.starts_with("Ends on "));
     let article = demo::site::paid_paths().next().expect("a paid article");

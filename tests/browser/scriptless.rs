@@ -31,7 +31,7 @@ async fn a_month_is_bought_ended_and_kept_without_a_script() {
     visit.open("/billing").await;
     browser.find("details > summary").await.click().await.expect("it opens");
     browser.click("Cancel at the end of the period").await;
-    assert_eq!(browser.text("[role=status]").await, "Your subscription will end with the paid period.");
+    assert_eq!(browser.text("[role=status]").await, "Your subscription will end with its period.");
     visit.comes_to_say("[data-status]", "Ends soon").await;
     browser.click("Keep the subscription").await;
     visit.comes_to_say("[data-status]", "Active").await;

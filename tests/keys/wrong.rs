@@ -1,6 +1,6 @@
 //! A key of another mode or account compares, sells and asks nothing.
 
-use demo::provider::Telling;
+use demo::provider::{Key, Telling};
 use serde_json::json;
 
 use super::{Subscriber, all_have, number, provider, setup, subscribers};
@@ -126,6 +126,30 @@ async fn a_key_that_the_provider_does_not_accept_is_named_and_buyers_have_a_refe
     assert!(world.billing().metric("tollgate_refused_sales_total", &[]).await >= 1.0);
     let refused = world.tollgate_with(("STRIPE_API_KEY", "sk_live_of_nobody"), &["reconcile", "--end-unseen"]).await;
     assert!(refused.failure().contains("does not accept the API key"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn b17_a_key_that_expires_while_it_is_used_is_in_readiness_until_another_one_is_accepted() {
+    let world = World::with(setup().live()).await;
+    let subscribers = subscribers(&world, 1).await;
+    let provider = super::provider(&world);
+    let portal = async || world.post("/api/billing/portal", &subscribers[0].token, &json!({})).await.status;
+    assert_eq!(portal().await, 200);
+    let is_told = async || {
+        let ready = world.billing().admin("/readyz").await;
+        assert_eq!(ready.status, 200, "webhooks go on: {ready:?}");
+        ready.warnings().iter().any(|told| told.starts_with("STRIPE_API_KEY is refused"))
+    };
+    assert!(!is_told().await);
+    provider.refuse_key(LIVE_KEY);
+    assert_eq!(portal().await, 502);
+    assert!(is_told().await, "at once: the provider has just said so");
+    super::logged(&world, "the API key is refused: set one that the provider accepts", 1).await;
+    let refused = async || world.billing().metric("tollgate_provider_key_refused", &["stripe"]).await;
+    eventually("the metric says so", async || (refused().await == 1.0).then_some(())).await;
+    provider.accept_key(Key::own(LIVE_KEY));
+    assert_eq!(portal().await, 200);
+    assert!(!is_told().await);
 }
 
 #[tokio::test]

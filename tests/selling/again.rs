@@ -43,6 +43,13 @@ async fn a4_what_was_refunded_is_bought_again_and_never_runs_beside_it() {
     let page = world.browse("/billing", Some(&buyer.token)).await;
     assert!(page.body.contains("Your last payment was given back") && page.body.contains("Buy again"), "{}", page.body);
     assert!(!page.body.contains("Next payment"), "{}", page.body);
+    assert!(page.body.contains("cancel it") && page.body.contains("Cancel at the end"), "{}", page.body);
+    for words in ["has ended", "No subscription"] {
+        assert!(!page.body.contains(words), "it goes on at the provider: {words}: {}", page.body);
+    }
+    let billed = world.get("/api/billing/invoices", Some(&buyer.token)).await.json();
+    assert_eq!(billed["invoices"][0]["status"], "refunded", "{billed}");
+    assert!(page.body.contains(r#"<span class="soft">Refunded</span>"#), "{}", page.body);
     let pricing = world.browse("/billing/pricing", Some(&buyer.token)).await;
     assert!(pricing.body.contains("/billing/checkout"), "it can be bought: {}", pricing.body);
     // A purchase that is not possible ends nothing.
@@ -79,14 +86,15 @@ async fn a4_what_is_paused_goes_on_by_a_button() {
     assert_eq!(canceled.status, 200, "{canceled:?}");
     assert_eq!(buyer.standing().await["status"], "canceling");
     let page = world.browse("/billing?done=ending", Some(&buyer.token)).await;
-    assert!(
-        page.body.contains("will end with the paid period") && !page.body.contains("Next payment"),
-        "{}",
-        page.body
-    );
+    assert!(page.body.contains("will end with its period") && !page.body.contains("Next payment"), "{}", page.body);
+    provider.release();
+    provider.pause_collection(&id, PauseBehavior::Void, None).expect("paused");
+    told(&buyer, "paused", "resume").await;
+    let page = world.browse("/billing", Some(&buyer.token)).await;
+    assert!(page.body.contains("is paused, and ends on") && page.body.contains("Let it go on"), "{}", page.body);
+    assert!(!page.body.contains("Keep the subscription") && !page.body.contains("Next payment"), "{}", page.body);
     let page = world.browse("/billing?done=kept", Some(&buyer.token)).await;
     assert!(!page.body.contains("Your subscription goes on"), "the page says what is: {}", page.body);
-    provider.release();
 }
 
 #[tokio::test]

@@ -68,6 +68,16 @@ async fn a4_a_dispute_that_is_lost_after_its_period_takes_nothing_of_a_later_one
     provider(&world).dispute(last, "lost").expect("decided");
     told(&buyer, "dispute_lost", "Buy again").await;
     world.everywhere("/premium/one", &buyer.token, 402).await;
+    for words in ["a payment is disputed", "a dispute is lost"] {
+        let line = eventually("it is told", async || {
+            let log = world.billing().process.log();
+            log.lines().find(|line| line.contains(words)).map(str::to_owned)
+        })
+        .await;
+        for part in [buyer.account.as_str(), "\"provider\":\"stripe\"", "\"dispute\":", "\"payment\":"] {
+            assert!(line.contains(part), "b17: {part} in {line}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Buyer, annual, monthly, provider, setup, shop};
 use crate::world::http::client;
-use crate::world::{Arrangement, Setup, World, send};
+use crate::world::{Arrangement, Setup, World, eventually, send};
 
 #[tokio::test]
 async fn what_the_provider_answers_badly_is_told_and_can_be_tried_again() {
@@ -195,4 +195,52 @@ async fn what_the_operator_has_to_mend_is_told_to_the_operator_and_a_reference_t
     })
     .await;
     assert_eq!(world.billing().metric("tollgate_refused_sales_total", &[]).await, 1.0);
+}
+
+#[tokio::test]
+async fn b12_a_visitor_who_bought_nothing_is_told_so_where_buyers_come_back() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let stranger = Buyer::new(&world);
+    let page = world.browse("/billing/return", Some(&stranger.token)).await;
+    for words in ["No payment is known here yet", "If you have bought nothing", "http-equiv=\"refresh\""] {
+        assert!(page.status == 200 && page.body.contains(words), "{words}: {}", page.body);
+    }
+    assert!(!page.body.contains("is being confirmed"), "{}", page.body);
+    stranger.buys(&monthly()).await;
+    stranger.becomes("active").await;
+    let page = world.browse("/billing/return", Some(&stranger.token)).await;
+    assert_eq!((page.status, page.header("location")), (303, "/billing?upgraded=1"), "{page:?}");
+}
+
+#[tokio::test]
+async fn b13_a_buyer_gets_a_reference_whatever_is_asked_of_the_provider_and_the_log_has_the_cause() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    buyer.buys(&monthly()).await;
+    buyer.becomes("active").await;
+    let newcomer = Buyer::new(&world);
+    for (kind, count) in [(FaultKind::Mistaken, 1), (FaultKind::ServerError, 9)] {
+        for (path, who, body) in [
+            ("/api/billing/checkout", &newcomer, monthly()),
+            ("/api/billing/portal", &buyer, json!({})),
+            ("/api/billing/cancel", &buyer, json!({})),
+        ] {
+            provider.fail_calls(Fault { kind: kind.clone(), path: String::new(), count }).expect("planned");
+            let failed = world.post(path, &who.token, &body).await;
+            provider.heal_calls();
+            assert_eq!(failed.status, 502, "{path}: {failed:?}");
+            let reference = failed.json()["reference"].as_str().unwrap_or_default().to_owned();
+            assert!(!reference.is_empty(), "{path}: {failed:?}");
+            let line = eventually("the log has the reference", async || {
+                let log = world.billing().process.log();
+                log.lines().find(|line| line.contains(&reference)).map(str::to_owned)
+            })
+            .await;
+            for part in ["\"level\":\"WARN\"", who.account.as_str(), "\"reason\":"] {
+                assert!(line.contains(part), "{path}: {part} in {line}");
+            }
+        }
+    }
+    assert!(world.billing().metric("tollgate_refused_sales_total", &[]).await >= 3.0);
 }

@@ -1,5 +1,6 @@
 //! What was billed, as its provider shows it to the payer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -13,8 +14,8 @@ use crate::Billing;
 use crate::checkout;
 use crate::problem::Problem;
 use crate::provider::client::Bill;
-use crate::provider::sell;
-use crate::store::{StoreError, links};
+use crate::provider::{self, sell};
+use crate::store::{StoreError, links, money};
 
 /// Most customers of an account that are asked about: nearly everybody is one.
 const CUSTOMERS_MAX: usize = 4;
@@ -44,7 +45,41 @@ pub async fn list(State(billing): State<Billing>, SignedIn(claims): SignedIn) ->
 /// 429 when it failed too often, 502 when a provider does not answer, 503 when there is no key or the database fails.
 pub async fn of(billing: &Billing, account: &AccountId) -> Result<Vec<Billed>, Problem> {
     let billed = billing.shared().billed.or_ask(account, async { asked(billing, account).await.map(Arc::new) }).await?;
-    Ok(Vec::clone(&billed))
+    let mut billed = Vec::clone(&billed);
+    note_returned(billing, &mut billed).await?;
+    Ok(billed)
+}
+
+/// A provider that goes on to call a bill paid whose money went back is not repeated.
+async fn note_returned(billing: &Billing, billed: &mut [Billed]) -> Result<(), Problem> {
+    let paid: Vec<&Billed> = billed.iter().filter(|billed| billed.bill.status == "paid").collect();
+    if paid.is_empty() {
+        return Ok(());
+    }
+    let mut conn = billing.pool().acquire().await.map_err(StoreError::from)?;
+    let mut returned = BTreeMap::new();
+    for provider in provider::ALL {
+        let ids: Vec<String> =
+            paid.iter().filter(|one| one.provider == provider).map(|one| one.bill.id.clone()).collect();
+        for bill in money::returned_of_bills(&mut conn, provider, &ids).await? {
+            returned.insert((provider, bill.invoice.clone()), bill);
+        }
+    }
+    drop(conn);
+    for Billed { provider, bill } in billed {
+        let Some(back) = returned.get(&(*provider, bill.id.clone())) else { continue };
+        let word = if back.is_lost {
+            "charged_back"
+        } else if back.amount >= bill.paid.max(1) {
+            "refunded"
+        } else if back.amount > 0 {
+            "partially_refunded"
+        } else {
+            continue;
+        };
+        word.clone_into(&mut bill.status);
+    }
+    Ok(())
 }
 
 async fn asked(billing: &Billing, account: &AccountId) -> Result<Vec<Billed>, Problem> {

@@ -1,6 +1,7 @@
 //! Who asks: the assertion that the proxy puts on every signed-in request. Billing believes nothing else.
 
 use axum::extract::FromRequestParts;
+use cache::Sparing;
 use entitlement::Timestamp;
 use entitlement::assertion::Claims;
 use http::request::Parts;
@@ -101,7 +102,10 @@ pub fn claims(headers: &HeaderMap, settings: &Settings, now: Timestamp) -> Resul
     let verified = settings.assertion.verify(assertion, &settings.site_url, &settings.assertion_audience, now);
     verified.map(Some).map_err(|error| {
         // Only the proxy can send this header, so it and billing disagree about the key, the site or the time.
-        tracing::warn!(reason = %error, "an assertion was refused");
+        static REFUSED: Sparing = Sparing::new();
+        if let Some(untold) = REFUSED.tells(&error) {
+            tracing::warn!(reason = %error, untold, "an assertion was refused: TOLLGATE_ASSERTION_KEY, site.url and the clock of the proxy have to be those of billing");
+        }
         problem()
     })
 }

@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use cache::Sparing;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::Billing;
@@ -17,7 +18,10 @@ pub async fn checked(State(billing): State<Billing>, request: Request, next: Nex
     }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     if !bearer(request.headers()).is_some_and(|token| providers.is_app(token)) {
-        tracing::warn!(%method, path, "a request to the application's API did not hold a token of it");
+        static REFUSED: Sparing = Sparing::new();
+        if let Some(untold) = REFUSED.tells(&"") {
+            tracing::warn!(%method, path, untold, "a request to the application's API did not hold a token of it: it is one of TOLLGATE_APP_TOKEN");
+        }
         let detail = "Send `Authorization: Bearer` with TOLLGATE_APP_TOKEN.";
         let mut response = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).into_response();
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

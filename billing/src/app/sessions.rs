@@ -78,7 +78,10 @@ pub async fn forget(
         Ok(Told::Everybody) => Ok(StatusCode::NO_CONTENT),
         Ok(Told::Nobody) => Err(untold()),
         Err(error) => {
-            tracing::warn!(error = chain::told(&error), "the end of sessions could not be told to every process");
+            tracing::warn!(
+                error = chain::told(&error),
+                "the end of sessions could not be told to every process, and the application got 503: it has to ask again"
+            );
             Err(untold())
         }
     }

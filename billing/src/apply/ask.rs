@@ -3,6 +3,7 @@
 //! No connection of the pool is held meanwhile. The number of a question is drawn before it is asked, and one question
 //! at a time is asked about a customer in this process, so that of many events of one moment the first asks for all.
 
+use cache::Sparing;
 use entitlement::Timestamp;
 use entitlement::binding::{self, Turn};
 use entitlement::catalog::Provider;
@@ -46,14 +47,20 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// The event says enough to go on with; it is asked about again later.
-    fn fails(&mut self, provider: Provider, error: &ProviderError) {
-        match error {
-            // It is ours to repair.
-            ProviderError::Key(_) | ProviderError::Settings(_) => {
-                tracing::error!(%provider, variable = provider::key_variable(provider), %error, "the provider cannot be asked: `variable` has to hold a key that it accepts");
-            }
-            _ => {
-                tracing::warn!(%provider, %error, "the provider could not be asked: the event counts as it was told, and is asked about again");
+    fn fails(&mut self, claimed: &Claimed, object: &str, error: &ProviderError) {
+        let provider = claimed.provider;
+        // Each event meets the same fault, for as long as it lasts.
+        static FAILED: Sparing = Sparing::new();
+        if let Some(untold) = FAILED.tells(&format_args!("{provider}: {error}")) {
+            let (event_id, variable) = (&claimed.event_id, provider::key_variable(provider));
+            match error {
+                // It is ours to repair.
+                ProviderError::Key(_) | ProviderError::Settings(_) => {
+                    tracing::error!(%provider, event_id, object, variable, %error, untold, "the provider cannot be asked: `variable` has to hold a key that it accepts");
+                }
+                _ => {
+                    tracing::warn!(%provider, event_id, object, %error, untold, "the provider could not be asked: the event counts as it was told, and is asked about again");
+                }
             }
         }
         self.trouble = Some(error.to_string());
@@ -78,8 +85,8 @@ impl Billing {
         };
         let mut asked = Asked { question: Question::Asked, observation, key, ..Asked::default() };
         if let Key::Unknown(error) = &asked.key {
-            tracing::warn!(provider = %claimed.provider, %error, "the provider could not be asked");
-            asked.trouble = Some(error.to_string());
+            let error = error.clone();
+            asked.fails(&claimed, topic, &error);
             return Ok((asked, Some(guard)));
         }
         let (provider, providers) = (claimed.provider, self.providers());
@@ -94,16 +101,16 @@ impl Billing {
             match looked {
                 Ok(answers) if answers.is_empty() => self.note_unseen(provider, object, observation, now).await?,
                 Ok(answers) => asked.answers.extend(answers),
-                Err(error) => asked.fails(provider, &error),
+                Err(error) => asked.fails(&claimed, object.id(), &error),
             }
         }
         if asked.trouble.is_none()
             && let Some(customer) = self.unplaced(provider, &event, &asked.answers).await?
         {
             // The last one who could say whose it is.
-            match provider::look(&providers, provider, &Object::Customer(customer), moments).await {
+            match provider::look(&providers, provider, &Object::Customer(customer.clone()), moments).await {
                 Ok(answers) => drop(asked.answers.splice(0..0, answers)),
-                Err(error) => asked.fails(provider, &error),
+                Err(error) => asked.fails(&claimed, &customer, &error),
             }
         }
         Ok((asked, Some(guard)))

@@ -131,10 +131,20 @@ impl Billing {
         events::retry_at(&mut tx, id, next).await?;
         tx.commit().await?;
         if next.is_some() {
-            tracing::warn!(attempts, reason, "an event failed and will be tried again");
+            tracing::warn!(
+                event = id,
+                attempts,
+                reason,
+                "an event failed and will be tried again: `tollgate events show` has it by its number"
+            );
             return Ok(Fate::Failed);
         }
-        tracing::error!(attempts, reason, "an event failed too often and is dead: repair the cause, then replay it");
+        tracing::error!(
+            event = id,
+            attempts,
+            reason,
+            "an event failed too often and is dead: repair the cause, then `tollgate events replay` it by its number"
+        );
         Ok(Fate::Dead)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use entitlement::account::AccountId;
 use entitlement::catalog::{Provider, Sold};
 use entitlement::subscription::{State, Subscription};
 
@@ -10,7 +11,7 @@ use crate::store::catalogs::Rules;
 use crate::store::subscriptions;
 
 /// What the operator must know when somebody pays for what no catalog names.
-pub fn unknown_prices(subscription: &Subscription, rules: &Rules) -> Option<String> {
+pub fn unknown_prices(account: &AccountId, subscription: &Subscription, rules: &Rules) -> Option<String> {
     let sold = |price: &&String| rules.catalog.sold(subscription.id.provider, price).is_none();
     let unknown: Vec<&str> = subscription.prices.iter().filter(sold).map(String::as_str).collect();
     let note = match unknown.as_slice() {
@@ -20,8 +21,8 @@ pub fn unknown_prices(subscription: &Subscription, rules: &Rules) -> Option<Stri
         prices => format!("no catalog names the prices {}", prices.join(", ")),
     };
     metrics::count_unknown_price();
-    let subscription = &subscription.id.id;
-    tracing::error!(subscription, note, "a subscription grants nothing for what it pays: add its price to the catalog");
+    let (provider, subscription) = (subscription.id.provider, &subscription.id.id);
+    tracing::error!(%provider, %account, subscription, note, "a subscription grants nothing for what it pays: add its price to the catalog");
     Some(note)
 }
 

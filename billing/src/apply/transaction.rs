@@ -348,7 +348,7 @@ fn warn_of_unknown_status(claimed: &Claimed, why: &str) {
     }
     metrics::count_unknown_status(claimed.provider);
     let status = provider::status_of(&claimed.body).unwrap_or_default();
-    tracing::error!(provider = %claimed.provider, event_id = claimed.event_id, told_status = status, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate, then run `tollgate reconcile`");
+    tracing::error!(provider = %claimed.provider, event_id = claimed.event_id, customer = claimed.customer, told_status = status, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate, then run `tollgate reconcile`");
 }
 
 /// How an event ends of which something was learnt.
@@ -380,7 +380,7 @@ async fn wait_for_key(
 ) -> Result<Fate, StoreError> {
     events::park(conn, claimed.id, claimed.customer.as_deref(), reason, Some(now + KEY_LOOK)).await?;
     keys::wait(conn, claimed.id, claimed.provider).await?;
-    tracing::warn!(event_id = claimed.event_id, kind = claimed.kind, reason, "an event is parked");
+    tracing::warn!(provider = %claimed.provider, event_id = claimed.event_id, kind = claimed.kind, reason, "an event is parked until the key fits it, and is then applied by itself");
     Ok(Fate::Parked)
 }
 
@@ -389,6 +389,7 @@ async fn bury(conn: &mut PgConnection, claimed: &Claimed, reason: &str) -> Resul
     events::failed(conn, claimed.id, reason).await?;
     events::retry_at(conn, claimed.id, None).await?;
     tracing::error!(
+        provider = %claimed.provider,
         event_id = claimed.event_id,
         kind = claimed.kind,
         reason,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use cache::Lasting;
 use chrono::TimeDelta;
 use entitlement::Timestamp;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -12,7 +13,6 @@ use super::{Applied, Fate};
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
-use crate::lasting::Lasting;
 use crate::provider;
 use crate::store::StoreError;
 use crate::store::events::{self, Due};

@@ -25,7 +25,7 @@ pub async fn confirm(billing: &Billing, account: &AccountId, now: Timestamp) -> 
     let session = checkouts::session_of(&mut conn, account).await?;
     drop(conn);
     let Some(session) = session else { return Ok(()) };
-    let askable = billing.askable(session.provider).await?;
+    let (askable, account_id) = (billing.askable(session.provider).await?, account.as_str());
     let (account, observation) = (askable.account.as_deref(), billing.draw().await?);
     let asking = Asking { cause: CAUSE, provider: session.provider, account, observation, now };
     let object = Object::Checkout(session.id);
@@ -39,7 +39,7 @@ pub async fn confirm(billing: &Billing, account: &AccountId, now: Timestamp) -> 
         Err(ReconcileError::Store(error)) => Err(error.into()),
         Err(ReconcileError::Provider(error)) => Err(error.into()),
         Err(error) => {
-            tracing::error!(%error, "what a checkout bought could not be applied: its webhook tells it");
+            tracing::error!(account = account_id, %error, "what a checkout bought could not be applied: its webhook tells it");
             Err(Problem::interrupted())
         }
     }
@@ -57,6 +57,8 @@ pub async fn bought(billing: &Billing, account: &AccountId, session: Option<&str
 pub async fn observe(billing: &Billing, subscription: &SubscriptionId) {
     if let Err(problem) = observed(billing, subscription).await {
         tracing::warn!(
+            account = crate::caller::account(),
+            provider = %subscription.provider,
             subscription = subscription.id,
             code = problem.code(),
             "a change was made at the provider and could not be read back: its webhook tells it"
@@ -79,7 +81,7 @@ async fn observed(billing: &Billing, subscription: &SubscriptionId) -> Result<()
         Err(ReconcileError::Store(error)) => Err(error.into()),
         Err(ReconcileError::Provider(error)) => Err(error.into()),
         Err(error) => {
-            tracing::warn!(subscription = subscription.id, %error, "how a subscription stands after a change could not be applied: its webhook tells it");
+            tracing::warn!(account = crate::caller::account(), subscription = subscription.id, %error, "how a subscription stands after a change could not be applied: its webhook tells it");
             Err(Problem::interrupted())
         }
     }

@@ -97,6 +97,20 @@ pub enum ConnectError {
     Polar,
 }
 
+/// Whether the providers can be called, and recognised, as configured. Nothing is contacted.
+///
+/// # Errors
+/// When a key, a secret or the URL of an API cannot be used.
+pub fn check_providers(settings: &Settings) -> Result<(), ConnectError> {
+    Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
+    polar::api::Client::configured(&settings.polar).map_err(|_| ConnectError::Polar)?;
+    if settings.polar.webhook_secrets.iter().all(polar::signature::is_usable) {
+        Ok(())
+    } else {
+        Err(ConnectError::PolarSecret)
+    }
+}
+
 impl Billing {
     /// Connects to Postgres, and prepares to reach Redis whenever it is there. Changes are also sent to `local`, for a
     /// proxy in this process.
@@ -114,11 +128,7 @@ impl Billing {
             migrating.map(|url| self::options("DATABASE_MIGRATION_URL", url.expose_secret())).transpose()?;
         let outlets =
             Outlets::new(settings.redis_url.as_ref(), &settings.namespace, local).map_err(ConnectError::RedisUrl)?;
-        Client::configured(&settings.stripe).map_err(|_| ConnectError::Stripe)?;
-        polar::api::Client::configured(&settings.polar).map_err(|_| ConnectError::Polar)?;
-        if !settings.polar.webhook_secrets.iter().all(polar::signature::is_usable) {
-            return Err(ConnectError::PolarSecret);
-        }
+        check_providers(&settings)?;
         let embedded = settings.pool_size <= 1;
         let way = if embedded {
             meet::embedded(&options, EMBEDDED_PATIENCE).await?

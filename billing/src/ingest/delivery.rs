@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
+use cache::Sparing;
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
 use http::{HeaderMap, StatusCode};
@@ -50,11 +51,16 @@ impl Delivery {
                 let envelope = stripe::read_envelope(&body).map_err(|error| not_an_event(provider, &error))?;
                 if envelope.is_of_unknown_version() {
                     metrics::count_unknown_version();
-                    let version = envelope.api_version.as_deref();
-                    tracing::warn!(
-                        version,
-                        "an event is shaped by a newer API version than this build knows: update it"
-                    );
+                    let (event_id, version) = (&envelope.event_id, envelope.api_version.as_deref());
+                    static NEWER: Sparing = Sparing::new();
+                    if let Some(untold) = NEWER.tells(&version.unwrap_or_default()) {
+                        tracing::warn!(
+                            event_id,
+                            version,
+                            untold,
+                            "an event is shaped by a newer API version than this build knows: update Tollgate"
+                        );
+                    }
                 }
                 let stripe::Envelope { event_id, kind, api_version, livemode } = envelope;
                 Ok(Self { provider, event_id, kind, api_version, livemode, body })
@@ -81,7 +87,10 @@ pub(super) async fn verified(
     };
     let is_usable = |secret| provider != Provider::Polar || polar::signature::is_usable(secret);
     if !secrets.iter().any(is_usable) {
-        tracing::error!(variable, "a webhook came, but there is no secret to verify it with: nothing bought is learnt");
+        static UNVERIFIABLE: Sparing = Sparing::new();
+        if let Some(untold) = UNVERIFIABLE.tells(&variable) {
+            tracing::error!(%provider, variable, untold, "a webhook came, but there is no secret to verify it with: nothing bought is learnt before `variable` is set");
+        }
         return Err(not_configured());
     }
     // Before its body is waited for.
@@ -116,7 +125,11 @@ fn missing_signature() -> Problem {
 }
 
 fn refused(provider: Provider, variable: &str, why: &dyn Error) -> Problem {
-    tracing::warn!(%provider, variable, reason = %why, "a webhook was refused: when all are, `variable` is not the secret of their endpoint");
+    // Whoever knows the address can send what is refused.
+    static REFUSED: Sparing = Sparing::new();
+    if let Some(untold) = REFUSED.tells(&format_args!("{provider}: {why}")) {
+        tracing::warn!(%provider, variable, reason = %why, untold, "a webhook was refused: when all are, `variable` is not the secret of their endpoint");
+    }
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_signature", format!("The signature is refused: {why}."))
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use cache::Sparing;
 use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
@@ -148,7 +149,13 @@ impl Billing {
         match tokio::time::timeout(STORE_PATIENCE, storing).await {
             Ok(stored) => Ok(stored?),
             Err(_) => {
-                tracing::error!("the database took too long to make a webhook durable");
+                static SLOW: Sparing = Sparing::new();
+                if let Some(untold) = SLOW.tells(&"") {
+                    tracing::error!(
+                        untold,
+                        "the database took too long to make a webhook durable: its provider delivers it again; look at the load of PostgreSQL"
+                    );
+                }
                 Err(Problem::database_unavailable())
             }
         }
@@ -172,7 +179,7 @@ impl Billing {
         match tokio::time::timeout(wait, applying).await {
             Ok(Ok(Ok(applied))) => status_of(&applied),
             Ok(Ok(Err(error))) => {
-                tracing::warn!(error = chain::told(&error), "an event is durable, and is applied later");
+                tracing::warn!(event = id, error = chain::told(&error), "an event is durable, and is applied later");
                 Status::Accepted
             }
             // The worker counts the failure of what panicked here when it panics again there.

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::component::Billing;
 use crate::credentials::Providers;
 use crate::provider::client::ProviderError;
+use crate::provider::heard::Heard;
 use crate::provider::{self, List, Moments, key_variable};
 use crate::store::{StoreError, keys, reconciliations};
 
@@ -51,17 +52,27 @@ pub(crate) struct Checked {
     refusal: parking_lot::Mutex<Option<ProviderError>>,
     /// The last outcome, and until when it counts. Held while it is found out, so that one does it for all.
     last: Mutex<Option<(Instant, Key)>>,
+    /// The last outcome alone, for those who wait for none.
+    shown: parking_lot::Mutex<Key>,
 }
 
 impl Checked {
     /// Why a comparison could not go on with the key; `None` when the last one could.
-    pub(super) fn refusal(&self) -> Option<ProviderError> {
+    fn refusal(&self) -> Option<ProviderError> {
         self.refusal.lock().clone()
     }
 
     /// Notes how a comparison with the key went.
     pub(crate) fn note_refusal(&self, refusal: Option<ProviderError>) {
         *self.refusal.lock() = refusal;
+    }
+}
+
+impl Providers {
+    /// Why the key of a provider is not accepted: what was asked last said so, or a comparison.
+    pub(super) fn refusal(&self, provider: Provider) -> Option<ProviderError> {
+        let heard = self.heard(provider).and_then(Heard::refusal);
+        heard.or_else(|| self.checked(provider).refusal())
     }
 }
 
@@ -102,20 +113,20 @@ impl Billing {
             Key::Fits { .. } if !checked.account.initialized() => FITS_NOT,
             Key::Fits { .. } | Key::None => FITS,
         };
+        *checked.shown.lock() = key.clone();
         *last = Some((Instant::now() + counts, key.clone()));
         Ok(key)
     }
 
-    /// Keys that are of no use, as an operator should know.
-    pub(crate) async fn refused_keys(&self) -> Vec<String> {
+    /// Keys that are of no use, as an operator should know. Nobody is asked, and nothing waited for.
+    pub(crate) fn refused_keys(&self) -> Vec<String> {
         let providers = self.providers();
         let mut refused = Vec::new();
         for provider in provider::ALL {
-            let last = providers.checked(provider).last.lock().await;
-            let variable = key_variable(provider);
-            match last.as_ref().map(|(_, key)| key) {
-                Some(Key::Other(misfit)) => refused.push(format!("{variable} is not used: {misfit}")),
-                Some(Key::Unknown(error @ ProviderError::Key(_))) => refused.push(format!(
+            let (variable, shown) = (key_variable(provider), providers.checked(provider).shown.lock().clone());
+            match (shown, providers.refusal(provider)) {
+                (Key::Other(misfit), _) => refused.push(format!("{variable} is not used: {misfit}")),
+                (Key::Unknown(error @ ProviderError::Key(_)), _) | (_, Some(error)) => refused.push(format!(
                     "{variable} is refused: {error}; until it is replaced, checkout, portal and cancellation fail, and nothing is compared"
                 )),
                 _ => {}

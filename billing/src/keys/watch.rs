@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cache::Lasting;
 use entitlement::catalog::Provider;
 use tokio_util::sync::CancellationToken;
 
@@ -11,10 +12,10 @@ use super::Key;
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
-use crate::lasting::Lasting;
 use crate::metrics;
 use crate::provider::client::ProviderError;
-use crate::provider::{self, key_variable};
+use crate::provider::heard::Heard;
+use crate::provider::{self, Moments, key_variable};
 use crate::store::{StoreError, keys, unseen};
 use crate::takings::{self, Verdict, What};
 
@@ -118,12 +119,16 @@ impl Billing {
     async fn look_at_key(&self, provider: Provider) -> Result<Seen, StoreError> {
         self.catch_up().await?;
         let key = self.key(provider).await?;
+        let (providers, now) = (self.providers(), clock::now());
+        if matches!(key, Key::Fits { .. }) && providers.heard(provider).is_some_and(Heard::is_due) {
+            // A key that has expired is noticed before a buyer needs it.
+            provider::try_key(&providers, provider, Moments { at: now, now }).await;
+        }
         match &key {
             Key::Fits { livemode, .. } => self.wake_waiting(provider, *livemode).await?,
             Key::None => self.wake_waiting(provider, None).await?,
             Key::Other(_) | Key::Unknown(_) => {}
         }
-        let now = clock::now();
         let mut conn = self.pool().acquire().await?;
         let waiting = keys::waiting(&mut conn, provider).await?;
         let unseen = unseen::count(&mut conn, Some(provider)).await?.subscriptions;
@@ -137,7 +142,7 @@ impl Billing {
         let (misfit, refused) = match key {
             Key::Other(misfit) => (Some(misfit.to_string()), None),
             Key::Unknown(error @ ProviderError::Key(_)) => (None, Some(error.to_string())),
-            _ => (None, self.providers().checked(provider).refusal().map(|error| error.to_string())),
+            _ => (None, self.providers().refusal(provider).map(|error| error.to_string())),
         };
         Ok(Seen { misfit, refused, waiting, unseen, spared: verdict.is_many().then_some(verdict) })
     }

@@ -20,7 +20,7 @@ use crate::store::inbox::{self, EventLine, Filter};
 use crate::store::links::{self, Customer};
 use crate::store::money::{self, Money};
 use crate::store::snapshot::Snapshot;
-use crate::store::{StoreError, snapshot, takings};
+use crate::store::{StoreError, accounts, snapshot, takings};
 
 /// How many events and changes are shown.
 const RECENT: i64 = 20;
@@ -32,7 +32,9 @@ const LIST_MAX: u32 = 1000;
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
     pub account: AccountId,
-    /// 0 when nothing is known of it.
+    /// Whether anything is known of it: else it has what everybody has, and may be misspelt.
+    pub known: bool,
+    /// 0 when nothing of it was ever told.
     pub version: u64,
     /// Since when a person has blocked the account: no gated route passes, whatever the segments say.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,6 +158,7 @@ impl Billing {
         let customers = links::customers_of(&mut conn, account).await?;
         let invoices = money::invoices_of(&mut conn, account, RECENT).await?;
         let held_back = takings::held_from(&mut conn, account).await?;
+        let known = accounts::is_known(&mut conn, account).await?;
         drop(conn);
         let timeline = timeline(&rules.catalog, &publish::grants(&snapshot, &rules));
         let cached = self.cached(account, &snapshot, &rules, at).await;
@@ -174,6 +177,7 @@ impl Billing {
         Ok(Explained {
             withheld: withheld.collect(),
             account: account.clone(),
+            known,
             version: snapshot.version,
             catalog: snapshot.catalog,
             segments: explained(&timeline, at),

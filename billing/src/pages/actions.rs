@@ -4,7 +4,6 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use entitlement::assertion::Claims;
-use http::StatusCode;
 use http::header::SET_COOKIE;
 use serde::Deserialize;
 use url::Url;
@@ -16,6 +15,7 @@ use crate::Billing;
 use crate::api::{Buyer, OwnOrigin, Visitor, may_buy, subscription};
 use crate::checkout::{self, Order, links, onward};
 use crate::problem::Problem;
+use crate::provider::client::ProviderError;
 
 /// A form whose button says it all.
 #[derive(Debug, Deserialize)]
@@ -127,9 +127,7 @@ fn signing_in(billing: &Billing, page: &str) -> Response {
 /// A page that leads on to the provider by itself.
 fn going(billing: &Billing, url: &str) -> Result<Response, Problem> {
     if !is_safe(url) {
-        tracing::error!("the payment provider answered a URL that no browser should be sent to");
-        let detail = "The payment provider's answer cannot be used.";
-        return Err(Problem::new(StatusCode::BAD_GATEWAY, "provider_unusable", detail));
+        return Err(ProviderError::Unusable("it leads to a URL that no browser should be sent to".into()).into());
     }
     let frame = Frame::new(billing, &billing.settings().pages.texts.back.going, "");
     Ok(html::page(&Going { frame, url }))

@@ -57,6 +57,18 @@ struct Confirming<'a> {
     /// Where the page asks again.
     again: String,
     by_itself: bool,
+    /// Whether a purchase is known: else the words are for a visitor who may not have bought anything.
+    is_bought: bool,
+}
+
+/// What a visitor who comes back has bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purchase {
+    InEffect,
+    /// It is known, and not in effect yet.
+    Awaited,
+    /// No purchase is known.
+    Unknown,
 }
 
 /// `GET /billing/return`
@@ -71,9 +83,14 @@ pub async fn get(
         let back = links::with_next(links::RETURN_PATH, next.as_deref());
         return Ok(html::see_other(&links::signing_in(&billing.settings().login, &back)));
     };
-    if !has_taken_effect(&billing, &claims.sub, asked.session_id.as_deref()).await {
-        tracing::warn!(account = %claims.sub, "a buyer is back, and the purchase has not taken effect yet: `tollgate events list` shows whether its webhook came");
-        return Ok(html::page(&confirming(&billing, &claims, &asked, next.as_deref())));
+    let purchase = purchase(&billing, &claims.sub, asked.session_id.as_deref()).await;
+    if purchase != Purchase::InEffect {
+        let is_bought = purchase == Purchase::Awaited;
+        // Once for a buyer, not each time that the page looks again.
+        if is_bought && asked.tries.is_none() {
+            tracing::warn!(account = %claims.sub, "a buyer is back, and the purchase has not taken effect yet: `tollgate events list` shows whether its webhook came");
+        }
+        return Ok(html::page(&confirming(&billing, &claims, &asked, (next.as_deref(), is_bought))));
     }
     // The next page is asked for at once, so the cache must know by then. Where it cannot be told, the proxy asks
     // billing before it denies.
@@ -84,14 +101,20 @@ pub async fn get(
     Ok(answer)
 }
 
-fn confirming<'a>(billing: &'a Billing, claims: &Claims, asked: &Asked, next: Option<&str>) -> Confirming<'a> {
-    let title = &billing.settings().pages.texts.back.title;
+fn confirming<'a>(
+    billing: &'a Billing,
+    claims: &Claims,
+    asked: &Asked,
+    (next, is_bought): (Option<&str>, bool),
+) -> Confirming<'a> {
+    let texts = &billing.settings().pages.texts.back;
+    let title = if is_bought { &texts.title } else { &texts.unknown_title };
     let frame = Frame::new(billing, title, links::RETURN_PATH).with_claims(claims);
     let tries = asked.tries.unwrap_or(0);
     let by_itself = tries < TRIES_MAX;
     // Whoever asks by hand may wait once more.
     let again = again(asked.session_id.as_deref(), next, if by_itself { tries.saturating_add(1) } else { 0 });
-    Confirming { frame, refresh_seconds: REFRESH_SECONDS, again, by_itself }
+    Confirming { frame, refresh_seconds: REFRESH_SECONDS, again, by_itself, is_bought }
 }
 
 /// The page's own address, with how often it was asked for.
@@ -105,7 +128,7 @@ fn again(session: Option<&str>, next: Option<&str>, tries: u32) -> String {
 
 /// Asks what was bought, then waits until the account has it, or for too long; of a session that is not known, until it
 /// has more than everybody has. Holds no connection while it sleeps.
-async fn has_taken_effect(billing: &Billing, account: &AccountId, session: Option<&str>) -> bool {
+async fn purchase(billing: &Billing, account: &AccountId, session: Option<&str>) -> Purchase {
     let confirmed = async {
         // The page asks again each two seconds; its webhook may be faster than a further answer.
         if !billing.shared().asks.may_look(account) {
@@ -132,10 +155,11 @@ async fn has_taken_effect(billing: &Billing, account: &AccountId, session: Optio
             None => standing.has_more_than_everybody(),
         };
         if standing::of(billing, account, now).await.is_ok_and(has) {
-            return true;
+            return Purchase::InEffect;
         }
         if place.is_err() || Instant::now() >= deadline {
-            return false;
+            // An address with a session is the provider's: it leads back there from a checkout alone.
+            return if bought.is_some() || session.is_some() { Purchase::Awaited } else { Purchase::Unknown };
         }
         tokio::time::sleep(Duration::from_millis(LOOK_EVERY_MS)).await;
     }
@@ -163,14 +187,34 @@ mod tests {
         let frame = Frame::of(&look, "/billing/pricing", &look.texts.back.title, links::RETURN_PATH);
         let again = again(Some("cs_1\"><b>"), Some("/premium/a?b=c"), 3);
         assert_eq!(again, "/billing/return?session_id=cs_1%22%3E%3Cb%3E&next=%2Fpremium%2Fa%3Fb%3Dc&tries=3");
-        let page = Confirming { frame: frame.clone(), refresh_seconds: 2, again, by_itself: true };
+        let page = Confirming { frame: frame.clone(), refresh_seconds: 2, again, by_itself: true, is_bought: true };
         let html = page.render().expect("a page");
         let refresh =
             r#"<meta http-equiv="refresh" content="2; url=/billing/return?session_id=cs_1%22%3E%3Cb%3E&#38;next="#;
         assert!(html.contains(refresh), "{html}");
         assert!(html.contains("Your payment is being confirmed"));
-        let page = Confirming { frame, refresh_seconds: 2, again: "/billing/return?tries=0".into(), by_itself: false };
+        assert!(!html.contains("See the plans"), "nothing is bought twice: {html}");
+        let again = "/billing/return?tries=0".to_owned();
+        let page = Confirming { frame, refresh_seconds: 2, again, by_itself: false, is_bought: true };
         let html = page.render().expect("a page");
         assert!(!html.contains("refresh") && html.contains(r#"href="/billing/return?tries=0""#), "{html}");
+    }
+
+    #[test]
+    fn b12_a_visitor_of_whom_no_purchase_is_known_is_not_told_of_a_payment() {
+        let look = examples::pages();
+        let frame = Frame::of(&look, "/billing/pricing", &look.texts.back.unknown_title, links::RETURN_PATH);
+        for by_itself in [true, false] {
+            let again = again(None, None, 1);
+            let page = Confirming { frame: frame.clone(), refresh_seconds: 2, again, by_itself, is_bought: false };
+            let html = page.render().expect("a page");
+            for words in ["No payment is known here yet", "If you have bought nothing", "See the plans", "Look again"] {
+                assert!(html.contains(words), "{words}: {html}");
+            }
+            for words in ["is being confirmed", "Some ways to pay take longer"] {
+                assert!(!html.contains(words), "{words}: {html}");
+            }
+            assert_eq!(html.contains("refresh"), by_itself, "{html}");
+        }
     }
 }

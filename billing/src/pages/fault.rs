@@ -41,7 +41,11 @@ pub fn told(texts: &Texts, problem: &Problem) -> String {
         "foreign_origin" => &errors.foreign_origin,
         "not_configured" => &errors.not_configured,
         "invalid_token" => &errors.invalid_token,
-        "provider_error" => match problem.told_reference() {
+        "provider_unavailable" => match problem.told_reference() {
+            Some(reference) => return fill(&errors.provider_away, &[("reference", reference)]),
+            None => by_status(texts, problem.status()),
+        },
+        "provider_error" | "wrong_key" => match problem.told_reference() {
             Some(reference) => return fill(&errors.provider_refused, &[("reference", reference)]),
             None => return fill(&errors.provider_error, &[("message", problem.detail())]),
         },

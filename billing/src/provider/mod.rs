@@ -13,6 +13,7 @@ use self::client::{Listed, Page, ProviderError};
 mod amounts;
 mod bounds;
 pub mod client;
+pub(crate) mod heard;
 pub(crate) mod offer;
 pub mod polar;
 pub(crate) mod sell;
@@ -202,7 +203,7 @@ pub(crate) async fn events(
                 Some(ListedEvent { event_id, kind, api_version, livemode, body })
             }
             Err(error) => {
-                tracing::error!(id, %error, "an event in the provider's list cannot be read");
+                tracing::error!(id, %error, "an event in the provider's list cannot be read, and is not taken over: look at it there, and update Tollgate");
                 None
             }
         }
@@ -256,6 +257,14 @@ pub(crate) async fn account(providers: &Providers, provider: Provider) -> Result
         (Provider::Stripe, Some(client)) => client.account().await,
         _ => Ok(None),
     }
+}
+
+/// Asks something small, for what the answer says of the key.
+pub(crate) async fn try_key(providers: &Providers, provider: Provider, moments: Moments) {
+    let _ = match provider {
+        Provider::Stripe => account(providers, provider).await.map(drop),
+        Provider::Polar => page(providers, provider, List::Subscriptions(None), None, moments).await.map(drop),
+    };
 }
 
 /// The variable of the environment that holds the key.

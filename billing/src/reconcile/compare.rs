@@ -1,6 +1,7 @@
 //! One page of a provider's list against the rows: what agrees is noted in one statement, what differs is repaired like
 //! an event.
 
+use cache::Sparing;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
@@ -171,7 +172,10 @@ impl Billing {
     ) -> Result<(), ReconcileError> {
         if let Some(customer) = waits_for {
             report.unlinked += 1;
-            tracing::warn!(provider = %asking.provider, customer, "no account is known of a customer that has a subscription: `tollgate link` names it");
+            static UNLINKED: Sparing = Sparing::new();
+            if let Some(untold) = UNLINKED.tells(&asking.provider) {
+                tracing::warn!(provider = %asking.provider, customer, untold, "no account is known of a customer that has a subscription: `tollgate link` names it");
+            }
         }
         if !is_news {
             return Ok(());

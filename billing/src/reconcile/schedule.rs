@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cache::Lasting;
 use chrono::TimeDelta;
 use entitlement::catalog::Provider;
 use tokio_util::sync::CancellationToken;
@@ -20,14 +21,15 @@ impl Billing {
     /// Compares with the providers as often as configured, until told to stop.
     pub(crate) async fn run_reconciler(self, stop: CancellationToken) {
         let settings = self.settings().reconcile;
+        let faults = provider::ALL.map(|_| Lasting::default());
         let plans = [(Kind::Delta, settings.delta), (Kind::Full, settings.full)];
         loop {
             for (kind, every) in plans.into_iter().filter_map(|(kind, every)| Some((kind, every?))) {
                 let every = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
-                for provider in provider::ALL {
+                for (provider, faults) in provider::ALL.into_iter().zip(&faults) {
                     tokio::select! {
                         () = stop.cancelled() => return,
-                        () = self.compare_if_due(provider, kind, every) => {}
+                        () = self.compare_if_due(provider, kind, every, faults) => {}
                     }
                 }
             }
@@ -38,7 +40,7 @@ impl Billing {
         }
     }
 
-    async fn compare_if_due(&self, provider: Provider, kind: Kind, every: TimeDelta) {
+    async fn compare_if_due(&self, provider: Provider, kind: Kind, every: TimeDelta, faults: &Lasting) {
         if !provider::can_ask(&self.providers(), provider) {
             return;
         }
@@ -47,6 +49,9 @@ impl Billing {
             Ok(compared) => {
                 if compared.is_some() {
                     providers.checked(provider).note_refusal(None);
+                    if let Some(failures) = faults.ends() {
+                        tracing::info!(%provider, failures, "comparisons go on");
+                    }
                 }
             }
             // The watch of the keys tells it, once.
@@ -58,8 +63,11 @@ impl Billing {
             Err(error @ ReconcileError::WrongKey { .. }) => {
                 tracing::debug!(%provider, error = chain::told(&error), "nothing was compared");
             }
+            Err(error) if faults.begins(&error) => {
+                tracing::warn!(%provider, error = chain::told(&error), "a comparison stopped; it is tried again each minute");
+            }
             Err(error) => {
-                tracing::warn!(%provider, error = chain::told(&error), "a comparison stopped; it goes on in a minute");
+                tracing::debug!(%provider, error = chain::told(&error), "a comparison still does not go on");
             }
         }
     }

@@ -106,6 +106,11 @@ impl Provider {
         self.shared.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
     }
 
+    /// Takes a key away, as when it is rolled or has expired.
+    pub fn refuse_key(&self, key: &str) {
+        self.shared.keys.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known.key != key);
+    }
+
     /// The account's API version from now on: the shape of events, and of answers to calls that name no version. New
     /// subscriptions are billed as this version does by default.
     pub fn set_shape(&self, shape: Shape) {

@@ -103,7 +103,11 @@ impl Subscription {
         if is_over || access.is_some_and(|access| access.until.is_none_or(|until| now < until)) {
             return None;
         }
-        let cuts = setbacks.iter().filter(|setback| self.cut(item, **setback, policy).is_some_and(|at| at <= now));
+        // Nothing was paid that could go back, and nothing goes on before it is.
+        let is_incomplete = self.state == State::Incomplete;
+        let counts = |setback: &Setback| !is_incomplete || matches!(setback, Setback::CustomerGone { .. });
+        let cuts = setbacks.iter().filter(|setback| counts(setback));
+        let cuts = cuts.filter(|setback| self.cut(item, **setback, policy).is_some_and(|at| at <= now));
         let cut = cuts.map(|setback| match setback {
             Setback::CustomerGone { .. } => Withheld::CustomerGone,
             Setback::Refunded { .. } => Withheld::Refunded,
@@ -111,11 +115,11 @@ impl Subscription {
             Setback::Disputed { .. } => Withheld::Disputed,
         });
         let of_state = match self.state {
+            State::Incomplete => Withheld::Incomplete,
             _ if self.collection_paused && policy.pause == Hold::Suspend => Withheld::Paused,
             State::Paused => Withheld::Paused,
             State::Unpaid => Withheld::Unpaid,
             State::PastDue { .. } => Withheld::PastDue,
-            State::Incomplete => Withheld::Incomplete,
             State::Unknown => Withheld::UnknownStatus,
             State::Trialing { .. }
             | State::Active { .. }

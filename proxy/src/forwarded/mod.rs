@@ -21,6 +21,10 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Longest IPv4 address, and a dot behind it.
 const IPV4_BYTES_MAX: usize = 16;
 
+/// The shortest prefixes that are one's own: `10.0.0.0/8`, and `fc00::/7`.
+const SHORTEST_IPV4: u8 = 8;
+const SHORTEST_IPV6: u8 = 7;
+
 /// The proxies whose word on the client is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
@@ -30,6 +34,8 @@ pub struct TrustedProxies(Vec<IpNet>);
 pub enum TrustError {
     #[error("\"{0}\" is not an address or a network: write \"10.0.0.1\" or \"10.0.0.0/8\"")]
     NotANetwork(String),
+    #[error("\"{0}\" is a large part of the internet, which cannot be trusted: name your proxies")]
+    Many(String),
     #[error("\"{0}\" is everybody, and what everybody says cannot be trusted: name your proxies")]
     Everybody(String),
 }
@@ -59,7 +65,12 @@ fn network(text: &str) -> Result<IpNet, TrustError> {
     let address = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
     let network = text.parse::<IpNet>().ok().or_else(address);
     let network = canonical(network.ok_or_else(|| TrustError::NotANetwork(text.to_owned()))?);
-    if network.prefix_len() == 0 { Err(TrustError::Everybody(text.to_owned())) } else { Ok(network.trunc()) }
+    let least = if network.addr().is_ipv4() { SHORTEST_IPV4 } else { SHORTEST_IPV6 };
+    match network.prefix_len() {
+        0 => Err(TrustError::Everybody(text.to_owned())),
+        length if length < least => Err(TrustError::Many(text.to_owned())),
+        _ => Ok(network.trunc()),
+    }
 }
 
 /// A network of IPv4 that is written as one of IPv6 (RFC 4291 section 2.5.5.2): addresses are compared as IPv4.

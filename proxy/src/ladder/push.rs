@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cache::{Lost, Pauses, Place, Refusals, Subscription, Task};
+use cache::{Lasting, Lost, Pauses, Place, Refusals, Sparing, Subscription, Task};
 use entitlement::account::AccountId;
 use entitlement::record::forget::{self, Forget};
 use entitlement::record::{self, DatabaseId, Entitlement, Namespace, Record, RecordError, before};
@@ -29,6 +29,9 @@ const PAUSE_MS_MAX: u64 = 5_000;
 /// Shortest and longest time between two tests of the channel: within twice that a silent loss is noticed.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
+
+/// What is pushed and cannot be read.
+static UNREADABLE: Sparing = Sparing::new();
 
 /// Which push epoch is current, if any.
 #[derive(Debug)]
@@ -124,14 +127,14 @@ pub(super) async fn follow_redis<S: Sink>(
     (poisoned, refusals): (IntCounter, Arc<Refusals>),
     heartbeat: Duration,
 ) {
-    let mut pauses = Pauses::between(PAUSE_MS_MIN, PAUSE_MS_MAX);
+    let (mut pauses, losses) = (Pauses::between(PAUSE_MS_MIN, PAUSE_MS_MAX), Lasting::default());
     while let Some(namespace) = namespace(&mut heard).await {
         let mut was_open = false;
         let lost = match Subscription::open(&place, &namespace.channel(), heartbeat).await {
             Ok(subscription) => {
                 sink.epoch().begin();
                 refusals.note(Task::Subscribe, None);
-                info!("changes are pushed to this process");
+                info!(losses = losses.ends().unwrap_or_default(), "changes are pushed to this process");
                 was_open = true;
                 let taking_in = take_in(subscription, &*sink, &poisoned);
                 tokio::select! {
@@ -152,8 +155,18 @@ pub(super) async fn follow_redis<S: Sink>(
         if was_open {
             pauses.start_over();
         }
-        warn!(error = &lost as &dyn std::error::Error, "changes are not pushed to this process: subscribing again");
+        // Told when it begins and when it is over, or for another cause; each try is counted.
+        tell_loss(&lost, losses.begins(&lost));
         sleep(pauses.take()).await;
+    }
+}
+
+fn tell_loss(lost: &Lost, begins: bool) {
+    let error = lost as &dyn std::error::Error;
+    if begins {
+        warn!(error, "changes are not pushed to this process: it goes on to subscribe, and asks below meanwhile");
+    } else {
+        debug!(error, "changes are still not pushed to this process");
     }
 }
 
@@ -172,7 +185,12 @@ async fn take_in<S: Sink>(mut subscription: Subscription, sink: &S, poisoned: &I
             }
             Some(Err(error)) => {
                 poisoned.inc();
-                warn!(error = &error as &dyn std::error::Error, "a pushed end of sessions cannot be read");
+                if let Some(untold) = UNREADABLE.tells(&error) {
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        untold, "a pushed end of sessions cannot be read: does something else write to this Redis?"
+                    );
+                }
                 sink.epoch().begin();
                 continue;
             }
@@ -187,7 +205,12 @@ async fn take_in<S: Sink>(mut subscription: Subscription, sink: &S, poisoned: &I
                     debug!("a change was told in the format of a newer build");
                 } else {
                     poisoned.inc();
-                    warn!(error = &error as &dyn std::error::Error, "a pushed change cannot be read");
+                    if let Some(untold) = UNREADABLE.tells(&error) {
+                        warn!(
+                            error = &error as &dyn std::error::Error,
+                            untold, "a pushed change cannot be read: does something else write to this Redis?"
+                        );
+                    }
                 }
                 // Nobody knows whom it was about.
                 sink.epoch().begin();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache::{CacheId, Link, Owner, Patience, Place, Refusals};
+use cache::{CacheId, Link, Owner, Patience, Place, Refusals, Sparing};
 use entitlement::account::AccountId;
 use entitlement::record::{self, Entitlement, Namespace, RECORD_BYTES_MAX, RecordError};
 use redis::{RedisError, cmd};
@@ -82,7 +82,10 @@ impl Redis {
             }
             Ok(_) => {
                 self.counters.poisoned.inc();
-                warn!("redis holds the record of another database");
+                static FOREIGN: Sparing = Sparing::new();
+                if let Some(untold) = FOREIGN.tells(&line.database) {
+                    warn!(%account, untold, "Redis holds the record of another database under a key of this one: billing is asked instead");
+                }
                 Read::Nothing
             }
             // Written by a newer build that runs beside this one: nothing is wrong.
@@ -91,15 +94,18 @@ impl Redis {
                 Read::Nothing
             }
             Err(error) => {
-                self.poisoned(&error);
+                self.poisoned(account, &error);
                 Read::Nothing
             }
         }
     }
 
-    fn poisoned(&self, error: &(dyn std::error::Error + 'static)) {
+    fn poisoned(&self, account: &AccountId, error: &(dyn std::error::Error + 'static)) {
         self.counters.poisoned.inc();
-        warn!(error, "redis holds something else than a record");
+        static POISONED: Sparing = Sparing::new();
+        if let Some(untold) = POISONED.tells(&error) {
+            warn!(%account, error, untold, "Redis holds something else than a record: billing is asked instead; does something else write to this Redis?");
+        }
     }
 }
 
@@ -120,7 +126,7 @@ impl Shared for Redis {
             }
             Err(error) if is_about_the_value(&error) => {
                 self.circuit.succeeded();
-                self.poisoned(&error);
+                self.poisoned(account, &error);
                 Read::Nothing
             }
             Err(error) => {

@@ -38,6 +38,12 @@ pub enum AddressError {
     TlsPort(String),
     #[error("a server has no path: write \"{0}\" alone")]
     Path(String),
+    #[error("a server's address holds no name and no password: write its host alone")]
+    Credentials,
+    #[error("0 is no port of a server: write the one at which the site listens, such as 3000")]
+    NoPort,
+    #[error("this is an address of many machines, and of no server: write that of one")]
+    Many,
     #[error("the path of a socket begins with a slash, and has 107 bytes at most")]
     Socket,
 }
@@ -79,23 +85,36 @@ impl FromStr for Address {
 
 /// `host:port`; without a port the default, where there is one.
 fn place(authority: &str, default: Option<u16>) -> Result<Place, AddressError> {
+    if authority.contains('@') {
+        return Err(AddressError::Credentials);
+    }
     if let Ok(address) = authority.parse() {
-        return Ok(Place::Socket(address));
+        return socket(address);
     }
     let (host, port) = match (authority.rsplit_once(':'), default) {
-        (Some((host, port)), _) if !port.ends_with(']') => {
-            (host, port.parse().ok().filter(|port| *port != 0).ok_or(AddressError::Malformed)?)
-        }
+        (Some((host, port)), _) if !port.ends_with(']') => (host, port.parse().map_err(|_| AddressError::Malformed)?),
         (_, Some(port)) => (authority, port),
         (_, None) => return Err(AddressError::Malformed),
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match (bare.parse::<IpAddr>(), host.starts_with('[')) {
-        (Ok(address), is_bracketed) if address.is_ipv6() == is_bracketed => {
-            Ok(Place::Socket(SocketAddr::new(address, port)))
-        }
+        (Ok(address), is_bracketed) if address.is_ipv6() == is_bracketed => socket(SocketAddr::new(address, port)),
+        (Err(_), false) if is_name(host) && port == 0 => Err(AddressError::NoPort),
         (Err(_), false) if is_name(host) => Ok(Place::Name(host.to_owned(), port)),
         _ => Err(AddressError::Malformed),
+    }
+}
+
+/// An address at which one server may listen.
+fn socket(address: SocketAddr) -> Result<Place, AddressError> {
+    let is_many = match address.ip() {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_multicast(),
+    };
+    match address.port() {
+        _ if is_many => Err(AddressError::Many),
+        0 => Err(AddressError::NoPort),
+        _ => Ok(Place::Socket(address)),
     }
 }
 
@@ -205,7 +224,6 @@ mod tests {
             "",
             "app",
             "app:",
-            "app:0",
             "app:99999",
             ":80",
             "a b:80",
@@ -214,7 +232,6 @@ mod tests {
             "a..b:80",
             "app:80/x",
             "https://",
-            "https://a@b",
             "https://::1",
             "https://[::1",
             "https://[app]",
@@ -228,6 +245,15 @@ mod tests {
         assert!(told("10.0.0.1:443").contains("\"http://10.0.0.1:443\""));
         assert!(told("[::1]:443").contains("write \"https://[::1]\""));
         assert!(told("https://app/base").contains("write \"https://app\""));
+        for text in ["app:0", "127.0.0.1:0", "[::1]:0", "http://app:0", "https://10.0.0.1:0"] {
+            assert_eq!(text.parse::<Address>(), Err(AddressError::NoPort), "{text}");
+        }
+        for text in ["224.0.0.1:80", "255.255.255.255:80", "https://[ff02::1]"] {
+            assert_eq!(text.parse::<Address>(), Err(AddressError::Many), "{text}");
+        }
+        for text in ["https://a@b", "user:secret@app:80", "http://user:secret@127.0.0.1:80"] {
+            assert_eq!(text.parse::<Address>(), Err(AddressError::Credentials), "{text}");
+        }
         for text in ["unix:", "unix:app.sock", "unix://app.sock", &format!("unix:/{}", "a".repeat(107))] {
             assert_eq!(text.parse::<Address>(), Err(AddressError::Socket), "{text}");
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use cache::Lasting;
 use futures_util::future::join_all;
 use http::HeaderValue;
 use parking_lot::Mutex;
@@ -50,6 +51,8 @@ struct Member {
     speaks: Option<Speaks>,
     /// What was found last: a name server that fails takes no server away.
     found: Mutex<HashMap<SocketAddr, Arc<Server>>>,
+    /// Look-ups that find nothing.
+    lookups: Lasting,
     /// The server, where nothing has to be looked up.
     fixed: Option<Arc<Server>>,
 }
@@ -180,7 +183,14 @@ impl Member {
             }
             None => None,
         };
-        let mut member = Self { address: address.clone(), host, speaks, found: Mutex::default(), fixed: None };
+        let mut member = Self {
+            address: address.clone(),
+            host,
+            speaks,
+            found: Mutex::default(),
+            lookups: Lasting::default(),
+            fixed: None,
+        };
         let place = fixed_place(address).map_err(|_| UpstreamError::Unusable)?;
         member.fixed = place.map(|place| Arc::new(member.server(&place, address.to_string(), settings, transport)));
         Ok(member)
@@ -207,8 +217,13 @@ impl Member {
         };
         let mut found = self.found.lock();
         if addresses.is_empty() {
-            warn!(name = %self.address, "the name of a server of the site is not found: what was found before stays");
+            if self.lookups.begins(&"") {
+                warn!(name = %self.address, "the name of a server of the site is not found: what was found before stays");
+            }
             return found.values().cloned().collect();
+        }
+        if let Some(failures) = self.lookups.ends() {
+            info!(name = %self.address, failures, "the name of a server of the site is found again");
         }
         // What is there still keeps its connections, and what is known of it.
         let server = |address: SocketAddr| {

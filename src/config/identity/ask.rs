@@ -42,9 +42,13 @@ impl Ask {
             return Ok(None);
         };
         if !is_table {
-            bail!("`ask` belongs into a table of its own: write [identity.session], and below it ask = \"{text}\"");
+            bail!(
+                "`ask` belongs into a table of its own: write [identity.session], and below it ask = \"{}\"",
+                crate::config::urls::shown(text)
+            );
         }
-        let location = text.parse::<AskLocation>().with_context(|| format!("ask = \"{text}\""))?;
+        let location =
+            text.parse::<AskLocation>().with_context(|| format!("ask = \"{}\"", crate::config::urls::shown(text)))?;
         check_alone(section)?;
         if section.account.is_none() {
             bail!(

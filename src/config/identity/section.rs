@@ -32,21 +32,21 @@ pub struct WaySection {
     pub(super) account: Option<OneOrMore>,
     pub(super) user: Option<String>,
     pub(super) prefix: String,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub(super) leeway: Option<Duration>,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub(super) jwks_refresh: Option<Duration>,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub(super) jwks_refetch_min: Option<Duration>,
     // Ways that are no tokens.
     pub(super) ask: Option<String>,
     pub(super) header: Option<String>,
     pub(super) from: Option<OneOrMore>,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub(super) keep: Option<Duration>,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub(super) deadline: Option<Duration>,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::config::span")]
     pub(super) stale: Option<Duration>,
 }
 

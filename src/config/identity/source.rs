@@ -117,7 +117,8 @@ fn count(keys: usize) -> String {
 
 fn published((section, common): (&WaySection, &WaySection), is_table: bool, url: &str) -> Result<Source> {
     let location = if section.jwks_insecure { Location::insecure(url) } else { url.parse() };
-    let location = location.map_err(|error| anyhow!("identity.jwks_url = \"{url}\": {error}"))?;
+    let location =
+        location.map_err(|error| anyhow!("identity.jwks_url = \"{}\": {error}", crate::config::urls::shown(url)))?;
     let every: Vec<String> = PUBLIC.split([',', ' ']).filter(|word| word.len() == 5).map(str::to_owned).collect();
     let names = match &section.algorithms {
         // What the keys of the set are for, they say themselves.

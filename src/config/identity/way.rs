@@ -64,6 +64,7 @@ impl Way {
         if section.token_at.is_some() && cookies.is_empty() {
             bail!("identity.token_at says where a token stands in a cookie: name the cookie");
         }
+        check_lists(section)?;
         let account = section.account.as_ref().map_or_else(|| vec!["sub".to_owned()], OneOrMore::all);
         if account.is_empty() {
             bail!("identity.account is empty: name the claim, such as \"sub\"");
@@ -146,4 +147,25 @@ impl Way {
             Source::Site(ask) => Keys::Asked(ask.settings(url)?),
         })
     }
+}
+
+/// Refuses what no token could say, and a prefix that no account could have.
+fn check_lists(section: &WaySection) -> Result<()> {
+    let lists = [
+        ("issuer", section.issuer.all()),
+        ("audience", section.audience.all()),
+        ("authorized_parties", section.authorized_parties.clone()),
+    ];
+    for (key, texts) in lists {
+        if let Some(text) = texts.iter().find(|text| text.trim() != text.as_str() || text.is_empty()) {
+            bail!(
+                "identity.{key} has \"{text}\", which is empty or has blanks around it: take it away, or write what tokens say"
+            );
+        }
+    }
+    let prefix = &section.prefix;
+    if AccountId::parse(&format!("{prefix}x")).is_err() {
+        bail!("identity.prefix = {prefix:?} cannot begin the id of an account: write a few letters, such as \"app:\"");
+    }
+    Ok(())
 }

@@ -261,7 +261,7 @@ pub mod examples {
     //! Standings that are made up, for the tests of what shows them.
 
     use chrono::Duration;
-    use entitlement::subscription::{Dues, Grace, Policy};
+    use entitlement::subscription::{Dues, Grace, Policy, Setback};
     use entitlement::timeline::{Grant, Source, timeline};
 
     use super::*;
@@ -319,6 +319,11 @@ pub mod examples {
 
     /// The standing of somebody with these subscriptions.
     pub fn standing(subscriptions: Vec<Subscription>, now: Timestamp) -> Standing {
+        set_back(subscriptions, &[], now)
+    }
+
+    /// The same, with money for all of them that went back.
+    pub fn set_back(subscriptions: Vec<Subscription>, setbacks: &[Setback], now: Timestamp) -> Standing {
         let catalog: Catalog = toml::from_str(CATALOG).expect("a catalog");
         let grace = Grace {
             past_due: Duration::days(14),
@@ -328,7 +333,7 @@ pub mod examples {
         };
         let policy = Policy::default();
         let grant = |subscription: &Subscription| {
-            let (access, bought) = (subscription.access(&grace, &policy, &[])?, bought(&catalog, subscription)?);
+            let (access, bought) = (subscription.access(&grace, &policy, setbacks)?, bought(&catalog, subscription)?);
             let source = Source::Subscription(subscription.id.clone());
             Some(Grant {
                 source,
@@ -343,7 +348,7 @@ pub mod examples {
         let rules = Arc::new(Rules { id: Some(1), catalog, grace, policy });
         let reason = |subscription: &Subscription| {
             let item = subscription.all_items().into_iter().next()?;
-            let withheld = subscription.withheld(&item, &Dues::default(), (&grace, &policy), &[], now)?;
+            let withheld = subscription.withheld(&item, &Dues::default(), (&grace, &policy), setbacks, now)?;
             Some((subscription.id.clone(), withheld))
         };
         let withheld = subscriptions.iter().filter_map(reason).collect();

@@ -214,7 +214,7 @@ impl<'a> Effects<'a> {
                 let next = Known { subscription, observation };
                 subscriptions::put(conn, &account, &next, origin, self.attempt.now).await?;
                 self.count_live(conn, origin).await?;
-                let unknown = note::unknown_prices(&next.subscription, self.attempt.rules);
+                let unknown = note::unknown_prices(&account, &next.subscription, self.attempt.rules);
                 self.note_purchase(conn, &account, (&next.subscription, known.is_none())).await?;
                 let was_running = known.as_ref().is_some_and(|known| note::may_run(&known.subscription));
                 if !was_running && note::may_run(&next.subscription) {

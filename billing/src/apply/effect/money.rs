@@ -1,6 +1,7 @@
 //! Invoices, payments, refunds and disputes: stored for themselves, and weighed once all of an event is stored.
 
 use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
 use entitlement::event::Fact;
 use entitlement::payment::{Dispute, DisputeState};
 use sqlx::PgConnection;
@@ -26,13 +27,7 @@ impl Effects<'_> {
             Fact::Invoice(invoice) => money::put_invoice(conn, provider, invoice.clone()).await?,
             Fact::Payment(payment) => money::put_payment(conn, provider, payment.clone()).await?,
             Fact::Refund(refund) => money::put_refund(conn, provider, refund.clone()).await?,
-            Fact::Dispute(dispute) => {
-                let stored = money::put_dispute(conn, provider, dispute.clone()).await?;
-                if stored == Stored::News {
-                    alert(dispute);
-                }
-                stored
-            }
+            Fact::Dispute(dispute) => money::put_dispute(conn, provider, dispute.clone()).await?,
             _ => Stored::Known,
         };
         if stored == Stored::News {
@@ -54,6 +49,9 @@ impl Effects<'_> {
                 _ => Vec::new(),
             };
             let account = self.account_of_money(conn, &fact, &payments).await?;
+            if let Fact::Dispute(dispute) = &fact {
+                alert(self.attempt.provider, account.as_ref(), dispute);
+            }
             if let (Fact::Invoice(invoice), Some(account)) = (&fact, &account)
                 && invoice.paid > 0
             {
@@ -97,14 +95,36 @@ impl Effects<'_> {
     }
 }
 
-/// A person has to answer the bank in time.
-fn alert(dispute: &Dispute) {
-    let (id, payment) = (&dispute.id, &dispute.payment);
+/// A person has to answer the bank in time. The account is empty where nothing known says whose the payment was.
+fn alert(provider: Provider, account: Option<&AccountId>, dispute: &Dispute) {
+    let (id, payment, amount) = (&dispute.id, &dispute.payment, dispute.amount);
+    let account = account.map(AccountId::as_str).unwrap_or_default();
     match dispute.state {
-        DisputeState::Open => tracing::error!(id, payment, "a payment is disputed: answer it at the provider in time"),
-        DisputeState::Lost => tracing::error!(id, payment, "a dispute is lost: the money is gone"),
-        DisputeState::Inquiry => tracing::warn!(id, payment, "a bank asks about a payment: answer it at the provider"),
-        DisputeState::Won => tracing::info!(id, payment, "a dispute is won"),
+        DisputeState::Open => tracing::error!(
+            %provider,
+            account,
+            dispute = id,
+            payment,
+            amount,
+            "a payment is disputed: answer it at the provider before its deadline"
+        ),
+        DisputeState::Lost => tracing::error!(
+            %provider,
+            account,
+            dispute = id,
+            payment,
+            amount,
+            "a dispute is lost: the money is gone, and nothing is left to do"
+        ),
+        DisputeState::Inquiry => tracing::warn!(
+            %provider,
+            account,
+            dispute = id,
+            payment,
+            amount,
+            "a bank asks about a payment: answer it at the provider, before it becomes a dispute"
+        ),
+        DisputeState::Won => tracing::info!(%provider, account, dispute = id, payment, "a dispute is won"),
     }
 }
 

@@ -60,6 +60,8 @@ fn line(texts: &Texts, billed: Billed) -> Line {
         "open" | "pending" | "uncollectible" => texts.account.invoice_open.clone(),
         "void" => texts.account.invoice_void.clone(),
         "refunded" => texts.account.invoice_refunded.clone(),
+        "partially_refunded" => texts.account.invoice_partly_refunded.clone(),
+        "charged_back" => texts.account.invoice_taken_back.clone(),
         other => other.replace('_', " "),
     };
     Line {
@@ -100,9 +102,14 @@ mod tests {
         assert_eq!((paid.date.as_str(), paid.amount.as_str(), paid.status.as_str()), ("1 March 2026", "£7", "Paid"));
         assert_eq!(paid.pdf_url.as_deref(), Some("https://pay.stripe.com/invoice/in_1/pdf"));
         assert_eq!(told("open", "javascript:alert(1)").pdf_url, None);
-        for (word, shown) in
-            [("open", "Open"), ("void", "Void"), ("refunded", "Refunded"), ("of_tomorrow", "of tomorrow")]
-        {
+        for (word, shown) in [
+            ("open", "Open"),
+            ("void", "Void"),
+            ("refunded", "Refunded"),
+            ("partially_refunded", "Partly refunded"),
+            ("charged_back", "Taken back by the bank"),
+            ("of_tomorrow", "of tomorrow"),
+        ] {
             assert_eq!(told(word, "").status, shown);
         }
     }

@@ -2,7 +2,7 @@
 
 use entitlement::Timestamp;
 use entitlement::catalog::{Cadence, Price, Provider};
-use entitlement::subscription::{State, Subscription, WayBack, Withheld};
+use entitlement::subscription::{State, Subscription, SubscriptionId, WayBack, Withheld};
 use entitlement::timeline::Status;
 
 use crate::api::standing::{Live, Standing};
@@ -76,21 +76,30 @@ impl Plan {
         let unsettled = standing.unsettled().filter(|_| has_none && segment.status == Status::None);
         let is_incomplete = unsettled.is_some_and(|(_, withheld)| withheld == Withheld::Incomplete);
         let running = live.iter().map(|live| live.subscription).chain(standing.unnamed(now));
+        let mut bought =
+            live.iter().map(|live| live.subscription).chain(unsettled.map(|(subscription, _)| subscription));
+        let (warned, warning) =
+            bought.find_map(|subscription| Some((&subscription.id, warning(texts, subscription, standing)?))).unzip();
+        let way_back = warning.as_ref().map(|warning| warning.way_back);
+        let told = |subscription: &Subscription| warned == Some(&subscription.id);
         Self {
             tier_name: tier.map_or_else(|| tier_code.clone(), |tier| tier.name.clone()),
             tier_code,
             status_code: segment.status.as_str(),
-            status: in_words(texts, if is_incomplete { Status::PastDue } else { segment.status }),
-            trial: live.iter().find_map(|live| trial(texts, live, now)),
-            warning: live
-                .iter()
-                .map(|live| live.subscription)
-                .chain(unsettled.map(|(subscription, _)| subscription))
-                .find_map(|subscription| warning(texts, subscription, standing)),
-            actions: if is_incomplete { Actions::Manage } else { actions(running, sellers) },
+            status: match segment.status {
+                Status::None if has_none && standing.addons(now).next().is_some() => texts.account.no_plan.clone(),
+                Status::None => without_access(texts, standing, (warned, has_none)),
+                status => in_words(texts, status),
+            },
+            trial: live.iter().find_map(|live| trial(texts, live, standing, now)),
+            warning,
+            actions: if is_incomplete { Actions::Manage } else { actions(running, sellers, way_back) },
             subscriptions: live
                 .iter()
-                .map(|live| line(texts, &live.tier.name, live.price, (live.subscription, standing)))
+                .map(|live| {
+                    let is_told = told(live.subscription);
+                    line(texts, &live.tier.name, live.price, (live.subscription, standing, is_told))
+                })
                 .chain(standing.unnamed(now).map(|subscription| unnamed(texts, subscription)))
                 .collect(),
             addons: addons(texts, standing, now),
@@ -98,18 +107,42 @@ impl Plan {
     }
 }
 
-/// All are ended, or none: who goes on paying for one must not think otherwise.
-fn actions<'a>(running: impl Iterator<Item = &'a Subscription>, sellers: &[Provider]) -> Actions {
+/// All are ended, or none: who goes on paying for one must not think otherwise. Where access comes back by another button, that one stands
+/// alone: letting a paused subscription go on takes its end back, and what is bought again is not kept.
+fn actions<'a>(
+    running: impl Iterator<Item = &'a Subscription>,
+    sellers: &[Provider],
+    way_back: Option<WayBack>,
+) -> Actions {
     let running: Vec<&Subscription> = running.collect();
     if running.is_empty() {
         Actions::Choose
     } else if !running.iter().all(|subscription| sellers.contains(&subscription.id.provider)) {
         Actions::Manage
     } else if running.iter().all(|subscription| subscription.cancel_at.is_some()) {
-        Actions::Keep
+        match way_back {
+            Some(WayBack::Resume | WayBack::BuyAgain) => Actions::Manage,
+            Some(WayBack::UpdateCard | WayBack::Wait) | None => Actions::Keep,
+        }
     } else {
         Actions::End
     }
+}
+
+/// The state of a plan that gives nothing: a subscription that goes on is not called none.
+fn without_access(texts: &Texts, standing: &Standing, (warned, has_none): (Option<&SubscriptionId>, bool)) -> String {
+    let texts = &texts.account;
+    let text = match warned.and_then(|id| standing.withheld(id)) {
+        Some(Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete) => &texts.past_due,
+        Some(Withheld::Paused) => &texts.on_pause,
+        Some(Withheld::CustomerGone) => &texts.none,
+        Some(Withheld::Refunded | Withheld::DisputeLost | Withheld::Disputed | Withheld::NotRenewed) => {
+            &texts.no_access
+        }
+        None if has_none => &texts.none,
+        None => &texts.no_access,
+    };
+    text.clone()
 }
 
 fn in_words(texts: &Texts, status: Status) -> String {
@@ -125,36 +158,57 @@ fn in_words(texts: &Texts, status: Status) -> String {
     text.clone()
 }
 
-fn trial(texts: &Texts, live: &Live<'_>, now: Timestamp) -> Option<Trial> {
+fn trial(texts: &Texts, live: &Live<'_>, standing: &Standing, now: Timestamp) -> Option<Trial> {
     let State::Trialing { ends_at } = live.subscription.state else { return None };
+    if standing.withheld(&live.subscription.id).is_some() {
+        return None;
+    }
     let left = days_left(ends_at - now);
     let days = days_left(ends_at - live.subscription.started_at).max(left).max(1);
     let text = fill(&texts.account.trial_left, &[("days", &texts.days(left))]);
     Some(Trial { left: text, days, past: days - left })
 }
 
+/// Why a subscription gives nothing, in a sentence.
+fn reason(texts: &Texts, withheld: Withheld, subscription: &Subscription) -> String {
+    let own = &texts.account;
+    match (withheld, subscription.cancel_at) {
+        (Withheld::CustomerGone, _) => own.customer_gone.clone(),
+        (Withheld::Refunded, _) => own.refunded.clone(),
+        (Withheld::DisputeLost, _) => own.dispute_lost.clone(),
+        (Withheld::Disputed, _) => own.disputed.clone(),
+        (Withheld::Paused, Some(end)) => fill(&own.paused_ending, &[("date", &texts.day(end))]),
+        (Withheld::Paused, None) => own.paused_text.clone(),
+        (Withheld::NotRenewed, _) => own.not_renewed.clone(),
+        (Withheld::UnknownStatus, _) => own.unknown_status.clone(),
+        (Withheld::Incomplete, _) => own.incomplete.clone(),
+        (Withheld::Unpaid | Withheld::PastDue, _) => own.unpaid.clone(),
+    }
+}
+
 fn warning(texts: &Texts, subscription: &Subscription, standing: &Standing) -> Option<Warning> {
     let own = &texts.account;
     let withheld = standing.withheld(&subscription.id);
     let text = match (withheld, subscription.state) {
-        (Some(Withheld::CustomerGone), _) => own.customer_gone.clone(),
-        (Some(Withheld::Refunded), _) => own.refunded.clone(),
-        (Some(Withheld::DisputeLost), _) => own.dispute_lost.clone(),
-        (Some(Withheld::Disputed), _) => own.disputed.clone(),
-        (Some(Withheld::Paused), _) => own.paused_text.clone(),
-        (Some(Withheld::NotRenewed), _) => own.not_renewed.clone(),
-        (Some(Withheld::UnknownStatus), _) => own.unknown_status.clone(),
-        (Some(Withheld::Incomplete), _) => own.incomplete.clone(),
-        (Some(Withheld::Unpaid | Withheld::PastDue), _) | (None, State::Unpaid) => own.unpaid.clone(),
-        (_, State::PastDue { since }) => fill(&own.failed, &[("date", &texts.day(since))]),
+        (Some(withheld), _) if withheld.way_back() == WayBack::BuyAgain => {
+            let is_over = subscription.cancel_at.is_some() || subscription.is_ended();
+            let next = if is_over { &own.buy_over } else { &own.buy_or_cancel };
+            format!("{} {next}", reason(texts, withheld, subscription))
+        }
+        (Some(withheld), _) => reason(texts, withheld, subscription),
+        (None, State::PastDue { since }) => fill(&own.failed, &[("date", &texts.day(since))]),
+        (None, State::Unpaid) => own.unpaid.clone(),
         (None, _) => return None,
     };
     let way_back = withheld.map_or(WayBack::UpdateCard, Withheld::way_back);
+    let has_access = standing.segment.status != Status::None;
     let title = match way_back {
         WayBack::UpdateCard => &own.failed_title,
+        // Something else gives access.
+        _ if has_access => &own.beside_title,
         WayBack::BuyAgain | WayBack::Resume | WayBack::Wait => &own.withheld_title,
     };
-    let until = standing.segment.until.filter(|_| standing.segment.status == Status::PastDue);
+    let until = standing.segment.until.filter(|_| withheld.is_none() && standing.segment.status == Status::PastDue);
     let until = until.map(|until| fill(&own.access_until, &[("date", &texts.day(until))]));
     Some(Warning { title: title.clone(), text, way_back, until })
 }
@@ -162,7 +216,7 @@ fn warning(texts: &Texts, subscription: &Subscription, standing: &Standing) -> O
 fn addons(texts: &Texts, standing: &Standing, now: Timestamp) -> Vec<Line> {
     let held = standing.held_addons(now).filter_map(|(addon, subscription)| {
         let price = subscription.prices.iter().find_map(|id| addon.prices.iter().find(|price| price.id == *id))?;
-        Some(line(texts, &addon.name, price, (subscription, standing)))
+        Some(line(texts, &addon.name, price, (subscription, standing, false)))
     });
     held.collect()
 }
@@ -181,7 +235,14 @@ fn unnamed(texts: &Texts, subscription: &Subscription) -> Line {
     Line { name: texts.account.unnamed.clone(), line }
 }
 
-fn line(texts: &Texts, name: &str, price: &Price, (subscription, standing): (&Subscription, &Standing)) -> Line {
+/// The subscription in a line; `is_told` when the warning says already why it gives nothing.
+fn line(
+    texts: &Texts,
+    name: &str,
+    price: &Price,
+    (subscription, standing, is_told): (&Subscription, &Standing, bool),
+) -> Line {
+    let own = &texts.account;
     let with = match price.cadence {
         Cadence::Monthly => &texts.common.monthly,
         Cadence::Annual => &texts.common.annual,
@@ -189,22 +250,28 @@ fn line(texts: &Texts, name: &str, price: &Price, (subscription, standing): (&Su
     let id = price.id.as_str();
     let price = fill(with, &[("amount", &texts.common.locale.price(price))]);
     let dated = |text: &str, at: Timestamp| fill(text, &[("date", &texts.day(at)), ("price", &price)]);
-    let line = match (subscription.state, subscription.cancel_at) {
-        // No payment is promised for what gives nothing: the warning says the rest.
-        _ if standing.withheld(&subscription.id).is_some_and(|withheld| withheld != Withheld::Paused) => {
-            format!("{price}.")
+    let withheld = standing.withheld(&subscription.id);
+    let is_paused = subscription.collection_paused || subscription.state == State::Paused;
+    let what = match (withheld, subscription.state, subscription.cancel_at) {
+        // No payment is promised for what gives nothing.
+        (Some(withheld), _, Some(end)) if !is_told && withheld != Withheld::Paused => {
+            format!("{} {}", reason(texts, withheld, subscription), dated(&own.ends, end))
         }
-        _ if subscription.collection_paused => format!("{price}. {}", texts.account.paused),
-        (State::Trialing { .. }, Some(end)) => dated(&texts.account.ends, end),
-        (State::Trialing { ends_at }, None) => dated(&texts.account.trial_then, ends_at),
-        (State::Paused, _) => format!("{price}. {}", texts.account.paused),
+        (Some(withheld), ..) if !is_told => reason(texts, withheld, subscription),
+        (_, _, Some(end)) if is_paused => format!("{} {}", own.paused, dated(&own.ends, end)),
+        _ if is_paused => own.paused.clone(),
+        (_, _, Some(end)) => dated(&own.ends, end),
         // The warning says the rest.
-        (State::PastDue { .. } | State::Unpaid, _) => format!("{price}."),
-        (_, Some(end)) => format!("{price}. {}", dated(&texts.account.ends, end)),
-        (State::Active { paid_until: Some(end) }, None) => {
-            format!("{price}. {}", dated(&texts.account.next_payment, subscription.price_paid_until(id, end)))
+        (Some(_), ..) | (_, State::PastDue { .. } | State::Unpaid, _) => String::new(),
+        (_, State::Trialing { ends_at }, None) => {
+            return Line { name: name.to_owned(), line: dated(&own.trial_then, ends_at) };
         }
-        (_, None) => format!("{price}."),
+        (_, State::Active { paid_until: Some(end) }, None) => {
+            dated(&own.next_payment, subscription.price_paid_until(id, end))
+        }
+        _ => String::new(),
     };
+    let is_free = matches!(subscription.state, State::Trialing { .. }) && withheld.is_none() && !is_paused;
+    let line = if is_free { what } else { format!("{price}. {what}").trim_end().to_owned() };
     Line { name: name.to_owned(), line }
 }

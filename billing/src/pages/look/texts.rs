@@ -61,24 +61,26 @@ texts! {
     /// The page of one's own plan.
     Account {
         title, thanks, ending, kept, active, trialing, canceling, past_due, credit, none, trial_left, trial_then,
-        next_payment, ends, access_until, failed_title, failed, unpaid, incomplete, withheld_title, customer_gone, refunded, dispute_lost, disputed,
-        paused_text, not_renewed, unknown_status, resume, buy_again, paused, unnamed, manage, pay, cancel, cancel_text,
+        next_payment, ends, access_until, failed_title, failed, unpaid, incomplete, withheld_title, beside_title, no_access, no_plan, on_pause,
+        customer_gone, refunded, dispute_lost, buy_over, buy_or_cancel, disputed, paused_text, paused_ending, not_renewed, unknown_status,
+        resume, buy_again, paused, unnamed, manage, pay, cancel, cancel_text,
         cancel_now, keep, plans, not_a_buyer, blocked, credit_days, credit_text, referral, referral_text, referral_link, copy,
         copied, conversion, conversions, invoices, invoice_paid,
-        invoice_open, invoice_void, invoice_refunded, invoice_pdf, invoices_unavailable,
+        invoice_open, invoice_void, invoice_refunded, invoice_partly_refunded, invoice_taken_back, invoice_pdf, invoices_unavailable,
     }
 }
 
 texts! {
     /// On the way to the provider, and back from it.
-    Back { title, wait, later, again, going, go }
+    Back { title, wait, later, again, unknown_title, unknown, going, go }
 }
 
 texts! {
     /// What went wrong, by the code of the problem.
     Errors {
-        title, page, consent_required, consent_changed, already_subscribed, subscription_paused, payment_missing, not_sold, no_customer, no_active_subscription,
-        not_canceling, not_a_buyer, blocked, foreign_origin, not_configured, provider_error, provider_refused, invalid_token, not_found, busy, bad_request,
+        title, page, consent_required, consent_changed, already_subscribed, subscription_paused, payment_missing, not_sold, no_customer,
+        no_active_subscription, not_canceling, not_a_buyer, blocked, foreign_origin, not_configured, provider_error, provider_refused,
+        provider_away, invalid_token, not_found, busy, bad_request,
         internal,
     }
 }

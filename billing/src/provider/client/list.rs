@@ -129,7 +129,7 @@ impl Page<(String, Value)> {
 /// One object that cannot be read must not keep the others from being compared.
 fn read(events: Result<Vec<Event>, crate::provider::Unreadable>, id: &str) -> Vec<Event> {
     events.unwrap_or_else(|error| {
-        tracing::error!(id, %error, "an object of the provider cannot be read, and is not compared");
+        tracing::error!(id, %error, "an object of the provider cannot be read, and is not compared: look at it there, and update Tollgate");
         Vec::new()
     })
 }

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use stripe::{IdempotencyKey, RequestStrategy};
 use stripe_client_core::{CustomizedStripeRequest, RequestBuilder, StripeClient, StripeMethod};
 
+use crate::provider::heard::Heard;
 use crate::provider::text::mended;
 
 pub use bills::Bill;
@@ -47,6 +48,7 @@ const FIRST_PAUSE_MS: u64 = 250;
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Mending,
+    heard: Heard,
 }
 
 /// The library's client, whose answers are mended before they are read.
@@ -87,7 +89,7 @@ impl Client {
             .timeout(Duration::from_secs(ATTEMPT_SECONDS_MAX))
             .build()
             .map_err(ProviderError::from_stripe)?;
-        Ok(Self { inner: Mending(inner) })
+        Ok(Self { inner: Mending(inner), heard: Heard::default() })
     }
 
     /// The connection that the settings describe; none without a key.
@@ -148,7 +150,14 @@ impl Client {
             }
         };
         let limit = Duration::from_secs(CALL_SECONDS_MAX);
-        tokio::time::timeout(limit, attempts).await.unwrap_or_else(|_| Err(ProviderError::too_slow()))
+        let answer = tokio::time::timeout(limit, attempts).await.unwrap_or_else(|_| Err(ProviderError::too_slow()));
+        self.heard.note(&answer);
+        answer
+    }
+
+    /// What its answers say of the key.
+    pub(crate) const fn heard(&self) -> &Heard {
+        &self.heard
     }
 }
 

@@ -104,6 +104,48 @@ pub async fn returned_of_invoice(
     Ok(query.fetch_all(conn).await?)
 }
 
+/// What went back of a bill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnedBill {
+    pub invoice: String,
+    /// Minor units.
+    pub amount: i64,
+    /// Whether the bank has decided for the cardholder.
+    pub is_lost: bool,
+}
+
+/// What went back of these bills, as far as payments of theirs are known.
+///
+/// # Errors
+/// When the database fails.
+pub async fn returned_of_bills(
+    conn: &mut PgConnection,
+    provider: Provider,
+    invoices: &[String],
+) -> Result<Vec<ReturnedBill>, StoreError> {
+    if invoices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = sqlx::query_as!(
+        ReturnedBill,
+        r#"
+        select p.invoice_id as "invoice!",
+            sum(greatest(p.refunded, coalesce((
+                select sum(r.amount) from refunds r
+                where r.provider = p.provider and r.payment_id = p.payment_id and r.state = 'made'
+            ), 0)))::bigint as "amount!",
+            bool_or(exists (
+                select from disputes d
+                where d.provider = p.provider and d.payment_id = p.payment_id and d.state = 'lost'
+            )) as "is_lost!"
+        from payments p where p.provider = $1 and p.invoice_id = any($2) group by p.invoice_id
+        "#,
+        provider.as_str(),
+        invoices
+    );
+    Ok(query.fetch_all(conn).await?)
+}
+
 /// Whether anything of a payment went back.
 ///
 /// # Errors

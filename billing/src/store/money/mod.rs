@@ -14,7 +14,9 @@ use sqlx::types::Json;
 
 use super::StoreError;
 
-pub use find::{account_of_invoice, invoices_of, is_returned, is_weighed, placed, returned_of_invoice};
+pub use find::{
+    account_of_invoice, invoices_of, is_returned, is_weighed, placed, returned_of_bills, returned_of_invoice,
+};
 
 /// What became of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,7 +53,8 @@ impl FromStr for Location {
             return Err(LocationError::Credentials);
         }
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-        if is_http && !authority.host().is_empty() { Ok(Self(uri)) } else { Err(LocationError::NoUrl) }
+        let is_host = !authority.host().is_empty() && authority.port_u16() != Some(0);
+        if is_http && is_host { Ok(Self(uri)) } else { Err(LocationError::NoUrl) }
     }
 }
 

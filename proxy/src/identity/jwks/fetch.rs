@@ -55,7 +55,7 @@ impl Location {
             return Err(LocationError::Credentials);
         }
         match scheme {
-            _ if authority.host().is_empty() => Err(LocationError::NoUrl),
+            _ if authority.host().is_empty() || authority.port_u16() == Some(0) => Err(LocationError::NoUrl),
             "https" | "http" => Ok(Self(uri)),
             _ => Err(LocationError::Insecure),
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
-use cache::Pauses;
+use cache::{Lasting, Pauses};
 use entitlement::Timestamp;
 use jsonwebtoken::Algorithm;
 use tokio::runtime::Handle;
@@ -76,6 +76,8 @@ pub(super) struct Published {
     /// Tells the background task that a key is missing.
     wanted: Notify,
     progress: watch::Sender<Progress>,
+    /// Fetches that fail.
+    faults: Lasting,
     metrics: &'static Metrics,
 }
 
@@ -105,7 +107,8 @@ impl Published {
         let fetcher = Fetcher::new(settings.location.clone())?;
         let set = ArcSwap::from_pointee(KeySet::new(0, Vec::new()));
         let (wanted, progress) = (Notify::new(), watch::Sender::default());
-        Ok(Self { settings, fetcher, set, wanted, progress, metrics: Metrics::get()? })
+        let (faults, metrics) = (Lasting::default(), Metrics::get()?);
+        Ok(Self { settings, fetcher, set, wanted, progress, faults, metrics })
     }
 
     /// Fetches the set now, and again and again, on `io`.
@@ -175,13 +178,19 @@ impl Published {
         let fetched = self.fetcher.fetch().await.and_then(|body| read::keys(&body, &self.settings.algorithms));
         let has_worked = match fetched {
             Ok(keys) => {
+                if let Some(failures) = self.faults.ends() {
+                    info!(location = %self.settings.location, failures, "the key set is fetched again");
+                }
                 self.replace(keys, clock::moment().time);
                 true
             }
             Err(error) => {
                 self.metrics.failed.inc();
                 let (location, kept) = (self.settings.location.to_string(), self.is_known());
-                warn!(location, kept, reason = %error, "the key set cannot be fetched: the last one stays in force");
+                if self.faults.begins(&error) {
+                    let kept = if kept { "the last one stays in force" } else { "until it can, nobody is known" };
+                    warn!(location, reason = %error, "the key set cannot be fetched: {kept}");
+                }
                 false
             }
         };

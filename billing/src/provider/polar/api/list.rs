@@ -108,7 +108,7 @@ fn read_each(page: Page<(String, Value)>, read: impl Fn(&Value) -> Result<Event,
     let listed = |(id, seen): (String, Value)| match read(&seen) {
         Ok(event) => Listed { id, events: vec![event] },
         Err(error) => {
-            tracing::error!(id, %error, "an object of the provider cannot be read, and is not compared");
+            tracing::error!(id, %error, "an object of the provider cannot be read, and is not compared: look at it there, and update Tollgate");
             Listed { id, events: Vec::new() }
         }
     };

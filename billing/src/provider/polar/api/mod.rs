@@ -26,6 +26,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::provider::client::ProviderError;
+use crate::provider::heard::Heard;
 use crate::provider::text::mended;
 use crate::settings::{self, Secret};
 
@@ -70,6 +71,7 @@ pub struct Client {
     base: Url,
     headers: HeaderMap,
     patience: Patience,
+    heard: Heard,
 }
 
 /// One call; what it sends is JSON.
@@ -118,7 +120,7 @@ impl Client {
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self { http, base, headers, patience: PATIENCE })
+        Ok(Self { http, base, headers, patience: PATIENCE, heard: Heard::default() })
     }
 
     /// The connection that the settings describe; none without a token.
@@ -175,7 +177,14 @@ impl Client {
             }
             self.attempt_in_time(call).await.map_err(|failed| failed.error)
         };
-        tokio::time::timeout(self.patience.call, attempts).await.unwrap_or_else(|_| Err(too_slow()))
+        let answer = tokio::time::timeout(self.patience.call, attempts).await.unwrap_or_else(|_| Err(too_slow()));
+        self.heard.note(&answer);
+        answer
+    }
+
+    /// What its answers say of the token.
+    pub(crate) const fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     async fn attempt_in_time(&self, call: &Call) -> Result<Value, Failed> {

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 /// One kind of work that may fail again and again.
 #[derive(Debug, Default)]
-pub(crate) struct Lasting {
+pub struct Lasting {
     fault: Mutex<Option<Fault>>,
 }
 

@@ -12,6 +12,8 @@ use crate::pages::examples;
 use crate::pages::look::Pages;
 use crate::pages::tests::{claims, elements, hostile, marked, read_out};
 
+mod words;
+
 const PAID: State = State::Active { paid_until: None };
 
 fn nobody() -> Inviting {
@@ -134,7 +136,7 @@ fn a_payment_that_failed_is_said_with_what_to_do_and_until_when() {
     let warning = html.split("notice warn").nth(1).and_then(|html| html.split("</section>").next()).expect("a warning");
     assert!(warning.contains(r#"action="/billing/portal""#) && warning.contains("Update how you pay"), "{warning}");
     let html = rendered(vec![subscription("price_monthly", State::Unpaid)]);
-    assert!(html.contains("to get your access back") && !html.contains("You have access until"), "{html}");
+    assert!(html.contains("and it gives access again") && !html.contains("You have access until"), "{html}");
     assert!(!rendered(vec![paid()]).contains("notice warn"));
 }
 
@@ -165,7 +167,7 @@ fn a_first_payment_that_has_not_gone_through_and_a_customer_that_is_gone_have_th
 #[test]
 fn who_has_no_access_is_not_told_to_keep_it() {
     let html = rendered(vec![subscription("price_monthly", State::PastDue { since: on(2, 1) })]);
-    assert!(!html.contains("to keep your access") && html.contains("to get your access back"), "{html}");
+    assert!(!html.contains("to keep your access") && html.contains("and it gives access again"), "{html}");
 }
 
 #[test]

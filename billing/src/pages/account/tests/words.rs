@@ -1,0 +1,141 @@
+//! The words of the page in every state: each says why there is no access and how it comes back, and none says two things at once.
+
+use entitlement::subscription::Setback;
+
+use super::*;
+use crate::api::standing::examples::set_back;
+
+/// Every state that a subscription can be in on 10 March.
+fn states() -> Vec<State> {
+    vec![
+        State::Incomplete,
+        State::Trialing { ends_at: on(3, 15) },
+        State::Active { paid_until: Some(on(4, 1)) },
+        State::Active { paid_until: None },
+        // No renewal was told.
+        State::Active { paid_until: Some(on(3, 2)) },
+        State::PastDue { since: on(3, 9) },
+        State::PastDue { since: on(2, 1) },
+        State::Unpaid,
+        State::Paused,
+        State::Ended { at: on(3, 9) },
+    ]
+}
+
+fn setbacks() -> Vec<Vec<Setback>> {
+    let refunded = Setback::Refunded { at: on(3, 8), covers_from: on(3, 1) };
+    let disputed = Setback::Disputed { since: on(3, 8) };
+    let lost = Setback::Lost { at: on(3, 8), covers_from: on(3, 1) };
+    vec![vec![], vec![refunded], vec![disputed], vec![lost], vec![refunded, disputed]]
+}
+
+fn shown(standing: &Standing) -> String {
+    page(&examples::pages(), standing, &nobody()).render().expect("a page")
+}
+
+/// The words that say why there is no access, each for a state of its own.
+const REASONS: [&str; 9] = [
+    "no longer knows you as a customer",
+    "Your last payment was given back",
+    "Your bank has taken your last payment back",
+    "Your bank asks about a payment",
+    "Your subscription is paused",
+    "Your subscription is not paid",
+    "Your first payment has not gone through",
+    "has not been renewed yet",
+    "The payment of ",
+];
+
+/// Two words of which one page must not have both.
+const CONTRADICTIONS: [(&str, &str); 15] = [
+    ("No subscription", "Cancel at the end"),
+    ("No subscription", "Keep the subscription"),
+    ("No subscription", "Manage subscription"),
+    ("has ended", "Cancel at the end"),
+    ("has ended", "Keep the subscription"),
+    ("Next payment on", "Ends on"),
+    ("Next payment on", "You have no access"),
+    ("Next payment on", "is paused"),
+    (" remaining<", "You have no access"),
+    (" remaining<", "is paused"),
+    ("Keep the subscription", "Let it go on"),
+    ("Keep the subscription", "Buy again"),
+    ("Nothing more is charged. You can buy it again.", "Cancel at the end"),
+    ("Nothing more is charged. You can buy it again.", "otherwise it goes on"),
+    ("You have access until", "You have no access"),
+];
+
+fn check(what: &str, html: &str) {
+    for (one, other) in CONTRADICTIONS {
+        assert!(!(html.contains(one) && html.contains(other)), "{what}: {one:?} and {other:?}: {html}");
+    }
+    let resumes = html.matches(r#"action="/billing/reactivate""#).count();
+    assert!(resumes <= 1, "{what}: one button goes on: {html}");
+}
+
+#[test]
+fn a4_each_state_that_takes_access_has_its_own_words_and_never_two_that_contradict() {
+    let ends = [None, Some(on(4, 1))];
+    for (state, collection_paused) in states().into_iter().flat_map(|state| [(state, false), (state, true)]) {
+        for (cancel_at, setbacks) in ends.into_iter().flat_map(|end| setbacks().into_iter().map(move |set| (end, set)))
+        {
+            let own = Subscription { collection_paused, cancel_at, ..subscription("price_monthly", state) };
+            let what = format!("{state:?}, paused {collection_paused}, ends {cancel_at:?}, {setbacks:?}");
+            let standing = set_back(vec![own.clone()], &setbacks, on(3, 10));
+            let html = shown(&standing);
+            check(&what, &html);
+            let has_access = standing.segment.status != Status::None;
+            let withheld = standing.withheld(&own.id);
+            assert!(!(html.contains("You have no access") && has_access), "{what}: {html}");
+            assert_eq!(withheld.is_some(), !has_access && !own.is_ended(), "{what}: what is not over says why: {html}");
+            let reasons: Vec<&str> = REASONS.into_iter().filter(|reason| html.contains(reason)).collect();
+            let warned = usize::from(withheld.is_some() || (has_access && matches!(state, State::PastDue { .. })));
+            assert_eq!(reasons.len(), warned, "{what}: {reasons:?}: {html}");
+            let is_running = is_running(&own, on(3, 10));
+            assert_eq!(html.contains("nds on 1 April 2026"), is_running && cancel_at.is_some(), "{what}: {html}");
+            assert_eq!(html.contains("No subscription"), own.is_ended(), "{what}: {html}");
+            let ways = ["Update how you pay</button>", "Let it go on</button>", "Buy again</a>"];
+            let found: Vec<&str> = ways.into_iter().filter(|way| html.contains(way)).collect();
+            let expected = match withheld.map(entitlement::subscription::Withheld::way_back) {
+                Some(WayBack::UpdateCard) => vec![ways[0]],
+                Some(WayBack::Resume) => vec![ways[1]],
+                Some(WayBack::BuyAgain) => vec![ways[2]],
+                Some(WayBack::Wait) => vec![],
+                None => ways[..warned].to_vec(),
+            };
+            assert_eq!(found, expected, "{what}: {html}");
+            // A provider charges what runs and has no end: there is a way to end it.
+            let can_end = html.contains("Cancel at the end");
+            assert_eq!(can_end, is_running && cancel_at.is_none(), "{what}: {html}");
+        }
+    }
+}
+
+#[test]
+fn a4_two_subscriptions_of_which_one_gives_access_do_not_say_that_there_is_none() {
+    for (state, collection_paused) in states().into_iter().flat_map(|state| [(state, false), (state, true)]) {
+        for cancel_at in [None, Some(on(4, 1))] {
+            let other = SubscriptionId { id: "sub_2".into(), ..paid().id };
+            let own = subscription("price_annual", state);
+            let own = Subscription { id: other, collection_paused, cancel_at, started_at: on(3, 2), ..own };
+            let what = format!("{state:?}, paused {collection_paused}, ends {cancel_at:?}");
+            let standing = standing(vec![paid(), own.clone()], on(3, 10));
+            let html = shown(&standing);
+            assert!(!html.contains("You have no access") && !html.contains("No subscription"), "{what}: {html}");
+            assert!(html.contains("Cancel at the end"), "{what}: one goes on: {html}");
+            let is_told = standing.withheld(&own.id).is_some() && is_running(&own, on(3, 10));
+            let reasons = REASONS.into_iter().filter(|reason| html.contains(reason)).count();
+            assert!(!is_told || reasons == 1, "{what}: {html}");
+        }
+    }
+}
+
+#[test]
+fn a4_an_add_on_that_gives_nothing_says_why() {
+    let refunded = [Setback::Refunded { at: on(3, 8), covers_from: on(3, 1) }];
+    let domain = subscription("price_domain", State::Active { paid_until: Some(on(4, 1)) });
+    let html = shown(&set_back(vec![domain], &refunded, on(3, 10)));
+    assert!(html.contains("Domain</strong> £15 a year. Your last payment was given back"), "{html}");
+    assert!(!html.contains("Next payment"), "{html}");
+    assert!(html.contains("No plan") && !html.contains("No subscription"), "an add-on is one: {html}");
+}
