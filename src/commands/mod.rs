@@ -15,6 +15,7 @@ pub mod demo;
 pub mod demo;
 pub mod events;
 pub mod explain;
+pub mod healthcheck;
 pub mod link;
 pub mod migrate;
 pub mod moment;
