@@ -22,7 +22,8 @@ shellcheck config/systemd/hand-over config/debian/p* tests/packages/*.sh scripts
 scripts/dist.sh
 
 place=$(mktemp --directory)
-trap 'rm -rf "$place"' EXIT
+machine=''
+trap '[ -z "$machine" ] || kill -KILL "$machine" 2>/dev/null || true; rm -rf "$place"' EXIT
 mkdir "$place/packages"
 cp target/dist/*.deb "$place/packages/first.deb"
 # The same again, as the next version.
@@ -71,6 +72,7 @@ done
 # Nothing there is worth being stopped in order.
 kill -KILL $machine 2>/dev/null || true
 wait $machine 2>/dev/null || true
+machine=''
 cat "$place/packages/log"
 [ "$(cat "$place/packages/status" 2>/dev/null)" = 0 ] || {
     tail -20 "$place/console" >&2
