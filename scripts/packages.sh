@@ -23,7 +23,8 @@ scripts/dist.sh
 
 place=$(mktemp --directory)
 machine=''
-trap '[ -z "$machine" ] || kill -KILL "$machine" 2>/dev/null || true; rm -rf "$place"' EXIT
+# Nothing in the machine is worth being stopped in order: systemd-nspawn kills all of it.
+trap '[ -z "$machine" ] || { kill "$machine" && wait "$machine"; } 2>/dev/null || true; rm -rf "$place"' EXIT
 mkdir "$place/packages"
 cp target/dist/*.deb "$place/packages/first.deb"
 # The same again, as the next version.
@@ -61,7 +62,7 @@ fi
 echo 'packages: boots it, and installs the package there'
 cp tests/packages/installed.sh "$place/packages/"
 touch "$place/packages/log"
-systemd-nspawn --quiet --register=no --keep-unit --boot --private-network --console=pipe --volatile=overlay \
+systemd-nspawn --quiet --register=no --keep-unit --boot --private-network --console=pipe --kill-signal=SIGKILL --volatile=overlay \
     --directory="$clean" --bind="$place/packages:/packages" </dev/null >"$place/console" 2>&1 &
 machine=$!
 left=900
@@ -69,8 +70,7 @@ while [ ! -s "$place/packages/status" ] && kill -0 $machine 2>/dev/null && [ $le
     left=$((left - 1))
     sleep 1
 done
-# Nothing there is worth being stopped in order.
-kill -KILL $machine 2>/dev/null || true
+kill $machine 2>/dev/null || true
 wait $machine 2>/dev/null || true
 machine=''
 cat "$place/packages/log"
