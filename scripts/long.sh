@@ -2,13 +2,13 @@
 # Runs what takes too long for each change, one stage after the other, and goes on when one fails; ends with a table of results.
 #
 #   scripts/long.sh                 everything: about an hour and a half on two cores
-#   scripts/long.sh chaos fuzz      some stages: install lint deny gateways examples frameworks scale chaos fuzz soak instructions
+#   scripts/long.sh chaos fuzz      some stages: install packages lint deny gateways examples frameworks scale chaos fuzz soak instructions
 set -uo pipefail
 cd "$(dirname "$0")/.."
 STAGES_GO_ON=yes
 . scripts/stages.sh
 
-stages=(install lint deny gateways examples frameworks scale chaos fuzz soak instructions)
+stages=(install packages lint deny gateways examples frameworks scale chaos fuzz soak instructions)
 
 # The test suites whose names begin with one of these words, each again with what each change gets once.
 suites() {
@@ -44,6 +44,7 @@ denied() {
 run() {
     case "$1" in
     install) stage install installed ;;
+    packages) stage packages scripts/packages.sh ;;
     lint) stage lint make lint ;;
     deny) stage deny denied ;;
     gateways) stage gateways scripts/gateways.sh ;;

@@ -21,8 +21,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    account, catalog, check, consents, credit, database, demo, events, explain, identity, link, migrate, provider,
-    reconcile, run, shell, token,
+    account, catalog, check, consents, credit, database, demo, events, explain, healthcheck, identity, link, migrate,
+    provider, reconcile, run, shell, token,
 };
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
@@ -64,6 +64,7 @@ enum Command {
     Demo(demo::Arguments),
     Run(run::Arguments),
     Check(check::Arguments),
+    Healthcheck(healthcheck::Arguments),
     Migrate(migrate::Arguments),
     Explain(explain::Arguments),
     Catalog(catalog::Arguments),
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Catalog(arguments) => catalog::run(&arguments),

@@ -17,7 +17,9 @@ async fn every_command_has_a_help_that_says_what_it_is_for() {
         tollgate(dir.path(), &[], Duration::from_secs(30), &[arguments, &["--help"]].concat()).await.success()
     };
     let overview = help(&[]).await;
-    for command in ["demo", "run", "check", "migrate", "explain", "catalog", "events", "grant", "revoke", "token"] {
+    for command in
+        ["demo", "run", "check", "healthcheck", "migrate", "explain", "catalog", "events", "grant", "revoke", "token"]
+    {
         assert!(overview.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {overview}");
         let text = help(&[command]).await;
         assert!(
@@ -230,4 +232,24 @@ async fn the_demo_plays_its_story_to_the_end() {
     let dir = tempfile::tempdir().expect("a directory");
     let told = tollgate(dir.path(), &[], STORY_LIMIT, &["demo", "--script"]).await.success();
     assert!(told.lines().count() > 5, "it tells what it does: {told}");
+}
+
+#[tokio::test]
+async fn the_health_check_says_whether_the_process_is_ready_and_what_is_missing() {
+    let mut world = World::start(Arrangement::Separate).await;
+    let of_proxy = ["healthcheck", "--config", "tollgate-1.toml"];
+    for command in [&of_proxy[..1], &of_proxy[..]] {
+        assert_eq!(world.tollgate(command).await.success(), "ready\n");
+    }
+    world.processes[0].process.kill();
+    let dead = world.tollgate(&["healthcheck"]).await;
+    assert!(dead.failure().contains("is Tollgate running here?"), "{dead:?}");
+    world.processes[1].restart();
+    let missing = eventually("the proxy misses billing", async || {
+        let told = world.tollgate(&of_proxy).await;
+        told.stderr.contains("not ready").then_some(told)
+    })
+    .await;
+    assert!(missing.failure().contains("not ready: billing has not answered yet"), "{missing:?}");
+    assert!(world.tollgate(&[&["--json"][..], &of_proxy[..]].concat()).await.stdout.contains("\"ready\": false"));
 }

@@ -18,6 +18,7 @@ mod faults;
 mod freshness;
 mod organisations;
 mod outage;
+mod packaging;
 mod scale;
 mod bad_input;
 mod browser;

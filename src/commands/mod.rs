@@ -16,6 +16,7 @@ pub mod demo;
 pub mod events;
 pub mod explain;
 pub mod explained;
+pub mod healthcheck;
 pub mod identity;
 pub mod link;
 pub mod migrate;
