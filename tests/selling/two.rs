@@ -118,6 +118,13 @@ async fn a5_an_open_checkout_is_closed_when_its_tier_is_got_elsewhere() {
 async fn a6_an_account_that_metadata_alone_names_keeps_its_customer_and_is_not_said_to_pay_twice() {
     let world = World::with(Setup::new(Arrangement::AllPostgres).provider(Shape::Endive)).await;
     let provider = world.provider.as_ref().expect("this world has one");
+    let mut compared = world.database.as_ref().expect("a database").connect().await;
+    eventually("the comparisons of the start are over", async || {
+        let over = "select count(*) from reconciliations where provider = 'stripe' and ended_at is not null";
+        let over: i64 = sqlx::query_scalar(over).fetch_one(&mut compared).await.expect("they can be read");
+        (over == 2).then_some(())
+    })
+    .await;
     let (parent, child) = (unique("parent"), unique("child"));
     let metadata = [("account".to_owned(), parent.clone())].into_iter().collect();
     let customer = provider.create_customer(NewCustomer { metadata, ..NewCustomer::default() }).expect("a customer");

@@ -1,15 +1,43 @@
 //! An account that pays twice for the same is told to an operator.
 
+use std::collections::BTreeSet;
+
 use entitlement::account::AccountId;
-use entitlement::subscription::Subscription;
+use entitlement::event::{Fact, Object};
+use entitlement::subscription::{Subscription, SubscriptionId};
 use sqlx::PgConnection;
 
-use super::{Effects, Look};
+use super::{Effects, Lesson, Look};
 use crate::apply::note;
 use crate::metrics;
 use crate::store::{StoreError, links, subscriptions};
 
 impl Effects<'_> {
+    /// Whether what an event is about is paid for twice, now that its checkout had time to come.
+    pub(super) async fn look_again(&mut self, conn: &mut PgConnection, lessons: &[Lesson]) -> Result<(), StoreError> {
+        let provider = self.attempt.provider;
+        let mut ids: BTreeSet<String> = BTreeSet::new();
+        for Lesson { event, .. } in lessons {
+            for object in &event.objects {
+                if let Object::Subscription(id) = object {
+                    ids.insert(id.clone());
+                }
+            }
+            for fact in &event.facts {
+                if let Fact::Running { subscriptions, .. } = fact {
+                    ids.extend(subscriptions.iter().map(|seen| seen.id.id.clone()));
+                }
+            }
+        }
+        for id in ids {
+            let id = SubscriptionId { provider, id };
+            if let (Some(account), Some(known)) = links::find_subscription(conn, &id, "", None).await? {
+                self.warn_of_double_payment(conn, &account, &known.subscription, true).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Two tabs, or a second purchase by mistake: somebody has to give the money for one of them back. Of two of one customer the
     /// checkout of the new one may still say that it is for another account.
     pub(super) async fn warn_of_double_payment(

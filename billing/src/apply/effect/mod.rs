@@ -143,6 +143,9 @@ impl<'a> Effects<'a> {
                 self.learn_fact(conn, lesson, fact).await?;
             }
         }
+        if self.attempt.look == Look::Second {
+            self.look_again(conn, lessons).await?;
+        }
         self.weigh_money(conn).await?;
         self.weigh_referrals(conn).await
     }
@@ -206,9 +209,6 @@ impl<'a> Effects<'a> {
             Evidence::Asked { observation } => observation,
             Evidence::Told { .. } => known.as_ref().map_or(0, |known| known.observation),
         };
-        if let (Look::Second, Some(known)) = (self.attempt.look, &known) {
-            self.warn_of_double_payment(conn, &account, &known.subscription, true).await?;
-        }
         match decide(known.as_ref(), seen, evidence) {
             Decision::Apply(subscription) => {
                 let next = Known { subscription, observation };
@@ -220,7 +220,8 @@ impl<'a> Effects<'a> {
                 if !was_running && note::may_run(&next.subscription) {
                     self.supersedes |= checkouts::supersede(conn, &account, self.attempt.now).await?;
                 }
-                if known.is_none() {
+                let was_paid_for = known.as_ref().is_some_and(|known| note::is_paid_for(&known.subscription));
+                if !was_paid_for {
                     self.warn_of_double_payment(conn, &account, &next.subscription, is_named).await?;
                 }
                 self.changed(&account, note::described(&next.subscription, unknown.as_deref()));
