@@ -24,6 +24,7 @@ pub mod authorize;
 pub mod assertion;
 pub mod fill;
 pub mod login;
+pub mod own_paths;
 
 /// A moment, in UTC. Never taken from a clock in this crate.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

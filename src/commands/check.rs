@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::parts;
 use crate::config::Config;
+use crate::config::allow;
 use crate::config::identity::renamed_accounts;
 use crate::config::secrets::Secrets;
 use crate::config::sites;
@@ -73,7 +74,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let hosts = route.hosts.as_ref().map_or(String::new(), |hosts| {
             format!("{}  ", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
         });
-        output::line(format_args!("  {:>3}  {hosts}{}  {methods}  {}", index + 1, route.pattern, rule(&route.policy)));
+        let allow =
+            route.allow.as_deref().map(|allow| format!(", lets in {}", allow::described(allow))).unwrap_or_default();
+        output::line(format_args!(
+            "  {:>3}  {hosts}{}  {methods}  {}{allow}",
+            index + 1,
+            route.pattern,
+            rule(&route.policy)
+        ));
     }
     output::line(format_args!("  else  {}", rule(&config.default)));
     if let Some(certificate) = &config.certificate {
@@ -248,6 +256,7 @@ fn warn_of_foreign_addresses(config: &Config, role: Role) {
 /// Whether the secret that verifies tokens is there, when it is what verifies them.
 fn check_keys(config: &Config, secrets: &Secrets) -> Result<()> {
     config.identity_settings(secrets)?;
+    allow::with_tokens(config.routes.clone())?;
     if config.identity.with_secret().is_none() && secrets.jwt_secret.is_some() {
         output::warning("TOLLGATE_JWT_SECRET is set, but verifies nothing: tokens are verified with public keys");
     }

@@ -19,9 +19,9 @@ use proxy::upstream::{Site, UNKNOWN_HOST_CODE, site_for};
 use serde_json::json;
 
 use super::{events, moment, parts};
-use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::config::sites::describe;
+use crate::config::{Config, allow};
 use crate::{ConfigFile, logging, output};
 
 /// Explain what a route asks for, or what an account has
@@ -102,7 +102,13 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     let (host, path) = host_and_path(path);
     let gateways = config.file.decide.gateways.join(", ");
     let sites = config.sites().unwrap_or_default().to_vec();
-    let routing = Routing::new((config.routes, config.default), config.readings, config.decide, config.trusted_proxies);
+    let routing = Routing::below(
+        &config.own_paths,
+        (config.routes, config.default),
+        config.readings,
+        config.decide,
+        config.trusted_proxies,
+    );
     let Found { path, asked_by, held } = match routing.find(&method, host, path) {
         Ok(found) => found,
         Err(refused) => {
@@ -122,6 +128,9 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     output::line(format_args!("rule      {}: {}", held.rule.label, held.rule.policy.require));
     if held.policy.require != held.rule.policy.require {
         output::line(format_args!("          with the rules of its other readings: {}", held.policy.require));
+    }
+    if let Some(allow) = &held.rule.allow {
+        output::line(format_args!("          lets in {}", allow::described(allow)));
     }
     if held.rule.destination == Destination::Site && !is_served(&sites, host) {
         return Ok(());
@@ -208,7 +217,7 @@ fn host_and_path(text: &str) -> (Option<&str>, &str) {
 
 fn verdict(decision: Result<Basis, Denial>) -> String {
     match decision {
-        Ok(Basis::Met) => "pass".to_owned(),
+        Ok(Basis::Met | Basis::LetIn) => "pass".to_owned(),
         Ok(Basis::Fallback) => "pass, because the rule lets pass when nobody can say".to_owned(),
         Ok(Basis::Shadow(denial)) => format!("pass, only counted: would be {}", status(&denial)),
         Err(denial) => status(&denial),
