@@ -64,7 +64,7 @@ async fn the_go_example_serves_who_paid_and_refuses_who_comes_past_the_gate() {
     let address = ports::free();
     let world = World::with(Setup::new(Arrangement::AllPostgres).upstream(address)).await;
     let dir = installed(&example("go"), "main.go", |dir| {
-        run(Command::new("go").args(["build", "-o", "site"]).current_dir(dir))
+        run(Command::new("go").args(["build", "-o", "site"]).current_dir(dir));
     });
     let mut command = Command::new(dir.join("site"));
     command.env("PORT", address.port().to_string());

@@ -66,24 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         None => output::line("catalog   as applied with `tollgate catalog apply`"),
     }
-    output::line("routes    the first that matches decides");
-    for (index, route) in config.routes.iter().enumerate() {
-        let methods = route.methods.as_ref().map_or("any method".to_owned(), |methods| {
-            methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(",")
-        });
-        let hosts = route.hosts.as_ref().map_or(String::new(), |hosts| {
-            format!("{}  ", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-        });
-        let allow =
-            route.allow.as_deref().map(|allow| format!(", lets in {}", allow::described(allow))).unwrap_or_default();
-        output::line(format_args!(
-            "  {:>3}  {hosts}{}  {methods}  {}{allow}",
-            index + 1,
-            route.pattern,
-            rule(&route.policy)
-        ));
-    }
-    output::line(format_args!("  else  {}", rule(&config.default)));
+    print_routes(&config);
     if let Some(certificate) = &config.certificate {
         config.check_certificate(parts::now())?;
         let (_, until) = certificate.validity();
@@ -177,6 +160,28 @@ fn print_sites(config: &Config) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The rules, in their order.
+fn print_routes(config: &Config) {
+    output::line("routes    the first that matches decides");
+    for (index, route) in config.routes.iter().enumerate() {
+        let methods = route.methods.as_ref().map_or("any method".to_owned(), |methods| {
+            methods.iter().map(http::Method::as_str).collect::<Vec<_>>().join(",")
+        });
+        let hosts = route.hosts.as_ref().map_or(String::new(), |hosts| {
+            format!("{}  ", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        });
+        let allow =
+            route.allow.as_deref().map(|allow| format!(", lets in {}", allow::described(allow))).unwrap_or_default();
+        output::line(format_args!(
+            "  {:>3}  {hosts}{}  {methods}  {}{allow}",
+            index + 1,
+            route.pattern,
+            rule(&route.policy)
+        ));
+    }
+    output::line(format_args!("  else  {}", rule(&config.default)));
 }
 
 fn rule(policy: &Policy) -> String {

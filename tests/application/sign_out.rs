@@ -58,7 +58,7 @@ async fn no_client_ends_sessions_by_asking_billing() {
     let ask = async |token: Option<&str>| {
         let url = format!("http://{}/internal/sessions/ended", world.billing().listen.billing);
         let request = crate::world::http::client().post(url).json(&body);
-        send(token.into_iter().fold(request, |request, token| request.bearer_auth(token))).await
+        send(token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth)).await
     };
     for token in [None, Some("x"), Some(SECRET), Some(super::TOKEN)] {
         let answer = ask(token).await;

@@ -128,7 +128,10 @@ async fn a_webhook_is_delivered_below_the_sites_path() {
 
 #[tokio::test]
 async fn pages_at_a_path_of_ones_own_leave_the_usual_one_to_the_site() {
-    let setup = Setup::new(Arrangement::AllPostgres).key("pages.path", "\"/membership/plan\"").provider(Shape::Endive);
+    let setup = Setup::new(Arrangement::AllPostgres)
+        .key("pages.path", "\"/membership/plan\"")
+        .key("pages.index", "true")
+        .provider(Shape::Endive);
     let world = World::with(setup).await;
     buys(&world, ("", "/membership/plan")).await;
     for path in ["/billing", "/billing/pricing", "/membership", "/membership/plans"] {
