@@ -15,6 +15,7 @@ use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
 use entitlement::catalog::Catalog;
 use entitlement::naming::Names;
+use entitlement::record::forget::Forget;
 use entitlement::record::{HighWater, Record};
 use proxy::{Gate, Signals};
 use tokio::runtime::{Handle, Runtime};
@@ -284,6 +285,10 @@ impl proxy::Below for InProcess {
     async fn resolve(&self, account: &AccountId) -> Result<proxy::Answer, proxy::BelowError> {
         let resolved = self.0.resolve(account).await.map_err(|error| proxy::BelowError::Failed(error.into()))?;
         Ok(proxy::Answer { entitlement: resolved.entitlement, asked: Some(resolved.asked) })
+    }
+
+    async fn ended(&self, forget: &Forget) -> Result<(), proxy::BelowError> {
+        self.0.tell_ends(forget).await.map_err(|problem| proxy::BelowError::Status(problem.status().as_u16()))
     }
 
     async fn told(&self, remembered: Option<HighWater>) -> Result<proxy::Told, proxy::BelowError> {

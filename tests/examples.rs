@@ -23,7 +23,7 @@ const FOREIGN_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIFb0
 async fn the_fastapi_example_serves_who_paid_and_refuses_who_comes_past_the_gate() {
     let address = ports::free();
     let world = World::with(Setup::new(Arrangement::AllPostgres).upstream(address)).await;
-    let dir = installed("fastapi", "requirements.txt", |dir| {
+    let dir = installed(&example("fastapi"), "requirements.txt", |dir| {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(dir.join("venv")));
         run(Command::new(dir.join("venv/bin/pip"))
             .args(["install", "--quiet", "-r", "requirements.txt"])
@@ -40,7 +40,7 @@ async fn the_fastapi_example_serves_who_paid_and_refuses_who_comes_past_the_gate
 async fn the_express_example_serves_who_paid_and_refuses_who_comes_past_the_gate() {
     let address = ports::free();
     let world = World::with(Setup::new(Arrangement::AllPostgres).upstream(address)).await;
-    let dir = installed("express", "package.json", |dir| {
+    let dir = installed(&example("express"), "package.json", |dir| {
         run(Command::new("npm").args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(dir));
     });
     let mut command = Command::new("node");
@@ -63,7 +63,9 @@ async fn the_axum_example_serves_who_paid_and_refuses_who_comes_past_the_gate() 
 async fn the_go_example_serves_who_paid_and_refuses_who_comes_past_the_gate() {
     let address = ports::free();
     let world = World::with(Setup::new(Arrangement::AllPostgres).upstream(address)).await;
-    let dir = installed("go", "main.go", |dir| run(Command::new("go").args(["build", "-o", "site"]).current_dir(dir)));
+    let dir = installed(&example("go"), "main.go", |dir| {
+        run(Command::new("go").args(["build", "-o", "site"]).current_dir(dir));
+    });
     let mut command = Command::new(dir.join("site"));
     command.env("PORT", address.port().to_string());
     let _site = start(&world, &mut command, &dir);
@@ -140,12 +142,16 @@ fn signed(claims: &Value, pem: &str, kid: &str) -> String {
     jsonwebtoken::encode(&header, claims, &key).expect("it signs")
 }
 
-/// Copies an example below `target/` and installs what it names there, once for each content of its list.
-fn installed(name: &str, list: &str, install: impl Fn(&Path)) -> PathBuf {
-    let source = Path::new(EXAMPLES).join(name);
+fn example(name: &str) -> PathBuf {
+    Path::new(EXAMPLES).join(name)
+}
+
+/// Copies a site below `target/` and installs what it names there, once for each content of its list.
+pub fn installed(source: &Path, list: &str, install: impl Fn(&Path)) -> PathBuf {
+    let name = source.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("it is ours");
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples").join(name);
     std::fs::create_dir_all(&dir).expect("a directory");
-    for entry in std::fs::read_dir(&source).expect("the example is there") {
+    for entry in std::fs::read_dir(source).expect("the example is there") {
         let path = entry.expect("an entry").path();
         std::fs::copy(&path, dir.join(path.file_name().expect("a name"))).expect("it is copied");
     }
@@ -159,7 +165,7 @@ fn installed(name: &str, list: &str, install: impl Fn(&Path)) -> PathBuf {
     dir
 }
 
-fn run(command: &mut Command) {
+pub fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -4,11 +4,11 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::settings::Settings;
 
-/// A cookie of ours: its name, and the paths with which a browser sends it.
+/// A cookie of ours: its name, and the page with which a browser sends it, or none: with all of the site.
 #[derive(Clone, Copy, Debug)]
 pub struct Cookie {
     pub name: &'static str,
-    pub path: &'static str,
+    pub page: Option<&'static str>,
 }
 
 impl Cookie {
@@ -23,7 +23,9 @@ impl Cookie {
     /// What makes a browser remember `value` for some seconds. Lax: people come from elsewhere (RFC 6265bis section
     /// 5.5.7). `None` when the value cannot stand in a header.
     pub fn remembering(self, value: &str, seconds: i64, settings: &Settings) -> Option<HeaderValue> {
-        let Self { name, path } = self;
+        let own = settings.own_paths();
+        let name = self.name;
+        let path = self.page.map_or_else(|| own.of_cookies().to_owned(), |page| own.of(page));
         let secure = if settings.site_url.starts_with("https://") { "; Secure" } else { "" };
         let text = format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::try_from(text).ok()

@@ -1,6 +1,7 @@
 //! What the proxies ask when the cache does not know an account, and the keys that applications verify with.
 
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use cache::CacheId;
@@ -9,6 +10,7 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::authorize::Lacking;
 use entitlement::naming::Names;
+use entitlement::record::forget::Forget;
 use entitlement::record::{self, HIGH_WATER_HEADER, HighWater, Record, before};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -111,6 +113,23 @@ fn heard(billing: &Billing, headers: &HeaderMap) -> Option<HighWater> {
     let probe = AccountId::parse(record::PROBE).ok()?;
     check_assertion(billing, headers, &probe, clock::now()).ok()?;
     Some(heard)
+}
+
+/// `POST /internal/sessions/ended`: sessions that a proxy has seen end, for all others. 204 once every process is told.
+pub(crate) async fn ended(
+    State(billing): State<Billing>,
+    headers: HeaderMap,
+    body: Result<Json<Forget>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    let unreadable = || Problem::new(StatusCode::BAD_REQUEST, "bad_request", "These are no ends of sessions.");
+    let probe = AccountId::parse(record::PROBE).map_err(|_| unreadable())?;
+    check_assertion(&billing, &headers, &probe, clock::now())?;
+    let Json(forget) = body.map_err(|_| unreadable())?;
+    if !forget.is_of_few_sessions() {
+        return Err(unreadable());
+    }
+    billing.tell_ends(&forget).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The proxy signs for the very account that it asks about: what it was given by mistake opens nothing else.

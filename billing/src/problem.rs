@@ -1,7 +1,10 @@
 //! Errors as HTTP answers: problem documents (RFC 9457) with a stable `code`.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use entitlement::own_paths::OwnPaths;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
@@ -11,7 +14,7 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    instead: Option<&'static str>,
+    instead: Option<Cow<'static, str>>,
     reference: Option<String>,
     /// Seconds after which it may go well.
     retry_after: Option<u64>,
@@ -27,7 +30,7 @@ struct Document<'a> {
     detail: &'a str,
     /// A path of this interface that leads to what was wanted (RFC 9457 section 3.2: an extension member).
     #[serde(skip_serializing_if = "Option::is_none")]
-    instead: Option<&'static str>,
+    instead: Option<&'a str>,
     /// By which the operator finds the cause in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
@@ -57,7 +60,13 @@ impl Problem {
     /// The same, naming the path that leads to what was wanted.
     #[must_use]
     pub fn instead(self, path: &'static str) -> Self {
-        Self { instead: Some(path), ..self }
+        Self { instead: Some(Cow::Borrowed(path)), ..self }
+    }
+
+    /// The same, with that path where browsers find it.
+    #[must_use]
+    pub fn at(self, own: &OwnPaths) -> Self {
+        Self { instead: self.instead.map(|name| Cow::Owned(own.of(&name))), ..self }
     }
 
     /// The same, with what its cause is found by in the log.
@@ -106,7 +115,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             code: self.code,
             detail: &self.detail,
-            instead: self.instead,
+            instead: self.instead.as_deref(),
             reference: self.reference.as_deref(),
         };
         let mut response = (self.status, Json(document)).into_response();

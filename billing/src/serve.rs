@@ -22,19 +22,31 @@ impl Billing {
     /// Everything that billing answers.
     pub fn router(&self) -> Router {
         let invited = from_fn_with_state(self.clone(), referral::at_first_sight);
-        Router::new()
-            .route("/api/stripe/webhook", post(ingest::stripe))
-            .route("/api/polar/webhook", post(ingest::polar))
+        self.delivered()
             .route("/internal/entitlements/{account}", get(internal::entitlement))
             .route("/internal/told", get(internal::told))
-            .route("/.well-known/tollgate/jwks.json", get(internal::jwks))
-            .merge(api::router().merge(pages::router(self)).layer(invited))
+            .route("/internal/sessions/ended", post(internal::ended))
+            .merge(api::router(self).merge(pages::router(self)).layer(invited))
             .merge(app::router(self))
             .fallback(nothing::nothing)
             .layer(DefaultBodyLimit::max(ingest::BODY_BYTES_MAX))
             .layer(from_fn(caller::kept))
             .layer(from_fn(unread::take_in))
             .with_state(self.clone())
+    }
+
+    /// The webhooks and the keys, where they are called within Tollgate: the proxy sends on what is delivered at a path of the configuration.
+    /// On a site below a path they are there as well.
+    fn delivered(&self) -> Router<Self> {
+        let own = self.settings().own_paths();
+        let at = |router: Router<Self>, base: &str| {
+            router
+                .route(&format!("{base}/api/stripe/webhook"), post(ingest::stripe))
+                .route(&format!("{base}/api/polar/webhook"), post(ingest::polar))
+                .route(&format!("{base}/.well-known/tollgate/jwks.json"), get(internal::jwks))
+        };
+        let named = at(Router::new(), "");
+        if own.base().is_empty() { named } else { at(named, own.base()) }
     }
 
     /// Serves, applies, publishes, watches and prunes until told to stop; then finishes what has begun, for at most ten seconds.

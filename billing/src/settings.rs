@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use entitlement::assertion::AssertionKey;
 use entitlement::login::Login;
 use entitlement::naming::Names;
+use entitlement::own_paths::OwnPaths;
 use entitlement::record::Namespace;
 use entitlement::subscription::{Grace, Policy};
 
@@ -21,7 +22,7 @@ pub const ASSERTION_AUDIENCE: &str = "tollgate-billing";
 /// Everything that billing is told at start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The public origin of the site, without a path; also the issuer of assertions.
+    /// The public address of the site, without a slash at its end; also the issuer of assertions.
     pub site_url: String,
     /// Every origin of the site, as browsers write it: whose pages may change something.
     pub origins: Vec<String>,
@@ -71,6 +72,14 @@ pub struct Settings {
     pub pool_size: u32,
     /// How long a webhook waits for its own effects before it is answered as accepted; a tenth of it when others wait too.
     pub inline_wait: Duration,
+}
+
+impl Settings {
+    /// Where browsers find what is Tollgate's own.
+    #[must_use]
+    pub fn own_paths(&self) -> &OwnPaths {
+        &self.pages.own_paths
+    }
 }
 
 /// How to speak with Stripe, and how to recognise it.

@@ -25,6 +25,7 @@ pub mod assertion;
 pub mod fill;
 pub mod login;
 pub mod naming;
+pub mod own_paths;
 
 /// A moment, in UTC. Never taken from a clock in this crate.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -59,6 +59,12 @@ impl Admission {
         Ok(Decision { verdict, view: None, degraded, principal: None, layer: None })
     }
 
+    /// The decision on a request that its route lets in: it is of no account.
+    pub(crate) fn let_in(policy: &Policy, now: Moment) -> Decision {
+        let verdict = authorize(Caller::LetIn, policy, now.time);
+        Decision { verdict, view: None, degraded: None, principal: None, layer: None }
+    }
+
     /// Whether an account that was let in may go on at `now`, and when that changes by itself.
     pub(crate) async fn standing(
         &self,
@@ -130,6 +136,7 @@ fn caller(found: Option<&Found>) -> Caller<'_> {
 pub(crate) const fn reason(permit: &Permit, degraded: Option<Degraded>) -> &'static str {
     match (permit.basis(), degraded) {
         (Basis::Shadow(denial), _) => denial.code(),
+        (Basis::LetIn, _) => "let_in",
         (Basis::Met | Basis::Fallback, Some(degraded)) => degraded.as_str(),
         (Basis::Met | Basis::Fallback, None) => "met",
     }

@@ -7,8 +7,7 @@ use entitlement::authorize::{Basis, Caller, Denial, Permit, Policy, authorize};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use crate::admission::{Decision, reason};
-use crate::clock;
+use crate::admission::{Admission, Decision, reason};
 use crate::context::{Context, origin};
 use crate::decide::Door;
 use crate::forwarded::Origin;
@@ -21,6 +20,7 @@ use crate::screen::{Refused, host_of};
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 use crate::target::HostRefusal;
+use crate::{clock, guests};
 
 /// For a preflight, which a browser sends without credentials.
 static PUBLIC: Policy = Policy::public();
@@ -29,7 +29,7 @@ impl Service {
     /// Decides on a screened request: an answer when it may not pass.
     pub(crate) async fn admit(
         &self,
-        session: &Session,
+        session: &mut Session,
         context: &mut Context,
         now: clock::Moment,
     ) -> Result<Option<Answer>> {
@@ -61,6 +61,10 @@ impl Service {
             let missing = HostRefusal::Missing;
             return Ok(Some(self.refuse(&Refused::bad(missing.code(), missing), context)));
         }
+        if routing.table.has_guests() {
+            guests::receive(session, context, &held, routing)?;
+        }
+        let request = session.req_header();
         let asked = Asked { method: &request.method, headers: &request.headers, target: request.raw_path() };
         let origin = origin(session, &routing.trusted_proxies);
         match self.judge(&snapshot, &held, (asked, origin), (context, now)).await? {
@@ -70,7 +74,7 @@ impl Service {
             }
             Err(denial) => {
                 let answer = respond::denial(&denial, asked, &snapshot.links);
-                Ok(Some(answer.and(held.rule.cors.told(&request.headers))))
+                Ok(Some(answer.and(held.rule.cors.told(&request.headers)).and(guests::told(context))))
             }
         }
     }
@@ -113,8 +117,10 @@ impl Service {
             credential => credential,
         };
         let decision = snapshot.admission.decide(policy, credential, now).await;
-        let Decision { verdict, view, degraded, principal, layer } =
-            decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
+        let decision = decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
+        let is_let_in = context.is_let_in && decision.verdict.as_ref().is_err_and(|denial| *denial != Denial::Blocked);
+        let decision = if is_let_in { Admission::let_in(policy, now) } else { decision };
+        let Decision { verdict, view, degraded, principal, layer } = decision;
         if let Some((_, age_ms)) = layer {
             self.metrics.age_seconds.observe(age_ms as f64 / 1e3);
         }
@@ -149,9 +155,10 @@ impl Service {
         }
         context.verdict = match permit.basis() {
             Basis::Shadow(_) => Verdict::Shadow,
-            Basis::Met | Basis::Fallback => Verdict::Pass,
+            Basis::Met | Basis::Fallback | Basis::LetIn => Verdict::Pass,
         };
-        match (context.verdict, context.degraded, context.snapshot.passed.get(rule.index)) {
+        let usual = context.snapshot.passed.get(rule.index).filter(|_| *permit.basis() != Basis::LetIn);
+        match (context.verdict, context.degraded, usual) {
             (Verdict::Pass, None, Some(counter)) => counter.inc(),
             (verdict, ..) => self.metrics.requests(&rule.label, verdict, context.reason).inc(),
         }

@@ -12,7 +12,7 @@ use crate::headers::{hop, own_host, trailers};
 use crate::routes::Destination;
 use crate::screen::host_of;
 use crate::service::Service;
-use crate::{caching, live, site, wire};
+use crate::{caching, guests, live, site, wire};
 
 impl Service {
     /// Makes the head of an answer one for the client.
@@ -51,6 +51,7 @@ impl Service {
         if session.req_header().version < Version::HTTP_11 && context.is_in_chunks {
             self.take_chunks_away(session, response, context);
         }
+        guests::tell(response, context)?;
         caching::mark(response, context.snapshot.rule(context), context.view.as_deref())
     }
 

@@ -33,6 +33,9 @@ pub(crate) struct Context {
     pub(crate) destination: Destination,
     /// Billing's path for a webhook that is delivered at another one.
     pub(crate) webhook: Option<&'static str>,
+    /// Whether its rule lets it in by its address or a token, and whether its own address had one.
+    pub(crate) is_let_in: bool,
+    pub(crate) had_token: bool,
     /// The place of the site that its host names.
     pub(crate) site: usize,
     /// What its server is told as `Host` in place of what the client asks for.
@@ -76,6 +79,8 @@ impl Context {
             policy: None,
             destination: Destination::Site,
             webhook: None,
+            is_let_in: false,
+            had_token: false,
             site: 0,
             host: None,
             view: None,

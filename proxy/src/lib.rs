@@ -28,6 +28,7 @@ mod live;
 mod site;
 mod tunnel;
 mod guard;
+mod guests;
 mod access_log;
 mod service;
 mod admit;

@@ -26,6 +26,7 @@ pub struct Metrics {
     pub(crate) live: IntGauge,
     ended: IntCounterVec,
     refused_connections: IntCounterVec,
+    sessions_ended: IntCounterVec,
 }
 
 /// What becomes of a request.
@@ -136,6 +137,11 @@ impl Metrics {
                 "WebSockets, event streams and the like that were ended as the account may not have them any more",
                 &["reason"],
             )?,
+            sessions_ended: vector(
+                "tollgate_sessions_ended_total",
+                "Sessions that answers of the site have ended, by whether all other processes were told",
+                &["outcome"],
+            )?,
             refused_connections: vector(
                 "tollgate_connections_refused_total",
                 "Connections that were closed without an answer, by the limit that says so",
@@ -164,6 +170,11 @@ impl Metrics {
     /// What may not go on was ended, for this reason.
     pub(crate) fn ended(&self, reason: &str) -> IntCounter {
         self.ended.with_label_values(&[reason])
+    }
+
+    /// Sessions have ended, and this became of the word to other processes.
+    pub(crate) fn sessions_ended(&self, outcome: &str) -> IntCounter {
+        self.sessions_ended.with_label_values(&[outcome])
     }
 
     /// A connection was closed for this limit.

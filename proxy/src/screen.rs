@@ -119,7 +119,7 @@ fn has_clear_coding(request: &RequestHeader) -> bool {
 }
 
 /// Puts a canonical target in the place of another one. HTTP/2 keeps the host in the same place: it stays.
-fn set_target(request: &mut RequestHeader, target: &[u8]) -> Result<()> {
+pub(crate) fn set_target(request: &mut RequestHeader, target: &[u8]) -> Result<()> {
     let mut parts = request.uri.clone().into_parts();
     if parts.authority.is_some()
         && let Ok(path_and_query) = PathAndQuery::try_from(target)

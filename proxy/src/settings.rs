@@ -7,6 +7,7 @@ use std::time::Duration;
 use entitlement::assertion::AssertionKey;
 use entitlement::authorize::Policy;
 use entitlement::login::Login;
+use entitlement::own_paths::OwnPaths;
 
 use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
@@ -18,8 +19,10 @@ use crate::{decide, identity, ladder, routes, upstream};
 /// Everything that the gate needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The site's public origin, without a trailing slash: the issuer of assertions.
+    /// The site's public address, without a trailing slash: the issuer of assertions.
     pub site_url: String,
+    /// Where browsers find what is Tollgate's own.
+    pub own_paths: OwnPaths,
     /// Further origins of the site.
     pub also: Vec<String>,
     /// Where browsers without identity go.

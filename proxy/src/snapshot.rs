@@ -44,7 +44,8 @@ impl Snapshot {
     pub(crate) fn new(settings: Settings, parts: Parts, metrics: &Metrics) -> Self {
         let Parts { identity, admission, upstreams } = parts;
         let links = Links::new(&settings.site_url, &settings.also, settings.login.clone(), &settings.pricing_url);
-        let routing = Routing::new(
+        let routing = Routing::below(
+            &settings.own_paths,
             (settings.routes, settings.default),
             settings.readings,
             settings.decide,

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{parts, resolved};
-use crate::config::Config;
 use crate::config::secrets::Secrets;
+use crate::config::{Config, allow};
 use crate::serve::Role;
 use crate::{ConfigFile, handover, output};
 
@@ -184,6 +184,7 @@ fn warn_of_foreign_addresses(config: &Config, role: Role) {
 /// Whether the secret that verifies tokens is there, when it is what verifies them.
 fn check_keys(config: &Config, secrets: &Secrets) -> Result<()> {
     config.identity_settings(secrets)?;
+    allow::with_tokens(config.routes.clone())?;
     if config.identity.with_secret().is_none() && secrets.jwt_secret.is_some() {
         output::warning("TOLLGATE_JWT_SECRET is set, but verifies nothing: tokens are verified with public keys");
     }

@@ -18,9 +18,9 @@ use proxy::upstream::{Site, UNKNOWN_HOST_CODE, site_for};
 use serde_json::json;
 
 use super::{explained, moment, parts};
-use crate::config::Config;
 use crate::config::secrets::Secrets;
 use crate::config::sites::describe;
+use crate::config::{Config, allow};
 use crate::{ConfigFile, logging, output};
 
 /// Explain what a route asks for, or what an account has
@@ -106,7 +106,13 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     let (host, path) = host_and_path(path);
     let gateways = config.file.decide.gateways.join(", ");
     let sites = config.sites().unwrap_or_default().to_vec();
-    let routing = Routing::new((config.routes, config.default), config.readings, config.decide, config.trusted_proxies);
+    let routing = Routing::below(
+        &config.own_paths,
+        (config.routes, config.default),
+        config.readings,
+        config.decide,
+        config.trusted_proxies,
+    );
     let Found { path, asked_by, held } = match routing.find(&method, host, path) {
         Ok(found) => found,
         Err(refused) => {
@@ -129,6 +135,9 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     output::line(format_args!("rule      {}: {}", held.rule.label, held.rule.policy.require));
     if held.policy.require != held.rule.policy.require {
         output::line(format_args!("          with the rules of its other readings: {}", held.policy.require));
+    }
+    if let Some(allow) = &held.rule.allow {
+        output::line(format_args!("          lets in {}", allow::described(allow)));
     }
     let site = match served(&sites, host) {
         _ if held.rule.destination != Destination::Site => None,
@@ -165,6 +174,7 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         "path": path.to_string(),
         "rule": held.rule.label.to_string(),
         "require": held.policy.require.to_string(),
+        "allow": held.rule.allow.as_deref().map(allow::described),
         "decide": asked_by,
         "site": site,
         "account": entitlement.map(|entitlement| &entitlement.account),
@@ -223,7 +233,7 @@ fn host_and_path(text: &str) -> (Option<&str>, &str) {
 
 fn verdict(decision: Result<Basis, Denial>) -> String {
     match decision {
-        Ok(Basis::Met) => "pass".to_owned(),
+        Ok(Basis::Met | Basis::LetIn) => "pass".to_owned(),
         Ok(Basis::Fallback) => "pass, because the rule lets pass when nobody can say".to_owned(),
         Ok(Basis::Shadow(denial)) => format!("pass, only counted: would be {}", status(&denial)),
         Err(denial) => status(&denial),

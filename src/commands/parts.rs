@@ -13,6 +13,7 @@ use entitlement::subscription::Grace;
 use proxy::upstream::Protocol;
 use tokio::runtime::Runtime;
 
+use crate::config::allow;
 use crate::config::file;
 use crate::config::secrets::Secrets;
 use crate::config::{CatalogFile, Config};
@@ -153,6 +154,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
     };
     Ok(proxy::Settings {
         site_url: config.site_url(),
+        own_paths: config.own_paths.clone(),
         also: config.also.clone(),
         login: config.login.clone(),
         pricing_url: config.file.site.pricing_url.clone(),
@@ -172,7 +174,7 @@ pub fn proxy_settings(config: &Config, secrets: &Secrets, assertion: AssertionKe
             redis_url: secrets.redis_url.clone().map(proxy::Secret::new),
             namespace: namespaced(config)?,
         },
-        routes: config.routes.clone(),
+        routes: allow::with_tokens(config.routes.clone())?,
         default: config.default.clone(),
         readings: config.readings.clone(),
         log_requests: match config.file.log.requests {

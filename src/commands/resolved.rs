@@ -3,9 +3,10 @@
 use anyhow::Result;
 use entitlement::authorize::{Mode, OnError, Policy};
 use entitlement::catalog::Catalog;
+use proxy::routes::Route;
 use serde_json::{Value, json};
 
-use crate::config::{Config, sites};
+use crate::config::{Config, allow, sites};
 use crate::output;
 
 /// What the configuration resolves to.
@@ -29,7 +30,10 @@ pub fn answer(config: &Config) -> Result<Value> {
         let methods =
             route.methods.as_ref().map(|methods| methods.iter().map(http::Method::as_str).collect::<Vec<_>>());
         let hosts = route.hosts.as_ref().map(|hosts| hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
-        json!({ "hosts": hosts, "path": route.pattern.to_string(), "methods": methods, "rule": rule(&route.policy) })
+        json!({
+            "hosts": hosts, "path": route.pattern.to_string(), "methods": methods, "rule": rule(&route.policy),
+            "allow": allowed(route),
+        })
     });
     Ok(json!({
         "site": config.site_url(),
@@ -75,7 +79,9 @@ pub fn print(config: &Config) -> Result<()> {
         let hosts = route.hosts.as_ref().map_or(String::new(), |hosts| {
             format!("{}  ", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
         });
-        output::line(format_args!("  {:>3}  {hosts}{}  {methods}  {}", index + 1, route.pattern, rule(&route.policy)));
+        let allow = allowed(route).map(|allow| format!(", lets in {allow}")).unwrap_or_default();
+        let (number, rule) = (index + 1, rule(&route.policy));
+        output::line(format_args!("  {number:>3}  {hosts}{}  {methods}  {rule}{allow}", route.pattern));
     }
     output::line(format_args!("  else  {}", rule(&config.default)));
     Ok(())
@@ -95,6 +101,11 @@ fn print_sites(config: &Config) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Which addresses and tokens pass without an account, if any.
+fn allowed(route: &Route) -> Option<String> {
+    route.allow.as_deref().map(allow::described)
 }
 
 fn rule(policy: &Policy) -> String {

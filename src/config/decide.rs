@@ -1,17 +1,18 @@
 //! `[decide]` and `listen.decide`: where other gateways ask for decisions, and which of them may.
 
 use anyhow::{Context, Result, bail};
+use entitlement::own_paths::OwnPaths;
 use proxy::decide::{Asking, Settings};
 use proxy::forwarded::TrustedProxies;
 
 use super::file::{Decide, File};
 
 /// Checks where gateways ask, and gives it to the gate.
-pub fn check(file: &File, warnings: &mut Vec<String>) -> Result<Settings> {
+pub fn check(file: &File, own: &OwnPaths, warnings: &mut Vec<String>) -> Result<Settings> {
     let Decide { path, gateways } = &file.decide;
     let asking = if file.listen.decide.is_empty() { Asking::Public } else { Asking::Apart };
     let addresses = TrustedProxies::parse(gateways).context("decide.gateways")?;
-    let settings = Settings::new(path, addresses, asking).context("decide.path")?;
+    let settings = Settings::below(own, path, addresses, asking).context("decide.path")?;
     if path.is_empty() && asking == Asking::Apart {
         bail!("listen.decide is set, and decide.path = \"\" says that nobody asks: take one of them away");
     }

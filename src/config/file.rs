@@ -110,6 +110,8 @@ pub struct Route {
     #[serde(default, with = "crate::config::span")]
     pub timeout: Option<Duration>,
     #[serde(default)]
+    pub allow: Vec<super::allow::Entry>,
+    #[serde(default)]
     pub shared: bool,
     pub meter: Option<String>,
     #[serde(default)]
@@ -290,7 +292,8 @@ impl File {
         }
         super::identity::make_room(&mut merged, &mine)?;
         super::sites::make_room(&mut merged, &mine);
-        lay_over(&mut merged, mine);
+        lay_over(&mut merged, mine.clone());
+        super::below::settle(&mut merged, &mine);
         Ok(merged)
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Everything is parsed and checked here, before anything binds or connects.
 
+pub mod allow;
+mod below;
 pub mod changes;
 mod decide;
 pub mod file;
@@ -33,6 +35,7 @@ use entitlement::Timestamp;
 use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
 use entitlement::login::Login;
+use entitlement::own_paths::OwnPaths;
 use entitlement::record::Namespace;
 use proxy::forwarded::TrustedProxies;
 use proxy::readings::{Languages, Readings};
@@ -52,6 +55,8 @@ pub struct Config {
     pub file: File,
     /// The parsed `site.url`, without a trailing slash when printed by [`Config::site_url`].
     site: Url,
+    /// Where browsers find what is Tollgate's own.
+    pub own_paths: OwnPaths,
     /// Further origins under which users reach the site.
     pub also: Vec<String>,
     /// Where users sign in.
@@ -103,7 +108,8 @@ impl Config {
     pub fn parse_with(text: &str, directory: PathBuf, catalog: Option<Catalog>) -> Result<Self> {
         let table = File::table(text)?;
         let file = File::from_table(table.clone())?;
-        let site = urls::origin("site.url", &file.site.url)?;
+        let site = below::site(&file.site.url)?;
+        let own_paths = below::own_paths(&file)?;
         let also =
             file.site.also.iter().map(|text| Ok(urls::origin("site.also", text)?.origin().ascii_serialization()));
         let also: Vec<String> = also.collect::<Result<_>>()?;
@@ -114,16 +120,7 @@ impl Config {
         places::check(&file, &sites)?;
         meant::check_upstreams(&sites, &site, &also)?;
         let identity = Identity::check(&file.identity, &file.organisation, &directory)?;
-        let (catalog, accept) = match &file.catalog {
-            Some(path) => {
-                let CatalogFile { catalog, accept } = read_catalog(&directory.join(path))?;
-                (Some(catalog), accept)
-            }
-            None => (catalog, None),
-        };
-        if let Some(catalog) = &catalog {
-            check_referral(&file.referral, catalog)?;
-        }
+        let (catalog, accept) = catalog_of(&file, &directory, catalog)?;
         let mut warnings: Vec<String> = identity.warnings.clone();
         let origins: Vec<String> =
             [site.origin().ascii_serialization()].into_iter().chain(also.iter().cloned()).collect();
@@ -137,12 +134,13 @@ impl Config {
             framework,
             languages: Languages::new(file.site.languages.clone()),
         };
-        suspect::warn(&file.site, (&routes, &default), framework, &mut warnings);
-        let routes = webhooks::routes(&file)?.into_iter().chain(routes).collect();
+        below::check_routes(&own_paths, &routes)?;
+        suspect::warn((&file.site, &own_paths), (&routes, &default), framework, &mut warnings);
+        let routes = webhooks::routes(&file, &own_paths)?.into_iter().chain(routes).collect();
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
-        let decide = decide::check(&file, &mut warnings)?;
+        let decide = decide::check(&file, &own_paths, &mut warnings)?;
         let limits = file.limits.check(file.proxy.buffer_body)?;
-        let pages = file.pages(&table, &directory, &site)?;
+        let pages = file.pages(&table, &directory, &site, &own_paths)?;
         if let Some(catalog) = &catalog {
             pages::check_agreed(&file.pages, catalog)?;
         }
@@ -150,6 +148,7 @@ impl Config {
         let config = Self {
             file,
             site,
+            own_paths,
             also,
             login,
             identity,
@@ -192,7 +191,7 @@ impl Config {
         (days < RENEWAL_DAYS).then(|| format!("tls.certificate expires in {days} days, on {}", until.date_naive()))
     }
 
-    /// The public origin, without a trailing slash.
+    /// The public address, without a trailing slash.
     pub fn site_url(&self) -> String {
         self.site.as_str().trim_end_matches('/').to_owned()
     }
@@ -286,6 +285,21 @@ pub struct CatalogFile {
     pub catalog: Catalog,
     /// The digest of a change to which a person has agreed.
     pub accept: Option<String>,
+}
+
+/// The catalog that the file names, or the one at hand, and a person's word for what it changes.
+fn catalog_of(file: &File, directory: &Path, at_hand: Option<Catalog>) -> Result<(Option<Catalog>, Option<String>)> {
+    let (catalog, accept) = match &file.catalog {
+        Some(path) => {
+            let CatalogFile { catalog, accept } = read_catalog(&directory.join(path))?;
+            (Some(catalog), accept)
+        }
+        None => (at_hand, None),
+    };
+    if let Some(catalog) = &catalog {
+        check_referral(&file.referral, catalog)?;
+    }
+    Ok((catalog, accept))
 }
 
 /// Reads and checks a catalog file.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use billing::{Image, Look, Pages, texts};
 use entitlement::catalog::Catalog;
+use entitlement::own_paths::OwnPaths;
 use serde::Deserialize;
 use toml::Value;
 use url::Url;
@@ -32,6 +33,7 @@ const STYLESHEET_BYTES_MAX: u64 = 256 * 1024;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Section {
+    pub path: String,
     language: String,
     site_name: String,
     index: bool,
@@ -68,6 +70,7 @@ impl Config {
         proxy::respond::Pages {
             language: section.language.clone(),
             site_name: section.site_name(self.site_host()).to_owned(),
+            home: self.own_paths.home(),
             stylesheets: self.pages.stylesheets().map(str::to_owned).collect(),
             logo: self.pages.logo().map(str::to_owned),
             login: self.login.clone(),
@@ -89,7 +92,7 @@ impl Section {
 impl File {
     /// Reads the files that `[pages]` names, in `directory`, and checks its texts. `table` is the file with all its keys;
     /// the host of `site` names it when nothing else does.
-    pub fn pages(&self, table: &toml::Table, directory: &Path, site: &Url) -> Result<Arc<Pages>> {
+    pub fn pages(&self, table: &toml::Table, directory: &Path, site: &Url, own: &OwnPaths) -> Result<Arc<Pages>> {
         let section = &self.pages;
         check_language(&section.language)?;
         check_contact(&section.contact_url)?;
@@ -112,6 +115,7 @@ impl File {
             language: section.language.clone(),
             site_name: section.site_name(site.host_str().unwrap_or_default()).to_owned(),
             site_url: site.as_str().trim_end_matches('/').to_owned(),
+            own_paths: own.clone(),
             index: section.index,
             description: section.description.clone(),
             contact_url: (!section.contact_url.is_empty()).then(|| section.contact_url.clone()),
@@ -278,7 +282,8 @@ mod tests {
 
     fn pages(text: &str, directory: &Path) -> Result<Arc<Pages>> {
         let table = File::table(text)?;
-        File::from_table(table.clone())?.pages(&table, directory, &"https://read.example".parse()?)
+        let file = File::from_table(table.clone())?;
+        file.pages(&table, directory, &"https://read.example".parse()?, &OwnPaths::default())
     }
 
     #[test]

@@ -8,6 +8,7 @@ use entitlement::authorize::{InvalidToken, Lacking, Policy, Requirement};
 use entitlement::catalog::{Catalog, Tier};
 use proxy::routes::{Cors, HostPattern, Pattern, Route};
 
+use super::allow;
 use super::file::{self, Require, Rule};
 use super::methods;
 use super::nearest::{hint, nearest};
@@ -42,6 +43,7 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
             "{name}: shared = true reads nobody's identity, so the route must be public, and invalid_token not \"deny\""
         );
     }
+    let allow = allow::check(&name, &rule.allow, &requirement)?;
     let (invalid_token, on_error, mode) = (rule.invalid_token, rule.on_error, rule.mode);
     let requirement = known_as(requirement, catalog);
     let policy = Policy { require: requirement, invalid_token, on_error, mode, for_sale, is_known: true };
@@ -57,6 +59,7 @@ fn route(rule: &file::Route, catalog: Option<&Catalog>, warnings: &mut Vec<Strin
         timeout: rule.timeout,
         raw: rule.raw,
         shared: rule.shared,
+        allow,
         webhook: None,
     })
 }

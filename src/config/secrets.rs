@@ -155,6 +155,20 @@ impl Secrets {
     }
 }
 
+/// Whether a variable holds a secret of Tollgate's own.
+pub fn is_known(name: &str) -> bool {
+    Secrets::default().named().iter().any(|(known, _)| *known == name)
+}
+
+/// The values of a token that a configuration names by its variable.
+///
+/// # Errors
+/// As [`Secrets::from_env`].
+pub fn tokens(name: &str) -> Result<Vec<String>> {
+    let values = one(name, |name| std::env::var(name).ok())?;
+    several(name, &values.unwrap_or_default())
+}
+
 /// A secret from `NAME` or from the file that `NAME_FILE` names.
 fn one(name: &str, get: impl Fn(&str) -> Option<String>) -> Result<Option<String>> {
     let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());

@@ -1,6 +1,7 @@
 //! Rules that are accepted, and are hardly meant: what `check` and the start warn of.
 
 use entitlement::authorize::{Policy, Requirement};
+use entitlement::own_paths::OwnPaths;
 use proxy::readings::Framework;
 use proxy::routes::{Destination, Pattern, Route, Table};
 
@@ -8,25 +9,25 @@ use super::file;
 
 /// Warns of everything that is suspect.
 pub fn warn(
-    site: &file::Site,
+    (site, own): (&file::Site, &OwnPaths),
     (routes, default): (&[Route], &Policy),
     framework: Framework,
     warnings: &mut Vec<String>,
 ) {
-    warn_of_closed_login(&site.login_url, routes, default, warnings);
-    warn_of_closed_pricing(&site.pricing_url, routes, default, warnings);
-    warn_of_hidden(routes, warnings);
-    warn_of_own_paths(routes, warnings);
-    warn_of_other_hosts(routes, default, warnings);
-    warn_of_other_addresses(routes, default, framework, warnings);
+    let table = Table::below(own, routes.to_vec(), default.clone());
+    warn_of_closed_login(&site.login_url, &table, warnings);
+    warn_of_closed_pricing(&site.pricing_url, &table, warnings);
+    warn_of_hidden(own, routes, warnings);
+    warn_of_own_paths(own, routes, warnings);
+    warn_of_other_hosts(routes, &table, warnings);
+    warn_of_other_addresses(routes, &table, framework, warnings);
 }
 
 /// A login page behind the gate sends browsers to itself for ever.
-fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
+fn warn_of_closed_login(login_url: &str, table: &Table, warnings: &mut Vec<String>) {
     if !login_url.starts_with('/') {
         return;
     }
-    let table = Table::new(routes.to_vec(), default.clone());
     let rule = table.find(&http::Method::GET, None, login_url);
     if rule.is_gated() {
         warnings.push(format!(
@@ -37,8 +38,7 @@ fn warn_of_closed_login(login_url: &str, routes: &[Route], default: &Policy, war
 }
 
 /// A buyer who is sent to pay, and is sent to pay again when the page is asked for, never pays.
-fn warn_of_closed_pricing(pricing_url: &str, routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
-    let table = Table::new(routes.to_vec(), default.clone());
+fn warn_of_closed_pricing(pricing_url: &str, table: &Table, warnings: &mut Vec<String>) {
     let rule = table.find(&http::Method::GET, None, pricing_url);
     let is_open = matches!(rule.policy.require, Requirement::Public | Requirement::SignedIn);
     if rule.destination == Destination::Site && !is_open {
@@ -51,10 +51,11 @@ fn warn_of_closed_pricing(pricing_url: &str, routes: &[Route], default: &Policy,
 }
 
 /// A rule that an earlier one hides decides nothing, which is never meant.
-fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
+fn warn_of_hidden(own: &OwnPaths, routes: &[Route], warnings: &mut Vec<String>) {
     // Each by itself; made once, as making one is what takes time.
-    let alone =
-        |route: &Route| Table::new(vec![Route::new(route.pattern.clone(), route.policy.clone())], Policy::public());
+    let alone = |route: &Route| {
+        Table::below(own, vec![Route::new(route.pattern.clone(), route.policy.clone())], Policy::public())
+    };
     let tables: Vec<Table> = routes.iter().map(alone).collect();
     let hides = |(earlier, table): (&Route, &Table), later: &Route| {
         let wider = |earlier: &Route| earlier.methods.is_none() && earlier.hosts.is_none();
@@ -74,8 +75,8 @@ fn warn_of_hidden(routes: &[Route], warnings: &mut Vec<String>) {
 }
 
 /// A rule for Tollgate's own pages decides nothing: they know by themselves who may see them.
-fn warn_of_own_paths(routes: &[Route], warnings: &mut Vec<String>) {
-    let table = Table::new(Vec::new(), Policy::public());
+fn warn_of_own_paths(own: &OwnPaths, routes: &[Route], warnings: &mut Vec<String>) {
+    let table = Table::below(own, Vec::new(), Policy::public());
     let is_own = |path: &String| table.find(&http::Method::GET, None, path).destination != Destination::Site;
     for route in routes.iter().filter(|route| paths_of(&route.pattern).iter().all(is_own)) {
         warnings.push(format!("route \"{}\" never decides: these are paths of Tollgate's own", route.pattern));
@@ -83,8 +84,7 @@ fn warn_of_own_paths(routes: &[Route], warnings: &mut Vec<String>) {
 }
 
 /// A rule for some hosts says nothing of the others, on which the same page may be served.
-fn warn_of_other_hosts(routes: &[Route], default: &Policy, warnings: &mut Vec<String>) {
-    let table = Table::new(routes.to_vec(), default.clone());
+fn warn_of_other_hosts(routes: &[Route], table: &Table, warnings: &mut Vec<String>) {
     for route in routes.iter().filter(|route| route.hosts.is_some() && route.policy.require != Requirement::Public) {
         let open = paths_of(&route.pattern).into_iter().find(|path| {
             let rule = table.find(&http::Method::GET, None, path);
@@ -101,11 +101,10 @@ fn warn_of_other_hosts(routes: &[Route], default: &Policy, warnings: &mut Vec<St
 }
 
 /// A framework serves a page at other addresses, too, which no rule names.
-fn warn_of_other_addresses(routes: &[Route], default: &Policy, framework: Framework, warnings: &mut Vec<String>) {
+fn warn_of_other_addresses(routes: &[Route], table: &Table, framework: Framework, warnings: &mut Vec<String>) {
     if framework != Framework::Unknown {
         return;
     }
-    let table = Table::new(routes.to_vec(), default.clone());
     let is_open = |path: &String| table.find(&http::Method::GET, None, path).policy.require == Requirement::Public;
     let gated = routes.iter().filter(|route| route.policy.require != Requirement::Public);
     let open = gated.flat_map(|route| paths_of(&route.pattern)).find_map(|page| {

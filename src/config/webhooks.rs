@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use entitlement::authorize::Policy;
+use entitlement::own_paths::OwnPaths;
 use http::Method;
 use proxy::routes::{Destination, Pattern, Route, Table, WEBHOOKS};
 
@@ -11,7 +12,7 @@ use super::file::File;
 ///
 /// # Errors
 /// When a path is not one, or stands for something else.
-pub fn routes(file: &File) -> Result<Vec<Route>> {
+pub fn routes(file: &File, own: &OwnPaths) -> Result<Vec<Route>> {
     let [stripe, polar] = WEBHOOKS;
     let keys = [
         ("stripe.webhook_path", &file.stripe.webhook_path, stripe),
@@ -20,18 +21,18 @@ pub fn routes(file: &File) -> Result<Vec<Route>> {
     if keys[0].1 == keys[1].1 {
         bail!("stripe.webhook_path and polar.webhook_path are both \"{}\": each needs a path of its own", keys[0].1);
     }
-    let taken = Table::new(Vec::new(), Policy::public());
+    let taken = Table::below(own, Vec::new(), Policy::public());
     let mut routes = Vec::new();
-    for (key, text, own) in keys.into_iter().filter(|(_, text, own)| text != own) {
+    for (key, text, name) in keys.into_iter().filter(|(_, text, name)| **text != own.of(name)) {
         let place = || format!("{key} = \"{text}\"");
         if !text.starts_with('/') || text == "/" || text.ends_with('/') || text.contains(['*', '?', '#']) {
             bail!("{} must be a path of the site, such as \"/webhooks/stripe\"", place());
         }
         let pattern = Pattern::parse(text).with_context(place)?;
         if taken.find(&Method::POST, None, text).destination != Destination::Site {
-            bail!("{} is a path of Tollgate's own: choose another, or leave it out for \"{own}\"", place());
+            bail!("{} is a path of Tollgate's own: choose another, or leave it out for \"{}\"", place(), own.of(name));
         }
-        routes.push(Route::webhook(pattern, own));
+        routes.push(Route::webhook(pattern, name));
     }
     Ok(routes)
 }
@@ -42,7 +43,7 @@ mod tests {
 
     fn paths(text: &str) -> Result<Vec<String>> {
         let file = File::from_table(File::table(text).expect("a table")).expect("a file");
-        Ok(routes(&file)?.iter().map(|route| route.pattern.to_string()).collect())
+        Ok(routes(&file, &OwnPaths::default())?.iter().map(|route| route.pattern.to_string()).collect())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod access;
 mod blocks;
 mod sessions;
+mod sign_out;
 
 use serde_json::Value;
 

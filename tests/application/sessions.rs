@@ -10,7 +10,7 @@ use crate::world::stripe::unique;
 use crate::world::{Answer, Arrangement, World, eventually, send};
 
 /// Two ways by which the site is asked, whose answers are kept for so long that no test waits for their end.
-async fn world(arrangement: Arrangement, site: &SessionSite) -> World {
+pub(super) async fn world(arrangement: Arrangement, site: &SessionSite) -> World {
     let ask = site.ask();
     let ways = format!(
         "[identity.session]\ncookie = [\"sid\", \"old-sid\"]\nask = \"{ask}\"\naccount = \"/account\"\nkeep = \"10m\"\nprefix = \"s:\"\n\
@@ -26,7 +26,7 @@ async fn world(arrangement: Arrangement, site: &SessionSite) -> World {
 }
 
 /// The outcome of a credential at every proxy: the account, or the code of its refusal.
-async fn visitors(world: &World, (name, value): (&str, &str)) -> Vec<String> {
+pub(super) async fn visitors(world: &World, (name, value): (&str, &str)) -> Vec<String> {
     let mut all = Vec::new();
     for proxy in world.proxies() {
         let path = format!("/signed-in/{}", unique("page"));

@@ -2,6 +2,8 @@
 //!
 //! They are built from npm, so `make long` runs them: `scripts/frameworks.sh` builds the site and names it.
 
+mod sessions;
+
 use std::path::PathBuf;
 use std::process::Command;
 

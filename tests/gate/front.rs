@@ -18,7 +18,7 @@ const FRONT: &str = "127.0.0.2:0";
 const CLIENT: &str = "127.0.0.1:0";
 
 /// A GET over a connection from this address.
-async fn get_from(source: &str, to: SocketAddr, path: &str, lines: &[&str]) -> RawAnswer {
+pub async fn get_from(source: &str, to: SocketAddr, path: &str, lines: &[&str]) -> RawAnswer {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(source.parse().expect("an address")).expect("an address of this machine");
     let mut stream = socket.connect(to).await.expect("the gate listens");

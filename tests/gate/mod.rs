@@ -2,9 +2,11 @@
 
 mod asking;
 mod assertions;
+mod below;
 mod credentials;
 mod faults;
 mod front;
+mod guests;
 mod headers;
 mod identity;
 mod key_files;
@@ -19,8 +21,9 @@ mod public_pages;
 mod readers;
 mod readings;
 mod routes;
+mod table;
 mod targets;
-mod ways;
+pub mod ways;
 
 use crate::world::setup::ROUTES;
 use crate::world::stripe::{Subscription, unique};
@@ -37,7 +40,7 @@ async fn paying(world: &World) -> String {
 }
 
 /// With these ways to know who asks, and no other.
-fn with_ways(ways: &str) -> Setup {
+pub fn with_ways(ways: &str) -> Setup {
     let flat = ["identity.cookie", "identity.algorithm", "identity.issuer", "identity.audience"];
     let setup = flat.into_iter().fold(Setup::new(Arrangement::AllPostgres), |setup, key| setup.key(key, ""));
     setup.routes(&format!("{ROUTES}\n{ways}"))

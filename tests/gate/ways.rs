@@ -28,7 +28,7 @@ fn setup(names: &[&str], host: &KeyHost) -> Setup {
 }
 
 /// The configuration of these ways, with other values of some keys.
-fn blocks(names: &[&str], values: &[(&str, &str)]) -> String {
+pub fn blocks(names: &[&str], values: &[(&str, &str)]) -> String {
     let ways: String = names.iter().map(|name| block(name)).collect();
     let ours = |line: &str| {
         let key = line.split(" = ").next().unwrap_or_default();

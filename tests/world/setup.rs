@@ -146,7 +146,7 @@ impl Setup {
         self
     }
 
-    /// Sets one key, such as `cache.max_staleness`, to a TOML value; an empty one takes it away.
+    /// Sets one key, such as `cache.max_staleness`, to a TOML value, in which `{site}` is the public address; an empty one takes it away.
     pub fn key(mut self, key: &str, value: &str) -> Self {
         self.keys.push((key.to_owned(), value.to_owned()));
         self
@@ -232,7 +232,7 @@ shutdown.grace = "2s"
         // The last word wins: a key that stands above is replaced.
         text = text.lines().filter(|line| !line.starts_with(&format!("{key} ="))).collect::<Vec<_>>().join("\n");
         if !value.is_empty() {
-            text.push_str(&format!("\n{key} = {value}\n"));
+            text.push_str(&format!("\n{key} = {}\n", value.replace("{site}", site_url)));
         }
     }
     text.push_str(&setup.routes);

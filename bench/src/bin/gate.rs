@@ -112,6 +112,7 @@ fn settings(listen: SocketAddr, upstream: SocketAddr, identity: identity::Settin
     let routes = others.chain([route("/premium/**", Requirement::Tier("paid".into()))]).collect::<Result<_>>()?;
     Ok(Settings {
         site_url: SITE.into(),
+        own_paths: entitlement::own_paths::OwnPaths::default(),
         also: Vec::new(),
         login: Login::default(),
         pricing_url: "/billing/pricing".into(),

@@ -26,21 +26,22 @@ pub use signed_in::{Buyer, Visitor, claims, may_buy};
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// The routes under `/api/billing/`, the two under `/api/stripe/` that sell, and the link by which others are invited.
-pub fn router() -> Router<Billing> {
+pub fn router(billing: &Billing) -> Router<Billing> {
+    let own = |name: &str| billing.settings().own_paths().of(name);
     Router::new()
-        .route("/api/billing/checkout", post(sell::checkout))
-        .route("/api/stripe/checkout", post(sell::checkout))
-        .route("/api/billing/portal", post(sell::portal))
-        .route("/api/stripe/portal", post(sell::portal))
-        .route("/api/billing/cancel", post(subscription::cancel))
-        .route("/api/billing/reactivate", post(subscription::reactivate))
-        .route("/api/billing/subscription", get(subscription::show))
-        .route("/api/billing/tiers", get(tiers::list))
-        .route("/api/billing/addons", get(addons::list))
-        .route("/api/billing/my-addons", get(addons::mine))
-        .route("/api/billing/invoices", get(invoices::list))
-        .route("/api/billing/referral", get(referral::show).post(referral::bind))
-        .route("/billing/r/{code}", get(referral::capture))
+        .route(&own("/api/billing/checkout"), post(sell::checkout))
+        .route(&own("/api/stripe/checkout"), post(sell::checkout))
+        .route(&own("/api/billing/portal"), post(sell::portal))
+        .route(&own("/api/stripe/portal"), post(sell::portal))
+        .route(&own("/api/billing/cancel"), post(subscription::cancel))
+        .route(&own("/api/billing/reactivate"), post(subscription::reactivate))
+        .route(&own("/api/billing/subscription"), get(subscription::show))
+        .route(&own("/api/billing/tiers"), get(tiers::list))
+        .route(&own("/api/billing/addons"), get(addons::list))
+        .route(&own("/api/billing/my-addons"), get(addons::mine))
+        .route(&own("/api/billing/invoices"), get(invoices::list))
+        .route(&own("/api/billing/referral"), get(referral::show).post(referral::bind))
+        .route(&own("/billing/r/{code}"), get(referral::capture))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(map_response(unstored))
 }

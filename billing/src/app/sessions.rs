@@ -70,24 +70,35 @@ pub async fn forget(
         }
         Ended::Account(Whole { account }) => Forget::Account(account),
     };
-    let untold = || {
-        let detail = "Not every process could be told: what is kept ends by itself. Try again shortly.";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cache_unavailable", detail)
-    };
-    match billing.shared().outlets.forget(&forget).await {
-        Ok(Told::Everybody) => Ok(StatusCode::NO_CONTENT),
-        Ok(Told::Nobody) => Err(untold()),
-        Err(error) => {
-            tracing::warn!(
-                error = chain::told(&error),
-                "the end of sessions could not be told to every process, and the application got 503: it has to ask again"
-            );
-            Err(untold())
-        }
-    }
+    let told = billing.tell_ends(&forget).await;
+    told.inspect_err(|_| {
+        tracing::warn!(
+            "the end of sessions could not be told to every process, and the application got 503: it has to ask again"
+        );
+    })?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl Billing {
+    /// Tells every process which sessions have ended.
+    ///
+    /// # Errors
+    /// When not all of them could be told.
+    pub async fn tell_ends(&self, forget: &Forget) -> Result<(), Problem> {
+        let untold = || {
+            let detail = "Not every process could be told: what is kept ends by itself. Try again shortly.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cache_unavailable", detail)
+        };
+        match self.shared().outlets.forget(forget).await {
+            Ok(Told::Everybody) => Ok(()),
+            Ok(Told::Nobody) => Err(untold()),
+            Err(error) => {
+                tracing::debug!(error = chain::told(&error), "the end of sessions could not be told to every process");
+                Err(untold())
+            }
+        }
+    }
+
     /// Has `forget` called, in this very process, for sessions that the application says have ended.
     pub fn on_forget(&self, forget: impl Fn(&Forget) + Send + Sync + 'static) {
         self.shared().outlets.on_forget(Box::new(forget));

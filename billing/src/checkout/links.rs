@@ -2,13 +2,14 @@
 
 use entitlement::catalog::Provider;
 use entitlement::login::Login;
+use entitlement::own_paths::{OwnPaths, origin};
 use url::{Position, Url};
 
 /// Longest `next` that is followed, in bytes. Stripe refuses a success URL of more than 5000 characters, and each byte
 /// may take three.
 const NEXT_BYTES_MAX: usize = 1500;
 
-/// Where a checkout returns to.
+/// Where a checkout returns to. These are names within Tollgate: [`OwnPaths::of`] says where they are.
 pub const RETURN_PATH: &str = "/billing/return";
 
 /// The hosted pricing page.
@@ -34,10 +35,10 @@ pub fn own_path(next: &str) -> Option<String> {
     (url.host_str() == Some("site.invalid") && !path.starts_with("//")).then(|| path.to_owned())
 }
 
-/// A path of the site as a whole URL; what is one already stays.
+/// A path of the site's host as a whole URL; what is one already stays.
 #[must_use]
 pub fn on_site(site_url: &str, target: &str) -> String {
-    if target.starts_with('/') { format!("{}{target}", site_url.trim_end_matches('/')) } else { target.to_owned() }
+    if target.starts_with('/') { format!("{}{target}", origin(site_url)) } else { target.to_owned() }
 }
 
 /// `target` with `next` added to its query, if there is one.
@@ -58,12 +59,12 @@ pub fn signing_in(login: &Login, page: &str) -> String {
 /// Where the provider sends the buyer after paying. It puts the session's id where the braces stand, which therefore
 /// stay as they are.
 #[must_use]
-pub fn success_url(site_url: &str, provider: Provider, next: Option<&str>) -> String {
+pub fn success_url(site_url: &str, own: &OwnPaths, provider: Provider, next: Option<&str>) -> String {
     let session = match provider {
         Provider::Stripe => "{CHECKOUT_SESSION_ID}",
         Provider::Polar => "{CHECKOUT_ID}",
     };
-    with_next(&format!("{}?session_id={session}", on_site(site_url, RETURN_PATH)), next)
+    with_next(&format!("{}?session_id={session}", on_site(site_url, &own.of(RETURN_PATH))), next)
 }
 
 fn encoded(name: &str, value: &str) -> String {
@@ -109,15 +110,20 @@ mod tests {
     #[test]
     fn urls_are_built_on_the_site() {
         assert_eq!(on_site("https://read.example", "/billing/pricing"), "https://read.example/billing/pricing");
-        assert_eq!(on_site("https://read.example/", "/login"), "https://read.example/login");
+        assert_eq!(on_site("https://read.example/app", "/login"), "https://read.example/login");
         assert_eq!(on_site("https://read.example", "https://id.example/login"), "https://id.example/login");
         assert_eq!(with_next("/login", None), "/login");
         assert_eq!(with_next("/login", Some("/billing?a=b&c")), "/login?next=%2Fbilling%3Fa%3Db%26c");
         assert_eq!(signing_in(&Login::default(), "/billing?a=b&c"), "/login?next=%2Fbilling%3Fa%3Db%26c");
         assert_eq!(with_next("/login?via=link", Some("/")), "/login?via=link&next=%2F");
         assert_eq!(
-            success_url("https://read.example", Provider::Stripe, Some("/premium/a")),
+            success_url("https://read.example", &OwnPaths::default(), Provider::Stripe, Some("/premium/a")),
             "https://read.example/billing/return?session_id={CHECKOUT_SESSION_ID}&next=%2Fpremium%2Fa"
+        );
+        let below = OwnPaths::new("https://read.example/app", "/app/plan");
+        assert_eq!(
+            success_url("https://read.example/app", &below, Provider::Polar, None),
+            "https://read.example/app/plan/return?session_id={CHECKOUT_ID}"
         );
     }
 }

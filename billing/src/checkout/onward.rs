@@ -11,7 +11,7 @@ use crate::cookie::Cookie;
 use crate::settings::Settings;
 
 /// The cookie: sent with nothing but the page to which the provider returns.
-const CLICKED: Cookie = Cookie { name: "tollgate_next", path: links::RETURN_PATH };
+const CLICKED: Cookie = Cookie { name: "tollgate_next", page: Some(links::RETURN_PATH) };
 
 /// No provider keeps a checkout open for longer.
 const SECONDS: i64 = 24 * 60 * 60;

@@ -33,6 +33,11 @@ use crate::store::trials;
 /// What is wrong with the order, 409 when the account pays for it already, 502 with the provider's message, 503 when
 /// nothing is sold or the account's checkout is worked on elsewhere.
 pub async fn open(billing: &Billing, account: &AccountId, order: &Order, now: Timestamp) -> Result<Opened, Problem> {
+    let opened = attempt(billing, account, order, now).await;
+    opened.map_err(|problem| problem.at(billing.settings().own_paths()))
+}
+
+async fn attempt(billing: &Billing, account: &AccountId, order: &Order, now: Timestamp) -> Result<Opened, Problem> {
     let standing = standing::of(billing, account, now).await?;
     standing.refuse_blocked()?;
     let choice = chosen(billing, &standing, order)?;
@@ -260,7 +265,7 @@ impl Seller {
             sold: sale.choice.named(),
             details: &sale.choice.details,
             trial_days: sale.trial_days,
-            success_url: &links::success_url(&settings.site_url, price.provider, next.as_deref()),
+            success_url: &links::success_url(&settings.site_url, settings.own_paths(), price.provider, next.as_deref()),
             cancel_url: &links::on_site(&settings.site_url, &settings.pricing_url),
             attempt: lease.attempt,
         };

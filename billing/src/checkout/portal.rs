@@ -41,7 +41,8 @@ pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp)
     };
     check_configured(billing, provider).await?;
     billing.shared().asks.act(account)?;
-    let return_url = links::on_site(&billing.settings().site_url, links::ACCOUNT_PATH);
+    let settings = billing.settings();
+    let return_url = links::on_site(&settings.site_url, &settings.own_paths().of(links::ACCOUNT_PATH));
     match sell::create_portal(&billing.providers(), provider, &customer, &return_url).await {
         Err(ProviderError::UnknownCustomer) => Err(none()),
         opened => Ok(opened?),

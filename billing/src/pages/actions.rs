@@ -103,25 +103,26 @@ pub async fn reactivate(
 }
 
 /// `GET` of where a form was sent: somebody has loaded the answer again, so the page is shown afresh.
-pub async fn to_pricing() -> Response {
-    html::see_other(links::PRICING_PATH)
+pub async fn to_pricing(State(billing): State<Billing>) -> Response {
+    html::see_other(&billing.settings().own_paths().of(links::PRICING_PATH))
 }
 
 /// As [`to_pricing`], for the forms of one's own plan.
-pub async fn to_account() -> Response {
-    html::see_other(links::ACCOUNT_PATH)
+pub async fn to_account(State(billing): State<Billing>) -> Response {
+    html::see_other(&billing.settings().own_paths().of(links::ACCOUNT_PATH))
 }
 
 async fn then(billing: &Billing, claims: &Claims, done: Result<(), Problem>, page: &str) -> Result<Response, Problem> {
     match done {
-        Ok(()) => Ok(html::see_other(page)),
+        Ok(()) => Ok(html::see_other(&billing.settings().own_paths().of(page))),
         Err(problem) => account::show(billing, claims, account::Asked::default(), Some(&problem)).await,
     }
 }
 
 /// To the sign-in page, and then to a page of ours: what was sent is not kept.
 fn signing_in(billing: &Billing, page: &str) -> Response {
-    html::see_other(&links::signing_in(&billing.settings().login, page))
+    let settings = billing.settings();
+    html::see_other(&links::signing_in(&settings.login, &settings.own_paths().of(page)))
 }
 
 /// A page that leads on to the provider by itself.

@@ -7,6 +7,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use entitlement::account::AccountId;
 use entitlement::assertion::Claims;
+use entitlement::own_paths::OwnPaths;
 use http::HeaderMap;
 use http::header::SET_COOKIE;
 use serde::Deserialize;
@@ -78,10 +79,11 @@ pub async fn get(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let settings = billing.settings();
     let next = onward::next(&headers, asked.session_id.as_deref(), asked.next.as_deref());
     let Some(claims) = claims else {
-        let back = links::with_next(links::RETURN_PATH, next.as_deref());
-        return Ok(html::see_other(&links::signing_in(&billing.settings().login, &back)));
+        let back = links::with_next(&settings.own_paths().of(links::RETURN_PATH), next.as_deref());
+        return Ok(html::see_other(&links::signing_in(&settings.login, &back)));
     };
     let purchase = purchase(&billing, &claims.sub, asked.session_id.as_deref()).await;
     if purchase != Purchase::InEffect {
@@ -95,8 +97,9 @@ pub async fn get(
     // The next page is asked for at once, so the cache must know by then. Where it cannot be told, the proxy asks
     // billing before it denies.
     billing.publish_once_more(&claims.sub, crate::clock::now()).await;
-    let mut answer = html::see_other(next.as_deref().unwrap_or("/billing?upgraded=1"));
-    let forgotten = onward::forgotten(&headers, billing.settings());
+    let account = settings.own_paths().of("/billing?upgraded=1");
+    let mut answer = html::see_other(next.as_deref().unwrap_or(&account));
+    let forgotten = onward::forgotten(&headers, settings);
     answer.headers_mut().extend(forgotten.map(|cookie| (SET_COOKIE, cookie)));
     Ok(answer)
 }
@@ -113,17 +116,18 @@ fn confirming<'a>(
     let tries = asked.tries.unwrap_or(0);
     let by_itself = tries < TRIES_MAX;
     // Whoever asks by hand may wait once more.
-    let again = again(asked.session_id.as_deref(), next, if by_itself { tries.saturating_add(1) } else { 0 });
+    let own = billing.settings().own_paths();
+    let again = again(own, asked.session_id.as_deref(), next, if by_itself { tries.saturating_add(1) } else { 0 });
     Confirming { frame, refresh_seconds: REFRESH_SECONDS, again, by_itself, is_bought }
 }
 
 /// The page's own address, with how often it was asked for.
-fn again(session: Option<&str>, next: Option<&str>, tries: u32) -> String {
+fn again(own: &OwnPaths, session: Option<&str>, next: Option<&str>, tries: u32) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let session = session.map(|session| ("session_id", session));
     query.extend_pairs(session.into_iter().chain(next.map(|next| ("next", next))));
     query.append_pair("tries", &tries.to_string());
-    format!("{}?{}", links::RETURN_PATH, query.finish())
+    format!("{}?{}", own.of(links::RETURN_PATH), query.finish())
 }
 
 /// Asks what was bought, then waits until the account has it, or for too long; of a session that is not known, until it
@@ -185,7 +189,7 @@ mod tests {
     fn the_waiting_page_asks_again_by_itself_and_stays_where_it_is() {
         let look = examples::pages();
         let frame = Frame::of(&look, "/billing/pricing", &look.texts.back.title, links::RETURN_PATH);
-        let again = again(Some("cs_1\"><b>"), Some("/premium/a?b=c"), 3);
+        let again = again(&OwnPaths::default(), Some("cs_1\"><b>"), Some("/premium/a?b=c"), 3);
         assert_eq!(again, "/billing/return?session_id=cs_1%22%3E%3Cb%3E&next=%2Fpremium%2Fa%3Fb%3Dc&tries=3");
         let page = Confirming { frame: frame.clone(), refresh_seconds: 2, again, by_itself: true, is_bought: true };
         let html = page.render().expect("a page");

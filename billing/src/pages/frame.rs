@@ -12,7 +12,7 @@ pub struct Frame<'a> {
     pub look: &'a Pages,
     /// The page's name, as its window shows it.
     pub title: String,
-    /// Where the page is, when the frame links to it.
+    /// The name of the page within Tollgate, when the frame links to it.
     pub here: &'static str,
     /// Where buyers choose.
     pub pricing_url: &'a str,
@@ -60,8 +60,8 @@ impl<'a> Frame<'a> {
     }
 
     /// The page of one's own plan.
-    pub const fn account_url(&self) -> &'static str {
-        links::ACCOUNT_PATH
+    pub fn account_url(&self) -> String {
+        self.look.own(links::ACCOUNT_PATH)
     }
 
     /// Whether search engines may show the page: what is sold is the same for everybody, and everything else is not.
@@ -77,11 +77,11 @@ impl<'a> Frame<'a> {
 
     /// The one address of the page, whatever else leads to it.
     pub fn canonical(&self) -> String {
-        links::on_site(&self.look.site_url, self.here)
+        links::on_site(&self.look.site_url, &self.look.own(self.here))
     }
 
-    /// Whether the page that the frame links to as `url` is this one.
-    pub fn is_here(&self, url: &str) -> bool {
-        self.here == url
+    /// Whether this is the page of that name.
+    pub fn is_here(&self, name: &str) -> bool {
+        self.here == name
     }
 }

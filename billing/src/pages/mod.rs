@@ -29,18 +29,19 @@ pub use look::{Image, Look, Pages, Texts, texts};
 /// Longest form that is read, in bytes.
 const FORM_BYTES_MAX: usize = 16 * 1024;
 
-/// The routes under `/billing`.
+/// The routes of the pages, where browsers ask for them.
 pub fn router(billing: &Billing) -> Router<Billing> {
+    let own = |name: &str| billing.settings().own_paths().of(name);
     Router::new()
-        .route(links::ACCOUNT_PATH, get(account::get))
-        .route(links::PRICING_PATH, get(pricing::get))
-        .route(links::RETURN_PATH, get(back::get))
-        .route("/billing/checkout", post(actions::checkout).get(actions::to_pricing))
-        .route("/billing/portal", post(actions::portal).get(actions::to_account))
-        .route("/billing/cancel", post(actions::cancel).get(actions::to_account))
-        .route("/billing/reactivate", post(actions::reactivate).get(actions::to_account))
-        .route(look::ASSET_ROUTE, get(look::asset))
-        .route("/billing/{*rest}", any(nothing::nothing))
+        .route(&own(links::ACCOUNT_PATH), get(account::get))
+        .route(&own(links::PRICING_PATH), get(pricing::get))
+        .route(&own(links::RETURN_PATH), get(back::get))
+        .route(&own("/billing/checkout"), post(actions::checkout).get(actions::to_pricing))
+        .route(&own("/billing/portal"), post(actions::portal).get(actions::to_account))
+        .route(&own("/billing/cancel"), post(actions::cancel).get(actions::to_account))
+        .route(&own("/billing/reactivate"), post(actions::reactivate).get(actions::to_account))
+        .route(&own(look::ASSET_ROUTE), get(look::asset))
+        .route(&own("/billing/{*rest}"), any(nothing::nothing))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(map_response_with_state(billing.clone(), fault::dressed))
         .layer(map_response(html::guarded))

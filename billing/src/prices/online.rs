@@ -3,6 +3,7 @@
 use entitlement::catalog::{Catalog, Provider};
 
 use super::compare;
+use crate::checkout::links;
 use crate::credentials::Providers;
 use crate::provider::client::{Endpoint, ProviderError};
 use crate::provider::{self, key_variable};
@@ -39,7 +40,7 @@ pub async fn check_online(settings: &Settings, catalog: &Catalog) -> Online {
         online.differences.extend(compared.differences);
     }
     if let Some(client) = &providers.stripe_client {
-        let url = format!("{}{}", settings.site_url.trim_end_matches('/'), settings.stripe.webhook_path);
+        let url = links::on_site(&settings.site_url, &settings.stripe.webhook_path);
         match client.webhook_endpoints().await {
             Ok(endpoints) => online.differences.extend(missing_events(&endpoints, &url)),
             Err(error @ ProviderError::Key(403)) => {

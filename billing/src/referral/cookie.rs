@@ -10,7 +10,7 @@ use crate::cookie::Cookie;
 use crate::settings::Settings;
 
 /// The cookie.
-pub const INVITED: Cookie = Cookie { name: "tollgate_referral", path: "/" };
+pub const INVITED: Cookie = Cookie { name: "tollgate_referral", page: None };
 
 /// The audience of what is in the cookie: it is signed like an assertion, and must not be taken for one.
 const AUDIENCE: &str = "tollgate-referral";

@@ -53,7 +53,7 @@ pub async fn standing(billing: &Billing, account: &AccountId, now: Timestamp) ->
     let seconds = credits::left(&snapshot, &rules, now).num_seconds().max(0);
     let settings = billing.settings();
     Ok(Standing {
-        link: links::on_site(&settings.site_url, &format!("{LINK_PATH}{code}")),
+        link: links::on_site(&settings.site_url, &settings.own_paths().of(&format!("{LINK_PATH}{code}"))),
         code,
         converted: converted.unsigned_abs(),
         credit_days: settings.referral.credit_days,

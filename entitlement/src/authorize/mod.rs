@@ -174,6 +174,8 @@ pub enum Caller<'a> {
     Known(&'a Entitlement),
     /// A valid token, but nobody could say what its account has.
     Unresolved,
+    /// Of no account: the route lets it in by its address or by a token.
+    LetIn,
 }
 
 /// Proof that a request was authorised. Without one, no upstream is chosen.
@@ -187,6 +189,8 @@ pub struct Permit {
 pub enum Basis {
     /// The requirement is met.
     Met,
+    /// The route lets such requests in, whatever it requires.
+    LetIn,
     /// Nobody could say, and the route's policy is to let pass.
     Fallback,
     /// It would have been denied, but the route only watches.
@@ -252,6 +256,9 @@ impl Denial {
 /// # Errors
 /// The denial to serve.
 pub fn authorize(caller: Caller<'_>, policy: &Policy, now: Timestamp) -> Result<Permit, Denial> {
+    if matches!(caller, Caller::LetIn) {
+        return Ok(Permit { basis: Basis::LetIn });
+    }
     let Err(denial) = check(caller, policy, now) else { return Ok(Permit { basis: Basis::Met }) };
     let basis = match (policy.mode, policy.on_error, denial) {
         (Mode::Shadow, _, denial) => Basis::Shadow(denial),
@@ -267,7 +274,7 @@ fn check(caller: Caller<'_>, policy: &Policy, now: Timestamp) -> Result<(), Deni
         (Requirement::Public, Caller::Rejected) if policy.invalid_token == InvalidToken::Deny => {
             return Err(Denial::BadCredential);
         }
-        (Requirement::Public, _) => return Ok(()),
+        (Requirement::Public, _) | (_, Caller::LetIn) => return Ok(()),
         (_, Caller::Anonymous) => return Err(Denial::SignIn),
         (_, Caller::Rejected) => return Err(Denial::BadCredential),
         (_, Caller::Ambiguous) => return Err(Denial::Ambiguous),

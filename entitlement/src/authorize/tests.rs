@@ -207,3 +207,12 @@ fn two_rules_hold_together_as_this_table_says() {
         assert_eq!((turned.mode, turned.on_error), (expected.mode, expected.on_error), "in either order");
     }
 }
+
+#[test]
+fn a_request_that_its_route_lets_in_passes_whatever_that_requires() {
+    let denied = Policy { invalid_token: InvalidToken::Deny, is_known: false, ..policy(tier("team")) };
+    for policy in [policy(tier("team")), policy(Requirement::SignedIn), policy(both()), denied] {
+        let permit = authorize(Caller::LetIn, &policy, at(0)).expect("it is let in");
+        assert_eq!(permit.basis(), &Basis::LetIn, "{policy:?}");
+    }
+}

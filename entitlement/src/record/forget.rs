@@ -11,6 +11,12 @@ use crate::account::AccountId;
 /// The format of these messages.
 pub const FORMAT: u32 = 1_000_000;
 
+/// Most sums in one message.
+pub const SUMS_MAX: usize = 64;
+
+/// Longest name of a way, in bytes.
+pub const WAY_BYTES_MAX: usize = 64;
+
 /// SHA-256 of a credential: itself it is never sent.
 pub type Sum = [u8; 32];
 
@@ -22,6 +28,14 @@ pub enum Forget {
     Session { way: String, sums: Vec<Sum> },
     /// All of an account.
     Account(AccountId),
+}
+
+impl Forget {
+    /// Whether it is of sessions by their sums, no more than one message has: what a proxy sees end.
+    #[must_use]
+    pub fn is_of_few_sessions(&self) -> bool {
+        matches!(self, Self::Session { way, sums } if sums.len() <= SUMS_MAX && way.len() <= WAY_BYTES_MAX)
+    }
 }
 
 /// Writes a message.

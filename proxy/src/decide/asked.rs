@@ -11,7 +11,7 @@ use crate::respond::{self, Answer, Asked};
 use crate::routing::{Routing, Sought};
 use crate::screen::Refused;
 use crate::service::Service;
-use crate::{clock, headers};
+use crate::{clock, guests, headers};
 
 impl Service {
     /// Whether a request is a gateway's question.
@@ -58,8 +58,11 @@ impl Service {
             Ok(held) => held,
             Err(refused) => return Ok(self.refuse(&refused, context)),
         };
-        let asked = Asked { method: &question.method, headers: &request.headers, target: &question.target };
         let origin = origin(session, &snapshot.routing.trusted_proxies);
+        let read = guests::read((&request.headers, &question.target), &origin, &held, &snapshot.routing);
+        (context.is_let_in, context.had_token) = (read.is_let_in, read.had_token);
+        let target = read.target.as_deref().unwrap_or(&question.target);
+        let asked = Asked { method: &question.method, headers: &request.headers, target };
         match self.judge(&snapshot, &held, (asked, origin), (context, now)).await? {
             Ok(_) => {
                 let view = context.view.as_deref();
@@ -71,7 +74,9 @@ impl Service {
                 Ok(super::pass(&headers))
             }
             Err(denial) => {
-                let own = respond::denial(&denial, asked, &snapshot.links).and(held.rule.cors.told(&request.headers));
+                let own = respond::denial(&denial, asked, &snapshot.links)
+                    .and(held.rule.cors.told(&request.headers))
+                    .and(guests::told(context));
                 let own = snapshot.links.absolute(own, host);
                 Ok(super::denied(&denial, own, question.dialect))
             }

@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use entitlement::authorize::Policy;
+use entitlement::own_paths::OwnPaths;
 use http::{Method, StatusCode};
 use tracing::warn;
 
@@ -95,7 +96,15 @@ impl Settings {
     /// # Errors
     /// When no request has this path, or too many have.
     pub fn new(path: &str, gateways: TrustedProxies, asking: Asking) -> Result<Self, PathError> {
-        Ok(Self { path: own_path(path)?, gateways, asking })
+        Self::below(&OwnPaths::default(), path, gateways, asking)
+    }
+
+    /// As [`Settings::new`], where Tollgate's own paths are `own`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn below(own: &OwnPaths, path: &str, gateways: TrustedProxies, asking: Asking) -> Result<Self, PathError> {
+        Ok(Self { path: own_path(own, path)?, gateways, asking })
     }
 
     /// Where decisions are asked for; empty where nobody asks.
@@ -162,7 +171,7 @@ impl Default for Settings {
 }
 
 /// A configured path as requests have it.
-fn own_path(text: &str) -> Result<String, PathError> {
+fn own_path(own: &OwnPaths, text: &str) -> Result<String, PathError> {
     if text.is_empty() {
         return Ok(String::new());
     }
@@ -176,7 +185,7 @@ fn own_path(text: &str) -> Result<String, PathError> {
     if path.is_empty() {
         return Err(PathError::Whole(text.to_owned()));
     }
-    let reserved = Table::new(Vec::new(), Policy::public());
+    let reserved = Table::below(own, Vec::new(), Policy::public());
     let is_reserved = |path: &str| reserved.find(&Method::GET, None, path).destination != Destination::Site;
     if is_reserved(&path) { Err(PathError::Reserved(text.to_owned())) } else { Ok(path) }
 }

@@ -64,6 +64,7 @@ pub(super) fn settings(listen: SocketAddr, upstreams: Vec<SocketAddr>, billing: 
         |pattern, methods, policy| Route { methods, ..Route::new(Pattern::parse(pattern).expect("a pattern"), policy) };
     Settings {
         site_url: "https://read.example".into(),
+        own_paths: entitlement::own_paths::OwnPaths::default(),
         also: Vec::new(),
         login: Login::default(),
         pricing_url: "/billing/pricing".into(),

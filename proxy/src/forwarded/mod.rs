@@ -61,6 +61,13 @@ impl TrustedProxies {
     }
 }
 
+impl std::fmt::Display for TrustedProxies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&all.join(", "))
+    }
+}
+
 fn network(text: &str) -> Result<IpNet, TrustError> {
     let address = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
     let network = text.parse::<IpNet>().ok().or_else(address);
@@ -130,6 +137,11 @@ impl<'a> Origin<'a> {
     pub(crate) fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = self.peer?;
         Some(if self.is_trusted { self.hops(headers, peer).1 } else { peer })
+    }
+
+    /// The client's address as far as it is known to be none of a trusted proxy.
+    pub(crate) fn visitor(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        self.client(headers).filter(|address| !self.trusted.include(*address))
     }
 
     /// What the site is told of the way that a request with these headers has come. When the peer is not trusted, nothing

@@ -1,5 +1,8 @@
 //! Where credentials stand: the bearer token, and cookies by their names, whole or in pieces, as sites and their libraries write them.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod plainly;
+
 use std::ops::BitOr;
 
 use super::{TOKEN_BYTES_MAX, json};

@@ -36,6 +36,8 @@ pub use ask::{Location as AskLocation, LocationError as AskLocationError, Settin
 pub use buyers::{Buyer, NoBuyer};
 pub use claims::{Claim, NoClaim};
 pub use cookies::WAYS_MAX;
+#[cfg(fuzzing)]
+pub(crate) use cookies::plainly::compare as compare_cookies;
 pub use jsonwebtoken::Algorithm;
 pub use jwks::{KEY_WAIT, Location, LocationError, PublishedError, Settings as JwksSettings};
 pub use key::{FILE_KEYS_MAX, Key, KeyError};

@@ -11,6 +11,7 @@ use entitlement::account::AccountId;
 use entitlement::assertion::{AssertionError, AssertionKey, Claims, LIFETIME_SECONDS};
 use entitlement::authorize::Lacking;
 use entitlement::naming::Names;
+use entitlement::record::forget::Forget;
 use entitlement::record::{
     self, DatabaseId, Entitlement, HIGH_WATER_HEADER, HighWater, RECORD_BYTES_MAX, RecordError, before,
 };
@@ -102,6 +103,15 @@ pub trait Below: Send + Sync + 'static {
     async fn told(&self, remembered: Option<HighWater>) -> Result<Told, BelowError> {
         let _ = remembered;
         Ok(Told { is_told: true, heard: Heard::Nothing, mark: 0, beside: Beside::default() })
+    }
+
+    /// Tells all processes of sessions that have ended.
+    ///
+    /// # Errors
+    /// When not all of them could be told.
+    async fn ended(&self, forget: &Forget) -> Result<(), BelowError> {
+        let _ = forget;
+        Ok(())
     }
 
     /// Notes that another one should be asked than whoever answered: the connections of so many questions are closed after their
@@ -311,6 +321,17 @@ impl Below for HttpBilling {
         Ok(Told { is_told, heard, mark, beside })
     }
 
+    async fn ended(&self, forget: &Forget) -> Result<(), BelowError> {
+        let probe = AccountId::parse(record::PROBE).map_err(|error| BelowError::Failed(error.into()))?;
+        let request = self.client.post(format!("{}internal/sessions/ended", self.base));
+        let request = request.header(AUTHORIZATION, format!("Bearer {}", self.assertion(&probe)?)).json(forget);
+        let response = request.send().await.map_err(Self::failure)?;
+        match response.status() {
+            reqwest::StatusCode::NO_CONTENT => Ok(()),
+            status => Err(BelowError::Status(status.as_u16())),
+        }
+    }
+
     fn elsewhere(&self, questions: u32) {
         self.closing.fetch_max(questions, Ordering::Relaxed);
     }
@@ -348,53 +369,4 @@ impl std::fmt::Debug for HttpBilling {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    /// The words of readiness about a server that answers every question like this.
-    async fn refusal(status: &str, body: &str) -> Option<String> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let place = listener.local_addr().expect("an address");
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-        let server = tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let _ = stream.read(&mut [0; 4096]).await;
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
-        });
-        let key = AssertionKey::parse(&"0".repeat(64)).expect("a key");
-        let issuer = "https://read.example".to_owned();
-        let billing = HttpBilling::new(place, key, issuer, Duration::from_secs(5)).expect("a client");
-        billing.reach().await.expect("it answers");
-        server.abort();
-        billing.refusal().map(|told| told.replace(&place.to_string(), "HERE"))
-    }
-
-    #[tokio::test]
-    async fn what_answers_and_is_not_billings_listener_is_named() {
-        for (status, body) in [
-            ("404 Not Found", ""),
-            ("404 Not Found", "{\"code\":\"not_found\"}"),
-            ("200 OK", "<!doctype html><p>Welcome"),
-            ("200 OK", "{\"ready\":true}"),
-            ("303 See Other", ""),
-            ("405 Method Not Allowed", ""),
-        ] {
-            let told = refusal(status, body).await.unwrap_or_default();
-            assert!(
-                told.starts_with("listen.billing = \"HERE\" answers, but is not billing's listener"),
-                "{status}: {told}"
-            );
-        }
-        assert_eq!(refusal("401 Unauthorized", "").await.as_deref(), Some(OTHER_KEY));
-        // It is billing that fails, and billing of another build.
-        for (status, body) in
-            [("503 Service Unavailable", ""), ("500 Internal Server Error", "oops"), ("200 OK", "99:0:{}")]
-        {
-            assert_eq!(refusal(status, body).await, None, "{status} {body}");
-        }
-    }
-}
+mod tests;

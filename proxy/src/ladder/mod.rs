@@ -12,6 +12,7 @@ pub(crate) mod budget;
 pub(crate) mod circuit;
 mod climb;
 mod denial;
+mod ends;
 mod entry;
 mod flight;
 mod followers;
@@ -49,6 +50,7 @@ use tokio::time::timeout;
 use self::apart::Apart;
 use self::billing::Billing;
 use self::climb::Depth;
+use self::ends::Ends;
 #[cfg(test)]
 use self::entry::{Confirmation, Source};
 use self::flight::{Boarding, Flights, Landing};
@@ -116,6 +118,7 @@ pub struct Ladder {
     rechecks: Arc<Flights>,
     followers: Arc<Followers>,
     sessions: Sessions,
+    ends: Ends,
     io: Handle,
     /// Zero of the ladder's clock.
     start: Instant,
@@ -162,7 +165,7 @@ impl Ladder {
             is_tried: AtomicBool::new(false),
             refusals: redis.as_ref().map(|redis| redis.refusals()).unwrap_or_default(),
             redis,
-            billing: Billing::new(below, settings.billing_deadline, metrics.layer("billing")),
+            billing: Billing::new(Arc::clone(&below), settings.billing_deadline, metrics.layer("billing")),
             epoch: Epoch::new(metrics.push_connected.clone()),
             lines: Lines::new(settings.namespace.clone()),
             beside: ArcSwap::default(),
@@ -174,6 +177,7 @@ impl Ladder {
             rechecks: Arc::default(),
             followers: Arc::default(),
             sessions: Sessions::default(),
+            ends: Ends::new(Arc::clone(&below), settings.billing_deadline, &io, ends::Counters::of(metrics)),
             io,
             // An hour of room, so that no moment of this process is before zero.
             start: now.tick.checked_sub(Duration::from_secs(3600)).unwrap_or(now.tick),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use entitlement::account::AccountId;
-use entitlement::record::forget::Forget;
+use entitlement::record::forget::{Forget, Sum};
 use entitlement::record::{DatabaseId, Entitlement};
 
 use super::entry::{Confirmation, Source};
@@ -21,6 +21,11 @@ impl Ladder {
     /// The push epoch; 0 while nothing is pushed.
     pub(crate) fn push_epoch(&self) -> u32 {
         self.epoch.current()
+    }
+
+    /// Tells all other processes of a session that has ended here.
+    pub(crate) fn tell_end(&self, way: &str, sum: Sum, is_known: bool) {
+        self.ends.note(way, sum, is_known);
     }
 
     /// Has `forget` called for each message about sessions that have ended.

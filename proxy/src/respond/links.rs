@@ -1,6 +1,7 @@
 //! Where users are sent to sign in or to pay, and where they come back to.
 
 use entitlement::login::Login;
+use entitlement::own_paths;
 use http::header::{LOCATION, REFERER};
 use http::{HeaderValue, Method, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -24,8 +25,10 @@ pub struct Links {
     pub pricing: String,
     /// To pay, as a program may want to know it: with the site's origin.
     pub upgrade: String,
-    /// `site.url`, without a slash at its end.
+    /// The origin of `site.url`.
     site: String,
+    /// The front page: a path.
+    home: String,
     /// The site's own, in lower case and without default ports.
     origins: Vec<String>,
 }
@@ -35,14 +38,15 @@ impl Links {
     #[must_use]
     pub fn new(site_url: &str, also: &[String], login: Login, pricing_url: &str) -> Self {
         let upgrade = if pricing_url.starts_with('/') {
-            format!("{}{pricing_url}", site_url.trim_end_matches('/'))
+            format!("{}{pricing_url}", own_paths::origin(site_url))
         } else {
             pricing_url.to_owned()
         };
         let own = std::iter::once(site_url).chain(also.iter().map(String::as_str));
         let origins = own.filter_map(|url| origin(&url.parse().ok()?)).collect();
-        let site = site_url.trim_end_matches('/').to_owned();
-        Self { login, pricing: pricing_url.to_owned(), upgrade, site, origins }
+        let site = own_paths::origin(site_url).to_owned();
+        let home = format!("{}/", site_url[site.len()..].trim_end_matches('/'));
+        Self { login, pricing: pricing_url.to_owned(), upgrade, site, home, origins }
     }
 
     /// The same answer with whole addresses where it leads on, for a gateway: some take a path for one of the server that they have
@@ -72,9 +76,11 @@ impl Links {
         let next = match (*asked.method == Method::GET, is_fragment) {
             (true, false) => asked.target.to_owned(),
             (true, true) => page("hx-current-url").unwrap_or_else(|| asked.target.to_owned()),
-            (false, _) => page("hx-current-url").or_else(|| page(REFERER.as_str())).unwrap_or_else(|| b"/".to_vec()),
+            (false, _) => page("hx-current-url")
+                .or_else(|| page(REFERER.as_str()))
+                .unwrap_or_else(|| self.home.clone().into_bytes()),
         };
-        let next = if next.len() > NEXT_BYTES_MAX { b"/" } else { &*next };
+        let next = if next.len() > NEXT_BYTES_MAX { self.home.as_bytes() } else { &*next };
         percent_encode(next, ENCODED).to_string()
     }
 
@@ -138,6 +144,21 @@ mod tests {
                 assert_eq!(links.absolute(answer, host).headers[0].1, expected, "{host:?} {location}");
             }
         }
+    }
+
+    #[test]
+    fn a_site_below_a_path_has_its_front_page_there() {
+        let links = Links::new("https://read.example/app", &[], Login::default(), "/app/billing/pricing");
+        assert_eq!(links.upgrade, "https://read.example/app/billing/pricing");
+        let long = [b"/app/".as_slice(), &[b'x'; NEXT_BYTES_MAX]].concat();
+        let headers = HeaderMap::new();
+        for (method, target) in [(Method::POST, b"/app/row".as_slice()), (Method::GET, &long)] {
+            let asked = Asked { method: &method, headers: &headers, target };
+            assert_eq!(links.next(asked, Reader::Script), "%2Fapp%2F", "{method}");
+        }
+        let headers = vec![(LOCATION, HeaderValue::from_static("/app/login"))];
+        let answer = Answer { status: http::StatusCode::SEE_OTHER, headers, body: super::super::Body::default() };
+        assert_eq!(links.absolute(answer, None).headers[0].1, "https://read.example/app/login");
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Pages {
     pub stylesheets: Vec<String>,
     /// In place of the name: a path on the site.
     pub logo: Option<String>,
+    /// The front page: a path on the site.
+    pub home: String,
     /// Where to sign in.
     pub login: Login,
     /// Where to pay.
@@ -100,7 +102,7 @@ impl Pages {
         let login = login.unwrap_or_else(|| self.login.address().to_owned());
         let sign_in = Link { class: "button quiet", to: login, text: &texts.go_sign_in };
         let pricing = Link { class: "button quiet", to: to(&self.pricing), text: &texts.go_pricing };
-        let home = Link { class: "button quiet", to: "/".to_owned(), text: &texts.go_home };
+        let home = Link { class: "button quiet", to: self.home.clone(), text: &texts.go_home };
         let mut links = match status {
             StatusCode::UNAUTHORIZED => [sign_in, pricing, home],
             StatusCode::PAYMENT_REQUIRED => [pricing, sign_in, home],
@@ -180,6 +182,7 @@ pub(super) mod tests {
         Pages {
             language: "de".into(),
             site_name: "The <Reader>".into(),
+            home: "/".into(),
             stylesheets: vec!["/billing/assets/a.css".into()],
             logo: None,
             login: Login::default(),

@@ -1,5 +1,6 @@
 //! Which rule a request falls under: the first route whose pattern, methods and hosts match, else the default.
 
+mod allow;
 mod cors;
 mod fold;
 mod glob;
@@ -8,14 +9,18 @@ mod pattern;
 mod table;
 mod tree;
 
+pub use allow::{Allow, Place, TOKEN_BYTES_MAX, Token};
+pub(crate) use allow::{Guests, Read};
 pub use cors::{Cors, OriginError};
 pub use host::{HostPattern, HostPatternError};
 pub use pattern::{Pattern, PatternError};
 pub use table::{Rule, Table};
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use entitlement::authorize::Policy;
+use entitlement::authorize::{Policy, Requirement};
+use entitlement::own_paths::OwnPaths;
 use http::Method;
 
 /// One `[[route]]` of the configuration.
@@ -34,6 +39,8 @@ pub struct Route {
     pub raw: bool,
     /// Whether its responses are the same for everybody: nobody's identity is read, and caching stays as the site says.
     pub shared: bool,
+    /// The requests that it lets in although nobody is signed in.
+    pub allow: Option<Arc<Allow>>,
     /// For a webhook whose provider delivers at this path: billing's own path for it.
     pub webhook: Option<&'static str>,
 }
@@ -51,8 +58,15 @@ impl Route {
             timeout: None,
             raw: false,
             shared: false,
+            allow: None,
             webhook: None,
         }
+    }
+
+    /// Whether it asks for anything.
+    #[must_use]
+    pub fn is_gated(&self) -> bool {
+        self.policy.require != Requirement::Public
     }
 
     /// A path at which a provider delivers, in the place of billing's own: `own` is one of [`WEBHOOKS`].
@@ -73,7 +87,7 @@ pub enum Destination {
     Webhook,
 }
 
-/// What billing serves on the public listener: nothing that a configuration says can take these away from it.
+/// What billing serves on the public listener, by its names within Tollgate: nothing that a configuration says can take these away from it.
 const BILLING: [&str; 6] = [
     "/api/billing/**",
     "/api/stripe/**",
@@ -83,15 +97,15 @@ const BILLING: [&str; 6] = [
     "/.well-known/tollgate/jwks.json",
 ];
 
-/// Where the providers deliver: Stripe, and Polar.
+/// Where the providers deliver, by the names within Tollgate: Stripe, and Polar.
 pub const WEBHOOKS: [&str; 2] = ["/api/stripe/webhook", "/api/polar/webhook"];
 
 /// The routes that come before those of the configuration.
-fn reserved() -> impl Iterator<Item = (Pattern, Destination)> {
+fn reserved(own: &OwnPaths) -> impl Iterator<Item = (Pattern, Destination)> {
     let webhooks = WEBHOOKS.map(|path| (path, Destination::Webhook));
     let billing = BILLING.map(|path| (path, Destination::Billing));
-    // The test below holds that each of them is a pattern.
-    webhooks.into_iter().chain(billing).filter_map(|(path, to)| Some((Pattern::parse(path).ok()?, to)))
+    // The test below holds that each of them is a pattern; the configuration, that its own paths are.
+    webhooks.into_iter().chain(billing).filter_map(|(name, to)| Some((Pattern::parse(&own.of(name)).ok()?, to)))
 }
 
 #[cfg(test)]
@@ -100,6 +114,8 @@ mod tests {
 
     #[test]
     fn every_reserved_route_is_a_pattern() {
-        assert_eq!(reserved().count(), BILLING.len() + WEBHOOKS.len());
+        for own in [OwnPaths::default(), OwnPaths::new("https://a.example/app", "/app/plan")] {
+            assert_eq!(reserved(&own).count(), BILLING.len() + WEBHOOKS.len());
+        }
     }
 }

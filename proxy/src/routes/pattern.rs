@@ -86,6 +86,23 @@ impl Pattern {
         &self.text
     }
 
+    /// Whether it matches `base`, a canonical path without wildcards, or anything below it.
+    #[must_use]
+    pub fn reaches_below(&self, base: &str) -> bool {
+        let mut own = self.segments.iter();
+        for wanted in base.split('/').skip(1) {
+            let wanted = percent_decode_str(wanted).decode_utf8_lossy();
+            match own.next() {
+                Some(Segment::Deep) => return true,
+                Some(Segment::One) => {}
+                Some(Segment::Literal(text)) if *text == wanted => {}
+                Some(Segment::Glob(glob)) if glob.matches(&wanted) => {}
+                Some(Segment::Literal(_) | Segment::Glob(_)) | None => return false,
+            }
+        }
+        true
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }

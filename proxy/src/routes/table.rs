@@ -1,12 +1,14 @@
 //! The compiled route table.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use entitlement::authorize::{Policy, Requirement};
+use entitlement::own_paths::OwnPaths;
 use http::Method;
 
 use super::tree::{Letters, Tree};
-use super::{Cors, Destination, HostPattern, Route, reserved};
+use super::{Allow, Cors, Destination, Guests, HostPattern, Route, reserved};
 
 /// What holds for the requests of one route.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct Rule {
     pub raw: bool,
     /// Whether its responses are the same for everybody: the site is told of nobody.
     pub shared: bool,
+    /// The requests that it lets in although nobody is signed in.
+    pub allow: Option<Arc<Allow>>,
     /// Billing's path for a webhook that is delivered at another one.
     pub webhook: Option<&'static str>,
     methods: Option<Vec<Method>>,
@@ -39,6 +43,8 @@ pub struct Table {
     folded: Tree,
     has_hosts: bool,
     has_raw: bool,
+    /// What any of them lets in.
+    guests: Guests,
     /// Whether a pattern has a capital letter: else a path without any is found alike in both trees.
     has_capitals: bool,
 }
@@ -72,14 +78,20 @@ impl Table {
     /// Compiles the routes of a configuration; `default` is for what none of them matches.
     #[must_use]
     pub fn new(routes: Vec<Route>, default: Policy) -> Self {
-        let reserved = reserved().map(|(pattern, destination)| (Route::new(pattern, Policy::public()), destination));
+        Self::below(&OwnPaths::default(), routes, default)
+    }
+
+    /// As [`Table::new`], where Tollgate's own paths are `own`.
+    #[must_use]
+    pub fn below(own: &OwnPaths, routes: Vec<Route>, default: Policy) -> Self {
+        let reserved = reserved(own).map(|(pattern, destination)| (Route::new(pattern, Policy::public()), destination));
         let configured = routes.into_iter().map(|route| {
             let destination = if route.webhook.is_some() { Destination::Webhook } else { Destination::Site };
             (route, destination)
         });
         let (mut rules, mut tree) = (Vec::new(), Tree::new(Letters::AsTheyAre));
         let (mut folded, mut has_capitals) = (Tree::new(Letters::Folded), false);
-        for (Route { pattern, methods, hosts, policy, cors, timeout, raw, shared, webhook }, destination) in
+        for (Route { pattern, methods, hosts, policy, cors, timeout, raw, shared, allow, webhook }, destination) in
             reserved.chain(configured)
         {
             let index = rules.len();
@@ -87,7 +99,20 @@ impl Table {
             folded.add(pattern.segments(), index);
             has_capitals |= has_capital(pattern.as_str());
             let label = pattern.as_str().to_owned();
-            rules.push(Rule { index, label, policy, destination, cors, timeout, raw, shared, webhook, methods, hosts });
+            rules.push(Rule {
+                index,
+                label,
+                policy,
+                destination,
+                cors,
+                timeout,
+                raw,
+                shared,
+                allow,
+                webhook,
+                methods,
+                hosts,
+            });
         }
         let has_hosts = rules.iter().any(|rule| rule.hosts.is_some());
         let has_raw = rules.iter().any(|rule| rule.raw);
@@ -103,11 +128,14 @@ impl Table {
             timeout,
             raw: false,
             shared: false,
+            allow: None,
             webhook: None,
             methods,
             hosts,
         });
-        Self { rules, tree, folded, has_hosts, has_raw, has_capitals }
+        let mut guests = Guests::default();
+        rules.iter().filter_map(|rule| rule.allow.as_ref()).for_each(|allow| guests.add(allow));
+        Self { rules, tree, folded, has_hosts, has_raw, guests, has_capitals }
     }
 
     /// Whether a host decides on a rule: if not, [`Table::find`] need not be told one.
@@ -120,6 +148,15 @@ impl Table {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// Whether a rule lets anybody in by an address or a token.
+    pub(crate) const fn has_guests(&self) -> bool {
+        !self.guests.is_empty()
+    }
+
+    pub(crate) const fn guests(&self) -> &Guests {
+        &self.guests
     }
 
     /// Whether a rule lets paths pass that have several readings.
@@ -274,6 +311,25 @@ mod tests {
             ("/billings", Destination::Site),
         ];
         for (path, destination) in cases {
+            assert_eq!(table.find(&Method::POST, None, path).destination, destination, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_reserved_is_where_the_site_and_its_pages_are() {
+        let own = OwnPaths::new("https://a.example/app", "/app/plan");
+        let table = Table::below(&own, vec![route("/**", &[])], Policy::public());
+        for (path, destination) in [
+            ("/app/plan", Destination::Billing),
+            ("/app/plan/pricing", Destination::Billing),
+            ("/app/api/billing/checkout", Destination::Billing),
+            ("/app/api/stripe/webhook", Destination::Webhook),
+            ("/app/.well-known/tollgate/jwks.json", Destination::Billing),
+            ("/app/billing", Destination::Site),
+            ("/billing", Destination::Site),
+            ("/api/billing/checkout", Destination::Site),
+            ("/api/stripe/webhook", Destination::Site),
+        ] {
             assert_eq!(table.find(&Method::POST, None, path).destination, destination, "{path}");
         }
     }

@@ -65,7 +65,9 @@ pub async fn get(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let Some(claims) = claims else {
-        return Ok(html::see_other(&links::signing_in(&billing.settings().login, links::ACCOUNT_PATH)));
+        let settings = billing.settings();
+        let here = settings.own_paths().of(links::ACCOUNT_PATH);
+        return Ok(html::see_other(&links::signing_in(&settings.login, &here)));
     };
     show(&billing, &claims, asked, None).await
 }

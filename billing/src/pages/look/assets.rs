@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use entitlement::own_paths::OwnPaths;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
@@ -37,7 +38,7 @@ pub struct Asset {
 impl Asset {
     /// A file of that media type.
     #[must_use]
-    pub fn new(stem: &'static str, kind: &'static str, bytes: impl Into<Bytes>) -> Self {
+    pub fn new(own: &OwnPaths, stem: &'static str, kind: &'static str, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let extension = match kind {
             "text/css; charset=utf-8" => "css",
@@ -49,7 +50,7 @@ impl Asset {
         };
         let mut hash = hex::encode(Sha256::digest(&bytes));
         hash.truncate(HASH_HEX);
-        let path = format!("/billing/assets/{stem}-{hash}.{extension}").into();
+        let path = own.of(&format!("/billing/assets/{stem}-{hash}.{extension}")).into();
         Self { stem, extension, kind, path, file: Coded::new(bytes, kind) }
     }
 
@@ -84,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_name_changes_with_the_content_and_is_recognised_all_the_same() {
-        let one = Asset::new("pages", "text/css; charset=utf-8", "a { }");
-        let other = Asset::new("pages", "text/css; charset=utf-8", "b { }");
+        let one = Asset::new(&OwnPaths::default(), "pages", "text/css; charset=utf-8", "a { }");
+        let other = Asset::new(&OwnPaths::default(), "pages", "text/css; charset=utf-8", "b { }");
         assert_ne!(one.path, other.path);
         let name = |asset: &Asset| asset.path.rsplit('/').next().expect("a name").to_owned();
         assert!(one.is_meant_by(&name(&one)) && one.is_meant_by(&name(&other)));

@@ -7,6 +7,7 @@ pub mod texts;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use entitlement::own_paths::OwnPaths;
 
 pub use assets::{Asset, ROUTE as ASSET_ROUTE, get as asset};
 pub use entitlement::fill::fill;
@@ -22,8 +23,10 @@ pub struct Look {
     /// The language of the texts (BCP 47).
     pub language: String,
     pub site_name: String,
-    /// The public origin of the site, without a slash at its end.
+    /// The public address of the site, without a slash at its end.
     pub site_url: String,
+    /// Where browsers find what is Tollgate's own.
+    pub own_paths: OwnPaths,
     /// Whether search engines may show what is sold.
     pub index: bool,
     /// What they show of it.
@@ -54,6 +57,7 @@ pub struct Pages {
     pub(crate) language: String,
     pub(crate) site_name: String,
     pub(crate) site_url: String,
+    pub(crate) own_paths: OwnPaths,
     pub(crate) index: bool,
     pub(crate) description: String,
     pub(crate) contact_url: Option<String>,
@@ -73,6 +77,7 @@ impl Pages {
         const CSS: &str = "text/css; charset=utf-8";
         let mut texts = look.texts;
         texts.common.locale = Locale::of(&look.language);
+        let own = look.own_paths;
         Self {
             language: look.language,
             site_name: look.site_name,
@@ -81,10 +86,11 @@ impl Pages {
             description: look.description,
             contact_url: look.contact_url,
             texts,
-            style: Asset::new("pages", CSS, STYLE),
-            script: Asset::new("pages", "text/javascript; charset=utf-8", SCRIPT),
-            theme: look.stylesheet.map(|text| Asset::new("theme", CSS, text)),
-            logo: look.logo.map(|logo| Asset::new("logo", logo.kind, logo.bytes)),
+            style: Asset::new(&own, "pages", CSS, STYLE),
+            script: Asset::new(&own, "pages", "text/javascript; charset=utf-8", SCRIPT),
+            theme: look.stylesheet.map(|text| Asset::new(&own, "theme", CSS, text)),
+            logo: look.logo.map(|logo| Asset::new(&own, "logo", logo.kind, logo.bytes)),
+            own_paths: own,
             consents: look.consents,
             words: look.words,
         }
@@ -94,6 +100,11 @@ impl Pages {
     #[must_use]
     pub fn consent(&self, id: &str) -> Option<&str> {
         self.consents.get(id).map(String::as_str)
+    }
+
+    /// Where browsers find the page of that name.
+    pub(crate) fn own(&self, name: &str) -> String {
+        self.own_paths.of(name)
     }
 
     /// A feature's or metric's code as buyers read it.
@@ -132,6 +143,7 @@ pub mod examples {
             language: "en".into(),
             site_name: "read.example".into(),
             site_url: "https://read.example".into(),
+            own_paths: OwnPaths::default(),
             index: false,
             description: String::new(),
             contact_url: None,

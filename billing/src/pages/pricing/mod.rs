@@ -100,7 +100,7 @@ pub async fn show(
     let frame = Frame::new(billing, &texts.pricing.title, links::PRICING_PATH).with_error(error);
     let page = match claims {
         None => {
-            let back = links::with_next(links::PRICING_PATH, next.as_deref());
+            let back = links::with_next(&settings.own_paths().of(links::PRICING_PATH), next.as_deref());
             let sign_in = links::signing_in(&settings.login, &back);
             let rules = standing::sold(billing).await?;
             let sold = Sold { catalog: &rules.catalog, sellers, shown };

@@ -196,7 +196,7 @@ impl Asking {
         answered(result).await.unwrap_or(without)
     }
 
-    /// Forgets the sessions in `request` whose cookies `response` sets or clears.
+    /// Forgets the sessions in `request` whose cookies `response` sets or clears, here and in all other processes.
     pub(super) fn end(&self, request: &HeaderMap, response: &HeaderMap) {
         let Some(shared) = &self.shared else { return };
         for (number, way) in self.ways.iter().enumerate() {
@@ -205,7 +205,14 @@ impl Asking {
             }
             way.presented(number, request, |asked| {
                 if let Ok(presented) = asked {
-                    shared.flights.end(presented.digest, || drop(shared.kept.remove(&presented.digest)));
+                    let mut is_known = false;
+                    shared.flights.end(presented.digest, || {
+                        let kept = shared.kept.remove(&presented.digest);
+                        is_known = kept.is_some_and(|(_, kept)| kept.is_of_account());
+                    });
+                    if let Some(ladder) = self.told_by.get() {
+                        ladder.tell_end(way.name(), presented.digest.sum(), is_known);
+                    }
                 }
             });
         }

@@ -32,6 +32,13 @@ pub(in crate::identity) struct Digest {
     sum: Sum,
 }
 
+impl Digest {
+    /// The sum of the credential's value, by which all processes know it.
+    pub(super) const fn sum(&self) -> Sum {
+        self.sum
+    }
+}
+
 /// A credential of a request, or the reason for which it cannot be shown to the site.
 pub(super) type Asked<T> = Result<T, Refusal>;
 
@@ -98,6 +105,10 @@ impl SessionWay {
             has_warned_of_cookie: AtomicBool::new(false),
             logged: AtomicU64::new(0),
         })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Gives each credential of a request that the site can be asked about; `number` is this way's among those that ask.
