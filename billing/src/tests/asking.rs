@@ -5,7 +5,7 @@ use demo::provider::Provider;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use super::{World, active, checkout, event, settings, shop, with};
+use super::{World, active, event, settings, shop, with};
 
 const CREATED: &str = "customer.subscription.created";
 const UPDATED: &str = "customer.subscription.updated";
@@ -147,7 +147,8 @@ async fn an_answer_with_a_status_of_tomorrow_gives_nothing_and_is_the_reason(
     asking.stripe.api_key = Some("sk_test_of_tomorrow".into());
     asking.stripe.api_base = of_tomorrow(unknown).await;
     let world = World::with(options, connect, asking).await;
-    world.apply(&[checkout("evt_0", "cus_1", "sub_other", &world.account, now), thin("evt_1", "sub_1")]).await;
+    let customer = json!({ "id": "cus_1", "metadata": { "account": world.account } });
+    world.apply(&[event("evt_0", "customer.created", now, &customer), thin("evt_1", "sub_1")]).await;
     assert_eq!(world.fate("evt_1").await.0, "applied", "it is known, and stands in the way of another one");
     assert_eq!(world.has(&world.account, now).await, "free none");
     world.apply(&[thin("evt_2", "sub_1")]).await;

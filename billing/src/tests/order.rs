@@ -139,7 +139,7 @@ async fn a6_a_checkout_for_another_account_leaves_what_metadata_alone_names_in_e
     }
     // Told by the subscription's metadata alone, in whichever order.
     let events = [events[1].clone(), events[2].clone(), events[3].clone()];
-    let text = serde_json::to_string(&events).expect("it encodes").replace("RUN", "alone_RUN");
+    let text = serde_json::to_string(&events).expect("it encodes").replace("RUN", "alone-RUN");
     let events: Vec<Value> = serde_json::from_str(&text).expect("it decodes");
     for outcome in outcomes(&world, &events, &["ann-alone", "bob-alone"]).await {
         assert_eq!(
