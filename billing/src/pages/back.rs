@@ -209,7 +209,7 @@ mod tests {
         let look = examples::pages();
         let frame = Frame::of(&look, "/billing/pricing", &look.texts.back.unknown_title, links::RETURN_PATH);
         for by_itself in [true, false] {
-            let again = again(None, None, 1);
+            let again = again(&OwnPaths::default(), None, None, 1);
             let page = Confirming { frame: frame.clone(), refresh_seconds: 2, again, by_itself, is_bought: false };
             let html = page.render().expect("a page");
             for words in ["No payment is known here yet", "If you have bought nothing", "See the plans", "Look again"] {

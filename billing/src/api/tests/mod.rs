@@ -68,7 +68,7 @@ impl Shop {
         // Nobody may listen on port 1 without asking the operating system first.
         let url = if twist == Twist::Unreachable { "http://127.0.0.1:1" } else { provider.url() };
         let billing = billing(pool, url, key);
-        let router = super::router().merge(crate::pages::router(&billing));
+        let router = super::router(&billing).merge(crate::pages::router(&billing));
         let router = router.layer(axum::middleware::from_fn(crate::caller::kept)).with_state(billing.clone());
         Self { provider, billing, router, buyer: AccountId::parse("user-1").expect("an id"), acting: None }
     }

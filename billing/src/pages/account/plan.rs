@@ -136,9 +136,13 @@ fn without_access(texts: &Texts, standing: &Standing, (warned, has_none): (Optio
         Some(Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete) => &texts.past_due,
         Some(Withheld::Paused) => &texts.on_pause,
         Some(Withheld::CustomerGone) => &texts.none,
-        Some(Withheld::Refunded | Withheld::DisputeLost | Withheld::Disputed | Withheld::NotRenewed) => {
-            &texts.no_access
-        }
+        Some(
+            Withheld::Refunded
+            | Withheld::DisputeLost
+            | Withheld::Disputed
+            | Withheld::NotRenewed
+            | Withheld::UnknownStatus,
+        ) => &texts.no_access,
         None if has_none => &texts.none,
         None => &texts.no_access,
     };

@@ -18,6 +18,8 @@ fn states() -> Vec<State> {
         State::PastDue { since: on(2, 1) },
         State::Unpaid,
         State::Paused,
+        State::Unknown,
+        State::WrittenOff { at: on(3, 9) },
         State::Ended { at: on(3, 9) },
     ]
 }
@@ -34,7 +36,7 @@ fn shown(standing: &Standing) -> String {
 }
 
 /// The words that say why there is no access, each for a state of its own.
-const REASONS: [&str; 9] = [
+const REASONS: [&str; 10] = [
     "no longer knows you as a customer",
     "Your last payment was given back",
     "Your bank has taken your last payment back",
@@ -43,6 +45,7 @@ const REASONS: [&str; 9] = [
     "Your subscription is not paid",
     "Your first payment has not gone through",
     "has not been renewed yet",
+    "is being looked into",
     "The payment of ",
 ];
 
