@@ -1,5 +1,6 @@
 //! What events do to subscriptions and accounts.
 
+use entitlement::account::AccountId;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -339,9 +340,17 @@ async fn who_pays_twice_for_the_same_is_told_to_the_operator(options: PgPoolOpti
         ])
         .await;
     assert_eq!(world.fate("evt_3").await, ("applied".into(), None), "another thing is no second payment");
+    assert_eq!(world.fate("evt_4").await.0, "pending", "its checkout may still say that it is for another account");
+    world.billing.apply_due(world.at(6)).await.expect("the inbox is worked on");
     let (state, reason) = world.fate("evt_4").await;
     assert_eq!(
         (state.as_str(), reason.as_deref()),
         ("applied", Some("the account already pays for the same by sub_1"))
     );
+    let child = AccountId::parse("child").expect("an id");
+    let gift = event("evt_5", CREATED, world.now, &bought("sub_4", "price_monthly"));
+    world.apply(&[gift, checkout("evt_6", "cus_1", "sub_4", &child, world.now)]).await;
+    world.billing.apply_due(world.at(6)).await.expect("the inbox is worked on");
+    assert_eq!(world.fate("evt_5").await, ("applied".into(), None), "it was bought for the child");
+    assert_eq!(world.has(&child, world.now).await, "paid active");
 }
