@@ -62,6 +62,9 @@ pub fn check(name: &str, entries: &[Entry], requirement: &Requirement) -> Result
     }
     let addresses = TrustedProxies::parse(&addresses).map_err(|error| match error {
         TrustError::NotANetwork(_) => anyhow::anyhow!("{name}: allow: {error}"),
+        TrustError::Many(text) => {
+            anyhow::anyhow!("{name}: allow: \"{text}\" is a large part of the internet: name smaller networks")
+        }
         TrustError::Everybody(text) => {
             anyhow::anyhow!("{name}: allow: \"{text}\" is everybody: then require = {{ public = true }} says so")
         }
