@@ -70,6 +70,14 @@ pub struct Settings {
     pub inline_wait: Duration,
 }
 
+impl Settings {
+    /// Where Stripe delivers.
+    #[must_use]
+    pub fn webhook_url(&self) -> String {
+        format!("{}{}", self.site_url.trim_end_matches('/'), self.stripe.webhook_path)
+    }
+}
+
 /// How to speak with Stripe, and how to recognise it.
 #[derive(Clone, Debug)]
 pub struct Stripe {

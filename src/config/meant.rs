@@ -24,7 +24,10 @@ pub fn check_catalog(catalog: &Catalog) -> Result<()> {
 }
 
 fn check_price(code: &str, price: &Price) -> Result<()> {
-    let Price { provider, id, trial_days, .. } = price;
+    let Price { provider, id, lookup_key, trial_days, .. } = price;
+    if let Some(key) = lookup_key.as_ref().filter(|_| !id.is_empty()) {
+        bail!("`{code}` has a price with an id and the lookup_key \"{key}\": keep one of the two");
+    }
     if let Some(what) = billing::no_price(*provider, id) {
         // Not shown: it may be a secret.
         bail!("`{code}` has a price whose id is that of {what}");
@@ -34,7 +37,7 @@ fn check_price(code: &str, price: &Price) -> Result<()> {
     }
     let most = billing::trial_days_max(*provider);
     if *trial_days > most {
-        bail!("the price {id} has trial_days = {trial_days}: {provider} takes {most} at most");
+        bail!("the price {} has trial_days = {trial_days}: {provider} takes {most} at most", price.name());
     }
     Ok(())
 }
