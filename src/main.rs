@@ -5,7 +5,9 @@
 mod admin;
 mod commands;
 mod config;
+mod dotenv;
 mod embedded;
+mod files;
 mod handover;
 mod inbox;
 mod listeners;
@@ -21,8 +23,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    account, catalog, check, consents, credit, database, demo, events, explain, healthcheck, identity, link, migrate,
-    provider, reconcile, run, shell, token,
+    account, catalog, check, consents, credit, database, demo, events, explain, healthcheck, identity, init, link,
+    migrate, provider, reconcile, run, setup, shell, token,
 };
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
@@ -62,6 +64,8 @@ pub struct ConfigFile {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Arguments),
+    Init(init::Arguments),
+    Setup(setup::Arguments),
     Run(run::Arguments),
     Check(check::Arguments),
     Healthcheck(healthcheck::Arguments),
@@ -94,6 +98,8 @@ fn main() -> ExitCode {
     }
     let result = match command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Setup(arguments) => setup::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),

@@ -225,6 +225,7 @@ async fn consider(users: &Users, known: &InForce, config: &Config) -> Result<Opt
     let changes = Changes::between(&known.config.table, &config.table);
     let is_same = known.config.catalog == config.catalog && !changes.touch("grace") && !changes.touch("policy");
     let origin = if is_same { Origin::SameFile } else { Origin::ChangedFile };
+    let proposal = billing.with_prices(proposal).await.context("the catalog cannot be compared")?;
     let considered = billing.consider_catalog(&proposal, origin).await.context("the catalog cannot be compared")?;
     if let Considered::Keep { kept, why } = &considered {
         let lacking = config.lacking(&kept.catalog);

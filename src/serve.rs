@@ -212,6 +212,7 @@ async fn start_billing(
 async fn settle(billing: &Billing, config: &Config) -> Result<Option<Catalog>, OperatorError> {
     billing.settle_naming().await?;
     let Some(proposal) = parts::configured_proposal(config) else { return Ok(None) };
+    let proposal = billing.with_prices(proposal).await?;
     let considered = billing.consider_catalog(&proposal, Origin::SameFile).await?;
     Ok(billing.settle_catalog(&proposal, Origin::SameFile, considered).await?.kept().cloned())
 }

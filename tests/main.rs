@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects by failing")]
 
 mod world;
+mod beginning;
 mod journeys;
 mod keys;
 mod scripted;

@@ -11,6 +11,7 @@ use entitlement::own_paths::OwnPaths;
 use entitlement::record::Namespace;
 use entitlement::subscription::{Grace, Policy};
 
+use crate::checkout::links;
 use crate::pages::Pages;
 
 /// A text that is never shown: `Debug` redacts it, and it is wiped from memory when dropped.
@@ -79,6 +80,12 @@ impl Settings {
     #[must_use]
     pub fn own_paths(&self) -> &OwnPaths {
         &self.pages.own_paths
+    }
+
+    /// Where Stripe delivers.
+    #[must_use]
+    pub fn webhook_url(&self) -> String {
+        links::on_site(&self.site_url, &self.stripe.webhook_path)
     }
 }
 

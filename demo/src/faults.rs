@@ -39,6 +39,8 @@ pub enum FaultKind {
     Hang,
     /// Answered from the books as they are now, but the answer is held until it is released.
     Hold,
+    /// The call is carried out, and its answer is lost: a 502, as from a proxy.
+    Lose,
 }
 
 /// A fault of the next calls.
@@ -46,7 +48,7 @@ pub enum FaultKind {
 pub struct Fault {
     #[serde(flatten)]
     pub kind: FaultKind,
-    /// Only calls whose path begins so, such as `/v1/subscriptions`; empty: any.
+    /// Only calls whose path begins so, such as `/v1/subscriptions`, or of one method, such as `POST /v1/prices`; empty: any.
     #[serde(default)]
     pub path: String,
     /// How many calls it meets.
@@ -81,6 +83,8 @@ pub enum Entry {
     Answer,
     /// Answer, but let the answer wait.
     Hold(Held),
+    /// Do it, and then fail like this.
+    Lose(FaultKind),
     Fail(FaultKind),
 }
 
@@ -148,7 +152,7 @@ impl Door {
             let kind = if is_new && calls.len() >= COUNTED_MAX { OTHERS.to_owned() } else { kind };
             *calls.entry(kind).or_default() += 1;
         }
-        match self.next_fault(path) {
+        match self.next_fault(&format!("{method} {path}")) {
             None => Entry::Answer,
             Some(FaultKind::Hold) => {
                 // Subscribed before the answer is made, so that no release is missed.
@@ -156,14 +160,17 @@ impl Door {
                 self.held.fetch_add(1, Ordering::AcqRel);
                 Entry::Hold(held)
             }
+            Some(FaultKind::Lose) => Entry::Lose(FaultKind::BadGateway),
             Some(kind) => Entry::Fail(kind),
         }
     }
 
-    fn next_fault(&self, path: &str) -> Option<FaultKind> {
+    /// Of a call such as `GET /v1/prices`.
+    fn next_fault(&self, call: &str) -> Option<FaultKind> {
+        let path = call.split_once(' ').map_or(call, |(_, path)| path);
         let mut planned = lock(&self.planned);
         planned.retain(|fault| fault.count > 0);
-        let fault = planned.iter_mut().find(|fault| path.starts_with(&fault.path))?;
+        let fault = planned.iter_mut().find(|fault| path.starts_with(&fault.path) || call.starts_with(&fault.path))?;
         fault.count -= 1;
         Some(fault.kind.clone())
     }
@@ -187,7 +194,9 @@ impl Door {
             FaultKind::Declined => json(StatusCode::PAYMENT_REQUIRED),
             FaultKind::Mistaken => json(StatusCode::BAD_REQUEST),
             FaultKind::ServerError => json(StatusCode::INTERNAL_SERVER_ERROR),
-            FaultKind::BadGateway => (StatusCode::BAD_GATEWAY, Html("<h1>502 Bad Gateway</h1>")).into_response(),
+            FaultKind::BadGateway | FaultKind::Lose => {
+                (StatusCode::BAD_GATEWAY, Html("<h1>502 Bad Gateway</h1>")).into_response()
+            }
             FaultKind::Hang | FaultKind::Hold => {
                 sleep(WAIT_LIMIT).await;
                 json(StatusCode::GATEWAY_TIMEOUT)
@@ -244,6 +253,7 @@ mod tests {
         let door = Door::new(|_| Value::Null);
         door.plan(Fault { kind: FaultKind::ServerError, path: "/v1/invoices".to_owned(), count: 2 });
         door.plan(Fault::next(FaultKind::BadGateway));
+        door.plan(Fault { kind: FaultKind::Declined, path: "POST /v1/invoices".to_owned(), count: 1 });
         let met = |path: &str| match door.enter(&Method::GET, path) {
             Entry::Fail(kind) => Some(kind),
             _ => None,

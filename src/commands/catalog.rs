@@ -1,18 +1,18 @@
 //! `tollgate catalog`: see what a catalog file would change, and change it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use billing::{Billing, CatalogPlan, CatalogReport, Word};
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::confirm::{Answer, confirm};
 use super::parts;
 use crate::config::secrets::Secrets;
 use crate::config::{self, Config};
-use crate::{ConfigFile, logging, output};
+use crate::{ConfigFile, files, logging, output};
 
 /// How long to wait while another process tells the cache.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -20,7 +20,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 /// How long the cache may take to be told of a batch.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
-/// Show or apply the difference between a catalog file and what is sold now
+/// Show or apply the difference between a catalog file and what is sold now, or write one from what a provider sells
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -46,6 +46,21 @@ enum Action {
         #[arg(long)]
         force: bool,
     },
+    /// Write a catalog from what a provider sells: its active products and recurring prices
+    ///
+    /// Needs STRIPE_API_KEY, and no database. What a catalog cannot say becomes a comment.
+    Import {
+        #[arg(value_enum)]
+        provider: ImportedProvider,
+        /// Where to write it; a file that is there is not overwritten. Without it: standard output
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ImportedProvider {
+    Stripe,
 }
 
 #[derive(clap::Args)]
@@ -57,13 +72,19 @@ struct Catalog {
 /// Prints the difference, and applies it if asked to.
 pub fn run(arguments: &Arguments) -> Result<()> {
     logging::start_quiet();
-    let (Action::Plan(named) | Action::Apply { catalog: named, .. }) = &arguments.action;
+    let named = match &arguments.action {
+        Action::Plan(named) | Action::Apply { catalog: named, .. } => named,
+        Action::Import { provider: ImportedProvider::Stripe, output } => {
+            return import(&arguments.config.config, output.as_deref());
+        }
+    };
     let file = config::read_catalog(&named.file)?;
     let config = Config::load(&arguments.config.config)?;
     config::pages::check_agreed(&config.file.pages, &file.catalog).context(named.file.display().to_string())?;
     let proposal = parts::proposal(&config, &file, &named.file);
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
+        let proposal = billing.with_prices(proposal).await?;
         let plan = billing.plan_catalog(&proposal).await?;
         show(&plan);
         if matches!(arguments.action, Action::Plan(_)) {
@@ -98,6 +119,36 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Writes what Stripe sells as a catalog that `tollgate check` accepts.
+fn import(config: &Path, to: Option<&Path>) -> Result<()> {
+    if let Some(path) = to.filter(|path| files::is_taken(path)) {
+        bail!("{} is there already, and nothing is overwritten", path.display());
+    }
+    let secrets = Secrets::from_env()?;
+    let stripe = billing::Stripe {
+        api_key: Some(
+            secrets.stripe_api_key.context("STRIPE_API_KEY is not set: what is sold is read with it")?.into(),
+        ),
+        api_base: config::stripe_api(config)?,
+        webhook_secrets: Vec::new(),
+        webhook_path: String::new(),
+        metadata_key: String::new(),
+        account: None,
+    };
+    let text = parts::runtime()?.block_on(billing::import_catalog(&stripe))?;
+    let read =
+        config::parse_catalog(&text, Path::new("what Stripe sells")).context("what Stripe sells makes no catalog")?;
+    let tiers = read.catalog.tiers().len().saturating_sub(1);
+    match to {
+        Some(path) => files::create(path, &text, files::PLAIN)?,
+        None if output::is_json() => {}
+        None => output::line(text.trim_end()),
+    }
+    let told = output::count(u64::try_from(tiers).unwrap_or(u64::MAX), "tier");
+    output::progress(format_args!("{told}: look through names, ranks and features before you use it"));
+    output::json(&json!({ "tiers": tiers, "catalog": text, "written": to }))
 }
 
 fn show(plan: &CatalogPlan) {

@@ -19,15 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Exits 1 when `tollgate run` would refuse the file or the environment, and 0 otherwise, whatever it warns of. Needs no database and no
 /// network; where the database answers, it also says whether it can be used, and whether accounts are still named by the same claim.
 ///
-/// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, and whether Stripe's
-/// webhook endpoint is told of every event that is needed; where the database answers, also whether the keys belong to the subscriptions
-/// that are stored. Then it exits 1 as well when anything differs or could not be asked.
+/// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, whether each price can be
+/// bought and each lookup key has one, whether Stripe's webhook endpoint is told of every event that is needed, whether its customer portal
+/// has a configuration, and of which mode the key is; where the database answers, also whether the keys belong to the subscriptions that
+/// are stored. Then it exits 1 as well when anything differs or could not be asked.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// For a process that runs these parts: each needs secrets of its own
     #[arg(long, value_enum, default_value = "all")]
     role: Role,
-    /// Also ask the providers about prices and webhooks
+    /// Also ask the providers about prices, webhooks and the portal
     #[arg(long)]
     online: bool,
     #[command(flatten)]

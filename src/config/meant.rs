@@ -60,7 +60,10 @@ fn is_word(text: &str) -> bool {
 }
 
 fn check_price(code: &str, price: &Price) -> Result<()> {
-    let Price { provider, id, trial_days, amount, currency, .. } = price;
+    let Price { provider, id, lookup_key, trial_days, amount, currency, .. } = price;
+    if let Some(key) = lookup_key.as_ref().filter(|_| !id.is_empty()) {
+        bail!("`{code}` has a price with an id and the lookup_key \"{key}\": keep one of the two");
+    }
     if let Some(what) = billing::no_price(*provider, id) {
         // Not shown: it may be a secret.
         bail!("`{code}` has a price whose id is that of {what}");
@@ -69,14 +72,14 @@ fn check_price(code: &str, price: &Price) -> Result<()> {
         bail!("`{code}` has the price id \"{id}\", with blanks around it: take them away");
     }
     if let Some(why) = billing::no_amount(*provider, currency, *amount) {
-        bail!("the price {id} has amount = {amount}: {why}");
+        bail!("the price {} has amount = {amount}: {why}", price.name());
     }
     if id.len() > PRICE_BYTES_MAX || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!("`{code}` has a price whose id no provider gives: copy it from there, such as price_1Abc");
     }
     let most = billing::trial_days_max(*provider);
     if *trial_days > most {
-        bail!("the price {id} has trial_days = {trial_days}: {provider} takes {most} at most");
+        bail!("the price {} has trial_days = {trial_days}: {provider} takes {most} at most", price.name());
     }
     Ok(())
 }

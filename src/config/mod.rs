@@ -20,6 +20,7 @@ pub mod routes;
 pub mod secrets;
 pub mod sites;
 mod span;
+mod stripe;
 mod suspect;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,8 @@ use url::Url;
 
 use file::File;
 use identity::Identity;
+
+pub use stripe::stripe_api;
 
 /// Days before its end from which a certificate is warned of: Let's Encrypt's are renewed 30 days before it.
 const RENEWAL_DAYS: i64 = 14;
@@ -230,6 +233,11 @@ impl Config {
         self.directory.join(self.file.catalog.as_deref().unwrap_or("catalog.toml"))
     }
 
+    /// A file beside the configuration.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     /// The rules that require what the configured catalog has and `kept`, which is in force in its place, has not.
     pub fn lacking(&self, kept: &Catalog) -> Vec<String> {
         let Some(catalog) = &self.catalog else { return Vec::new() };
@@ -306,11 +314,16 @@ fn catalog_of(file: &File, directory: &Path, at_hand: Option<Catalog>) -> Result
 pub fn read_catalog(path: &Path) -> Result<CatalogFile> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the catalog {}: check the path", path.display()))?;
+    parse_catalog(&text, path)
+}
+
+/// Checks the text of a catalog, which is or will be at `path`.
+pub fn parse_catalog(text: &str, path: &Path) -> Result<CatalogFile> {
     let unusable = |error: toml::de::Error| anyhow::anyhow!("{}: {}", path.display(), file::explain(&error));
-    let draft: Draft = toml::from_str(&text).map_err(unusable)?;
+    let draft: Draft = toml::from_str(text).map_err(unusable)?;
     let accept = draft.accept.clone();
-    let catalog = Catalog::try_from(draft).map_err(|error| placed(error.into(), path, &text))?;
-    meant::check_catalog(&catalog).map_err(|error| placed(error, path, &text))?;
+    let catalog = Catalog::try_from(draft).map_err(|error| placed(error.into(), path, text))?;
+    meant::check_catalog(&catalog).map_err(|error| placed(error, path, text))?;
     Ok(CatalogFile { catalog, accept })
 }
 

@@ -204,7 +204,7 @@ pub fn check_agreed(section: &Section, catalog: &Catalog) -> Result<()> {
     for price in prices.filter(|price| !price.retired) {
         let Some(id) = price.consent.as_deref().filter(|id| !consents.contains_key(*id)) else { continue };
         let hint = nearest::hint(id, consents.keys().map(String::as_str));
-        bail!("the price {} asks for the consent \"{id}\", which [pages.consents] does not have{hint}", price.id);
+        bail!("the price {} asks for the consent \"{id}\", which [pages.consents] does not have{hint}", price.name());
     }
     Ok(())
 }

@@ -114,7 +114,7 @@ fn alternatives(name: &str, parts: &[Require]) -> Result<Requirement> {
 /// Whether something sold gives what is required. Without a catalog file nobody can tell, and "pay" is the kinder answer.
 fn for_sale(name: &str, requirement: &Requirement, catalog: Option<&Catalog>) -> Result<bool> {
     let Some(catalog) = catalog else { return Ok(true) };
-    let sold = |tier: &&Tier| tier.offers().next().is_some();
+    let sold = |tier: &&Tier| tier.prices.iter().any(|price| !price.retired);
     match requirement {
         Requirement::Public | Requirement::SignedIn => Ok(true),
         Requirement::All(parts) => {

@@ -79,7 +79,7 @@ pub fn choose<'a>(
     let provider = order.provider.as_deref().map(str::parse::<Provider>).transpose();
     let provider = provider.map_err(|_| Refusal::UnknownProvider)?;
     let wanted = |price: &&Price| {
-        !price.retired
+        price.is_offered()
             && cadence.is_none_or(|cadence| cadence == price.cadence)
             && provider.is_none_or(|provider| provider == price.provider)
     };

@@ -1,6 +1,7 @@
 //! The catalog's prices, held against those of the providers: what a page shows must be what is charged. Nothing is refused for it, as
 //! nobody but a person knows which of the two is meant.
 
+mod lookup;
 mod online;
 mod watch;
 
@@ -83,8 +84,17 @@ fn prices_of(catalog: &Catalog, provider: Provider) -> impl Iterator<Item = (Str
 
 /// Where the catalog says something else of a price than its provider, in words that stand alone.
 fn differences(what: &str, price: &Price, offer: Option<&Offer>) -> Vec<String> {
-    let named = |told: String| format!("{} {} ({what}): {told}", price.provider, price.id);
+    let named = |told: String| format!("{} {} ({what}): {told}", price.provider, price.name());
+    if price.id.is_empty() {
+        return vec![named(
+            "no price has this lookup key: nobody can buy it until `tollgate setup stripe` makes one".into(),
+        )];
+    }
     let Some(offer) = offer else {
+        // It had the key in the other mode, or was deleted there: it is sold no more anyway.
+        if price.retired && price.lookup_key.is_some() {
+            return Vec::new();
+        }
         return vec![named("the provider has no such price: nobody can buy it".into())];
     };
     let mut told = Vec::new();
@@ -124,7 +134,8 @@ async fn compare(
 ) -> Compared {
     let mut compared = Compared { prices: 0, differences: Vec::new(), trouble: None };
     for (what, price) in prices_of(catalog, provider) {
-        let offer = match offer(providers, provider, &price.id).await {
+        let asked = if price.id.is_empty() { Ok(None) } else { offer(providers, provider, &price.id).await };
+        let offer = match asked {
             Ok(offer) => offer,
             // An id that no price of this provider can have.
             Err(ProviderError::Refused(_)) => None,

@@ -1,13 +1,18 @@
 //! `tollgate check --online`: the configuration, held against what the providers say.
 
-use entitlement::catalog::{Catalog, Provider};
+use entitlement::catalog::Catalog;
+use secrecy::ExposeSecret;
 
 use super::compare;
-use crate::checkout::links;
 use crate::credentials::Providers;
-use crate::provider::client::{Endpoint, ProviderError};
+use crate::provider::client::{Client, Endpoint, ProviderError};
+use crate::provider::stripe::setup::{events_beside, look_up};
 use crate::provider::{self, key_variable};
 use crate::settings::Settings;
+
+/// Endpoints, and superfluous events, that are named.
+const OTHERS_MAX: usize = 3;
+const SUPERFLUOUS_MAX: usize = 5;
 
 /// What asking the providers has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +29,10 @@ pub struct Online {
 pub async fn check_online(settings: &Settings, catalog: &Catalog) -> Online {
     let providers = Providers::at_start(settings);
     let mut online = Online::default();
+    let resolved = match &providers.stripe_client {
+        Some(client) => online.with_prices(client, catalog).await,
+        None => Some(catalog.clone()),
+    };
     for provider in provider::ALL {
         if !provider::can_ask(&providers, provider) {
             if super::prices_of(catalog, provider).next().is_some() {
@@ -32,7 +41,8 @@ pub async fn check_online(settings: &Settings, catalog: &Catalog) -> Online {
             }
             continue;
         }
-        let compared = compare(&providers, (catalog, provider), |_, _| {}).await;
+        let Some(resolved) = &resolved else { continue };
+        let compared = compare(&providers, (resolved, provider), |_, _| {}).await;
         if let Some(error) = &compared.trouble {
             online.unasked.push(format!("{provider}: the prices cannot be read: {error}"));
         }
@@ -40,40 +50,102 @@ pub async fn check_online(settings: &Settings, catalog: &Catalog) -> Online {
         online.differences.extend(compared.differences);
     }
     if let Some(client) = &providers.stripe_client {
-        let url = links::on_site(&settings.site_url, &settings.stripe.webhook_path);
-        match client.webhook_endpoints().await {
-            Ok(endpoints) => online.differences.extend(missing_events(&endpoints, &url)),
-            Err(error @ ProviderError::Key(403)) => {
-                online
-                    .unasked
-                    .push(format!("stripe: the webhook endpoints cannot be read, let the key read them: {error}"));
-            }
-            Err(error) => online.unasked.push(format!("stripe: the webhook endpoints cannot be read: {error}")),
-        }
+        online.agreed.extend(mode(settings));
+        online.compare_endpoints(client, &settings.webhook_url()).await;
+        online.compare_portal(client).await;
     }
     online
+}
+
+impl Online {
+    /// The catalog with the prices that have its lookup keys now, where they can be read.
+    async fn with_prices(&mut self, client: &Client, catalog: &Catalog) -> Option<Catalog> {
+        let keys: Vec<&str> = catalog.lookup_keys().into_iter().collect();
+        match look_up(client, &keys).await {
+            Ok(found) => Some(catalog.resolved(&Catalog::empty(), &found)),
+            Err(error) => {
+                self.unasked("prices of the lookup keys", "Prices: Read", &error);
+                None
+            }
+        }
+    }
+
+    async fn compare_endpoints(&mut self, client: &Client, url: &str) {
+        match client.webhook_endpoints().await {
+            Ok(endpoints) => {
+                let (differences, superfluous) = (missing_events(&endpoints, url), superfluous_events(&endpoints, url));
+                if differences.is_empty() {
+                    self.agreed.push("stripe: the webhook endpoint is told of every event that is needed".to_owned());
+                }
+                self.differences.extend(differences);
+                self.agreed.extend(superfluous);
+            }
+            Err(error) => self.unasked("webhook endpoints", "Webhook Endpoints: Read", &error),
+        }
+    }
+
+    async fn compare_portal(&mut self, client: &Client) {
+        match client.has_portal().await {
+            Ok(true) => self.agreed.push("stripe: the customer portal has a configuration".to_owned()),
+            Ok(false) => self.differences.push(
+                "stripe's customer portal has no configuration, so no buyer can open it: `tollgate setup stripe` makes one, or save its \
+                 settings in the dashboard"
+                    .to_owned(),
+            ),
+            Err(error) => self.unasked("configurations of the customer portal", "Customer portal: Read", &error),
+        }
+    }
+
+    fn unasked(&mut self, what: &str, right: &str, error: &ProviderError) {
+        let told = match error {
+            ProviderError::Key(403) => format!("give the key the right \"{right}\""),
+            error => error.to_string(),
+        };
+        self.unasked.push(format!("stripe: the {what} cannot be read: {told}"));
+    }
+}
+
+/// Of which mode the key is.
+fn mode(settings: &Settings) -> Option<String> {
+    let live = provider::stripe::livemode_of_key(settings.stripe.api_key.as_ref()?.expose_secret())?;
+    let told = if live { "live mode: real money moves" } else { "test mode: no money moves" };
+    Some(format!("stripe: the key is of {told}"))
 }
 
 /// What the endpoint at `url` is not told of.
 fn missing_events(endpoints: &[Endpoint], url: &str) -> Vec<String> {
     let ours: Vec<&Endpoint> = endpoints.iter().filter(|endpoint| endpoint.url == url).collect();
     if ours.is_empty() {
+        let others: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.url.as_str()).take(OTHERS_MAX).collect();
+        let others = if others.is_empty() { String::new() } else { format!("; there are {}", others.join(", ")) };
         return vec![format!(
-            "stripe has no webhook endpoint at {url}: add it (an event destination with thin events is not listed)"
+            "stripe has no webhook endpoint at {url}: `tollgate setup stripe` makes it (an event destination with thin events is not \
+             listed){others}"
         )];
     }
-    let mut enabled = ours.iter().filter(|endpoint| endpoint.is_enabled).peekable();
-    if enabled.peek().is_none() {
+    let enabled: Vec<&&Endpoint> = ours.iter().filter(|endpoint| endpoint.is_enabled).collect();
+    if enabled.is_empty() {
         return vec![format!("stripe's webhook endpoint at {url} is switched off")];
     }
-    let events: Vec<&str> = enabled.flat_map(|endpoint| endpoint.events.iter().map(String::as_str)).collect();
-    let needed = provider::needed_events(Provider::Stripe);
-    let missing = needed.iter().filter(|needed| !events.contains(*needed) && !events.contains(&"*"));
-    missing.map(|event| format!("stripe's webhook endpoint is not told of {event}: add it")).collect()
+    let events: Vec<String> = enabled.iter().flat_map(|endpoint| endpoint.events.clone()).collect();
+    let (missing, _) = events_beside(&events);
+    missing.iter().map(|event| format!("stripe's webhook endpoint is not told of {event}: add it")).collect()
+}
+
+/// Events that the endpoint at `url` is told of in vain: no harm, but each is a call.
+fn superfluous_events(endpoints: &[Endpoint], url: &str) -> Option<String> {
+    let ours = endpoints.iter().filter(|endpoint| endpoint.url == url && endpoint.is_enabled);
+    let events: Vec<String> = ours.flat_map(|endpoint| endpoint.events.clone()).collect();
+    let (_, superfluous) = events_beside(&events);
+    let told = superfluous.iter().take(SUPERFLUOUS_MAX).copied().collect::<Vec<_>>().join(", ");
+    let more = if superfluous.len() > SUPERFLUOUS_MAX { " …" } else { "" };
+    (!told.is_empty()).then(|| format!("stripe: the webhook endpoint is told of more than is needed: {told}{more}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use entitlement::catalog::Provider;
+
     use super::*;
 
     #[test]
@@ -81,6 +153,7 @@ mod tests {
         let url = "https://read.example/api/stripe/webhook";
         let needed: Vec<String> = provider::needed_events(Provider::Stripe).iter().map(ToString::to_string).collect();
         let of = |url: &str, is_enabled, events: &[String]| Endpoint {
+            id: "we_1".into(),
             url: url.into(),
             is_enabled,
             events: events.to_vec(),
@@ -100,5 +173,10 @@ mod tests {
             let told = missing_events(&endpoints, url);
             assert!(told.len() == 1 && told[0].contains(what), "{told:?}");
         }
+        let elsewhere = missing_events(&[of("https://other.example/hook", true, &needed)], url);
+        assert!(elsewhere[0].ends_with("; there are https://other.example/hook"), "{elsewhere:?}");
+        assert_eq!(superfluous_events(&[of(url, true, &needed), of(url, false, &["*".to_owned()])], url), None);
+        let more = superfluous_events(&[of(url, true, &["*".to_owned(), "charge.captured".to_owned()])], url);
+        assert!(more.is_some_and(|told| told.ends_with("than is needed: *, charge.captured")));
     }
 }

@@ -34,8 +34,12 @@ struct Last {
 impl Billing {
     /// Compares until told to stop.
     pub(crate) async fn run_price_watch(self, stop: CancellationToken) {
-        let mut last: Option<Last> = None;
+        let (mut last, mut lookup) = (None, Instant::now());
         while !stop.is_cancelled() {
+            match self.follow_lookup_keys(lookup).await {
+                Ok(due) => lookup = due,
+                Err(error) => tracing::debug!(error = chain::told(&error), "the lookup keys cannot be followed yet"),
+            }
             match self.compare_when_due(last.take()).await {
                 Ok(compared) => last = compared,
                 Err(error) => tracing::debug!(error = chain::told(&error), "the prices cannot be compared yet"),

@@ -41,7 +41,7 @@ pub(crate) async fn offer(providers: &Providers, provider: Provider, id: &str) -
 }
 
 /// <https://docs.stripe.com/api/prices/object>
-fn of_stripe(price: &Value) -> Offer {
+pub(super) fn of_stripe(price: &Value) -> Offer {
     let lower = |currency: &str| currency.to_ascii_lowercase();
     let options = price["currency_options"].as_object().into_iter().flatten();
     let options = options.map(|(currency, option)| (lower(currency), option["unit_amount"].as_i64()));

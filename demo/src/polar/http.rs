@@ -46,6 +46,10 @@ async fn serve_api(
             shared.door.wait(held).await;
             response
         }
+        Entry::Lose(kind) => {
+            drop(answer());
+            shared.door.fail(kind).await
+        }
         Entry::Fail(kind) => shared.door.fail(kind).await,
     };
     tracing::debug!(%method, path, status = response.status().as_u16(), "the simulated Polar answered a call");

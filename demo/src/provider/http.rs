@@ -86,6 +86,10 @@ async fn through(shared: &Shared, method: &Method, path: &str, answer: impl FnOn
             shared.door.wait(held).await;
             response
         }
+        Entry::Lose(kind) => {
+            drop(answer());
+            shared.door.fail(kind).await
+        }
         Entry::Fail(kind) => shared.door.fail(kind).await,
     };
     tracing::debug!(%method, path, status = response.status().as_u16(), "the provider answered a call");
@@ -111,6 +115,9 @@ fn answer(
         };
         let view = View { shape, ..account.clone() };
         let call = Call { method, path, encoded, view: view.clone() };
+        if caller.lacks.iter().any(|lacking| format!("{method} {path}").starts_with(lacking)) {
+            return Err(Refusal::not_permitted());
+        }
         if path == "account" {
             return account_of(caller).map(Answer::Fresh);
         }
@@ -121,10 +128,18 @@ fn answer(
             let mut drawer = Books::new(view, prices, ledger.books.now());
             return api::answer(&mut drawer, &call).map(Answer::Fresh);
         }
-        let Some(key) = key else { return api::answer(&mut ledger.books, &call).map(Answer::Fresh) };
-        let asked = format!("{path}\n{}", String::from_utf8_lossy(encoded));
         let books = &mut ledger.books;
-        ledger.replies.once(&key, asked, || api::answer(books, &call))
+        let answered = match key {
+            None => api::answer(books, &call).map(Answer::Fresh),
+            Some(key) => {
+                let asked = format!("{path}\n{}", String::from_utf8_lossy(encoded));
+                ledger.replies.once(&key, asked, || api::answer(books, &call))
+            }
+        };
+        if method != Method::GET && path.starts_with("webhook_endpoints") {
+            shared.deliver_to(books);
+        }
+        answered
     })
 }
 

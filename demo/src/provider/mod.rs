@@ -32,6 +32,7 @@ use crate::serve::{Server, Worker, bind};
 
 pub use self::books::model::{Card, DisputeStatus, Metadata, PauseBehavior, RefundStatus, TrialEnd};
 pub(crate) use self::books::period_end;
+pub use self::books::shop::HasDefault;
 pub use self::books::{NewCustomer, Proration, Seed, Settled, WhileProcessing};
 pub use self::settings::{
     Cadence, Echo, EventForm, Exhausted, Key, Mode, OWN_ACCOUNT, Price, Settings, Shape, Telling,
@@ -160,6 +161,16 @@ impl Shared {
         let changed = change(&mut ledger);
         self.delivery.push(ledger.books.take_emitted());
         changed
+    }
+
+    /// Delivers to the newest webhook endpoint that a call has made, with its secret and of its types.
+    fn deliver_to(&self, books: &mut Books) {
+        let Some(endpoint) = books.shop.newest_endpoint() else { return self.delivery.set_url(None) };
+        let (url, events, secret) =
+            (books.shop.place_of(&endpoint.url), endpoint.events.clone(), endpoint.secret.clone());
+        self.delivery.set_scheme(Scheme::Stripe(vec![secret]));
+        self.delivery.set_url(Some(url));
+        books.set_manner(|manner| manner.enabled = (!events.iter().any(|event| event == "*")).then_some(events));
     }
 
     fn advance(&self, by: chrono::Duration) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::{Echo, EventForm, Fault, Key, Mode, Provider, Shape, Telling, render};
+use super::{Echo, EventForm, Fault, HasDefault, Key, Mode, Provider, Shape, Telling, render};
 use crate::delivery::{Attempt, Gate, Scheme};
 
 impl Provider {
@@ -111,6 +111,11 @@ impl Provider {
         self.shared.keys.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known.key != key);
     }
 
+    /// Lets the API be called with these keys alone.
+    pub fn set_keys(&self, keys: Vec<Key>) {
+        *self.shared.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
     /// The account's API version from now on: the shape of events, and of answers to calls that name no version. New
     /// subscriptions are billed as this version does by default.
     pub fn set_shape(&self, shape: Shape) {
@@ -131,6 +136,28 @@ impl Provider {
     /// Of which types the endpoint is told from now on; `None`: of all.
     pub fn set_enabled_events(&self, kinds: Option<Vec<String>>) {
         self.shared.ledger().books.set_manner(|manner| manner.enabled = kinds);
+    }
+
+    /// Where the host of a webhook endpoint that a call makes is really found: `https://read.example` at `http://127.0.0.1:8080`.
+    pub fn resolve(&self, origin: &str, place: &str) {
+        self.shared.ledger().books.shop.resolve(origin, place);
+    }
+
+    /// Whether the account has saved settings of the customer portal in the dashboard: a new one has not.
+    pub fn set_portal(&self, has_default: HasDefault) {
+        self.shared.ledger().books.shop.has_default_portal = has_default;
+    }
+
+    /// The API's answer to a GET of a path such as `prices?active=true`, as JSON.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn read(&self, path: &str) -> Result<Value> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let books = &mut self.shared.ledger().books;
+        let view = books.view().clone();
+        let call = super::api::Call { method: &axum::http::Method::GET, path, encoded: query.as_bytes(), view };
+        Ok(super::api::answer(books, &call)?)
     }
 
     /// Signs every delivery with each of these secrets from now on: two while one is rolled.

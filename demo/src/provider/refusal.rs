@@ -83,6 +83,13 @@ impl Refusal {
         Self::new(status, "invalid_request_error", Some("resource_missing"), message).about(param)
     }
 
+    /// 400: what was to be made is there already.
+    pub fn exists(what: &str) -> Self {
+        let message = format!("{what} already exists.");
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", Some("resource_already_exists"), message)
+            .about("id")
+    }
+
     /// 404: Stripe has, or this provider plays, no such route.
     pub fn no_route(method: &str, path: &str) -> Self {
         let message = format!("Unrecognized request URL ({method}: {path}).");

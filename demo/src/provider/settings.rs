@@ -66,13 +66,15 @@ pub struct Key {
     pub account: Option<String>,
     /// Whether it may read of which account it is.
     pub reads_account: bool,
+    /// The calls that it may not make, by their beginnings, as `POST webhook_endpoints`.
+    pub lacks: Vec<&'static str>,
 }
 
 impl Key {
     /// A key of the provider's own account that may do everything.
     #[must_use]
     pub fn own(key: impl Into<String>) -> Self {
-        Self { key: key.into(), account: None, reads_account: true }
+        Self { key: key.into(), account: None, reads_account: true, lacks: Vec::new() }
     }
 
     /// A restricted key of the provider's own account: it may not read of which one it is.
@@ -106,10 +108,18 @@ pub struct Price {
     /// Three letters, lower case.
     pub currency: String,
     pub cadence: Cadence,
-    /// The name of the product; prices with one name belong to one product.
+    /// The name of the product; prices with one name belong to one product. A product that a call has made stands as `name#id`.
     pub product: String,
     /// Whether usage is charged, which nobody reports here: then there is no quantity.
     pub metered: bool,
+}
+
+impl Price {
+    /// The name of its product.
+    #[must_use]
+    pub fn product_name(&self) -> &str {
+        self.product.split('#').next().unwrap_or_default()
+    }
 }
 
 /// How often a price is charged.

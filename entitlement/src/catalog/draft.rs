@@ -46,9 +46,20 @@ pub enum CatalogError {
     NegativeAmount(String),
     #[error("the price `{id}` has the currency `{currency}`: use three lower-case letters of ISO 4217, such as `gbp`")]
     BadCurrency { id: String, currency: String },
-    #[error("`{0}` has a price with an empty id: write the provider's price id")]
+    #[error("`{0}` has a price without an id: write the provider's price id, or Stripe's lookup_key in its place")]
     EmptyPriceId(String),
+    #[error(
+        "`{owner}` has a price with the lookup_key \"{key}\": write 1 to {LOOKUP_KEY_CHARS_MAX} characters, without blanks around them"
+    )]
+    BadLookupKey { owner: String, key: String },
+    #[error("`{owner}` has a price of {provider} with a lookup_key, which it does not have: write its id")]
+    NoLookupKeys { owner: String, provider: Provider },
+    #[error("the lookup_key `{key}` is named twice, by `{first}` and by `{second}`: a price buys one thing")]
+    LookupKeyTwice { key: String, first: String, second: String },
 }
+
+/// Stripe's limit for a lookup key, in characters (<https://docs.stripe.com/api/prices/create>).
+const LOOKUP_KEY_CHARS_MAX: usize = 200;
 
 /// The tier that everybody has when the catalog does not say.
 pub(super) fn free() -> Tier {
@@ -77,11 +88,18 @@ impl TryFrom<Draft> for Catalog {
         check_addons(&addons)?;
         let mut sold = HashMap::new();
         let mut names: HashMap<(Provider, String), String> = HashMap::new();
+        let mut keys: HashMap<String, String> = HashMap::new();
         let owners = tiers.iter().enumerate().map(|(i, t)| (Place::Tier(i), &t.code, &t.prices));
         let owners = owners.chain(addons.iter().enumerate().map(|(i, a)| (Place::Addon(i), &a.code, &a.prices)));
         for (place, code, prices) in owners {
             for price in prices {
                 check_price(code, price)?;
+                if let (true, Some(key)) = (price.id.is_empty(), &price.lookup_key) {
+                    if let Some(first) = keys.insert(key.clone(), code.clone()) {
+                        return Err(CatalogError::LookupKeyTwice { key: key.clone(), first, second: code.clone() });
+                    }
+                    continue;
+                }
                 let key = (price.provider, price.id.clone());
                 if let Some(first) = names.insert(key.clone(), code.clone()) {
                     let (provider, id) = key;
@@ -140,14 +158,21 @@ fn check_addons(addons: &[Addon]) -> Result<(), CatalogError> {
 }
 
 fn check_price(owner: &str, price: &Price) -> Result<(), CatalogError> {
-    if price.id.is_empty() {
-        return Err(CatalogError::EmptyPriceId(owner.to_owned()));
+    match &price.lookup_key {
+        None if price.id.is_empty() => return Err(CatalogError::EmptyPriceId(owner.to_owned())),
+        Some(_) if price.provider != Provider::Stripe => {
+            return Err(CatalogError::NoLookupKeys { owner: owner.to_owned(), provider: price.provider });
+        }
+        Some(key) if key.is_empty() || key.trim() != key || key.chars().count() > LOOKUP_KEY_CHARS_MAX => {
+            return Err(CatalogError::BadLookupKey { owner: owner.to_owned(), key: key.clone() });
+        }
+        _ => {}
     }
     if price.amount < 0 {
-        return Err(CatalogError::NegativeAmount(price.id.clone()));
+        return Err(CatalogError::NegativeAmount(price.name().clone()));
     }
     if !currency::is_known(&price.currency) {
-        let (id, currency) = (price.id.clone(), price.currency.clone());
+        let (id, currency) = (price.name().clone(), price.currency.clone());
         return Err(CatalogError::BadCurrency { id, currency });
     }
     Ok(())

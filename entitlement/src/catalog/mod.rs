@@ -3,6 +3,7 @@
 mod amount;
 mod currency;
 mod draft;
+mod lookup;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -10,6 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use draft::{CatalogError, Draft};
+pub use lookup::{Former, Looked};
 
 /// Who takes the money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,8 +68,12 @@ pub enum Cadence {
 #[serde(deny_unknown_fields)]
 pub struct Price {
     pub provider: Provider,
-    /// Stripe's price id, or Polar's product id.
+    /// Stripe's price id, or Polar's product id; empty as long as it is not known which price has the lookup key.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
+    /// Stripe's name for the price: the same in test and live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup_key: Option<String>,
     pub cadence: Cadence,
     /// Minor units of `currency`.
     #[serde(deserialize_with = "amount::minor_units")]
@@ -83,6 +89,20 @@ pub struct Price {
     /// Known, so that its subscriptions go on, but sold no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retired: bool,
+}
+
+impl Price {
+    /// Whether it is sold now: not retired, and its id is known.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        !self.retired && !self.id.is_empty()
+    }
+
+    /// The name that a person knows: its id, or its lookup key as long as the id is not known.
+    #[must_use]
+    pub fn name(&self) -> &String {
+        self.lookup_key.as_ref().filter(|_| self.id.is_empty()).unwrap_or(&self.id)
+    }
 }
 
 /// A named level. `rank` orders tiers: a route that requires one is open to it and to every higher rank.
@@ -110,7 +130,7 @@ pub struct Tier {
 impl Tier {
     /// The prices at which it is sold now.
     pub fn offers(&self) -> impl Iterator<Item = &Price> {
-        self.prices.iter().filter(|price| !price.retired)
+        self.prices.iter().filter(|price| price.is_offered())
     }
 
     /// Whether it is known by that code, now or before it was renamed.
@@ -136,7 +156,7 @@ pub struct Addon {
 impl Addon {
     /// The prices at which it is sold now.
     pub fn offers(&self) -> impl Iterator<Item = &Price> {
-        self.prices.iter().filter(|price| !price.retired)
+        self.prices.iter().filter(|price| price.is_offered())
     }
 }
 

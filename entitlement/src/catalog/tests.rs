@@ -76,7 +76,7 @@ fn an_invalid_catalog_says_what_to_change() {
         (tier("a", 0) + &price("p"), "rank 0, which everybody has"),
         (tier("a", 1) + &price("p") + &tier("b", 2) + &price("p"), "named twice, by `a` and by `b`"),
         (tier("a", 1) + &price("p") + &price("p"), "named twice, by `a` and by `a`"),
-        (tier("a", 1) + &price(""), "empty id"),
+        (tier("a", 1) + &price(""), "without an id"),
         (tier("a", 1) + &price("p").replace("gbp", "GBP"), "three lower-case letters"),
         (tier("a", 1) + &price("p").replace("amount = 1", "amount = -1"), "negative amount"),
         ("[[tear]]\ncode = \"a\"\n".to_owned(), "unknown field `tear`"),

@@ -78,14 +78,14 @@ fn addon_changes(before: &Addon, after: &Addon, what: &str, lines: &mut Vec<Stri
 
 fn price_changes(before: &[Price], after: &[Price], what: &str, lines: &mut Vec<String>) {
     let kind = format!("{what} price");
-    let is_same = |old: &Price, new: &Price| (old.provider, &old.id) == (new.provider, &new.id);
+    let is_same = |old: &Price, new: &Price| (old.provider, old.name()) == (new.provider, new.name());
     let terms = |old: &Price, new: &Price, what: &str, lines: &mut Vec<String>| match (old.retired, new.retired) {
         (false, true) => lines.push(format!("~ {what}: it is retired")),
         (true, false) => lines.push(format!("~ {what}: it is sold again")),
         _ if old != new => lines.push(format!("~ {what}: its terms change")),
         _ => {}
     };
-    compare(&kind, (before, after), (|price| &price.id, is_same), terms, lines);
+    compare(&kind, (before, after), (Price::name, is_same), terms, lines);
 }
 
 fn changed<T: PartialEq + Display>(what: &str, before: T, after: T, lines: &mut Vec<String>) {

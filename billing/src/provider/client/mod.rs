@@ -10,6 +10,7 @@ mod list;
 mod look;
 mod price;
 mod sell;
+mod setup;
 mod subscription;
 
 use std::borrow::Cow;
@@ -30,6 +31,7 @@ pub use error::ProviderError;
 pub use list::{Listed, Page};
 pub use price::Endpoint;
 pub use sell::{Buyer, Checkout, CheckoutState, Opened};
+pub use setup::{MARK, PORTALS};
 pub use subscription::Kept;
 
 /// How long one call may take in all, with its repetitions. A buyer waits for it.
@@ -108,6 +110,18 @@ impl Client {
     async fn get_value(&self, path: &str, query: &(impl Serialize + Sync)) -> Result<serde_json::Value, ProviderError> {
         let request = || RequestBuilder::new(StripeMethod::Get, path).query(query);
         let answer: miniserde::json::Value = self.call(request, &RequestStrategy::Once).await?;
+        let text = miniserde::json::to_string(&answer);
+        serde_json::from_str(&text).map_err(|error| ProviderError::Unusable(error.to_string()))
+    }
+
+    /// As [`Client::post`], with the answer as it is.
+    async fn post_value(
+        &self,
+        path: &str,
+        form: &(impl Serialize + Sync),
+        sameness: Sameness,
+    ) -> Result<serde_json::Value, ProviderError> {
+        let answer: miniserde::json::Value = self.post(path, form, sameness).await?;
         let text = miniserde::json::to_string(&answer);
         serde_json::from_str(&text).map_err(|error| ProviderError::Unusable(error.to_string()))
     }

@@ -18,6 +18,7 @@ struct Most {
 /// A webhook endpoint (<https://docs.stripe.com/api/webhook_endpoints/object>).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
+    pub id: String,
     pub url: String,
     pub is_enabled: bool,
     /// `*`: all.
@@ -44,6 +45,7 @@ impl Client {
         let endpoint = |row: &Value| {
             let events = row["enabled_events"].as_array().into_iter().flatten();
             Endpoint {
+                id: row["id"].as_str().unwrap_or_default().to_owned(),
                 url: row["url"].as_str().unwrap_or_default().to_owned(),
                 is_enabled: row["status"] == "enabled",
                 events: events.filter_map(|event| event.as_str().map(str::to_owned)).collect(),

@@ -126,6 +126,8 @@ impl<'a> CheckoutForm<'a> {
 struct PortalForm<'a> {
     customer: &'a str,
     return_url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<&'a str>,
 }
 
 #[derive(miniserde::Deserialize)]
@@ -237,13 +239,23 @@ impl Client {
         }
     }
 
-    /// Opens the customer portal and answers its URL, which the provider lets expire.
+    /// Opens the customer portal and answers its URL, which the provider lets expire. Where the account has no configuration of its own,
+    /// that of `tollgate setup stripe` serves.
     ///
     /// # Errors
     /// [`ProviderError::UnknownCustomer`] when the customer is gone, or any other.
     pub async fn create_portal(&self, customer: &str, return_url: &str) -> Result<String, ProviderError> {
-        let form = PortalForm { customer: checked_id(customer)?, return_url };
-        let answer: SessionAnswer = self.post("/billing_portal/sessions", &form, Sameness::OwnRepetitions).await?;
+        let form = PortalForm { customer: checked_id(customer)?, return_url, configuration: None };
+        let opened: Result<SessionAnswer, _> =
+            self.post("/billing_portal/sessions", &form, Sameness::OwnRepetitions).await;
+        let answer = match opened {
+            Err(refused @ ProviderError::Refused(_)) => {
+                let Ok(Some(own)) = self.own_portal().await else { return Err(refused) };
+                let form = PortalForm { configuration: Some(&own), ..form };
+                self.post("/billing_portal/sessions", &form, Sameness::OwnRepetitions).await?
+            }
+            opened => opened?,
+        };
         Ok(answer.opened()?.url)
     }
 }

@@ -1,6 +1,8 @@
 //! Stripe, as it speaks to us. Pure: bytes and moments in, our words out.
 
 pub mod signature;
+pub mod import;
+pub mod setup;
 mod payload;
 mod envelope;
 mod interpret;

@@ -95,6 +95,10 @@ pub fn create(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refu
     form.only_in(item, &KNOWN_OF_LINE)?;
     let (price, quantity) = (format!("{item}[price]"), format!("{item}[quantity]"));
     let price_of_line = books.price(&form.required(&price)?, &price)?.clone();
+    if !books.is_on_sale(&price_of_line) {
+        let message = "The price specified is inactive. This field only accepts active prices.";
+        return Err(Refusal::invalid(&price, message));
+    }
     refuse_quantity_of_usage(form, &price_of_line, &quantity)?;
     let quantity = quantity_of(form, &quantity)?;
     let reference = form.text("client_reference_id");

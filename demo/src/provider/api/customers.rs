@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::filter::{Range, is_asked, only};
 use super::form::{Form, METADATA_KEYS_MAX};
+use super::portals;
 use crate::provider::books::model::{Metadata, Presence};
 use crate::provider::books::{Books, NewCustomer};
 use crate::provider::refusal::Refusal;
@@ -80,6 +81,7 @@ pub fn delete(books: &mut Books, id: &str) -> Result<Value, Refusal> {
 pub fn portal(books: &mut Books, form: &Form, view: &View) -> Result<Value, Refusal> {
     form.only(&["customer", "return_url", "configuration", "flow_data", "locale", "expand"])?;
     let (customer, return_url) = (form.required("customer")?, form.url("return_url")?);
+    portals::check(books, form.text("configuration").as_deref())?;
     Ok(render::portal(books.open_portal(&customer, return_url)?, view))
 }
 

@@ -33,12 +33,6 @@ pub fn read(books: &Books, id: &str) -> Result<Value, Refusal> {
     Ok(books.snapshot_event(id)?.body.clone())
 }
 
-/// There is one at most.
-pub fn endpoints(books: &Books, form: &Form) -> Result<Value, Refusal> {
-    only(form, &[])?;
-    Ok(render::list("/v1/webhook_endpoints", books.endpoint().into_iter().collect(), false))
-}
-
 pub fn thin(books: &Books, id: &str) -> Result<Value, Refusal> {
     Ok(books.thin_event(id)?.body.clone())
 }

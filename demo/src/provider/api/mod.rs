@@ -3,6 +3,7 @@
 mod catalog;
 mod checkout;
 mod customers;
+mod endpoints;
 mod events;
 mod expand;
 mod filter;
@@ -10,6 +11,7 @@ mod form;
 mod invoices;
 mod items;
 mod payments;
+mod portals;
 pub mod replies;
 mod schedules;
 mod subscriptions;
@@ -77,8 +79,10 @@ fn read(books: &Books, segments: &[&str], form: &Form, view: &View) -> Result<Op
         ["subscription_items"] => items::list(books, form, view)?,
         ["prices"] => catalog::prices(books, form, view)?,
         ["prices", id] => catalog::price(books, id, view)?,
+        ["products"] => catalog::products(books, form, view)?,
+        ["billing_portal", "configurations"] => portals::list(books, form, view)?,
         ["products", id] => catalog::product(books, id, view)?,
-        ["webhook_endpoints"] => events::endpoints(books, form)?,
+        ["webhook_endpoints"] => endpoints::list(books, form, view)?,
         ["events"] => events::list(books, form)?,
         ["events", id] => events::read(books, id)?,
         _ => return Ok(None),
@@ -112,6 +116,13 @@ fn write(books: &mut Books, segments: &[&str], form: &Form, view: &View) -> Resu
         ["checkout", "sessions"] => checkout::create(books, form, view)?,
         ["checkout", "sessions", id, "expire"] => checkout::expire(books, id, view)?,
         ["billing_portal", "sessions"] => customers::portal(books, form, view)?,
+        ["billing_portal", "configurations"] => portals::create(books, form, view)?,
+        ["prices"] => catalog::create_price(books, form, view)?,
+        ["prices", id] => catalog::update_price(books, id, form, view)?,
+        ["products"] => catalog::create_product(books, form, view)?,
+        ["products", id] => catalog::update_product(books, id, form, view)?,
+        ["webhook_endpoints"] => endpoints::create(books, form, view)?,
+        ["webhook_endpoints", id] => endpoints::update(books, id, form, view)?,
         ["subscriptions"] => subscriptions::create(books, form, view)?,
         ["subscriptions", id] => subscriptions::update(books, id, form, view)?,
         ["subscriptions", id, "resume"] => subscriptions::resume(books, id, form, view)?,
@@ -126,6 +137,7 @@ fn write(books: &mut Books, segments: &[&str], form: &Form, view: &View) -> Resu
 fn delete(books: &mut Books, segments: &[&str], view: &View) -> Result<Option<Value>, Refusal> {
     Ok(Some(match segments {
         ["customers", id] => customers::delete(books, id)?,
+        ["webhook_endpoints", id] => endpoints::delete(books, id)?,
         ["subscriptions", id] => subscriptions::cancel(books, id, view)?,
         _ => return Ok(None),
     }))

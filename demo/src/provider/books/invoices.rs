@@ -10,7 +10,7 @@ use crate::provider::settings::{Shape, Telling};
 /// A whole period of every item.
 pub(super) fn period_lines(items: &Items) -> Vec<Line> {
     let line = |item: &super::model::Item| Line {
-        description: format!("{} × {}", item.quantity, item.price.product),
+        description: format!("{} × {}", item.quantity, item.price.product_name()),
         amount: item.amount(),
         quantity: item.quantity,
         source: Source::Period { item: item.id.clone(), price: item.price.clone() },

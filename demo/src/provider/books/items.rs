@@ -102,7 +102,7 @@ struct Restart;
 fn change_lines(old: &Items, new: &Items, period: Period, now: Timestamp, restart: Option<Restart>) -> Vec<Line> {
     let share = |items: &Items, word: &str, sign: i64| -> Vec<Line> {
         let line = |item: &Item| Line {
-            description: format!("{word} time on {} × {}", item.quantity, item.price.product),
+            description: format!("{word} time on {} × {}", item.quantity, item.price.product_name()),
             amount: sign * share_left(item.amount(), period, now),
             quantity: item.quantity,
             source: Source::Proration { item: item.id.clone(), price: item.price.clone() },

@@ -17,6 +17,7 @@ mod lifecycle;
 mod refunds;
 mod schedules;
 mod seed;
+pub mod shop;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use self::lifecycle::Turn;
 use self::model::{
     Charge, CheckoutSession, Customer, Dispute, Invoice, PortalSession, Refund, Schedule, SessionState, Subscription,
 };
+use self::shop::Shop;
 use self::table::{Row, Table};
 use super::refusal::Refusal;
 use super::render::View;
@@ -53,6 +55,8 @@ pub struct Books {
     opened: Timestamp,
     view: View,
     prices: Vec<Price>,
+    /// Objects that calls have set up.
+    pub shop: Shop,
     ids: Ids,
     /// What becomes of a subscription that nobody pays.
     pub exhausted: Exhausted,
@@ -79,6 +83,7 @@ impl Books {
             opened: now,
             view,
             prices,
+            shop: Shop::default(),
             ids: Ids::default(),
             exhausted: Exhausted::default(),
             customers: Table::default(),

@@ -112,7 +112,7 @@ fn form(books: &Books, session: &CheckoutSession) -> Checkout {
     let due = if trial_days > 0 { 0 } else { session.price.amount * i64::from(session.quantity) };
     Checkout {
         id: session.id.clone(),
-        product: session.price.product.clone(),
+        product: session.price.product_name().to_owned(),
         price: price_text(&session.price),
         quantity: session.quantity,
         due: money(due, &session.price.currency),

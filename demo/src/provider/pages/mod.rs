@@ -77,7 +77,7 @@ fn price_text(price: &Price) -> String {
 
 /// What a subscription is for, such as `Paid plan, £7.00 a month`.
 fn items_text(items: &Items) -> String {
-    let texts = items.iter().map(|item| format!("{}, {}", item.price.product, price_text(&item.price)));
+    let texts = items.iter().map(|item| format!("{}, {}", item.price.product_name(), price_text(&item.price)));
     texts.collect::<Vec<_>>().join("; ")
 }
 

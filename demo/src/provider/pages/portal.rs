@@ -115,7 +115,7 @@ fn row(subscription: &Subscription) -> Row {
     });
     Row {
         id: subscription.id.clone(),
-        product: subscription.items.first().price.product.clone(),
+        product: subscription.items.first().price.product_name().to_owned(),
         price: price_text(&subscription.items.first().price),
         status: subscription.status.name(),
         renews: day(subscription.period.end),

@@ -4,10 +4,14 @@ use serde_json::{Value, json};
 
 use super::View;
 use crate::Timestamp;
+use crate::provider::books::shop::Product;
 use crate::provider::settings::Price;
 
-/// A product's id: its name, with what is not a letter or digit left out.
+/// A product's id: its own, or its name, with what is not a letter or digit left out.
 pub fn product_id(price: &Price) -> String {
+    if let Some((_, id)) = price.product.split_once('#') {
+        return id.to_owned();
+    }
     let name: String = price.product.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("prod_{name}")
 }
@@ -72,27 +76,27 @@ pub(super) fn plan(price: &Price, created: Timestamp, view: &View) -> Value {
     })
 }
 
-/// The product of a price, made at `created`.
-pub fn product(price: &Price, created: Timestamp, view: &View) -> Value {
+/// A product.
+pub fn product(product: &Product, view: &View) -> Value {
     json!({
-        "id": product_id(price),
+        "id": product.id,
         "object": "product",
-        "active": true,
-        "created": created.timestamp(),
+        "active": !product.is_archived,
+        "created": product.created.timestamp(),
         "default_price": null,
         "description": null,
         "images": [],
         "livemode": view.livemode,
         "marketing_features": [],
-        "metadata": {},
-        "name": price.product,
+        "metadata": product.metadata,
+        "name": product.name,
         "package_dimensions": null,
         "shippable": null,
         "statement_descriptor": null,
         "tax_code": null,
         "type": "service",
         "unit_label": null,
-        "updated": created.timestamp(),
+        "updated": product.created.timestamp(),
         "url": null,
     })
 }

@@ -41,7 +41,7 @@ fn shown() -> Vec<(&'static str, Value)> {
         shown.extend(books.refunds.iter().map(|row| ("refund", super::refund(row, &view))));
         shown.extend(books.disputes.iter().map(|row| ("dispute", super::dispute(row, &view))));
         shown.extend(books.prices().iter().map(|row| ("price", super::price(row, books.opened(), &view))));
-        shown.extend(books.prices().iter().map(|row| ("product", super::product(row, books.opened(), &view))));
+        shown.extend(books.products().iter().map(|row| ("product", super::product(row, &view))));
         shown.extend(books.events().map(|event| ("event", event.body.clone())));
     }
     let paid = troubled.invoices.iter().filter(|invoice| invoice.has_payment());

@@ -95,7 +95,7 @@ pub fn line_items(session: &CheckoutSession, view: &View) -> Value {
         "amount_tax": 0,
         "amount_total": amount,
         "currency": session.price.currency,
-        "description": session.price.product,
+        "description": session.price.product_name(),
         "price": price(&session.price, session.created, view),
         "quantity": session.quantity,
     });

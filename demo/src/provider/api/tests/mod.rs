@@ -1,6 +1,7 @@
 //! The API as a function of the books.
 
 mod reading;
+mod shop;
 mod writing;
 
 use axum::http::Method;
