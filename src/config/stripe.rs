@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::file::File;
-use super::{check_api, placed};
+use super::placed;
+use super::urls::check_api;
 
 /// Where Stripe's API is, by a configuration whose catalog need not be there yet; the default where there is no configuration.
 pub fn stripe_api(path: &Path) -> Result<String> {

@@ -76,7 +76,7 @@ pub fn check(file: &File) -> Result<()> {
 }
 
 /// The address of an API.
-fn check_api(key: &str, api: &str) -> Result<()> {
+pub fn check_api(key: &str, api: &str) -> Result<()> {
     let told = shown(api);
     let url = Url::parse(api).with_context(|| format!("{key} = \"{told}\" is not a URL"))?;
     let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
