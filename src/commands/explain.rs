@@ -154,20 +154,7 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         output::line(format_args!("site      {site}"));
     }
     let caller = entitlement.map_or(Caller::Anonymous, Caller::Known);
-    match entitlement {
-        Some(entitlement) => {
-            let segment = entitlement.timeline.at(at);
-            let until = segment.until.map_or("without end".to_owned(), |until| format!("until {}", until.to_rfc3339()));
-            output::line(format_args!(
-                "caller    {} has {} ({}) {until}",
-                entitlement.account,
-                segment.plan.tier,
-                segment.status.as_str()
-            ));
-        }
-        None => output::line("caller    not signed in"),
-    }
-    output::line(format_args!("at        {}", at.to_rfc3339()));
+    print_caller(entitlement, at);
     let verdict = verdict(authorize(caller, &held.policy, at).map(|permit| permit.basis().clone()));
     output::line(format_args!("verdict   {verdict}"));
     output::json(&json!({
@@ -182,6 +169,20 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         "at": at,
         "verdict": verdict,
     }))
+}
+
+/// Which account is asked about, what it has, and when.
+fn print_caller(entitlement: Option<&Entitlement>, at: Timestamp) {
+    match entitlement {
+        Some(Entitlement { account, timeline, .. }) => {
+            let segment = timeline.at(at);
+            let until = segment.until.map_or("without end".to_owned(), |until| format!("until {}", until.to_rfc3339()));
+            let (tier, status) = (&segment.plan.tier, segment.status.as_str());
+            output::line(format_args!("caller    {account} has {tier} ({status}) {until}"));
+        }
+        None => output::line("caller    not signed in"),
+    }
+    output::line(format_args!("at        {}", at.to_rfc3339()));
 }
 
 /// Refuses what no client sends, which is a slip of the hand more often than a question.
