@@ -14,7 +14,7 @@ fn told(directory: &Path, lines: &str) -> String {
 }
 
 /// Keys, each with what cannot be meant and words of the complaint.
-const CASES: [(&str, &str, &str); 84] = [
+const CASES: [(&str, &str, &str); 85] = [
     ("site.url", "\"https://*.read.example\"", "must be an origin"),
     ("site.url", "\"https://user:hunter2@read.example\"", "must be an origin"),
     ("site.url", "\"https://read.example:0\"", "must be an origin"),
@@ -99,11 +99,14 @@ const CASES: [(&str, &str, &str); 84] = [
     ("limits.header_bytes", "100", "would let no browser in"),
     ("shutdown.grace", "\"99999999y\"", "a thousand years at most"),
     ("embedded.path", "\" \"", "embedded.path is empty"),
+    ("pages.path", "\"plan\"", "must be a path of the site"),
 ];
 
 /// Keys whose values are counted, or written, in a way of which a table of its own tells, and of which each value is meant.
-const ELSEWHERE: [&str; 21] = [
+const ELSEWHERE: [&str; 23] = [
     "site.case_sensitive",
+    "proxy.http2",
+    "referral.tier",
     "shutdown.delay",
     "shutdown.handover",
     "pages.consents",
