@@ -22,6 +22,12 @@ const PATHS: [(&str, &str); 6] = [
     ("polar", "webhook_path"),
 ];
 
+/// Where browsers and providers ask for what is Tollgate's own, beside the pages.
+const OWN: [&str; 4] = ["/api/billing", "/api/stripe", "/api/polar", "/.well-known/tollgate/jwks.json"];
+
+/// What the application and proxies ask for on the internal listener: what is below the pages is carried there, too.
+const INTERNAL: [&str; 4] = ["/app/v1", "/internal/entitlements", "/internal/sessions", "/internal/told"];
+
 /// Puts the paths that `mine` leaves at their default below that of the site, and the pricing page among the pages.
 pub fn settle(merged: &mut Toml, mine: &Toml) {
     let text = |table: &Toml, section: &str, key: &str| {
@@ -96,13 +102,13 @@ pub fn own_paths(file: &File) -> Result<OwnPaths> {
     if text == base {
         bail!("{} is the whole site: name a path below it", place());
     }
-    let taken = ["/api/billing", "/api/stripe", "/api/polar", "/.well-known/tollgate/jwks.json"];
-    let is_taken = |name: &&&str| {
-        let (path, text) = (own.of(name), text.to_ascii_lowercase());
-        is_below(&path.to_ascii_lowercase(), &text) || is_below(&text, &path.to_ascii_lowercase())
+    let is_in_the_way = |path: &str| {
+        let (path, text) = (path.to_ascii_lowercase(), text.to_ascii_lowercase());
+        is_below(&path, &text) || is_below(&text, &path)
     };
-    if let Some(name) = taken.iter().find(is_taken) {
-        bail!("{} is in the way of Tollgate's own {}: choose another path", place(), own.of(name));
+    let taken = OWN.iter().map(|name| own.of(name)).chain(INTERNAL.map(str::to_owned));
+    if let Some(taken) = taken.into_iter().find(|path| is_in_the_way(path)) {
+        bail!("{} is in the way of Tollgate's own {taken}: choose another path", place());
     }
     Ok(own)
 }
@@ -181,6 +187,12 @@ mod tests {
             ("[pages]\npath = \"/api/billing/x\"".to_owned(), "in the way of Tollgate's own"),
             ("[pages]\npath = \"/api\"".to_owned(), "in the way of Tollgate's own"),
             ("[pages]\npath = \"/.well-known\"".to_owned(), "in the way of Tollgate's own"),
+            ("[pages]\npath = \"/app/v1\"".to_owned(), "in the way of Tollgate's own /app/v1"),
+            ("[pages]\npath = \"/APP\"".to_owned(), "in the way of Tollgate's own /app/v1"),
+            ("[pages]\npath = \"/app/v1/accounts\"".to_owned(), "in the way of Tollgate's own /app/v1"),
+            (format!("{below}[pages]\npath = \"/app/v1\""), "in the way of Tollgate's own /app/v1"),
+            ("[pages]\npath = \"/internal\"".to_owned(), "in the way of Tollgate's own /internal"),
+            ("[pages]\npath = \"/internal/Told\"".to_owned(), "in the way of Tollgate's own /internal/told"),
             ("[pages]\npath = \"/decide\"".to_owned(), "decide.path"),
             ("[pages]\npath = \"/hooks\"\n[stripe]\nwebhook_path = \"/hooks/stripe\"".to_owned(), "of Tollgate's own"),
             (format!("{below}{gated}"), "write \"/app/premium/**\""),

@@ -50,8 +50,13 @@ async fn what_a_crash_has_left_is_completed_by_the_next_run() {
     // As it looks when the machine stopped between the first file and the second.
     std::fs::write(dir.path().join(".env"), "MINE=1\n").expect("written");
     std::fs::write(dir.path().join("catalog.toml.tollgate-new"), "[[tier").expect("written");
-    let completed = init(dir.path(), &["--yes"]).await.success();
-    assert!(completed.contains(".env, as it was there"), "{completed}");
+    let completed = init(dir.path(), &["--yes"]).await;
+    assert!(completed.stderr.contains("it lacks TOLLGATE_JWT_SECRET"), "{completed:?}");
+    assert!(completed.stderr.contains("others may read"), "{completed:?}");
+    assert!(completed.success().contains(".env, as it was there"));
+    let warned = init(dir.path(), &["other", "--yes", "--set", "site.url=https://x.example/app"]).await;
+    let text = std::fs::read_to_string(dir.path().join("other/tollgate.toml")).expect("readable");
+    assert!(text.contains("\"/app/premium/**\"") && text.contains("login_url = \"/app/login\""), "{warned:?} {text}");
     assert_eq!(names(dir.path()), [".env", "catalog.toml", "tollgate.toml"]);
     assert_eq!(std::fs::read_to_string(dir.path().join(".env")).expect("readable"), "MINE=1\n");
 }

@@ -95,6 +95,11 @@ async fn the_pages_of_a_site_below_a_path_are_there() {
         let followed = world.browse(&path, None).await;
         assert_eq!(followed.header("location"), format!("{}/app/", world.url));
         assert!(followed.header("set-cookie").contains("; Path=/app;"), "{followed:?}");
+        // Other letters are no way to what the application asks for: its API is not for browsers.
+        let shouted = format!("/app{}", pages["/app".len()..].to_uppercase());
+        for path in [&shouted, &format!("{shouted}/v1"), "/app/API/billing/tiers", "/app/api/BILLING/subscription"] {
+            assert_eq!(world.get(path, Some(&reader)).await.status, 404, "{path}");
+        }
         // Outside of the site nothing is Tollgate's own.
         for path in ["/billing", "/billing/pricing", "/api/billing/tiers", "/.well-known/tollgate/jwks.json"] {
             assert_eq!(world.get(path, None).await.body, crate::world::upstream::BODY, "{path}");

@@ -21,6 +21,6 @@ pub fn router(billing: &Billing) -> Router<Billing> {
         .route("/app/v1/accounts/{account}/block", post(blocks::begin).delete(blocks::end))
         .route("/app/v1/sessions/forget", post(sessions::forget))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .route("/app/{*rest}", any(nothing::nothing))
+        .route("/app/v1/{*rest}", any(nothing::nothing))
         .layer(from_fn_with_state(billing.clone(), guard::checked))
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, Write};
 
 use anyhow::{Context, Result, bail};
+use entitlement::own_paths::OwnPaths;
 
 use super::Arguments;
 
@@ -24,11 +25,14 @@ pub struct Answers {
     is_priced: bool,
 }
 
+const LOGIN_KEY: &str = "site.login_url";
+const LOGIN: &str = "/login";
+
 /// Keys that are asked, with what they are and their defaults.
 const QUESTIONS: [(&str, &str, &str); 4] = [
     ("site.url", "Public address of the site", "http://127.0.0.1:8080"),
     ("site.upstream", "Where the site itself listens", "127.0.0.1:3000"),
-    ("site.login_url", "Where users sign in", "/login"),
+    (LOGIN_KEY, "Where users sign in", LOGIN),
     ("identity.cookie", "Cookie with the session's token (JWT)", "session"),
 ];
 
@@ -48,13 +52,31 @@ impl Answers {
             }
         }
         let monthly = arguments.monthly.unwrap_or(MONTHLY);
-        Self {
+        let mut answers = Self {
             keys,
             given: arguments.set.iter().map(|(key, _)| key.clone()).collect(),
             monthly,
             annual: arguments.annual.unwrap_or(monthly.saturating_mul(MONTHS_OF_A_YEAR)),
             currency: arguments.currency.clone().unwrap_or_else(|| "eur".to_owned()),
             is_priced: arguments.monthly.is_some() || arguments.annual.is_some() || arguments.currency.is_some(),
+        };
+        answers.settle();
+        answers
+    }
+
+    /// The path of the site, of which its addresses have to be part: empty for a whole host.
+    pub fn base(&self) -> String {
+        let url = self.keys.iter().find(|(key, _)| key == "site.url").map_or("", |(_, url)| url);
+        OwnPaths::new(url, "").base().to_owned()
+    }
+
+    /// Puts the page for signing in below the path of the site, where none was given.
+    fn settle(&mut self) {
+        let base = self.base();
+        let is_given = self.given.iter().any(|key| key == LOGIN_KEY);
+        let login = self.keys.iter_mut().find(|(key, value)| key == LOGIN_KEY && value == LOGIN && !is_given);
+        if let Some((_, value)) = login {
+            *value = format!("{base}{LOGIN}");
         }
     }
 }
@@ -67,6 +89,9 @@ pub fn ask(answers: &mut Answers, from: &mut impl BufRead, to: &mut impl Write) 
         }
         if let Some((_, value)) = answers.keys.iter_mut().find(|(known, _)| known == key) {
             *value = answer(question, value, from, to)?;
+        }
+        if key == "site.url" {
+            answers.settle();
         }
     }
     if !answers.is_priced {

@@ -4,6 +4,7 @@ mod answers;
 mod texts;
 
 use std::io::IsTerminal;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -79,6 +80,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         files::create(&path(name), texts.of_file(name), *mode)?;
         output::line(format_args!("written   {}", path(name).display()));
     }
+    if there.contains(&".env") {
+        warn_of_secrets(&path(".env"));
+    }
     there.iter().for_each(|name| output::line(format_args!("kept      {}, as it was there", path(name).display())));
     next_steps(dir, &texts);
     let written: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
@@ -101,6 +105,28 @@ fn check(texts: &texts::Texts, dir: &Path) -> Result<()> {
         Config::parse_with(&text, dir.to_path_buf(), Some(catalog.catalog)).context("tollgate.toml")?;
     }
     Ok(())
+}
+
+/// Says what a file of secrets that was there has to have, and that others may read it.
+fn warn_of_secrets(path: &Path) {
+    let Ok(text) = std::fs::read_to_string(path) else {
+        output::warning(format_args!("{} cannot be read: no key is made for it", path.display()));
+        return;
+    };
+    let is_set = |name: &str| std::env::var_os(name).is_some() || dotenv::value_of(&text, name).is_some();
+    let is_missing = |name: &&str| !is_set(name) && !is_set(&format!("{name}_FILE"));
+    let missing: Vec<&str> = texts::MADE.into_iter().chain(["DATABASE_URL"]).filter(is_missing).collect();
+    if !missing.is_empty() {
+        output::warning(format_args!(
+            "{} was there and stays as it was: it lacks {}. A key is made by `openssl rand -hex 32`",
+            path.display(),
+            missing.join(", ")
+        ));
+    }
+    let mode = std::fs::metadata(path).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        output::warning(format_args!("others may read {}: chmod 600 {}", path.display(), path.display()));
+    }
 }
 
 fn next_steps(dir: &Path, texts: &texts::Texts) {

@@ -12,16 +12,25 @@ use crate::dotenv::quoted;
 /// The line that names the catalog.
 pub const CATALOG_LINE: &str = "catalog = \"catalog.toml\"\n";
 
+/// Variables for which a new key is made.
+pub const MADE: [&str; 4] =
+    ["TOLLGATE_JWT_SECRET", "TOLLGATE_ASSERTION_KEY", "TOLLGATE_ADMIN_TOKEN", "TOLLGATE_APP_TOKEN"];
+
 /// Bytes of a new key.
 const KEY_BYTES: usize = 32;
 
 /// Routes that a new installation begins with.
-const ROUTES: &str = r#"
+fn routes(base: &str) -> String {
+    format!(
+        r#"
 # The first that matches decides; [default] is for what no route names. See docs/routes.md.
 [[route]]
-path = "/premium/**"
-require = { tier = "paid" }           # or a feature, or { signed_in = true }, or { public = true }
-"#;
+path = {}
+require = {{ tier = "paid" }}           # or a feature, or {{ signed_in = true }}, or {{ public = true }}
+"#,
+        toml::Value::String(format!("{base}/premium/**"))
+    )
+}
 
 /// The contents of all files.
 pub struct Texts {
@@ -40,7 +49,7 @@ impl Texts {
     pub fn of(answers: &Answers, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let set = |name: &str| environment(name).filter(|value| !value.trim().is_empty());
         Ok(Self {
-            config: config(&answers.keys)?,
+            config: config(&answers.keys, &answers.base())?,
             catalog: catalog(answers),
             env: env(&set)?,
             has_stripe_key: set("STRIPE_API_KEY").or(set("STRIPE_API_KEY_FILE")).is_some(),
@@ -57,7 +66,7 @@ impl Texts {
     }
 }
 
-fn config(keys: &[(String, String)]) -> Result<String> {
+fn config(keys: &[(String, String)], base: &str) -> Result<String> {
     let mut text = format!(
         "# Every other key, with its default and its reason: config/tollgate.toml of Tollgate's sources.\n{CATALOG_LINE}"
     );
@@ -77,7 +86,7 @@ fn config(keys: &[(String, String)]) -> Result<String> {
             let _ = writeln!(text, "{name} = {value}");
         }
     }
-    text.push_str(ROUTES);
+    text.push_str(&routes(base));
     Ok(text)
 }
 
@@ -130,11 +139,7 @@ fn env(set: &impl Fn(&str) -> Option<String>) -> Result<String> {
     let mut text = String::from(
         "# Secrets of Tollgate. A shell reads them with `set -a; . ./.env; set +a`, systemd with EnvironmentFile=. Keep them out of version control.\n",
     );
-    let made: BTreeMap<&str, String> =
-        ["TOLLGATE_JWT_SECRET", "TOLLGATE_ASSERTION_KEY", "TOLLGATE_ADMIN_TOKEN", "TOLLGATE_APP_TOKEN"]
-            .into_iter()
-            .map(|name| Ok((name, key()?)))
-            .collect::<Result<_>>()?;
+    let made: BTreeMap<&str, String> = MADE.into_iter().map(|name| Ok((name, key()?))).collect::<Result<_>>()?;
     let variables: [(&str, &str, Option<&str>); 11] = [
         (
             "TOLLGATE_JWT_SECRET",
@@ -230,7 +235,7 @@ mod tests {
             ("site.also", "[\"https://a.example\"]"),
         ];
         let keys = keys.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let text = config(&keys).expect("a text");
+        let text = config(&keys, "/app").expect("a text");
         let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}: {text}"));
         assert_eq!(table["site"]["url"].as_str(), Some("https://read.example\"\n[x]"));
         assert_eq!(table["site"]["upstream"][0].as_str(), Some("127.0.0.1:3000"));
@@ -239,6 +244,6 @@ mod tests {
             (Some(true), Some(5))
         );
         assert_eq!(table["site"]["also"][0].as_str(), Some("https://a.example"));
-        assert_eq!(table["route"][0]["path"].as_str(), Some("/premium/**"));
+        assert_eq!(table["route"][0]["path"].as_str(), Some("/app/premium/**"));
     }
 }
