@@ -1,8 +1,9 @@
 //! The provider's API gone while its webhooks come: access follows from what was told, selling waits, and nothing is lost.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use demo::provider::Shape;
+use demo::provider::{NewCustomer, Shape, Subscribe};
 use serde_json::json;
 
 use super::Scene;
@@ -11,9 +12,24 @@ use crate::world::relay::Relay;
 use crate::world::stripe::unique;
 use crate::world::{eventually, token};
 
+/// Two proxies and two billing processes with the provider's API behind lines, and a subscriber whom the provider knows: by one, a key is
+/// known to be of the account that is sold for.
+async fn scene() -> Scene {
+    let scene = Scene::with(Scene::setup().provider(Shape::Endive)).await;
+    let provider = scene.world.provider.as_ref().expect("this world has a provider");
+    let account = unique("subscriber");
+    let metadata = BTreeMap::from([("account".to_owned(), account.clone())]);
+    let customer = NewCustomer { metadata: metadata.clone(), ..NewCustomer::default() };
+    let customer = provider.create_customer(customer).expect("there is room");
+    let order = Subscribe { customer, price: "price_monthly".to_owned(), metadata, ..Subscribe::default() };
+    provider.subscribe(order).expect("it begins");
+    scene.world.everywhere("/premium/subscribed", &token(&account), 200).await;
+    scene
+}
+
 /// Access goes on and changes by what webhooks say; what needs the provider is refused, and works again when it is back.
 async fn only_selling_waits(break_it: impl Fn(&Relay)) {
-    let scene = Scene::with(Scene::setup().provider(Shape::Endive)).await;
+    let scene = scene().await;
     let api = scene.lines().provider.as_ref().expect("this world has a provider");
     break_it(api);
     scene.reads_on().await;
@@ -51,7 +67,7 @@ async fn flapping() {
 
 #[tokio::test]
 async fn slow_is_only_slow() {
-    let scene = Scene::with(Scene::setup().provider(Shape::Endive)).await;
+    let scene = scene().await;
     let api = scene.lines().provider.as_ref().expect("this world has a provider");
     api.slow(Duration::from_millis(50));
     let customer = token(&unique("customer"));
