@@ -96,9 +96,11 @@ async fn nothing_twice(world: &World, expected: usize) {
     ] {
         assert_eq!(count(&mut connection, query).await, expected, "{what}");
     }
-    // Every account has lived through the same one event.
-    let versions = count(&mut connection, "select count(distinct version) from accounts").await;
-    assert_eq!(versions, 1, "an event changed an account more often than another did");
+    // Every account has lived through the same one event. Its version may be higher where Redis lacked the last of what a killed process
+    // had told: then all is told again, in new versions.
+    let changes = "select count(distinct changes) from \
+         (select count(audit_log.id) filter (where cause <> 'catalog') as changes from accounts left join audit_log using (account) group by account) counted";
+    assert_eq!(count(&mut connection, changes).await, 1, "an event changed an account more often than another did");
 }
 
 async fn count(connection: &mut sqlx::PgConnection, query: &'static str) -> i64 {
