@@ -1,9 +1,8 @@
 //! The provider's API gone while its webhooks come: access follows from what was told, selling waits, and nothing is lost.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use demo::provider::{NewCustomer, Shape, Subscribe};
+use demo::provider::Shape;
 use serde_json::json;
 
 use super::Scene;
@@ -12,18 +11,10 @@ use crate::world::relay::Relay;
 use crate::world::stripe::unique;
 use crate::world::{eventually, token};
 
-/// Two proxies and two billing processes with the provider's API behind lines, and a subscriber whom the provider knows: by one, a key is
-/// known to be of the account that is sold for.
+/// Two proxies and two billing processes, with the provider's API behind lines.
 async fn scene() -> Scene {
     let scene = Scene::with(Scene::setup().provider(Shape::Endive)).await;
-    let provider = scene.world.provider.as_ref().expect("this world has a provider");
-    let account = unique("subscriber");
-    let metadata = BTreeMap::from([("account".to_owned(), account.clone())]);
-    let customer = NewCustomer { metadata: metadata.clone(), ..NewCustomer::default() };
-    let customer = provider.create_customer(customer).expect("there is room");
-    let order = Subscribe { customer, price: "price_monthly".to_owned(), metadata, ..Subscribe::default() };
-    provider.subscribe(order).expect("it begins");
-    scene.world.everywhere("/premium/subscribed", &token(&account), 200).await;
+    scene.world.has_a_subscriber_at_the_provider().await;
     scene
 }
 

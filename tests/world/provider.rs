@@ -1,8 +1,11 @@
 //! The simulated provider of a world: it sells what the catalog names, and delivers its events to the public listener.
 
-use demo::provider::{Cadence, Key, Mode, Price, Provider, Settings, Shape};
+use std::collections::BTreeMap;
 
-use super::stripe::SECRETS;
+use demo::provider::{Cadence, Key, Mode, NewCustomer, Price, Provider, Settings, Shape, Subscribe};
+
+use super::stripe::{SECRETS, unique};
+use super::{World, token};
 
 /// The key with which billing may call it.
 pub const API_KEY: &str = "sk_test_of_the_tests";
@@ -45,4 +48,19 @@ pub async fn start(shape: Shape, mode: Mode) -> Provider {
         provider.accept_key(key);
     }
     provider
+}
+
+impl World {
+    /// Somebody has subscribed at the provider, which most tests only play: by a subscription that a key sees, it is known to be of the
+    /// account that is sold for.
+    pub async fn has_a_subscriber_at_the_provider(&self) {
+        let provider = self.provider.as_ref().expect("this world has a provider");
+        let account = unique("subscriber");
+        let metadata = BTreeMap::from([("account".to_owned(), account.clone())]);
+        let customer = NewCustomer { metadata: metadata.clone(), ..NewCustomer::default() };
+        let customer = provider.create_customer(customer).expect("there is room");
+        let order = Subscribe { customer, price: "price_monthly".to_owned(), metadata, ..Subscribe::default() };
+        provider.subscribe(order).expect("it begins");
+        self.everywhere("/premium/subscribed", &token(&account), 200).await;
+    }
 }

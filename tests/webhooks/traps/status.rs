@@ -235,6 +235,7 @@ async fn w12_a_status_of_tomorrow_changes_nothing_and_somebody_is_told() {
 #[tokio::test]
 async fn a5_a_subscription_first_seen_with_a_status_of_tomorrow_is_not_sold_beside() {
     let world = shop().await;
+    world.has_a_subscriber_at_the_provider().await;
     let buyer = Buyer::linked(&world).await;
     let unknown = Subscription { status: "hibernating", ..Subscription::of(&buyer.customer) };
     world.applied(&unknown.event("created")).await;
