@@ -51,7 +51,7 @@ pub async fn start(shape: Shape, mode: Mode) -> Provider {
 }
 
 impl World {
-    /// Somebody has subscribed at the provider, which most tests only play: by a subscription that a key sees, it is known to be of the
+    /// A subscription begins at the provider, which most tests only play: by one that a key sees, the key is known to be of the
     /// account that is sold for.
     pub async fn has_a_subscriber_at_the_provider(&self) {
         let provider = self.provider.as_ref().expect("this world has a provider");
