@@ -54,11 +54,16 @@ async fn what_a_crash_has_left_is_completed_by_the_next_run() {
     assert!(completed.stderr.contains("it lacks TOLLGATE_JWT_SECRET"), "{completed:?}");
     assert!(completed.stderr.contains("others may read"), "{completed:?}");
     assert!(completed.success().contains(".env, as it was there"));
+    assert_eq!(names(dir.path()), [".env", "catalog.toml", "tollgate.toml"]);
+    assert_eq!(std::fs::read_to_string(dir.path().join(".env")).expect("readable"), "MINE=1\n");
+}
+
+#[tokio::test]
+async fn a_site_below_a_path_has_its_routes_there() {
+    let dir = tempfile::tempdir().expect("a directory");
     let warned = init(dir.path(), &["other", "--yes", "--set", "site.url=https://x.example/app"]).await;
     let text = std::fs::read_to_string(dir.path().join("other/tollgate.toml")).expect("readable");
     assert!(text.contains("\"/app/premium/**\"") && text.contains("login_url = \"/app/login\""), "{warned:?} {text}");
-    assert_eq!(names(dir.path()), [".env", "catalog.toml", "tollgate.toml"]);
-    assert_eq!(std::fs::read_to_string(dir.path().join(".env")).expect("readable"), "MINE=1\n");
 }
 
 #[tokio::test]
