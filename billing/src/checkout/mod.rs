@@ -46,6 +46,18 @@ pub async fn check_configured(billing: &Billing, provider: Provider) -> Result<(
     if !provider::can_ask(&billing.providers(), provider) {
         return Err(not_configured());
     }
+    billing.askable(provider).await?;
+    Ok(())
+}
+
+/// The same before something is sold: that the key belongs to what is stored is checked anew.
+///
+/// # Errors
+/// As those of [`check_configured`].
+async fn check_to_sell(billing: &Billing, provider: Provider) -> Result<(), Problem> {
+    if !provider::can_ask(&billing.providers(), provider) {
+        return Err(not_configured());
+    }
     Ok(billing.check_to_sell(provider).await?)
 }
 

@@ -11,7 +11,7 @@ use super::choose::{self, Choice, Order};
 use super::confirm::{confirm, observe};
 use super::refused::{payment_pending, refuse_beside_unpaid, refuse_second};
 use super::turn::Turn;
-use super::{check_configured, client, held, links};
+use super::{check_configured, check_to_sell, client, held, links};
 use crate::Billing;
 use crate::api::standing::{self, Standing, is_running};
 use crate::asks::SERVES;
@@ -41,7 +41,7 @@ async fn attempt(billing: &Billing, account: &AccountId, order: &Order, now: Tim
     let standing = standing::of(billing, account, now).await?;
     standing.refuse_blocked()?;
     let choice = chosen(billing, &standing, order)?;
-    check_configured(billing, choice.price.provider).await?;
+    check_to_sell(billing, choice.price.provider).await?;
     refuse_second(&standing, &choice, now)?;
     let seller = Seller { billing: billing.clone(), account: account.clone(), order: order.clone(), asked_at: now };
     // A buyer who goes away in the middle must not leave anything half done.
