@@ -31,7 +31,7 @@ pub struct Arguments {
     dir: PathBuf,
     #[command(flatten)]
     answer: Answer,
-    /// A key of tollgate.toml, such as site.url=https://read.example; what is given is not asked. May be repeated
+    /// A key of tollgate.toml, such as `site.url=https://read.example`; what is given is not asked. May be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
     /// The price of a month, in minor units: 700 for 7.00
