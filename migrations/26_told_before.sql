@@ -1,4 +1,4 @@
--- What must not be changed by a line of the configuration alone: where the records of this database stand, and how accounts are named.
+-- Facts that a line of the configuration alone must not change: where the records of this database stand, and how accounts are named.
 
 alter table database_identity
     -- The namespace under which its records stand in Redis, or those that are held in its place; null from before it was noted.

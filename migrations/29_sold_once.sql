@@ -1,4 +1,4 @@
--- What is sold is sold once, and as it was shown: open checkouts that something else has overtaken, and the texts that were agreed to.
+-- A purchase is made once, and of the text that was shown: open checkouts that something else has overtaken, and the texts that were agreed to.
 
 -- An open checkout stays payable when what it sells was bought elsewhere: it is looked at then, and closed.
 alter table checkouts

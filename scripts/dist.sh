@@ -31,7 +31,7 @@ fi
 deb_version="$deb_version-1"
 name=tollgate-$version-$commit-$host
 
-# What the linker and the compilers write of places.
+# Paths that the linker and the compilers write.
 registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
 places="$PWD=/tollgate $registry=/registry $target=/target"
 RUSTFLAGS=${RUSTFLAGS:-} CFLAGS=${CFLAGS:-} CXXFLAGS=${CXXFLAGS:-}
@@ -45,7 +45,7 @@ if [ -z "${BINARY:-}" ]; then
     BINARY=$target/release/tollgate
 fi
 
-# What cargo-deb takes from target/package; see [package.metadata.deb] in Cargo.toml.
+# Files that cargo-deb takes from target/package; see [package.metadata.deb] in Cargo.toml.
 parts=target/package
 rm -rf "$parts" target/dist
 mkdir -p "$parts" target/dist

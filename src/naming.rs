@@ -45,7 +45,7 @@ pub struct Kept {
 struct State {
     /// By which claims accounts are named here, as far as billing has said so.
     in_force: Option<Names>,
-    /// What the configuration says otherwise.
+    /// The difference to the configuration.
     warning: Option<String>,
 }
 

@@ -52,7 +52,7 @@ impl Hangups {
 pub struct Users {
     /// None in the role proxy, which uses no secret of a provider.
     pub billing: Option<Billing>,
-    /// What is known of accounts that are named otherwise than the configuration of this process says; billing has a warning of its own.
+    /// The state of accounts that are named otherwise than the configuration of this process says; billing has a warning of its own.
     pub names_kept: naming::Kept,
     pub admin_token: Arc<AdminToken>,
     /// The running gate and the key with which it signs; none in the role billing.
@@ -177,9 +177,9 @@ async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secr
     Ok(())
 }
 
-/// What the gate is told, with the names of accounts that are in force.
+/// The settings of the gate, with the names of accounts that are in force.
 fn proxy_settings(config: &Config, known: &InForce, assertion: &AssertionKey) -> Result<proxy::Settings> {
-    // What a restart would read again stays as it was.
+    // Settings that only a restart reads again stay as they were.
     let mut settings = parts::proxy_settings(config, &known.secrets, assertion.clone())?;
     if let Some(names) = &known.names {
         naming::keep(&mut settings.identity, names);

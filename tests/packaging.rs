@@ -1,4 +1,4 @@
-//! What is installed without a compiler, as far as it can be looked at without installing it: the unit of systemd, and the files for
+//! Files that are installed without a compiler, as far as they can be looked at without installing them: the unit of systemd, and the files for
 //! containers and Kubernetes, against the program that they start. `make long` installs the package.
 
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("config/{name}: {error}"))
 }
 
-/// What follows `key` in each line that begins with it.
+/// The text behind `key` in each line that begins with it.
 fn values<'text>(text: &'text str, key: &str) -> Vec<&'text str> {
     text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(key)).map(str::trim).collect()
 }
@@ -48,7 +48,7 @@ fn inside(text: &str, name: &str) -> String {
     lines.map(|line| line.strip_prefix("    ").unwrap_or_default().to_owned() + "\n").collect()
 }
 
-/// What a process may need from its end's beginning: `shutdown.delay` and twice `shutdown.grace`.
+/// The time that a process may need from its end's beginning: `shutdown.delay` and twice `shutdown.grace`.
 fn longest_end(config: &str) -> u64 {
     let defaults: toml::Table = read("tollgate.toml").parse().expect("the defaults");
     let config: toml::Table = config.parse().expect("a configuration");

@@ -121,7 +121,7 @@ async fn b18_with_json_one_document_stands_on_standard_output_whatever_becomes_o
             .unwrap_or_else(|error| panic!("{arguments:?}: one document and nothing else: {error}: {output:?}"));
         let error = told["error"].as_str().unwrap_or_default();
         assert_eq!(output.code != 0, !error.is_empty(), "{arguments:?}: {output:?}");
-        // What a person reads says the same.
+        // The text for a person says the same.
         assert!(output.stderr.contains(error) || output.code == 2, "{arguments:?}: {output:?}");
         for table in ["routes    the first", "verdict   ", "segments", "      id  state"] {
             assert!(!output.stderr.contains(table), "{arguments:?}: a table beside the answer: {output:?}");

@@ -116,7 +116,7 @@ impl Providers {
         }
     }
 
-    /// What the provider's answers say of its key; none without a key.
+    /// The word of the provider's answers on its key; none without a key.
     pub fn heard(&self, provider: Provider) -> Option<&Heard> {
         match provider {
             Provider::Stripe => self.stripe_client.as_ref().map(Client::heard),

@@ -1,4 +1,4 @@
-//! What strangers, or a fault of each of many requests, could fill the log with: each kind is told once a minute, with how often it was
+//! Lines with which strangers, or a fault of each of many requests, could fill the log: each kind is told once a minute, with how often it was
 //! not told meanwhile.
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use crate::headers::{self, Withheld};
 /// Whether the gate makes of cookies of this name what they mean plainly.
 ///
 /// # Errors
-/// What differs.
+/// The difference.
 pub fn compare_cookies(headers: &HeaderMap, name: &str) -> Result<(), String> {
     crate::identity::compare_cookies(headers, name)
 }

@@ -12,7 +12,7 @@ use crate::routes::Read;
 use crate::routing::{Held, Routing};
 use crate::screen::set_target;
 
-/// What a browser says of a page whose address has a token: its origin alone.
+/// The policy by which a browser tells of a page whose address has a token: its origin alone.
 const ORIGIN_ALONE: HeaderValue = HeaderValue::from_static("strict-origin");
 
 /// Takes the tokens out of a request, and notes whether its rule lets it in.
@@ -34,7 +34,7 @@ pub(crate) fn receive(session: &mut Session, context: &mut Context, held: &Held<
     Ok(())
 }
 
-/// What a request is to its rule; the rules of its other readings have to ask for nothing beyond.
+/// The standing of a request before its rule; the rules of its other readings have to ask for nothing beyond.
 pub(crate) fn read(
     (headers, target): (&HeaderMap, &[u8]),
     origin: &Origin<'_>,
@@ -48,7 +48,7 @@ pub(crate) fn read(
     Read { is_let_in: read.is_let_in && *held.policy == held.rule.policy, ..read }
 }
 
-/// What the answer of the gate itself tells a browser whose address had a token.
+/// The policy in an answer of the gate itself for a browser whose address had a token.
 pub(crate) fn told(context: &Context) -> Vec<(HeaderName, HeaderValue)> {
     if context.had_token { vec![(REFERRER_POLICY, ORIGIN_ALONE)] } else { Vec::new() }
 }

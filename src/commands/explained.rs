@@ -1,4 +1,4 @@
-//! What is known of an account, for a person.
+//! Facts about an account, for a person.
 
 use billing::{Explained, Waiting};
 use entitlement::Timestamp;

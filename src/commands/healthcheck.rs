@@ -25,7 +25,7 @@ pub struct Arguments {
     file: ConfigFile,
 }
 
-/// What /readyz says.
+/// The answer of /readyz.
 #[derive(Deserialize, Serialize)]
 struct Readiness {
     ready: bool,

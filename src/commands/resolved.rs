@@ -1,4 +1,4 @@
-//! What a configuration resolves to: sites, who is known how, and the rule of each route.
+//! The resolved configuration: sites, who is known how, and the rule of each route.
 
 use anyhow::Result;
 use entitlement::authorize::{Mode, OnError, Policy};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::config::{Config, allow, sites};
 use crate::output;
 
-/// What the configuration resolves to.
+/// The resolved configuration, for programs.
 pub fn answer(config: &Config) -> Result<Value> {
     let buyers = config.identity.buyers.iter().map(ToString::to_string);
     let upstream = config

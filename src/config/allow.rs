@@ -125,7 +125,7 @@ fn fill(mut routes: Vec<Route>, read: impl Fn(&str) -> Result<Vec<String>>) -> R
     Ok(routes)
 }
 
-/// What a route lets in, in words.
+/// The addresses and tokens of a route, in words.
 pub fn described(allow: &Allow) -> String {
     let addresses = allow.addresses.to_string();
     let tokens = allow.tokens.iter().map(|token| match &token.place {

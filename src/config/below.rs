@@ -25,7 +25,7 @@ const PATHS: [(&str, &str); 6] = [
 /// Where browsers and providers ask for what is Tollgate's own, beside the pages.
 const OWN: [&str; 4] = ["/api/billing", "/api/stripe", "/api/polar", "/.well-known/tollgate/jwks.json"];
 
-/// What the application and proxies ask for on the internal listener: what is below the pages is carried there, too.
+/// Paths for the application and for proxies on the internal listener: requests below the pages are carried there, too.
 const INTERNAL: [&str; 4] = ["/app/v1", "/internal/entitlements", "/internal/sessions", "/internal/told"];
 
 /// Puts the paths that `mine` leaves at their default below that of the site, and the pricing page among the pages.
@@ -70,7 +70,7 @@ pub fn site(text: &str) -> Result<Url> {
         );
     }
     let path = &text[origin(text).len()..];
-    // What a URL's parser puts right would be another path than that of the rules.
+    // A path that a URL's parser puts right would be another path than that of the rules.
     if path.trim_end_matches('/') != url.path().trim_end_matches('/')
         || path.contains(['*', ';', '"'])
         || path.ends_with("//")

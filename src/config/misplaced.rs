@@ -64,7 +64,7 @@ fn begins(name: &str) -> &'static str {
     }
 }
 
-/// What each secret of its kind begins with.
+/// The beginning of each secret of its kind.
 const PREFIXES: [&str; 10] =
     ["sk_", "sk_live_", "sk_test_", "rk_", "rk_live_", "rk_test_", "whsec_", "polar_oat_", "polar_pat_", "polar_whs_"];
 

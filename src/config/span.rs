@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 /// The longest: a thousand years.
 const MAX: Duration = Duration::from_secs(365_000 * 86_400);
 
-/// What may be a span, or none.
+/// A text that may be a span, or none.
 pub trait Span: Sized {
     fn span(&self) -> Option<Duration>;
 }

@@ -88,7 +88,7 @@ async fn changes(world: &World, name: &str, cookie: Option<&str>, path: &str) ->
     tokio::join!(join_all(others), change).1
 }
 
-/// Whose the pages are that are asked for from now on.
+/// The identity of pages that are asked for from now on.
 async fn is_everywhere(world: &World, cookie: &str, account: Option<&str>) {
     for told in join_all((0..BROWSERS).map(|_| page(world, cookie))).await {
         assert_eq!(told.as_deref(), account, "{cookie}");

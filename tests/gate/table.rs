@@ -49,7 +49,7 @@ fn told(world: &World, path: &str) -> String {
     account
 }
 
-/// What of a row is not so.
+/// Faults of a row.
 async fn faults(world: &World, row: &Row) -> Vec<String> {
     let Row { what, lines, gated, counted } = row;
     let mut faults = Vec::new();

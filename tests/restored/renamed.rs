@@ -58,7 +58,7 @@ async fn what_is_held_outlives_another_namespace_until_a_person_agrees() {
         }
         let explained = operator(&world, &["explain", "account", &late.account]).await.success();
         assert!(explained.lines().any(|line| line.starts_with("held ") && line.contains("paid")), "{explained}");
-        // What is new of an account counts at once.
+        // A new event of an account counts at once.
         ends(&world, &again).await;
         let asked = operator(&world, &["database", "accept"]).await;
         assert!(asked.failure().contains("1 account loses something"), "{asked:?}");

@@ -89,14 +89,14 @@ async fn a_proxy_that_asks_the_billing_on_the_former_primary_alone_hears_what_th
         (answer.status == 200 && answer.warnings().iter().any(|told| told.contains(former))).then_some(())
     })
     .await;
-    // Who reads through that proxy hears of what the billing that went over has learnt, and of what is held there.
+    // A reader through that proxy hears of what the billing that went over has learnt, and of what is held there.
     let new = Reader::new();
     assert_eq!(deliver_to(&world.processes[0], &new.purchase()).await.status, 200);
     world.everywhere("/premium/new", &new.token, 200).await;
     assert_eq!(deliver_to(&world.processes[0], &early.end()).await.status, 200);
     world.everywhere("/premium/ended", &early.token, 402).await;
     stays(&world, &late, 200).await;
-    // What the former primary still takes in does not win against it.
+    // Events that the former primary still takes in do not win against it.
     assert_eq!(deliver_to(&world.processes[1], &early.again().event("created")).await.status, 200);
     assert_eq!(deliver_to(&world.processes[1], &new.end()).await.status, 200);
     for (reader, status) in [(&early, 402), (&new, 200), (&late, 200)] {

@@ -135,7 +135,7 @@ async fn a6_an_account_that_metadata_alone_names_keeps_its_customer_and_is_not_s
     buy();
     provider.settled(DEADLINE).await.expect("told");
     world.everywhere("/premium/one", &token(&parent), 200).await;
-    // What the child buys of the same tier is told before its checkout.
+    // A purchase of the same tier by the child is told before its checkout.
     let gift = buy();
     provider.settled(DEADLINE).await.expect("told");
     world.settled(&checkout_completed(Some(&child), &customer, &gift)).await;

@@ -247,7 +247,7 @@ impl Billing {
         }
         let is_in_doubt = effects.is_in_doubt;
         let outcome = effects.close();
-        // What was applied at the first look stays so.
+        // Changes that were applied at the first look stay.
         let outcome = Outcome { is_news: outcome.is_news || is_second, ..outcome };
         let changed: Vec<AccountId> = outcome.changed().into_iter().collect();
         closing.supersedes |= outcome.supersedes;

@@ -1,4 +1,4 @@
-//! What a buyer agrees to: the text that was shown, and not another one that has taken its place under the same id.
+//! The consent of a buyer: the text that was shown, and not another one that has taken its place under the same id.
 
 use http::StatusCode;
 use sha2::{Digest, Sha256};

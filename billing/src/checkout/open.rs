@@ -302,7 +302,7 @@ impl Seller {
             sell::close_checkout(&self.billing.providers(), session.provider, &session.id).await?;
             return Err(Problem::interrupted());
         }
-        // What was bought elsewhere until now, this sees; what is bought from now on finds the session.
+        // This sees a purchase that was made elsewhere until now; a later one finds the session.
         let now = clock::now();
         if let Err(held) = refuse_second(&standing::of(&self.billing, &self.account, now).await?, &sale.choice, now) {
             sell::close_checkout(&self.billing.providers(), session.provider, &session.id).await?;

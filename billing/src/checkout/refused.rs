@@ -1,4 +1,4 @@
-//! What stands in the way of a purchase: what is paid for already, or may be.
+//! Subscriptions that stand in the way of a purchase: they are paid for already, or may be.
 
 use entitlement::Timestamp;
 use entitlement::catalog::Sold;
@@ -9,7 +9,7 @@ use super::choose::Choice;
 use crate::api::standing::Standing;
 use crate::problem::Problem;
 
-/// Who pays for a tier, or for the same add-on, changes that in the portal.
+/// A tier that is paid for, or the same add-on, is changed in the portal.
 ///
 /// # Errors
 /// 409, with the way to go instead.

@@ -29,7 +29,7 @@ const AGAIN: TimeDelta = TimeDelta::minutes(1);
 /// Checkouts that are looked at in one go.
 const BATCH: i64 = 20;
 
-/// What became of a checkout.
+/// The end of a checkout.
 enum Fate {
     /// It stays: it sells something else, or is paid already.
     Kept,

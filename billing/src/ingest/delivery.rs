@@ -125,7 +125,7 @@ fn missing_signature() -> Problem {
 }
 
 fn refused(provider: Provider, variable: &str, why: &dyn Error) -> Problem {
-    // Whoever knows the address can send what is refused.
+    // Every client that knows the address can send what is refused.
     static REFUSED: Sparing = Sparing::new();
     if let Some(untold) = REFUSED.tells(&format_args!("{provider}: {why}")) {
         tracing::warn!(%provider, variable, reason = %why, untold, "a webhook was refused: when all are, `variable` is not the secret of their endpoint");

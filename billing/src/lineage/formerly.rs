@@ -13,7 +13,7 @@ use crate::publish::PublishError;
 use crate::store::StoreError;
 use crate::store::identity::{self, Identity, Renewal};
 
-/// What is held under the former namespace.
+/// Records that are held under the former namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Formerly {
     pub namespace: Namespace,
@@ -24,7 +24,7 @@ pub(crate) struct Formerly {
     is_sure: bool,
 }
 
-/// What stands under a former namespace means to a database.
+/// The meaning of a former namespace to a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// Nothing of it is held for this database.
@@ -33,7 +33,7 @@ enum Standing {
     Unsure,
     /// The database is behind it.
     Behind,
-    /// What other databases had told is held.
+    /// Records of other databases are held.
     Held,
 }
 
@@ -91,14 +91,14 @@ impl Billing {
         let known = match standing {
             Standing::Done => return Ok((known, None)),
             Standing::Behind => self.go_back(known).await?,
-            // What this one tells from now on is no more of what is held there.
+            // Records that this one tells from now on are no more of those that are held there.
             Standing::Held if owner.held.contains(&known.id) && !self.is_command() => {
                 self.renew(known.id, Renewal::ReplacedBy(owner.database)).await?
             }
             Standing::Held | Standing::Unsure => known,
         };
         let is_sure = standing != Standing::Unsure;
-        // What this very database told under another namespace serves as long as it may be behind that.
+        // Records of this very database under another namespace serve as long as it may be behind them.
         let owners = Some(owner.database).filter(|database| !is_sure || *database != known.id);
         let databases = owners.into_iter().chain(owner.held.iter().copied()).collect();
         Ok((known, Some(Formerly { namespace, databases, seen, is_sure })))

@@ -60,7 +60,7 @@ pub(crate) struct Lineage {
     pub mark: u64,
     /// Of another one that has the word.
     other: Option<Seen>,
-    /// What is held under a former namespace.
+    /// Records that are held under a former namespace.
     formerly: Option<Formerly>,
 }
 

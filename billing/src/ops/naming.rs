@@ -39,7 +39,7 @@ pub struct NamingPlan {
     pub accounts: Verdict,
 }
 
-/// What it means that accounts are named by `now`, and were by `before`.
+/// The consequence of naming accounts by `now` that were named by `before`.
 #[must_use]
 pub fn renamed_accounts(before: &str, now: &str) -> String {
     format!(
@@ -48,7 +48,7 @@ pub fn renamed_accounts(before: &str, now: &str) -> String {
 }
 
 impl Billing {
-    /// What naming accounts by `wanted` would do to those that were named before, in an operator's words; `None` when nothing.
+    /// The effect that naming accounts by `wanted` would have on those that were named before, in an operator's words; `None` when nothing.
     ///
     /// # Errors
     /// When the database fails, or is not migrated.

@@ -62,7 +62,7 @@ struct Confirming<'a> {
     is_bought: bool,
 }
 
-/// What a visitor who comes back has bought.
+/// The purchase of a visitor who comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purchase {
     InEffect,

@@ -11,7 +11,7 @@ use super::client::ProviderError;
 /// After how long without an answer it is asked whether the key is still accepted.
 const QUIET_MAX: Duration = Duration::from_secs(300);
 
-/// What was heard last. Clones share it.
+/// The last word on the key. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heard(Arc<Mutex<Last>>);
 

@@ -209,7 +209,7 @@ pub async fn of_customer(
     query.fetch_all(conn).await?.into_iter().map(Known::try_from).collect()
 }
 
-/// What runs for an account beside another subscription.
+/// Subscriptions of an account beside another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beside {
     pub id: SubscriptionId,
@@ -217,7 +217,7 @@ pub struct Beside {
     pub prices: Vec<String>,
 }
 
-/// What else runs for an account: the oldest first.
+/// The other running subscriptions of an account: the oldest first.
 ///
 /// # Errors
 /// When the database fails.

@@ -48,7 +48,7 @@ pub enum Ignored {
     Unchanged,
     /// It would take access away, and may be older than what we know.
     Unproven,
-    /// What its provider says of it is not understood.
+    /// The provider's word on it is not understood.
     UnknownStatus,
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Ends {
     counters: Counters,
 }
 
-/// What becomes of them.
+/// Their outcome.
 #[derive(Clone)]
 pub(super) struct Counters {
     pub(super) told: IntCounter,

@@ -30,7 +30,7 @@ const PAUSE_MS_MAX: u64 = 5_000;
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 
-/// What is pushed and cannot be read.
+/// Messages that are pushed and cannot be read.
 static UNREADABLE: Sparing = Sparing::new();
 
 /// Which push epoch is current, if any.

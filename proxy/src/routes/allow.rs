@@ -133,7 +133,7 @@ impl Allow {
     }
 }
 
-/// What all routes let in: so that a token reaches no other part of the site either.
+/// The tokens and addresses of all routes: so that a token reaches no other part of the site either.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Guests {
     all: Vec<Arc<Allow>>,

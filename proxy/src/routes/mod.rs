@@ -87,7 +87,7 @@ pub enum Destination {
     Webhook,
 }
 
-/// What billing serves on the public listener, by its names within Tollgate: nothing that a configuration says can take these away from it.
+/// The paths that billing serves on the public listener, by its names within Tollgate: nothing that a configuration says can take these away from it.
 const BILLING: [&str; 6] = [
     "/api/billing/**",
     "/api/stripe/**",

@@ -43,7 +43,7 @@ pub struct Table {
     folded: Tree,
     has_hosts: bool,
     has_raw: bool,
-    /// What any of them lets in.
+    /// Addresses and tokens that any of them lets in.
     guests: Guests,
     /// Whether a pattern has a capital letter: else a path without any is found alike in both trees.
     has_capitals: bool,

@@ -1,4 +1,4 @@
-//! What a request meets, from its first line alone: a gateway's question, a rule, or a refusal. The gate and
+//! The fate of a request, from its first line alone: a gateway's question, a rule, or a refusal. The gate and
 //! `tollgate explain` both ask here, so that neither can say what the other does not do.
 
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ pub struct Routing {
     pub(crate) readings: Readings,
 }
 
-/// What a request asks for, as its screened first line and host say it.
+/// The question of a request, as its screened first line and host say it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sought<'a> {
     pub(crate) method: &'a Method,
@@ -34,23 +34,23 @@ pub(crate) struct Sought<'a> {
     pub(crate) query: Option<&'a str>,
 }
 
-/// What holds for a request.
+/// The rule of a request.
 #[derive(Clone, Debug)]
 pub struct Held<'a> {
     /// The rule of its path, or, where that asks for nothing, the rule of another reading of it that does.
     pub rule: &'a Rule,
-    /// What it has to satisfy: the rule, and the rules of all its other readings.
+    /// The policy that it has to satisfy: the rule, and the rules of all its other readings.
     pub policy: Cow<'a, Policy>,
 }
 
-/// What the public listener makes of a request.
+/// The reading of a request by the public listener.
 #[derive(Debug)]
 pub struct Found<'a> {
     /// The canonical path.
     pub path: String,
     /// The connections for which it is no request like any other, and what it is to them.
     pub asked_by: Vec<(Peer, Meaning)>,
-    /// What holds for all others.
+    /// The rule for all others.
     pub held: Held<'a>,
 }
 
@@ -78,7 +78,7 @@ impl Routing {
         Self { table: Table::below(own, routes, default), decide, trusted_proxies, readings }
     }
 
-    /// What holds for a request whose path is canonical, or that a raw route lets pass.
+    /// The rule for a request whose path is canonical, or that a raw route lets pass.
     ///
     /// # Errors
     /// When a server may read the path in a way that nobody can judge, or that another rule holds for.
@@ -91,7 +91,7 @@ impl Routing {
         let mut held = self.held(sought)?;
         for page in self.readings.pages(sought.path, sought.query).map_err(Refused::target)? {
             let other = self.held(Sought { path: &page, ..sought })?;
-            // What Tollgate serves itself is not the site's at any other address.
+            // A path of Tollgate's own is not the site's at any other address.
             if other.rule.destination == Destination::Site {
                 held = held.and(other);
             }
@@ -99,7 +99,7 @@ impl Routing {
         Ok(held)
     }
 
-    /// What holds for one reading of a path, in every letter case.
+    /// The rule for one reading of a path, in every letter case.
     fn held(&self, sought: Sought<'_>) -> Result<Held<'_>, Refused> {
         let Sought { method, host, path, .. } = sought;
         let rule = self.table.find(method, host, path);
@@ -154,10 +154,10 @@ impl Routing {
         readings.iter().all(is_open_at_all).then_some(rule)
     }
 
-    /// What becomes of a request with this first line and, if it names one, this host.
+    /// The fate of a request with this first line and, if it names one, this host.
     ///
     /// # Errors
-    /// What the gate refuses whatever the rule.
+    /// Requests that the gate refuses whatever the rule.
     pub fn find(&self, method: &Method, host: Option<&str>, target: &str) -> Result<Found<'_>, Refused> {
         let mut request = request(method, host, target).map_err(|_| screen::unreadable())?;
         if let Some(refused) = screen::screen(&mut request, self).map_err(|_| screen::unreadable())? {
@@ -183,7 +183,7 @@ impl Routing {
 }
 
 impl<'a> Held<'a> {
-    /// What holds where both do. The rule that asks for something is the one that logs and metrics name; what is Tollgate's own stays so.
+    /// The rule where two hold. The rule that asks for something is the one that logs and metrics name; what is Tollgate's own stays so.
     fn and(self, other: Self) -> Self {
         if self.rule.index == other.rule.index {
             return self;

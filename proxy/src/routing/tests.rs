@@ -1,4 +1,4 @@
-//! What a request line meets, as tables.
+//! The fate of request lines, as tables.
 
 use super::*;
 use crate::decide::Asking;

@@ -169,7 +169,7 @@ impl Client {
         answer
     }
 
-    /// What its answers say of the key.
+    /// The word of its answers on the key.
     pub(crate) const fn heard(&self) -> &Heard {
         &self.heard
     }

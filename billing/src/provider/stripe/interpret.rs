@@ -200,7 +200,7 @@ pub fn customer(customer: payload::Customer, told: &Told<'_>) -> Event {
     Event { customer: Some(customer.id.0), claim, facts, nothing, ..Event::default() }
 }
 
-/// Whose the customer was from its beginning: a statement of that moment, and no later checkout says otherwise.
+/// The account of the customer from its beginning: a statement of that moment, and no later checkout says otherwise.
 fn customer_created(seen: payload::Customer, told: &Told<'_>) -> Event {
     let event = customer(seen, told);
     let claim = event.claim.map(|claim| Claim::Reference { account: claim.account().clone(), stated_at: told.at });

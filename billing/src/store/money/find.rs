@@ -104,7 +104,7 @@ pub async fn returned_of_invoice(
     Ok(query.fetch_all(conn).await?)
 }
 
-/// What went back of a bill.
+/// The money that went back of a bill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnedBill {
     pub invoice: String,
@@ -114,7 +114,7 @@ pub struct ReturnedBill {
     pub is_lost: bool,
 }
 
-/// What went back of these bills, as far as payments of theirs are known.
+/// The money that went back of these bills, as far as payments of theirs are known.
 ///
 /// # Errors
 /// When the database fails.

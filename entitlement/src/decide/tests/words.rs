@@ -1,4 +1,4 @@
-//! What is not understood, what proves no order, and an end.
+//! Words that are not understood, words without proof of order, and an end.
 
 use super::*;
 

@@ -7,7 +7,7 @@ use http::header::COOKIE;
 
 use super::{Found, Names, PIECES_MAX, Session, TOKEN_BYTES_MAX, Ways, sessions};
 
-/// What cookies of one name come to.
+/// The value of all cookies of one name.
 #[derive(Debug, PartialEq, Eq)]
 struct Meaning {
     whole: Vec<Vec<u8>>,
@@ -69,7 +69,7 @@ fn plainly(headers: &HeaderMap, name: &str) -> Meaning {
 /// Whether the gate makes of cookies what they mean plainly, for a token in them and for a session that the site is shown.
 ///
 /// # Errors
-/// What differs.
+/// The difference.
 pub(crate) fn compare(headers: &HeaderMap, name: &str) -> Result<(), String> {
     let Meaning { whole, pieces } = plainly(headers, name);
     let mut names = Names::default();

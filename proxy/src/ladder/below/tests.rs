@@ -1,4 +1,4 @@
-//! What listens where billing should.
+//! Servers in the place of billing.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

@@ -182,7 +182,7 @@ impl Client {
         answer
     }
 
-    /// What its answers say of the token.
+    /// The word of its answers on the token.
     pub(crate) const fn heard(&self) -> &Heard {
         &self.heard
     }
