@@ -52,7 +52,6 @@ fn start_with(filter: &str, writer: BoxMakeWriter) {
     tracing_subscriber::registry()
         .with(filter)
         .with(filter_fn(is_harmless))
-        .with(filter_fn(is_news))
         .with(lines)
         .init();
 }
@@ -66,10 +65,4 @@ fn is_harmless(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     !target.starts_with("pingora")
         || *metadata.level() <= Level::WARN && !OF_CLIENTS.iter().any(|module| target.starts_with(module))
-}
-
-/// The library that calls Stripe warns twice of each call that fails. What becomes of one has a line of ours where it matters: an object
-/// that Stripe does not have, for example, is an answer like any other.
-fn is_news(metadata: &Metadata<'_>) -> bool {
-    !(metadata.target().starts_with("stripe::") && *metadata.level() == Level::WARN)
 }

@@ -66,7 +66,7 @@ pub async fn forget(
                     format!("No way with `ask` under [identity] is called \"{way}\": there is {}.", known.join(", "));
                 return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_way", detail));
             }
-            Forget::Session { way, sums: sums(&value) }
+            Forget::Session { way, sums: sums(&value), seen_by: None }
         }
         Ended::Account(Whole { account }) => Forget::Account(account),
     };

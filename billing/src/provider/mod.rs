@@ -14,6 +14,7 @@ mod amounts;
 mod bounds;
 pub mod client;
 pub(crate) mod heard;
+mod http;
 pub(crate) mod offer;
 pub mod polar;
 pub(crate) mod sell;

@@ -25,7 +25,14 @@ pub type Sum = [u8; 32];
 #[serde(rename_all = "snake_case")]
 pub enum Forget {
     /// Those of a way whose credential has one of these sums: it may be written in several ways.
-    Session { way: String, sums: Vec<Sum> },
+    Session {
+        way: String,
+        sums: Vec<Sum>,
+        /// The process that has seen them end, by a number of its own: what it has asked the site since is newer than this message, which
+        /// comes back to it as well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen_by: Option<u64>,
+    },
     /// All of an account.
     Account(AccountId),
 }
@@ -34,7 +41,7 @@ impl Forget {
     /// Whether it is of sessions by their sums, no more than one message has: what a proxy sees end.
     #[must_use]
     pub fn is_of_few_sessions(&self) -> bool {
-        matches!(self, Self::Session { way, sums } if sums.len() <= SUMS_MAX && way.len() <= WAY_BYTES_MAX)
+        matches!(self, Self::Session { way, sums, .. } if sums.len() <= SUMS_MAX && way.len() <= WAY_BYTES_MAX)
     }
 }
 
@@ -64,9 +71,10 @@ mod tests {
 
     #[test]
     fn a_message_reads_back_and_is_no_record_to_any_build() {
-        let session = Forget::Session { way: "session".into(), sums: vec![[7; 32], [8; 32]] };
+        let session = Forget::Session { way: "session".into(), sums: vec![[7; 32], [8; 32]], seen_by: None };
+        let seen = Forget::Session { way: "session".into(), sums: vec![[7; 32]], seen_by: Some(u64::MAX) };
         let account = Forget::Account(AccountId::parse("s:\u{fc}ser").expect("an id"));
-        for forget in [session, account] {
+        for forget in [session, seen, account] {
             let text = encode(&forget).expect("it encodes");
             assert_eq!(decode(&text).expect("a message").expect("it reads"), forget);
             assert!(matches!(super::super::decode(&text), Err(RecordError::Format(FORMAT))), "{text}");

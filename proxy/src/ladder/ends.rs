@@ -24,6 +24,8 @@ type End = (String, Sum);
 
 /// The ends of sessions, for all processes.
 pub(super) struct Ends {
+    /// Told with each, and no other process's.
+    pub(super) process: u64,
     /// Of sessions that this process knows to be of an account. A flood of the others takes no place from them.
     known: mpsc::Sender<End>,
     others: mpsc::Sender<End>,
@@ -52,8 +54,9 @@ impl Ends {
     pub(super) fn new(below: Arc<dyn Below>, deadline: Duration, io: &Handle, counters: Counters) -> Self {
         let (known, of_accounts) = mpsc::channel(WAITING_MAX);
         let (others, of_others) = mpsc::channel(WAITING_MAX);
-        io.spawn(tell(below, deadline, (of_accounts, of_others), counters.clone()));
-        Self { known, others, counters }
+        let process = rand::random();
+        io.spawn(tell(below, (process, deadline), (of_accounts, of_others), counters.clone()));
+        Self { process, known, others, counters }
     }
 
     /// Notes an end. Beyond what can wait it is dropped: then what other processes keep ends by itself.
@@ -67,7 +70,7 @@ impl Ends {
 
 async fn tell(
     below: Arc<dyn Below>,
-    deadline: Duration,
+    (process, deadline): (u64, Duration),
     (mut known, mut others): (mpsc::Receiver<End>, mpsc::Receiver<End>),
     counters: Counters,
 ) {
@@ -94,7 +97,7 @@ async fn tell(
         }
         for (way, sums) in ways {
             let count = u64::try_from(sums.len()).unwrap_or(u64::MAX);
-            let forget = Forget::Session { way, sums };
+            let forget = Forget::Session { way, sums, seen_by: Some(process) };
             match timeout(deadline, below.ended(&forget)).await {
                 Ok(Ok(())) => counters.told.inc_by(count),
                 Ok(Err(error)) => {
@@ -157,8 +160,10 @@ mod tests {
             sum
         };
         ends.note("session", sum(0), false);
-        let first = Forget::Session { way: "session".into(), sums: vec![sum(0)] };
-        assert_eq!(told.recv().await, Some(first), "at once");
+        let of = |way: &str, number| {
+            Some(Forget::Session { way: way.to_owned(), sums: vec![sum(number)], seen_by: Some(ends.process) })
+        };
+        assert_eq!(told.recv().await, of("session", 0), "at once");
         // While billing is busy with that one, a flood comes, and two users sign out.
         for number in 0..=WAITING_MAX {
             ends.note("session", sum(number), false);
@@ -168,7 +173,7 @@ mod tests {
             ends.note(way, sum(number), true);
         }
         slow.permits.add_permits(2);
-        assert_eq!(told.recv().await, Some(Forget::Session { way: "other".into(), sums: vec![sum(8)] }));
+        assert_eq!(told.recv().await, of("other", 8));
         slow.permits.add_permits(2 * WAITING_MAX);
         let (mut all, mut first) = (BTreeSet::new(), None);
         while all.len() < WAITING_MAX {

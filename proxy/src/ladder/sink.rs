@@ -28,6 +28,11 @@ impl Ladder {
         self.ends.note(way, sum, is_known);
     }
 
+    /// The number of this process in what it tells the others.
+    pub(crate) fn process(&self) -> u64 {
+        self.ends.process
+    }
+
     /// Has `forget` called for each message about sessions that have ended.
     pub(crate) fn on_forget(&self, forget: impl Fn(&Forget) + Send + Sync + 'static) {
         self.sessions.0.get_or_init(|| Box::new(forget));

@@ -1,7 +1,7 @@
 //! What can go wrong when Stripe is asked, by what the caller does about it.
 
 use http::StatusCode;
-use stripe::{ApiErrorsCode, ApiErrorsType, StripeError};
+use miniserde::Deserialize;
 
 use crate::problem::Problem;
 use crate::{caller, metrics};
@@ -38,6 +38,21 @@ pub enum ProviderError {
     Settings(String),
 }
 
+/// An answer of Stripe's that is no success, as far as anything is decided by it (<https://docs.stripe.com/api/errors>).
+#[derive(Deserialize)]
+struct Answer {
+    error: Fault,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    code: Option<String>,
+    param: Option<String>,
+    message: Option<String>,
+}
+
 impl ProviderError {
     pub(crate) fn too_slow() -> Self {
         Self::Unavailable("no answer in time".into())
@@ -48,28 +63,23 @@ impl ProviderError {
         Self::Refused(shortened(Some(message)))
     }
 
-    pub(super) fn from_stripe(error: StripeError) -> Self {
-        match error {
-            StripeError::Stripe(error, status) => {
-                let unknown = error.code == Some(ApiErrorsCode::ResourceMissing);
-                match status {
-                    401 | 403 => Self::Key(status),
-                    // 409: an equal call is still in progress, or another one holds the object's lock.
-                    409 | 424 | 429 | 500.. => Self::Unavailable(format!("status {status}")),
-                    _ if unknown && error.param.as_deref() == Some("customer") => Self::UnknownCustomer,
-                    404 if unknown => Self::Missing(shortened(error.message.as_deref())),
-                    // The one type whose message Stripe writes for buyers (https://docs.stripe.com/error-handling).
-                    _ if error.type_ == ApiErrorsType::CardError => {
-                        Self::ToldBuyer(shortened(error.message.as_deref()))
-                    }
-                    _ => Self::Refused(shortened(error.message.as_deref())),
-                }
-            }
-            // The library reports an error page that is not Stripe's (a proxy's 502) as one that cannot be read.
-            StripeError::JSONDeserialize(what) => Self::Unusable(what),
-            StripeError::ClientError(what) => Self::Unavailable(what),
-            StripeError::ConfigError(what) => Self::Settings(what),
-            StripeError::Timeout => Self::too_slow(),
+    /// What an answer of Stripe that is no success means.
+    pub(super) fn of_answer(status: u16, body: &[u8]) -> Self {
+        let read = std::str::from_utf8(body).ok().and_then(|text| miniserde::json::from_str(text).ok());
+        // Another's error page, such as a proxy's 502.
+        let Some(Answer { error }) = read else {
+            return Self::Unusable(format!("status {status} without an error of Stripe's"));
+        };
+        let is_missing = error.code.as_deref() == Some("resource_missing");
+        match status {
+            401 | 403 => Self::Key(status),
+            // 409: an equal call is still in progress, or another one holds the object's lock.
+            409 | 424 | 429 | 500.. => Self::Unavailable(format!("status {status}")),
+            _ if is_missing && error.param.as_deref() == Some("customer") => Self::UnknownCustomer,
+            404 if is_missing => Self::Missing(shortened(error.message.as_deref())),
+            // The one type whose message Stripe writes for buyers (https://docs.stripe.com/error-handling).
+            _ if error.kind.as_deref() == Some("card_error") => Self::ToldBuyer(shortened(error.message.as_deref())),
+            _ => Self::Refused(shortened(error.message.as_deref())),
         }
     }
 
@@ -142,8 +152,7 @@ mod tests {
     use super::*;
 
     fn from_answer(status: u16, error: &str) -> ProviderError {
-        let error = miniserde::json::from_str(error).expect("an error of the API");
-        ProviderError::from_stripe(StripeError::Stripe(Box::new(error), status))
+        ProviderError::of_answer(status, format!(r#"{{"error": {error}}}"#).as_bytes())
     }
 
     #[test]
@@ -168,6 +177,9 @@ mod tests {
         ];
         for (status, answer, expected) in cases {
             assert_eq!(from_answer(status, answer), expected, "{status} {answer}");
+        }
+        for page in ["", "<html>", "{}", r#"{"error": "no"}"#, "\u{fffd}"] {
+            assert!(matches!(ProviderError::of_answer(502, page.as_bytes()), ProviderError::Unusable(_)), "{page}");
         }
     }
 

@@ -12,19 +12,18 @@ mod price;
 mod sell;
 mod setup;
 mod subscription;
+mod transport;
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use entitlement::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use stripe::{IdempotencyKey, RequestStrategy};
-use stripe_client_core::{CustomizedStripeRequest, RequestBuilder, StripeClient, StripeMethod};
+use stripe_client_core::{IdempotencyKey, RequestBuilder, RequestStrategy, StripeMethod};
 
+use self::transport::Transport;
 use crate::provider::heard::Heard;
-use crate::provider::text::mended;
 
 pub use bills::Bill;
 pub use error::ProviderError;
@@ -37,9 +36,6 @@ pub use subscription::Kept;
 /// How long one call may take in all, with its repetitions. A buyer waits for it.
 const CALL_SECONDS_MAX: u64 = 10;
 
-/// How long one attempt may take, from connecting to the last byte of the answer.
-const ATTEMPT_SECONDS_MAX: u64 = 6;
-
 /// How often a call is tried. Stripe's own libraries repeat twice.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -49,25 +45,8 @@ const FIRST_PAUSE_MS: u64 = 250;
 /// A connection to Stripe's API. Cloning is cheap. `Debug` does not show the key.
 #[derive(Clone, Debug)]
 pub struct Client {
-    inner: Mending,
+    transport: Transport,
     heard: Heard,
-}
-
-/// The library's client, whose answers are mended before they are read.
-#[derive(Clone, Debug)]
-struct Mending(stripe::Client);
-
-impl StripeClient for Mending {
-    type Err = stripe::StripeError;
-
-    async fn execute(&self, request: CustomizedStripeRequest) -> Result<bytes::Bytes, Self::Err> {
-        let answer = self.0.execute(request).await?;
-        let mended = match mended(&answer) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(text) => Some(text),
-        };
-        Ok(mended.map_or(answer, Into::into))
-    }
 }
 
 /// Which calls Stripe shall take for one and the same (the Idempotency-Key; Stripe keeps it for a day).
@@ -86,12 +65,7 @@ impl Client {
     /// # Errors
     /// [`ProviderError::Settings`] when the key or the URL cannot be used.
     pub fn new(key: &SecretString, base: &str) -> Result<Self, ProviderError> {
-        let inner = stripe::ClientBuilder::new(key.expose_secret())
-            .url(base)
-            .timeout(Duration::from_secs(ATTEMPT_SECONDS_MAX))
-            .build()
-            .map_err(ProviderError::from_stripe)?;
-        Ok(Self { inner: Mending(inner), heard: Heard::default() })
+        Ok(Self { transport: Transport::new(key, base)?, heard: Heard::default() })
     }
 
     /// The connection that the settings describe; none without a key.
@@ -153,8 +127,8 @@ impl Client {
         let attempts = async {
             let mut attempt = 1;
             loop {
-                let sent = request().customize::<T>().request_strategy(strategy.clone()).send(&self.inner).await;
-                match sent.map_err(ProviderError::from_stripe) {
+                let sent = request().customize::<T>().request_strategy(strategy.clone()).send(&self.transport).await;
+                match sent {
                     Err(ProviderError::Unavailable(_)) if attempt < ATTEMPTS_MAX => {
                         tokio::time::sleep(Duration::from_millis(FIRST_PAUSE_MS << (attempt - 1))).await;
                         attempt += 1;
@@ -266,6 +240,18 @@ mod tests {
             assert_eq!(keys.len(), calls, "{failures} failures");
             assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_is_not_read_to_its_end() {
+        let long = || async { vec![b' '; crate::provider::http::ANSWER_BYTES_MAX + 1] };
+        let router = axum::Router::new().fallback(long);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let client = Client::new(&"sk_test_1".into(), &url).expect("a client");
+        let answer = client.get::<miniserde::json::Value>("/customers").await;
+        assert_eq!(answer.map(|_| ()), Err(ProviderError::Unusable("it is too long".into())));
     }
 
     #[test]

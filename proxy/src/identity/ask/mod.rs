@@ -220,11 +220,17 @@ impl Asking {
 }
 
 impl Asking {
-    /// Forgets sessions that the application says have ended.
+    /// Whether a message comes from this process: it forgot those sessions with the answer that ended them.
+    fn is_this(&self, process: u64) -> bool {
+        self.told_by.get().is_some_and(|ladder| ladder.process() == process)
+    }
+
+    /// Forgets sessions that have ended, as the application says or as another process has seen.
     pub(super) fn forget(&self, forget: &Forget) {
         let Some(shared) = &self.shared else { return };
         match forget {
-            Forget::Session { way: name, sums } => {
+            Forget::Session { seen_by: Some(process), .. } if self.is_this(*process) => {}
+            Forget::Session { way: name, sums, .. } => {
                 for (number, way) in self.ways.iter().enumerate() {
                     for digest in sums.iter().flat_map(|sum| way.digests(number, name, *sum)) {
                         shared.flights.end(digest, || drop(shared.kept.remove(&digest)));

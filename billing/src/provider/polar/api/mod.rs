@@ -16,10 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http_body_util::Full;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,22 +24,17 @@ use url::Url;
 
 use crate::provider::client::ProviderError;
 use crate::provider::heard::Heard;
+use crate::provider::http::{self as shared, Http};
 use crate::provider::text::mended;
 use crate::settings::{self, Secret};
 
 pub use super::interpret::Told;
-
-/// How long it may take to connect.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
 /// How often a call is tried.
 const ATTEMPTS_MAX: u32 = 3;
 
 /// The longest wait that Polar can ask for and get; who asked is told to come again instead.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3);
-
-/// Largest answer, in bytes: a page of a hundred subscriptions, each with its product, has about one million.
-const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The version of the API whose shapes are read here (<https://polar.sh/docs/api-reference/introduction>).
 const VERSION: (&str, &str) = ("polar-version", "2026-04");
@@ -67,7 +59,7 @@ const PATIENCE: Patience = Patience {
 /// A connection to Polar's API. Cloning is cheap. `Debug` does not show the token.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Http,
     base: Url,
     headers: HeaderMap,
     patience: Patience,
@@ -93,13 +85,8 @@ impl Client {
     /// # Errors
     /// [`ProviderError::Settings`] when the token or the URL cannot be used.
     pub fn new(token: &Secret, base: &str) -> Result<Self, ProviderError> {
-        let unusable = |what: &str| ProviderError::Settings(what.to_owned());
-        let base: Url = base.parse().map_err(|_| unusable("the URL of the API is no URL"))?;
-        if !matches!(base.scheme(), "https" | "http") || base.cannot_be_a_base() {
-            return Err(unusable("the URL of the API is not of HTTP"));
-        }
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
-            .map_err(|_| unusable("the access token has characters that no token has"))?;
+            .map_err(|_| ProviderError::Settings("the access token has characters that no token has".into()))?;
         authorization.set_sensitive(true);
         let headers = HeaderMap::from_iter([
             (AUTHORIZATION, authorization),
@@ -107,20 +94,7 @@ impl Client {
             (USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")))),
             (http::HeaderName::from_static(VERSION.0), HeaderValue::from_static(VERSION.1)),
         ]);
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_LIMIT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
-            .map_err(|error| ProviderError::Settings(error.to_string()))?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .build(connector);
-        Ok(Self { http, base, headers, patience: PATIENCE, heard: Heard::default() })
+        Ok(Self { http: Http::new()?, base: shared::base(base)?, headers, patience: PATIENCE, heard: Heard::default() })
     }
 
     /// The connection that the settings describe; none without a token.
@@ -200,17 +174,7 @@ impl Client {
         if call.body.is_some() {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let answer = self.http.request(request).await.map_err(|error| {
-            let why = if error.is_connect() { "it cannot be reached" } else { "the connection broke" };
-            ProviderError::Unavailable(why.into())
-        })?;
-        let (head, body) = answer.into_parts();
-        let body =
-            Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| match error.downcast_ref() {
-                Some(LengthLimitError { .. }) => ProviderError::Unusable("it is too long".into()),
-                None => ProviderError::Unavailable("the connection broke".into()),
-            })?;
-        let body = body.to_bytes();
+        let (head, body) = self.http.send(request).await?.into_parts();
         if !matches!(head.status, StatusCode::OK | StatusCode::CREATED) {
             let error = refusal(head.status, &body);
             return Err(Failed { error, retry_after: retry_after(&head.headers) });

@@ -11,6 +11,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::provider::http::ANSWER_BYTES_MAX;
 
 /// Answers from a list, the last one for ever, and notes what it was asked.
 #[derive(Clone)]
