@@ -8,20 +8,25 @@ use super::{Buyer, annual, monthly, provider, setup, shop};
 use crate::world::http::client;
 use crate::world::{Arrangement, Setup, World, eventually, send};
 
+/// A fault that goes on, whatever else asks the provider meanwhile.
+fn lasting(kind: FaultKind, path: &str) -> Fault {
+    Fault { kind, path: path.into(), count: u32::MAX }
+}
+
 #[tokio::test]
 async fn what_the_provider_answers_badly_is_told_and_can_be_tried_again() {
     let world = shop(Arrangement::AllPostgres).await;
     let provider = provider(&world);
     let cases = [
-        ("too many requests", FaultKind::TooManyRequests { retry_after_secs: 1 }, 9, "provider_unavailable"),
-        ("a declined card", FaultKind::Declined, 1, "provider_error"),
-        ("an error of its own", FaultKind::ServerError, 9, "provider_unavailable"),
-        ("a page in HTML", FaultKind::BadGateway, 9, "provider_unavailable"),
+        ("too many requests", FaultKind::TooManyRequests { retry_after_secs: 1 }, "provider_unavailable"),
+        ("a declined card", FaultKind::Declined, "provider_error"),
+        ("an error of its own", FaultKind::ServerError, "provider_unavailable"),
+        ("a page in HTML", FaultKind::BadGateway, "provider_unavailable"),
     ];
     for path in ["/v1/customers", "/v1/checkout/sessions"] {
-        for (what, kind, count, code) in &cases {
+        for (what, kind, code) in &cases {
             let buyer = Buyer::new(&world);
-            provider.fail_calls(Fault { kind: kind.clone(), path: path.into(), count: *count }).expect("planned");
+            provider.fail_calls(lasting(kind.clone(), path)).expect("planned");
             let failed = buyer.orders(&monthly()).await;
             assert_eq!((failed.status, failed.code().as_str()), (502, *code), "{path}, {what}: {failed:?}");
             assert!(!failed.body.contains("sk_test") && !failed.json()["detail"].is_null(), "{failed:?}");
@@ -35,8 +40,7 @@ async fn what_the_provider_answers_badly_is_told_and_can_be_tried_again() {
         }
     }
     let declined = Buyer::new(&world);
-    let fault = Fault { path: "/v1/customers".into(), ..Fault::next(FaultKind::Declined) };
-    provider.fail_calls(fault).expect("planned");
+    provider.fail_calls(lasting(FaultKind::Declined, "/v1/customers")).expect("planned");
     assert_eq!(declined.orders(&monthly()).await.json()["detail"], "Your card was declined.", "in its own words");
 }
 
@@ -58,7 +62,7 @@ async fn what_is_bought_already_is_managed_again_when_the_provider_has_recovered
         let before = is_ending();
         let ask = async || world.post(&format!("/api/billing/{path}"), &buyer.token, &json!({})).await;
         for (kind, code) in &cases {
-            provider.fail_calls(Fault { kind: kind.clone(), path: String::new(), count: 9 }).expect("planned");
+            provider.fail_calls(lasting(kind.clone(), "")).expect("planned");
             let failed = ask().await;
             assert_eq!((failed.status, failed.code().as_str()), (502, *code), "{path}, {kind:?}: {failed:?}");
             assert!(!failed.body.contains("sk_test") && failed.json()["detail"].is_string(), "{failed:?}");
@@ -75,7 +79,7 @@ async fn a_provider_that_says_nothing_is_given_up() {
     let world = shop(Arrangement::AllPostgres).await;
     let provider = provider(&world);
     let buyer = Buyer::new(&world);
-    provider.fail_calls(Fault { kind: FaultKind::Hang, path: String::new(), count: 9 }).expect("planned");
+    provider.fail_calls(lasting(FaultKind::Hang, "")).expect("planned");
     let failed = buyer.orders(&monthly()).await;
     assert_eq!((failed.status, failed.code().as_str()), (502, "provider_unavailable"), "{failed:?}");
     provider.heal_calls();
