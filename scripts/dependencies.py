@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # In a manifest for another reason than being called: a comment there says which.
-NEVER_CALLED = {("tollgate", "virtual-net"), ("billing", "icu_provider")}
+NEVER_CALLED = {("tollgate", "virtual-net"), ("billing", "icu_provider"), ("billing", "sqlx-core")}
 
 
 def main():
@@ -130,7 +130,7 @@ def unused():
         code = "\n".join(file.read_text() for file in files)
         for dependency in package["dependencies"]:
             name = dependency["name"]
-            # The library of `async-stripe` is `stripe`.
+            # The library of `async-stripe-client-core` is `stripe_client_core`.
             words = {name.replace("-", "_"), name.removeprefix("async-").replace("-", "_")}
             if (package["name"], name) in NEVER_CALLED or any(re.search(rf"\b{word}\b", code) for word in words):
                 continue
