@@ -147,6 +147,7 @@ impl World {
     }
 
     /// Compares everything with the provider whose API is at `api_base`, by the command.
+    #[cfg(feature = "sweep")]
     pub async fn reconcile(&self, key: &str, api_base: &str, limit: Duration) -> Result<()> {
         let config = self.configure(&Run::of("reconcile", "billing"), self.billing)?;
         let mut text = std::fs::read_to_string(&config.file)?;
