@@ -259,7 +259,7 @@ fn start_gate(
         None => Arc::new(proxy::HttpBilling::new(
             settings.billing,
             settings.assertion.clone(),
-            settings.site_url.clone(),
+            (settings.site_url.clone(), config.shared_addresses()),
             settings.cache.billing_deadline,
         )?),
     };

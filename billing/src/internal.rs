@@ -1,5 +1,7 @@
 //! What the proxies ask when the cache does not know an account, and the keys that applications verify with.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
@@ -78,6 +80,8 @@ struct Said {
     /// By which claims accounts are named, whatever a proxy's configuration says.
     #[serde(skip_serializing_if = "Option::is_none")]
     names: Option<Names>,
+    /// The addresses of pages and webhooks, by the keys of the configuration.
+    addresses: BTreeMap<String, String>,
 }
 
 /// `GET /internal/told`: 200 when the cache has been told of every change, 409 while it lacks some that it could not be told
@@ -99,8 +103,8 @@ pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> 
             let warnings =
                 warnings.map(|text| text[..text.floor_char_boundary(WARNING_BYTES_MAX)].to_owned()).collect();
             let (lacking, cache) = (lacking.unwrap_or_default(), billing.shared().outlets.cache_id());
-            let names = billing.names();
-            (status, Json(Said { line, warnings, lacking, cache, names })).into_response()
+            let (names, addresses) = (billing.names(), billing.settings().addresses.clone());
+            (status, Json(Said { line, warnings, lacking, cache, names, addresses })).into_response()
         }
         // Not asked yet: soon.
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),

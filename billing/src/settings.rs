@@ -1,5 +1,6 @@
 //! What billing needs to be told by the configuration; nothing here is read from the environment.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ pub struct Settings {
     pub namespace: Namespace,
     /// By which claims accounts are named.
     pub names: Names,
+    /// The addresses that proxies have to have, too, by the keys of the configuration.
+    pub addresses: BTreeMap<String, String>,
     /// Connections to Postgres; exactly 1 when it is the embedded one.
     pub pool_size: u32,
     /// How long a webhook waits for its own effects before it is answered as accepted; a tenth of it when others wait too.

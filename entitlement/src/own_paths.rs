@@ -40,6 +40,13 @@ impl OwnPaths {
         format!("{}/", self.base)
     }
 
+    /// Whether a path of the host, with a query or without, is one of the site.
+    #[must_use]
+    pub fn is_of_site(&self, target: &str) -> bool {
+        let rest = target.strip_prefix(self.base.as_str());
+        rest.is_some_and(|rest| self.base.is_empty() || rest.is_empty() || rest.starts_with(['/', '?', '#']))
+    }
+
     /// The path for which a cookie of the whole site is set: a browser sends it with that path and all below it (RFC 6265 section 5.1.4).
     #[must_use]
     pub fn of_cookies(&self) -> &str {
@@ -86,6 +93,10 @@ mod tests {
             assert_eq!(own.of("/billing/pricing"), pricing);
             assert_eq!(own.of("/api/billing/tiers"), api);
             assert_eq!((own.home().as_str(), own.of_cookies()), (home, cookies));
+            assert!(own.is_of_site(home) && own.is_of_site(account) && own.is_of_site(cookies), "{url}");
+            for other in ["/", "/application/a", "/other?/app/", "/APP/"] {
+                assert_eq!(own.is_of_site(other), cookies == "/", "{url} {other}");
+            }
         }
         assert_eq!(OwnPaths::default(), OwnPaths::new("https://a.example", "/billing"));
         assert_eq!(OwnPaths::default().of("/billings"), "/billings");

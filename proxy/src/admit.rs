@@ -14,7 +14,7 @@ use crate::forwarded::Origin;
 use crate::identity::{Credential, Sender};
 use crate::metrics::Verdict;
 use crate::respond::{self, Answer, Asked};
-use crate::routes::{Destination, Rule};
+use crate::routes::{Allow, Destination, Rule};
 use crate::routing::{Held, Sought};
 use crate::screen::{Refused, host_of};
 use crate::service::Service;
@@ -74,7 +74,7 @@ impl Service {
             }
             Err(denial) => {
                 let answer = respond::denial(&denial, asked, &snapshot.links);
-                Ok(Some(answer.and(held.rule.cors.told(&request.headers)).and(guests::told(context))))
+                Ok(Some(answer.and(held.rule.cors.told(&request.headers))))
             }
         }
     }
@@ -118,7 +118,7 @@ impl Service {
         };
         let decision = snapshot.admission.decide(policy, credential, now).await;
         let decision = decision.map_err(|error| Error::because(ErrorType::InternalError, "identity headers", error))?;
-        let is_let_in = context.is_let_in && decision.verdict.as_ref().is_err_and(|denial| *denial != Denial::Blocked);
+        let is_let_in = context.is_let_in && decision.verdict.as_ref().is_err_and(Allow::overcomes);
         let decision = if is_let_in { Admission::let_in(policy, now) } else { decision };
         let Decision { verdict, view, degraded, principal, layer } = decision;
         if let Some((_, age_ms)) = layer {

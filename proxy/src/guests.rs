@@ -1,19 +1,19 @@
 //! Requests that their route lets in by an address or a token, as the gate meets them.
 
+use std::borrow::Cow;
+
+use http::HeaderMap;
 use http::header::REFERRER_POLICY;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use crate::context::{Context, origin};
 use crate::forwarded::Origin;
+use crate::respond::ORIGIN_ALONE;
 use crate::routes::Read;
 use crate::routing::{Held, Routing};
 use crate::screen::set_target;
-
-/// The policy by which a browser tells of a page whose address has a token: its origin alone.
-const ORIGIN_ALONE: HeaderValue = HeaderValue::from_static("strict-origin");
 
 /// Takes the tokens out of a request, and notes whether its rule lets it in.
 ///
@@ -34,6 +34,17 @@ pub(crate) fn receive(session: &mut Session, context: &mut Context, held: &Held<
     Ok(())
 }
 
+/// The headers of a request without tokens, for a gateway that keeps the request.
+pub(crate) fn cleared<'a>(headers: &'a HeaderMap, routing: &Routing) -> Cow<'a, HeaderMap> {
+    let mut headers = Cow::Borrowed(headers);
+    if routing.table.has_guests() {
+        for name in routing.table.guests().withheld(&headers) {
+            headers.to_mut().remove(name);
+        }
+    }
+    headers
+}
+
 /// The standing of a request before its rule; the rules of its other readings have to ask for nothing beyond.
 pub(crate) fn read(
     (headers, target): (&HeaderMap, &[u8]),
@@ -41,19 +52,19 @@ pub(crate) fn read(
     held: &Held<'_>,
     routing: &Routing,
 ) -> Read {
-    let Some(allow) = &held.rule.allow else { return Read::default() };
-    // A gateway or a proxy is no visitor: where it names none, nobody knows where the request comes from.
-    let visitor = origin.visitor(headers).filter(|address| !routing.decide.gateways().include(*address));
-    let read = allow.read(headers, target, visitor);
-    Read { is_let_in: read.is_let_in && *held.policy == held.rule.policy, ..read }
+    let read = held.rule.allow.as_ref().map_or_else(Read::default, |allow| {
+        // Where a gateway or a proxy names no visitor, nobody knows where the request comes from.
+        let visitor = origin.client(headers).filter(|address| !routing.is_between(*address));
+        let read = allow.read(headers, target, visitor);
+        Read { is_let_in: read.is_let_in && held.is_its_own(), ..read }
+    });
+    // A token of another route is none here, and has no place here either.
+    let cleared = routing.table.guests().without_tokens(read.target.as_deref().unwrap_or(target));
+    let target = cleared.or(read.target);
+    Read { is_let_in: read.is_let_in, had_token: target.is_some(), target }
 }
 
-/// The policy in an answer of the gate itself for a browser whose address had a token.
-pub(crate) fn told(context: &Context) -> Vec<(HeaderName, HeaderValue)> {
-    if context.had_token { vec![(REFERRER_POLICY, ORIGIN_ALONE)] } else { Vec::new() }
-}
-
-/// The same on an answer of the site.
+/// Says the policy in an answer of the site for a browser whose address had a token.
 ///
 /// # Errors
 /// Never: the header's name is known.

@@ -11,7 +11,7 @@ use pingora::http::RequestHeader;
 use crate::headers;
 use crate::respond::{self, Answer};
 use crate::routing::{Routing, Sought};
-use crate::target::{self, HostRefusal, MethodRefusal, Refusal, Target};
+use crate::target::{self, HostRefusal, MethodRefusal, Refusal};
 use crate::upstream::UNKNOWN_HOST_CODE;
 
 /// What who asks with another method is told (RFC 9110 section 15.5.6). Others pass too, for those who know them.
@@ -69,10 +69,15 @@ pub(crate) fn screen(request: &mut RequestHeader, routing: &Routing) -> Result<O
         let (status, detail) = (StatusCode::METHOD_NOT_ALLOWED, refusal.to_string());
         return Ok(Some(Refused { status, code: MethodRefusal::CODE, detail }));
     }
-    let rewritten = match target::canonical(request.raw_path()).as_ref().map(Target::rewritten) {
+    let rewritten = match target::canonical(request.raw_path()).map(|target| target.rewritten()) {
         Ok(rewritten) => rewritten,
+        Err(Refusal::NotOriginForm) => {
+            let Some(target) = origin_form(request) else { return Ok(Some(Refused::target(Refusal::NotOriginForm))) };
+            request.set_raw_path(&target)?;
+            return screen(request, routing);
+        }
         Err(_) if passes_raw(request, routing) => None,
-        Err(refusal) => return Ok(Some(Refused::target(*refusal))),
+        Err(refusal) => return Ok(Some(Refused::target(refusal))),
     };
     if let Some(target) = rewritten {
         set_target(request, &target)?;
@@ -91,6 +96,21 @@ pub(crate) fn screen(request: &mut RequestHeader, routing: &Routing) -> Result<O
         return Ok(Some(Refused::bad("transfer_encoding", "the Transfer-Encoding is another than chunked, once")));
     }
     Ok(None)
+}
+
+/// The origin form of a target that names the request's own host, as a client writes it for a proxy: servers have to accept it
+/// (RFC 9112 section 3.2.2). Pingora has refused one that names another host.
+fn origin_form(request: &RequestHeader) -> Option<Vec<u8>> {
+    let (target, host) = (request.raw_path(), request.headers.get(HOST)?);
+    let end = target.windows(3).position(|three| three == b"://")?;
+    let (scheme, rest) = (&target[..end], &target[end + 3..]);
+    let is_ours = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
+    let rest = rest.strip_prefix(host.as_bytes()).filter(|_| is_ours)?;
+    match rest.first() {
+        Some(b'/') => Some(rest.to_vec()),
+        None | Some(b'?') => Some([b"/", rest].concat()),
+        Some(_) => None,
+    }
 }
 
 /// Whether a route lets a target pass that is not canonical.
@@ -183,6 +203,12 @@ mod tests {
             (request("GET", "/a", &[host]), None),
             (request("GET", "//a", &[host]), Some((400, "ambiguous_target"))),
             (request("OPTIONS", "*", &[host]), Some((400, "ambiguous_target"))),
+            (request("GET", "http://read.example/a", &[host]), None),
+            (request("GET", "http://read.example//a", &[host]), Some((400, "ambiguous_target"))),
+            (request("GET", "http://other.example/a", &[host]), Some((400, "ambiguous_target"))),
+            (request("GET", "http:///a", &[("Host", "")]), Some((400, "missing_host"))),
+            (request("GET", "http://read.example/a", &[]), Some((400, "ambiguous_target"))),
+            (request("GET", "ftp://read.example/a", &[host]), Some((400, "ambiguous_target"))),
             (request("TRACE", "/a", &[host]), Some((405, "method_not_allowed"))),
             (request("get", "/a", &[host]), Some((405, "method_not_allowed"))),
             (request("GET", "/a", &[]), Some((400, "missing_host"))),
@@ -212,6 +238,25 @@ mod tests {
         let mut old = request("GET", "/a", &[]);
         old.set_version(Version::HTTP_10);
         assert_eq!(screen(&mut old, &routing()).expect("a verdict"), None, "HTTP/1.0 had no hosts");
+    }
+
+    #[test]
+    fn a_target_with_its_own_host_is_sent_without_it() {
+        for (target, sent) in [
+            ("http://read.example", "/"),
+            ("HTTPS://read.example?a=//b", "/?a=//b"),
+            ("http://read.example/%61?b", "/a?b"),
+            ("http://read.example:80/a", ""),
+            ("http://read.example.evil/a", ""),
+            ("http://READ.example/a", ""),
+        ] {
+            let mut request = request("GET", target, &[("Host", "read.example")]);
+            let refused = screen(&mut request, &routing()).expect("a verdict");
+            assert_eq!(refused.is_some(), sent.is_empty(), "{target}");
+            if !sent.is_empty() {
+                assert_eq!((request.raw_path(), request.uri.authority()), (sent.as_bytes(), None), "{target}");
+            }
+        }
     }
 
     #[test]

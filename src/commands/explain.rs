@@ -1,5 +1,7 @@
 //! `tollgate explain`: which rule, which verdict, which grant, and why.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result, anyhow, bail};
 use billing::{Billing, Considered, Origin};
 use chrono::{DateTime, Utc};
@@ -11,13 +13,13 @@ use entitlement::catalog::Catalog;
 use entitlement::record::Entitlement;
 use entitlement::timeline::{Grant, Source, Status, timeline};
 use proxy::decide::{Meaning, NOT_CONFIGURED_CODE, Peer};
-use proxy::routes::Destination;
-use proxy::routing::{Found, Routing};
+use proxy::routes::{Allow, Destination};
+use proxy::routing::{Found, Held, Routing};
 use proxy::target;
 use proxy::upstream::{Site, UNKNOWN_HOST_CODE, site_for};
 use serde_json::json;
 
-use super::{explained, moment, parts};
+use super::{explained, moment, parts, token};
 use crate::config::secrets::Secrets;
 use crate::config::sites::describe;
 use crate::config::{Config, allow};
@@ -46,6 +48,8 @@ enum What {
         /// Decide for somebody who holds this tier (needs a catalog in the configuration)
         #[arg(long, value_name = "TIER")]
         tier: Option<String>,
+        #[command(flatten)]
+        visitor: Visitor,
         /// Decide at this time, past or future, such as 2027-01-31 or 2027-01-31T09:30:00Z
         #[arg(long, value_name = "TIME", value_parser = moment::moment)]
         at: Option<DateTime<Utc>>,
@@ -62,19 +66,44 @@ enum What {
     },
 }
 
+/// The visitor of a request, as far as `allow` of a route knows one.
+#[derive(clap::Args)]
+struct Visitor {
+    /// Decide for a visitor from this address, whom `allow` of the route may let in
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<IpAddr>,
+    /// Decide for a request with this token of `allow`; `-` reads it from standard input. Its variable has to be set here
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+}
+
+impl Visitor {
+    fn read(&self) -> Result<Self> {
+        let token = self.token.as_deref().map(token::given).transpose()?;
+        Ok(Self { address: self.address, token })
+    }
+
+    /// Whether a rule lets it in; nothing where that is not asked.
+    fn is_let_in(&self, routing: &Routing, held: &Held<'_>) -> Option<bool> {
+        let is_asked = self.address.is_some() || self.token.is_some();
+        is_asked.then(|| routing.lets_in(held, self.address, self.token.as_deref()))
+    }
+}
+
 /// Prints the explanation.
 pub fn run(arguments: &Arguments) -> Result<()> {
     logging::start_quiet();
     let config = Config::load(&arguments.file.config)?;
     match &arguments.what {
-        What::Route { method, path, account, tier, at } => {
+        What::Route { method, path, account, tier, visitor, at } => {
             check_request(method, path)?;
             let entitlement = match (account, tier) {
                 (Some(account), _) => Some(of_account(&config, account)?),
                 (None, Some(tier)) => Some(holding(&config, tier)?),
                 (None, None) => None,
             };
-            route(config, method, path, entitlement.as_ref(), at.unwrap_or_else(now))
+            let visitor = visitor.read()?;
+            route(config, (method, path), &visitor, entitlement.as_ref(), at.unwrap_or_else(now))
         }
         What::Account { id, at } => {
             let at = at.unwrap_or_else(now);
@@ -101,14 +130,22 @@ fn now() -> Timestamp {
     Utc::now()
 }
 
-fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlement>, at: Timestamp) -> Result<()> {
+fn route(
+    config: Config,
+    (method, path): (&str, &str),
+    visitor: &Visitor,
+    entitlement: Option<&Entitlement>,
+    at: Timestamp,
+) -> Result<()> {
     let method = method.parse::<http::Method>().map_err(|_| anyhow!("\"{method}\" is not a method, such as GET"))?;
     let (host, path) = host_and_path(path);
     let gateways = config.file.decide.gateways.join(", ");
     let sites = config.sites().unwrap_or_default().to_vec();
+    // Other questions need no secrets.
+    let routes = if visitor.token.is_some() { allow::with_tokens(config.routes)? } else { config.routes };
     let routing = Routing::below(
         &config.own_paths,
-        (config.routes, config.default),
+        (routes, config.default),
         config.readings,
         config.decide,
         config.trusted_proxies,
@@ -132,13 +169,8 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     if !asked_by.is_empty() {
         output::line("          from all other connections:");
     }
-    output::line(format_args!("rule      {}: {}", held.rule.label, held.rule.policy.require));
-    if held.policy.require != held.rule.policy.require {
-        output::line(format_args!("          with the rules of its other readings: {}", held.policy.require));
-    }
-    if let Some(allow) = &held.rule.allow {
-        output::line(format_args!("          lets in {}", allow::described(allow)));
-    }
+    let is_let_in = visitor.is_let_in(&routing, &held);
+    print_rule(&held, is_let_in);
     let site = match served(&sites, host) {
         _ if held.rule.destination != Destination::Site => None,
         Ok(site) => site,
@@ -155,13 +187,15 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
     }
     let caller = entitlement.map_or(Caller::Anonymous, Caller::Known);
     print_caller(entitlement, at);
-    let verdict = verdict(authorize(caller, &held.policy, at).map(|permit| permit.basis().clone()));
+    let decision = authorize(caller, &held.policy, at).map(|permit| permit.basis().clone());
+    let verdict = verdict(decision, is_let_in);
     output::line(format_args!("verdict   {verdict}"));
     output::json(&json!({
         "path": path.to_string(),
         "rule": held.rule.label.to_string(),
         "require": held.policy.require.to_string(),
         "allow": held.rule.allow.as_deref().map(allow::described),
+        "let_in": is_let_in,
         "decide": asked_by,
         "site": site,
         "account": entitlement.map(|entitlement| &entitlement.account),
@@ -169,6 +203,18 @@ fn route(config: Config, method: &str, path: &str, entitlement: Option<&Entitlem
         "at": at,
         "verdict": verdict,
     }))
+}
+
+/// The rule, what else has to be satisfied, and the requests that it lets in all the same.
+fn print_rule(held: &Held<'_>, is_let_in: Option<bool>) {
+    output::line(format_args!("rule      {}: {}", held.rule.label, held.rule.policy.require));
+    if held.policy.require != held.rule.policy.require {
+        output::line(format_args!("          with the rules of its other readings: {}", held.policy.require));
+    }
+    if let Some(allow) = &held.rule.allow {
+        let hint = if is_let_in.is_none() { ": try them with --address and --token" } else { "" };
+        output::line(format_args!("          lets in {}{hint}", allow::described(allow)));
+    }
 }
 
 /// Which account is asked about, what it has, and when.
@@ -232,9 +278,11 @@ fn host_and_path(text: &str) -> (Option<&str>, &str) {
     (Some(authority), if path.is_empty() { "/" } else { path })
 }
 
-fn verdict(decision: Result<Basis, Denial>) -> String {
+fn verdict(decision: Result<Basis, Denial>, is_let_in: Option<bool>) -> String {
     match decision {
-        Ok(Basis::Met | Basis::LetIn) => "pass".to_owned(),
+        Err(denial) if is_let_in == Some(true) && Allow::overcomes(&denial) => verdict(Ok(Basis::LetIn), None),
+        Ok(Basis::Met) => "pass".to_owned(),
+        Ok(Basis::LetIn) => "pass, let in as nobody".to_owned(),
         Ok(Basis::Fallback) => "pass, because the rule lets pass when nobody can say".to_owned(),
         Ok(Basis::Shadow(denial)) => format!("pass, only counted: would be {}", status(&denial)),
         Err(denial) => status(&denial),

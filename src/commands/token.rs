@@ -68,13 +68,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
-    logging::start_quiet();
+/// A token of the command line; `-` reads it from standard input.
+///
+/// # Errors
+/// When that is no text.
+pub fn given(token: &str) -> Result<String> {
     let mut token = token.to_owned();
     if token == "-" {
         token.clear();
         std::io::stdin().take(TOKEN_BYTES_MAX).read_to_string(&mut token).context("standard input is no text")?;
     }
+    Ok(token.trim().to_owned())
+}
+
+fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
+    logging::start_quiet();
+    let token = given(token)?;
     let identity = proxy::identity::Identity::new(config.identity_settings(secrets)?)?;
     if !identity.reads_tokens() {
         bail!("no way under [identity] reads tokens: accounts are known by {}", config.identity.describe());
@@ -82,7 +91,7 @@ fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
     let runtime = parts::runtime()?;
     identity.follow(runtime.handle());
     runtime.block_on(identity.reach())?;
-    match identity.check(token.trim(), parts::now()) {
+    match identity.check(&token, parts::now()) {
         Ok(principal) => {
             let (account, user, is_buyer) = (&principal.account, principal.user(), principal.is_buyer());
             let user_told = user.map(|user| format!(", for which the user {user} acts")).unwrap_or_default();

@@ -6,13 +6,11 @@ use anyhow::{Context, Result, bail};
 use entitlement::authorize::Requirement;
 use proxy::forwarded::{TrustError, TrustedProxies};
 use proxy::headers::front_name;
-use proxy::routes::{Allow, Place, Route, TOKEN_BYTES_MAX, Token};
+use proxy::routes::{Allow, Place, Route, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token};
 use serde::Deserialize;
 
+use super::identity::Identity;
 use super::secrets;
-
-/// Shortest token, in bytes: 128 bits, if it was made as told.
-const TOKEN_BYTES_MIN: usize = 16;
 
 /// Longest name of a parameter, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -70,6 +68,48 @@ pub fn check(name: &str, entries: &[Entry], requirement: &Requirement) -> Result
         }
     })?;
     Ok(Some(Arc::new(Allow { addresses, tokens })))
+}
+
+/// Refuses addresses of what stands before the gate: it forwards requests of everybody, or of nobody whose address is known.
+///
+/// # Errors
+/// When a route names one.
+pub fn check_addresses(
+    routes: &[Route],
+    (trusted, gateways): (&TrustedProxies, &TrustedProxies),
+    identity: &Identity,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    let this_machine = TrustedProxies::parse(&["127.0.0.1", "::1"])?;
+    for Route { pattern, allow, .. } in routes {
+        let Some(Allow { addresses, .. }) = allow.as_deref() else { continue };
+        for (known, key) in [(trusted, "proxy.trusted_proxies"), (gateways, "decide.gateways")] {
+            if let Some(network) = addresses.first_within(known) {
+                bail!(
+                    "route \"{pattern}\": allow: {network} is in {key}, and everybody's requests come from there: name the address of the \
+                     visitor itself"
+                );
+            }
+        }
+        for way in &identity.ways {
+            let from =
+                way.front.as_ref().map(|front| front.from.outside(trusted).outside(gateways)).unwrap_or_default();
+            if let Some(network) = addresses.first_meeting(&from) {
+                bail!(
+                    "route \"{pattern}\": allow: {network} has the proxy of [identity.{}] from = [\"{from}\"], which would let in everybody: \
+                     add that proxy to proxy.trusted_proxies, so that the visitor's own address counts",
+                    way.name
+                );
+            }
+        }
+        if let Some(network) = addresses.first_meeting(&this_machine.outside(trusted).outside(gateways)) {
+            warnings.push(format!(
+                "route \"{pattern}\": allow: {network} has this machine's own address: what a proxy here forwards comes from it, too, \
+                 unless proxy.trusted_proxies names it"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn token(name: &str, variable: &str, place: Place) -> Result<Token> {
@@ -145,6 +185,33 @@ mod tests {
         Ok(Config::parse(&text, "".into())?.routes)
     }
 
+    fn beside(lines: &str, address: &str) -> Result<Config> {
+        let route = format!(
+            "{lines}\n[[route]]\npath = \"/feed\"\nrequire = {{ signed_in = true }}\nallow = [{{ address = \"{address}\" }}]\n"
+        );
+        Config::parse(&route, "".into())
+    }
+
+    #[test]
+    fn an_address_beside_a_proxy_lets_in() {
+        for (lines, address, told) in [
+            ("proxy.trusted_proxies = [\"10.0.0.5\"]", "10.0.0.0/24", 0),
+            ("decide.gateways = [\"10.0.0.5\"]", "10.0.0.6", 0),
+            (
+                "proxy.trusted_proxies = [\"10.0.0.5\"]\nidentity.sso.header = \"X-User\"\nidentity.sso.from = \"10.0.0.5\"",
+                "10.0.0.0/24",
+                0,
+            ),
+            ("", "127.0.0.1", 1),
+            ("", "127.0.0.8/30", 0),
+            ("proxy.trusted_proxies = [\"127.0.0.1\"]", "127.0.0.0/8", 0),
+        ] {
+            let config = beside(lines, address).unwrap_or_else(|error| panic!("{lines}: {error:#}"));
+            let warned = config.warnings.iter().filter(|warning| warning.contains("this machine's own address"));
+            assert_eq!(warned.count(), told, "{lines} {address}");
+        }
+    }
+
     #[test]
     fn what_cannot_be_meant_is_refused_and_no_token_is_shown() {
         for (allow, expected) in [
@@ -165,6 +232,14 @@ mod tests {
         ] {
             let error = format!("{:#}", parse(allow).expect_err(allow));
             assert!(error.contains(expected) && !error.contains("hidden"), "{allow}: {error}");
+        }
+        for (lines, address, expected) in [
+            ("proxy.trusted_proxies = [\"10.0.0.0/8\"]", "10.1.0.0/16", "10.1.0.0/16 is in proxy.trusted_proxies"),
+            ("decide.gateways = [\"10.0.0.5\"]", "10.0.0.5", "is in decide.gateways"),
+            ("identity.sso.header = \"X-User\"\nidentity.sso.from = \"10.0.0.5\"", "10.0.0.0/24", "[identity.sso]"),
+        ] {
+            let error = beside(lines, address).expect_err(lines).to_string();
+            assert!(error.contains(expected), "{lines}: {error}");
         }
         let public = "[[route]]\npath = \"/a\"\nrequire = { public = true }\nallow = [{ address = \"203.0.113.1\" }]\n";
         let error = format!("{:#}", Config::parse(public, "".into()).expect_err("public"));

@@ -3,6 +3,8 @@
 //! Every path in the file is as browsers write it, with that of the site, and so it arrives here: a balancer must keep it. What the file
 //! leaves at its default is below the site's path.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail};
 use entitlement::own_paths::{OwnPaths, origin};
 use proxy::routes::{Pattern, Route};
@@ -48,6 +50,13 @@ pub fn settle(merged: &mut Toml, mine: &Toml) {
             section.insert(key.to_owned(), Value::String(own.of(&default)));
         }
     }
+}
+
+/// The addresses by which proxies and billing find each other's pages, by their keys: they have to be the same in both.
+pub fn shared(table: &Toml) -> BTreeMap<String, String> {
+    let keys = PATHS.into_iter().chain([("site", "next_param"), ("site", "also")]);
+    let value = |section: &str, key: &str| table.get(section)?.get(key).map(Value::to_string);
+    keys.filter_map(|(section, key)| Some((format!("{section}.{key}"), value(section, key)?))).collect()
 }
 
 /// The site's address: an origin, and perhaps a path.

@@ -27,6 +27,7 @@ mod tests;
 mod urls;
 mod webhooks;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,9 +140,10 @@ impl Config {
         };
         below::check_routes(&own_paths, &routes)?;
         suspect::warn((&file.site, &own_paths), (&routes, &default), framework, &mut warnings);
-        let routes = webhooks::routes(&file, &own_paths)?.into_iter().chain(routes).collect();
+        let routes: Vec<Route> = webhooks::routes(&file, &own_paths)?.into_iter().chain(routes).collect();
         let trusted_proxies = TrustedProxies::parse(&file.proxy.trusted_proxies).context("proxy.trusted_proxies")?;
         let decide = decide::check(&file, &own_paths, &mut warnings)?;
+        allow::check_addresses(&routes, (&trusted_proxies, decide.gateways()), &identity, &mut warnings)?;
         let limits = file.limits.check(file.proxy.buffer_body)?;
         let pages = file.pages(&table, &directory, &site, &own_paths)?;
         if let Some(catalog) = &catalog {
@@ -192,6 +194,11 @@ impl Config {
         let (_, until) = self.certificate.as_ref()?.validity();
         let days = (until - now).num_days();
         (days < RENEWAL_DAYS).then(|| format!("tls.certificate expires in {days} days, on {}", until.date_naive()))
+    }
+
+    /// The addresses that have to be the same in proxies and in billing, by their keys.
+    pub fn shared_addresses(&self) -> BTreeMap<String, String> {
+        below::shared(&self.table)
     }
 
     /// The public address, without a trailing slash.

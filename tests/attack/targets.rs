@@ -5,7 +5,7 @@ use super::case::{Case, case, check};
 use crate::world::{Arrangement, Setup, World};
 
 /// Each would be read as a page below `/premium` by some server, or passes as exactly what the rules saw.
-pub(super) const CASES: [Case; 77] = [
+pub(super) const CASES: [Case; 83] = [
     // Dot segments and empty segments.
     case("CVE-2026-33494 Oathkeeper", "/welcome/../premium/one", Denied(400)),
     case("CVE-2019-9901 Envoy, dot segments", "/welcome/./../premium/one", Denied(400)),
@@ -80,7 +80,13 @@ pub(super) const CASES: [Case; 77] = [
     // Other forms of a target (RFC 9112 section 3.2).
     case("CVE-2026-33186 grpc-go", "premium/one", Denied(400)),
     case("a scheme alone", "site:/premium/one", Denied(400)),
-    case("absolute", "http://site.test/premium/one", Denied(400)),
+    case("absolute", "http://site.test/premium/one", Denied(401)),
+    case("absolute, public", "http://site.test/%77elcome?x", Sent("/welcome?x")),
+    case("absolute, public, of a server that is asked under TLS", "HTTPS://site.test/welcome", Sent("/welcome")),
+    case("absolute, without a path", "http://site.test", Sent("/")),
+    case("absolute, with an empty segment", "http://site.test//premium/one", Denied(400)),
+    case("absolute, with a port that the host has not", "http://site.test:80/welcome", Refused),
+    case("absolute, of another scheme", "ftp://site.test/welcome", Denied(400)),
     case("absolute, elsewhere", "http://other.test/premium/one", Refused),
     case("absolute, without a host", "http:///premium/one", Refused),
     case("absolute, with a user", "http://a@site.test/premium/one", Refused),

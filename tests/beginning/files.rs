@@ -78,8 +78,23 @@ async fn what_cannot_be_used_or_written_writes_nothing() {
     refused(&["--set", "site.ulr=https://read.example"], "ulr").await;
     refused(&["--set", "nothing"], "write it like").await;
     refused(&["--currency", "pounds"], "ISO 4217").await;
+    // What cannot be is told before a question is asked.
     std::fs::write(dir.path().join("file"), "").expect("written");
-    refused(&["file"], "file").await;
+    for arguments in [&["file"][..], &["file/below"], &["--set", "site.ulr=https://read.example"]] {
+        let told = init(dir.path(), arguments).await;
+        assert!(!told.failure().contains("--yes"), "{arguments:?}: {told:?}");
+    }
+    // The second file cannot be written, and the first is taken away again.
+    std::fs::create_dir_all(dir.path().join("half/catalog.toml.tollgate-new")).expect("made");
+    let half = init(dir.path(), &["half", "--yes", "--currency", "GBP"]).await;
+    assert!(half.failure().contains("catalog.toml cannot be written"), "{half:?}");
+    assert_eq!(names(&dir.path().join("half")), ["catalog.toml.tollgate-new"]);
+    std::fs::remove_dir(dir.path().join("half/catalog.toml.tollgate-new")).expect("removed");
+    init(dir.path(), &["half", "--yes", "--currency", "GBP"]).await.success();
+    let catalog = std::fs::read_to_string(dir.path().join("half/catalog.toml")).expect("readable");
+    assert!(catalog.contains("currency = \"gbp\""), "{catalog}");
+    std::fs::remove_dir_all(dir.path().join("half")).expect("removed");
+    refused(&["file"], "file cannot be written to").await;
     refused(&["file/below"], "cannot be made").await;
     // A link that leads nowhere is something: it is not followed.
     symlink("/nowhere/at/all", dir.path().join("catalog.toml")).expect("linked");

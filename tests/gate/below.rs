@@ -85,6 +85,12 @@ async fn the_pages_of_a_site_below_a_path_are_there() {
     for (setup, pages) in [(below(), "/app/billing"), (below().key("pages.path", "\"/app/plan\""), "/app/plan")] {
         let world = World::with(setup).await;
         buys(&world, ("/app", pages)).await;
+        for (next, kept) in [("%2Fapp%2Fa", "%3Fnext%3D%252Fapp%252Fa"), ("%2Fother", ""), ("%2Fapp%2F..%2Fother", "")]
+        {
+            let back = world.browse(&format!("{pages}/return?next={next}"), None).await;
+            let to = format!("/app/login?next={}%2Freturn{kept}", pages.replace('/', "%2F"));
+            assert_eq!(back.header("location"), to, "{next}");
+        }
         let keys = world.get("/app/.well-known/tollgate/jwks.json", None).await;
         assert!(keys.status == 200 && keys.body.contains("\"keys\""), "{keys:?}");
         let reader = token(&unique("reader"));

@@ -72,6 +72,20 @@ async fn a_token_lets_in_as_nobody_and_reaches_neither_the_site_nor_the_log() {
         assert_eq!(raw_get(gate, &page, &[&header, &referer]).await.status, 200);
         let received = world.upstream.only(&page);
         assert_eq!((received.header("referer"), received.header("x-feed-token")), (None, None), "{received:?}");
+        for (query, left) in [
+            (format!("?a=b&token={TOKEN}"), "?a=b"),
+            (format!("?key={OLD}&c"), "?c"),
+            (format!("?a=b;token={TOKEN}&c"), "?c"),
+            (format!("?{TOKEN}"), ""),
+        ] {
+            let page = format!("/welcome/{}", unique("page"));
+            let answer = raw_get(gate, &format!("{page}{query}"), &[]).await;
+            assert_eq!((answer.status, world.upstream.only(&page).target), (200, format!("{page}{left}")), "{query}");
+            assert!(answer.text.to_ascii_lowercase().contains("referrer-policy: strict-origin\r\n"), "{answer:?}");
+            let sent = world.browse(&format!("/premium/a{query}"), None).await;
+            let encoded = left.replace('?', "%3F").replace('=', "%3D");
+            assert_eq!(sent.header("location"), format!("/login?next=%2Fpremium%2Fa{encoded}"), "{query}");
+        }
         let own = format!("/welcome/{}", unique("page"));
         let reset = format!("{own}?token=of-the-site");
         assert_eq!(raw_get(gate, &reset, &["Referer: http://site.test/reset?token=of-the-site"]).await.status, 200);
@@ -98,6 +112,10 @@ async fn users_are_themselves_beside_a_token_as_long_as_they_pass_by_themselves(
     assert_eq!(ask(&token(&unique("reader"))).await, (200, 0), "a free user is let in as anybody is");
     assert_eq!(ask("garbage").await, (200, 0));
     let claims = jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(&payer).expect("a token").claims;
+    // What is ambiguous is let in by nothing.
+    let both = world.request("GET", &format!("/feed/a?token={TOKEN}"), Some(&payer));
+    let both = send(both.header("cookie", format!("session={}", token(&unique("reader"))))).await;
+    assert_eq!((both.status, both.json()["code"].as_str()), (401, Some("ambiguous_identity")), "{both:?}");
     world.tollgate(&["account", "block", claims["sub"].as_str().expect("an account")]).await.success();
     eventually("a blocked account is refused", async || (ask(&payer).await.0 == 403).then_some(())).await;
 }
@@ -146,7 +164,37 @@ async fn a_gateway_that_asks_is_told_the_same() {
     }
     let refused = ask(&format!("/feed/a?token={TOKEN}x&b=1"), "192.0.2.1", "").await;
     assert!(refused.header("location").ends_with("/login?next=%2Ffeed%2Fa%3Fb%3D1"), "{refused:?}");
+    let form = world.request("GET", "/decide", None).header("x-forwarded-method", "POST");
+    let form = form.header("x-forwarded-uri", "/premium/a").header("hx-request", "true");
+    let form = send(form.header("hx-current-url", format!("{}/feed/a?token={TOKEN}", world.url))).await;
+    assert!(form.header("hx-redirect").ends_with("/login?next=%2F"), "{form:?}");
     is_secret(&world);
+}
+
+#[tokio::test]
+async fn no_answer_of_the_gate_tells_of_the_address_that_it_answers() {
+    let world = World::with(setup()).await;
+    let gate = world.proxy().listen.public;
+    let free = format!("Authorization: Bearer {}", token(&unique("reader")));
+    for (path, line, status) in [
+        ("/feed//a", "X-A: 1", 400),
+        ("/welcome", "Content-Length: 1, 1", 400),
+        ("/welcome", "X A: 1", 400),
+        ("/feed/a", "X-A: 1", 401),
+        ("/feed/a", free.as_str(), 402),
+    ] {
+        let answer = raw_get(gate, &format!("{path}?a={TOKEN}"), &[line]).await;
+        let head = answer.text.to_ascii_lowercase();
+        assert_eq!(
+            (answer.status, head.contains("referrer-policy: strict-origin\r\n")),
+            (status, true),
+            "{path} {line}: {head}"
+        );
+    }
+    world.upstream.answer("/welcome/fails", "");
+    let failed = raw_get(gate, &format!("/welcome/fails?a={TOKEN}"), &[]).await;
+    assert_eq!(failed.status, 502, "{failed:?}");
+    assert!(failed.text.to_ascii_lowercase().contains("referrer-policy: strict-origin\r\n"), "{failed:?}");
 }
 
 #[tokio::test]
@@ -156,7 +204,18 @@ async fn what_cannot_let_in_is_told_before_it_runs() {
     let told = "lets in 127.0.0.8/30, ?token= with FEED_TOKEN, x-feed-token with FEED_TOKEN";
     assert!(said.contains(told) && !said.contains(TOKEN), "{said}");
     let explained = world.tollgate(&["explain", "route", "GET", "/feed/a"]).await.success();
-    assert!(explained.contains(told), "{explained}");
+    assert!(explained.contains(told) && explained.contains("try them with --address and --token"), "{explained}");
+    for (arguments, verdict) in [
+        (&["--token", TOKEN][..], "pass, let in as nobody"),
+        (&["--token", "0123456789abcdef-of-another"], "401 sign_in"),
+        (&["--address", "127.0.0.9"], "pass, let in as nobody"),
+        (&["--address", "127.0.0.1"], "401 sign_in"),
+    ] {
+        let explained = world.tollgate(&[&["explain", "route", "GET", "/feed/a"], arguments].concat()).await.success();
+        assert!(explained.contains(&format!("verdict   {verdict}\n")), "{arguments:?}: {explained}");
+    }
+    let premium = world.tollgate(&["explain", "route", "GET", "/premium/a", "--token", TOKEN]).await.success();
+    assert!(premium.contains("verdict   401 sign_in\n"), "{premium}");
     for (value, expected) in [("", "FEED_TOKEN is not set"), ("short-hidden", "holds something that is no token")] {
         let refused = world.tollgate_with(("FEED_TOKEN", value), &["check"]).await;
         assert!(refused.failure().contains(expected) && !refused.failure().contains("hidden"), "{refused:?}");

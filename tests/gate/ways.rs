@@ -178,41 +178,25 @@ async fn a_token_that_two_ways_read_otherwise_is_nobodys() {
     }
 }
 
-#[tokio::test]
-async fn sessions_of_usual_frameworks_are_asked_about() {
+/// A session: its library, the header that has it, the site's answer about it, and the account that it names.
+type Session = (&'static str, &'static str, &'static str, Word, &'static str);
+
+fn answers(status: u16, body: &Value) -> Word {
+    Word::Raw(status, vec![], body.to_string())
+}
+
+fn names_user(id: Value) -> Word {
+    answers(200, &json!({ "user": { "id": id } }))
+}
+
+/// The site is asked about each of them with nothing else of the request, by these ways.
+async fn are_asked_about(ways: &[&str], sessions: impl IntoIterator<Item = Session>) {
     let site = SessionSite::start().await;
-    let names = ["django", "rails", "php", "laravel", "express", "authjs", "api-key"];
-    let world = World::with(with_ways(&blocks(&names, &[("ask", &site.ask())])).upstream(site.pages)).await;
-    let raw = |status: u16, body: Value| Word::Raw(status, vec![], body.to_string());
-    let user = |id: Value| raw(200, json!({ "user": { "id": id } }));
-    // The answer of Auth.js, with the id that its callback adds.
-    let session = json!({ "user": { "name": "A", "email": "a@read.example", "id": "u-authjs" }, "expires": "2030-01-31T12:00:00.000Z" });
-    for (name, header, value, word, expected) in [
-        ("django", "cookie", "csrftoken=c; sessionid=x1", user(json!(7)), "7"),
-        ("django", "cookie", "sessionid=x2", raw(401, json!("")), "sign_in"),
-        ("rails", "cookie", "_read_session=x3", user(json!(8)), "8"),
-        ("php", "cookie", "PHPSESSID=x4", user(json!("u-php")), "u-php"),
-        ("laravel", "cookie", "XSRF-TOKEN=t; laravel_session=eyJpdiI6Ij%3D%3D", user(json!(9)), "9"),
-        ("express", "cookie", "connect.sid=s%3Ax5.sig", user(json!("u-express")), "u-express"),
-        (
-            "Auth.js",
-            "cookie",
-            "__Secure-authjs.session-token=eyJhbGciOiJkaXIi..x.y.z",
-            raw(200, session.clone()),
-            "u-authjs",
-        ),
-        (
-            "Auth.js in pieces",
-            "cookie",
-            "authjs.session-token.0=aa; authjs.session-token.1=bb",
-            raw(200, session),
-            "u-authjs",
-        ),
-        ("Auth.js, signed out", "cookie", "authjs.session-token=old", raw(200, json!(null)), "sign_in"),
-        ("an opaque token", "authorization", "Token abc", raw(200, json!({ "owner": "u-key" })), "u-key"),
-    ] {
+    let world = World::with(with_ways(&blocks(ways, &[("ask", &site.ask())])).upstream(site.pages)).await;
+    for (name, header, value, word, expected) in sessions {
         site.says(word);
-        assert_eq!(super::account(&world, header, value).await, expected, "{name}");
+        let value = if header == "cookie" { format!("csrftoken=c; XSRF-TOKEN=t; {value}") } else { value.to_owned() };
+        assert_eq!(super::account(&world, header, &value).await, expected, "{name}");
         let questions = site.questions();
         let shown = questions.last().and_then(|headers| headers.get(header)).expect("it is shown");
         let shown = shown.to_str().expect("text");
@@ -221,9 +205,92 @@ async fn sessions_of_usual_frameworks_are_asked_about() {
 }
 
 #[tokio::test]
+async fn sessions_of_usual_frameworks_are_asked_about() {
+    // The answer of Auth.js, with the id that its callback adds.
+    let session = answers(
+        200,
+        &json!({ "user": { "name": "A", "email": "a@read.example", "id": "u-authjs" }, "expires": "2030-01-31T12:00:00.000Z" }),
+    );
+    let ways = ["django", "rails", "php", "laravel", "express", "authjs", "api-key"];
+    are_asked_about(
+        &ways,
+        [
+            ("django", "cookie", "sessionid=x1", names_user(json!(7)), "7"),
+            ("django", "cookie", "sessionid=x2", answers(401, &json!("")), "sign_in"),
+            ("rails", "cookie", "_read_session=x3", names_user(json!(8)), "8"),
+            ("php", "cookie", "PHPSESSID=x4", names_user(json!("u-php")), "u-php"),
+            ("laravel", "cookie", "laravel_session=eyJpdiI6Ij%3D%3D", names_user(json!(9)), "9"),
+            ("express", "cookie", "connect.sid=s%3Ax5.sig", names_user(json!("u-express")), "u-express"),
+            ("Auth.js", "cookie", "__Secure-authjs.session-token=eyJhbGciOiJkaXIi..x.y.z", session.clone(), "u-authjs"),
+            (
+                "Auth.js in pieces",
+                "cookie",
+                "authjs.session-token.0=aa; authjs.session-token.1=bb",
+                session,
+                "u-authjs",
+            ),
+            ("Auth.js, signed out", "cookie", "authjs.session-token=old", answers(200, &json!(null)), "sign_in"),
+            ("Sanctum", "authorization", "Bearer 1|abc", answers(200, &json!({ "owner": 12 })), "12"),
+            ("an opaque token", "authorization", "Token abc", answers(200, &json!({ "owner": "u-key" })), "u-key"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_site_is_shown_what_belongs_to_a_session() {
+    let ways = ["nextjs-auth0", "better-auth", "cookie-session", "aspnet", "kratos", "oauth2-session"];
+    are_asked_about(&ways, [
+        (
+            "nextjs-auth0 in pieces",
+            "cookie",
+            "__session__0=eyJhbGciOiJkaXIi; __session__1=bb",
+            answers(200, &json!({ "sub": "auth0|7", "name": "A" })),
+            "auth0|7",
+        ),
+        ("nextjs-auth0 in old pieces", "cookie", "appSession.0=a; appSession.1=b", answers(401, &json!("")), "sign_in"),
+        (
+            "Better Auth",
+            "cookie",
+            "better-auth.session_token=tok.c2ln%3D",
+            answers(200, &json!({ "session": { "id": "s", "userId": "u-better" }, "user": { "id": "u-better" } })),
+            "u-better",
+        ),
+        ("cookie-session", "cookie", "session=eyJ1Ijox; session.sig=abc", names_user(json!("u-signed")), "u-signed"),
+        ("Koa", "cookie", "koa.sess=eyJ1Ijox; koa.sess.sig=abc", names_user(json!("u-koa")), "u-koa"),
+        (
+            "ASP.NET Core in pieces",
+            "cookie",
+            ".AspNetCore.Cookies=chunks-2; .AspNetCore.CookiesC1=CfDJ8; .AspNetCore.CookiesC2=x",
+            answers(200, &json!({ "account": "u-aspnet" })),
+            "u-aspnet",
+        ),
+        (
+            "Ory Kratos",
+            "cookie",
+            "ory_kratos_session=MTY=",
+            answers(200, &json!({ "active": true, "expires_at": "2035-01-31T12:00:00.1Z", "identity": { "id": "u-kratos" } })),
+            "u-kratos",
+        ),
+        (
+            "oauth2-proxy in pieces",
+            "cookie",
+            "_oauth2_proxy_0=aa; _oauth2_proxy_1=bb|1|sig",
+            answers(200, &json!({ "user": "u-oauth2", "email": "a@read.example" })),
+            "u-oauth2",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn proxies_that_sign_users_in_say_who_they_are() {
     let host = KeyHost::start(&[RSA, P256]).await;
-    let world = World::with(setup(&["oauth2-proxy", "cloudflare", "alb", "iap"], &host)).await;
+    let names = ["oauth2-proxy", "cloudflare", "alb", "iap", "authelia", "authentik", "tailscale", "azure", "pomerium"];
+    let world = World::with(setup(&names, &host)).await;
+    let pomerium = P256.sign(&with(json!({
+        "iss": "read.example", "aud": "read.example", "sub": "u-pomerium", "email": "a@read.example", "groups": ["a"]
+    })));
     let cloudflare = RSA.sign(&with(json!({
         "iss": "https://team.cloudflareaccess.com", "sub": "u-access", "email": "a@read.example", "type": "app",
         "aud": ["4714c1358e65fe4b408ad6d432a5f878f08194bdb4752441fd56faefa9b2b6f2"]
@@ -245,6 +312,13 @@ async fn proxies_that_sign_users_in_say_who_they_are() {
         ("x-goog-iap-jwt-assertion", &iap("/projects/1/global/backendServices/2"), "invalid_token"),
         ("x-goog-iap-jwt-assertion", &cloudflare, "invalid_token"),
         ("x-amzn-oidc-accesstoken", "u-alb", "invalid_token"),
+        ("remote-user", "u-authelia", "u-authelia"),
+        ("x-authentik-uid", "0a1b", "0a1b"),
+        ("tailscale-user-login", "a@read.example", "a@read.example"),
+        ("tailscale-user-login", "=?utf-8?q?a=C3=A9@read.example?=", "=?utf-8?q?a=C3=A9@read.example?="),
+        ("x-ms-client-principal-id", "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000001"),
+        ("x-pomerium-jwt-assertion", &pomerium, "u-pomerium"),
+        ("x-pomerium-jwt-assertion", &ours, "invalid_token"),
     ] {
         assert_eq!(account(&world, name, value).await, expected, "{name}: {value}");
     }

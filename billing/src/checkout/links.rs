@@ -18,9 +18,10 @@ pub const PRICING_PATH: &str = "/billing/pricing";
 /// The hosted page of one's own plan.
 pub const ACCOUNT_PATH: &str = "/billing";
 
-/// The path, query and fragment of `next`, ready for a `Location` header, when it leads to this site and nowhere else.
+/// The path, query and fragment of `next`, ready for a `Location` header, when it leads to this site and nowhere else: neither to
+/// another host, nor to another site of this one.
 #[must_use]
-pub fn own_path(next: &str) -> Option<String> {
+pub fn own_path(own: &OwnPaths, next: &str) -> Option<String> {
     let mut chars = next.chars();
     // Browsers read `//host` and `/\host` as another site.
     let rooted = chars.next() == Some('/') && !matches!(chars.next(), Some('/' | '\\'));
@@ -32,7 +33,7 @@ pub fn own_path(next: &str) -> Option<String> {
     let url = Url::parse("https://site.invalid").ok()?.join(next).ok()?;
     // Removing dot segments can make a `//` out of `/..//`.
     let path = &url[Position::BeforePath..];
-    (url.host_str() == Some("site.invalid") && !path.starts_with("//")).then(|| path.to_owned())
+    (url.host_str() == Some("site.invalid") && !path.starts_with("//") && own.is_of_site(path)).then(|| path.to_owned())
 }
 
 /// A path of the site's host as a whole URL; what is one already stays.
@@ -103,7 +104,21 @@ mod tests {
             (long.as_str(), None),
         ];
         for (next, expected) in cases {
-            assert_eq!(own_path(next).as_deref(), expected, "{next:?}");
+            assert_eq!(own_path(&OwnPaths::default(), next).as_deref(), expected, "{next:?}");
+        }
+        let below = OwnPaths::new("https://read.example/app", "/app/plan");
+        for (next, expected) in [
+            ("/app", Some("/app")),
+            ("/app?a", Some("/app?a")),
+            ("/app/b/../c#d", Some("/app/c#d")),
+            ("/", None),
+            ("/other", None),
+            ("/application", None),
+            ("/app/../other", None),
+            ("/app/%2e%2E/other", None),
+            ("/other/../app/", Some("/app/")),
+        ] {
+            assert_eq!(own_path(&below, next).as_deref(), expected, "{next:?}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! comes later gets the same checkout, and no provider lets its return address be changed. So each browser remembers what
 //! its last click named, together with the checkout for which it did; that counts for more than the return address.
 
+use entitlement::own_paths::OwnPaths;
 use http::{HeaderMap, HeaderValue};
 
 use super::links;
@@ -24,7 +25,7 @@ const VALUE_BYTES_MAX: usize = 3800;
 pub fn remembering(session: &str, next: Option<&str>, settings: &Settings) -> Option<HeaderValue> {
     let mut value = url::form_urlencoded::Serializer::new(String::new());
     value.append_pair("session", session);
-    if let Some(next) = next.and_then(links::own_path) {
+    if let Some(next) = next.and_then(|next| links::own_path(settings.own_paths(), next)) {
         value.append_pair("next", &next);
     }
     let value = value.finish();
@@ -37,11 +38,12 @@ pub fn remembering(session: &str, next: Option<&str>, settings: &Settings) -> Op
 /// The page that somebody who comes back from a checkout goes on to: what this browser's last click named for it, else
 /// what its return address says. Only ever a page of this site.
 #[must_use]
-pub fn next(headers: &HeaderMap, session: Option<&str>, returned_to: Option<&str>) -> Option<String> {
+pub fn next(headers: &HeaderMap, session: Option<&str>, returned_to: Option<&str>, own: &OwnPaths) -> Option<String> {
+    let here = |next: &str| links::own_path(own, next);
     let clicked = CLICKED.read(headers).map(Click::read);
     match clicked.filter(|click| click.session.is_some() && click.session.as_deref() == session) {
-        Some(click) => click.next.as_deref().and_then(links::own_path),
-        None => returned_to.and_then(links::own_path),
+        Some(click) => click.next.as_deref().and_then(here),
+        None => returned_to.and_then(here),
     }
 }
 
@@ -90,6 +92,7 @@ mod tests {
 
     #[test]
     fn the_last_click_of_a_browser_decides_for_its_checkout_alone() {
+        let own = OwnPaths::default();
         let cases = [
             ("another window", clicked("cs_1", Some("/b?c=d&e#f")), Some("/b?c=d&e#f")),
             ("another window that goes nowhere", clicked("cs_1", None), None),
@@ -100,21 +103,26 @@ mod tests {
             ("another cookie", sent("tollgate_nextx=session=cs_1&next=%2Fb"), Some("/a")),
         ];
         for (what, headers, expected) in cases {
-            assert_eq!(next(&headers, Some("cs_1"), Some("/a")).as_deref(), expected, "{what}");
+            assert_eq!(next(&headers, Some("cs_1"), Some("/a"), &own).as_deref(), expected, "{what}");
         }
-        assert_eq!(next(&clicked("cs_1", Some("/b")), None, Some("/a")).as_deref(), Some("/a"), "no checkout at all");
+        assert_eq!(
+            next(&clicked("cs_1", Some("/b")), None, Some("/a"), &own).as_deref(),
+            Some("/a"),
+            "no checkout at all"
+        );
     }
 
     #[test]
     fn nobody_is_led_to_another_site() {
+        let own = OwnPaths::default();
         for evil in
             ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/..//evil.example"]
         {
-            assert_eq!(next(&clicked("cs_1", Some(evil)), Some("cs_1"), None), None, "{evil}");
+            assert_eq!(next(&clicked("cs_1", Some(evil)), Some("cs_1"), None, &own), None, "{evil}");
             let encoded: String = url::form_urlencoded::byte_serialize(evil.as_bytes()).collect();
             let forged = sent(&format!("tollgate_next=session=cs_1&next={encoded}"));
-            assert_eq!(next(&forged, Some("cs_1"), None), None, "written by somebody else: {evil}");
-            assert_eq!(next(&HeaderMap::new(), Some("cs_1"), Some(evil)), None, "{evil}");
+            assert_eq!(next(&forged, Some("cs_1"), None, &own), None, "written by somebody else: {evil}");
+            assert_eq!(next(&HeaderMap::new(), Some("cs_1"), Some(evil), &own), None, "{evil}");
         }
     }
 

@@ -255,7 +255,7 @@ impl Seller {
             Provider::Stripe => &settings.stripe.metadata_key,
             Provider::Polar => &settings.polar.metadata_key,
         };
-        let next = self.order.next.as_deref().and_then(links::own_path);
+        let next = self.order.next.as_deref().and_then(|next| links::own_path(settings.own_paths(), next));
         let is_metered =
             price.provider == Provider::Stripe && self.billing.is_metered(price.provider, &price.id).await?;
         let checkout = Checkout {

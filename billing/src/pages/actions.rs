@@ -35,7 +35,7 @@ pub async fn checkout(
     Visitor(claims): Visitor,
     OwnForm(order): OwnForm<Order>,
 ) -> Result<Response, Problem> {
-    let next = order.next.as_deref().and_then(links::own_path);
+    let next = order.next.as_deref().and_then(|next| links::own_path(billing.settings().own_paths(), next));
     let Some(claims) = claims else {
         return Ok(signing_in(&billing, &links::with_next(links::PRICING_PATH, next.as_deref())));
     };

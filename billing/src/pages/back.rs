@@ -80,7 +80,7 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let settings = billing.settings();
-    let next = onward::next(&headers, asked.session_id.as_deref(), asked.next.as_deref());
+    let next = onward::next(&headers, asked.session_id.as_deref(), asked.next.as_deref(), settings.own_paths());
     let Some(claims) = claims else {
         let back = links::with_next(&settings.own_paths().of(links::RETURN_PATH), next.as_deref());
         return Ok(html::see_other(&links::signing_in(&settings.login, &back)));

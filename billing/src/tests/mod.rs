@@ -100,6 +100,7 @@ pub fn settings() -> Settings {
         redis_url: Some(Secret::from(redis_url())),
         migration_url: None,
         names: entitlement::naming::Names::default(),
+        addresses: std::collections::BTreeMap::new(),
         namespace: namespace(),
         pool_size: 1,
         inline_wait: Duration::from_secs(5),

@@ -62,7 +62,8 @@ impl Service {
         let read = guests::read((&request.headers, &question.target), &origin, &held, &snapshot.routing);
         (context.is_let_in, context.had_token) = (read.is_let_in, read.had_token);
         let target = read.target.as_deref().unwrap_or(&question.target);
-        let asked = Asked { method: &question.method, headers: &request.headers, target };
+        let headers = guests::cleared(&request.headers, &snapshot.routing);
+        let asked = Asked { method: &question.method, headers: &headers, target };
         match self.judge(&snapshot, &held, (asked, origin), (context, now)).await? {
             Ok(_) => {
                 let view = context.view.as_deref();
@@ -74,9 +75,7 @@ impl Service {
                 Ok(super::pass(&headers))
             }
             Err(denial) => {
-                let own = respond::denial(&denial, asked, &snapshot.links)
-                    .and(held.rule.cors.told(&request.headers))
-                    .and(guests::told(context));
+                let own = respond::denial(&denial, asked, &snapshot.links).and(held.rule.cors.told(&request.headers));
                 let own = snapshot.links.absolute(own, host);
                 Ok(super::denied(&denial, own, question.dialect))
             }

@@ -61,6 +61,29 @@ impl TrustedProxies {
     }
 }
 
+impl TrustedProxies {
+    /// The first network of these that is a part of one of `others`.
+    #[must_use]
+    pub fn first_within(&self, others: &Self) -> Option<String> {
+        let is_within = |network: &&IpNet| others.0.iter().any(|other| other.contains(*network));
+        self.0.iter().find(is_within).map(ToString::to_string)
+    }
+
+    /// Those of these that are no part of one of `others`.
+    #[must_use]
+    pub fn outside(&self, others: &Self) -> Self {
+        let is_outside = |network: &&IpNet| !others.0.iter().any(|other| other.contains(*network));
+        Self(self.0.iter().filter(is_outside).copied().collect())
+    }
+
+    /// The first network of these that has an address of one of `others`.
+    #[must_use]
+    pub fn first_meeting(&self, others: &Self) -> Option<String> {
+        let meets = |network: &&IpNet| others.0.iter().any(|other| other.contains(*network) || network.contains(other));
+        self.0.iter().find(meets).map(ToString::to_string)
+    }
+}
+
 impl std::fmt::Display for TrustedProxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
@@ -137,11 +160,6 @@ impl<'a> Origin<'a> {
     pub(crate) fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = self.peer?;
         Some(if self.is_trusted { self.hops(headers, peer).1 } else { peer })
-    }
-
-    /// The client's address as far as it is known to be none of a trusted proxy.
-    pub(crate) fn visitor(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        self.client(headers).filter(|address| !self.trusted.include(*address))
     }
 
     /// What the site is told of the way that a request with these headers has come. When the peer is not trusted, nothing

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use entitlement::authorize::Requirement;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -13,6 +13,13 @@ use tokio::time::timeout;
 use super::page::{self, Pages};
 use super::reader::Reader;
 use crate::wire;
+
+/// The policy by which a browser tells of a page whose address may have a token: its origin alone.
+pub(crate) const ORIGIN_ALONE: HeaderValue = HeaderValue::from_static("strict-origin");
+
+/// The headers of every answer that is no permit: it is for this request alone, and its address for nobody else.
+pub(super) const ITS_OWN: [(HeaderName, HeaderValue); 2] =
+    [(CACHE_CONTROL, HeaderValue::from_static("no-store")), (REFERRER_POLICY, ORIGIN_ALONE)];
 
 /// A response that has not been written yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,8 +85,7 @@ impl Answer {
             current: problem.current.map(str::to_owned),
             next: None,
         };
-        let headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        Self { status, headers, body: Body { json, cause: Box::new(cause) } }
+        Self { status, headers: ITS_OWN.into(), body: Body { json, cause: Box::new(cause) } }
     }
 
     /// The same answer, whose page leads on to `next`.

@@ -90,7 +90,12 @@ impl Links {
         if !self.origins.contains(&origin(&url)?) {
             return None;
         }
-        let raw = url.path_and_query()?.as_str().as_bytes();
+        // Another site of the host is not this one.
+        let raw = url.path_and_query()?.as_str();
+        if !raw.starts_with(&self.home) && url.path() != self.home.trim_end_matches('/') {
+            return None;
+        }
+        let raw = raw.as_bytes();
         let rewritten = target::canonical(raw).ok()?.rewritten();
         Some(rewritten.unwrap_or_else(|| raw.to_owned()))
     }
@@ -155,6 +160,12 @@ mod tests {
         for (method, target) in [(Method::POST, b"/app/row".as_slice()), (Method::GET, &long)] {
             let asked = Asked { method: &method, headers: &headers, target };
             assert_eq!(links.next(asked, Reader::Script), "%2Fapp%2F", "{method}");
+        }
+        for (page, expected) in [("app/list", "%2Fapp%2Flist"), ("app?a", "%2Fapp%3Fa"), ("other", "%2Fapp%2F")] {
+            let page = HeaderValue::try_from(format!("https://read.example/{page}")).expect("a value");
+            let headers = HeaderMap::from_iter([(REFERER, page)]);
+            let asked = Asked { method: &Method::POST, headers: &headers, target: b"/app/row" };
+            assert_eq!(links.next(asked, Reader::Script), expected);
         }
         let headers = vec![(LOCATION, HeaderValue::from_static("/app/login"))];
         let answer = Answer { status: http::StatusCode::SEE_OTHER, headers, body: super::super::Body::default() };

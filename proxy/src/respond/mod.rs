@@ -9,16 +9,17 @@ mod page;
 mod reader;
 mod unread;
 
+pub(crate) use answer::ORIGIN_ALONE;
 pub use answer::{Answer, Body, Cause};
 pub use links::Links;
 pub use page::{Pages, Texts};
 pub use unread::unread;
 
 use entitlement::authorize::Denial;
-use http::header::{CACHE_CONTROL, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use answer::Problem;
+use answer::{ITS_OWN, Problem};
 use reader::Reader;
 
 /// Seconds after which it is worth to try again what failed because of us.
@@ -55,10 +56,8 @@ pub fn denial(denial: &Denial, asked: Asked<'_>, links: &Links) -> Answer {
     let location = if is_paying { links::with_next(&links.pricing, &next) } else { links.login.leading_back(&next) };
     let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
     match reader {
-        Reader::Navigation => {
-            let headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store")), (LOCATION, location)];
-            Answer { status: StatusCode::SEE_OTHER, headers, body: Body::default() }
-        }
+        Reader::Navigation => Answer { status: StatusCode::SEE_OTHER, headers: ITS_OWN.into(), body: Body::default() }
+            .with(LOCATION, location),
         Reader::Htmx => refused(denial, None, links).with(HX_REDIRECT, location),
         Reader::Inertia => refused(denial, Some(StatusCode::CONFLICT), links).with(X_INERTIA_LOCATION, location),
         Reader::Page | Reader::Script => refused(denial, None, links).leading_to(next),

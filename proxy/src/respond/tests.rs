@@ -2,7 +2,7 @@
 
 use entitlement::authorize::Requirement;
 use entitlement::login::Login;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY};
 use serde_json::{Value, json};
 
 use super::*;
@@ -45,6 +45,7 @@ fn a_program_is_told_what_is_wrong_as_this_table_says() {
         let answer = answer(&denied, &Method::GET, "application/json", "/a");
         assert_eq!(answer.status, status, "{code}");
         assert_eq!(header(&answer, &CACHE_CONTROL), Some("no-store"));
+        assert_eq!(header(&answer, &REFERRER_POLICY), Some("strict-origin"));
         assert_eq!((header(&answer, &WWW_AUTHENTICATE), header(&answer, &RETRY_AFTER)), (challenge, retry));
         let body = body(&answer);
         assert_eq!(

@@ -5,19 +5,27 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
+use entitlement::authorize::Denial;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode;
 
 use crate::forwarded::TrustedProxies;
 
-/// Headers in which browsers and scripts send the address of the page that they are on.
-const PAGES: [HeaderName; 2] = [http::header::REFERER, HeaderName::from_static("hx-current-url")];
+/// Headers in which browsers and scripts send the address of a page.
+const PAGES: [HeaderName; 4] = [
+    http::header::REFERER,
+    HeaderName::from_static("hx-current-url"),
+    HeaderName::from_static("ping-from"),
+    HeaderName::from_static("ping-to"),
+];
 
-/// Longest token that is read, in bytes.
+/// Shortest token, in bytes: 128 bits, if it was made as told.
+pub const TOKEN_BYTES_MIN: usize = 16;
+
+/// Longest token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 256;
 
 /// The requests that a route lets in.
@@ -35,8 +43,10 @@ pub struct Token {
     pub variable: String,
     pub place: Place,
     /// SHA-256 of each: itself it is not kept.
-    digests: Vec<[u8; 32]>,
+    digests: Vec<Digest>,
 }
+
+type Digest = [u8; 32];
 
 /// Where a request has a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,11 +83,9 @@ impl Token {
         Self { digests: values.iter().map(|value| sum(value.as_bytes())).collect(), ..self }
     }
 
-    /// Whether this is one of its values. How long that takes says nothing of them.
+    /// Whether this is one of its values.
     fn is(&self, value: &[u8]) -> bool {
-        let sum = sum(value);
-        let fits = |known: &[u8; 32]| verify_slices_are_equal(known, &sum).is_ok();
-        value.len() <= TOKEN_BYTES_MAX && self.digests.iter().fold(false, |found, known| fits(known) | found)
+        is_one_of(&self.digests, value)
     }
 
     fn is_in(&self, headers: &HeaderMap, pairs: &[Pair<'_>]) -> bool {
@@ -105,6 +113,17 @@ impl Allow {
         Read { is_let_in, had_token: target.is_some(), target }
     }
 
+    /// Whether one of its tokens is this.
+    pub(crate) fn has_token(&self, value: &str) -> bool {
+        self.tokens.iter().fold(false, |found, token| token.is(value.as_bytes()) | found)
+    }
+
+    /// Whether an address or a token lets in in spite of this denial: not where it is certain that an account is shut out, or may be.
+    #[must_use]
+    pub const fn overcomes(denial: &Denial) -> bool {
+        !matches!(denial, Denial::Blocked | Denial::Ambiguous)
+    }
+
     fn has_parameter(&self, name: &[u8]) -> bool {
         self.tokens.iter().any(|token| matches!(&token.place, Place::Query(own) if *name == *own.as_bytes()))
     }
@@ -117,54 +136,78 @@ impl Allow {
         if kept.len() == parts(query).count() {
             return None;
         }
-        let path = &target[..target.len() - query.len() - 1];
-        Some(if kept.is_empty() { path.to_vec() } else { [path, &kept.join(&b'&')].join(&b'?') })
-    }
-
-    /// Whether an address of a page has one of the tokens.
-    fn is_named_in(&self, page: &HeaderValue) -> bool {
-        let page = page.as_bytes().split(|byte| *byte == b'#').next().unwrap_or_default();
-        let names = |(key, value): Pair<'_>| {
-            self.tokens
-                .iter()
-                .any(|token| matches!(&token.place, Place::Query(name) if *key == *name.as_bytes()) && token.is(&value))
-        };
-        query(page).is_some_and(|query| pairs(query).any(names))
+        Some(with_query(target, &kept))
     }
 }
 
-/// The tokens and addresses of all routes: so that a token reaches no other part of the site either.
+/// The tokens of all routes: so that one reaches no other part of the site either.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Guests {
-    all: Vec<Arc<Allow>>,
+    is_any: bool,
     headers: Vec<HeaderName>,
+    digests: Vec<Digest>,
 }
 
 impl Guests {
-    pub(super) fn add(&mut self, allow: &Arc<Allow>) {
+    pub(super) fn add(&mut self, allow: &Allow) {
+        self.is_any = true;
         for token in &allow.tokens {
+            self.digests.extend_from_slice(&token.digests);
             if let Place::Header(name) = &token.place {
                 self.headers.push(name.clone());
             }
         }
-        self.all.push(Arc::clone(allow));
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        !self.is_any
+    }
+
+    /// A target without the parameters that have a token, of whatever route and under whatever name; none where it has none of them.
+    pub(crate) fn without_tokens(&self, target: &[u8]) -> Option<Vec<u8>> {
+        let query = if self.digests.is_empty() { None } else { query(target) }?;
+        let kept: Vec<&[u8]> = parts(query).filter(|part| !self.are_in(part)).collect();
+        (kept.len() < parts(query).count()).then(|| with_query(target, &kept))
+    }
+
+    /// Whether a part of a query has a token. Some servers begin a parameter at a semicolon, too.
+    fn are_in(&self, part: &[u8]) -> bool {
+        part.split(|byte| *byte == b';')
+            .map(pair)
+            .any(|(name, value)| [name, value].iter().any(|text| is_one_of(&self.digests, text)))
+    }
+
+    /// Whether an address of a page has a token.
+    fn are_named_in(&self, page: &HeaderValue) -> bool {
+        let page = page.as_bytes().split(|byte| *byte == b'#').next().unwrap_or_default();
+        query(page).is_some_and(|query| parts(query).any(|part| self.are_in(part)))
     }
 
     /// The headers of a request that the site does not get.
     pub(crate) fn withheld(&self, headers: &HeaderMap) -> Vec<HeaderName> {
         let of_tokens = self.headers.iter().filter(|name| headers.contains_key(*name));
-        let of_pages = PAGES.into_iter().filter(|name| {
-            headers.get_all(name).iter().any(|page| self.all.iter().any(|allow| allow.is_named_in(page)))
-        });
+        let of_pages =
+            PAGES.into_iter().filter(|name| headers.get_all(name).iter().any(|page| self.are_named_in(page)));
         of_tokens.cloned().chain(of_pages).collect()
     }
 }
 
-fn sum(value: &[u8]) -> [u8; 32] {
+/// Whether a value is one of these. How long that takes says nothing of them but the bounds of their length.
+fn is_one_of(digests: &[Digest], value: &[u8]) -> bool {
+    if !(TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&value.len()) {
+        return false;
+    }
+    let sum = sum(value);
+    digests.iter().fold(false, |found, known| verify_slices_are_equal(known, &sum).is_ok() | found)
+}
+
+/// A target with this in the place of its query.
+fn with_query(target: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    if parts.is_empty() { path.to_vec() } else { [path, &parts.join(&b'&')].join(&b'?') }
+}
+
+fn sum(value: &[u8]) -> Digest {
     let mut sum = [0; 32];
     sum.copy_from_slice(digest(&SHA256, value).as_ref());
     sum
@@ -259,12 +302,14 @@ mod tests {
     fn no_part_of_the_site_gets_a_token() {
         let mut guests = Guests::default();
         assert!(guests.is_empty());
-        guests.add(&Arc::new(allow()));
+        guests.add(&allow());
         for (name, value, is_withheld) in [
             ("x-feed-token", "anything", true),
             ("referer", "https://read.example/feed?a=b&token=0123456789abcdef", true),
             ("referer", "https://read.example/feed?token=0123456789abcdef#part", true),
             ("hx-current-url", "https://read.example/feed?token=0123456789abcdef", true),
+            ("ping-from", "https://read.example/feed?a=b;t=fedcba9876543210", true),
+            ("ping-to", "https://read.example/feed?0123456789abcdef", true),
             ("referer", "https://read.example/reset?token=another", false),
             ("referer", "https://read.example/feed#?token=0123456789abcdef", false),
             ("x-other", "0123456789abcdef", false),
@@ -272,5 +317,19 @@ mod tests {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
             assert_eq!(!guests.withheld(&headers).is_empty(), is_withheld, "{name}: {value}");
         }
+        for (target, left) in [
+            ("/a?token=0123456789abcdef", Some("/a")),
+            ("/a?b=c&key=fedcba9876543210&d", Some("/a?b=c&d")),
+            ("/a?b=c;%74oken=%30123456789abcdef&d", Some("/a?d")),
+            ("/a?0123456789abcdef", Some("/a")),
+            ("/a?x=1&token=0123456789abcdef?y", None),
+            ("/a?token=another", None),
+            ("/a?token=", None),
+            ("/0123456789abcdef", None),
+        ] {
+            let cleared = guests.without_tokens(target.as_bytes());
+            assert_eq!(cleared, left.map(|left| left.as_bytes().to_owned()), "{target}");
+        }
+        assert_eq!(Guests::default().without_tokens(b"/a?token=0123456789abcdef"), None);
     }
 }

@@ -9,7 +9,7 @@ mod pattern;
 mod table;
 mod tree;
 
-pub use allow::{Allow, Place, TOKEN_BYTES_MAX, Token};
+pub use allow::{Allow, Place, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token};
 pub(crate) use allow::{Guests, Read};
 pub use cors::{Cors, OriginError};
 pub use host::{HostPattern, HostPatternError};

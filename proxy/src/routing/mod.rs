@@ -2,6 +2,7 @@
 //! `tollgate explain` both ask here, so that neither can say what the other does not do.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use entitlement::authorize::{Policy, Requirement};
 use entitlement::own_paths::OwnPaths;
@@ -170,6 +171,20 @@ impl Routing {
         Ok(Found { path, asked_by, held })
     }
 
+    /// Whether a rule lets in a visitor from this address, or with this token.
+    #[must_use]
+    pub fn lets_in(&self, held: &Held<'_>, address: Option<IpAddr>, token: Option<&str>) -> bool {
+        held.rule.allow.as_ref().is_some_and(|allow| {
+            let is_known = |address: IpAddr| allow.addresses.include(address) && !self.is_between(address);
+            held.is_its_own() && (address.is_some_and(is_known) || token.is_some_and(|token| allow.has_token(token)))
+        })
+    }
+
+    /// Whether an address is that of a proxy or a gateway, which is no visitor: whatever it forwards comes from there.
+    pub(crate) fn is_between(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.include(address) || self.decide.gateways().include(address)
+    }
+
     fn asked_by(&self) -> Vec<(Peer, Meaning)> {
         let peers = [
             (Peer::Gateway, !self.decide.gateways().is_empty()),
@@ -195,6 +210,11 @@ impl<'a> Held<'a> {
         };
         let policy = Cow::Owned(self.policy.and(&other.policy));
         Self { rule: if is_other { other.rule } else { self.rule }, policy }
+    }
+
+    /// Whether the rules of its other readings ask for nothing beyond.
+    pub(crate) fn is_its_own(&self) -> bool {
+        *self.policy == self.rule.policy
     }
 
     /// Whether it asks for nothing.

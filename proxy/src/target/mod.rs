@@ -81,7 +81,7 @@ impl Target<'_> {
 ///
 /// There is one rule: escapes of unreserved characters (RFC 3986 section 2.3) are decoded, all others are written in
 /// capitals, and everything else that has more than one reading is refused. So is every form but the origin form, `*`
-/// among them: no rule is for a whole server.
+/// among them: no rule is for a whole server. The absolute form of the request's own host becomes the origin form before (`screen`).
 ///
 /// # Errors
 /// When two parsers could read the target differently.

@@ -3,6 +3,7 @@
 mod answers;
 mod texts;
 
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "AMOUNT")]
     annual: Option<u32>,
     /// Of these amounts
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = |text: &str| Ok::<_, Infallible>(text.to_ascii_lowercase()))]
     currency: Option<String>,
 }
 
@@ -66,20 +67,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if missing.is_empty() {
         bail!("{} are there already in {}: nothing is written", there.join(", "), dir.display());
     }
+    check_place(dir)?;
+    let environment = |name: &str| std::env::var(name).ok();
     let mut answers = Answers::of(arguments);
+    texts::Texts::of(&answers, environment)?.check_keys()?;
     if !arguments.answer.yes {
         if !std::io::stdin().is_terminal() {
             bail!("there is no terminal to ask on, so say --yes: nothing is written");
         }
         ask(&mut answers, &mut std::io::stdin().lock(), &mut std::io::stderr())?;
     }
-    let texts = texts::Texts::of(&answers, |name| std::env::var(name).ok())?;
+    let texts = texts::Texts::of(&answers, environment)?;
     check(&texts, dir)?;
-    std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
-    for (name, mode) in &missing {
-        files::create(&path(name), texts.of_file(name), *mode)?;
-        output::line(format_args!("written   {}", path(name).display()));
-    }
+    write(dir, &missing, &texts)?;
+    missing.iter().for_each(|(name, _)| output::line(format_args!("written   {}", path(name).display())));
     if there.contains(&".env") {
         warn_of_secrets(&path(".env"));
     }
@@ -87,6 +88,31 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     next_steps(dir, &texts);
     let written: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
     output::json(&json!({ "written": written, "kept": there, "warnings": output::warned() }))
+}
+
+/// Whether files can be made in a directory, or the directory itself; before anything is asked.
+fn check_place(dir: &Path) -> Result<()> {
+    let is_there = |place: &&Path| place.as_os_str().is_empty() || files::is_taken(place);
+    let place = dir.ancestors().find(is_there).unwrap_or(dir);
+    files::check_writable(&place.join(NAMES[0].0)).with_context(|| {
+        let deed = if place == dir { "written to" } else { "made" };
+        format!("{} cannot be {deed}: nothing is written", dir.display())
+    })
+}
+
+/// Writes all files that are missing, or none: half of them would be taken for what the operator has.
+fn write(dir: &Path, missing: &[(&str, u32)], texts: &texts::Texts) -> Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    for (at, (name, mode)) in missing.iter().enumerate() {
+        if let Err(error) = files::create(&dir.join(name), texts.of_file(name), *mode) {
+            let written = missing[..at].iter().map(|(name, _)| dir.join(name));
+            let left: Vec<_> = written.filter(|path| std::fs::remove_file(path).is_err()).collect();
+            let told =
+                left.iter().map(|path| format!("{} is left over", path.display())).collect::<Vec<_>>().join(", ");
+            return Err(if left.is_empty() { error } else { error.context(told) });
+        }
+    }
+    Ok(())
 }
 
 /// Whether the files would be accepted, beside those that are there; before any of them is written.

@@ -56,6 +56,14 @@ impl Texts {
         })
     }
 
+    /// Whether the configuration knows all its keys, and each has a value of its type.
+    ///
+    /// # Errors
+    /// When one is unknown, or has another type.
+    pub fn check_keys(&self) -> Result<()> {
+        File::from_table(File::table(&self.config)?).map(drop)
+    }
+
     /// The content of the file of this name.
     pub fn of_file(&self, name: &str) -> &str {
         match name {

@@ -23,7 +23,7 @@ pub struct Way {
     pub name: String,
     pub cookies: Vec<String>,
     /// The header that is read in place of cookies and `Authorization`.
-    pub(super) front: Option<FrontSettings>,
+    pub(in crate::config) front: Option<FrontSettings>,
     pub(super) token_at: Option<String>,
     /// As they are written: of the flat way, empty ones stand for the site's own.
     pub(super) issuers: Vec<String>,

@@ -92,7 +92,7 @@ pub async fn show(
     problem: Option<&Problem>,
 ) -> Result<Response, Problem> {
     let settings = billing.settings();
-    let next = asked.next.as_deref().and_then(links::own_path);
+    let next = asked.next.as_deref().and_then(|next| links::own_path(settings.own_paths(), next));
     let shown = cadence(asked.cadence.as_deref());
     let sellers = &checkout::sellers(billing);
     let texts = &settings.pages.texts;

@@ -142,15 +142,11 @@ impl SessionWay {
         (0..cookies).flat_map(both)
     }
 
-    /// Whether a `Set-Cookie` is for a cookie that is shown to the site, or a piece of one.
+    /// Whether a `Set-Cookie` is for a cookie that is shown to the site, or for one that belongs to it.
     pub(super) fn is_set_by(&self, line: &[u8]) -> bool {
         let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii();
         self.cookies.iter().any(|cookie| {
-            name.strip_prefix(cookie.as_bytes()).is_some_and(|rest| match rest.split_first() {
-                None => true,
-                Some((b'.', digits)) => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
-                Some(_) => false,
-            })
+            name.strip_prefix(cookie.as_bytes()).is_some_and(|rest| rest.is_empty() || cookies::is_of_another(rest))
         })
     }
 
@@ -244,6 +240,16 @@ pub(super) mod tests {
             (&["sid"], &[(COOKIE, "sid=x; sid=y")], vec![Ok("sid=x".to_owned()), Ok("sid=y".to_owned())]),
             (&["sid"], &[(COOKIE, "sid.1=b; sid.0=a; sid.3=d")], one("sid.0=a; sid.1=b")),
             (&["sid"], &[(COOKIE, "sid.0=a; sid.0=b")], vec![Err(Refusal::Doubled)]),
+            (&["sid"], &[(COOKIE, "sid__1=b; sid__0=a; sid_id=c")], one("sid__0=a; sid__1=b")),
+            (&["sid"], &[(COOKIE, "sid_0=a; sid_1=b")], one("sid_0=a; sid_1=b")),
+            (&["sid"], &[(COOKIE, "sid.sig=s; a=1; sid=x")], one("sid=x; sid.sig=s")),
+            (
+                &["sid"],
+                &[(COOKIE, "sid=x; sid.sig=s; sid=y; sid.sig=t")],
+                vec![Ok("sid=x; sid.sig=s".to_owned()), Ok("sid=y; sid.sig=t".to_owned())],
+            ),
+            (&["sid"], &[(COOKIE, "sidC2=b; sid=chunks-2; sidC1=a; sidC4=d")], one("sid=chunks-2; sidC1=a; sidC2=b")),
+            (&["sid"], &[(COOKIE, "sid=x; sidC1=a; sid.signature=b")], one("sid=x")),
             (&["a", "b"], &[(COOKIE, "b=2; a=1")], vec![Ok("a=1".to_owned()), Ok("b=2".to_owned())]),
             (&[], &[(COOKIE, "sid=x"), (AUTHORIZATION, "Token t")], one("Token t")),
             (&[], &[(AUTHORIZATION, " ")], vec![]),
@@ -269,6 +275,10 @@ pub(super) mod tests {
             ("a=xyz", true),
             ("b=xyz", true),
             ("a.0=xy; a.1=z", true),
+            ("a__0=xy; a__1=z", true),
+            ("a=xy; a.sig=z", true),
+            ("a=xyz; a.sig=z", false),
+            ("a=chunks-1; aC1=xyz", false),
             ("b.0=x; b.1=yz", true),
             ("a=xy", false),
             ("a.0=xy", false),
@@ -289,7 +299,15 @@ pub(super) mod tests {
             ("sid=; Max-Age=0", true),
             (" sid = x", true),
             ("sid.1=x", true),
+            ("sid__0=x", true),
+            ("sid_12=x", true),
+            ("sid.sig=x", true),
+            ("sidC1=x", true),
             ("sid", true),
+            ("sid_=x", false),
+            ("sid_a=x", false),
+            ("sid.1a=x", false),
+            ("sidCx=x", false),
             ("sid.x=1", false),
             ("sids=x", false),
             ("a=sid=x", false),

@@ -18,6 +18,15 @@ pub const WAYS_MAX: usize = 16;
 /// Most pieces of one cookie: browsers keep 4 KiB in each.
 const PIECES_MAX: usize = 64;
 
+/// What libraries write between the name of a cookie and the number of a piece: Auth.js, Supabase and others; nextjs-auth0; oauth2-proxy.
+const MARKS: [&str; 3] = [".", "__", "_"];
+
+/// The cookie with the signature of another one, as cookie-session and Koa have it: without it that one is nobody's.
+const SIGNATURE: &str = ".sig";
+
+/// The value of a cookie in pieces `nameC1`, `nameC2` and so on, as ASP.NET has them, begins with this.
+const CHUNKS: &[u8] = b"chunks";
+
 /// A set of ways, by their places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ways(u16);
@@ -75,9 +84,9 @@ impl Names {
             self.0.iter().filter_map(move |(name, ways)| {
                 let rest = pair.strip_prefix(name.as_bytes())?;
                 match rest.split_first() {
-                    Some((b'.', rest)) if rest.first().is_some_and(u8::is_ascii_digit) => Some(Found::Piece),
+                    Some((b'.' | b'_', rest)) if is_numbered(rest) => Some(Found::Piece),
                     _ => {
-                        let value = rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
+                        let value = valued(rest)?;
                         (!value.is_empty()).then_some(Found::Whole(*ways, value))
                     }
                 }
@@ -85,25 +94,52 @@ impl Names {
         })
     }
 
-    /// What pieces of a cookie come to: `name.0`, `name.1` and so on, joined from 0 to the first gap. None of it where a piece is there
-    /// twice, as another order would make another token.
+    /// What pieces of a cookie come to: `name.0`, `name.1` and so on, joined from 0 to the first gap, each of [`MARKS`] by itself. None of
+    /// it where a piece is there twice, as another order would make another token.
     pub(super) fn joined(&self, headers: &HeaderMap) -> Vec<(Ways, Option<Vec<u8>>)> {
-        self.0.iter().filter_map(|(name, ways)| Some((*ways, join(name, headers)?))).collect()
+        let all = |(name, ways): &(String, Ways)| {
+            let ways = *ways;
+            MARKS.map(|mark| join(name, mark, headers)).into_iter().flatten().map(move |whole| (ways, whole))
+        };
+        self.0.iter().flat_map(all).collect()
     }
 }
 
+/// Whether a cookie may belong to the one whose name its own begins with.
+fn belongs(rest: &[u8]) -> bool {
+    match rest.split_first() {
+        Some((b'.' | b'_', more)) => is_numbered(more) || rest.starts_with(SIGNATURE.as_bytes()),
+        Some((b'C', more)) => more.first().is_some_and(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// Whether the rest of a cookie's name makes it a part of the one whose name stands before it.
+pub(super) fn is_of_another(rest: &[u8]) -> bool {
+    let marks = MARKS.into_iter().chain(["C"]).filter_map(|mark| rest.strip_prefix(mark.as_bytes()));
+    let is_number = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    rest == SIGNATURE.as_bytes() || marks.into_iter().any(is_number)
+}
+
+/// Whether what follows the first byte behind a name may be the number of a piece.
+fn is_numbered(rest: &[u8]) -> bool {
+    rest.strip_prefix(b"_").unwrap_or(rest).first().is_some_and(u8::is_ascii_digit)
+}
+
 /// `None` where there is no first piece, `Some(None)` where one is there twice or all are too long.
-fn join(name: &str, headers: &HeaderMap) -> Option<Option<Vec<u8>>> {
-    let Some(pieces) = gather(name, headers) else { return Some(None) };
+fn join(name: &str, mark: &str, headers: &HeaderMap) -> Option<Option<Vec<u8>>> {
+    let Some(pieces) = gather(name, mark, headers) else { return Some(None) };
     let whole: Vec<u8> = pieces.into_iter().flatten().copied().take(TOKEN_BYTES_MAX + 1).collect();
     if whole.is_empty() { None } else { Some((whole.len() <= TOKEN_BYTES_MAX).then_some(whole)) }
 }
 
 /// The pieces of a cookie from the first to the gap; `None` where one is there twice.
-fn gather<'a>(name: &str, headers: &'a HeaderMap) -> Option<Vec<&'a [u8]>> {
+fn gather<'a>(name: &str, mark: &str, headers: &'a HeaderMap) -> Option<Vec<&'a [u8]>> {
     let mut pieces: Vec<Option<&[u8]>> = Vec::new();
     for pair in pairs(headers) {
-        let Some((number, value)) = pair.strip_prefix(name.as_bytes()).and_then(piece) else { continue };
+        let Some((number, value)) = pair.strip_prefix(name.as_bytes()).and_then(|rest| piece(rest, mark)) else {
+            continue;
+        };
         if number >= PIECES_MAX {
             continue;
         }
@@ -120,44 +156,84 @@ fn gather<'a>(name: &str, headers: &'a HeaderMap) -> Option<Vec<&'a [u8]>> {
 /// A session in a cookie, as the site is shown it.
 pub(super) enum Session<'a> {
     Whole(&'a [u8]),
-    /// All pieces, with their names.
+    /// All pieces, or a cookie and those that belong to it, with their names.
     Pieces(Vec<u8>),
     /// A piece is there twice.
     Doubled,
 }
 
-/// Gives each session in cookies of this name: whole ones as they are, pieces as one.
+/// Gives each session in cookies of this name: whole ones as they are, with those that belong to them, and pieces as one.
 pub(super) fn sessions(headers: &HeaderMap, name: &str, mut each: impl FnMut(Session<'_>)) {
-    let mut in_pieces = false;
+    // Most requests have one, and no other cookie whose name begins so.
+    let (mut first, mut others, mut has_more) = (None, Vec::new(), false);
     for rest in pairs(headers).filter_map(|pair| pair.strip_prefix(name.as_bytes())) {
-        match rest.split_first() {
-            Some((b'.', rest)) => in_pieces |= rest.first().is_some_and(u8::is_ascii_digit),
-            _ => {
-                let value = rest.trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii);
-                if let Some(value) = value.filter(|value| !value.is_empty()) {
-                    each(Session::Whole(value));
-                }
+        if belongs(rest) {
+            has_more = true;
+        } else if let Some(value) = valued(rest).filter(|value| !value.is_empty()) {
+            if first.is_none() {
+                first = Some(value);
+            } else {
+                others.push(value);
             }
         }
     }
-    if !in_pieces {
-        return;
+    for (number, value) in first.into_iter().chain(others).enumerate() {
+        let text = if has_more { with_its_own((name, value), number, headers) } else { Vec::new() };
+        each(if text.is_empty() { Session::Whole(value) } else { Session::Pieces(text) });
     }
-    let Some(pieces) = gather(name, headers) else { return each(Session::Doubled) };
-    let mut text = Vec::new();
-    for (number, piece) in pieces.into_iter().enumerate() {
-        text.extend_from_slice(if number == 0 { b"" } else { b"; " });
-        text.extend_from_slice(format!("{name}.{number}=").as_bytes());
-        text.extend_from_slice(piece);
-    }
-    if !text.is_empty() {
-        each(Session::Pieces(text));
+    for mark in MARKS.into_iter().filter(|_| has_more) {
+        let Some(pieces) = gather(name, mark, headers) else {
+            each(Session::Doubled);
+            continue;
+        };
+        let mut text = Vec::new();
+        for (number, piece) in pieces.into_iter().enumerate() {
+            add(&mut text, &format!("{name}{mark}{number}"), piece);
+        }
+        if !text.is_empty() {
+            each(Session::Pieces(text));
+        }
     }
 }
 
-/// The number and the value of `.0=value`.
-fn piece(rest: &[u8]) -> Option<(usize, &[u8])> {
-    let rest = rest.strip_prefix(b".")?;
+/// A cookie, of which there are `number` before it, with those that belong to it; nothing where it has none.
+fn with_its_own((name, value): (&str, &[u8]), number: usize, headers: &HeaderMap) -> Vec<u8> {
+    let find =
+        |own: &str| pairs(headers).filter_map(|pair| pair.strip_prefix(own.as_bytes()).and_then(valued)).nth(number);
+    let mut text = Vec::new();
+    let mut put = |own: &str, found: &[u8]| {
+        if text.is_empty() {
+            add(&mut text, name, value);
+        }
+        add(&mut text, own, found);
+    };
+    let signature = format!("{name}{SIGNATURE}");
+    if let Some(found) = find(&signature) {
+        put(&signature, found);
+    }
+    if unquoted(value).starts_with(CHUNKS) {
+        let chunks = (1..=PIECES_MAX).map(|chunk| format!("{name}C{chunk}"));
+        chunks.map_while(|own| find(&own).map(|found| (own, found))).for_each(|(own, found)| put(&own, found));
+    }
+    text
+}
+
+/// Adds a cookie to the text of a header.
+fn add(text: &mut Vec<u8>, name: &str, value: &[u8]) {
+    text.extend_from_slice(if text.is_empty() { b"" } else { b"; " });
+    text.extend_from_slice(name.as_bytes());
+    text.push(b'=');
+    text.extend_from_slice(value);
+}
+
+/// The value of `=value`, the rest of a cookie behind its name.
+fn valued(rest: &[u8]) -> Option<&[u8]> {
+    rest.trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii)
+}
+
+/// The number and the value of `.0=value`, where the mark is a dot.
+fn piece<'a>(rest: &'a [u8], mark: &str) -> Option<(usize, &'a [u8])> {
+    let rest = rest.strip_prefix(mark.as_bytes())?;
     let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
     let (digits, rest) = rest.split_at(end);
     // `00` is another cookie than `0`.
@@ -165,8 +241,7 @@ fn piece(rest: &[u8]) -> Option<(usize, &[u8])> {
         return None;
     }
     let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    let value = rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
-    Some((number, unquoted(value)))
+    Some((number, unquoted(valued(rest)?)))
 }
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -252,6 +327,10 @@ mod tests {
         assert_eq!(joined(&["session.0=a; session.0=a"]), [None], "even the same one");
         assert_eq!(joined(&["session.0=a; session.01=b; session.00=x; session.-1=y; session.1x=z"]), one("a"));
         assert_eq!(joined(&["session.0=a; session.99999999999999999999=b; session.64=c"]), one("a"));
+        assert_eq!(joined(&["session__1=b; session__0=a"]), one("ab"));
+        assert_eq!(joined(&["session_0=a; session_1=b; session__1=c"]), one("ab"));
+        let several = joined(&["session_0=a; session.0=b; session__0=c; session__0=d"]);
+        assert_eq!(several, [Some("b".to_owned()), None, Some("a".to_owned())], "each mark by itself");
         let long = format!("session.0={}; session.1={}", "a".repeat(60_000), "b".repeat(60_000));
         assert_eq!(joined(&[&long]), [None], "it has a bound");
     }

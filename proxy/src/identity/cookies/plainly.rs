@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use http::HeaderMap;
 use http::header::COOKIE;
 
-use super::{Found, Names, PIECES_MAX, Session, TOKEN_BYTES_MAX, Ways, sessions};
+use super::{Found, MARKS, Names, PIECES_MAX, Session, TOKEN_BYTES_MAX, Ways, sessions};
 
 /// The value of all cookies of one name.
 #[derive(Debug, PartialEq, Eq)]
 struct Meaning {
     whole: Vec<Vec<u8>>,
-    pieces: Pieces,
+    /// The whole ones as the site is shown them, each with those that belong to it, where it has any.
+    with_its_own: Vec<Option<Vec<u8>>>,
+    /// Of each mark.
+    pieces: Vec<Pieces>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -25,45 +28,58 @@ enum Pieces {
 
 /// A cookie has a name, an equals sign and a value; blanks around both mean nothing, nor does a value without any byte.
 fn plainly(headers: &HeaderMap, name: &str) -> Meaning {
-    let mut whole = Vec::new();
-    let mut pieces: BTreeMap<usize, Vec<&[u8]>> = BTreeMap::new();
+    let mut all: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
     for line in headers.get_all(COOKIE) {
         for cookie in line.as_bytes().split(|byte| *byte == b';') {
             let Some(at) = cookie.iter().position(|byte| *byte == b'=') else { continue };
             let (key, value) = (cookie[..at].trim_ascii(), cookie[at + 1..].trim_ascii());
-            if key == name.as_bytes() && !value.is_empty() {
-                whole.push(value.to_vec());
-            }
-            for number in 0..PIECES_MAX {
-                if key == format!("{name}.{number}").as_bytes() {
-                    pieces.entry(number).or_default().push(value);
-                }
-            }
+            all.entry(key.to_vec()).or_default().push(value.to_vec());
         }
     }
-    if pieces.values().any(|values| values.len() > 1) {
-        return Meaning { whole, pieces: Pieces::Unusable };
-    }
-    let (mut joined, mut shown) = (Vec::new(), Vec::new());
-    for (number, (place, values)) in pieces.iter().enumerate() {
-        if number != *place {
-            break;
+    let of = |key: &str| all.get(key.as_bytes()).cloned().unwrap_or_default();
+    let whole: Vec<Vec<u8>> = of(name).into_iter().filter(|value| !value.is_empty()).collect();
+    let with_its_own = whole.iter().enumerate().map(|(place, value)| {
+        let mut own: Vec<String> = vec![format!("{name}.sig")];
+        if bare(value).starts_with(b"chunks") {
+            let chunks = (1..=PIECES_MAX).map(|chunk| format!("{name}C{chunk}"));
+            own.extend(chunks.take_while(|chunk| of(chunk).len() > place));
         }
-        let bare = match values[0] {
-            [b'"', inner @ .., b'"'] => inner,
-            value => value,
-        };
-        joined.extend_from_slice(bare);
-        let line = format!("{}{name}.{number}=", if number == 0 { "" } else { "; " });
-        shown.extend_from_slice(line.as_bytes());
-        shown.extend_from_slice(bare);
+        own.retain(|own| of(own).len() > place);
+        let lines = own.iter().map(|own| (own.clone(), of(own)[place].clone()));
+        let lines: Vec<_> = [(name.to_owned(), value.clone())].into_iter().chain(lines).collect();
+        (lines.len() > 1).then(|| header(&lines))
+    });
+    let pieces = MARKS.map(|mark| {
+        let values: Vec<_> = (0..PIECES_MAX).map(|number| of(&format!("{name}{mark}{number}"))).collect();
+        if values.iter().any(|values| values.len() > 1) {
+            return Pieces::Unusable;
+        }
+        let present = values.iter().take_while(|values| !values.is_empty()).map(|values| bare(&values[0]).to_vec());
+        let lines: Vec<_> =
+            present.enumerate().map(|(number, value)| (format!("{name}{mark}{number}"), value)).collect();
+        let joined: Vec<u8> = lines.iter().flat_map(|(_, value)| value.clone()).collect();
+        match joined.len() {
+            _ if lines.is_empty() => Pieces::None,
+            length if length > TOKEN_BYTES_MAX => Pieces::Unusable,
+            _ => Pieces::Joined(joined, header(&lines)),
+        }
+    });
+    let with_its_own = with_its_own.collect();
+    Meaning { whole, with_its_own, pieces: pieces.into() }
+}
+
+/// A value without its quotes.
+fn bare(value: &[u8]) -> &[u8] {
+    match value {
+        [b'"', inner @ .., b'"'] => inner,
+        value => value,
     }
-    let pieces = match joined.len() {
-        _ if shown.is_empty() => Pieces::None,
-        length if length > TOKEN_BYTES_MAX => Pieces::Unusable,
-        _ => Pieces::Joined(joined, shown),
-    };
-    Meaning { whole, pieces }
+}
+
+/// Cookies as a header has them.
+fn header(lines: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let lines: Vec<Vec<u8>> = lines.iter().map(|(name, value)| [name.as_bytes(), value].join(&b'=')).collect();
+    lines.join(&b"; "[..])
 }
 
 /// Whether the gate makes of cookies what they mean plainly, for a token in them and for a session that the site is shown.
@@ -71,7 +87,7 @@ fn plainly(headers: &HeaderMap, name: &str) -> Meaning {
 /// # Errors
 /// The difference.
 pub(crate) fn compare(headers: &HeaderMap, name: &str) -> Result<(), String> {
-    let Meaning { whole, pieces } = plainly(headers, name);
+    let Meaning { whole, with_its_own, pieces } = plainly(headers, name);
     let mut names = Names::default();
     names.add(name, Ways::one(0));
     let (mut found, mut has_pieces) = (Vec::new(), false);
@@ -83,31 +99,36 @@ pub(crate) fn compare(headers: &HeaderMap, name: &str) -> Result<(), String> {
     }
     let joined = if has_pieces { names.joined(headers) } else { Vec::new() };
     let token: Vec<Option<Vec<u8>>> = joined.into_iter().map(|(_, value)| value).collect();
-    let expected = match &pieces {
-        Pieces::Joined(joined, _) if !joined.is_empty() => vec![Some(joined.clone())],
-        Pieces::None | Pieces::Joined(..) => vec![],
-        Pieces::Unusable => vec![None],
-    };
+    let expected = pieces.iter().filter_map(|pieces| match pieces {
+        Pieces::Joined(joined, _) if !joined.is_empty() => Some(Some(joined.clone())),
+        Pieces::None | Pieces::Joined(..) => None,
+        Pieces::Unusable => Some(None),
+    });
+    let expected: Vec<_> = expected.collect();
     if (&found, &token) != (&whole, &expected) {
         return Err(format!("{headers:?}: found {found:?} and {token:?}, and {whole:?} and {expected:?} are there"));
     }
-    let (mut shown, mut in_pieces) = (Vec::new(), vec![]);
-    sessions(headers, name, |session| match session {
-        Session::Whole(value) => shown.push(value.to_vec()),
-        Session::Pieces(text) => in_pieces.push(Some(text)),
-        Session::Doubled => in_pieces.push(None),
+    let mut shown = Vec::new();
+    sessions(headers, name, |session| {
+        shown.push(match session {
+            Session::Whole(value) => Some(header(&[(name.to_owned(), value.to_vec())])),
+            Session::Pieces(text) => Some(text),
+            Session::Doubled => None,
+        });
     });
-    let expected = match pieces {
-        Pieces::Joined(_, text) => vec![Some(text)],
-        Pieces::None => vec![],
-        Pieces::Unusable => vec![None],
-    };
+    let wholes = whole.iter().zip(with_its_own);
+    let wholes = wholes.map(|(value, text)| Some(text.unwrap_or_else(|| header(&[(name.to_owned(), value.clone())]))));
+    let in_pieces = pieces.into_iter().filter_map(|pieces| match pieces {
+        Pieces::Joined(_, text) => Some(Some(text)),
+        Pieces::None => None,
+        Pieces::Unusable => Some(None),
+    });
+    let expected: Vec<Option<Vec<u8>>> = wholes.chain(in_pieces).collect();
     // How long a session may be is looked at when it is shown.
-    let is_long = expected == [None] && in_pieces.iter().flatten().any(|text| text.len() > TOKEN_BYTES_MAX);
-    if shown != whole || (in_pieces != expected && !is_long) {
-        return Err(format!(
-            "{headers:?}: shown {shown:?} and {in_pieces:?}, and {whole:?} and {expected:?} are there"
-        ));
+    let is_long = |text: &Option<Vec<u8>>| text.as_ref().is_some_and(|text| text.len() > TOKEN_BYTES_MAX);
+    let agree = |(shown, expected): (_, &_)| shown == expected || (expected.is_none() && is_long(shown));
+    if shown.len() != expected.len() || !shown.iter().zip(&expected).all(agree) {
+        return Err(format!("{headers:?}: shown {shown:?}, and {expected:?} are there"));
     }
     Ok(())
 }
@@ -142,7 +163,11 @@ mod tests {
         #[test]
         fn cookies_mean_what_they_mean_plainly(
             lines in prop::collection::vec(
-                prop::collection::vec("s|s\\.|[0-3]|00|63|64|=|;|; |[ab\" %]|s\\.0=a;|s\\.1=b;|s=c;", 0..12), 0..3,
+                prop::collection::vec(
+                    "s|s\\.|s_|[0-3]|00|63|64|=|;|; |[ab\" %]|s\\.0=a;|s\\.1=b;|s=c;|s_0=d;|s__0=e;|s__1=f;|s\\.sig=g;|s=chunks-2;|sC1=h;|sC2=i;",
+                    0..12,
+                ),
+                0..3,
             ),
         ) {
             let lines: Vec<String> = lines.iter().map(|parts| parts.concat()).collect();

@@ -185,6 +185,7 @@ async fn the_last_good_set_stays_whatever_the_host_says() {
         Answer::Raw(200, "{\"keys\":[]}".into()),
         Answer::Raw(200, evil.replace("OKP", "oct")),
         Answer::Raw(200, format!("{}{evil}", " ".repeat(256 * 1024))),
+        Answer::Raw(200, format!("{}{evil}", " ".repeat(10 * 1024 * 1024))),
         Answer::Redirect(elsewhere.url()),
         Answer::Nobody,
         Answer::Endless,

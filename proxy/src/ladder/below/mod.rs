@@ -1,5 +1,6 @@
 //! What is below Redis: the billing component, in this process or behind its internal listener.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -78,6 +79,8 @@ pub struct Beside {
     pub cache: Option<CacheId>,
     /// By which claims accounts are named, whatever this process's configuration says; `None` where billing does not say.
     pub names: Option<Names>,
+    /// The addresses of pages and webhooks that billing goes by, by the keys of the configuration.
+    pub addresses: BTreeMap<String, String>,
 }
 
 /// The mark beside a line.
@@ -158,6 +161,8 @@ pub struct HttpBilling {
     base: String,
     key: AssertionKey,
     issuer: String,
+    /// The addresses that billing has to have, too, by the keys of the configuration.
+    addresses: BTreeMap<String, String>,
     deadline: Duration,
     /// Questions after which their connection is closed.
     closing: AtomicU32,
@@ -168,14 +173,15 @@ pub struct HttpBilling {
 }
 
 impl HttpBilling {
-    /// Billing at this address. `issuer` is the site's public URL; `deadline` bounds one question and its answer.
+    /// Billing at this address. `issuer` is the site's public URL, `addresses` are those that both go by, by the keys of the
+    /// configuration; `deadline` bounds one question and its answer.
     ///
     /// # Errors
     /// When the HTTP client cannot be built.
     pub fn new(
         billing: SocketAddr,
         key: AssertionKey,
-        issuer: String,
+        (issuer, addresses): (String, BTreeMap<String, String>),
         deadline: Duration,
     ) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
@@ -190,6 +196,7 @@ impl HttpBilling {
             base: format!("http://{billing}/"),
             key,
             issuer,
+            addresses,
             deadline,
             closing: AtomicU32::new(0),
             is_refused: AtomicBool::new(false),
@@ -266,6 +273,15 @@ impl HttpBilling {
         }
     }
 
+    /// Warnings of the addresses that billing has otherwise: one of the two would lead users and providers to nowhere.
+    fn differences(&self, theirs: &BTreeMap<String, String>) -> Vec<String> {
+        let differs = |(key, ours): (&String, &String)| {
+            let theirs = theirs.get(key).filter(|theirs| *theirs != ours)?;
+            Some(format!("{key} is {ours} in this proxy and {theirs} in billing: give both the same"))
+        };
+        self.addresses.iter().filter_map(differs).collect()
+    }
+
     fn failure(error: reqwest::Error) -> BelowError {
         if error.is_timeout() { BelowError::Timeout } else { BelowError::Unreachable(error.without_url()) }
     }
@@ -317,7 +333,8 @@ impl Below for HttpBilling {
         // Older builds say no more than the status.
         let heard = serde_json::from_str(&text).map_or(Heard::Before, |line| Heard::Line(Arc::new(line)));
         let mark = serde_json::from_str::<Marked>(&text).map_or(0, |marked| marked.mark);
-        let beside = serde_json::from_str(&text).unwrap_or_default();
+        let mut beside: Beside = serde_json::from_str(&text).unwrap_or_default();
+        beside.warnings.extend(self.differences(&beside.addresses));
         Ok(Told { is_told, heard, mark, beside })
     }
 

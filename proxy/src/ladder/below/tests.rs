@@ -18,7 +18,7 @@ async fn refusal(status: &str, body: &str) -> Option<String> {
     });
     let key = AssertionKey::parse(&"0".repeat(64)).expect("a key");
     let issuer = "https://read.example".to_owned();
-    let billing = HttpBilling::new(place, key, issuer, Duration::from_secs(5)).expect("a client");
+    let billing = HttpBilling::new(place, key, (issuer, BTreeMap::new()), Duration::from_secs(5)).expect("a client");
     billing.reach().await.expect("it answers");
     server.abort();
     billing.refusal().map(|told| told.replace(&place.to_string(), "HERE"))
