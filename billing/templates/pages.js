@@ -1,12 +1,9 @@
 // What pages do a little better with a script. Each form works without one.
 "use strict";
 
-// A price with a text to agree to is bought only when the box is ticked; a browser may restore the tick by itself.
+// A form that was sent can be sent again.
 function refresh(form) {
-  const box = form.querySelector("input[name=consent]");
-  const button = form.querySelector("button[type=submit]");
-  button.disabled = Boolean(box) && !box.checked;
-  button.removeAttribute("aria-busy");
+  form.querySelector("button[type=submit]").removeAttribute("aria-busy");
   delete form.dataset.sent;
 }
 
@@ -24,8 +21,6 @@ function once(event) {
 const forms = document.querySelectorAll("form[data-once]");
 for (const form of forms) {
   form.addEventListener("submit", once);
-  form.addEventListener("change", () => refresh(form));
-  refresh(form);
 }
 // Also when the browser shows the page again from its memory, with a form that was sent.
 window.addEventListener("pageshow", () => forms.forEach(refresh));

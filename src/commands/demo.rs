@@ -115,6 +115,9 @@ fn config(url: &str, public: SocketAddr, around: &Surroundings) -> Result<Config
         public = "{public}"
         billing = "{}"
         admin = "{}"
+        [pages]
+        site_name = "The Slow Reader"
+        logout_url = "/logout"
         [shutdown]
         grace = "1s"
         [identity]
@@ -163,9 +166,10 @@ fn introduce(url: &str, provider_url: &str) {
   The sample site, behind Tollgate:   {url}
 
   Try this:
-    1. Open it and read a free article. The table at the bottom shows the headers that the site got.
+    1. Open it and read a free article: nobody is signed in, and the site gets no headers.
     2. Open a paid article: you are asked to sign in. Choose Alice. Now you are sent to pricing.
-    3. Agree, buy a month, and pay on the simulated provider's page. You come back to the article, and can read it.
+    3. Choose a plan, agree, and pay on the simulated provider's page. You come back to the article, and can read it: the table
+       at its bottom shows the headers that the site got.
     4. Open {url}/billing, manage the subscription, cancel it. You keep access: you have paid for the month.
     5. Move the provider's time forward by a month at {provider_url}. The article closes.
 

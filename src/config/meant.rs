@@ -17,6 +17,9 @@ const CODE_BYTES_MAX: usize = 64;
 /// Longest name of a tier, or of the site, in characters.
 const NAME_CHARS_MAX: usize = 200;
 
+/// Longest description of a tier, in characters: it stands below the name.
+const DESCRIPTION_CHARS_MAX: usize = 300;
+
 /// Longest id of a price, in bytes.
 const PRICE_BYTES_MAX: usize = 255;
 
@@ -37,6 +40,14 @@ pub fn check_catalog(catalog: &Catalog) -> Result<()> {
         prices.iter().try_for_each(|price| check_price(code, price))?;
     }
     for tier in catalog.tiers() {
+        let text = tier.description.as_deref().unwrap_or("-");
+        if text.trim().is_empty() || text.chars().count() > DESCRIPTION_CHARS_MAX || text.chars().any(char::is_control)
+        {
+            bail!(
+                "`{}` has a description that buyers cannot read: write one line of {DESCRIPTION_CHARS_MAX} characters at most",
+                tier.code
+            );
+        }
         let mut words = tier.features.iter().chain(tier.limits.keys()).chain(tier.levels.keys());
         if let Some(word) = words.find(|word| !is_word(word)) {
             bail!(

@@ -41,6 +41,9 @@ pub struct Section {
     logo: Option<String>,
     stylesheet: Option<String>,
     contact_url: String,
+    terms_url: String,
+    privacy_url: String,
+    logout_url: String,
     consents: BTreeMap<String, String>,
     words: BTreeMap<String, String>,
     texts: Texts,
@@ -95,7 +98,13 @@ impl File {
     pub fn pages(&self, table: &toml::Table, directory: &Path, site: &Url, own: &OwnPaths) -> Result<Arc<Pages>> {
         let section = &self.pages;
         check_language(&section.language)?;
-        check_contact(&section.contact_url)?;
+        let links = [
+            ("contact_url", &section.contact_url),
+            ("terms_url", &section.terms_url),
+            ("privacy_url", &section.privacy_url),
+            ("logout_url", &section.logout_url),
+        ];
+        links.into_iter().try_for_each(|(key, text)| check_link(key, text))?;
         check_lines(section)?;
         let default: toml::Table = toml::from_str(DEFAULT).context("the default configuration")?;
         check_placeholders(&at(&default, "texts"), &at(table, "texts"))?;
@@ -118,7 +127,10 @@ impl File {
             own_paths: own.clone(),
             index: section.index,
             description: section.description.clone(),
-            contact_url: (!section.contact_url.is_empty()).then(|| section.contact_url.clone()),
+            contact_url: link(&section.contact_url),
+            terms_url: link(&section.terms_url),
+            privacy_url: link(&section.privacy_url),
+            logout_url: link(&section.logout_url),
             logo,
             stylesheet: stylesheet.context("pages.stylesheet")?,
             consents: section.consents.clone(),
@@ -126,6 +138,11 @@ impl File {
             texts,
         })))
     }
+}
+
+/// Where a link leads; an empty one is none.
+fn link(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The part of `[pages]` with this name.
@@ -147,7 +164,7 @@ fn check_language(tag: &str) -> Result<()> {
     bail!("pages.language = \"{tag}\" is not a language tag: write it as \"en\" or \"pt-BR\"")
 }
 
-fn check_contact(text: &str) -> Result<()> {
+fn check_link(key: &str, text: &str) -> Result<()> {
     let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains('\\');
     let is_url = Url::parse(text).is_ok_and(|url| match url.scheme() {
         "https" => url.host_str().is_some() && url.username().is_empty() && url.password().is_none(),
@@ -158,7 +175,7 @@ fn check_contact(text: &str) -> Result<()> {
     if text.is_empty() || (is_plain && (is_path || is_url)) {
         return Ok(());
     }
-    bail!("pages.contact_url = \"{}\" must be https://, mailto: or a path on the site", super::urls::shown(text))
+    bail!("pages.{key} = \"{}\" must be https://, mailto: or a path on the site", super::urls::shown(text))
 }
 
 /// Lines that stand on each page and among what search engines show.

@@ -130,7 +130,7 @@ fn for_sale(name: &str, requirement: &Requirement, catalog: Option<&Catalog>) ->
             {
                 bail!("{name} requires feature `{feature}`, which no tier has: did you mean `{known}`?");
             }
-            Ok(catalog.tiers().iter().filter(sold).any(|tier| tier.features.contains(feature)))
+            Ok(catalog.tiers().iter().filter(sold).any(|tier| tier.has_feature(feature)))
         }
         Requirement::Tier(code) => {
             let Some(required) = catalog.tier(code) else {
@@ -166,7 +166,7 @@ pub fn lacks(requirement: &Requirement, catalog: &Catalog, kept: &Catalog) -> bo
 }
 
 fn has_feature(catalog: &Catalog, name: &str) -> bool {
-    catalog.tiers().iter().any(|tier| tier.features.contains(name))
+    catalog.tiers().iter().any(|tier| tier.has_feature(name))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ fn told(directory: &Path, lines: &str) -> String {
 }
 
 /// Keys, each with what cannot be meant and words of the complaint.
-const CASES: [(&str, &str, &str); 85] = [
+const CASES: [(&str, &str, &str); 88] = [
     ("site.url", "\"https://*.read.example\"", "must be an origin"),
     ("site.url", "\"https://user:hunter2@read.example\"", "must be an origin"),
     ("site.url", "\"https://read.example:0\"", "must be an origin"),
@@ -78,6 +78,9 @@ const CASES: [(&str, &str, &str); 85] = [
     ("pages.description", "\"a\\tb\"", "must be one line"),
     ("pages.contact_url", "\"https://\"", "must be https://, mailto:"),
     ("pages.contact_url", "\"mailto:nobody\"", "must be https://, mailto:"),
+    ("pages.terms_url", "\"terms\"", "must be https://, mailto:"),
+    ("pages.privacy_url", "\"http://read.example/privacy\"", "must be https://, mailto:"),
+    ("pages.logout_url", "\"//evil.example\"", "must be https://, mailto:"),
     ("stripe.api_base", "\"https://sk_live_hunter2@api.stripe.com/\"", "keys stand in the environment"),
     ("stripe.webhook_path", "\"/hooks?a=b\"", "must be a path of the site"),
     ("stripe.metadata_key", "\"\"", "is no key of metadata"),

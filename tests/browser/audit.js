@@ -112,6 +112,32 @@ for (const radio of document.querySelectorAll("input[type=radio]")) {
 if (document.documentElement.scrollWidth > document.documentElement.clientWidth) {
   wrong(`${document.documentElement.scrollWidth} wide in a window of ${document.documentElement.clientWidth}`);
 }
+// Nothing is in the way of something else: cards stand beside each other, what they hold stays in them, and buttons of a row are level.
+const box = (element) => element.getBoundingClientRect();
+const cards = [...document.querySelectorAll(".card, .tier, .notice")].filter(isSeen);
+for (const [index, card] of cards.entries()) {
+  for (const other of cards.slice(index + 1).filter((other) => !card.contains(other))) {
+    const [a, b] = [box(card), box(other)];
+    if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1) wrong("a card over another", other);
+  }
+}
+const seen = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (seen.nextNode()) {
+  const element = seen.currentNode.parentElement;
+  const card = element.closest(".sheet, .tier, .card, .notice");
+  if (!card || !seen.currentNode.data.trim() || !isSeen(element) || element.closest(".unseen")) continue;
+  const range = document.createRange();
+  range.selectNodeContents(seen.currentNode);
+  const [inner, outer] = [range.getBoundingClientRect(), box(card)];
+  if (inner.left < outer.left - 0.5 || inner.right > outer.right + 0.5) wrong("a text out of its card", element);
+}
+const tiers = [...document.querySelectorAll(".tier")].filter(isSeen);
+for (const tier of tiers) {
+  const row = tiers.filter((other) => Math.abs(box(other).top - box(tier).top) < 1);
+  const buttons = row.map((other) => [...other.querySelectorAll(".buy button, .buy .button")].find(isSeen)).filter(Boolean);
+  const tops = buttons.map((button) => box(button).top);
+  if (Math.max(...tops) - Math.min(...tops) > 1) wrong(`buttons at ${tops}`, tier);
+}
 // What the policy of the page has kept from it is missing.
 for (const sheet of document.querySelectorAll("link[rel=stylesheet]")) if (!sheet.sheet) wrong("a style that was not loaded", sheet);
 if (document.querySelector("style, [style], script:not([src])")) wrong("a style or script inside of the page");

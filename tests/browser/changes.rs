@@ -24,9 +24,13 @@ async fn a_subscriber_manages_ends_and_goes_on() {
     assert_eq!(cancel.text().await.expect("a text"), "Cancel subscription");
     cancel.click().await.expect("it opens");
     eyes::audit(browser, "the plan, about to be ended").await;
+    let told = browser.text(".confirm p").await;
+    let (_, day) = told.split_once("then runs until ").expect("a date");
+    let ending =
+        format!("Your subscription ends on {}. Nothing more is charged.", day.split(',').next().expect("a day"));
     browser.click("Cancel at the end of the period").await;
-    assert_eq!(browser.text("[role=status]").await, "Your subscription will end with its period.");
-    visit.comes_to_say("[data-status]", "Ends soon").await;
+    assert_eq!(browser.text("[role=status]").await, ending);
+    visit.comes_to_say("[data-status]", "Not renewing").await;
     assert!(browser.text(".subscription").await.starts_with("Ends on "));
     let article = demo::site::paid_paths().next().expect("a paid article");
     visit.open(&article).await;

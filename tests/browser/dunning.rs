@@ -7,7 +7,7 @@ use demo::provider::Card;
 use demo::site::seeded_users;
 use thirtyfour::By;
 
-use super::{MONTHLY, Visit, eyes};
+use super::{Visit, eyes};
 use crate::world::wait::DEADLINE;
 use crate::world::{now, token};
 
@@ -24,8 +24,7 @@ async fn a_payment_that_failed_is_said_with_what_to_do_and_is_mended_in_the_port
     };
     visit.open_as(0, "/billing/pricing").await;
     browser.sees("Pricing").await;
-    browser.find(&format!("{MONTHLY} input[name=consent]")).await.click().await.expect("it is ticked");
-    browser.find(&format!("{MONTHLY} button")).await.click().await.expect("the checkout opens");
+    visit.order_a_month().await;
     browser.click("Pay").await;
     browser.sees("Your plan").await;
     assert_eq!(browser.text("[data-status]").await, "Active");
@@ -39,9 +38,13 @@ async fn a_payment_that_failed_is_said_with_what_to_do_and_is_mended_in_the_port
     assert!((13..=14).contains(&(until - now()).num_days()), "the grace of the configuration: {until}");
     let warning = browser.text(".notice.warn").await;
     let day = until.format("%-d %B %Y");
-    for text in ["Your last payment failed", &format!("You have access until {day}."), "Update how you pay"] {
+    for text in ["Your last payment failed", &format!("You have access until {day}."), "Update payment method"] {
         assert!(warning.contains(text), "{text}: {warning}");
     }
+    let open = browser.text(".invoices li").await;
+    let (bill, _) = open.split_once('\n').or(open.split_once(" £")).expect("a date first");
+    assert!(open.contains("Open") && open.contains("Pay"), "it can be paid: {open}");
+    assert!(warning.contains(&format!("The payment of {bill} failed.")), "{bill}: {warning}");
     eyes::audit(browser, "the plan whose payment failed").await;
     eyes::picture(browser, "account-past-due").await;
     let article = demo::site::paid_paths().next().expect("a paid article");
@@ -49,7 +52,7 @@ async fn a_payment_that_failed_is_said_with_what_to_do_and_is_mended_in_the_port
     assert_eq!(browser.path().await, article, "there is access all the same");
 
     visit.open("/billing").await;
-    browser.click("Update how you pay").await;
+    browser.click("Update payment method").await;
     browser.sees("Your subscriptions").await;
     browser.click("Use a card that works").await;
     browser.click("Return to the site").await;

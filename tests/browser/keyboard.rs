@@ -42,12 +42,21 @@ async fn a_month_is_bought_with_the_keyboard_alone() {
 
     go_to(browser, "a.skip").await;
     press(browser, Key::Enter).await;
-    go_to(browser, "input[name=consent]").await;
+    let opens = "[data-tier=paid] [data-cadence=monthly] > button";
+    go_to(browser, opens).await;
     assert!(browser.find("nav").await.is_displayed().await.expect("a state"), "the navigation was passed over");
+    press(browser, Key::Enter).await;
+    let is_there = async |css: &str| {
+        let script = "return document.activeElement.matches(arguments[0])";
+        browser.driver.execute(script, vec![css.into()]).await.expect("an answer").convert::<bool>().expect("a word")
+    };
+    assert!(is_there("input[name=consent]").await, "the sheet begins with what is asked");
+    press(browser, Key::Escape).await;
+    assert!(is_there(opens).await, "the sheet is closed, and the way goes on where it was");
+    press(browser, Key::Enter).await;
     press(browser, Key::Space).await;
     press(browser, Key::Tab).await;
-    let focused = browser.driver.active_element().await.expect("a focus");
-    assert_eq!(focused.tag_name().await.expect("a tag"), "button", "the box has made its button usable");
+    assert!(is_there("button[type=submit]").await);
     press(browser, Key::Enter).await;
 
     browser.find("button[value=pay]").await;

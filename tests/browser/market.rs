@@ -40,7 +40,7 @@ async fn four_tiers_stand_beside_each_other() {
 
     // The simulated provider does not know these prices: its refusal is shown where the buyer is.
     browser.find("[data-tier=essential] [data-cadence=annual] button").await.click().await.expect("it is pressed");
-    assert!(browser.text("[role=alert]").await.contains("There is a problem"));
+    assert!(browser.text("[role=alert]").await.contains("That did not work"));
     let alert = browser.driver.active_element().await.expect("a focus");
     assert_eq!(alert.attr("role").await.expect("an answer").as_deref(), Some("alert"), "it is read out first");
     assert!(browser.driver.title().await.expect("a title").starts_with("Problem: "));

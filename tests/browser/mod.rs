@@ -10,6 +10,7 @@ mod market;
 mod purchase;
 mod scriptless;
 mod windows;
+mod worst;
 
 use demo::provider::Shape;
 use demo::site::{Settings, Site, seeded_users};
@@ -82,10 +83,23 @@ impl Visit {
         .await;
     }
 
+    /// Has the pricing page show the prices of a cadence.
+    async fn shows(&self, cadence: &str) {
+        self.browser.find(&format!("label[for=shown-{cadence}]")).await.click().await.expect("other prices");
+    }
+
+    /// Orders a month, from the pricing page on, with the consent that it asks for.
+    async fn order_a_month(&self) {
+        self.browser.find("[data-tier=paid] [data-cadence=monthly] > button").await.click().await.expect("a sheet");
+        self.browser.find(&format!("{MONTHLY} input[name=consent]")).await.click().await.expect("it is ticked");
+        self.browser.find(&format!("{MONTHLY} button")).await.click().await.expect("the checkout opens");
+    }
+
     /// Buys a year with its free trial, from the pricing page on, and ends on the page of the plan.
     async fn start_trial(&self) {
+        self.shows("annual").await;
         self.browser.find(&format!("{ANNUAL} button")).await.click().await.expect("the checkout opens");
-        self.browser.click("Pay").await;
+        self.browser.click("Start trial").await;
         self.browser.sees("Your plan").await;
     }
 

@@ -27,11 +27,15 @@ async fn a_person_signs_in_agrees_pays_and_reads() {
     eyes::picture(browser, "pricing").await;
     eyes::picture_in_a_hand(browser, "pricing").await;
 
+    browser.find("[data-tier=paid] [data-cadence=monthly] > button").await.click().await.expect("the sheet opens");
+    eyes::audit(browser, "the order").await;
+    eyes::picture(browser, "pricing-order").await;
     let button = browser.find(&format!("{MONTHLY} button")).await;
-    assert!(!button.is_enabled().await.expect("a state"), "nothing is bought without the consent");
+    assert!(button.is_enabled().await.expect("a state"), "it looks like what can be bought");
+    button.click().await.expect("it is pressed");
+    assert!(browser.path().await.starts_with("/billing/pricing"), "nothing is bought without the consent");
     let consent = browser.find(&format!("{MONTHLY} input[name=consent]")).await;
     consent.click().await.expect("it is ticked");
-    assert!(button.is_enabled().await.expect("a state"), "now it is");
     button.click().await.expect("the checkout opens");
     browser.click("Card is declined").await;
     assert!(browser.text("[role=alert]").await.contains("declined"));
@@ -43,7 +47,8 @@ async fn a_person_signs_in_agrees_pays_and_reads() {
 
     visit.open("/billing/pricing").await;
     browser.sees("Pricing").await;
-    assert!(browser.text("[data-tier=paid]").await.contains("Your plan"));
+    let own = browser.text("[data-tier=paid]").await;
+    assert!(own.contains("Your plan") && own.contains("£7 a month") && !own.contains("£70"), "its own price: {own}");
     assert!(browser.driver.find_all(thirtyfour::By::Css(MONTHLY)).await.expect("an answer").is_empty());
     eyes::audit(browser, "pricing for subscribers").await;
     eyes::picture(browser, "pricing-subscribed").await;
@@ -71,8 +76,7 @@ async fn a_month_is_bought_managed_and_ended_in_a_browser(arrangement: Arrangeme
     let article = demo::site::paid_paths().next().expect("a paid article");
     visit.open_as(2, &article).await;
     browser.sees("Pricing").await;
-    browser.find(&format!("{MONTHLY} input[name=consent]")).await.click().await.expect("it is ticked");
-    browser.find(&format!("{MONTHLY} button")).await.click().await.expect("the checkout opens");
+    visit.order_a_month().await;
     browser.click("Pay").await;
     browser.find("article").await;
     assert_eq!(browser.path().await, article, "back on the page that was asked for");
@@ -80,7 +84,7 @@ async fn a_month_is_bought_managed_and_ended_in_a_browser(arrangement: Arrangeme
     assert_eq!(browser.text("[data-status]").await, "Active");
     browser.find("details > summary").await.click().await.expect("it opens");
     browser.click("Cancel at the end of the period").await;
-    visit.comes_to_say("[data-status]", "Ends soon").await;
+    visit.comes_to_say("[data-status]", "Not renewing").await;
     browser.click("Keep the subscription").await;
     visit.comes_to_say("[data-status]", "Active").await;
     visit.end().await;
@@ -92,6 +96,7 @@ async fn a_year_begins_with_a_trial_that_counts_down() {
     let browser = &visit.browser;
     visit.open_as(1, "/billing/pricing").await;
     browser.sees("Pricing").await;
+    visit.shows("annual").await;
     assert!(browser.text("[data-tier=paid]").await.contains("14 days free, then £70 a year."));
     assert_eq!(
         browser.find(&format!("{ANNUAL} button")).await.is_enabled().await.ok(),

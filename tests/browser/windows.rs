@@ -9,6 +9,7 @@ async fn the_window_that_pays_goes_on_to_its_own_page() {
     let provider = visit.world.provider.as_ref().expect("this world has one");
     let order = async || {
         browser.sees("Pricing").await;
+        visit.shows("annual").await;
         browser.find(&format!("{ANNUAL} button")).await.click().await.expect("the checkout opens");
         browser.find("button[value=pay]").await;
         browser.driver.current_url().await.expect("it is somewhere")
@@ -21,12 +22,12 @@ async fn the_window_that_pays_goes_on_to_its_own_page() {
     visit.open("/billing/pricing?next=/premium/map-room").await;
     assert_eq!(order().await, checkout, "the open one");
     assert_eq!(provider.sessions().len(), 1);
-    browser.click("Pay").await;
+    browser.click("Start trial").await;
     browser.sees("In the room where the borders were drawn").await;
 
     // The first window still shows the checkout, which is over.
     browser.driver.switch_to_window(first).await.expect("it is looked at");
-    browser.click("Pay").await;
+    browser.click("Start trial").await;
     browser.sees("That did not work").await;
     assert_eq!(provider.subscriptions().len(), 1, "nobody pays twice");
     visit.end().await;

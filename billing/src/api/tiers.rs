@@ -1,6 +1,6 @@
 //! What is sold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
@@ -24,7 +24,11 @@ struct Shown {
     code: String,
     name: String,
     rank: u32,
-    features: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    /// Whether it is the one that is recommended.
+    highlight: bool,
+    features: Vec<String>,
     limits: BTreeMap<String, u64>,
     levels: BTreeMap<String, u64>,
     prices: Vec<ShownPrice>,
@@ -49,7 +53,8 @@ pub struct ShownPrice {
 /// `GET /api/billing/tiers`
 pub async fn list(State(billing): State<Billing>, _: SignedIn) -> Result<Json<Tiers>, Problem> {
     let rules = sold(&billing).await?;
-    Ok(Json(Tiers { tiers: rules.catalog.tiers().iter().map(|tier| shown(&billing, tier)).collect() }))
+    let tiers = rules.catalog.tiers().iter().filter(|tier| !tier.hidden).map(|tier| shown(&billing, tier)).collect();
+    Ok(Json(Tiers { tiers }))
 }
 
 fn shown(billing: &Billing, tier: &Tier) -> Shown {
@@ -57,6 +62,8 @@ fn shown(billing: &Billing, tier: &Tier) -> Shown {
         code: tier.code.clone(),
         name: tier.name.clone(),
         rank: tier.rank,
+        description: tier.description.clone(),
+        highlight: tier.highlight,
         features: tier.features.clone(),
         limits: tier.limits.clone(),
         levels: tier.levels.clone(),

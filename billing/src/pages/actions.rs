@@ -51,7 +51,7 @@ pub async fn checkout(
             Ok(answer)
         }
         Err(problem) => {
-            let asked = pricing::Asked { next, cadence: order.cadence };
+            let asked = pricing::Asked { next, cadence: order.cadence, is_invited: false };
             pricing::show(&billing, Some(&claims), asked, Some(&problem)).await
         }
     }

@@ -212,7 +212,8 @@ mod tests {
             let again = again(&OwnPaths::default(), None, None, 1);
             let page = Confirming { frame: frame.clone(), refresh_seconds: 2, again, by_itself, is_bought: false };
             let html = page.render().expect("a page");
-            for words in ["No payment is known here yet", "If you have bought nothing", "See the plans", "Look again"] {
+            for words in ["No payment is known here yet", "If you have bought nothing", "See the plans", "Check again"]
+            {
                 assert!(html.contains(words), "{words}: {html}");
             }
             for words in ["is being confirmed", "Some ways to pay take longer"] {

@@ -6,12 +6,14 @@ pub mod cookie;
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use http::HeaderMap;
 use rand::Rng;
 use serde::Serialize;
 
 use crate::Billing;
 use crate::checkout::links;
 use crate::credits;
+use crate::settings::Settings;
 use crate::store::{StoreError, referrals, snapshot};
 
 pub use bind::{at_first_sight, bind};
@@ -59,6 +61,21 @@ pub async fn standing(billing: &Billing, account: &AccountId, now: Timestamp) ->
         credit_days: settings.referral.credit_days,
         credit_days_left: seconds.unsigned_abs().div_ceil(86_400),
     })
+}
+
+/// Whether an account was invited, and what it gets for that is still to come when it has bought nothing yet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_invited(billing: &Billing, account: &AccountId) -> Result<bool, StoreError> {
+    let mut conn = billing.pool().acquire().await?;
+    Ok(referrals::referrer_of(&mut conn, account).await?.is_some())
+}
+
+/// Whether a browser remembers an invitation.
+#[must_use]
+pub fn is_remembered(headers: &HeaderMap, settings: &Settings, now: Timestamp) -> bool {
+    cookie::code(headers, settings, now).is_some()
 }
 
 async fn code(conn: &mut sqlx::PgConnection, account: &AccountId, now: Timestamp) -> Result<String, StoreError> {

@@ -59,7 +59,7 @@ impl fmt::Display for Lacking {
 }
 
 fn has_feature(catalog: &Catalog, name: &str) -> bool {
-    catalog.tiers().iter().any(|tier| tier.features.contains(name))
+    catalog.tiers().iter().any(|tier| tier.has_feature(name))
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub enum CatalogError {
         "tier `{tier}` has renamed_from = \"{from}\", but there is a tier of that code, or another that was: take one of both away"
     )]
     RenamedFromTaken { tier: String, from: String },
+    #[error("tiers `{first}` and `{second}` both have highlight = true: recommend one of them")]
+    HighlightTwice { first: String, second: String },
     #[error("add-on `{0}` is there twice: give each add-on a code of its own")]
     AddonTwice(String),
     #[error("tiers `{first}` and `{second}` both have rank {rank}: give each a rank of its own")]
@@ -68,7 +70,10 @@ pub(super) fn free() -> Tier {
         name: "Free".into(),
         rank: 0,
         renamed_from: None,
-        features: BTreeSet::new(),
+        description: None,
+        highlight: false,
+        hidden: false,
+        features: Vec::new(),
         limits: BTreeMap::new(),
         levels: BTreeMap::new(),
         prices: Vec::new(),
@@ -84,6 +89,10 @@ impl TryFrom<Draft> for Catalog {
             tiers.push(free());
         }
         tiers.sort_by_key(|tier| tier.rank);
+        for tier in &mut tiers {
+            let mut seen = BTreeSet::new();
+            tier.features.retain(|feature| seen.insert(feature.clone()));
+        }
         check_tiers(&tiers)?;
         check_addons(&addons)?;
         let mut sold = HashMap::new();
@@ -139,6 +148,10 @@ fn check_tiers(tiers: &[Tier]) -> Result<(), CatalogError> {
             let (first, second) = (pair[0].code.clone(), pair[1].code.clone());
             return Err(CatalogError::RankTwice { first, second, rank: pair[0].rank });
         }
+    }
+    let mut highlights = tiers.iter().filter(|tier| tier.highlight);
+    if let (Some(first), Some(second)) = (highlights.next(), highlights.next()) {
+        return Err(CatalogError::HighlightTwice { first: first.code.clone(), second: second.code.clone() });
     }
     if !tiers[0].prices.is_empty() {
         return Err(CatalogError::BaseTierSold(tiers[0].code.clone()));

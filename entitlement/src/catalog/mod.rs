@@ -5,7 +5,7 @@ mod currency;
 mod draft;
 mod lookup;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -115,8 +115,18 @@ pub struct Tier {
     /// The code that it had before: what was given under that one goes on under this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<String>,
+    /// What it is for, in a sentence that buyers read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The one that the pricing page recommends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub highlight: bool,
+    /// Sold to buyers who ask for it by its code, and shown to accounts that have it alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+    /// Each once, in the order in which buyers read them.
     #[serde(default)]
-    pub features: BTreeSet<String>,
+    pub features: Vec<String>,
     /// Per billing period; a metric that is absent is unlimited.
     #[serde(default)]
     pub limits: BTreeMap<String, u64>,
@@ -131,6 +141,12 @@ impl Tier {
     /// The prices at which it is sold now.
     pub fn offers(&self) -> impl Iterator<Item = &Price> {
         self.prices.iter().filter(|price| price.is_offered())
+    }
+
+    /// Whether it gives that feature.
+    #[must_use]
+    pub fn has_feature(&self, name: &str) -> bool {
+        self.features.iter().any(|feature| feature == name)
     }
 
     /// Whether it is known by that code, now or before it was renamed.

@@ -51,6 +51,23 @@ fn a_renamed_tier_is_found_by_both_codes_and_a_retired_price_is_known_but_not_so
 }
 
 #[test]
+fn features_are_kept_as_they_were_written_and_once_each() {
+    let text = PAID.replace("[\"archive\"]", "[\"zeal\", \"archive\", \"zeal\"]");
+    let text = text
+        .replace("name = \"Paid\"", "name = \"Paid\"\ndescription = \"For readers.\"\nhighlight = true\nhidden = true");
+    let catalog = parse(&text).expect("a valid catalog");
+    let paid = catalog.tier("paid").expect("it is there");
+    assert_eq!(paid.features, ["zeal", "archive"]);
+    assert!(paid.has_feature("archive") && !paid.has_feature("arch"));
+    let stored = serde_json::to_string(&catalog).expect("it encodes");
+    assert_eq!(serde_json::from_str::<Catalog>(&stored).expect("it decodes"), catalog);
+    let plain = serde_json::to_string(&parse(PAID).expect("a valid catalog")).expect("it encodes");
+    for key in ["description", "highlight", "hidden"] {
+        assert!(!plain.contains(key), "builds that do not know it can read a catalog without it: {plain}");
+    }
+}
+
+#[test]
 fn what_a_person_agreed_to_is_no_part_of_what_is_sold() {
     let accepted = format!("accept = \"0123456789abcdef\"\n{PAID}");
     assert_eq!(parse(&accepted), parse(PAID));
@@ -70,6 +87,7 @@ fn an_invalid_catalog_says_what_to_change() {
         (tier("Paid", 1), "`Paid` is not a usable code"),
         (tier("a", 1) + &tier("a", 2), "tier `a` is there twice"),
         (tier("a", 1) + &tier("b", 1), "both have rank 1"),
+        (tier("a", 1) + "highlight = true\n" + &tier("b", 2) + "highlight = true\n", "both have highlight = true"),
         (tier("a", 1) + &tier("b", 2) + "renamed_from = \"a\"\n", "there is a tier of that code"),
         (tier("a", 1) + "renamed_from = \"a\"\n", "there is a tier of that code"),
         (tier("a", 1) + "renamed_from = \"c\"\n" + &tier("b", 2) + "renamed_from = \"c\"\n", "or another that was"),

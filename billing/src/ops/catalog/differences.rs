@@ -62,9 +62,12 @@ fn tier_changes(before: &Tier, after: &Tier, what: &str, lines: &mut Vec<String>
         changed(&format!("{what} renamed_from"), from(before), from(after), lines);
     }
     changed(&format!("{what} name"), &before.name, &after.name, lines);
+    let described = |tier: &Tier| tier.description.clone().unwrap_or_else(|| "nothing".to_owned());
+    changed(&format!("{what} description"), described(before), described(after), lines);
+    changed(&format!("{what} highlight"), before.highlight, after.highlight, lines);
+    changed(&format!("{what} hidden"), before.hidden, after.hidden, lines);
     changed(&format!("{what} rank"), before.rank, after.rank, lines);
-    let listed = |tier: &Tier| tier.features.iter().cloned().collect::<Vec<_>>().join(", ");
-    changed(&format!("{what} features"), listed(before), listed(after), lines);
+    changed(&format!("{what} features"), before.features.join(", "), after.features.join(", "), lines);
     changed(&format!("{what} limits"), numbers(&before.limits), numbers(&after.limits), lines);
     changed(&format!("{what} levels"), numbers(&before.levels), numbers(&after.levels), lines);
     price_changes(&before.prices, &after.prices, what, lines);

@@ -29,11 +29,19 @@ pub struct Line {
     pub date: String,
     pub amount: String,
     pub status: String,
+    /// Where it can be paid, at the provider.
+    pub pay_url: Option<String>,
     /// Where its PDF is, at the provider.
     pub pdf_url: Option<String>,
 }
 
 impl Invoices {
+    /// The date of the newest one that can be paid.
+    pub fn unpaid(&self) -> Option<&str> {
+        let Self::Known(lines) = self else { return None };
+        lines.iter().find(|line| line.pay_url.is_some()).map(|line| line.date.as_str())
+    }
+
     /// Asks the providers.
     pub async fn of(billing: &Billing, account: &AccountId) -> Self {
         match tokio::time::timeout(WAIT, invoices::of(billing, account)).await {
@@ -68,6 +76,7 @@ fn line(texts: &Texts, billed: Billed) -> Line {
         date: texts.day(bill.created_at),
         amount: texts.common.locale.money(bill.total, &bill.currency),
         status,
+        pay_url: bill.url.filter(|url| bill.status == "open" && is_safe(url)),
         // A link that is no page is left out rather than followed.
         pdf_url: bill.pdf.filter(|url| is_safe(url)),
     }
@@ -93,7 +102,7 @@ mod tests {
                 total: 700,
                 paid: 700,
                 currency: "gbp".into(),
-                url: None,
+                url: Some(pdf.into()),
                 pdf: Some(pdf.into()),
             };
             line(&examples::pages().texts, Billed { provider: Provider::Stripe, bill })
@@ -101,7 +110,10 @@ mod tests {
         let paid = told("paid", "https://pay.stripe.com/invoice/in_1/pdf");
         assert_eq!((paid.date.as_str(), paid.amount.as_str(), paid.status.as_str()), ("1 March 2026", "£7", "Paid"));
         assert_eq!(paid.pdf_url.as_deref(), Some("https://pay.stripe.com/invoice/in_1/pdf"));
-        assert_eq!(told("open", "javascript:alert(1)").pdf_url, None);
+        assert_eq!(paid.pay_url, None, "it is paid");
+        assert_eq!(told("open", "https://pay.stripe.com/i").pay_url.as_deref(), Some("https://pay.stripe.com/i"));
+        let unsafe_link = told("open", "javascript:alert(1)");
+        assert_eq!((unsafe_link.pdf_url, unsafe_link.pay_url), (None, None));
         for (word, shown) in [
             ("open", "Open"),
             ("void", "Void"),

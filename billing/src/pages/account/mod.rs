@@ -38,7 +38,16 @@ pub struct Asked {
 struct Invitation {
     text: String,
     link: String,
-    conversions: String,
+    /// How many have counted; none are not worth a line.
+    conversions: Option<String>,
+}
+
+/// Days of paid access beside any subscription.
+#[derive(Clone, Debug)]
+struct Credit {
+    days: String,
+    /// When they are used.
+    text: String,
 }
 
 #[derive(Clone, Template)]
@@ -52,8 +61,7 @@ struct Page<'a> {
     not_a_buyer: Option<String>,
     /// For an account that is blocked: that what is paid for does not count.
     blocked: Option<String>,
-    /// Days of paid access beside any subscription.
-    credit: Option<String>,
+    credit: Option<Credit>,
     invitation: Option<Invitation>,
     invoices: Invoices,
 }
@@ -87,15 +95,17 @@ pub async fn show(
     let standing = standing::of(billing, &claims.sub, now).await?;
     let inviting = referral::standing(billing, &claims.sub, now).await?;
     let error = problem.map(|problem| fault::told(texts, problem));
+    let invoices = Invoices::of(billing, &claims.sub).await;
+    let plan = Plan::of(texts, &standing, &checkout::sellers(billing), now);
     let page = Page {
         frame: Frame::new(billing, &texts.account.title, links::ACCOUNT_PATH).with_claims(claims).with_error(error),
         done: done(texts, &asked, &standing, now),
-        plan: Plan::of(texts, &standing, &checkout::sellers(billing), now),
+        plan: plan.with_open_bill(texts, invoices.unpaid()),
         not_a_buyer: not_a_buyer(texts, claims),
         blocked: standing.segment.plan.is_blocked().then(|| texts.account.blocked.clone()),
-        credit: credit(texts, &inviting),
+        credit: Credit::of(texts, &inviting, &standing, now),
         invitation: invitation(texts, &inviting),
-        invoices: Invoices::of(billing, &claims.sub).await,
+        invoices,
     };
     Ok(match problem {
         Some(problem) => html::page_with(problem.status(), &page),
@@ -107,11 +117,16 @@ fn not_a_buyer(texts: &Texts, claims: &Claims) -> Option<String> {
     (!claims.buyer).then(|| fill(&texts.account.not_a_buyer, &[("account", claims.sub.as_str())]))
 }
 
-/// The days that the account has beside any subscription.
-fn credit(texts: &Texts, inviting: &Inviting) -> Option<String> {
-    let days = inviting.credit_days_left;
-    let told = texts.days(i64::try_from(days).unwrap_or(i64::MAX));
-    (days > 0).then(|| fill(&texts.account.credit_days, &[("days", &told)]))
+impl Credit {
+    /// The days that the account has; those wait while something else gives access.
+    fn of(texts: &Texts, inviting: &Inviting, standing: &Standing, now: Timestamp) -> Option<Self> {
+        let days = inviting.credit_days_left;
+        let told = texts.days(i64::try_from(days).unwrap_or(i64::MAX));
+        let waits = standing.segment.status != Status::Credit && !standing.live(now).is_empty();
+        let text = if waits { &texts.account.credit_waits } else { &texts.account.credit_text };
+        let days = (days > 0).then(|| fill(&texts.account.credit_days, &[("days", &told)]))?;
+        Some(Self { days, text: text.clone() })
+    }
 }
 
 /// Nobody is asked to invite for nothing.
@@ -121,8 +136,9 @@ fn invitation(texts: &Texts, inviting: &Inviting) -> Option<Invitation> {
     }
     let days = texts.days(inviting.credit_days.into());
     let conversions = match inviting.converted {
-        1 => texts.account.conversion.clone(),
-        count => fill(&texts.account.conversions, &[("count", &count.to_string())]),
+        0 => None,
+        1 => Some(texts.account.conversion.clone()),
+        count => Some(fill(&texts.account.conversions, &[("count", &count.to_string())])),
     };
     let text = fill(&texts.account.referral_text, &[("days", &days)]);
     Some(Invitation { text, link: inviting.link.clone(), conversions })
@@ -134,7 +150,10 @@ fn done(texts: &Texts, asked: &Asked, standing: &Standing, now: Timestamp) -> Op
     let mut running = standing.subscriptions.iter().filter(|own| is_running(own, now));
     match asked.done.as_deref() {
         // The address says what was asked for, and the rows what is.
-        Some("ending") => running.any(is_ending).then(|| texts.account.ending.clone()),
+        Some("ending") => {
+            let last = running.filter_map(|own| own.cancel_at).max();
+            last.map(|end| fill(&texts.account.ending, &[("date", &texts.day(end))]))
+        }
         Some("kept") => running.any(|own| !is_ending(own)).then(|| texts.account.kept.clone()),
         _ => {
             // An old address, while a payment is missing: the warning says how it stands.

@@ -22,15 +22,17 @@ pub struct Plan {
     /// What is paid for beside the tiers.
     pub addons: Vec<Line>,
     pub actions: Actions,
+    /// What ending the subscriptions means, and when they end then.
+    pub cancel_text: String,
 }
 
 /// A trial that runs.
 #[derive(Clone, Debug)]
 pub struct Trial {
     pub left: String,
-    /// Days in all, and days that are over: for a bar.
+    /// Days in all, and days that are left: for a bar.
     pub days: i64,
-    pub past: i64,
+    pub remaining: i64,
 }
 
 /// A payment is missing, or something else takes access.
@@ -65,6 +67,20 @@ pub enum Actions {
 }
 
 impl Plan {
+    /// Names the bill that is open, by the date that it has among the invoices, where a payment failed.
+    pub fn with_open_bill(mut self, texts: &Texts, date: Option<&str>) -> Self {
+        // Access that ends all the same is told of a payment that failed alone.
+        if let (Some(warning), Some(date)) = (self.warning.as_mut().filter(|warning| warning.until.is_some()), date) {
+            warning.text = fill(&texts.account.failed, &[("date", date)]);
+        }
+        self
+    }
+
+    /// Whether the warning has a button: the others then stand back.
+    pub fn has_way_back(&self) -> bool {
+        self.warning.as_ref().is_some_and(|warning| warning.way_back != WayBack::Wait)
+    }
+
     /// `sellers` are the providers that can be asked.
     pub fn of(texts: &Texts, standing: &Standing, sellers: &[Provider], now: Timestamp) -> Self {
         let segment = &standing.segment;
@@ -83,6 +99,7 @@ impl Plan {
         let way_back = warning.as_ref().map(|warning| warning.way_back);
         let told = |subscription: &Subscription| warned == Some(&subscription.id);
         Self {
+            cancel_text: cancel_text(texts, standing, now),
             tier_name: tier.map_or_else(|| tier_code.clone(), |tier| tier.name.clone()),
             tier_code,
             status_code: segment.status.as_str(),
@@ -149,6 +166,21 @@ fn without_access(texts: &Texts, standing: &Standing, (warned, has_none): (Optio
     text.clone()
 }
 
+/// What is said before all that runs is ended: with the last of its days, where each has one.
+fn cancel_text(texts: &Texts, standing: &Standing, now: Timestamp) -> String {
+    let live = standing.live(now);
+    let ends = live.iter().map(|live| match (live.subscription.cancel_at, live.subscription.state) {
+        (Some(end), _) | (None, State::Trialing { ends_at: end }) => Some(end),
+        (None, State::Active { paid_until }) => Some(live.subscription.price_paid_until(&live.price.id, paid_until?)),
+        (None, _) => None,
+    });
+    let last = ends.collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().max());
+    match last.filter(|_| standing.unnamed(now).next().is_none()) {
+        Some(end) => fill(&texts.account.cancel_on, &[("date", &texts.day(end))]),
+        None => texts.account.cancel_text.clone(),
+    }
+}
+
 fn in_words(texts: &Texts, status: Status) -> String {
     let texts = &texts.account;
     let text = match status {
@@ -170,7 +202,7 @@ fn trial(texts: &Texts, live: &Live<'_>, standing: &Standing, now: Timestamp) ->
     let left = days_left(ends_at - now);
     let days = days_left(ends_at - live.subscription.started_at).max(left).max(1);
     let text = fill(&texts.account.trial_left, &[("days", &texts.days(left))]);
-    Some(Trial { left: text, days, past: days - left })
+    Some(Trial { left: text, days, remaining: left })
 }
 
 /// Why a subscription gives nothing, in a sentence.

@@ -17,6 +17,12 @@ pub use texts::{Texts, days_left};
 const STYLE: &str = include_str!("../../../templates/pages.css");
 const SCRIPT: &str = include_str!("../../../templates/pages.js");
 
+/// Parts of codes that are no words.
+const ABBREVIATIONS: [&str; 24] = [
+    "ai", "api", "cdn", "crm", "csv", "dns", "gdpr", "html", "id", "ip", "json", "mfa", "pdf", "rss", "saml", "scim",
+    "seo", "sla", "sms", "sso", "ssl", "url", "vat", "vpn",
+];
+
 /// What an operator may say about the pages; checked by whoever reads the configuration.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -33,6 +39,10 @@ pub struct Look {
     pub description: String,
     /// Where to ask for a tier that has no price.
     pub contact_url: Option<String>,
+    pub terms_url: Option<String>,
+    pub privacy_url: Option<String>,
+    /// Where the site's sessions are ended.
+    pub logout_url: Option<String>,
     pub logo: Option<Image>,
     /// Comes after the pages' own.
     pub stylesheet: Option<String>,
@@ -61,6 +71,9 @@ pub struct Pages {
     pub(crate) index: bool,
     pub(crate) description: String,
     pub(crate) contact_url: Option<String>,
+    pub(crate) terms_url: Option<String>,
+    pub(crate) privacy_url: Option<String>,
+    pub(crate) logout_url: Option<String>,
     pub(crate) texts: Texts,
     pub(crate) style: Asset,
     pub(crate) script: Asset,
@@ -85,6 +98,9 @@ impl Pages {
             index: look.index,
             description: look.description,
             contact_url: look.contact_url,
+            terms_url: look.terms_url,
+            privacy_url: look.privacy_url,
+            logout_url: look.logout_url,
             texts,
             style: Asset::new(&own, "pages", CSS, STYLE),
             script: Asset::new(&own, "pages", "text/javascript; charset=utf-8", SCRIPT),
@@ -107,9 +123,12 @@ impl Pages {
         self.own_paths.of(name)
     }
 
-    /// A feature's or metric's code as buyers read it.
+    /// A feature's or metric's code as buyers read it: abbreviations in capitals.
     pub(crate) fn word(&self, code: &str) -> String {
-        self.words.get(code).cloned().unwrap_or_else(|| code.replace(['_', '-'], " "))
+        let spelt =
+            |part: &str| if ABBREVIATIONS.contains(&part) { part.to_ascii_uppercase() } else { part.to_owned() };
+        let of_code = || code.split(['_', '-']).map(spelt).collect::<Vec<_>>().join(" ");
+        self.words.get(code).cloned().unwrap_or_else(of_code)
     }
 
     /// The paths of the stylesheets, in their order.
@@ -147,6 +166,9 @@ pub mod examples {
             index: false,
             description: String::new(),
             contact_url: None,
+            terms_url: None,
+            privacy_url: None,
+            logout_url: None,
             logo: None,
             stylesheet: None,
             consents: part("consents").try_into().expect("consents"),

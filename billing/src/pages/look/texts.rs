@@ -36,6 +36,9 @@ pub struct Common {
     pub back: String,
     pub pricing: String,
     pub account: String,
+    pub terms: String,
+    pub privacy: String,
+    pub sign_out: String,
     pub signed_in: String,
     pub signed_in_for: String,
     pub date: String,
@@ -52,8 +55,9 @@ pub struct Common {
 texts! {
     /// The pricing page.
     Pricing {
-        title, lead, cadence, monthly, annual, saving, per_month, per_year, free, free_text, custom, contact, current, includes,
-        limit, level, unlimited, trial, buy, buy_trial, sign_in, not_here, not_a_buyer, subscribed, manage,
+        title, lead, cadence, monthly, annual, saving, per_month, per_year, free, free_text, custom, contact, current, highlight, includes, only_monthly,
+        only_annual, invited,
+        limit, level, unlimited, trial, buy, buy_trial, order, close, sign_in, not_here, not_a_buyer, subscribed, manage,
     }
 }
 
@@ -63,10 +67,10 @@ texts! {
         title, thanks, ending, kept, active, trialing, canceling, past_due, credit, none, trial_left, trial_then,
         next_payment, ends, access_until, failed_title, failed, unpaid, incomplete, withheld_title, beside_title, no_access, no_plan, on_pause,
         customer_gone, refunded, dispute_lost, buy_over, buy_or_cancel, disputed, paused_text, paused_ending, not_renewed, unknown_status,
-        resume, buy_again, paused, unnamed, manage, pay, cancel, cancel_text,
-        cancel_now, keep, plans, not_a_buyer, blocked, credit_days, credit_text, referral, referral_text, referral_link, copy,
+        resume, buy_again, paused, unnamed, manage, pay, cancel, cancel_text, cancel_on,
+        cancel_now, keep, plans, not_a_buyer, blocked, credit_days, credit_text, credit_waits, referral, referral_text, referral_link, copy,
         copied, conversion, conversions, invoices, invoice_paid,
-        invoice_open, invoice_void, invoice_refunded, invoice_partly_refunded, invoice_taken_back, invoice_pdf, invoices_unavailable,
+        invoice_open, invoice_void, invoice_refunded, invoice_partly_refunded, invoice_taken_back, invoice_pay, invoice_pdf, invoices_unavailable,
     }
 }
 

@@ -21,6 +21,11 @@ pub struct Column {
     pub base: bool,
     /// What the visitor has.
     pub current: bool,
+    /// What is recommended.
+    pub highlight: bool,
+    /// What it costs where it has no price: nothing, for everybody's.
+    pub free: Option<String>,
+    pub description: Option<String>,
     /// "Everything in the tier below", when that is so.
     pub includes: Option<String>,
     pub gains: Vec<String>,
@@ -37,6 +42,8 @@ pub struct Offer {
     /// Amount and cadence in one.
     pub price: String,
     pub trial: Option<String>,
+    /// That the tier has no other cadence, for visitors who have chosen the other one.
+    pub only: Option<String>,
     pub consent: Consent,
     pub action: String,
 }
@@ -67,21 +74,31 @@ impl Column {
     pub fn is_custom(&self) -> bool {
         !self.base && self.offers.is_empty()
     }
+
+    /// Where another tier is recommended, this one's button stands back.
+    pub fn is_quiet(&self, columns: &[Self]) -> bool {
+        !self.highlight && columns.iter().any(|column| column.highlight)
+    }
 }
 
 impl Offer {
+    /// The name of the sheet on which it is ordered, among those of the page.
+    pub fn sheet(&self, tier: &Column) -> String {
+        format!("order-{}-{}", tier.code, self.cadence)
+    }
+
     pub fn is_sold_here(&self) -> bool {
         self.consent != Consent::Unknown
     }
 }
 
 impl Toggle {
-    /// One is needed when a second column of prices would be too much to look at.
+    /// One is needed where a tier has both.
     pub fn over(shop: Shop<'_>, shown: Cadence) -> Option<Self> {
         let Shop { look, catalog, .. } = shop;
         let both = |tier| Some((sold_at(shop, tier, Cadence::Monthly)?, sold_at(shop, tier, Cadence::Annual)?));
         let prices: Vec<(&Price, &Price)> = catalog.tiers().iter().filter_map(both).collect();
-        if prices.len() < 2 {
+        if prices.is_empty() {
             return None;
         }
         let percent = prices.iter().filter_map(|(monthly, annual)| saving_percent(monthly, annual)).max();
@@ -98,37 +115,53 @@ pub struct Shop<'a> {
     /// The providers that can be asked for a checkout.
     pub sellers: &'a [Provider],
     pub trial: Trial,
+    /// What the visitor pays for, by the catalog.
+    pub held: Option<&'a Price>,
 }
 
 /// A column for each tier; `current` is the code of the tier that the visitor has.
 pub fn columns(shop: Shop<'_>, current: Option<&str>) -> Vec<Column> {
     let Shop { look, catalog, .. } = shop;
     let base = &catalog.base().code;
-    let sold: Vec<&Tier> = catalog.tiers().iter().filter(|tier| tier.code != *base).collect();
+    let is_current = |tier: &Tier| current == Some(tier.code.as_str());
+    let tiers = catalog.tiers().iter().filter(|tier| !tier.hidden || is_current(tier));
+    let sold: Vec<&Tier> = tiers.clone().filter(|tier| tier.code != *base).collect();
+    let has_choice = Toggle::over(shop, Cadence::Monthly).is_some();
     let column = |tier: &Tier| {
         // Tiers are in order of rank.
         let below = sold.iter().rev().find(|other| other.rank < tier.rank);
-        let below = below.filter(|below| !below.features.is_empty() && below.features.is_subset(&tier.features));
+        let below = below.filter(|below| {
+            !below.features.is_empty() && below.features.iter().all(|feature| tier.has_feature(feature))
+        });
         let includes = below.map(|below| fill(&look.texts.pricing.includes, &[("tier", &below.name)]));
         Column {
             code: tier.code.clone(),
             name: tier.name.clone(),
             base: tier.code == *base,
-            current: current == Some(tier.code.as_str()),
+            current: is_current(tier),
+            highlight: tier.highlight,
+            free: (tier.code == *base).then(|| nothing(look, &sold)),
+            description: tier.description.clone(),
             includes,
             gains: gains(look, catalog, tier, below.copied()),
-            offers: offers(shop, tier),
+            offers: offers(shop, tier, has_choice),
         }
     };
-    let columns = catalog.tiers().iter().map(column);
+    let columns = tiers.map(column);
     // What everybody has is worth a column of its own only where there is room, or something to say of it.
     columns.filter(|column| !column.base || !column.gains.is_empty() || sold.len() < CROWD).collect()
+}
+
+/// What everybody's tier costs, in the currency of the others.
+fn nothing(look: &Pages, sold: &[&Tier]) -> String {
+    let currency = sold.iter().flat_map(|tier| tier.offers()).map(|price| price.currency.as_str()).next();
+    currency.map_or_else(|| look.texts.pricing.free.clone(), |currency| look.texts.common.locale.money(0, currency))
 }
 
 /// What the tier gives beside what `below` gives: its features, then its numbers.
 fn gains(look: &Pages, catalog: &Catalog, tier: &Tier, below: Option<&Tier>) -> Vec<String> {
     let texts = &look.texts.pricing;
-    let new = tier.features.iter().filter(|feature| below.is_none_or(|below| !below.features.contains(*feature)));
+    let new = tier.features.iter().filter(|feature| below.is_none_or(|below| !below.has_feature(feature)));
     let features = new.map(|feature| look.word(feature));
     let is_base = tier.code == catalog.base().code;
     let unlimited = |metric: &str| {
@@ -156,10 +189,20 @@ fn metrics<'a, N: Iterator<Item = &'a String>>(catalog: &'a Catalog, of: impl Fn
     catalog.tiers().iter().flat_map(of).map(String::as_str).collect()
 }
 
-/// The offers that a checkout finds: one for each cadence.
-fn offers(shop: Shop<'_>, tier: &Tier) -> Vec<Offer> {
+/// The offers that a checkout finds: one for each cadence. Of what the visitor pays for already, the price that is paid.
+fn offers(shop: Shop<'_>, tier: &Tier, has_choice: bool) -> Vec<Offer> {
+    if let Some(held) = shop.held.filter(|held| tier.prices.contains(held)) {
+        return vec![offer(shop, tier, held)];
+    }
     let prices = [Cadence::Monthly, Cadence::Annual].into_iter().filter_map(|cadence| sold_at(shop, tier, cadence));
-    prices.map(|price| offer(shop, tier, price)).collect()
+    let mut offers: Vec<Offer> = prices.map(|price| offer(shop, tier, price)).collect();
+    if let ([offer], true) = (offers.as_mut_slice(), has_choice) {
+        let texts = &shop.look.texts.pricing;
+        let text =
+            if offer.cadence == standing::cadence(Cadence::Monthly) { &texts.only_monthly } else { &texts.only_annual };
+        offer.only = Some(text.clone());
+    }
+    offers
 }
 
 /// The price that is bought at this cadence: of several providers, one that can be asked now.
@@ -195,6 +238,7 @@ fn offer(shop: Shop<'_>, tier: &Tier, price: &Price) -> Offer {
         per: per.clone(),
         price: told,
         trial,
+        only: None,
         consent,
         action: fill(action, &[("tier", &tier.name)]),
     }

@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use entitlement::Timestamp;
 use entitlement::assertion::Claims;
-use entitlement::catalog::{Cadence, Catalog, Provider};
+use entitlement::catalog::{Cadence, Catalog, Price, Provider};
 use http::HeaderMap;
 use serde::Deserialize;
 
@@ -20,6 +20,7 @@ use crate::api::Visitor;
 use crate::api::standing::{self, Standing};
 use crate::checkout::{self, links};
 use crate::problem::Problem;
+use crate::referral;
 use columns::{Column, Consent, Shop, Toggle, columns};
 
 /// What the page is told in its address, or by the form that it has sent.
@@ -29,6 +30,9 @@ pub struct Asked {
     pub next: Option<String>,
     /// Which prices are shown first.
     pub cadence: Option<String>,
+    /// Whether the browser remembers an invitation.
+    #[serde(skip)]
+    pub is_invited: bool,
 }
 
 /// What the visitor can do here.
@@ -57,6 +61,8 @@ struct Sold<'a> {
     catalog: &'a Catalog,
     sellers: &'a [Provider],
     shown: Cadence,
+    /// What the visitor pays for.
+    held: Option<&'a Price>,
 }
 
 #[derive(Template)]
@@ -67,6 +73,15 @@ struct Page<'a> {
     tiers: Vec<Column>,
     toggle: Option<Toggle>,
     next: Option<String>,
+    /// What an invited buyer gets for buying.
+    invited: Option<String>,
+}
+
+impl Page<'_> {
+    /// Whether a column has the way to manage the subscription.
+    fn has_current(&self) -> bool {
+        self.tiers.iter().any(|tier| tier.current && !tier.base)
+    }
 }
 
 /// `GET /billing/pricing`
@@ -76,7 +91,8 @@ pub async fn get(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let page = show(&billing, claims.as_ref(), asked, None).await?;
+    let is_invited = referral::is_remembered(&headers, billing.settings(), crate::clock::now());
+    let page = show(&billing, claims.as_ref(), Asked { is_invited, ..asked }, None).await?;
     // Of somebody it is never compressed.
     if claims.is_some() { Ok(page) } else { Ok(encoding::for_everybody(page, Coding::of(&headers)).await) }
 }
@@ -84,7 +100,7 @@ pub async fn get(
 /// The page, with what went wrong on it.
 ///
 /// # Errors
-/// When the database fails.
+/// When the database fails; visitors who are not signed in are shown what was sold when it last answered.
 pub async fn show(
     billing: &Billing,
     claims: Option<&Claims>,
@@ -94,6 +110,7 @@ pub async fn show(
     let settings = billing.settings();
     let next = asked.next.as_deref().and_then(|next| links::own_path(settings.own_paths(), next));
     let shown = cadence(asked.cadence.as_deref());
+    let mut is_invited = asked.is_invited;
     let sellers = &checkout::sellers(billing);
     let texts = &settings.pages.texts;
     let error = problem.map(|problem| fault::told(texts, problem));
@@ -102,8 +119,8 @@ pub async fn show(
         None => {
             let back = links::with_next(&settings.own_paths().of(links::PRICING_PATH), next.as_deref());
             let sign_in = links::signing_in(&settings.login, &back);
-            let rules = standing::sold(billing).await?;
-            let sold = Sold { catalog: &rules.catalog, sellers, shown };
+            let rules = standing::sold_or_known(billing).await?;
+            let sold = Sold { catalog: &rules.catalog, sellers, shown: shown.unwrap_or(Cadence::Monthly), held: None };
             page(frame, Viewer::Anonymous { sign_in }, &sold, None)
         }
         Some(claims) => {
@@ -114,12 +131,19 @@ pub async fn show(
                 (true, true) => Viewer::Member { text: texts.account.blocked.clone() },
                 (true, false) => viewer(&standing, now),
             };
+            if let Viewer::Free { trial: Trial::Offered } = viewer {
+                is_invited = is_invited || referral::is_invited(billing, &claims.sub).await?;
+            } else {
+                is_invited = false;
+            }
             let tier = standing.segment.plan.tier.clone();
-            let sold = Sold { catalog: standing.catalog(), sellers, shown };
+            let held = standing.held(now).first().map(|live| live.price);
+            let shown = shown.or(held.map(|price| price.cadence)).unwrap_or(Cadence::Monthly);
+            let sold = Sold { catalog: standing.catalog(), sellers, shown, held };
             page(frame.with_claims(claims), viewer, &sold, Some(&tier))
         }
     };
-    let page = Page { next, ..page };
+    let page = Page { next, invited: invited(texts, settings.referral.credit_days).filter(|_| is_invited), ..page };
     Ok(match problem {
         Some(problem) => html::page_with(problem.status(), &page),
         None => html::page(&page),
@@ -136,6 +160,11 @@ fn viewer(standing: &Standing, now: Timestamp) -> Viewer {
     }
 }
 
+/// What is promised to a buyer who was invited; nothing where invitations give nothing.
+fn invited(texts: &Texts, credit_days: u32) -> Option<String> {
+    (credit_days > 0).then(|| fill(&texts.pricing.invited, &[("days", &texts.days(credit_days.into()))]))
+}
+
 fn member(texts: &Texts, claims: &Claims) -> Viewer {
     Viewer::Member { text: fill(&texts.pricing.not_a_buyer, &[("account", claims.sub.as_str())]) }
 }
@@ -146,15 +175,17 @@ fn page<'a>(frame: Frame<'a>, viewer: Viewer, sold: &Sold<'_>, current: Option<&
         Viewer::Anonymous { .. } => Trial::Offered,
         Viewer::Subscribed | Viewer::Member { .. } => Trial::Used,
     };
-    let shop = Shop { look: frame.look, catalog: sold.catalog, sellers: sold.sellers, trial };
+    let Sold { catalog, sellers, held, .. } = *sold;
+    let shop = Shop { look: frame.look, catalog, sellers, trial, held };
     let (tiers, toggle) = (columns(shop, current), Toggle::over(shop, sold.shown));
-    Page { frame, viewer, tiers, toggle, next: None }
+    Page { frame, viewer, tiers, toggle, next: None, invited: None }
 }
 
-fn cadence(word: Option<&str>) -> Cadence {
+fn cadence(word: Option<&str>) -> Option<Cadence> {
     match word {
-        Some("annual") => Cadence::Annual,
-        _ => Cadence::Monthly,
+        Some("annual") => Some(Cadence::Annual),
+        Some("monthly") => Some(Cadence::Monthly),
+        _ => None,
     }
 }
 

@@ -9,6 +9,9 @@ use crate::pages::examples;
 use crate::pages::look::Pages;
 use crate::pages::tests::{claims, elements, hostile, marked, read_out};
 
+/// Five tiers that no page was drawn for.
+const WORST: &str = include_str!("../../../../tests/browser/worst.toml");
+
 /// The marketplace: four tiers, of which one has no price.
 const MARKET: &str = include_str!("../../../../tests/browser/market.toml");
 
@@ -24,12 +27,13 @@ fn catalog(text: &str) -> Catalog {
 fn of(look: &Pages, standing: &Standing, next: Option<&str>) -> String {
     let tier = standing.segment.plan.tier.clone();
     let viewer = viewer(standing, on(3, 10));
-    let page = page(frame(look), viewer, &by_month(standing.catalog()), Some(&tier));
+    let held = standing.held(on(3, 10)).first().map(|live| live.price);
+    let page = page(frame(look), viewer, &Sold { held, ..by_month(standing.catalog()) }, Some(&tier));
     Page { next: next.map(Into::into), ..page }.render().expect("a page")
 }
 
 fn by_month(catalog: &Catalog) -> Sold<'_> {
-    Sold { catalog, sellers: &[Provider::Stripe], shown: Cadence::Monthly }
+    Sold { catalog, sellers: &[Provider::Stripe], shown: Cadence::Monthly, held: None }
 }
 
 fn sold(look: &Pages, catalog: &Catalog, viewer: Viewer) -> String {
@@ -53,7 +57,7 @@ fn an_anonymous_visitor_is_led_to_sign_in_and_back() {
     assert!(html.contains("£7 <span>a month</span>") && html.contains("£70 <span>a year</span>"), "{html}");
     let free = html.split(r#"data-tier="free""#).nth(1).and_then(|html| html.split("</section>").next());
     let free = free.expect("a column for everybody");
-    assert!(free.contains(r#"<p class="amount">Free</p>"#), "{free}");
+    assert!(free.contains(r#"<p class="amount">£0</p>"#), "{free}");
     assert!(!free.contains("nlimited"), "nobody promises everything for nothing: {free}");
     assert!(!html.contains("<form"), "nothing to buy with");
 }
@@ -108,6 +112,8 @@ fn a_subscriber_manages_and_cannot_buy_a_second_time() {
     assert!(!html.contains("/billing/checkout"), "{html}");
     let paid = html.split(r#"data-tier="paid""#).nth(1).expect("the column");
     assert!(paid.contains(r#"<p class="badge">Your plan</p>"#), "{html}");
+    assert!(paid.contains("£7 <span>a month") && !paid.contains("£70"), "the price that is paid: {html}");
+    assert_eq!(html.matches("Manage subscription").count(), 1, "{html}");
 }
 
 #[test]
@@ -161,7 +167,44 @@ fn several_tiers_with_both_cadences_get_a_switch_that_says_what_the_year_saves()
         .expect("a page");
     assert!(annual.contains(r#"value="annual" checked"#), "{annual}");
     let single = sold(&look, &catalog(CATALOG), free());
-    assert!(!single.contains("<fieldset"), "one tier shows both of its prices");
+    assert!(
+        single.contains("<fieldset") && single.contains("save up to 16%"),
+        "one tier with both is enough: {single}"
+    );
+    let monthly = catalog(&CATALOG.replace("cadence = \"annual\"", "cadence = \"monthly\""));
+    assert!(!sold(&look, &monthly, free()).contains("<fieldset"), "there is nothing to switch");
+}
+
+#[test]
+fn a_tier_says_what_it_is_for_whether_it_is_recommended_and_that_it_has_one_cadence() {
+    let look = examples::pages();
+    let html = sold(&look, &catalog(WORST), free());
+    let column = |code: &str| {
+        let column =
+            html.split(&format!("data-tier=\"{code}\"")).nth(1).and_then(|html| html.split("</section>").next());
+        column.unwrap_or_else(|| panic!("{code}: {html}"))
+    };
+    assert!(column("starter").contains("Billed monthly only") && !column("long").contains("only"), "{html}");
+    assert!(column("long").contains(r#"<p class="badge">Most popular</p>"#), "{html}");
+    assert!(column("starter").contains(r#"class="opens wide quiet""#), "another one stands out: {html}");
+    assert!(column("long").contains(r#"class="opens wide""#), "{html}");
+    assert!(column("long").contains(r#"<p class="about">For companies"#), "{html}");
+    let gains: Vec<&str> =
+        column("starter").split("<li>").skip(1).filter_map(|gain| gain.split("</li>").next()).collect();
+    assert_eq!(gains, ["Weekly report", "CSV export", "API calls: 10,000 per billing period"], "as written");
+    assert!(column("long").contains("<li>Vierundzwanzigstundenbereitschaftsdienst</li>\n<li>SSO SAML</li>"), "{html}");
+    assert!(!html.contains("For one house"), "it is hidden");
+    let own =
+        page(frame(&look), Viewer::Subscribed, &by_month(&catalog(WORST)), Some("house")).render().expect("a page");
+    assert!(own.contains("For one house"), "but not from those that have it: {own}");
+}
+
+#[test]
+fn an_invitation_is_told_where_it_gives_something() {
+    let look = examples::pages();
+    let told = invited(&look.texts, 45).expect("a text");
+    assert_eq!(told, "You were invited: after your first payment you get 45 days of paid access on top.");
+    assert_eq!(invited(&look.texts, 0), None);
 }
 
 #[test]

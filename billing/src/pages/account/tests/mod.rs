@@ -37,7 +37,7 @@ fn page_of<'a>(look: &'a Pages, standing: &Standing, inviting: &Inviting, seller
         plan: Plan::of(&look.texts, standing, sellers, on(3, 10)),
         not_a_buyer: None,
         blocked: None,
-        credit: credit(&look.texts, inviting),
+        credit: Credit::of(&look.texts, inviting, standing, on(3, 10)),
         invitation: invitation(&look.texts, inviting),
         invoices: Invoices::None,
     }
@@ -120,7 +120,7 @@ fn a_trial_counts_down() {
     let trial = |ends_at| rendered(vec![subscription("price_annual", State::Trialing { ends_at })]);
     let html = trial(on(3, 15));
     assert!(html.contains("Free trial: 5 days remaining"), "{html}");
-    assert!(html.contains(r#"<progress max="14" value="9""#), "nine of fourteen days are over: {html}");
+    assert!(html.contains(r#"<progress max="14" value="5""#), "five of fourteen days are left: {html}");
     assert!(trial(on(3, 11)).contains("Free trial: 1 day remaining"));
     assert!(!rendered(vec![paid()]).contains("remaining"), "nothing counts down once it is paid for");
 }
@@ -134,10 +134,33 @@ fn a_payment_that_failed_is_said_with_what_to_do_and_until_when() {
     );
     assert!(html.contains("You have access until 23 March 2026."), "{html}");
     let warning = html.split("notice warn").nth(1).and_then(|html| html.split("</section>").next()).expect("a warning");
-    assert!(warning.contains(r#"action="/billing/portal""#) && warning.contains("Update how you pay"), "{warning}");
+    assert!(warning.contains(r#"action="/billing/portal""#) && warning.contains("Update payment method"), "{warning}");
+    assert_eq!(html.matches("<button type=\"submit\">").count(), 1, "one button stands out: {html}");
     let html = rendered(vec![subscription("price_monthly", State::Unpaid)]);
     assert!(html.contains("and it gives access again") && !html.contains("You have access until"), "{html}");
     assert!(!rendered(vec![paid()]).contains("notice warn"));
+}
+
+#[test]
+fn a_payment_that_failed_has_the_date_of_its_bill() {
+    let look = examples::pages();
+    let line = |date: &str, pay_url: Option<&str>| invoices::Line {
+        date: date.into(),
+        amount: "£7".into(),
+        status: String::new(),
+        pay_url: pay_url.map(Into::into),
+        pdf_url: None,
+    };
+    let invoices = Invoices::Known(vec![line("8 March 2026", Some("https://x.example")), line("7 March 2026", None)]);
+    let told = |state| {
+        let standing = standing(vec![subscription("price_monthly", state)], on(3, 10));
+        let plan = Plan::of(&look.texts, &standing, &crate::provider::ALL, on(3, 10));
+        plan.with_open_bill(&look.texts, invoices.unpaid()).warning.map(|warning| warning.text)
+    };
+    let text = told(State::PastDue { since: on(3, 9) }).expect("a warning");
+    assert!(text.starts_with("The payment of 8 March 2026 failed."), "{text}");
+    assert!(!told(State::Unpaid).expect("a warning").contains("8 March"));
+    assert_eq!(told(PAID), None);
 }
 
 #[test]
@@ -171,6 +194,22 @@ fn who_has_no_access_is_not_told_to_keep_it() {
 }
 
 #[test]
+fn the_end_is_named_before_it_is_asked_for_and_after() {
+    let texts = &examples::pages().texts;
+    let html = rendered(vec![paid()]);
+    assert!(html.contains("Your subscription then runs until 1 April 2026, and nothing more is charged."), "{html}");
+    let html = rendered(vec![subscription("price_monthly", State::PastDue { since: on(3, 9) })]);
+    assert!(html.contains("then ends with its period"), "its end is not known: {html}");
+    let asked = Asked { upgraded: None, done: Some("ending".into()) };
+    let told = |own| done(texts, &asked, &standing(vec![own], on(3, 10)), on(3, 10));
+    assert_eq!(
+        told(ending(on(4, 1))).as_deref(),
+        Some("Your subscription ends on 1 April 2026. Nothing more is charged.")
+    );
+    assert_eq!(told(paid()), None, "the rows say what is");
+}
+
+#[test]
 fn nobody_is_thanked_for_what_is_not_paid() {
     let texts = &examples::pages().texts;
     let thanked = |subscriptions: Vec<Subscription>| {
@@ -191,7 +230,7 @@ fn what_can_be_done_follows_from_the_subscriptions() {
         ("nothing", vec![], ["See the plans", "Free"]),
         ("over", vec![over], ["See the plans", "No subscription"]),
         ("goes on", vec![paid()], ["Cancel at the end of the period", "Manage subscription"]),
-        ("ends", vec![ending(on(4, 1))], ["Keep the subscription", "Ends soon"]),
+        ("ends", vec![ending(on(4, 1))], ["Keep the subscription", "Not renewing"]),
         ("one of two ends", vec![ending(on(4, 1)), paid()], ["Cancel at the end of the period", "Active"]),
         ("another provider", vec![polar.clone()], ["Cancel at the end of the period", "Paid"]),
     ];
@@ -258,10 +297,14 @@ fn credit_and_invitations_are_shown_when_there_are_any() {
     let html = told(&nobody());
     assert!(!html.contains("on your account"), "{html}");
     assert!(html.contains(r#"value="https://read.example/billing/r/abc2345678""#), "{html}");
-    assert!(html.contains("0 conversions still in their window") && html.contains("45 days of paid access"), "{html}");
+    assert!(!html.contains("friends have joined") && html.contains("45 days of paid access"), "{html}");
     let html = told(&Inviting { converted: 1, credit_days_left: 44, ..nobody() });
-    assert!(html.contains("+44 days on your account"), "{html}");
-    assert!(html.contains("1 conversion still in its window"), "{html}");
+    assert!(html.contains("+44 days on your account") && !html.contains("it begins when"), "{html}");
+    let waiting = Inviting { credit_days_left: 45, ..nobody() };
+    let html = page(&look, &standing(vec![paid()], on(3, 10)), &waiting).render().expect("a page");
+    assert!(html.contains("it begins when your subscription ends"), "{html}");
+    let html = told(&Inviting { converted: 1, credit_days_left: 44, ..nobody() });
+    assert!(html.contains("1 friend has joined"), "{html}");
     assert!(!html.contains("Manage subscription"), "credit alone is nothing to manage");
     let html = told(&Inviting { credit_days: 0, ..nobody() });
     assert!(!html.contains("Invite"), "nobody is asked to invite for nothing: {html}");
@@ -277,8 +320,13 @@ fn no_text_of_the_page_is_out_of_the_operators_reach() {
         vec![subscription("price_annual", State::Trialing { ends_at: on(3, 15) })],
         vec![subscription("price_monthly", State::PastDue { since: on(3, 9) })],
     ];
-    let line =
-        || invoices::Line { date: "§".into(), amount: "£7".into(), status: "§".into(), pdf_url: Some("/".into()) };
+    let line = || invoices::Line {
+        date: "§".into(),
+        amount: "£7".into(),
+        status: "§".into(),
+        pay_url: Some("/".into()),
+        pdf_url: Some("/".into()),
+    };
     for subscriptions in states {
         let inviting = Inviting { converted: 2, credit_days_left: 3, ..nobody() };
         let page = page(&look, &standing(subscriptions, on(3, 10)), &inviting);
@@ -308,6 +356,7 @@ proptest! {
                 date: text.to_owned(),
                 amount: text.to_owned(),
                 status: text.to_owned(),
+                pay_url: Some(text.to_owned()),
                 pdf_url: Some(text.to_owned()),
             };
             let frame = page.frame.clone().with_error(Some(text.to_owned()));

@@ -98,7 +98,7 @@ fn a4_each_state_that_takes_access_has_its_own_words_and_never_two_that_contradi
             let is_running = is_running(&own, on(3, 10));
             assert_eq!(html.contains("nds on 1 April 2026"), is_running && cancel_at.is_some(), "{what}: {html}");
             assert_eq!(html.contains("No subscription"), is_over, "{what}: {html}");
-            let ways = ["Update how you pay</button>", "Let it go on</button>", "Buy again</a>"];
+            let ways = ["Update payment method</button>", "Let it go on</button>", "Buy again</a>"];
             let found: Vec<&str> = ways.into_iter().filter(|way| html.contains(way)).collect();
             let expected = match withheld.map(entitlement::subscription::Withheld::way_back) {
                 Some(WayBack::UpdateCard) => vec![ways[0]],
