@@ -13,7 +13,7 @@ use crate::api::invoices::Billed;
 use crate::apply::Asking;
 use crate::asks::{Asks, Kept};
 use crate::credentials::Providers;
-use crate::lineage::{Caches, Lineage, Word};
+use crate::lineage::{Caches, Elsewhere, Lineage, Word};
 use crate::metrics;
 use crate::ops::{HeldBack, Naming};
 use crate::prices::Prices;
@@ -75,6 +75,8 @@ pub(crate) struct Inner {
     pub looking: tokio::sync::Mutex<()>,
     /// Whether Redis holds what it was told.
     pub caches: Caches,
+    /// Other installations of which Redis knew at the start of this process.
+    pub elsewhere: Elsewhere,
     /// Whether it is noted that the records of this database stand under this process's namespace.
     pub stands_here: AtomicBool,
     /// How accounts are named.
@@ -130,6 +132,7 @@ impl Billing {
             word_told: parking_lot::Mutex::new(Word::Unknown),
             looking: tokio::sync::Mutex::default(),
             caches: Caches::default(),
+            elsewhere: Elsewhere::default(),
             stands_here: AtomicBool::new(false),
             naming: watch::Sender::default(),
             held_changed: Notify::new(),

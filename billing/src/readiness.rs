@@ -90,6 +90,7 @@ impl Billing {
         warnings.extend(self.shared().prices.differences().into_iter().take(DIFFERENCES_MAX));
         // An owner that may not be read is not one that is broken: the right that is missing is named already.
         warnings.extend(self.database_warning().filter(|_| !(is_refused && self.lineage().is_unreadable())));
+        warnings.extend(self.elsewhere_warning());
         warnings.extend(self.cache_warning());
         warnings.extend(self.naming_warning());
         warnings

@@ -10,9 +10,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use entitlement::record::DatabaseId;
-use redis::{RedisResult, Script};
+use redis::{Cmd, RedisResult, Script};
 
-use crate::{Link, Task};
+use crate::{Link, Refusal, Task};
 
 /// The form in which an owner is written.
 const FORM: &str = "1";
@@ -133,6 +133,16 @@ pub fn meet(stored: Option<&str>, me: Newcomer) -> Met {
     }
 }
 
+fn reading(key: &str) -> Cmd {
+    let mut get = redis::cmd("GETRANGE");
+    get.arg(key).arg(0).arg(OWNER_BYTES_MAX);
+    get
+}
+
+fn read(text: &[u8]) -> Option<Owner> {
+    str::from_utf8(text).ok()?.parse().ok()
+}
+
 impl Link {
     /// Lets a database meet who has the word under `key`.
     ///
@@ -156,10 +166,20 @@ impl Link {
     /// # Errors
     /// When Redis cannot be reached, or refuses.
     pub async fn owner(&self, key: &str) -> RedisResult<Option<Owner>> {
-        let mut get = redis::cmd("GETRANGE");
-        get.arg(key).arg(0).arg(OWNER_BYTES_MAX);
-        let text: Vec<u8> = self.query(&get).await?;
-        Ok(str::from_utf8(&text).ok().and_then(|text| text.parse().ok()))
+        let text: Vec<u8> = self.query(&reading(key)).await?;
+        Ok(read(&text))
+    }
+
+    /// As [`Link::owner`], where another installation may have the word: what the user may not read is none of this one's.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached.
+    pub async fn owner_elsewhere(&self, key: &str) -> RedisResult<Option<Owner>> {
+        let answer: RedisResult<Vec<u8>> = self.query_unnoted(&reading(key)).await;
+        match answer {
+            Err(error) if matches!(Refusal::of(&error), Some(Refusal::Right(_))) => Ok(None),
+            answer => Ok(read(&answer?)),
+        }
     }
 
     /// The outcome of a meeting, without noting it: for a Redis that takes nothing in for a while.
@@ -167,9 +187,7 @@ impl Link {
     /// # Errors
     /// When Redis cannot be reached, or refuses that as well.
     pub async fn overlook(&self, key: &str, me: Newcomer) -> RedisResult<Met> {
-        let mut get = redis::cmd("GETRANGE");
-        get.arg(key).arg(0).arg(OWNER_BYTES_MAX);
-        let text: Vec<u8> = self.query(&get).await?;
+        let text: Vec<u8> = self.query(&reading(key)).await?;
         let text = String::from_utf8_lossy(&text);
         Ok(meet((!text.is_empty()).then_some(&*text), me))
     }

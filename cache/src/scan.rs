@@ -27,6 +27,14 @@ impl Scan {
     /// # Errors
     /// When one of them cannot be reached.
     pub async fn begin(place: &Place, prefix: &str) -> Result<Self, Lost> {
+        Self::around(place, [prefix, ""]).await
+    }
+
+    /// As [`Scan::begin`], for keys that begin and end alike.
+    ///
+    /// # Errors
+    /// When one of the servers cannot be reached.
+    pub async fn around(place: &Place, [prefix, suffix]: [&str; 2]) -> Result<Self, Lost> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
         let mut servers = Vec::new();
@@ -34,7 +42,7 @@ impl Scan {
             let client: Client = client;
             servers.push(client.get_multiplexed_async_connection_with_config(&config).await?);
         }
-        Ok(Self { servers, pattern: format!("{}*", literal(prefix)), cursor: 0 })
+        Ok(Self { servers, pattern: format!("{}*{}", literal(prefix), literal(suffix)), cursor: 0 })
     }
 
     /// The next page, which may be empty, and the server that has these keys; `None` at the end. A key may come twice.
@@ -91,6 +99,13 @@ mod tests {
         }
         expected.sort();
         assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+        let mut scan = Scan::around(&place, [&prefix, "99"]).await.expect("Redis");
+        let mut found = std::collections::BTreeSet::new();
+        while let Some((keys, _)) = scan.next().await.expect("a page") {
+            found.extend(keys);
+        }
+        let alike: Vec<_> = expected.iter().filter(|key| key.ends_with("99")).cloned().collect();
+        assert_eq!((found.len(), found.into_iter().collect::<Vec<_>>()), (12, alike));
         let () = cmd("DEL").arg(&expected).arg(other).query_async(&mut redis).await.expect("they are gone");
     }
 }

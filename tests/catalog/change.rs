@@ -47,6 +47,36 @@ async fn a_replaced_price_is_counted_and_waits_for_a_person_by_every_way() {
 }
 
 #[tokio::test]
+async fn two_prices_that_are_swapped_by_mistake_are_counted_for_those_who_lose() {
+    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let cheap = buyers(&world, BUYERS).await;
+    let mut dear = Vec::new();
+    for _ in 0..4 {
+        let account = unique("buyer");
+        let sold = Subscription::of(&unique("cus"));
+        let sold = Subscription { metadata: Some(account.clone()), price: "price_business".to_owned(), ..sold };
+        world.applied(&sold.event("created")).await;
+        dear.push(token(&account));
+    }
+    for token in &dear {
+        world.everywhere("/business/one", token, 200).await;
+    }
+    let swapped = CATALOG.replace("price_monthly", "price").replace("price_business", "price_monthly");
+    write(&world, &swapped.replace("\"price\"", "\"price_business\""));
+    let plan = world.tollgate(&["catalog", "plan", "catalog.toml"]).await.success();
+    assert!(plan.contains("4 accounts lose tier business"), "{plan}");
+    reload(&world).await;
+    for _ in 0..2 {
+        assert_eq!(held_back(world.billing()).await, 1);
+        let warned = warnings(world.billing()).await;
+        assert!(warned.len() == 1 && warned[0].contains("4 accounts"), "{warned:?}");
+        all_pass(&world, &dear, "/business/one").await;
+        all_pass(&world, &cheap, "/premium/one").await;
+        restart(&mut world).await;
+    }
+}
+
+#[tokio::test]
 async fn a_word_in_the_file_is_for_so_many_as_it_says_and_for_no_more() {
     let world = World::start(Arrangement::AllPostgresRedis).await;
     let mut tokens = buyers(&world, BUYERS).await;

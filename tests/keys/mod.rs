@@ -5,6 +5,7 @@ mod bound;
 mod events;
 mod gone;
 mod live;
+mod polar;
 mod wrong;
 
 use std::collections::BTreeMap;

@@ -114,6 +114,12 @@ async fn out_of_memory() {
 }
 
 #[tokio::test]
+async fn emptied_while_it_runs() {
+    let scene = Scene::start().await;
+    takes_nothing_in(&scene, &["FLUSHALL"], &["SCRIPT", "FLUSH"]).await;
+}
+
+#[tokio::test]
 async fn away_from_billing_alone() {
     let scene = Scene::start().await;
     let leaver = super::scene::Reader::new();

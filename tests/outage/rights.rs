@@ -4,6 +4,7 @@
 use redis::{Client, Connection};
 
 use super::scene::Reader;
+use crate::world::servers::Postgres;
 use crate::world::{Arrangement, World, eventually};
 
 /// An ACL rule of the documentation, without `user` before it.
@@ -122,6 +123,36 @@ async fn the_rights_that_are_documented_are_enough_and_each_that_is_missing_is_n
         .await;
         restricted.acl(user, &[has]);
         restricted.is_well().await;
+    }
+}
+
+#[tokio::test]
+async fn users_may_be_kept_to_the_namespace_of_their_installation() {
+    let mut restricted = Restricted::start().await;
+    let (keys, channels) = ("~tollgate:shop:* ~tollgate:entitlement:*", "&tollgate:shop:* &tollgate:entitlements");
+    let text = include_str!("../../docs/redis.md");
+    assert!(text.contains(keys) && text.contains(channels));
+    for user in ["tollgate-billing", "tollgate-proxy"] {
+        let rules = format!("resetkeys {keys} resetchannels {channels}");
+        restricted.acl(user, &rules.split(' ').collect::<Vec<_>>());
+    }
+    // The database is new under this namespace.
+    let database = Postgres::shared().database().await;
+    restricted.world.processes[0].set("DATABASE_URL", &database.url);
+    restricted.world.database = Some(database);
+    for process in &restricted.world.processes {
+        process.rewrite(|text| format!("cache.namespace = \"shop\"\n{text}"));
+    }
+    let buyer = Reader::new();
+    for bought in [false, true] {
+        for index in 0..restricted.world.processes.len() {
+            restricted.restart(index, "PASSWORD");
+        }
+        restricted.is_well().await;
+        if !bought {
+            restricted.world.accepted(&buyer.purchase()).await;
+        }
+        restricted.world.everywhere("/premium/shop", &buyer.token, 200).await;
     }
 }
 

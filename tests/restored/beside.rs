@@ -53,6 +53,19 @@ async fn two_databases_of_one_site_on_one_redis_are_apart_and_the_second_is_told
 }
 
 #[tokio::test]
+async fn two_databases_of_one_site_with_a_number_each_in_one_redis_are_apart() {
+    let one = World::with(setup().key("site.url", SITE)).await;
+    let numbered = |number: u32| format!("{}/{number}", redis_of(&one));
+    let two = World::with(setup().key("site.url", SITE).environment("REDIS_URL", &numbered(2))).await;
+    let three = World::with(setup().key("site.url", SITE).environment("REDIS_URL", &numbered(3))).await;
+    are_apart(&two, &three).await;
+    are_apart(&one, &two).await;
+    for world in [&one, &two, &three] {
+        assert_eq!(warnings(world.billing()).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
 async fn a_copy_of_a_database_is_apart_in_a_namespace_of_its_own() {
     let one = World::with(setup().key("site.url", SITE)).await;
     let before = buys(&one).await;

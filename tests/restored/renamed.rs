@@ -1,6 +1,7 @@
 //! Another `cache.namespace` for a database that is behind what was told of it: what is held under the former one goes on to serve.
 
 use super::*;
+use crate::world::servers::Database;
 use crate::world::{Arrangement, Setup, eventually};
 
 fn setup() -> Setup {
@@ -9,10 +10,13 @@ fn setup() -> Setup {
 
 /// Gives billing another namespace, from its next start on: proxies learn it.
 fn rename(world: &World, name: &str) {
-    world.processes[0].rewrite(|text| {
-        let others: Vec<&str> = text.lines().filter(|line| !line.starts_with("cache.namespace")).collect();
-        format!("cache.namespace = \"{name}\"\n{}", others.join("\n"))
-    });
+    world.processes[0].rewrite(|text| format!("cache.namespace = \"{name}\"\n{}", unnamed(&text)));
+}
+
+/// A configuration that names no namespace.
+fn unnamed(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.starts_with("cache.namespace"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 async fn restart(world: &mut World) {
@@ -90,4 +94,68 @@ async fn another_namespace_alone_is_no_restore() {
     }
     ends(&world, &other).await;
     stays(&world, &reader, 200).await;
+}
+
+/// Starts everything anew, with another database, so that no process remembers anything.
+async fn begin_anew(world: &mut World, database: Database) {
+    world.processes[0].set("DATABASE_URL", &database.url);
+    for process in &mut world.processes {
+        process.restart();
+    }
+    for process in &mut world.processes {
+        process.ready().await;
+    }
+    world.database = Some(database);
+}
+
+#[tokio::test]
+async fn a_new_database_under_a_new_namespace_lowers_nobody_either() {
+    let mut world = World::with(setup()).await;
+    let (reader, leaver) = (buys(&world).await, buys(&world).await);
+    ends(&world, &leaver).await;
+    billing_remembers(&world).await;
+    rename(&world, "elsewhere");
+    begin_anew(&mut world, Postgres::shared().database().await).await;
+    for _ in 0..2 {
+        is_warned(&world).await;
+        stays(&world, &reader, 200).await;
+        stays(&world, &leaver, 402).await;
+        // What is new counts, and the database is not empty at the next start.
+        let new = buys(&world).await;
+        ends(&world, &new).await;
+        restart(&mut world).await;
+    }
+    let asked = operator(&world, &["database", "accept"]).await;
+    assert!(asked.failure().contains("1 account loses something"), "{asked:?}");
+    operator(&world, &["database", "accept", "--yes"]).await.success();
+    world.everywhere("/premium/nothing", &reader.token, 402).await;
+    eventually("nothing is warned of", async || warnings(world.billing()).await.is_empty().then_some(())).await;
+    restart(&mut world).await;
+    assert_eq!(warnings(world.billing()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_new_database_is_told_of_records_under_a_name_for_which_nobody_speaks() {
+    let mut world = World::with(setup().key("cache.namespace", "\"before\"")).await;
+    let reader = buys(&world).await;
+    // Another site on the same Redis, which lives, is nobody's business.
+    let redis = world.redis.as_ref().expect("this arrangement has one").url.clone();
+    let _other = World::with(setup().environment("REDIS_URL", &redis)).await;
+    rename(&world, "after");
+    for proxy in &world.processes[1..] {
+        proxy.rewrite(|text| unnamed(&text));
+    }
+    begin_anew(&mut world, Postgres::shared().database().await).await;
+    eventually("the operator is told", async || {
+        let warned = warnings(world.billing()).await;
+        let told = warned.iter().find(|warning| warning.contains("\"before\""))?;
+        assert!(warned.len() == 1 && !told.contains("http") && told.contains("set cache.namespace"), "{warned:?}");
+        Some(())
+    })
+    .await;
+    stays(&world, &reader, 402).await;
+    rename(&world, "before");
+    restart(&mut world).await;
+    is_warned(&world).await;
+    world.everywhere("/premium/held", &reader.token, 200).await;
 }

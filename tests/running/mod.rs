@@ -2,7 +2,9 @@
 
 mod busy;
 mod access_log;
+mod database_tls;
 mod handover;
+mod hosted;
 mod limits;
 mod load;
 mod poolers;

@@ -1,8 +1,8 @@
 //! A Postgres that a test may stop and start again on the same data, or fill up: the shared one belongs to all tests.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpStream;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use sqlx::error::DatabaseError;
 
 use super::eventually;
 use super::process::{Process, signal};
-use super::servers::{Postgres, connect};
+use super::servers::{Postgres, connect, execute};
 
 /// A server of one's own. The process ends before its data goes.
 pub struct OwnPostgres {
@@ -75,6 +75,29 @@ impl OwnPostgres {
             connect(&self.url).await.ok().map(drop)
         })
         .await;
+    }
+
+    /// From now on it speaks TLS with this certificate, and takes no connection without.
+    pub async fn secure(&self, certificate: &str, key: &str) {
+        let mut connection = self.connect().await;
+        for (setting, name, text) in [("ssl_cert_file", "own.crt", certificate), ("ssl_key_file", "own.key", key)] {
+            let path = self.data.join(name);
+            fs::write(&path, text).expect("it is written");
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("its owner may");
+            let owner = fs::metadata(&self.data).expect("a directory");
+            chown(&path, Some(owner.uid()), Some(owner.gid())).expect("the owner of the data may");
+            execute(&mut connection, format!("alter system set {setting} = '{}'", path.display())).await;
+        }
+        execute(&mut connection, "alter system set ssl = on".to_owned()).await;
+        let rules = self.data.join("pg_hba.conf");
+        let text = fs::read_to_string(&rules).expect("it has rules");
+        let lines = text
+            .lines()
+            .map(|line| line.strip_prefix("host ").map_or(line.to_owned(), |rest| format!("hostssl {rest}")));
+        fs::write(&rules, lines.collect::<Vec<_>>().join("\n") + "\n").expect("it is written");
+        execute(&mut connection, "select pg_reload_conf()".to_owned()).await;
+        let insecure = format!("{}?sslmode=disable", self.url);
+        eventually("nobody gets in without TLS", async || connect(&insecure).await.err().map(drop)).await;
     }
 
     /// Whether nobody listens.

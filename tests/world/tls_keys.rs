@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use jsonwebtoken::jwk::JwkSet;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,15 +36,20 @@ impl Authority {
 
     /// What a host of these names presents.
     pub fn certify_all(&self, names: &[&str]) -> Arc<ServerConfig> {
-        let key = KeyPair::generate().expect("a key");
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).expect("parameters");
-        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        let (certificate, key) = self.issue(names);
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let builder = builder.expect("versions").with_no_client_auth();
         Arc::new(builder.with_single_cert(vec![certificate.der().clone()], key).expect("a certificate"))
+    }
+
+    /// The certificate of a host of these names, and its key.
+    pub fn issue(&self, names: &[&str]) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().expect("a key");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).expect("parameters");
+        (params.signed_by(&key, &self.0).expect("a certificate"), key)
     }
 }
 

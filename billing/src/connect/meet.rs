@@ -1,6 +1,7 @@
 //! The first connections: whether Postgres is there, takes us in and accepts writes, and whether a pooler stands in between.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -83,7 +84,20 @@ fn refused(options: &PgConnectOptions, at: String, source: sqlx::Error) -> Conne
         (Some("28000"), _) => ConnectError::NotFromHere { at, user, source },
         (Some("42501"), _) => ConnectError::NoConnect { at, user, database },
         (Some("3D000"), _) => ConnectError::NoDatabase { at, database },
+        // What rustls refuses is invalid data, and no server over TCP is a file that is not there.
+        (None, sqlx::Error::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+            ConnectError::Certificate { at, source }
+        }
+        (None, sqlx::Error::Io(error)) if is_file(error.kind()) && options.get_socket().is_none() => {
+            ConnectError::CertificateFile(source)
+        }
         (None, sqlx::Error::Io(_)) => ConnectError::Unreachable { at, source },
+        (None, sqlx::Error::Tls(_)) => ConnectError::Tls { at, source },
         _ => ConnectError::Refused { at, source },
     }
+}
+
+/// Whether a file could not be read.
+const fn is_file(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory)
 }

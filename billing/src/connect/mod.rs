@@ -56,6 +56,26 @@ pub enum ConnectError {
         "DATABASE_URL leads to a pooler that gives each transaction another connection, and migrations need one of their own: set DATABASE_MIGRATION_URL to the URL of Postgres itself"
     )]
     NoMigrationUrl,
+    #[error(
+        "the certificate of Postgres at {at} is not accepted: name the file with its authority in the URL of the database (sslrootcert=/path/ca.pem, beside sslmode=verify-full), and the host as it stands in the certificate"
+    )]
+    Certificate {
+        at: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error(
+        "a file that the URL of the database names cannot be read: check sslrootcert, sslcert and sslkey (without sslrootcert the public authorities count)"
+    )]
+    CertificateFile(#[source] sqlx::Error),
+    #[error(
+        "Postgres at {at} cannot be reached over TLS, which sslmode in the URL of the database asks for: switch ssl on in the server, and check sslrootcert, sslcert and sslkey"
+    )]
+    Tls {
+        at: String,
+        #[source]
+        source: sqlx::Error,
+    },
     #[error("Postgres at {at} cannot be reached")]
     Unreachable {
         at: String,

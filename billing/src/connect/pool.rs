@@ -24,10 +24,8 @@ pub(super) fn of(options: PgConnectOptions, size: u32, way: Way) -> PgPool {
             if writable::is_outdated(meta.age) {
                 return Ok(false);
             }
-            if meta.idle_for >= TEST_AFTER {
-                writable::accepts_writes(conn).await?;
-            }
-            Ok(true)
+            // Servers and poolers close what is idle for long: another one is made.
+            Ok(meta.idle_for < TEST_AFTER || writable::accepts_writes(conn).await.is_ok())
         })
     });
     let pool = pool.after_connect(move |conn, _| {

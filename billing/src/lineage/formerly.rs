@@ -77,8 +77,11 @@ impl Billing {
     /// Looks what stands under the former namespace of this database, if it has one. A database that is found behind that has another
     /// id afterwards.
     pub(super) async fn look_formerly(&self, known: Identity) -> Result<(Identity, Option<Formerly>), PublishError> {
-        let Some(namespace) = self.former_namespace().await? else { return Ok((known, None)) };
-        let Some(owner) = self.shared().outlets.owner_under(&namespace).await? else { return Ok((known, None)) };
+        let Some((namespace, is_noted)) = self.former_namespace(&known).await? else { return Ok((known, None)) };
+        let outlets = &self.shared().outlets;
+        let owner =
+            if is_noted { outlets.owner_under(&namespace).await } else { outlets.owner_elsewhere(&namespace).await };
+        let Some(owner) = owner? else { return Ok((known, None)) };
         let (now, tick) = (clock::now(), Instant::now());
         let before = self.lineage().formerly.as_ref().map(|formerly| formerly.seen);
         let seen = Seen::after(before, &owner, now, tick);
@@ -88,6 +91,10 @@ impl Billing {
         } else {
             standing(&known, &owner, &seen, tick)
         };
+        if standing == Standing::Held && !is_noted && !self.is_command() {
+            // Also after the next start, when the database is not new any more.
+            identity::stand_under(&mut *self.pool().acquire().await.map_err(StoreError::from)?, &namespace).await?;
+        }
         let known = match standing {
             Standing::Done => return Ok((known, None)),
             Standing::Behind => self.go_back(known).await?,
@@ -104,14 +111,22 @@ impl Billing {
         Ok((known, Some(Formerly { namespace, databases, seen, is_sure })))
     }
 
-    /// The namespace under which this database told before, where that is another one. Once nothing is held there, it is this one's.
-    async fn former_namespace(&self) -> Result<Option<Namespace>, StoreError> {
+    /// The namespace under which this database told before, where that is another one, and whether that is noted. Once nothing is held
+    /// there, it is this one's. A new database has told nowhere: in its place, the one before it may have told under the name that the
+    /// site's URL makes, before `cache.namespace` was set.
+    async fn former_namespace(&self, known: &Identity) -> Result<Option<(Namespace, bool)>, StoreError> {
         if self.shared().stands_here.load(std::sync::atomic::Ordering::Relaxed) {
             return Ok(None);
         }
         let mut conn = self.pool().acquire().await?;
         let noted = identity::namespace(&mut conn).await?;
-        Ok(noted.filter(|noted| *noted != self.settings().namespace))
+        let is_new = known.mark == 0 || self.lineage().formerly.is_some();
+        let former = match noted {
+            Some(noted) => Some((noted, true)),
+            None if is_new => Namespace::parse(&self.settings().site_url).ok().map(|made| (made, false)),
+            None => None,
+        };
+        Ok(former.filter(|(former, _)| *former != self.settings().namespace))
     }
 
     /// Notes once that the records of this database stand under this process's namespace, and nothing is held under another one.

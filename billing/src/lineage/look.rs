@@ -235,7 +235,7 @@ impl Billing {
 
     /// Asks until told to stop.
     pub(crate) async fn run_lineage(self, stop: CancellationToken) {
-        let mut was_wrong = false;
+        let (mut was_wrong, mut has_looked) = (false, false);
         while !stop.is_cancelled() {
             let error = self.look().await.err();
             if let Err(error) = self.note_cache().await {
@@ -252,6 +252,10 @@ impl Billing {
                 tracing::warn!(error = chain::told(error), "nobody says whose word counts in the cache");
             }
             was_wrong = error.is_some();
+            if !has_looked && self.lineage().is_known() {
+                has_looked = true;
+                self.shared().tasks.spawn(self.clone().look_elsewhere(stop.clone()));
+            }
             // A cache within this process is shared with nobody.
             if !self.shared().outlets.has_cache() && !was_wrong {
                 return stop.cancelled().await;

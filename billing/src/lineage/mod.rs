@@ -7,12 +7,14 @@
 //! learnt of the account, or a person has accepted the database.
 
 mod caches;
+mod elsewhere;
 mod formerly;
 mod heard;
 mod keep;
 mod look;
 
 pub(crate) use caches::Caches;
+pub(crate) use elsewhere::Elsewhere;
 use formerly::Formerly;
 pub(crate) use keep::ScanError;
 

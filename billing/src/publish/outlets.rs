@@ -103,6 +103,14 @@ impl Outlets {
         }
     }
 
+    /// As [`Outlets::owner_under`], where that may be another installation's.
+    pub async fn owner_elsewhere(&self, namespace: &Namespace) -> Result<Option<Owner>, PublishError> {
+        match &self.cache {
+            Some(cache) => Ok(cache.owner_elsewhere(namespace).await?),
+            None => Ok(None),
+        }
+    }
+
     /// Notes under which other namespace records of this installation are held.
     pub fn hold_under(&self, also: Option<&Namespace>) {
         if let Some(cache) = &self.cache {

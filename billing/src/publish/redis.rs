@@ -238,6 +238,11 @@ impl Cache {
         self.link.owner(&namespace.owner_key()).await
     }
 
+    /// As [`Cache::owner_under`], where that may be another installation's.
+    pub async fn owner_elsewhere(&self, namespace: &Namespace) -> RedisResult<Option<Owner>> {
+        self.link.owner_elsewhere(&namespace.owner_key()).await
+    }
+
     /// The id of the cache, as it was last read; `None` before.
     pub fn id(&self) -> Option<CacheId> {
         self.id.load().as_deref().cloned()

@@ -3,6 +3,7 @@
 use sqlx::migrate::MigrateError;
 
 use super::StoreError;
+use super::writable::READ_ONLY;
 
 /// SQLSTATE of something that exists already: a table, a constraint or an index, a schema.
 const EXISTS: [&str; 3] = ["42P07", "42710", "42P06"];
@@ -42,6 +43,10 @@ pub enum MigrationError {
         "DATABASE_MIGRATION_URL leads to another database than DATABASE_URL: the one was migrated, and the other is to be used. Let both lead to the same database"
     )]
     Elsewhere,
+    #[error(
+        "the server on which migrations run accepts no writes: point DATABASE_MIGRATION_URL, or DATABASE_URL where it is not set, at the primary"
+    )]
+    ReadOnly(#[source] sqlx::Error),
     #[error("the database cannot be migrated")]
     Failed(#[source] MigrateError),
 }
@@ -56,6 +61,7 @@ impl MigrationError {
                 let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
                 match code.as_deref() {
                     Some(code) if EXISTS.contains(&code) => Self::Occupied(error),
+                    Some(READ_ONLY) => Self::ReadOnly(error),
                     Some(NO_RIGHT | NO_SCHEMA) => Self::NoRight(error),
                     _ => Self::Failed(MigrateError::Execute(error)),
                 }

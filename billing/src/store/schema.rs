@@ -149,13 +149,15 @@ fn is_code(error: &sqlx::Error, code: &str) -> bool {
 }
 
 /// Nothing that billing does takes that long: a hung statement must not hold its connection for ever. And each statement
-/// is planned once for a connection: they are the same few, and planning one anew took longer than running it.
+/// is planned once for a connection: they are the same few, and planning one anew took longer than running it. Locks are taken before
+/// what they guard is read, which is no use in a stricter isolation that the database may have as its default.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn settle(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     conn.execute("set statement_timeout = '10s'; set idle_in_transaction_session_timeout = '60s'").await?;
-    conn.execute("set plan_cache_mode = force_generic_plan").await?;
+    conn.execute("set plan_cache_mode = force_generic_plan; set default_transaction_isolation = 'read committed'")
+        .await?;
     Ok(())
 }
 
@@ -167,4 +169,80 @@ pub async fn planned_each(conn: &mut PgConnection) -> Result<Transaction<'_, Pos
     let mut tx = conn.begin().await?;
     tx.execute("set local plan_cache_mode = force_custom_plan").await?;
     Ok(tx)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use sqlx::AssertSqlSafe;
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+    use super::*;
+
+    /// The last migration that rewrites a table, as each gets a number: what has been run somewhere is not changed.
+    const BEFORE: i64 = 9;
+
+    /// The file in which each table stands, which changes when it is rewritten.
+    async fn files(conn: &mut PgConnection) -> BTreeMap<String, i64> {
+        let query = "select relname::text, relfilenode::bigint from pg_class
+            where relkind = 'r' and relnamespace = 'public'::regnamespace";
+        sqlx::query_as::<_, (String, i64)>(query).fetch_all(conn).await.expect("tables").into_iter().collect()
+    }
+
+    #[sqlx::test(migrations = false)]
+    async fn no_migration_rewrites_a_table_that_is_there(_: PgPoolOptions, connect: PgConnectOptions) {
+        let mut conn = PgConnection::connect_with(&connect).await.expect("a database");
+        for migration in MIGRATOR.iter() {
+            let before = files(&mut conn).await;
+            conn.execute(sqlx::raw_sql(migration.sql.clone())).await.expect("it is run");
+            let after = files(&mut conn).await;
+            let rewritten: Vec<_> =
+                before.iter().filter(|(table, file)| after.get(*table).is_some_and(|now| now != *file)).collect();
+            assert!(
+                rewritten.is_empty() || migration.version <= BEFORE,
+                "migration {}: {rewritten:?}",
+                migration.version
+            );
+        }
+    }
+
+    /// Whether a session of this database waits for a lock.
+    async fn somebody_waits(conn: &mut PgConnection) -> bool {
+        let query = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
+        sqlx::query_scalar(query).fetch_one(conn).await.expect("it is known")
+    }
+
+    #[sqlx::test(migrations = false)]
+    async fn a_migration_that_waits_for_a_lock_holds_nobody_up_for_long(_: PgPoolOptions, connect: PgConnectOptions) {
+        let open = async || PgConnection::connect_with(&connect).await.expect("a database");
+        let (mut before, mut reader, mut watch) = (open().await, open().await, open().await);
+        let count = MIGRATOR.iter().count();
+        let all_but_the_last = MIGRATOR.iter().take(count - 1).cloned().collect();
+        Migrator::with_migrations(all_but_the_last).run(&mut before).await.expect("migrated");
+        let tables: Vec<String> =
+            files(&mut before).await.into_keys().filter(|table| table != "_sqlx_migrations").collect();
+        let mut holder = before.begin().await.expect("a transaction");
+        for table in &tables {
+            let read = format!("lock table {table} in access share mode");
+            holder.execute(sqlx::raw_sql(AssertSqlSafe(read))).await.expect("it is read");
+        }
+        let meanwhile = async {
+            while !somebody_waits(&mut watch).await {
+                tokio::task::yield_now().await;
+            }
+            // Whoever comes behind it gets through all the same.
+            for table in &tables {
+                let read = format!("select count(*) from {table}");
+                sqlx::query(AssertSqlSafe(read)).execute(&mut reader).await.expect("it is read");
+            }
+            holder.rollback().await.expect("it ends");
+        };
+        let meanwhile = tokio::time::timeout(Duration::from_secs(60), meanwhile);
+        let (migrated, meanwhile) = tokio::join!(migrate(open().await), meanwhile);
+        meanwhile.expect("it waits for a lock, and nobody waits for it");
+        migrated.expect("it is migrated");
+        assert!(is_migrated(&mut watch).await.expect("it is known"));
+    }
 }

@@ -37,6 +37,7 @@ pub(super) struct Row {
     items: Option<Json<Vec<Item>>>,
     first_due: Option<Timestamp>,
     status_unknown: bool,
+    written_off: bool,
 }
 
 /// How a word about a subscription came to us.
@@ -87,7 +88,9 @@ fn columns(state: State) -> Columns {
         State::Trialing { ends_at } => Columns { trial_ends_at: Some(ends_at), ..named },
         State::Active { paid_until } => Columns { paid_until, ..named },
         State::PastDue { since } => Columns { past_due_since: Some(since), ..named },
-        State::Lapsed { at } | State::WrittenOff { at } => Columns { lapsed_at: Some(at), ..named },
+        State::Lapsed { at } => Columns { lapsed_at: Some(at), ..named },
+        // As builds of before know it, too.
+        State::WrittenOff { at } => columns(State::Lapsed { at }),
         State::Ended { at } => Columns { ended_at: Some(at), ..named },
     }
 }
@@ -125,7 +128,9 @@ impl Row {
             "active" => Ok(State::Active { paid_until: self.paid_until }),
             "trialing" => Ok(State::Trialing { ends_at: dated(self.trial_ends_at)? }),
             "past_due" => Ok(State::PastDue { since: dated(self.past_due_since)? }),
+            "lapsed" if self.written_off => Ok(State::WrittenOff { at: dated(self.lapsed_at)? }),
             "lapsed" => Ok(State::Lapsed { at: dated(self.lapsed_at)? }),
+            // As it was stored for a while.
             "written_off" => Ok(State::WrittenOff { at: dated(self.lapsed_at)? }),
             "ended" => Ok(State::Ended { at: dated(self.ended_at)? }),
             other => Err(format!("`{other}` is not a state")),
@@ -176,7 +181,7 @@ pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
             before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since,
-            items as "items: Json<Vec<Item>>", first_due, status_unknown
+            items as "items: Json<Vec<Item>>", first_due, status_unknown, written_off
         from subscriptions where provider = $1 and subscription_id = $2
         "#,
         id.provider.as_str(),
@@ -200,7 +205,7 @@ pub async fn of_customer(
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
             before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since,
-            items as "items: Json<Vec<Item>>", first_due, status_unknown
+            items as "items: Json<Vec<Item>>", first_due, status_unknown, written_off
         from subscriptions where provider = $1 and customer_id = $2 order by subscription_id
         "#,
         provider.as_str(),
@@ -298,15 +303,16 @@ pub async fn put(
         insert into subscriptions (
             provider, subscription_id, account, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             ended_at, cancel_at, started_at, period_start, as_of, updated_at, lapsed_at, collection_paused, before,
-            observation, suspended_at, livemode, provider_account, items, first_due, status_unknown
+            observation, suspended_at, livemode, provider_account, items, first_due, status_unknown,
+            written_off
         )
         values (
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $24, $25,
-            $26
+            $26, $27
         )
         on conflict (provider, subscription_id) do update set
             prices = excluded.prices, items = excluded.items, first_due = excluded.first_due, state = excluded.state,
-            status_unknown = excluded.status_unknown, trial_ends_at = excluded.trial_ends_at,
+            status_unknown = excluded.status_unknown, written_off = excluded.written_off, trial_ends_at = excluded.trial_ends_at,
             paid_until = excluded.paid_until, past_due_since = excluded.past_due_since,
             ended_at = excluded.ended_at, cancel_at = excluded.cancel_at, started_at = excluded.started_at,
             period_start = excluded.period_start, as_of = excluded.as_of, updated_at = excluded.updated_at,
@@ -343,7 +349,8 @@ pub async fn put(
         origin.is_shown,
         Json(&subscription.items) as _,
         subscription.first_due,
-        subscription.state == State::Unknown
+        subscription.state == State::Unknown,
+        matches!(subscription.state, State::WrittenOff { .. })
     );
     match query.execute(conn).await?.rows_affected() {
         1 => Ok(()),

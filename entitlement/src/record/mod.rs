@@ -9,7 +9,7 @@ mod high_water;
 mod place;
 
 pub use high_water::{HIGH_WATER_HEADER, HighWater, NoHighWater};
-pub use place::{DatabaseId, Namespace, NoDatabaseId, NoNamespace};
+pub use place::{DatabaseId, Namespace, NoDatabaseId, NoNamespace, OWNER_KEYS};
 
 use serde::{Deserialize, Serialize};
 

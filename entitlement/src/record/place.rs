@@ -13,6 +13,9 @@ use crate::account::AccountId;
 /// Longest namespace, in bytes.
 pub const NAMESPACE_BYTES_MAX: usize = 300;
 
+/// The key of a namespace's owner, around the namespace.
+pub const OWNER_KEYS: [&str; 2] = ["tollgate:", ":owner"];
+
 /// Which database a record was computed from: made with the database, and copied with it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatabaseId(u128);
@@ -107,7 +110,15 @@ impl Namespace {
     /// The key under which stands which database has the word here.
     #[must_use]
     pub fn owner_key(&self) -> String {
-        format!("tollgate:{self}:owner")
+        let [before, after] = OWNER_KEYS;
+        format!("{before}{self}{after}")
+    }
+
+    /// The namespace whose owner stands under this key, if it can be one's.
+    #[must_use]
+    pub fn of_owner_key(key: &str) -> Option<Self> {
+        let [before, after] = OWNER_KEYS;
+        Self::parse(key.strip_prefix(before)?.strip_suffix(after)?).ok()
     }
 
     /// The key of the id by which processes find out whether they share a cache.
@@ -174,6 +185,10 @@ mod tests {
             namespaces.iter().flat_map(|namespace| [namespace.channel(), namespace.owner_key(), namespace.cache_key()]);
         let all: std::collections::BTreeSet<String> = keys.chain(names).collect();
         assert_eq!(all.len(), 4 * 2 + 4 * 3);
+        for namespace in namespaces {
+            assert_eq!(Namespace::of_owner_key(&namespace.owner_key()), Some(namespace.clone()));
+            assert_eq!(Namespace::of_owner_key(&namespace.cache_key()), None);
+        }
     }
 
     #[test]
