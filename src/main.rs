@@ -23,8 +23,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    account, catalog, check, consents, credit, database, demo, events, explain, healthcheck, identity, init, link,
-    migrate, provider, reconcile, run, setup, shell, token,
+    account, catalog, check, consents, credit, database, demo, events, explain, healthcheck, identity, import, init,
+    link, migrate, provider, reconcile, run, setup, shell, token,
 };
 
 // Fewer instructions a request than the system's allocator, measured by `make bench`.
@@ -78,6 +78,7 @@ enum Command {
     Database(database::Arguments),
     Identity(identity::Arguments),
     Consents(consents::Arguments),
+    Import(import::Arguments),
     Link(link::Arguments),
     Account(account::Arguments),
     Grant(credit::Grant),
@@ -112,6 +113,7 @@ fn main() -> ExitCode {
         Command::Database(arguments) => database::run(&arguments),
         Command::Identity(arguments) => identity::run(&arguments),
         Command::Consents(arguments) => consents::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Link(arguments) => link::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
         Command::Grant(arguments) => credit::grant(&arguments),

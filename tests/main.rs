@@ -4,6 +4,7 @@
 
 mod world;
 mod beginning;
+mod importing;
 mod journeys;
 mod keys;
 mod scripted;

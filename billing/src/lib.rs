@@ -53,9 +53,9 @@ pub use connect::{ConnectError, check_database_url, check_providers};
 pub use credentials::{Credentials, CredentialsError};
 pub use lineage::Line;
 pub use ops::{
-    AcceptPlan, Asker, Block, Blocked, CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive,
-    Granted, HeldRecord, LinkedBy, Losses, NamingPlan, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince,
-    Waiting, WentLive, Word, renamed_accounts, tallied,
+    AcceptPlan, Asker, Block, Blocked, CatalogPlan, CatalogReport, Considered, Doing, Explained, ExplainedSegment,
+    GoingLive, Granted, HeldRecord, ImportRow, Imported, LinkedBy, Losses, NamingPlan, OperatorError, Origin, Proposal,
+    RefusedRow, Replayed, Revoked, UnseenSince, Waiting, WentLive, Word, renamed_accounts, tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use prices::{Online, check_online};
@@ -63,7 +63,9 @@ pub use problem::Problem;
 pub use provider::{is_metadata_key, no_amount, no_price, trial_days_max};
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;
-pub use reconcile::{Force, Kind, ReconcileError, Report};
+pub use reconcile::{
+    Contradiction, Force, ImportStopped, ImportedFrom, Kind, ReconcileError, Report, Unlinked, UnlinkedSubscription,
+};
 pub use resolve::{ResolveError, Resolved};
 pub use settings::{
     ASSERTION_AUDIENCE, ConvertOn, POLAR_API_BASE, Polar, Reconcile, Referral, STRIPE_API_BASE, Secret, Settings,

@@ -18,6 +18,7 @@ pub mod explain;
 pub mod explained;
 pub mod healthcheck;
 pub mod identity;
+pub mod import;
 pub mod init;
 pub mod link;
 pub mod migrate;

@@ -220,10 +220,18 @@ pub fn unsigned_settings(config: &Config, secrets: &Secrets) -> Result<billing::
 /// Billing for a command that looks at or changes the database itself, which must be a server: the embedded one belongs to
 /// the process that runs it.
 pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Billing> {
+    operator_billing_with(config, secrets, None).await
+}
+
+/// As [`operator_billing`], with another key under which metadata names accounts.
+pub async fn operator_billing_with(config: &Config, secrets: &Secrets, metadata_key: Option<&str>) -> Result<Billing> {
     let url = secrets.database_url.as_deref().context(
         "DATABASE_URL is not set: set it to the PostgreSQL that `tollgate run` uses (an embedded one cannot be shared)",
     )?;
-    let settings = billing::Settings { pool_size: 2, ..unsigned_settings(config, secrets)? };
+    let mut settings = billing::Settings { pool_size: 2, ..unsigned_settings(config, secrets)? };
+    if let Some(key) = metadata_key {
+        key.clone_into(&mut settings.stripe.metadata_key);
+    }
     let billing = Billing::connect(url, settings, None).await?.as_command();
     billing.refuse_foreign_schema().await?;
     Ok(billing)

@@ -1,7 +1,7 @@
 //! `tollgate reconcile`: compare with the providers, repair, report the drift.
 
 use anyhow::{Context, Result, bail};
-use billing::{Billing, Force, Held, Kind, Report};
+use billing::{Billing, Force, Held, Kind, Report, UnlinkedSubscription};
 use entitlement::account::AccountId;
 
 use super::consent::Consent;
@@ -160,6 +160,13 @@ async fn end_unseen(billing: &Billing, consent: Consent) -> Result<()> {
 
 fn print(report: &Report) {
     output::line(told(report));
+    for unlinked in &report.unlinked_subscriptions {
+        let UnlinkedSubscription { customer, subscription } = unlinked;
+        let provider = report.provider;
+        output::line(format_args!(
+            "  nobody links {customer} ({subscription}): `tollgate link ACCOUNT {provider}:{customer}`"
+        ));
+    }
     for held in &report.held {
         output::line(one_line(held));
     }

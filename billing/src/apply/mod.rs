@@ -7,6 +7,7 @@ mod transaction;
 mod worker;
 
 pub(crate) use ask::{Asked, Asking};
+pub(crate) use note::may_run;
 pub use worker::Drained;
 
 use std::collections::BTreeSet;

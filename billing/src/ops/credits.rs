@@ -179,7 +179,7 @@ fn version(done: &Fulfilled) -> u64 {
     u64::try_from(done.version).unwrap_or_default()
 }
 
-fn check_tier(catalog: &Catalog, tier: &str) -> Result<(), OperatorError> {
+pub(super) fn check_tier(catalog: &Catalog, tier: &str) -> Result<(), OperatorError> {
     if catalog.base().code == tier {
         return Err(OperatorError::BaseTier(tier.to_owned()));
     }

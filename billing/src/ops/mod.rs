@@ -7,6 +7,7 @@ mod credits;
 mod database;
 mod events;
 mod explain;
+mod import;
 mod link;
 mod live;
 mod naming;
@@ -18,6 +19,7 @@ pub use credits::{Granted, Revoked};
 pub use database::AcceptPlan;
 pub use events::Replayed;
 pub use explain::{Explained, ExplainedSegment, Held as HeldRecord, UnseenSince, Waiting};
+pub use import::{Doing, ImportRow, Imported, RefusedRow};
 pub use link::LinkedBy;
 pub use live::{GoingLive, WentLive};
 pub(crate) use naming::Naming;
@@ -34,6 +36,10 @@ use crate::store::migration::MigrationError;
 pub enum OperatorError {
     #[error("the catalog has no tier `{tier}`: it has {known}")]
     UnknownTier { tier: String, known: String },
+    #[error("no tier is known that a credit could give: put a catalog in force (`tollgate catalog apply`)")]
+    NoTier,
+    #[error("the accounts change while they are looked at: run it again")]
+    Moving,
     #[error("everybody has the tier `{0}` already")]
     BaseTier(String),
     #[error("the end must lie in the future")]
@@ -92,6 +98,8 @@ impl From<OperatorError> for Problem {
         let (status, code) = match error {
             OperatorError::Store(error) => return error.into(),
             OperatorError::UnknownTier { .. } => (StatusCode::BAD_REQUEST, "unknown_tier"),
+            OperatorError::NoTier => (StatusCode::CONFLICT, "no_tier"),
+            OperatorError::Moving => (StatusCode::CONFLICT, "moving"),
             OperatorError::BaseTier(_) => (StatusCode::BAD_REQUEST, "base_tier"),
             OperatorError::EndsInThePast => (StatusCode::BAD_REQUEST, "ends_in_the_past"),
             OperatorError::BadDays => (StatusCode::BAD_REQUEST, "bad_request"),

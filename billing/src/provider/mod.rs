@@ -143,6 +143,10 @@ pub(crate) enum List<'a> {
     Disputes(Timestamp),
     /// What was paid since a moment.
     Orders(Timestamp),
+    /// Everybody who buys.
+    Customers,
+    /// Those that were gone through, of one subscription or all.
+    Checkouts(Option<&'a str>),
 }
 
 /// One page of a list; an empty one when the provider has no such list, or cannot be asked.
@@ -163,6 +167,8 @@ pub(crate) async fn page(
                 List::Subscriptions(customer) => client.subscriptions(customer, after, told).await,
                 List::Refunds(since) => client.refunds(since, after, told).await,
                 List::Disputes(since) => client.disputes(since, after, told).await,
+                List::Customers => client.customers(after, told).await,
+                List::Checkouts(subscription) => client.checkouts(subscription, after, told).await,
                 List::Orders(_) => Ok(nothing),
             }
         }
@@ -172,7 +178,7 @@ pub(crate) async fn page(
                 List::Subscriptions(customer) => client.subscriptions(customer, after, told).await,
                 List::Refunds(since) => client.refunds(since, after, told).await,
                 List::Orders(since) => client.orders(since, after, told).await,
-                List::Disputes(_) => Ok(nothing),
+                List::Disputes(_) | List::Customers | List::Checkouts(_) => Ok(nothing),
             }
         }
     }

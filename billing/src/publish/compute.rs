@@ -36,7 +36,8 @@ pub fn entitlement_of(account: &AccountId, snapshot: &Snapshot, rules: &Rules, n
     Entitlement { account: account.clone(), version: snapshot.version, timeline }
 }
 
-/// The accounts that have less at `now` by the rows `after` than by those `before`.
+/// The accounts that have less at `now` by the rows `after` than by those `before`. One that had what everybody has loses nothing: the limits
+/// of what it buys may be lower than none.
 #[must_use]
 pub fn losing(
     accounts: &[AccountId],
@@ -48,8 +49,11 @@ pub fn losing(
         entitlement_of(account, snapshot, rules, now).timeline.at(now).plan.clone()
     };
     let pairs = accounts.iter().zip(before.iter().zip(after));
-    let losing =
-        pairs.filter(|(account, (before, after))| !has(account, after).gives_as_much_as(&has(account, before)));
+    let everybody = timeline(&rules.catalog, &[]).at(now).plan.clone();
+    let losing = pairs.filter(|(account, (before, after))| {
+        let before = has(account, before);
+        before != everybody && !has(account, after).gives_as_much_as(&before)
+    });
     losing.map(|(account, _)| account.clone()).collect()
 }
 

@@ -1,7 +1,6 @@
 //! One page of a provider's list against the rows: what agrees is noted in one statement, what differs is repaired like
 //! an event.
 
-use cache::Sparing;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
@@ -51,6 +50,13 @@ pub(super) struct Differing {
     pub events: Vec<Event>,
 }
 
+impl Differing {
+    /// With the id by which it is asked about.
+    pub fn named(self) -> (String, Vec<Event>) {
+        (self.object.map(|object| object.id().to_owned()).unwrap_or_default(), self.events)
+    }
+}
+
 impl Billing {
     /// Compares one page; answers where the next one begins.
     pub(super) async fn compare_page(
@@ -68,7 +74,7 @@ impl Billing {
         report.compared += i64::try_from(page.items.len()).unwrap_or(0);
         let differing = match list {
             List::Subscriptions(_) => self.differing(asking, page.items).await?,
-            List::Refunds(_) | List::Disputes(_) | List::Orders(_) => {
+            _ => {
                 let money = |listed: Listed| Differing { object: asked_about(list, &listed), events: listed.events };
                 page.items.into_iter().map(money).collect()
             }
@@ -96,7 +102,11 @@ impl Billing {
     }
 
     /// Leaves out what agrees with the rows, and notes that it does.
-    async fn differing(&self, asking: Asking<'_>, listed: Vec<Listed>) -> Result<Vec<Differing>, StoreError> {
+    pub(super) async fn differing(
+        &self,
+        asking: Asking<'_>,
+        listed: Vec<Listed>,
+    ) -> Result<Vec<Differing>, StoreError> {
         let ids: Vec<String> = listed.iter().map(|listed| listed.id.clone()).collect();
         let livemode = listed.iter().flat_map(|listed| &listed.events).find_map(|event| event.livemode);
         let mut conn = self.pool().acquire().await?;
@@ -170,13 +180,10 @@ impl Billing {
         (Repaired { is_news, waits_for }, taking): (Repaired, Taking),
         report: &mut Report,
     ) -> Result<(), ReconcileError> {
-        if let Some(customer) = waits_for {
-            report.unlinked += 1;
-            static UNLINKED: Sparing = Sparing::new();
-            if let Some(untold) = UNLINKED.tells(&asking.provider) {
-                tracing::warn!(provider = %asking.provider, customer, untold, "no account is known of a customer that has a subscription: `tollgate link` names it");
-            }
-        }
+        let is_news = match waits_for {
+            None => is_news,
+            Some(customer) => self.link_by_checkout(asking, one, (&customer, taking), report).await? || is_news,
+        };
         if !is_news {
             return Ok(());
         }
@@ -218,6 +225,8 @@ fn asked_about(list: List<'_>, listed: &Listed) -> Option<Object> {
         List::Subscriptions(_) => Some(Object::Subscription(listed.id.clone())),
         List::Disputes(_) => Some(Object::Dispute(listed.id.clone())),
         List::Orders(_) => Some(Object::Invoice(listed.id.clone())),
+        List::Customers => Some(Object::Customer(listed.id.clone())),
+        List::Checkouts(_) => Some(Object::Checkout(listed.id.clone())),
         List::Refunds(_) => listed.events.iter().flat_map(|event| &event.objects).next().cloned(),
     }
 }

@@ -8,9 +8,11 @@
 mod compare;
 mod delta;
 mod full;
+mod import;
 mod learn;
 mod schedule;
 mod takings;
+mod unlinked;
 mod unseen;
 
 use entitlement::Timestamp;
@@ -30,6 +32,8 @@ use crate::store::{StoreError, links};
 
 pub use crate::store::reconciliations::Kind;
 pub(crate) use compare::Asking;
+pub use import::{Contradiction, ImportStopped, ImportedFrom, Unlinked};
+pub use unlinked::UnlinkedSubscription;
 
 /// Why a comparison stopped. It goes on from there the next time.
 #[derive(Debug, thiserror::Error)]
@@ -72,8 +76,10 @@ pub struct Report {
     pub compared: i64,
     /// Differences that were found, and repaired.
     pub drift: i64,
-    /// Subscriptions at the provider whose account nobody has named: they give nobody access.
+    /// Subscriptions that run at the provider and whose account nobody has named: they give nobody access.
     pub unlinked: i64,
+    /// The first of them.
+    pub unlinked_subscriptions: Vec<UnlinkedSubscription>,
     /// Subscriptions that run here and about which the provider refuses to say anything: they stay as they are.
     pub refused: i64,
     /// Subscriptions that run here and that the provider does not have: they stay as they are, until a person ends them.
@@ -94,6 +100,7 @@ impl Report {
             compared: run.compared,
             drift: run.drift,
             unlinked: 0,
+            unlinked_subscriptions: Vec::new(),
             refused: 0,
             unseen: 0,
             held_back: 0,

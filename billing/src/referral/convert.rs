@@ -84,7 +84,7 @@ async fn reward(
 }
 
 /// The tier of the days: as the terms say, else the lowest that is sold.
-fn tier<'a>(catalog: &'a Catalog, terms: &Referral) -> Option<&'a Tier> {
+pub fn tier<'a>(catalog: &'a Catalog, terms: &Referral) -> Option<&'a Tier> {
     let named = terms.tier.as_ref().and_then(|code| catalog.tier(code));
     let above = || catalog.tiers().iter().filter(|tier| tier.rank > 0);
     named.or_else(|| above().find(|tier| tier.offers().next().is_some())).or_else(|| above().next())

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::store::{StoreError, referrals, snapshot};
 
 pub use bind::{at_first_sight, bind};
-pub use convert::{convert, take_back};
+pub use convert::{convert, take_back, tier};
 
 /// Where a code is captured.
 pub const LINK_PATH: &str = "/billing/r/";

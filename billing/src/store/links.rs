@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::accounts::{self, Change};
+use super::first_links::{self, FirstLink};
 use super::{StoreError, account_of, subscriptions};
 
 /// Somebody says that a customer is an account.
@@ -34,7 +35,7 @@ pub struct Customer {
 }
 
 /// When a person's word was stated: before every checkout.
-const BY_A_PERSON: Timestamp = Timestamp::UNIX_EPOCH;
+pub(super) const BY_A_PERSON: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// What became of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,7 +207,9 @@ pub async fn link(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Re
         link.customer
     );
     let Some(known) = query.fetch_optional(&mut *conn).await? else {
-        insert(conn, link, now).await?;
+        let Link { provider, customer, account, stated_at, .. } = link;
+        first_links::insert(conn, &[FirstLink { provider: provider.as_str(), customer, account, stated_at }], now)
+            .await?;
         return Ok(Linked::New);
     };
     let known_account = account_of("provider_customers", &known.account)?;
@@ -252,45 +255,6 @@ pub async fn assign(conn: &mut PgConnection, told: Link<'_>, now: Timestamp) -> 
     );
     query.execute(&mut *conn).await?;
     link(conn, told, now).await
-}
-
-/// Stores a link that is new, and makes the events that waited for it due. One that is being applied right now is left
-/// alone: it waits for our lock on the customer, and will see the link. Of those that were ignored since the customer was
-/// nobody's the last one becomes due without its body: it stands for everything that the provider knows of the customer.
-async fn insert(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Result<(), StoreError> {
-    let query = sqlx::query!(
-        r#"
-        with account as (
-            insert into accounts (account, version, created_at) values ($3, 1, $5) on conflict (account) do nothing
-        ), woken as (
-            update webhook_events set state = 'pending', next_attempt_at = $5
-            where id in (
-                select id from webhook_events
-                where provider = $1 and customer_id = $2 and state = 'parked'
-                for update skip locked
-            )
-        ), compared as (
-            update webhook_events
-            set state = 'pending', attempts = 0, next_attempt_at = $5, finished_at = null, body_pruned_at = null
-            where id in (
-                select id from webhook_events
-                where provider = $1 and customer_id = $2 and state = 'ignored' and account is null
-                    and body_pruned_at is not null
-                order by id desc limit 1
-                for update skip locked
-            )
-        )
-        insert into provider_customers (provider, customer_id, account, stated_at, created_at)
-        values ($1, $2, $3, $4, $5)
-        "#,
-        link.provider.as_str(),
-        link.customer,
-        link.account.as_str(),
-        link.stated_at,
-        now
-    );
-    query.execute(conn).await?;
-    Ok(())
 }
 
 /// Moves the subscriptions that were the old account's through its customer alone.

@@ -33,9 +33,28 @@ struct Subscriptions<'a> {
     /// Without this, what is canceled is not listed, and would be taken for something that still runs.
     status: &'static str,
     limit: u8,
-    expand: [&'static str; 1],
+    /// Whom a customer names is the account of its subscriptions.
+    expand: [&'static str; 2],
     #[serde(skip_serializing_if = "Option::is_none")]
     customer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starting_after: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Customers<'a> {
+    limit: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starting_after: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Checkouts<'a> {
+    /// Those that were left unpaid name an account, too, and bought nothing.
+    status: &'static str,
+    limit: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscription: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     starting_after: Option<&'a str>,
 }
@@ -63,7 +82,7 @@ impl Client {
         let query = Subscriptions {
             status: "all",
             limit: PAGE_MAX,
-            expand: ["data.latest_invoice"],
+            expand: ["data.latest_invoice", "data.customer"],
             customer,
             starting_after: after,
         };
@@ -71,9 +90,36 @@ impl Client {
         let mut items = Vec::with_capacity(page.items.len());
         for (id, mut seen) in page.items {
             self.complete_items(&mut seen, &id).await?;
-            items.push(Listed { events: read(object::subscription(seen, told), &id), id });
+            let mut events = named_by_customer(&seen, told, &id);
+            events.extend(read(object::subscription(seen, told), &id));
+            items.push(Listed { events, id });
         }
         Ok(Page { items, next: page.next })
+    }
+
+    /// All customers that are not deleted, newest first.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn customers(&self, after: Option<&str>, told: Told<'_>) -> Result<Page<Listed>, ProviderError> {
+        let query = Customers { limit: PAGE_MAX, starting_after: after };
+        let page = page(self.get_value("/customers", &query).await?)?;
+        Ok(page.map(|id, seen| read(object::customer(seen, told), id)))
+    }
+
+    /// Checkouts that were gone through, of one subscription or of all, newest first.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn checkouts(
+        &self,
+        subscription: Option<&str>,
+        after: Option<&str>,
+        told: Told<'_>,
+    ) -> Result<Page<Listed>, ProviderError> {
+        let query = Checkouts { status: "complete", limit: PAGE_MAX, subscription, starting_after: after };
+        let page = page(self.get_value("/checkout/sessions", &query).await?)?;
+        Ok(page.map(|id, seen| read(object::checkout(seen, told), id)))
     }
 
     /// Disputes since a moment, newest first.
@@ -124,6 +170,14 @@ impl Page<(String, Value)> {
         let items = self.items.into_iter().map(|(id, seen)| Listed { events: read(&id, seen), id });
         Page { items: items.collect(), next: self.next }
     }
+}
+
+/// What the customer of a subscription says, where it is part of the answer and names an account.
+fn named_by_customer(subscription: &Value, told: Told<'_>, id: &str) -> Vec<Event> {
+    let customer = subscription.get("customer").filter(|customer| customer.is_object() && customer["deleted"] != true);
+    let mut events = customer.map(|seen| read(object::customer(seen.clone(), told), id)).unwrap_or_default();
+    events.retain(|event| event.claim.is_some());
+    events
 }
 
 /// One object that cannot be read must not keep the others from being compared.

@@ -1,0 +1,207 @@
+//! What a row adds to an account that is known: nothing is changed here.
+
+use std::collections::{BTreeSet, HashMap};
+
+use entitlement::Timestamp;
+use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
+use sqlx::PgConnection;
+
+use super::{ImportRow, RefusedRow};
+use crate::store::StoreError;
+use crate::store::imports::{self, Known};
+
+/// What is to be added to an account.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a, T> {
+    pub account: &'a AccountId,
+    pub it: T,
+}
+
+/// What a batch of rows adds.
+#[derive(Debug, Default)]
+pub struct Additions<'a> {
+    /// That have no row yet, each once.
+    pub accounts: BTreeSet<&'a AccountId>,
+    pub customers: Vec<(Provider, &'a str, &'a AccountId)>,
+    pub credits: Vec<Given<'a, Timestamp>>,
+    pub trials: Vec<Given<'a, Timestamp>>,
+    pub codes: Vec<Given<'a, &'a str>>,
+    /// Of the referee, with its referrer.
+    pub referrals: Vec<Given<'a, AccountId>>,
+    pub unchanged: usize,
+    pub credits_over: usize,
+    pub referrals_late: usize,
+    pub refused: Vec<RefusedRow>,
+}
+
+/// The whole table, and what of it is settled.
+pub struct Judge<'a> {
+    /// The accounts of the table.
+    accounts: BTreeSet<&'a AccountId>,
+    /// The codes of the table.
+    codes: HashMap<&'a str, &'a AccountId>,
+    /// Who is invited by whom, by the rows so far.
+    referrers: HashMap<&'a AccountId, AccountId>,
+    /// Accounts that have a row by the rows so far.
+    made: BTreeSet<&'a AccountId>,
+    now: Timestamp,
+}
+
+/// The database, as far as a batch speaks of it.
+struct Stored {
+    accounts: HashMap<AccountId, Known>,
+    owners: HashMap<(Provider, String), AccountId>,
+    inviters: HashMap<String, AccountId>,
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(rows: &'a [ImportRow], now: Timestamp) -> Self {
+        let codes = rows.iter().filter_map(|row| Some((row.referral_code.as_deref()?, &row.account)));
+        Self {
+            accounts: rows.iter().map(|row| &row.account).collect(),
+            codes: codes.collect(),
+            referrers: HashMap::new(),
+            made: BTreeSet::new(),
+            now,
+        }
+    }
+
+    /// Says what a batch adds to what is stored.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn judge(&self, conn: &mut PgConnection, batch: &'a [ImportRow]) -> Result<Additions<'a>, StoreError> {
+        let told = batch.iter().filter_map(|row| row.referred_by.as_deref());
+        let told_accounts = told.clone().filter(|told| AccountId::parse(told).is_ok());
+        let accounts: BTreeSet<&str> = batch.iter().map(|row| row.account.as_str()).chain(told_accounts).collect();
+        let customers: Vec<(Provider, &str)> =
+            batch.iter().flat_map(|row| &row.customers).map(|(provider, id)| (*provider, id.as_str())).collect();
+        let lower: Vec<String> = told.map(str::to_ascii_lowercase).collect();
+        let codes = batch.iter().filter_map(|row| row.referral_code.as_deref());
+        let codes: Vec<&str> = codes.chain(lower.iter().map(String::as_str)).collect();
+        let stored = Stored {
+            accounts: imports::known(conn, &accounts.into_iter().collect::<Vec<_>>()).await?,
+            owners: imports::owners(conn, &customers).await?,
+            inviters: imports::inviters(conn, &codes).await?,
+        };
+        let mut additions = Additions::default();
+        for row in batch {
+            if let Err(why) = self.judge_row(row, &stored, &mut additions) {
+                additions.refused.push(RefusedRow { line: row.line, account: Some(row.account.clone()), why });
+            }
+        }
+        Ok(additions)
+    }
+
+    /// Notes that a batch is done, for those that follow.
+    pub fn settle(&mut self, done: Additions<'a>) {
+        self.referrers.extend(done.referrals.into_iter().map(|given| (given.account, given.it)));
+        self.made.extend(done.accounts);
+    }
+
+    /// All of a row, or why nothing of it.
+    fn judge_row(&self, row: &'a ImportRow, stored: &Stored, additions: &mut Additions<'a>) -> Result<(), String> {
+        let account = &row.account;
+        let unknown = Known::default();
+        let known = stored.accounts.get(account).unwrap_or(&unknown);
+        let mut customers = Vec::new();
+        for (provider, customer) in &row.customers {
+            match stored.owners.get(&(*provider, customer.clone())) {
+                None => customers.push((*provider, customer.as_str(), account)),
+                Some(owner) if owner == account => {}
+                Some(owner) => {
+                    return Err(format!(
+                        "the customer {customer} is {owner} already: `tollgate link {account} {provider}:{customer}` says otherwise"
+                    ));
+                }
+            }
+        }
+        let credit = self.credit(row, known)?;
+        let code = code(row, known, stored)?;
+        let referrer = self.referrer(row, stored, additions)?;
+        let trial = row.trial_used_at.filter(|_| !known.has_trial);
+        let is_late = referrer.is_some() && known.has_bought;
+        let referrer = referrer.filter(|_| !is_late);
+        let is_over = row.credit_until.is_some_and(|until| until <= self.now);
+
+        additions.credits_over += usize::from(is_over);
+        additions.referrals_late += usize::from(is_late);
+        let is_new = !known.is_known && !self.made.contains(account) && additions.accounts.insert(account);
+        let has_more = credit.is_some() || trial.is_some() || code.is_some() || referrer.is_some();
+        additions.unchanged += usize::from(!is_new && !has_more && customers.is_empty());
+        additions.customers.extend(customers);
+        additions.credits.extend(credit.map(|it| Given { account, it }));
+        additions.trials.extend(trial.map(|it| Given { account, it }));
+        additions.codes.extend(code.map(|it| Given { account, it }));
+        additions.referrals.extend(referrer.map(|it| Given { account, it }));
+        Ok(())
+    }
+
+    /// The credit that it does not have yet.
+    fn credit(&self, row: &ImportRow, known: &Known) -> Result<Option<Timestamp>, String> {
+        let Some(until) = row.credit_until else { return Ok(None) };
+        match known.credit_until {
+            Some(given) if given == until => Ok(None),
+            Some(given) => Err(format!(
+                "it has an imported credit until {} already: `tollgate grant` and `tollgate revoke` change that",
+                given.to_rfc3339()
+            )),
+            None => Ok(Some(until).filter(|until| *until > self.now)),
+        }
+    }
+
+    /// The account that invited it, unless that is known.
+    fn referrer(
+        &self,
+        row: &ImportRow,
+        stored: &Stored,
+        additions: &Additions<'a>,
+    ) -> Result<Option<AccountId>, String> {
+        let Some(told) = &row.referred_by else { return Ok(None) };
+        let account = &row.account;
+        let referrer = self.invited_by(told, stored)?;
+        if referrer == *account {
+            return Err("nobody invites themselves".to_owned());
+        }
+        let of = |account: &AccountId| -> Option<AccountId> {
+            let in_batch =
+                additions.referrals.iter().find(|given| given.account == account).map(|given| given.it.clone());
+            let stored = stored.accounts.get(account).and_then(|known| known.referrer.clone());
+            stored.or_else(|| self.referrers.get(account).cloned()).or(in_batch)
+        };
+        match of(account) {
+            Some(known) if known == referrer => return Ok(None),
+            Some(known) => return Err(format!("{known} has invited it already")),
+            None => {}
+        }
+        if of(&referrer).as_ref() == Some(account) {
+            return Err(format!("it has invited {referrer} itself"));
+        }
+        Ok(Some(referrer))
+    }
+
+    /// An account that is known, or in the table, goes before a code; what is neither is an account that is gone.
+    fn invited_by(&self, told: &str, stored: &Stored) -> Result<AccountId, String> {
+        let account = AccountId::parse(told).map_err(|error| format!("`referred_by`: {error}"))?;
+        let is_account =
+            self.accounts.contains(&account) || stored.accounts.get(&account).is_some_and(|known| known.is_known);
+        if is_account {
+            return Ok(account);
+        }
+        let code = told.to_ascii_lowercase();
+        let owner = stored.inviters.get(&code).or_else(|| self.codes.get(code.as_str()).copied());
+        Ok(owner.cloned().unwrap_or(account))
+    }
+}
+
+/// The code that it does not have yet.
+fn code<'a>(row: &'a ImportRow, known: &Known, stored: &Stored) -> Result<Option<&'a str>, String> {
+    let Some(code) = row.referral_code.as_deref() else { return Ok(None) };
+    match (&known.code, stored.inviters.get(code)) {
+        (Some(known), _) if known == code => Ok(None),
+        (Some(known), _) => Err(format!("it has the code {known} already")),
+        (None, Some(owner)) => Err(format!("the code {code} is that of {owner} already")),
+        (None, None) => Ok(Some(code)),
+    }
+}

@@ -1,0 +1,90 @@
+//! `tollgate import stripe`: whoever is named is linked, and nothing else.
+
+use demo::provider::{CancelAt, Fault, FaultKind, Seed};
+use serde_json::Value;
+
+use super::{checkout, customer, first, naming, number, payer, provider, subscribed, world};
+use crate::world::World;
+
+async fn import(world: &World, options: &[&str]) -> Value {
+    let arguments: Vec<&str> = ["import", "stripe", "--json"].iter().chain(options).copied().collect();
+    serde_json::from_str(&world.tollgate(&arguments).await.success()).expect("JSON")
+}
+
+#[tokio::test]
+async fn each_customer_that_names_its_account_is_linked_and_its_payers_pass() {
+    let world = world().await;
+    payer(&world, naming("account", "by-customer"), [].into());
+    payer(&world, [].into(), naming("account", "by-subscription"));
+    checkout(&world, &customer(&world, [].into()), "by-checkout").await;
+    // The checkout goes before what somebody wrote into metadata.
+    let both = customer(&world, naming("account", "by-metadata"));
+    checkout(&world, &both, "by-statement").await;
+    let ended = customer(&world, naming("account", "ended"));
+    let subscription = subscribed(&world, &ended, "price_monthly", [].into());
+    provider(&world).cancel(&subscription, CancelAt::Now).expect("it ends");
+    let nobody = payer(&world, [].into(), naming("user_id", "by-another-key"));
+    let idle = customer(&world, [].into());
+    let unknown = customer(&world, naming("account", "unknown-price"));
+    subscribed(&world, &unknown, "price_domain", [].into());
+
+    let shown = import(&world, &["--plan"]).await;
+    assert_eq!(number(&world, "select count(*) from provider_customers").await, 0, "nothing is done");
+    assert_eq!(first(&world, "by-customer").await, 402);
+    let file = world.dir().join("unlinked.csv");
+    let done = import(&world, &["--unlinked", file.to_str().expect("UTF-8")]).await;
+    for told in [&shown, &done] {
+        let counts = ["customers", "subscriptions", "running", "linked", "known", "unlinked_running"]
+            .map(|name| told[name].as_u64().expect("a number"));
+        assert_eq!(counts, [8, 7, 6, 6, 0, 1], "{told}");
+        assert_eq!(told["unknown_prices"], serde_json::json!({ "price_domain": 1 }));
+        assert_eq!(told["contradictions"][0]["customer"], both.as_str());
+        assert_eq!(told["contradictions"][0]["account"], "by-statement");
+        assert_eq!(told["unlinked"][0]["customer"], nobody.as_str(), "those that pay come first");
+    }
+    for account in ["by-customer", "by-subscription", "by-checkout", "by-statement"] {
+        assert_eq!(first(&world, account).await, 200, "{account}");
+    }
+    for account in ["by-metadata", "ended", "unknown-price", "by-another-key", "user_id"] {
+        assert_eq!(first(&world, account).await, 402, "{account}");
+    }
+    let again = import(&world, &[]).await;
+    assert_eq!((&again["linked"], &again["known"]), (&Value::from(0), &Value::from(6)), "{again}");
+
+    // What is listed can be filled in, and another key is tried.
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    assert_eq!(text, format!("account,stripe_customer\n,{nobody}\n,{idle}\n"));
+    let taken = world.tollgate(&["import", "stripe", "--unlinked", file.to_str().expect("UTF-8")]).await;
+    assert!(taken.failure().contains("nothing is overwritten"), "{taken:?}");
+    let by_key = import(&world, &["--metadata-key", "user_id"]).await;
+    assert_eq!((&by_key["linked"], first(&world, "by-another-key").await), (&Value::from(1), 200));
+    let filled = text.replace(&format!(",{idle}"), &format!("idle,{idle}"));
+    let filled = super::table(&world, filled, &["--apply"]).await;
+    assert!(filled.stdout.contains("1 customer linked") && filled.failure().starts_with("1 line"), "{filled:?}");
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_in_the_middle_is_named_and_the_next_run_goes_on() {
+    let world = world().await;
+    let seed = Seed { count: 450, price: "price_monthly".into(), metadata: naming("account", "user-{n}") };
+    provider(&world).seed(&seed).expect("there is room");
+    for (path, skipped) in
+        [("/v1/customers", "customers"), ("/v1/checkout", "checkouts"), ("/v1/subscriptions", "subscriptions")]
+    {
+        let fault = Fault { kind: FaultKind::ServerError, path: format!("GET {path}"), count: 9 };
+        provider(&world).fail_calls(fault).expect("there is room");
+        let failed = world.tollgate(&["import", "stripe"]).await;
+        provider(&world).heal_calls();
+        assert!(failed.failure().contains(&format!("reading the {skipped}")), "{failed:?}");
+        assert!(failed.failure().contains("run it again"), "{failed:?}");
+    }
+    let done = import(&world, &[]).await;
+    assert_eq!((&done["customers"], &done["running"]), (&Value::from(450), &Value::from(450)), "{done}");
+    assert_eq!(number(&world, "select count(*) from subscriptions where state = 'active'").await, 450);
+    assert_eq!(
+        (first(&world, "user-0").await, first(&world, "user-449").await, first(&world, "user-450").await),
+        (200, 200, 402)
+    );
+    let without = world.tollgate_with(("STRIPE_API_KEY", ""), &["import", "stripe"]).await;
+    assert!(without.failure().contains("STRIPE_API_KEY"), "{without:?}");
+}
