@@ -69,7 +69,7 @@ pub use settings::{
     ASSERTION_AUDIENCE, ConvertOn, POLAR_API_BASE, Polar, Reconcile, Referral, STRIPE_API_BASE, Secret, Settings,
     Stripe,
 };
-pub use setup::{Foreign, Setup, SetupError, SetupWishes, Stopped, WebhookSecret, import_catalog, is_live_key};
+pub use setup::{Foreign, ImportedCatalog, Setup, SetupError, SetupWishes, Stopped, WebhookSecret, import_catalog, is_live_key};
 pub use store::StoreError;
 pub use store::audit::AuditLine;
 pub use store::consents::Consent;
