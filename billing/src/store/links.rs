@@ -262,6 +262,9 @@ async fn insert(conn: &mut PgConnection, link: Link<'_>, now: Timestamp) -> Resu
         r#"
         with account as (
             insert into accounts (account, version, created_at) values ($3, 1, $5) on conflict (account) do nothing
+        ), back as (
+            -- A customer that was erased, and is named again.
+            delete from erased where hash = erasure_hash('customer', $1 || ':' || $2)
         ), woken as (
             update webhook_events set state = 'pending', next_attempt_at = $5
             where id in (

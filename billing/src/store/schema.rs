@@ -168,3 +168,13 @@ pub async fn planned_each(conn: &mut PgConnection) -> Result<Transaction<'_, Pos
     tx.execute("set local plan_cache_mode = force_custom_plan").await?;
     Ok(tx)
 }
+
+/// A transaction that reads, all of it as it stood at one moment.
+///
+/// # Errors
+/// When the database fails.
+pub async fn at_one_moment(conn: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    let mut tx = planned_each(conn).await?;
+    tx.execute("set transaction isolation level repeatable read, read only").await?;
+    Ok(tx)
+}
