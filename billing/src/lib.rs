@@ -53,9 +53,10 @@ pub use connect::{ConnectError, check_database_url, check_providers};
 pub use credentials::{Credentials, CredentialsError};
 pub use lineage::Line;
 pub use ops::{
-    AcceptPlan, Asker, Block, Blocked, CatalogPlan, CatalogReport, Considered, Doing, Explained, ExplainedSegment,
-    GoingLive, Granted, HeldRecord, ImportRow, Imported, LinkedBy, Losses, NamingPlan, OperatorError, Origin, Proposal,
-    RefusedRow, Replayed, Revoked, UnseenSince, Waiting, WentLive, Word, renamed_accounts, tallied,
+    AcceptPlan, AccountError, Asker, Block, Blocked, Cancel, CatalogPlan, CatalogReport, Considered, Doing, EraseWish,
+    Erased, Explained, ExplainedSegment, Exported, GoingLive, Granted, HeldRecord, ImportRow, Imported, LinkedBy,
+    Losses, Merge, MoveWish, MovedAccount, NamingPlan, OperatorError, Origin, Proposal, RefusedRow, Rehearsal,
+    Replayed, Revoked, Shown, UnseenSince, Waiting, WentLive, Word, renamed_accounts, tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use prices::{Online, check_online};
@@ -71,12 +72,16 @@ pub use settings::{
     ASSERTION_AUDIENCE, ConvertOn, POLAR_API_BASE, Polar, Reconcile, Referral, STRIPE_API_BASE, Secret, Settings,
     Stripe,
 };
-pub use setup::{Foreign, Setup, SetupError, SetupWishes, Stopped, WebhookSecret, import_catalog, is_live_key};
+pub use setup::{
+    Foreign, ImportedCatalog, Setup, SetupError, SetupWishes, Stopped, WebhookSecret, import_catalog, is_live_key,
+};
 pub use store::StoreError;
 pub use store::audit::AuditLine;
 pub use store::consents::Consent;
 pub use store::credits::{Credit, Term};
+pub use store::erasure::Running;
 pub use store::inbox::{EventLine, Filter, Stuck, StuckState};
+pub use store::search::Found;
 pub use store::takings::{Held, Tally};
 pub use store::unseen::Unseen;
 pub use takings::Verdict;

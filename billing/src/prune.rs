@@ -1,4 +1,5 @@
-//! Throws away the bodies of events that were done long ago, a few at a time, behind everything else.
+//! Throws away the bodies of events that were done long ago, and consents of erased accounts that prove nothing any more: a few at a time,
+//! behind everything else.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
+use crate::settings::Settings;
 use crate::store::{StoreError, retention};
 
 /// How many bodies are thrown away in one transaction: a fraction of a second of a small database.
@@ -20,6 +22,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often old bodies are looked for: a tenth of the time for which they are kept, within these bounds.
 const EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
+/// What grows old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Old {
+    Bodies,
+    Consents,
+}
+
 impl Billing {
     /// Throws away every body that is too old at `now`. Returns how many. Safe to do in several processes at once.
     ///
@@ -29,13 +38,30 @@ impl Billing {
         self.prune_until(now, &CancellationToken::new()).await
     }
 
+    /// Deletes every consent of an erased account that is too old at `now`. Returns how many. Safe to do in several processes at once.
+    ///
+    /// # Errors
+    /// When the database fails: what was deleted until then stays so.
+    pub async fn prune_consents(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.prune_each(self.settings().consents_kept, Old::Consents, now, &CancellationToken::new()).await
+    }
+
     async fn prune_until(&self, now: Timestamp, stop: &CancellationToken) -> Result<u64, StoreError> {
-        let kept = self.settings().bodies_kept;
+        self.prune_each(self.settings().bodies_kept, Old::Bodies, now, stop).await
+    }
+
+    async fn prune_each(
+        &self,
+        kept: Option<TimeDelta>,
+        old: Old,
+        now: Timestamp,
+        stop: &CancellationToken,
+    ) -> Result<u64, StoreError> {
         // Beyond all time, or for ever: nothing is that old.
-        let Some(done_before) = kept.and_then(|kept| now.checked_sub_signed(kept)) else { return Ok(0) };
+        let Some(before) = kept.and_then(|kept| now.checked_sub_signed(kept)) else { return Ok(0) };
         let mut sum = 0;
         loop {
-            let pruned = self.prune_batch(done_before, now).await?;
+            let pruned = self.prune_batch(old, before, now).await?;
             sum += pruned;
             if pruned < u64::from(BATCH) || !self.others_had_their_turn(stop).await {
                 return Ok(sum);
@@ -44,9 +70,12 @@ impl Billing {
     }
 
     /// Holds a connection for one batch only: there may be no other.
-    async fn prune_batch(&self, done_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+    async fn prune_batch(&self, old: Old, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         let mut conn = self.pool().acquire().await?;
-        retention::prune(&mut conn, done_before, i64::from(BATCH), now).await
+        match old {
+            Old::Bodies => retention::prune(&mut conn, before, i64::from(BATCH), now).await,
+            Old::Consents => retention::prune_consents(&mut conn, before, i64::from(BATCH)).await,
+        }
     }
 
     /// Waits until live work had its turn and no deliveries crowd in; `false` when it is time to stop.
@@ -62,14 +91,24 @@ impl Billing {
         }
     }
 
-    /// Prunes until told to stop. `kept` is how long bodies are.
+    /// Prunes until told to stop. `kept` is the shortest time for which anything is.
     pub(crate) async fn run_pruner(self, kept: TimeDelta, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            match self.prune_until(clock::now(), &stop).await {
-                Ok(0) => {}
-                Ok(bodies) => tracing::info!(bodies, "the bodies of old events were thrown away"),
-                Err(error) => {
-                    tracing::warn!(error = chain::told(&error), "old bodies cannot be thrown away; it is tried again");
+            let Settings { bodies_kept, consents_kept, .. } = self.settings();
+            for (old, kept) in [(Old::Bodies, bodies_kept), (Old::Consents, consents_kept)] {
+                match self.prune_each(*kept, old, clock::now(), &stop).await {
+                    Ok(0) => {}
+                    Ok(count) if old == Old::Bodies => {
+                        tracing::info!(bodies = count, "the bodies of old events were thrown away");
+                    }
+                    Ok(count) => tracing::info!(consents = count, "old consents of erased accounts were deleted"),
+                    Err(error) => {
+                        tracing::warn!(
+                            error = chain::told(&error),
+                            ?old,
+                            "what is old cannot be thrown away; it is tried again"
+                        );
+                    }
                 }
             }
             tokio::select! {

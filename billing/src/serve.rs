@@ -66,8 +66,9 @@ impl Billing {
         parts.spawn(self.clone().run_naming(stop.clone()).map(|()| "the watch of how accounts are named"));
         parts.spawn(self.clone().run_price_watch(stop.clone()).map(|()| "the watch of the prices"));
         parts.spawn(self.clone().run_checkout_watch(stop.clone()).map(|()| "the watch of open checkouts"));
-        if let Some(kept) = self.settings().bodies_kept {
-            parts.spawn(self.clone().run_pruner(kept, stop.clone()).map(|()| "the pruner"));
+        let kept = [self.settings().bodies_kept, self.settings().consents_kept];
+        if let Some(shortest) = kept.into_iter().flatten().min() {
+            parts.spawn(self.clone().run_pruner(shortest, stop.clone()).map(|()| "the pruner"));
         }
         let serving = axum::serve(listener, self.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
         parts.spawn(serving.into_future().map(|_| "the server"));

@@ -60,6 +60,8 @@ pub struct Settings {
     pub reconcile: Reconcile,
     /// How long the body of an event is kept after it was done; for ever when absent.
     pub bodies_kept: Option<TimeDelta>,
+    /// How long after it was given the consent of an erased account is kept, under a pseudonym; for ever when absent.
+    pub consents_kept: Option<TimeDelta>,
     /// More waiting events than this are an alert.
     pub inbox_alert: u64,
     /// Where entitlements are cached for the proxies; in this process alone when absent.

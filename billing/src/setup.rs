@@ -1,12 +1,17 @@
 //! Setting a provider up, and reading a catalog from what it sells: for commands, which need no database for it.
 
-use entitlement::catalog::Catalog;
+use entitlement::binding::Misfit;
+use entitlement::catalog::{Catalog, Provider};
 
 use crate::clock;
+use crate::component::Billing;
+use crate::keys::KeyError;
 use crate::provider::client::{Client, ProviderError};
 use crate::provider::stripe::{import, livemode_of_key, setup};
 use crate::settings::{Settings, Stripe};
+use crate::store::{StoreError, schema};
 
+pub use crate::provider::stripe::import::Imported as ImportedCatalog;
 pub use crate::provider::stripe::setup::{Foreign, Secret as WebhookSecret, SetupError, Wishes as SetupWishes};
 
 /// A plan of all that Stripe lacks: nothing is done yet.
@@ -30,6 +35,26 @@ pub struct Stopped {
 #[must_use]
 pub fn is_live_key(key: &str) -> Option<bool> {
     livemode_of_key(key)
+}
+
+impl Billing {
+    /// Why Stripe's key belongs elsewhere than what the database holds, where it does. A database without tables holds nothing.
+    ///
+    /// # Errors
+    /// When the database fails, or Stripe has to be asked and does not answer.
+    pub async fn misfit(&self) -> Result<Option<Misfit>, KeyError> {
+        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+        let is_migrated = schema::is_migrated(&mut conn).await?;
+        drop(conn);
+        if !is_migrated {
+            return Ok(None);
+        }
+        match self.askable(Provider::Stripe).await {
+            Ok(_) => Ok(None),
+            Err(KeyError::Wrong { misfit, .. }) => Ok(Some(misfit)),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl Setup {
@@ -87,11 +112,11 @@ impl Setup {
     }
 }
 
-/// A catalog's text, from what Stripe sells.
+/// A catalog's text, from what Stripe sells, and what it does not say of that.
 ///
 /// # Errors
 /// When there is no key, or it cannot be read.
-pub async fn import_catalog(stripe: &Stripe) -> Result<String, SetupError> {
+pub async fn import_catalog(stripe: &Stripe) -> Result<ImportedCatalog, SetupError> {
     import::catalog(&client(stripe)?).await
 }
 

@@ -48,7 +48,7 @@ enum Action {
     },
     /// Write a catalog from what a provider sells: its active products and recurring prices
     ///
-    /// Needs STRIPE_API_KEY, and no database. What a catalog cannot say becomes a comment.
+    /// Needs STRIPE_API_KEY, and no database. What a catalog cannot say becomes a comment, and is told: one line for each price.
     Import {
         #[arg(value_enum)]
         provider: ImportedProvider,
@@ -137,7 +137,7 @@ fn import(config: &Path, to: Option<&Path>) -> Result<()> {
         metadata_key: String::new(),
         account: None,
     };
-    let text = parts::runtime()?.block_on(billing::import_catalog(&stripe))?;
+    let billing::ImportedCatalog { text, left_out } = parts::runtime()?.block_on(billing::import_catalog(&stripe))?;
     let read =
         config::parse_catalog(&text, Path::new("what Stripe sells")).context("what Stripe sells makes no catalog")?;
     let tiers = read.catalog.tiers().len().saturating_sub(1);
@@ -148,7 +148,8 @@ fn import(config: &Path, to: Option<&Path>) -> Result<()> {
     }
     let told = output::count(u64::try_from(tiers).unwrap_or(u64::MAX), "tier");
     output::progress(format_args!("{told}: look through names, ranks and features before you use it"));
-    output::json(&json!({ "tiers": tiers, "catalog": text, "written": to }))
+    left_out.iter().for_each(|why| output::progress(format_args!("left out: {why}")));
+    output::json(&json!({ "tiers": tiers, "catalog": text, "written": to, "left_out": left_out }))
 }
 
 fn show(plan: &CatalogPlan) {

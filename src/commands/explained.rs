@@ -8,7 +8,7 @@ use super::events;
 use crate::output;
 
 /// A subscription's state with its date.
-fn state(state: State) -> String {
+pub fn state(state: State) -> String {
     match state {
         State::Incomplete => "incomplete".to_owned(),
         State::Trialing { ends_at } => format!("trialing until {}", ends_at.to_rfc3339()),

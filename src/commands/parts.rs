@@ -72,6 +72,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
             full: unless_zero(file.reconcile.full),
         },
         bodies_kept: unless_zero(file.retention.bodies).map(delta),
+        consents_kept: unless_zero(file.retention.consents).map(delta),
         inbox_alert: file.inbox.alert,
         redis_url: secrets.redis_url.clone().map(Secret::from),
         migration_url: secrets.migration_url.clone().map(Secret::from),

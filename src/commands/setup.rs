@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use billing::{Foreign, Setup, SetupWishes, WebhookSecret};
 use clap::Subcommand;
+use entitlement::binding::Misfit;
 use serde_json::json;
 
 use super::parts;
@@ -34,7 +35,7 @@ enum Provider {
     ///
     /// Compares first, and does only what is missing or differs: a second run does nothing. A price whose amount, currency or cadence
     /// changed is a new one, which takes the lookup key over; the old one is archived, and its subscriptions go on. After a failure, run
-    /// it again.
+    /// it again. Where DATABASE_URL is set, a key of another account or mode than what is stored there is refused.
     Stripe(Wishes),
 }
 
@@ -79,6 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let foreign = if wishes.take_over { Foreign::TakeOver } else { Foreign::Refuse };
     let settings = parts::unsigned_settings(&config, &secrets)?;
     parts::runtime()?.block_on(async {
+        check_stored(&config, &secrets, wishes).await?;
         let setup = Setup::prepare(&settings, catalog, SetupWishes { secret, foreign }).await?;
         setup.notes().iter().for_each(output::warning);
         match &mut file {
@@ -100,6 +102,23 @@ fn check_key(secrets: &Secrets, wishes: &Wishes) -> Result<()> {
         }
         Some(false) if wishes.live => bail!("STRIPE_API_KEY is of test mode: without --live it is used as it is"),
         _ => Ok(()),
+    }
+}
+
+/// Whether the key belongs to the account and the mode of what the database holds, where there is one: else it would make things in another
+/// account. A live key comes before its subscriptions, so --live lets it in.
+async fn check_stored(config: &Config, secrets: &Secrets, wishes: &Wishes) -> Result<()> {
+    if secrets.database_url.is_none() {
+        return Ok(());
+    }
+    let misfit = async { Ok(parts::operator_billing(config, secrets).await?.misfit().await?) };
+    let misfit: Result<_> = misfit.await;
+    let misfit = misfit
+        .context("whether STRIPE_API_KEY belongs to what the database holds cannot be said, so nothing is done")?;
+    match misfit {
+        None => Ok(()),
+        Some(Misfit::LiveKey) if wishes.live || wishes.plan => Ok(()),
+        Some(misfit) => bail!("STRIPE_API_KEY is not used: {misfit}. Nothing is done in Stripe"),
     }
 }
 

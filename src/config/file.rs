@@ -172,6 +172,8 @@ pub struct Reconcile {
 pub struct Retention {
     #[serde(with = "crate::config::span")]
     pub bodies: Duration,
+    #[serde(with = "crate::config::span")]
+    pub consents: Duration,
 }
 
 #[derive(Debug, Deserialize)]
@@ -349,6 +351,7 @@ mod tests {
         assert!(file.routes.is_empty());
         assert_eq!(file.policy, Policy::default(), "what the file says is what the words mean by themselves");
         assert_eq!(file.retention.bodies, Duration::from_secs(90 * 86_400));
+        assert_eq!(file.retention.consents, Duration::from_secs(2192 * 86_400));
         assert_eq!(file.stripe.account, None);
     }
 

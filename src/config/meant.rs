@@ -138,6 +138,7 @@ fn check_times(file: &File) -> Result<()> {
         ("reconcile.delta", reconcile.delta, minute, "1h"),
         ("reconcile.full", reconcile.full, minute, "24h"),
         ("retention.bodies", retention.bodies, second, "90d"),
+        ("retention.consents", retention.consents, second, "2192d"),
     ] {
         if !time.is_zero() && time < least {
             let least = humantime::format_duration(least);

@@ -14,7 +14,7 @@ fn told(directory: &Path, lines: &str) -> String {
 }
 
 /// Keys, each with what cannot be meant and words of the complaint.
-const CASES: [(&str, &str, &str); 88] = [
+const CASES: [(&str, &str, &str); 89] = [
     ("site.url", "\"https://*.read.example\"", "must be an origin"),
     ("site.url", "\"https://user:hunter2@read.example\"", "must be an origin"),
     ("site.url", "\"https://read.example:0\"", "must be an origin"),
@@ -65,6 +65,7 @@ const CASES: [(&str, &str, &str); 88] = [
     ("reconcile.delta", "\"1s\"", "is less than 1m"),
     ("reconcile.full", "\"1ms\"", "is less than 1m"),
     ("retention.bodies", "\"1ms\"", "is less than 1s"),
+    ("retention.consents", "\"1ms\"", "is less than 1s"),
     ("inbox.alert", "0", "is not from 1 to"),
     ("referral.credit_days", "99999", "at most 36500"),
     ("referral.convert_on", "\"paiment\"", "did you mean `payment`?"),

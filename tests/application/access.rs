@@ -6,8 +6,13 @@ use crate::world::stripe::unique;
 use crate::world::{Arrangement, World, eventually, send};
 
 /// Every route, and one that does not exist.
-const ROUTES: [(&str, &str); 3] =
-    [("POST", "/app/v1/accounts/alice/block"), ("DELETE", "/app/v1/accounts/alice/block"), ("GET", "/app/v1/nothing")];
+const ROUTES: [(&str, &str); 5] = [
+    ("POST", "/app/v1/accounts/alice/block"),
+    ("DELETE", "/app/v1/accounts/alice/block"),
+    ("DELETE", "/app/v1/accounts/alice"),
+    ("GET", "/app/v1/accounts/alice/export"),
+    ("GET", "/app/v1/nothing"),
+];
 
 #[tokio::test]
 async fn without_a_token_in_the_environment_it_is_closed() {
@@ -33,7 +38,7 @@ async fn each_of_the_tokens_opens_it_and_nothing_else_does() {
         }
     }
     for token in [TOKEN, OTHER] {
-        for (route, code) in ROUTES.iter().zip(["unknown_account", "unknown_account", "not_found"]) {
+        for (route, code) in ROUTES.iter().zip([["unknown_account"; 4].as_slice(), &["not_found"]].concat()) {
             let answer = ask(&world, Some(token), *route, None).await;
             assert_eq!((answer.status, answer.code().as_str()), (404, code), "{route:?}");
         }

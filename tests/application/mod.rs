@@ -1,6 +1,7 @@
 //! The API of the application behind the gate, on the internal listener.
 
 mod access;
+mod accounts;
 mod blocks;
 mod sessions;
 mod sign_out;

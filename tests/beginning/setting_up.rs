@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use demo::provider::{Fault, FaultKind};
 
+use crate::world::servers::execute;
+
 use super::{Beginning, WITHOUT_ENDPOINTS, WITHOUT_PRICES};
 
 /// Calls of one setup, in their order: those that change something, and one that reads.
@@ -127,4 +129,37 @@ async fn another_secret_is_written_beside_the_lines_that_are_there() {
     let refused = beginning.shell("setup stripe --new-secret --env-file linked.env").await;
     assert!(refused.failure().contains("is a link"), "{refused:?}");
     assert_eq!(beginning.rows("webhook_endpoints").len(), 1, "nothing was made before");
+}
+
+#[tokio::test]
+async fn a_key_of_another_account_than_what_is_stored_makes_nothing() {
+    const STORED: &str = "insert into accounts (account, version, created_at) values ('a', 1, now());
+        insert into provider_customers (provider, customer_id, account, created_at) values ('stripe', 'cus_1', 'a', now());
+        insert into subscriptions (provider, subscription_id, account, customer_id, prices, state, started_at, as_of, updated_at, livemode,
+            provider_account, observation)
+            values ('stripe', 'sub_1', 'a', 'cus_1', '{price_1}', 'active', now(), now(), now(), false, 'acct_other', 1)";
+    let beginning = Beginning::new().await;
+    beginning.init().await.success();
+    assert!(beginning.shell("setup stripe --plan").await.success().contains("product"), "before there is a table");
+    beginning.shell("migrate").await.success();
+    let mut database = beginning.database.connect().await;
+    for (statement, told) in [
+        (STORED, "it belongs to another account, acct_simulated: the stored subscriptions are of acct_other"),
+        ("update subscriptions set livemode = true", "it is a test key, and live subscriptions are stored"),
+    ] {
+        execute(&mut database, statement.to_owned()).await;
+        for command in ["setup stripe --plan", "setup stripe", "setup stripe --take-over --new-secret"] {
+            let refused = beginning.shell(command).await;
+            assert!(refused.failure().contains(told), "{command}: {refused:?}");
+        }
+    }
+    for list in ["products", "prices", "webhook_endpoints"] {
+        assert!(beginning.rows(list).is_empty(), "{list}: nothing is made");
+    }
+    let away = beginning.shell_with("DATABASE_URL=postgres://127.0.0.1:9/none", "setup stripe").await;
+    assert!(away.failure().contains("cannot be said, so nothing is done"), "{away:?}");
+    execute(&mut database, "update subscriptions set livemode = false, provider_account = 'acct_simulated'".to_owned())
+        .await;
+    beginning.shell("setup stripe").await.success();
+    is_whole(&beginning);
 }

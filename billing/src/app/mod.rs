@@ -1,5 +1,7 @@
 //! The API of the application behind the gate, on the internal listener: what it tells Tollgate of its accounts.
 
+mod account;
+mod accounts;
 mod blocks;
 mod guard;
 mod sessions;
@@ -7,7 +9,7 @@ mod sessions;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, post};
+use axum::routing::{any, delete, get, post};
 
 use crate::Billing;
 use crate::nothing;
@@ -18,6 +20,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The routes under `/app/v1/`.
 pub fn router(billing: &Billing) -> Router<Billing> {
     Router::new()
+        .route("/app/v1/accounts/{account}", delete(accounts::erase))
+        .route("/app/v1/accounts/{account}/export", get(accounts::export))
+        .route("/app/v1/accounts/{account}/move", post(accounts::move_to))
         .route("/app/v1/accounts/{account}/block", post(blocks::begin).delete(blocks::end))
         .route("/app/v1/sessions/forget", post(sessions::forget))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -1,5 +1,6 @@
 //! From a stored event to its effects: claim it, decide, write, in one transaction; then tell the cache.
 
+mod answered;
 pub(crate) mod ask;
 pub(crate) mod effect;
 mod note;

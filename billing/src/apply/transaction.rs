@@ -1,24 +1,28 @@
 //! Events of one transaction: all of them take effect, or none. A killed process leaves them as they were.
 
+use std::collections::BTreeSet;
+
 use chrono::Duration;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::binding::{self, Turn};
 use entitlement::decide::Evidence;
-use entitlement::event::{Event, Fact, Object};
-use entitlement::subscription::{State, Subscription};
+use entitlement::event::{Event, Object};
 use sqlx::PgConnection;
 
+use super::answered::{dated, without_answered};
 use super::ask::{Asked, Question};
-use super::effect::{self, Attempt, Effects, Lesson, Look, Outcome};
+use super::effect::{self, Attempt, Effects, Lesson, Look, Outcome, gone};
 use super::{ATTEMPTS_MAX, Fate, delay};
 use crate::component::Billing;
 use crate::metrics;
 use crate::provider;
 use crate::store::accounts::{self, Change};
 use crate::store::catalogs::Rules;
+use crate::store::erasure::ERASED;
 use crate::store::events::{self, Claimed, Ended, Ending};
-use crate::store::{StoreError, customers, keys};
+use crate::store::gone::Name;
+use crate::store::{self, StoreError, customers, keys};
 
 /// How long a parked event is tried again by itself; after that only a link wakes it.
 const PARKED_RETRIES: Duration = Duration::days(30);
@@ -109,6 +113,7 @@ impl Billing {
         });
         let lessons: Vec<_> = lessons.collect();
         effect::lock(&mut tx, &lessons).await?;
+        erase_plans(&mut tx, &claimed, &mut plans).await?;
         let mut closing = Closing::default();
         let mut fates = Vec::with_capacity(claimed.len());
         for (claimed, plan) in claimed.iter().zip(plans) {
@@ -154,7 +159,10 @@ impl Billing {
         };
         let [Object::Subscription(id) | Object::Invoice(id)] = event.objects.as_slice() else { return Ok(Ok(event)) };
         let customer = match (customers::customer_of_object(conn, claimed.provider, id).await?, &event.claim) {
-            (None, Some(claim)) => customers::customer_of(conn, claimed.provider, claim.account()).await?,
+            (None, Some(claim)) => {
+                let moved = store::gone::moved_to(conn, claim.account()).await?;
+                customers::customer_of(conn, claimed.provider, moved.as_ref().unwrap_or(claim.account())).await?
+            }
             (customer, _) => customer,
         };
         let Some(customer) = customer else { return Ok(Ok(event)) };
@@ -213,7 +221,7 @@ impl Billing {
             Plan::Bury { reason } => return bury(conn, claimed, &reason).await,
             Plan::Ignore { why, customer } => {
                 warn_of_unknown_status(claimed, why);
-                closing.ended.push(Ended { id: claimed.id, ending: Ending::Ignored(why), account: None, customer });
+                closing.ended.push(Ended { id: claimed.id, ending: ending_of(why), account: None, customer });
                 return Ok(Fate::Ignored);
             }
         };
@@ -239,7 +247,12 @@ impl Billing {
             if is_asked && trouble.is_none() {
                 tracing::info!(customer, "an event is ignored: its customer is of no account here");
                 let customer = Some(customer);
-                closing.ended.push(Ended { id: claimed.id, ending: Ending::Foreign, account: None, customer });
+                closing.ended.push(Ended {
+                    id: claimed.id,
+                    ending: Ending::Emptied(events::FOREIGN),
+                    account: None,
+                    customer,
+                });
                 return Ok(Fate::Ignored);
             }
             tracing::info!(customer, "an event is parked: nobody has said which account this customer is");
@@ -290,54 +303,41 @@ impl Billing {
     }
 }
 
-/// The answers, with what the event alone tells of them: when a payment failed, which its provider does not answer, and what the
-/// change that it answers with was made of.
-fn dated(answers: Vec<Event>, event: &Event) -> Vec<Event> {
-    let failed_at = |id: &str| {
-        let moments = event.facts.iter().filter_map(|fact| match fact {
-            Fact::Subscription(told) if told.id.id == id => match told.state {
-                State::PastDue { since } => Some(since),
-                _ => None,
-            },
-            Fact::Invoice(invoice) if invoice.subscription == id => invoice.failed_at,
-            _ => None,
-        });
-        moments.min()
-    };
-    let before = |answered: &Subscription| {
-        event.facts.iter().find_map(|fact| match fact {
-            Fact::Subscription(told) if told.id == answered.id && told.standing().is_same(&answered.standing()) => {
-                told.before.clone()
+/// Gives accounts that were moved their present id wherever an event names them, and takes out what was erased. After the customers are
+/// locked: until the transaction ends nothing is moved or erased.
+async fn erase_plans(conn: &mut PgConnection, claimed: &[Claimed], plans: &mut [Plan]) -> Result<(), StoreError> {
+    let mut names = BTreeSet::new();
+    for (claimed, plan) in claimed.iter().zip(&*plans) {
+        match plan {
+            Plan::Learn(work) => gone::names(claimed.provider, &work.lessons, &mut names),
+            Plan::Ignore { customer, .. } => {
+                names.extend(customer.as_ref().map(|customer| Name::customer(claimed.provider, customer)));
             }
-            _ => None,
-        })
-    };
-    let completed = |fact: Fact| match fact {
-        Fact::Subscription(mut answered) => {
-            if let State::PastDue { since } = answered.state {
-                let since = failed_at(&answered.id.id).map_or(since, |failed_at| failed_at.min(since));
-                answered.state = State::PastDue { since };
-                answered.before = answered.before.take().or_else(|| before(&answered));
-            }
-            Fact::Subscription(answered)
+            _ => {}
         }
-        fact => fact,
-    };
-    let complete = |answer: Event| Event { facts: answer.facts.into_iter().map(completed).collect(), ..answer };
-    answers.into_iter().map(complete).collect()
+    }
+    let gone = store::gone::find(conn, &names).await?;
+    if gone.is_nothing() {
+        return Ok(());
+    }
+    for (claimed, plan) in claimed.iter().zip(plans) {
+        let is_erased = match plan {
+            Plan::Learn(work) => gone::settle(claimed.provider, &mut work.lessons, &gone),
+            Plan::Ignore { customer: Some(customer), .. } => {
+                gone.is_erased(&Name::customer(claimed.provider, customer))
+            }
+            _ => false,
+        };
+        if is_erased {
+            *plan = Plan::Ignore { why: ERASED, customer: None };
+        }
+    }
+    Ok(())
 }
 
-/// The event without the subscriptions that the provider has just been asked about: its answer is newer.
-fn without_answered(event: Event, answers: &[Event]) -> Event {
-    let is_answered = |fact: &Fact| {
-        let Fact::Subscription(told) = fact else { return false };
-        let facts = answers.iter().flat_map(|answer| &answer.facts);
-        facts.into_iter().any(|fact| {
-            matches!(fact, Fact::Subscription(answered) if answered.id == told.id && answered.state != State::Unknown)
-        })
-    };
-    let facts = event.facts.into_iter().filter(|fact| !is_answered(fact)).collect();
-    Event { facts, ..event }
+/// How an event ends that changes nothing.
+fn ending_of(why: &'static str) -> Ending {
+    if why == ERASED { Ending::Emptied(why) } else { Ending::Ignored(why) }
 }
 
 /// Tells the operator of a subscription whose status this build does not know: nothing of it changes access, and nothing is sold

@@ -66,7 +66,11 @@ pub async fn observe(billing: &Billing, subscription: &SubscriptionId) {
     }
 }
 
-async fn observed(billing: &Billing, subscription: &SubscriptionId) -> Result<(), Problem> {
+/// The same for those to whom the answer matters.
+///
+/// # Errors
+/// 502 when the provider does not answer, 503 when its key is not used or the database fails.
+pub(crate) async fn observed(billing: &Billing, subscription: &SubscriptionId) -> Result<(), Problem> {
     let provider = subscription.provider;
     let askable = billing.askable(provider).await?;
     let (account, observation, now) = (askable.account.as_deref(), billing.draw().await?, crate::clock::now());

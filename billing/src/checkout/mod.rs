@@ -6,6 +6,7 @@
 
 pub mod agreed;
 mod choose;
+mod closing;
 mod confirm;
 mod details;
 mod held;
@@ -26,9 +27,12 @@ use crate::provider;
 use crate::provider::client::Client;
 
 pub use choose::Order;
+pub(crate) use closing::{Last, close_last};
+pub(crate) use confirm::observed;
 pub use confirm::{bought, confirm, observe};
 pub use open::open;
 pub use portal::open_portal;
+pub(crate) use turn::Turn;
 
 /// The connection to Stripe, whose customers are made first.
 ///

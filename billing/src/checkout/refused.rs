@@ -1,13 +1,16 @@
 //! Subscriptions that stand in the way of a purchase: they are paid for already, or may be.
 
 use entitlement::Timestamp;
+use entitlement::account::AccountId;
 use entitlement::catalog::Sold;
 use entitlement::subscription::{WayBack, Withheld};
 use http::StatusCode;
 
 use super::choose::Choice;
+use crate::Billing;
 use crate::api::standing::Standing;
 use crate::problem::Problem;
+use crate::store::{StoreError, gone};
 
 /// A tier that is paid for, or the same add-on, is changed in the portal.
 ///
@@ -50,6 +53,19 @@ pub fn refuse_second(standing: &Standing, choice: &Choice<'_>, now: Timestamp) -
 pub fn refuse_beside_unpaid(standing: &Standing) -> Result<(), Problem> {
     let is_open = standing.unsettled().is_some_and(|(_, withheld)| withheld == Withheld::Incomplete);
     if is_open { Err(payment_missing()) } else { Ok(()) }
+}
+
+/// Nothing is sold to an account that goes by another id: its payments would be for that one.
+///
+/// # Errors
+/// 409 when it was moved; 503 when the database fails.
+pub async fn refuse_moved(billing: &Billing, account: &AccountId) -> Result<(), Problem> {
+    let mut conn = billing.pool().acquire().await.map_err(StoreError::from)?;
+    if gone::moved_to(&mut conn, account).await?.is_none() {
+        return Ok(());
+    }
+    let detail = "This account goes by another id now: sign in again.";
+    Err(Problem::new(StatusCode::CONFLICT, "account_moved", detail))
 }
 
 fn payment_missing() -> Problem {

@@ -35,7 +35,7 @@ pub struct Blocked {
 }
 
 impl Asker {
-    const fn cause(self) -> &'static str {
+    pub(super) const fn cause(self) -> &'static str {
         match self {
             Self::Operator => "operator",
             Self::Application => "application",
@@ -52,11 +52,7 @@ impl Billing {
         let now = clock::now();
         let mut tx = self.pool().begin().await?;
         if !accounts::is_known(&mut tx, account).await? {
-            return Err(if self.is_held_back().await {
-                OperatorError::HeldAccount(account.to_string())
-            } else {
-                OperatorError::UnknownAccount(account.to_string())
-            });
+            return Err(self.unknown(account).await);
         }
         let (changed, detail) = match block {
             Block::Begin => (blocks::block(&mut tx, account, now).await?, "blocked: no gated route passes"),

@@ -75,7 +75,7 @@ impl Billing {
             Term::Open => "for good".to_owned(),
         };
         let mut tx = self.pool().begin().await?;
-        let wish = Wish::of(id, format!("grant {account} {tier} {end}: {reason}"))?;
+        let wish = Wish::of(id, account, format!("grant {account} {tier} {end}: {reason}"))?;
         if let Some(done) = wish.done(&mut tx).await? {
             drop(tx);
             let published = self.publish_once_more(account, now).await;
@@ -112,18 +112,14 @@ impl Billing {
         let now = clock::now();
         let mut tx = self.pool().begin().await?;
         let which = credit.map_or_else(|| "all credits".to_owned(), |credit| format!("credit {credit}"));
-        let wish = Wish::of(id, format!("revoke {account} {which}"))?;
+        let wish = Wish::of(id, account, format!("revoke {account} {which}"))?;
         if let Some(done) = wish.done(&mut tx).await? {
             drop(tx);
             let published = self.publish_once_more(account, now).await;
             return Ok(Revoked { version: version(&done), credits: done.credits, published, repeated: true });
         }
         if !accounts::is_known(&mut tx, account).await? {
-            return Err(if self.is_held_back().await {
-                OperatorError::HeldAccount(account.to_string())
-            } else {
-                OperatorError::UnknownAccount(account.to_string())
-            });
+            return Err(self.unknown(account).await);
         }
         let credits = credits::revoke(&mut tx, account, credit, now).await?;
         if credits.is_empty() {
@@ -140,21 +136,22 @@ impl Billing {
 }
 
 /// What is asked for, and under which id.
-struct Wish<'a> {
+pub(super) struct Wish<'a> {
     id: Option<&'a str>,
+    account: &'a AccountId,
     text: String,
 }
 
 impl<'a> Wish<'a> {
-    fn of(id: Option<&'a str>, text: String) -> Result<Self, OperatorError> {
+    pub fn of(id: Option<&'a str>, account: &'a AccountId, text: String) -> Result<Self, OperatorError> {
         match id {
             Some(id) if id.is_empty() || id.len() > ID_BYTES_MAX || id.contains('\0') => Err(OperatorError::BadId),
-            _ => Ok(Self { id, text }),
+            _ => Ok(Self { id, account, text }),
         }
     }
 
     /// What came of it before, when it was asked for under this id.
-    async fn done(&self, conn: &mut PgConnection) -> Result<Option<Fulfilled>, OperatorError> {
+    pub async fn done(&self, conn: &mut PgConnection) -> Result<Option<Fulfilled>, OperatorError> {
         let Some(id) = self.id else { return Ok(None) };
         match wishes::find(conn, id).await? {
             Some(done) if done.wish != self.text => Err(OperatorError::IdUsed { id: id.to_owned(), wish: done.wish }),
@@ -162,7 +159,7 @@ impl<'a> Wish<'a> {
         }
     }
 
-    async fn note(
+    pub async fn note(
         self,
         conn: &mut PgConnection,
         credits: Vec<i64>,
@@ -171,7 +168,7 @@ impl<'a> Wish<'a> {
     ) -> Result<(), OperatorError> {
         let Some(id) = self.id else { return Ok(()) };
         let version = i64::try_from(version).unwrap_or(i64::MAX);
-        Ok(wishes::note(conn, id, &Fulfilled { wish: self.text, credits, version }, now).await?)
+        Ok(wishes::note(conn, (id, self.account), &Fulfilled { wish: self.text, credits, version }, now).await?)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::component::Billing;
 use crate::keys::KeyError;
 use crate::provider::{self, Moments};
+use crate::store::accounts;
 use crate::store::links::{self, Link, Linked, Placing};
 
 /// Who acts, in the audit log.
@@ -62,6 +63,8 @@ impl Billing {
         let now = clock::now();
         let mut tx = self.pool().begin().await?;
         links::lock(&mut tx, [(provider, customer)], Placing::Adds).await?;
+        // One that was erased comes back by a person's word.
+        accounts::ensure(&mut tx, account, now).await?;
         let link = Link { provider, customer, account, stated_at: None, cause: CAUSE };
         let from = match links::assign(&mut tx, link, now).await? {
             Linked::Moved { from } => Some(from),

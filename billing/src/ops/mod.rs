@@ -1,5 +1,6 @@
 //! What an operator does: the functions behind the command line and the admin interface.
 
+mod accounts;
 mod block;
 pub(crate) mod catalog;
 mod consents;
@@ -12,6 +13,9 @@ mod link;
 mod live;
 mod naming;
 
+pub use accounts::{
+    AccountError, Cancel, EraseWish, Erased, Exported, Merge, MoveWish, MovedAccount, Rehearsal, Shown,
+};
 pub use block::{Asker, Block, Blocked};
 pub(crate) use catalog::HeldBack;
 pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Proposal, Word, tallied};
@@ -25,8 +29,10 @@ pub use live::{GoingLive, WentLive};
 pub(crate) use naming::Naming;
 pub use naming::{NamingPlan, renamed_accounts};
 
+use entitlement::account::AccountId;
 use http::StatusCode;
 
+use crate::component::Billing;
 use crate::problem::Problem;
 use crate::store::StoreError;
 use crate::store::migration::MigrationError;
@@ -85,6 +91,17 @@ pub enum OperatorError {
 /// That no more lose something than a person was told of.
 const fn check_told(told: u64, now: u64) -> Result<(), OperatorError> {
     if now > told { Err(OperatorError::MoreLose { told, now }) } else { Ok(()) }
+}
+
+impl Billing {
+    /// Why an account without a row cannot be dealt with.
+    async fn unknown(&self, account: &AccountId) -> OperatorError {
+        if self.is_held_back().await {
+            OperatorError::HeldAccount(account.to_string())
+        } else {
+            OperatorError::UnknownAccount(account.to_string())
+        }
+    }
 }
 
 impl From<sqlx::Error> for OperatorError {

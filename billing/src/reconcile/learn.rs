@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::ReconcileError;
 use super::compare::{Asking, Taking};
 use super::full::evidence;
-use crate::apply::effect::{self, Attempt, Effects, Lesson, Look};
+use crate::apply::effect::{self, Attempt, Effects, Lesson, Look, gone};
 use crate::component::Billing;
 use crate::publish::losing;
 use crate::store::StoreError;
@@ -130,10 +130,16 @@ impl Billing {
         asking: Asking<'_>,
         objects: &[&[Event]],
     ) -> Result<Written, StoreError> {
-        let lessons: Vec<Vec<Lesson>> = objects.iter().map(|events| lessons(asking, events)).collect();
+        let mut lessons: Vec<Vec<Lesson>> = objects.iter().map(|events| lessons(asking, events)).collect();
         let of_provider: Vec<_> = lessons.iter().map(|lessons| (asking.provider, lessons.as_slice())).collect();
         let rules = self.rules(conn).await?;
         effect::lock(conn, &of_provider).await?;
+        let mut names = BTreeSet::new();
+        lessons.iter().for_each(|lessons| gone::names(asking.provider, lessons, &mut names));
+        let gone = crate::store::gone::find(conn, &names).await?;
+        for lessons in &mut lessons {
+            gone::settle(asking.provider, lessons, &gone);
+        }
         let (mut repaired, mut changes, mut changed) = (Vec::new(), Vec::new(), BTreeSet::new());
         for lessons in &lessons {
             let mut effects = Effects::new(self.attempt(asking, &rules));

@@ -20,13 +20,20 @@ pub struct Change<'a> {
 /// How long the one who commits has to publish before the background publisher does, in seconds.
 pub(super) const HEAD_START_SECONDS: i64 = 1;
 
-/// Makes sure that the account has a row.
+/// Makes sure that the account has a row. One that was erased has come back by this: its versions go on above those that were told.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn ensure(conn: &mut PgConnection, account: &AccountId, now: Timestamp) -> Result<(), StoreError> {
     let query = sqlx::query!(
-        "insert into accounts (account, version, created_at) values ($1, 1, $2) on conflict (account) do nothing",
+        r#"
+        with back as (
+            delete from erased where hash = erasure_hash('account', $1) returning version
+        )
+        insert into accounts (account, version, created_at)
+        values ($1, coalesce((select version from back), 0) + 1, $2)
+        on conflict (account) do update set erased_at = null where accounts.erased_at is not null
+        "#,
         account.as_str(),
         now
     );
@@ -34,13 +41,15 @@ pub async fn ensure(conn: &mut PgConnection, account: &AccountId, now: Timestamp
     Ok(())
 }
 
-/// Whether the account has a row.
+/// Whether the account has a row, and was not erased.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn is_known(conn: &mut PgConnection, account: &AccountId) -> Result<bool, StoreError> {
-    let query =
-        sqlx::query_scalar!(r#"select exists (select from accounts where account = $1) as "is!""#, account.as_str());
+    let query = sqlx::query_scalar!(
+        r#"select exists (select from accounts where account = $1 and erased_at is null) as "is!""#,
+        account.as_str()
+    );
     Ok(query.fetch_one(conn).await?)
 }
 
@@ -105,7 +114,7 @@ pub async fn each_changed(
         with locked as (
             select account from accounts where account = any($1) order by account for no key update
         ), bumped as (
-            update accounts set version = version + 1, database = (select id from database_identity)
+            update accounts set version = version + 1, database = (select id from database_identity), erased_at = null
             where account in (select account from locked)
             returning account, version
         ), told as (

@@ -12,7 +12,7 @@ use super::{StoreError, accounts};
 pub struct Lease {
     /// Grows with each: an earlier holder that comes late writes nothing.
     number: i64,
-    /// How many sessions were opened for the account.
+    /// Grows with each session that is opened for the account.
     pub attempt: i64,
     /// The one that was opened last and has not been given up.
     pub session: Option<Session>,
@@ -30,7 +30,8 @@ pub struct Session {
     pub seen_at: Timestamp,
 }
 
-/// Takes the right until a moment; `None` while somebody else has it. Makes the account's row if need be.
+/// Takes the right until a moment; `None` while somebody else has it. Makes the account's row if need be. Sessions are counted from a number
+/// that no earlier row of the account had: one that was erased and is back must not get a session of before again.
 ///
 /// # Errors
 /// When a row cannot be read, or the database fails.
@@ -44,7 +45,8 @@ pub async fn take(
     let query = sqlx::query_as!(
         Row,
         r#"
-        insert into checkouts (account, leased_until, lease, attempt) values ($1, $2, 1, 0)
+        insert into checkouts (account, leased_until, lease, attempt)
+        values ($1, $2, 1, (extract(epoch from $3::timestamptz) * 1000)::bigint)
         on conflict (account) do update set leased_until = excluded.leased_until, lease = checkouts.lease + 1
         where checkouts.leased_until <= $3
         returning lease, attempt, provider, session_id, price_id, trial_days, url, seen_at

@@ -59,12 +59,12 @@ pub enum Ending {
     Applied(Option<String>),
     /// Without one, and why.
     Ignored(&'static str),
-    /// Its customer is of no account here: nothing of it is kept but that it came. A link makes it due again, without its body.
-    Foreign,
+    /// Without one, and why: nothing of it is kept but that it came.
+    Emptied(&'static str),
 }
 
-/// Why an event of a customer that is of no account here is ignored.
-const FOREIGN: &str = "its customer is of no account here, as far as its provider says: when the customer is linked, everything of it is compared";
+/// Why an event of a customer that is of no account here is ignored. A link makes it due again, without its body.
+pub const FOREIGN: &str = "its customer is of no account here, as far as its provider says: when the customer is linked, everything of it is compared";
 
 /// An event that has ended, and whom it was about.
 #[derive(Clone, Debug)]
@@ -254,17 +254,16 @@ impl TryFrom<Row> for Claimed {
 /// When a row is gone, or the database fails.
 pub async fn finish(conn: &mut PgConnection, ended: &[Ended]) -> Result<(), StoreError> {
     let Some(first) = ended.first() else { return Ok(()) };
-    let (mut ids, mut states, mut reasons, mut foreign) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut states, mut reasons, mut emptied) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for Ended { id, ending, .. } in ended {
         let (state, reason) = match ending {
             Ending::Applied(note) => ("applied", note.as_deref()),
-            Ending::Ignored(why) => ("ignored", Some(*why)),
-            Ending::Foreign => ("ignored", Some(FOREIGN)),
+            Ending::Ignored(why) | Ending::Emptied(why) => ("ignored", Some(*why)),
         };
         ids.push(*id);
         states.push(state);
         reasons.push(reason.map(reason_of));
-        foreign.push(matches!(ending, Ending::Foreign));
+        emptied.push(matches!(ending, Ending::Emptied(_)));
     }
     let accounts: Vec<Option<&str>> = ended.iter().map(|one| one.account.as_ref().map(AccountId::as_str)).collect();
     let customers: Vec<Option<&str>> = ended.iter().map(|one| one.customer.as_deref()).collect();
@@ -272,10 +271,10 @@ pub async fn finish(conn: &mut PgConnection, ended: &[Ended]) -> Result<(), Stor
         r#"
         update webhook_events w
         set state = e.state, reason = e.reason, account = e.account, customer_id = e.customer, next_attempt_at = null,
-            finished_at = now(), body = case when e.is_foreign then '' else w.body end,
-            body_pruned_at = case when e.is_foreign then now() end
+            finished_at = now(), body = case when e.is_emptied then '' else w.body end,
+            body_pruned_at = case when e.is_emptied then now() end
         from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[])
-            e (id, state, reason, account, customer, is_foreign)
+            e (id, state, reason, account, customer, is_emptied)
         where w.id = e.id
         "#,
         &ids,
@@ -283,7 +282,7 @@ pub async fn finish(conn: &mut PgConnection, ended: &[Ended]) -> Result<(), Stor
         &reasons as _,
         &accounts as _,
         &customers as _,
-        &foreign
+        &emptied
     );
     match usize::try_from(query.execute(conn).await?.rows_affected()) {
         Ok(rows) if rows == ended.len() => Ok(()),

@@ -54,6 +54,9 @@ pub(super) async fn insert(conn: &mut PgConnection, links: &[FirstLink<'_>], now
         ), account as (
             insert into accounts (account, version, created_at)
             select distinct account, 1, $5::timestamptz from told order by account on conflict (account) do nothing
+        ), back as (
+            -- Customers that were erased, and are named again.
+            delete from erased using told where hash = erasure_hash('customer', told.provider || ':' || told.customer_id)
         ), woken as (
             update webhook_events set state = 'pending', next_attempt_at = $5
             where id in (

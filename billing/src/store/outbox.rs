@@ -48,7 +48,7 @@ pub async fn has_untold(conn: &mut PgConnection, until: Timestamp) -> Result<boo
 }
 
 /// Forgets accounts, now that the cache has been told of these versions or later ones. Returns since when they waited:
-/// those of which a newer version still waits, or nothing did, are not among them.
+/// those of which a newer version still waits, or nothing did, are not among them. Of an account that was erased the row goes with this.
 ///
 /// # Errors
 /// When a version is beyond what Postgres counts, or the database fails.
@@ -66,8 +66,16 @@ pub async fn told(conn: &mut PgConnection, told: &[(AccountId, u64)]) -> Result<
             join unnest($1::text[], $2::bigint[]) t (account, version)
                 on t.account = o.account and o.version <= t.version
             order by o.account for update of o
+        ), told as (
+            delete from outbox where account in (select account from locked) returning account, committed_at
+        ), gone as (
+            delete from accounts a where a.account in (select account from told) and a.erased_at is not null
+            returning account, version
+        ), last as (
+            update erased e set version = greatest(e.version, g.version) from gone g
+            where e.hash = erasure_hash('account', g.account)
         )
-        delete from outbox where account in (select account from locked) returning committed_at
+        select committed_at from told
         "#,
         &accounts as _,
         &versions

@@ -37,12 +37,18 @@ pub async fn add_code(
     Ok(())
 }
 
-/// Whose code that is.
+/// Whose code that is; of an account that was moved it is the one that has everything now.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn owner(conn: &mut PgConnection, code: &str) -> Result<Option<AccountId>, StoreError> {
-    let query = sqlx::query_scalar!("select account from referral_codes where code = $1", code);
+    let query = sqlx::query_scalar!(
+        r#"
+        select coalesce((select a.account from account_aliases a where a.alias = c.account), c.account) as "account!"
+        from referral_codes c where c.code = $1
+        "#,
+        code
+    );
     query.fetch_optional(conn).await?.map(|account| account_of("referral_codes", &account)).transpose()
 }
 

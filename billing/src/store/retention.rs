@@ -1,4 +1,4 @@
-//! What the inbox keeps, and how much waits in it.
+//! What the inbox keeps, and how much waits in it; and how long evidence is kept.
 
 use entitlement::Timestamp;
 use sqlx::PgConnection;
@@ -47,6 +47,24 @@ pub async fn prune(
         done_before,
         limit,
         now
+    );
+    Ok(query.execute(conn).await?.rows_affected())
+}
+
+/// Deletes consents of erased accounts that were given before a moment, the oldest first. Returns how many it were.
+///
+/// # Errors
+/// When the database fails.
+pub async fn prune_consents(conn: &mut PgConnection, given_before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    let query = sqlx::query!(
+        r#"
+        delete from consents where id = any(array(
+            select id from consents where erased_at is not null and agreed_at < $1
+            order by agreed_at limit $2 for update skip locked
+        ))
+        "#,
+        given_before,
+        limit
     );
     Ok(query.execute(conn).await?.rows_affected())
 }

@@ -171,6 +171,16 @@ pub async fn planned_each(conn: &mut PgConnection) -> Result<Transaction<'_, Pos
     Ok(tx)
 }
 
+/// A transaction that reads, all of it as it stood at one moment.
+///
+/// # Errors
+/// When the database fails.
+pub async fn at_one_moment(conn: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    let mut tx = planned_each(conn).await?;
+    tx.execute("set transaction isolation level repeatable read, read only").await?;
+    Ok(tx)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -26,7 +26,7 @@ pub struct Snapshot {
     pub database: DatabaseId,
     /// Whether something was learnt of the account since the database has that id.
     pub is_new: bool,
-    /// 0 when the account has no row.
+    /// 0 when the account has no row; of one that was erased the last.
     pub version: u64,
     /// Since when a person has blocked the account.
     pub blocked_at: Option<Timestamp>,
@@ -125,7 +125,8 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
             (select id from database_identity) as "database!",
             (select a.database is not distinct from (select id from database_identity) from accounts a
                 where a.account = wanted.account) as is_new,
-            (select version from accounts a where a.account = wanted.account) as version,
+            coalesce((select version from accounts a where a.account = wanted.account),
+                (select version from erased e where e.hash = erasure_hash('account', wanted.account))) as version,
             (select blocked_at from accounts a where a.account = wanted.account) as blocked_at,
             (select max(id) from catalogs) as catalog,
             (select coalesce(array_agg(provider), '{}') from live_modes) as "live!",

@@ -107,7 +107,7 @@ async fn note_end(conn: &mut PgConnection, walk: &Walk, now: Timestamp) -> Resul
     let query = sqlx::query!(
         r#"
         insert into audit_log (at, account, version, cause, detail)
-        select $1, account, version, 'catalog', $2 from accounts order by account desc limit 1
+        select $1, account, version, 'catalog', $2 from accounts where erased_at is null order by account desc limit 1
         "#,
         now,
         format!("every account has a new version after catalog {}", walk.catalog)

@@ -1,6 +1,7 @@
 //! What operators asked for under an id of their own.
 
 use entitlement::Timestamp;
+use entitlement::account::AccountId;
 use sqlx::PgConnection;
 
 use super::StoreError;
@@ -26,18 +27,24 @@ pub async fn find(conn: &mut PgConnection, id: &str) -> Result<Option<Fulfilled>
     Ok(query.fetch_optional(conn).await?)
 }
 
-/// Notes what came of a wish.
+/// Notes what came of a wish about an account.
 ///
 /// # Errors
 /// When the id was used, or the database fails.
-pub async fn note(conn: &mut PgConnection, id: &str, done: &Fulfilled, now: Timestamp) -> Result<(), StoreError> {
+pub async fn note(
+    conn: &mut PgConnection,
+    (id, account): (&str, &AccountId),
+    done: &Fulfilled,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let query = sqlx::query!(
-        "insert into operator_wishes (id, wish, credits, version, made_at) values ($1, $2, $3, $4, $5)",
+        "insert into operator_wishes (id, wish, credits, version, made_at, account) values ($1, $2, $3, $4, $5, $6)",
         id,
         done.wish,
         &done.credits,
         done.version,
-        now
+        now,
+        account.as_str()
     );
     query.execute(conn).await?;
     Ok(())

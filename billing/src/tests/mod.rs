@@ -7,6 +7,7 @@ mod asking;
 mod catalog;
 mod contract;
 mod failing;
+mod gone;
 mod groups;
 mod held;
 mod inbox;
@@ -96,6 +97,7 @@ pub fn settings() -> Settings {
         referral: Referral::default(),
         reconcile: Reconcile::default(),
         bodies_kept: None,
+        consents_kept: None,
         inbox_alert: 1000,
         redis_url: Some(Secret::from(redis_url())),
         migration_url: None,

@@ -2,6 +2,7 @@
 
 mod about;
 mod double;
+pub(crate) mod gone;
 mod money;
 mod referral;
 

@@ -20,12 +20,19 @@ const COMMENT_CHARS_MAX: usize = 200;
 ///
 /// # Errors
 /// When it cannot be read.
-pub async fn catalog(client: &Client) -> Result<String, SetupError> {
+pub async fn catalog(client: &Client) -> Result<Imported, SetupError> {
     let products = client.all_active("products", &[]).await;
     let products = products.map_err(right_to_read("reading the products", "Products: Read"))?;
     let prices = client.all_active("prices", &["data.currency_options"]).await;
     let prices = prices.map_err(right_to_read("reading the prices", "Prices: Read"))?;
     Ok(written(&products, &prices))
+}
+
+/// A catalog's text, and what is sold that it does not say: one sentence for each price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    pub text: String,
+    pub left_out: Vec<String>,
 }
 
 /// A price that a catalog can name.
@@ -44,26 +51,37 @@ struct Tier<'a> {
     left_out: Vec<String>,
 }
 
-/// The catalog as text.
-pub fn written(products: &[Value], prices: &[Value]) -> String {
+/// The catalog as text. No price goes without a word.
+pub fn written(products: &[Value], prices: &[Value]) -> Imported {
     let mut of_product: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for price in prices {
         of_product.entry(price["product"].as_str().unwrap_or_default()).or_default().push(price);
     }
     let mut tiers = Vec::new();
-    let mut nothing = Vec::new();
+    let (mut nothing, mut left_out) = (Vec::new(), Vec::new());
     for product in products {
         let (id, name) = (product["id"].as_str().unwrap_or_default(), product["name"].as_str().unwrap_or_default());
-        let Some(prices) = of_product.get(id) else { continue };
+        let Some(prices) = of_product.remove(id) else { continue };
         let mut tier = Tier { name, sold: Vec::new(), left_out: Vec::new() };
         for price in prices {
             match sold(price) {
-                Ok(sold) => tier.sold.push(sold),
+                Ok(sold) => {
+                    left_out.extend(sold.other_currencies().map(|(currency, amount)| {
+                        format!(
+                            "{} of {name} in {currency}, {amount}: Stripe may charge it all the same",
+                            text(&price["id"])
+                        )
+                    }));
+                    tier.sold.push(sold);
+                }
                 Err(why) => tier.left_out.push(format!("{}: {why}", text(&price["id"]))),
             }
         }
+        left_out.extend(tier.left_out.iter().map(|why| format!("{why} ({name})")));
         if tier.sold.is_empty() { nothing.push(tier) } else { tiers.push(tier) }
     }
+    let orphans = of_product.into_values().flatten();
+    let orphans: Vec<_> = orphans.map(|price| format!("{}: its product is archived", text(&price["id"]))).collect();
     tiers.sort_by_key(|tier| (tier.in_a_year(), tier.name));
     let mut catalog = String::from(
         "# What Stripe sells, as a catalog: codes are made of the names, ranks of what a year costs.\n# Add what each tier may use: features, limits and levels. A route asks for a tier's code or a feature.\n",
@@ -73,12 +91,16 @@ pub fn written(products: &[Value], prices: &[Value]) -> String {
         tier.write(&mut catalog, &code(tier.name, &mut codes), rank);
     }
     for tier in nothing {
-        let _ = writeln!(catalog, "\n# not taken over: {}", comment(tier.name));
+        let _ = writeln!(catalog, "\n# left out: {}", comment(tier.name));
         for why in &tier.left_out {
             let _ = writeln!(catalog, "#   {}", comment(why));
         }
     }
-    catalog
+    for why in &orphans {
+        let _ = writeln!(catalog, "\n# left out: {}", comment(why));
+    }
+    left_out.extend(orphans);
+    Imported { text: catalog, left_out: left_out.iter().map(|why| comment(why)).collect() }
 }
 
 /// The terms of a price in a catalog's words, or why it has none.
@@ -95,10 +117,24 @@ fn sold(price: &Value) -> Result<Sold<'_>, String> {
         return Err(format!("it is charged {}", offer.cadence));
     };
     let Some(amount) = price["unit_amount"].as_i64() else {
-        return Err("it has no fixed amount".to_owned());
+        return Err(no_amount(price).to_owned());
     };
+    if !price["transform_quantity"].is_null() {
+        return Err("it is charged by the package".to_owned());
+    }
     let currency = price["currency"].as_str().unwrap_or_default().to_ascii_lowercase();
     Ok(Sold { price, cadence, amount, currency, offer })
+}
+
+/// Why a price has no amount of its own.
+fn no_amount(price: &Value) -> &'static str {
+    if price["billing_scheme"] == "tiered" {
+        "it has tiers, by how many are bought"
+    } else if price["unit_amount_decimal"].as_str().is_some_and(|amount| amount.contains('.')) {
+        "it has fractions of the smallest unit"
+    } else {
+        "it has no fixed amount"
+    }
 }
 
 impl Sold<'_> {
@@ -107,6 +143,13 @@ impl Sold<'_> {
             Cadence::Monthly => self.amount.saturating_mul(12),
             Cadence::Annual => self.amount,
         }
+    }
+
+    fn other_currencies(&self) -> impl Iterator<Item = (&str, String)> {
+        let others = self.offer.amounts.iter().filter(|(currency, _)| **currency != self.currency);
+        others.map(|(currency, amount)| {
+            (currency.as_str(), amount.map_or("no fixed amount".to_owned(), |amount| amount.to_string()))
+        })
     }
 
     fn write(&self, catalog: &mut String) {
@@ -118,9 +161,7 @@ impl Sold<'_> {
         let _ = writeln!(catalog, "{named}");
         let _ = writeln!(catalog, "cadence = \"{}\"\namount = {}", cadence(self.cadence), self.amount);
         let _ = writeln!(catalog, "currency = {}", quoted(&self.currency));
-        let others = self.offer.amounts.iter().filter(|(currency, _)| **currency != self.currency);
-        for (currency, amount) in others {
-            let amount = amount.map_or("no fixed amount".to_owned(), |amount| amount.to_string());
+        for (currency, amount) in self.other_currencies() {
             let _ = writeln!(catalog, "# also in {}: {amount}", comment(currency));
         }
         if let Some(days) = self.price["recurring"]["trial_period_days"].as_u64().filter(|days| *days > 0) {
@@ -142,7 +183,7 @@ impl Tier<'_> {
         let _ = write!(catalog, "\n[[tier]]\ncode = \"{code}\"\nname = {}\nrank = {rank}\n", quoted(name));
         catalog.push_str("features = []\n");
         for why in &self.left_out {
-            let _ = writeln!(catalog, "# not taken over: {}", comment(why));
+            let _ = writeln!(catalog, "# left out: {}", comment(why));
         }
         self.sold.iter().for_each(|sold| sold.write(catalog));
     }
@@ -203,9 +244,17 @@ mod tests {
         keyed["currency_options"] = json!({ "eur": { "unit_amount": 800 }, "gbp": { "unit_amount": 700 } });
         let mut usage = price("price_4", "prod_2", Some(1), "month");
         usage["recurring"]["usage_type"] = json!("metered");
+        let mut tiered = price("price_7", "prod_1", None, "year");
+        tiered["billing_scheme"] = json!("tiered");
+        let mut fraction = price("price_8", "prod_1", None, "year");
+        fraction["unit_amount_decimal"] = json!("0.5");
+        let mut package = price("price_9", "prod_1", Some(5), "year");
+        package["transform_quantity"] = json!({ "divide_by": 10, "round": "up" });
+        let mut quarter = price("price_10", "prod_1", Some(500), "month");
+        quarter["recurring"]["interval_count"] = json!(3);
         let once =
             json!({ "id": "price_6", "product": "prod_3", "currency": "gbp", "unit_amount": 5, "recurring": null });
-        let text = written(
+        let Imported { text, left_out } = written(
             &[
                 product("prod_1", "Business"),
                 product("prod_2", "Paid"),
@@ -219,6 +268,12 @@ mod tests {
                 usage,
                 price("price_5", "prod_1", Some(100), "week"),
                 once,
+                tiered,
+                fraction,
+                package,
+                quarter,
+                price("price_11", "prod_1", Some(3), "day"),
+                price("price_12", "prod_archived", Some(700), "month"),
             ],
         );
         let catalog: Catalog = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -227,14 +282,30 @@ mod tests {
         assert_eq!(tiers, [("free", 0, 0), ("paid", 1, 2), ("business", 2, 1)]);
         assert_eq!(catalog.lookup_keys().into_iter().collect::<Vec<_>>(), ["paid_monthly"]);
         for told in [
-            "# not taken over: price_4: usage is charged",
-            "# not taken over: price_5: it is charged weekly",
-            "# not taken over: Mug\n#   price_6: it is paid once",
+            "# left out: price_4: usage is charged",
+            "# left out: price_5: it is charged weekly",
+            "# left out: Mug\n#   price_6: it is paid once",
+            "# left out: price_12: its product is archived",
             "# also in eur: 800",
         ] {
             assert!(text.contains(told), "{told}: {text}");
         }
         assert!(!text.contains("None"), "{text}");
+        let mut told = left_out.clone();
+        told.sort_unstable();
+        let expected = [
+            "price_10: it is charged quarterly (Business)",
+            "price_11: it is charged every 1 days (Business)",
+            "price_12: its product is archived",
+            "price_3 of Paid in eur, 800: Stripe may charge it all the same",
+            "price_4: usage is charged (Paid)",
+            "price_5: it is charged weekly (Business)",
+            "price_6: it is paid once (Mug)",
+            "price_7: it has tiers, by how many are bought (Business)",
+            "price_8: it has fractions of the smallest unit (Business)",
+            "price_9: it is charged by the package (Business)",
+        ];
+        assert_eq!(told, expected, "each price that is not in the catalog, by its own word");
     }
 
     #[test]
@@ -249,7 +320,7 @@ mod tests {
             })
             .collect();
         let without = price("price_x\n[[tier]]", "prod_0", None, "month");
-        let text = written(&products, &[prices, vec![without]].concat());
+        let text = written(&products, &[prices, vec![without]].concat()).text;
         let catalog: Catalog = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();
         assert_eq!(codes, ["free", "pro", "pro_2", "free_2", "tier", "a_rank_9_tier", "tier_2", "tier_3"]);

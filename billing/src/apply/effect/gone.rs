@@ -1,0 +1,79 @@
+//! Accounts that are gone, wherever something learnt names them: those that were moved by their present id, those that were erased not at all.
+
+use std::collections::BTreeSet;
+
+use entitlement::catalog::Provider;
+use entitlement::event::{Claim, Event, Fact};
+
+use super::Lesson;
+use crate::store::erasure::ERASED;
+use crate::store::gone::{Gone, Name};
+
+/// Every name that is spoken of.
+pub(crate) fn names(provider: Provider, lessons: &[Lesson], names: &mut BTreeSet<Name>) {
+    for Lesson { event, .. } in lessons {
+        names.extend(event.claim.as_ref().map(|claim| Name::account(claim.account())));
+        names.extend(event.customer.as_ref().map(|customer| Name::customer(provider, customer)));
+        event.facts.iter().for_each(|fact| names.extend(of_fact(provider, fact)));
+    }
+}
+
+/// The customer and the subscriptions that a fact is about.
+fn of_fact(provider: Provider, fact: &Fact) -> Vec<Name> {
+    let (customer, subscription) = match fact {
+        Fact::Linked { subscription } => (None, subscription.as_ref()),
+        Fact::Subscription(seen) => (Some(&seen.customer), Some(&seen.id.id)),
+        Fact::Invoice(invoice) => (Some(&invoice.customer), Some(&invoice.subscription)),
+        Fact::CustomerGone { customer, .. } => (Some(customer), None),
+        Fact::Running { customer, subscriptions, .. } => {
+            let listed = subscriptions.iter().map(|seen| Name::subscription(provider, &seen.id.id));
+            return listed.chain([Name::customer(provider, customer)]).collect();
+        }
+        Fact::Payment(payment) => (payment.customer.as_ref(), None),
+        Fact::Refund(_) | Fact::Dispute(_) => (None, None),
+    };
+    let customer = customer.map(|id| Name::customer(provider, id));
+    customer.into_iter().chain(subscription.map(|id| Name::subscription(provider, id))).collect()
+}
+
+/// Settles what the names mean now. Answers whether something was erased, and nothing is left of the lessons.
+///
+/// A customer that was erased counts where the account that is named with it was not: a person who comes back may be the same customer
+/// to the provider.
+pub(crate) fn settle(provider: Provider, lessons: &mut [Lesson], gone: &Gone) -> bool {
+    let before: usize = lessons.iter().map(|lesson| lesson.event.facts.len()).sum();
+    for Lesson { event, .. } in lessons.iter_mut() {
+        settle_one(provider, event, gone);
+    }
+    let after: usize = lessons.iter().map(|lesson| lesson.event.facts.len()).sum();
+    after == 0 && before > 0
+}
+
+fn settle_one(provider: Provider, event: &mut Event, gone: &Gone) {
+    let is_named = event.claim.is_some();
+    let is_customer_erased = |id: &String| gone.is_erased(&Name::customer(provider, id));
+    let is_erased = match &event.claim {
+        Some(claim) => gone.is_erased(&Name::account(claim.account())),
+        None => event.customer.as_ref().is_some_and(is_customer_erased),
+    };
+    if is_erased {
+        *event = Event { livemode: event.livemode, nothing: ERASED, ..Event::default() };
+        return;
+    }
+    match &mut event.claim {
+        Some(Claim::Reference { account, .. } | Claim::Metadata(account)) => {
+            if let Some(moved) = gone.moved(account) {
+                *account = moved.clone();
+            }
+        }
+        None => {}
+    }
+    let is_kept = |name: &Name| !gone.is_erased(name) || (is_named && name.is_customer());
+    event.facts.retain_mut(|fact| match fact {
+        Fact::Running { customer, subscriptions, .. } => {
+            subscriptions.retain(|seen| is_kept(&Name::subscription(provider, &seen.id.id)));
+            is_kept(&Name::customer(provider, customer))
+        }
+        fact => of_fact(provider, fact).iter().all(is_kept),
+    });
+}

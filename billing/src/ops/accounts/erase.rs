@@ -1,0 +1,166 @@
+//! Everything that is personal of an account goes (GDPR article 17).
+
+use entitlement::account::AccountId;
+use entitlement::subscription::SubscriptionId;
+use serde::Serialize;
+
+use super::{AccountError, Rehearsal};
+use crate::checkout::{Last, Turn, check_configured, close_last, observed};
+use crate::clock;
+use crate::component::Billing;
+use crate::ops::Asker;
+use crate::ops::credits::Wish;
+use crate::provider::client::ProviderError;
+use crate::provider::sell;
+use crate::store::erasure::{self, Erasure, Running};
+use crate::store::{StoreError, accounts, gone};
+
+/// What becomes of subscriptions that run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    /// With one of them nothing is erased.
+    Refuse,
+    /// They end at once, without a refund.
+    Now,
+}
+
+/// What is to be erased.
+#[derive(Clone, Copy, Debug)]
+pub struct EraseWish<'a> {
+    pub account: &'a AccountId,
+    pub cancel: Cancel,
+    /// An id of the asker's own: it is done once.
+    pub id: Option<&'a str>,
+    pub asker: Asker,
+    pub rehearsal: Rehearsal,
+}
+
+/// What has gone, and what stays without a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Erased {
+    pub account: AccountId,
+    /// Whether that was otherwise before.
+    pub changed: bool,
+    /// Subscriptions that run: they would end, where it is only tried out, and have ended else.
+    pub canceled: Vec<Running>,
+    #[serde(flatten)]
+    pub erasure: Erasure,
+    /// Whether the cache knows already.
+    pub published: bool,
+}
+
+impl Billing {
+    /// Erases an account with all of its names. What is kept for the books and as evidence has a pseudonym, and nothing that providers tell
+    /// later brings it back. Done again, it changes nothing.
+    ///
+    /// # Errors
+    /// When nothing is known of the account, it goes by another id, a subscription or a checkout of it runs, a provider does not confirm an
+    /// end, the wish's id was used for something else, or the database fails.
+    pub async fn erase_account(&self, wish: EraseWish<'_>) -> Result<Erased, AccountError> {
+        let account = wish.account;
+        let mut conn = self.pool().acquire().await?;
+        if let Some(to) = gone::moved_to(&mut conn, account).await? {
+            return Err(AccountError::Moved { account: account.clone(), to });
+        }
+        if !accounts::is_known(&mut conn, account).await? {
+            if !erasure::is_erased(&mut conn, account).await? {
+                drop(conn);
+                return Err(self.unknown(account).await.into());
+            }
+            drop(conn);
+            return Ok(self.erased_before(account).await);
+        }
+        drop(conn);
+        if wish.rehearsal == Rehearsal::Yes {
+            let canceled = self.running_of(account).await?;
+            let erasure = self.erase_in_database(wish).await?.map(|(erasure, _)| erasure).unwrap_or_default();
+            return Ok(Erased { account: account.clone(), changed: true, canceled, erasure, published: false });
+        }
+        // Nothing is sold to it meanwhile.
+        let turn = Turn::take(self, account).await?;
+        let erased = self.erase_in_turn(wish, &turn).await;
+        turn.end().await;
+        let Some((canceled, erasure, names)) = erased? else { return Ok(self.erased_before(account).await) };
+        tracing::info!(pseudonym = erasure.pseudonym, by = wish.asker.cause(), "an account was erased");
+        let published = self.publish_at_once(names, clock::now()).await;
+        Ok(Erased { account: account.clone(), changed: true, canceled, erasure, published })
+    }
+
+    async fn erased_before(&self, account: &AccountId) -> Erased {
+        let published = self.publish_once_more(account, clock::now()).await;
+        let (canceled, erasure) = (Vec::new(), Erasure::default());
+        Erased { account: account.clone(), changed: false, canceled, erasure, published }
+    }
+
+    async fn erase_in_turn(
+        &self,
+        wish: EraseWish<'_>,
+        turn: &Turn<'_>,
+    ) -> Result<Option<(Vec<Running>, Erasure, Vec<AccountId>)>, AccountError> {
+        match close_last(self, wish.account, turn).await? {
+            Last::Over => {}
+            Last::Open => return Err(AccountError::CheckoutOpen),
+            Last::Pending => return Err(AccountError::PaymentPending),
+        }
+        let running = self.running_of(wish.account).await?;
+        if !running.is_empty() {
+            if wish.cancel == Cancel::Refuse {
+                return Err(AccountError::Running(running));
+            }
+            self.end_all(&running).await?;
+            let left = self.running_of(wish.account).await?;
+            if !left.is_empty() {
+                return Err(AccountError::NotConfirmed(left));
+            }
+        }
+        Ok(self.erase_in_database(wish).await?.map(|(erasure, names)| (running, erasure, names)))
+    }
+
+    async fn running_of(&self, account: &AccountId) -> Result<Vec<Running>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        erasure::running(&mut conn, &[account.to_string()]).await
+    }
+
+    /// Ends each of them at its provider, and asks how it stands then.
+    async fn end_all(&self, running: &[Running]) -> Result<(), AccountError> {
+        for Running { provider, subscription_id, .. } in running {
+            let provider =
+                provider.parse().map_err(|error| StoreError::row("subscriptions", subscription_id, &error))?;
+            let subscription = SubscriptionId { provider, id: subscription_id.clone() };
+            check_configured(self, provider).await?;
+            sell::end_now(&self.providers(), &subscription)
+                .await
+                .map_err(|error: ProviderError| AccountError::Refused(error.into()))?;
+            observed(self, &subscription).await?;
+        }
+        Ok(())
+    }
+
+    /// What has gone, and the names of the account; nothing when it was done before, under the same id.
+    async fn erase_in_database(&self, wish: EraseWish<'_>) -> Result<Option<(Erasure, Vec<AccountId>)>, AccountError> {
+        let EraseWish { account, id, asker, rehearsal, .. } = wish;
+        let now = clock::now();
+        let mut tx = self.pool().begin().await?;
+        let pseudonym = erasure::pseudonym(&mut tx, account).await?;
+        let once = Wish::of(id, &pseudonym, format!("erase {pseudonym}"))?;
+        if once.done(&mut tx).await?.is_some() {
+            return Ok(None);
+        }
+        gone::hold_events(&mut tx).await?;
+        let mut names = vec![account.to_string()];
+        names.extend(gone::aliases_of(&mut tx, account).await?);
+        let running = erasure::running(&mut tx, &names).await?;
+        if !running.is_empty() && rehearsal == Rehearsal::No {
+            return Err(AccountError::Running(running));
+        }
+        let erasure = erasure::erase(&mut tx, &names, &pseudonym, asker.cause(), now).await?;
+        if rehearsal == Rehearsal::Yes {
+            tx.rollback().await?;
+        } else {
+            once.note(&mut tx, Vec::new(), 1, now).await?;
+            tx.commit().await?;
+        }
+        let names = names.iter().filter_map(|name| AccountId::parse(name).ok()).collect();
+        Ok(Some((erasure, names)))
+    }
+}
