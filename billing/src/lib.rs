@@ -52,10 +52,11 @@ pub use component::Billing;
 pub use connect::{ConnectError, check_database_url, check_providers};
 pub use credentials::{Credentials, CredentialsError};
 pub use lineage::Line;
+pub use metrics::NAMES_HELD_BACK;
 pub use ops::{
     AcceptPlan, Asker, Block, Blocked, CatalogPlan, CatalogReport, Considered, Explained, ExplainedSegment, GoingLive,
     Granted, HeldRecord, LinkedBy, Losses, NamingPlan, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince,
-    Waiting, WentLive, Word, renamed_accounts, tallied,
+    Waiting, WentLive, Word, names_held_back, renamed_accounts, tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use prices::{Online, check_online};

@@ -21,7 +21,7 @@ pub use explain::{Explained, ExplainedSegment, Held as HeldRecord, UnseenSince, 
 pub use link::LinkedBy;
 pub use live::{GoingLive, WentLive};
 pub(crate) use naming::Naming;
-pub use naming::{NamingPlan, renamed_accounts};
+pub use naming::{NamingPlan, names_held_back, renamed_accounts};
 
 use http::StatusCode;
 
