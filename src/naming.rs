@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use billing::Billing;
 use entitlement::naming::Names;
+use prometheus::{IntGauge, register_int_gauge};
 use proxy::Control;
 use proxy::identity::{Claim, Keys, Settings};
 
@@ -38,6 +39,8 @@ pub async fn change(billing: Option<&Billing>, control: &Control, known: Option<
 #[derive(Clone, Default)]
 pub struct Kept {
     gate: Option<Control>,
+    /// The same as billing's, by the same name.
+    gauge: Option<IntGauge>,
     state: Arc<Mutex<State>>,
 }
 
@@ -52,18 +55,20 @@ struct State {
 impl Kept {
     /// None where billing runs in the same process, which is asked and warns itself.
     pub fn of(gate: Option<Control>) -> Self {
-        Self { gate, state: Arc::default() }
+        let gauge = gate.as_ref().and_then(|_| {
+            let registered = register_int_gauge!("tollgate_names_held_back", billing::NAMES_HELD_BACK);
+            registered.inspect_err(|error| tracing::error!(%error, "a metric of the proxy cannot be registered")).ok()
+        });
+        Self { gate, gauge, state: Arc::default() }
     }
 
     /// Notes what is in force here from now on, and what the configuration says.
     pub fn note(&self, in_force: Option<&Names>, wanted: &Names) {
         let lost = in_force.filter(|in_force| in_force.are_lost_by(wanted));
-        let warning = lost.map(|in_force| {
-            format!(
-                "{}. They stay in force where the way of signing in is still there: `tollgate identity accept` with this configuration says how many accounts have access, and puts the new ones in force",
-                billing::renamed_accounts(&in_force.to_string(), &wanted.to_string())
-            )
-        });
+        let warning = lost.map(|in_force| billing::names_held_back(&in_force.to_string(), &wanted.to_string()));
+        if let Some(gauge) = &self.gauge {
+            gauge.set(i64::from(warning.is_some()));
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.gate.is_some() && state.warning != warning {
             match &warning {

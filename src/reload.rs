@@ -142,7 +142,10 @@ async fn reload(users: &Users, known: &InForce) -> Result<(Config, Secrets)> {
     let changes = Changes::between(&known.config.table, &config.table);
     let (old, new) = (known.config.identity.names(), config.identity.names());
     if old.are_lost_by(&new) {
-        bail!("{}: it needs a restart", billing::renamed_accounts(&old.to_string(), &new.to_string()));
+        bail!(
+            "{}: it needs a restart, and then a person who is told by `tollgate identity accept` how many accounts have access",
+            billing::renamed_accounts(&old.to_string(), &new.to_string())
+        );
     }
     if let Some(fixed) = changes.fixed() {
         bail!("{fixed} cannot change while Tollgate runs: it needs a restart");

@@ -52,11 +52,12 @@ pub use component::Billing;
 pub use connect::{ConnectError, check_database_url, check_providers};
 pub use credentials::{Credentials, CredentialsError};
 pub use lineage::Line;
+pub use metrics::NAMES_HELD_BACK;
 pub use ops::{
     AcceptPlan, AccountError, Asker, Block, Blocked, Cancel, CatalogPlan, CatalogReport, Considered, Doing, EraseWish,
     Erased, Explained, ExplainedSegment, Exported, GoingLive, Granted, HeldRecord, ImportRow, Imported, LinkedBy,
     Losses, Merge, MoveWish, MovedAccount, NamingPlan, OperatorError, Origin, Proposal, RefusedRow, Rehearsal,
-    Replayed, Revoked, Shown, UnseenSince, Waiting, WentLive, Word, renamed_accounts, tallied,
+    Replayed, Revoked, Shown, UnseenSince, Waiting, WentLive, Word, names_held_back, renamed_accounts, tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, texts};
 pub use prices::{Online, check_online};

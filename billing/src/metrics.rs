@@ -40,7 +40,8 @@ static METRICS: LazyLock<Option<Metrics>> = LazyLock::new(|| match Metrics::regi
 });
 
 /// Of the gauge for names of accounts.
-const OTHER_NAMES: &str = "1 while the configuration names accounts by other claims than are in force.";
+/// What `tollgate_names_held_back` says: a proxy without billing has it as well.
+pub const NAMES_HELD_BACK: &str = "1 while the configuration names accounts by other claims than are in force.";
 
 /// In seconds: from a commit on the same host to a backlog of minutes.
 const PUBLISH_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0];
@@ -81,7 +82,7 @@ impl Metrics {
                 "tollgate_double_payments_total",
                 "Subscriptions of accounts that already paid for the same: one of the two is to be refunded.",
             )?,
-            other_names: registered(IntGauge::new("tollgate_names_held_back", OTHER_NAMES)?)?,
+            other_names: registered(IntGauge::new("tollgate_names_held_back", NAMES_HELD_BACK)?)?,
             held_back: there_from_the_start(registered(IntCounterVec::new(
                 Opts::new(
                     "tollgate_held_back_total",

@@ -106,9 +106,17 @@ async fn a_proxy_alone_whose_configuration_names_another_claim_goes_by_the_one_i
     let proxy = world.processes.last().expect("there are proxies");
     eventually("it warns", async || {
         let warned = warnings(proxy).await;
-        (warned.len() == 1 && warned[0].contains(ACCEPT)).then_some(())
+        (warned.len() == 1 && warned[0].contains(ACCEPT) && warned[0].contains("how many accounts")).then_some(())
     })
     .await;
+    let own = std::fs::read_to_string(&proxy.config).expect("it was written");
+    std::fs::write(world.dir().join("proxy.toml"), own).expect("it is written");
+    let held_back = async |process: &crate::world::Tollgate| process.metric("tollgate_names_held_back", &[]).await;
+    let all: Vec<f64> =
+        [held_back(&world.processes[0]).await, held_back(&world.processes[1]).await, held_back(proxy).await].into();
+    assert_eq!(all, [0.0, 0.0, 1.0]);
+    let asked = world.tollgate(&["identity", "accept", "--yes", "--config", "proxy.toml"]).await;
+    assert!(asked.failure().contains("5 accounts have access"), "the number is had as the warning says: {asked:?}");
     all_stay(&world, &tokens).await;
     assert_eq!(warnings(world.billing()).await, [""; 0]);
     assert_eq!(

@@ -9,6 +9,7 @@ mod lost;
 mod older;
 mod renamed;
 mod replica;
+mod running;
 
 use crate::outage::Reader;
 use crate::world::http::client;

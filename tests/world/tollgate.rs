@@ -23,7 +23,7 @@ pub struct Tollgate {
     pub role: &'static str,
     pub listen: Listen,
     pub process: Process,
-    config: PathBuf,
+    pub config: PathBuf,
     environment: Vec<(String, String)>,
 }
 

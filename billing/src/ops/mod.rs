@@ -27,7 +27,7 @@ pub use import::{Doing, ImportRow, Imported, RefusedRow};
 pub use link::LinkedBy;
 pub use live::{GoingLive, WentLive};
 pub(crate) use naming::Naming;
-pub use naming::{NamingPlan, renamed_accounts};
+pub use naming::{NamingPlan, names_held_back, renamed_accounts};
 
 use entitlement::account::AccountId;
 use http::StatusCode;

@@ -47,6 +47,15 @@ pub fn renamed_accounts(before: &str, now: &str) -> String {
     )
 }
 
+/// Why the names of the configuration, `now`, are not in force in the place of `before`.
+#[must_use]
+pub fn names_held_back(before: &str, now: &str) -> String {
+    let told = renamed_accounts(before, now);
+    format!(
+        "{told}. They stay in force where the way of signing in is still there: `tollgate identity accept` with this configuration, where the database can be reached, says how many accounts have access, and puts the new ones in force"
+    )
+}
+
 impl Billing {
     /// The effect that naming accounts by `wanted` would have on those that were named before, in an operator's words; `None` when nothing.
     ///
@@ -64,17 +73,18 @@ impl Billing {
     /// When the database fails.
     pub async fn settle_naming(&self) -> Result<(), StoreError> {
         let wanted = &self.settings().names;
-        let mut conn = self.pool().acquire().await?;
-        let known = naming::find(&mut conn).await?;
+        let known = {
+            let mut conn = self.pool().acquire().await?;
+            naming::find(&mut conn).await?
+        };
         let is_other = known.as_ref().is_some_and(|before| is_other(before, wanted));
+        let is_forgotten = is_other && self.names().as_ref() == Some(wanted) && self.has_forgotten().await;
+        let mut conn = self.pool().acquire().await?;
         // With nobody who has access, none is taken.
-        let takes = is_other && store::tally(&mut conn, clock::now()).await?.holders > 0;
+        let takes = is_other && !is_forgotten && store::tally(&mut conn, clock::now()).await?.holders > 0;
         let naming = match known {
             Some(before) if takes => {
-                let told = renamed_accounts(&before.told, &wanted.to_string());
-                let why = format!(
-                    "{told}. They stay in force where the way of signing in is still there: `tollgate identity accept` says how many accounts have access, and puts the new ones in force"
-                );
+                let why = names_held_back(&before.told, &wanted.to_string());
                 Naming { names: before.names, held_back: Some(why) }
             }
             Some(InForce { names: Some(names), .. }) if names == *wanted => {
@@ -88,6 +98,11 @@ impl Billing {
         drop(conn);
         self.note_naming(naming);
         Ok(())
+    }
+
+    /// Whether the database has gone back under this process, and does not know any more what a person has agreed to since.
+    async fn has_forgotten(&self) -> bool {
+        self.look().await.is_ok_and(|lineage| lineage.is_held_back())
     }
 
     fn note_naming(&self, naming: Naming) {
