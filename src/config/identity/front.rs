@@ -7,6 +7,9 @@ use proxy::identity::FrontSettings;
 
 use super::section::{OneOrMore, WaySection};
 
+/// What Azure App Service says of a visitor, beside the id in a header of its own.
+const AZURE_CLAIMS: &str = "x-ms-client-principal";
+
 /// The header of a way and the connections that are believed, if it has one. With a key it holds a token.
 pub(super) fn check(section: &WaySection, is_table: bool) -> Result<Option<FrontSettings>> {
     let Some(text) = &section.header else {
@@ -30,6 +33,11 @@ pub(super) fn check(section: &WaySection, is_table: bool) -> Result<Option<Front
         );
     }
     let from = TrustedProxies::parse(&from).context("`from`")?;
+    if header == AZURE_CLAIMS {
+        bail!(
+            "header = \"{text}\" holds claims in base64, which change with the roles of a user: name \"X-MS-CLIENT-PRINCIPAL-ID\""
+        );
+    }
     if !is_signed(section) {
         let of_tokens = [
             ("issuer", section.issuer != OneOrMore::default()),

@@ -211,6 +211,10 @@ fn ways_that_cannot_be_meant_are_told() {
         ("[identity.a]\nheader = \"X_User\"\nfrom = [\"10.0.0.1\"]", "it is no name of a header"),
         ("[identity.a]\nheader = \"Cookie\"\nfrom = [\"10.0.0.1\"]", "Tollgate's own, or one that it needs"),
         ("[identity.a]\nheader = \"X-Forwarded-User\"\nfrom = [\"10.0.0.1\"]", "Tollgate's own, or one that it needs"),
+        (
+            "[identity.a]\nheader = \"X-MS-CLIENT-PRINCIPAL\"\nfrom = [\"10.0.0.1\"]",
+            "name \"X-MS-CLIENT-PRINCIPAL-ID\"",
+        ),
         ("[identity.a]\nheader = \"X-User\"\ncookie = \"a\"\nfrom = [\"10.0.0.1\"]", "reads that header alone"),
         ("[identity.a]\nheader = \"X-User\"\nissuer = \"a\"\nfrom = [\"10.0.0.1\"]", "`issuer` is about tokens"),
         ("[identity.a]\nheader = \"X-User\"\naccount = \"a\"\nfrom = [\"10.0.0.1\"]", "`account` is about tokens"),

@@ -126,7 +126,9 @@ pub(crate) fn compare(headers: &HeaderMap, name: &str) -> Result<(), String> {
     let expected: Vec<Option<Vec<u8>>> = wholes.chain(in_pieces).collect();
     // How long a session may be is looked at when it is shown.
     let is_long = |text: &Option<Vec<u8>>| text.as_ref().is_some_and(|text| text.len() > TOKEN_BYTES_MAX);
-    let agree = |(shown, expected): (_, &_)| shown == expected || (expected.is_none() && is_long(shown));
+    let agree = |(shown, expected): (&Option<Vec<u8>>, &Option<Vec<u8>>)| {
+        shown == expected || (expected.is_none() && is_long(shown))
+    };
     if shown.len() != expected.len() || !shown.iter().zip(&expected).all(agree) {
         return Err(format!("{headers:?}: shown {shown:?}, and {expected:?} are there"));
     }
