@@ -57,7 +57,7 @@ pub use ops::{
     Granted, HeldRecord, LinkedBy, Losses, NamingPlan, OperatorError, Origin, Proposal, Replayed, Revoked, UnseenSince,
     Waiting, WentLive, Word, renamed_accounts, tallied,
 };
-pub use pages::{Image, Look, Pages, Texts, texts};
+pub use pages::{Image, Look, Pages, Texts, Translation, texts};
 pub use prices::{Online, check_online};
 pub use problem::Problem;
 pub use provider::{is_metadata_key, no_amount, no_price, trial_days_max};
