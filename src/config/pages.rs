@@ -342,7 +342,7 @@ mod tests {
             ("[pages.texts.de.gate]\npay = \"Teil eines Plans\"\n", "is no table of texts"),
             ("[pages.texts.de.common]\ndate = \"heute\"\n", "names no day"),
             ("[pages.texts.de.words]\narchive = 1\n", "pages.texts.de.words"),
-            ("[pages.texts.german.pricing]\ntitle = \"Preise\"\n", "unknown field `german`"),
+            ("[pages.texts.german.pricing]\ntitle = \"Preise\"\n", "unknown key `german`"),
         ] {
             let error = format!("{:#}", pages(text, directory.path()).expect_err(text));
             assert!(error.contains(expected), "{error:?} should contain {expected:?}");
