@@ -59,7 +59,7 @@ pub use ops::{
     Losses, Merge, MoveWish, MovedAccount, NamingPlan, OperatorError, Origin, Proposal, RefusedRow, Rehearsal,
     Replayed, Revoked, Shown, UnseenSince, Waiting, WentLive, Word, names_held_back, renamed_accounts, tallied,
 };
-pub use pages::{Image, Look, Pages, Texts, texts};
+pub use pages::{Image, Look, Pages, Texts, Translation, texts};
 pub use prices::{Online, check_online};
 pub use problem::Problem;
 pub use provider::{is_metadata_key, no_amount, no_price, trial_days_max};

@@ -14,6 +14,7 @@ mod meant;
 mod methods;
 mod misplaced;
 pub mod nearest;
+mod languages;
 pub mod pages;
 mod places;
 pub mod routes;

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::Config;
 use super::file::{DEFAULT, File};
+use super::languages::{self, Texts, is_language};
 use super::nearest;
 
 /// The largest logo, in bytes: every visitor loads it.
@@ -47,18 +48,6 @@ pub struct Section {
     consents: BTreeMap<String, String>,
     words: BTreeMap<String, String>,
     texts: Texts,
-}
-
-/// `[pages.texts]`: billing's, and those of the gate's own pages.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Texts {
-    common: texts::Common,
-    pricing: texts::Pricing,
-    account: texts::Account,
-    back: texts::Back,
-    errors: texts::Errors,
-    gate: proxy::respond::Texts,
 }
 
 impl Config {
@@ -112,6 +101,11 @@ impl File {
         check_consents(&at(&default, "consents"), &section.consents)?;
         let logo = section.logo.as_ref().map(|name| logo(&directory.join(name))).transpose().context("pages.logo")?;
         let stylesheet = section.stylesheet.as_ref().map(|name| stylesheet(&directory.join(name))).transpose();
+        let check = |own: &Value| check_placeholders(&at(&default, "texts"), own);
+        let languages = languages::spoken(&section.texts, &at(table, "texts"), &section.words, check)?;
+        for (tag, spoken) in &languages {
+            check_common(&spoken.texts.common).with_context(|| format!("pages.texts.{tag}"))?;
+        }
         let Texts { common, pricing, account, back, errors, .. } = &section.texts;
         let texts = billing::Texts {
             common: common.clone(),
@@ -136,6 +130,7 @@ impl File {
             consents: section.consents.clone(),
             words: section.words.clone(),
             texts,
+            languages,
         })))
     }
 }
@@ -151,14 +146,8 @@ fn at(table: &toml::Table, name: &str) -> Value {
     part.cloned().unwrap_or_else(|| Value::Table(toml::Table::new()))
 }
 
-/// A language tag such as `en` or `pt-BR` (BCP 47), as far as a wrong one would hurt.
 fn check_language(tag: &str) -> Result<()> {
-    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
-    let starts = tag
-        .split('-')
-        .next()
-        .is_some_and(|first| (2..=3).contains(&first.len()) && first.bytes().all(|b| b.is_ascii_alphabetic()));
-    if starts && tag.split('-').all(is_part) {
+    if is_language(tag) {
         return Ok(());
     }
     bail!("pages.language = \"{tag}\" is not a language tag: write it as \"en\" or \"pt-BR\"")
@@ -337,6 +326,25 @@ mod tests {
         for (text, expected) in cases {
             let error = pages(&format!("[pages]\n{text}\n"), directory.path()).expect_err(text);
             let error = format!("{error:#}");
+            assert!(error.contains(expected), "{error:?} should contain {expected:?}");
+        }
+    }
+
+    #[test]
+    fn another_language_says_what_it_has_and_is_checked_like_the_first() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let german = "[pages.texts.de.pricing]\ntitle = \"Preise\"\n[pages.texts.de.words]\narchive = \"Archiv\"\n";
+        pages(german, directory.path()).expect("two languages");
+        for (text, expected) in [
+            ("[pages.texts.de.pricing]\nbuy = \"{plan}\"\n", "here can be filled in: {tier}"),
+            ("[pages.texts.de.pricing]\ntitel = \"Preise\"\n", "unknown field `titel`"),
+            ("[pages.texts.de.prices]\ntitle = \"Preise\"\n", "is no table of texts"),
+            ("[pages.texts.de.gate]\npay = \"Teil eines Plans\"\n", "is no table of texts"),
+            ("[pages.texts.de.common]\ndate = \"heute\"\n", "names no day"),
+            ("[pages.texts.de.words]\narchive = 1\n", "pages.texts.de.words"),
+            ("[pages.texts.german.pricing]\ntitle = \"Preise\"\n", "unknown key `german`"),
+        ] {
+            let error = format!("{:#}", pages(text, directory.path()).expect_err(text));
             assert!(error.contains(expected), "{error:?} should contain {expected:?}");
         }
     }

@@ -119,6 +119,35 @@ async fn pages_are_private_inert_and_in_nobodys_frame() {
 }
 
 #[tokio::test]
+async fn pages_speak_the_language_of_the_browser_where_they_have_it() {
+    let setup = Setup::new(Arrangement::AllPostgres)
+        .key("pages.texts.de.pricing.title", "\"Preise\"")
+        .key("pages.texts.de.pricing.per_month", "\"im Monat\"")
+        .key("pages.texts.de.errors.not_found", "\"Hier ist nichts.\"")
+        .key("pages.texts.de.words.archive", "\"das Archiv\"");
+    let world = World::with(Setup { catalog: super::CATALOG.to_owned(), ..setup.routes(super::ROUTES) }).await;
+    let asked = async |path: &str, wishes: &str| {
+        let request = world.request("GET", path, None).header("accept", "text/html").header("accept-language", wishes);
+        send(request).await.body
+    };
+    let german = asked("/billing/pricing", "de-AT,de;q=0.9,en;q=0.8").await;
+    for text in [
+        "<html lang=\"de\">",
+        "<h1>Preise</h1>",
+        "7\u{a0}£ <span>im Monat",
+        "<li>Das Archiv</li>",
+        "Cancel at any time.",
+    ] {
+        assert!(german.contains(text), "{text}: {german}");
+    }
+    for wishes in ["fr", "en,de;q=0.5", "de;q=0", "*"] {
+        let english = asked("/billing/pricing", wishes).await;
+        assert!(english.contains("<html lang=\"en\">") && english.contains("<h1>Pricing</h1>"), "{wishes}: {english}");
+    }
+    assert!(asked("/billing/none", "de").await.contains("Hier ist nichts."));
+}
+
+#[tokio::test]
 async fn styles_and_scripts_are_kept_for_ever_under_names_that_change() {
     let world = shop().await;
     let page = world.browse("/billing/pricing", None).await.body;

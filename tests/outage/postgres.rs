@@ -18,6 +18,8 @@ const OUT_OF_MEMORY: &str = "53200";
 /// acknowledged.
 async fn goes_on(scene: &Scene, buyers: &[Reader]) -> Vec<bool> {
     scene.reads_on().await;
+    let pricing = scene.world.browse("/billing/pricing", None).await;
+    assert!(pricing.status == 200 && pricing.body.contains("data-tier="), "strangers see what is sold: {pricing:?}");
     let mut taken = Vec::new();
     for buyer in buyers {
         let answer = scene.world.deliver(&buyer.purchase()).await;

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::form::OwnForm;
 use super::frame::Frame;
+use super::look::{Pages, Spoken};
 use super::{account, html, pricing};
 use crate::Billing;
 use crate::api::{Buyer, OwnOrigin, Visitor, may_buy, subscription};
@@ -32,6 +33,7 @@ struct Going<'a> {
 /// `POST /billing/checkout`
 pub async fn checkout(
     State(billing): State<Billing>,
+    Spoken(look): Spoken,
     Visitor(claims): Visitor,
     OwnForm(order): OwnForm<Order>,
 ) -> Result<Response, Problem> {
@@ -45,14 +47,14 @@ pub async fn checkout(
     };
     match opened {
         Ok(opened) => {
-            let mut answer = going(&billing, &opened.url)?;
+            let mut answer = going((&billing, &look), &opened.url)?;
             let cookie = onward::remembering(&opened.id, next.as_deref(), billing.settings());
             answer.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
             Ok(answer)
         }
         Err(problem) => {
             let asked = pricing::Asked { next, cadence: order.cadence, is_invited: false };
-            pricing::show(&billing, Some(&claims), asked, Some(&problem)).await
+            pricing::show((&billing, &look), Some(&claims), asked, Some(&problem)).await
         }
     }
 }
@@ -60,6 +62,7 @@ pub async fn checkout(
 /// `POST /billing/portal`
 pub async fn portal(
     State(billing): State<Billing>,
+    Spoken(look): Spoken,
     Visitor(claims): Visitor,
     _: OwnForm<Pressed>,
 ) -> Result<Response, Problem> {
@@ -69,14 +72,15 @@ pub async fn portal(
         Err(problem) => Err(problem),
     };
     match opened {
-        Ok(url) => going(&billing, &url),
-        Err(problem) => account::show(&billing, &claims, account::Asked::default(), Some(&problem)).await,
+        Ok(url) => going((&billing, &look), &url),
+        Err(problem) => account::show((&billing, &look), &claims, account::Asked::default(), Some(&problem)).await,
     }
 }
 
 /// `POST /billing/cancel`
 pub async fn cancel(
     State(billing): State<Billing>,
+    Spoken(look): Spoken,
     Visitor(claims): Visitor,
     _: OwnForm<Pressed>,
 ) -> Result<Response, Problem> {
@@ -85,12 +89,13 @@ pub async fn cancel(
         Ok(()) => subscription::cancel(State(billing.clone()), Buyer(claims.clone()), OwnOrigin).await.map(drop),
         Err(problem) => Err(problem),
     };
-    then(&billing, &claims, done, "/billing?done=ending").await
+    then((&billing, &look), &claims, done, "/billing?done=ending").await
 }
 
 /// `POST /billing/reactivate`
 pub async fn reactivate(
     State(billing): State<Billing>,
+    Spoken(look): Spoken,
     Visitor(claims): Visitor,
     _: OwnForm<Pressed>,
 ) -> Result<Response, Problem> {
@@ -99,7 +104,7 @@ pub async fn reactivate(
         Ok(()) => subscription::reactivate(State(billing.clone()), Buyer(claims.clone()), OwnOrigin).await.map(drop),
         Err(problem) => Err(problem),
     };
-    then(&billing, &claims, done, "/billing?done=kept").await
+    then((&billing, &look), &claims, done, "/billing?done=kept").await
 }
 
 /// `GET` of where a form was sent: somebody has loaded the answer again, so the page is shown afresh.
@@ -112,10 +117,15 @@ pub async fn to_account(State(billing): State<Billing>) -> Response {
     html::see_other(&billing.settings().own_paths().of(links::ACCOUNT_PATH))
 }
 
-async fn then(billing: &Billing, claims: &Claims, done: Result<(), Problem>, page: &str) -> Result<Response, Problem> {
+async fn then(
+    (billing, look): (&Billing, &Pages),
+    claims: &Claims,
+    done: Result<(), Problem>,
+    page: &str,
+) -> Result<Response, Problem> {
     match done {
         Ok(()) => Ok(html::see_other(&billing.settings().own_paths().of(page))),
-        Err(problem) => account::show(billing, claims, account::Asked::default(), Some(&problem)).await,
+        Err(problem) => account::show((billing, look), claims, account::Asked::default(), Some(&problem)).await,
     }
 }
 
@@ -126,11 +136,11 @@ fn signing_in(billing: &Billing, page: &str) -> Response {
 }
 
 /// A page that leads on to the provider by itself.
-fn going(billing: &Billing, url: &str) -> Result<Response, Problem> {
+fn going((billing, look): (&Billing, &Pages), url: &str) -> Result<Response, Problem> {
     if !is_safe(url) {
         return Err(ProviderError::Unusable("it leads to a URL that no browser should be sent to".into()).into());
     }
-    let frame = Frame::new(billing, &billing.settings().pages.texts.back.going, "");
+    let frame = Frame::new(billing, look, &look.texts.back.going, "");
     Ok(html::page(&Going { frame, url }))
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::frame::Frame;
 use super::html;
+use super::look::{Pages, Spoken};
 use crate::Billing;
 use crate::api::Visitor;
 use crate::api::standing::{self, Standing};
@@ -75,6 +76,7 @@ enum Purchase {
 /// `GET /billing/return`
 pub async fn get(
     State(billing): State<Billing>,
+    Spoken(look): Spoken,
     Visitor(claims): Visitor,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
@@ -92,7 +94,7 @@ pub async fn get(
         if is_bought && asked.tries.is_none() {
             tracing::warn!(account = %claims.sub, "a buyer is back, and the purchase has not taken effect yet: `tollgate events list` shows whether its webhook came");
         }
-        return Ok(html::page(&confirming(&billing, &claims, &asked, (next.as_deref(), is_bought))));
+        return Ok(html::page(&confirming((&billing, &look), &claims, &asked, (next.as_deref(), is_bought))));
     }
     // The next page is asked for at once, so the cache must know by then. Where it cannot be told, the proxy asks
     // billing before it denies.
@@ -105,14 +107,14 @@ pub async fn get(
 }
 
 fn confirming<'a>(
-    billing: &'a Billing,
+    (billing, look): (&'a Billing, &'a Pages),
     claims: &Claims,
     asked: &Asked,
     (next, is_bought): (Option<&str>, bool),
 ) -> Confirming<'a> {
-    let texts = &billing.settings().pages.texts.back;
+    let texts = &look.texts.back;
     let title = if is_bought { &texts.title } else { &texts.unknown_title };
-    let frame = Frame::new(billing, title, links::RETURN_PATH).with_claims(claims);
+    let frame = Frame::new(billing, look, title, links::RETURN_PATH).with_claims(claims);
     let tries = asked.tries.unwrap_or(0);
     let by_itself = tries < TRIES_MAX;
     // Whoever asks by hand may wait once more.

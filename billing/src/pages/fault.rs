@@ -2,12 +2,13 @@
 
 use askama::Template;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 
 use super::frame::Frame;
-use super::look::{Texts, fill};
+use super::look::{Spoken, Texts, fill};
 use crate::Billing;
 use crate::problem::Problem;
 
@@ -68,17 +69,18 @@ fn by_status(texts: &Texts, status: StatusCode) -> &String {
 }
 
 /// Turns a refusal that is not a page yet into one, whoever refused.
-pub async fn dressed(State(billing): State<Billing>, answer: Response) -> Response {
+pub async fn dressed(State(billing): State<Billing>, Spoken(look): Spoken, request: Request, next: Next) -> Response {
+    let answer = next.run(request).await;
     let status = answer.status();
     let is_page =
         answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     if is_page || !(status.is_client_error() || status.is_server_error()) {
         return answer;
     }
-    let texts = &billing.settings().pages.texts;
+    let texts = &look.texts;
     let problem = answer.extensions().get::<Problem>();
     let text = problem.map_or_else(|| by_status(texts, status).clone(), |problem| told(texts, problem));
-    let page = Page { frame: Frame::new(&billing, &texts.errors.title, ""), text };
+    let page = Page { frame: Frame::new(&billing, &look, &texts.errors.title, ""), text };
     let Ok(html) = page.render() else { return answer };
     let (mut parts, _) = answer.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);

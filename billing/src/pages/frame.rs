@@ -26,9 +26,8 @@ pub struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// The frame of a page called `title`.
-    pub fn new(billing: &'a Billing, title: &str, here: &'static str) -> Self {
-        let settings = billing.settings();
-        Self::of(&settings.pages, &settings.pricing_url, title, here)
+    pub fn new(billing: &'a Billing, look: &'a Pages, title: &str, here: &'static str) -> Self {
+        Self::of(look, &billing.settings().pricing_url, title, here)
     }
 
     /// As [`Frame::new`], from its parts.

@@ -15,7 +15,7 @@ mod tests;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{map_response, map_response_with_state};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{any, get, post};
 
 use crate::Billing;
@@ -24,7 +24,7 @@ use crate::nothing;
 
 #[cfg(test)]
 pub use look::examples;
-pub use look::{Image, Look, Pages, Texts, texts};
+pub use look::{Image, Look, Pages, Texts, Translation, texts};
 
 /// Longest form that is read, in bytes.
 const FORM_BYTES_MAX: usize = 16 * 1024;
@@ -43,6 +43,6 @@ pub fn router(billing: &Billing) -> Router<Billing> {
         .route(&own(look::ASSET_ROUTE), get(look::asset))
         .route(&own("/billing/{*rest}"), any(nothing::nothing))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
-        .layer(map_response_with_state(billing.clone(), fault::dressed))
+        .layer(from_fn_with_state(billing.clone(), fault::dressed))
         .layer(map_response(html::guarded))
 }

@@ -43,12 +43,10 @@ impl Invoices {
     }
 
     /// Asks the providers.
-    pub async fn of(billing: &Billing, account: &AccountId) -> Self {
+    pub async fn of(billing: &Billing, texts: &Texts, account: &AccountId) -> Self {
         match tokio::time::timeout(WAIT, invoices::of(billing, account)).await {
             Ok(Ok(billed)) if billed.is_empty() => Self::None,
-            Ok(Ok(billed)) => {
-                Self::Known(billed.into_iter().map(|billed| line(&billing.settings().pages.texts, billed)).collect())
-            }
+            Ok(Ok(billed)) => Self::Known(billed.into_iter().map(|billed| line(texts, billed)).collect()),
             Ok(Err(problem)) => {
                 tracing::warn!(%account, code = problem.code(), "the invoices cannot be shown");
                 Self::Unavailable

@@ -13,7 +13,7 @@ use entitlement::timeline::Status;
 use serde::Deserialize;
 
 use super::frame::Frame;
-use super::look::{Texts, fill};
+use super::look::{Pages, Spoken, Texts, fill};
 use super::{fault, html};
 use crate::Billing;
 use crate::api::Visitor;
@@ -69,6 +69,7 @@ struct Page<'a> {
 /// `GET /billing`
 pub async fn get(
     State(billing): State<Billing>,
+    Spoken(look): Spoken,
     Visitor(claims): Visitor,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
@@ -77,7 +78,7 @@ pub async fn get(
         let here = settings.own_paths().of(links::ACCOUNT_PATH);
         return Ok(html::see_other(&links::signing_in(&settings.login, &here)));
     };
-    show(&billing, &claims, asked, None).await
+    show((&billing, &look), &claims, asked, None).await
 }
 
 /// The page, with what went wrong on it.
@@ -85,20 +86,22 @@ pub async fn get(
 /// # Errors
 /// When the database fails.
 pub async fn show(
-    billing: &Billing,
+    (billing, look): (&Billing, &Pages),
     claims: &Claims,
     asked: Asked,
     problem: Option<&Problem>,
 ) -> Result<Response, Problem> {
     let now = crate::clock::now();
-    let texts = &billing.settings().pages.texts;
+    let texts = &look.texts;
     let standing = standing::of(billing, &claims.sub, now).await?;
     let inviting = referral::standing(billing, &claims.sub, now).await?;
     let error = problem.map(|problem| fault::told(texts, problem));
-    let invoices = Invoices::of(billing, &claims.sub).await;
+    let invoices = Invoices::of(billing, texts, &claims.sub).await;
     let plan = Plan::of(texts, &standing, &checkout::sellers(billing), now);
     let page = Page {
-        frame: Frame::new(billing, &texts.account.title, links::ACCOUNT_PATH).with_claims(claims).with_error(error),
+        frame: Frame::new(billing, look, &texts.account.title, links::ACCOUNT_PATH)
+            .with_claims(claims)
+            .with_error(error),
         done: done(texts, &asked, &standing, now),
         plan: plan.with_open_bill(texts, invoices.unpaid()),
         not_a_buyer: not_a_buyer(texts, claims),

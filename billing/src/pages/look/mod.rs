@@ -1,16 +1,19 @@
 //! How the pages look and what they say, as the operator has told.
 
 mod assets;
+mod language;
 mod locale;
 pub mod texts;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use entitlement::own_paths::OwnPaths;
 
 pub use assets::{Asset, ROUTE as ASSET_ROUTE, get as asset};
 pub use entitlement::fill::fill;
+pub use language::Spoken;
 pub use locale::Locale;
 pub use texts::{Texts, days_left};
 
@@ -51,6 +54,15 @@ pub struct Look {
     /// The codes of features and metrics, in words.
     pub words: BTreeMap<String, String>,
     pub texts: Texts,
+    /// Other languages, by their tags (BCP 47).
+    pub languages: BTreeMap<String, Translation>,
+}
+
+/// The texts and words of another language.
+#[derive(Clone, Debug)]
+pub struct Translation {
+    pub texts: Texts,
+    pub words: BTreeMap<String, String>,
 }
 
 /// A picture.
@@ -81,6 +93,10 @@ pub struct Pages {
     pub(crate) logo: Option<Asset>,
     consents: BTreeMap<String, String>,
     words: BTreeMap<String, String>,
+    /// The language of what buyers agree to.
+    pub(crate) consent_language: String,
+    /// The same in the other languages.
+    others: Vec<Arc<Self>>,
 }
 
 impl Pages {
@@ -91,7 +107,9 @@ impl Pages {
         let mut texts = look.texts;
         texts.common.locale = Locale::of(&look.language);
         let own = look.own_paths;
-        Self {
+        let mut pages = Self {
+            consent_language: look.language.clone(),
+            others: Vec::new(),
             language: look.language,
             site_name: look.site_name,
             site_url: look.site_url,
@@ -109,7 +127,18 @@ impl Pages {
             own_paths: own,
             consents: look.consents,
             words: look.words,
-        }
+        };
+        let spoken = look.languages.into_iter().map(|(language, Translation { mut texts, words })| {
+            texts.common.locale = Locale::of(&language);
+            Arc::new(Self { language, texts, words, ..pages.clone() })
+        });
+        pages.others = spoken.collect();
+        pages
+    }
+
+    /// The pages in the other languages.
+    fn others(&self) -> &[Arc<Self>] {
+        &self.others
     }
 
     /// The text of that id; one that is not known here cannot be agreed to on the hosted page.
@@ -174,6 +203,7 @@ pub mod examples {
             consents: part("consents").try_into().expect("consents"),
             words: part("words").try_into().expect("words"),
             texts: texts().try_into().expect("texts"),
+            languages: BTreeMap::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::encoding::{self, Coding};
 use super::frame::Frame;
-use super::look::{Texts, fill};
+use super::look::{Pages, Spoken, Texts, fill};
 use super::{fault, html};
 use crate::Billing;
 use crate::api::Visitor;
@@ -87,12 +87,13 @@ impl Page<'_> {
 /// `GET /billing/pricing`
 pub async fn get(
     State(billing): State<Billing>,
+    Spoken(look): Spoken,
     Visitor(claims): Visitor,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let is_invited = referral::is_remembered(&headers, billing.settings(), crate::clock::now());
-    let page = show(&billing, claims.as_ref(), Asked { is_invited, ..asked }, None).await?;
+    let page = show((&billing, &look), claims.as_ref(), Asked { is_invited, ..asked }, None).await?;
     // Of somebody it is never compressed.
     if claims.is_some() { Ok(page) } else { Ok(encoding::for_everybody(page, Coding::of(&headers)).await) }
 }
@@ -102,7 +103,7 @@ pub async fn get(
 /// # Errors
 /// When the database fails; visitors who are not signed in are shown what was sold when it last answered.
 pub async fn show(
-    billing: &Billing,
+    (billing, look): (&Billing, &Pages),
     claims: Option<&Claims>,
     asked: Asked,
     problem: Option<&Problem>,
@@ -112,9 +113,9 @@ pub async fn show(
     let shown = cadence(asked.cadence.as_deref());
     let mut is_invited = asked.is_invited;
     let sellers = &checkout::sellers(billing);
-    let texts = &settings.pages.texts;
+    let texts = &look.texts;
     let error = problem.map(|problem| fault::told(texts, problem));
-    let frame = Frame::new(billing, &texts.pricing.title, links::PRICING_PATH).with_error(error);
+    let frame = Frame::new(billing, look, &texts.pricing.title, links::PRICING_PATH).with_error(error);
     let page = match claims {
         None => {
             let back = links::with_next(&settings.own_paths().of(links::PRICING_PATH), next.as_deref());
