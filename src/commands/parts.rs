@@ -219,6 +219,13 @@ pub fn unsigned_settings(config: &Config, secrets: &Secrets) -> Result<billing::
 /// Billing for a command that looks at or changes the database itself, which must be a server: the embedded one belongs to
 /// the process that runs it.
 pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Billing> {
+    let billing = unmigrated_billing(config, secrets).await?;
+    billing.refuse_other_schema().await?;
+    Ok(billing)
+}
+
+/// The same, where the database may be still to be migrated.
+pub async fn unmigrated_billing(config: &Config, secrets: &Secrets) -> Result<Billing> {
     let url = secrets.database_url.as_deref().context(
         "DATABASE_URL is not set: set it to the PostgreSQL that `tollgate run` uses (an embedded one cannot be shared)",
     )?;

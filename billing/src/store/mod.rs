@@ -26,6 +26,7 @@ pub mod outbox;
 pub mod referrals;
 pub mod reconciliations;
 pub mod retention;
+pub mod rights;
 pub mod schema;
 pub mod session;
 pub mod snapshot;
