@@ -41,8 +41,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// same name with _FILE at its end names. RUST_LOG sets what is logged.
 ///
 /// Ends with 0 when it is done, 1 when it failed or was refused, 2 when it was called wrongly. The answer stands on standard output, all
-/// else on standard error. With --json standard output has one JSON document and nothing else; of a command that fails it has `error`, which
-/// says why.
+/// else on standard error. With --json standard output has one JSON document and nothing else, also of --help and --version: an object has
+/// `error` where the command failed or was called wrongly, which says why, and `warnings` where there are any; a list has neither.
 #[derive(Parser)]
 #[command(version = env!("TOLLGATE_VERSION"), propagate_version = true)]
 struct Arguments {
@@ -91,8 +91,8 @@ enum Command {
 fn main() -> ExitCode {
     let Arguments { command, json } = Arguments::try_parse().unwrap_or_else(|error| misused(&error));
     if json {
-        if matches!(command, Command::Run(_) | Command::Demo(_) | Command::Completions(_) | Command::Man(_)) {
-            let told = "--json is for commands that answer: `tollgate run` logs as `log.format` says";
+        if matches!(command, Command::Run(_) | Command::Demo(_)) {
+            let told = "--json is for commands that answer: `run` and `demo` go on, and log JSON where standard error is no terminal";
             misused(&Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, told));
         }
         output::answer_in_json();
@@ -127,8 +127,13 @@ fn main() -> ExitCode {
 
 /// Says how it is to be called, and ends; or gives the help that was asked for.
 fn misused(error: &clap::Error) -> ! {
-    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
-        output::misused(&error.to_string());
+    let mut arguments = std::env::args_os().take_while(|argument| argument != "--");
+    if !arguments.any(|argument| argument == "--json") {
+        error.exit();
     }
-    error.exit()
+    output::instead(error);
+    if error.use_stderr() {
+        error.exit();
+    }
+    std::process::exit(0)
 }

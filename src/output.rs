@@ -3,14 +3,15 @@
 #![expect(clippy::print_stderr, reason = "this module is where a command speaks")]
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
+use clap::error::ErrorKind;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Whether the answer is JSON.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
@@ -81,7 +82,7 @@ impl Drop for List {
 fn print(text: &str) {
     let mut output = std::io::stdout().lock();
     if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush())
-        && error.kind() != ErrorKind::BrokenPipe
+        && error.kind() != std::io::ErrorKind::BrokenPipe
     {
         IS_LOST.store(true, Ordering::Relaxed);
     }
@@ -131,21 +132,17 @@ pub fn warned() -> Vec<String> {
     WARNED.lock().map(|warned| warned.clone()).unwrap_or_default()
 }
 
-/// Prints the answer that is JSON, and why the command failed: on standard error, and as `error` of the answer, which an answer that is a
-/// list has not. Returns how the process ends.
+/// Prints the answer that is JSON, and why the command failed: on standard error, and as `error` of the answer; and its `warnings`. An answer
+/// that is a list has neither. Returns how the process ends.
 pub fn finish(result: Result<()>) -> ExitCode {
     let failure = result.err().map(|error| told(&error));
     let answer = ANSWER.lock().ok().and_then(|mut answer| answer.take());
     if is_json() && !IS_LISTED.load(Ordering::Relaxed) {
-        let answer = match (answer, &failure) {
-            (Some(Value::Object(mut answer)), Some(why)) => {
-                answer.insert("error".to_owned(), why.as_str().into());
-                Value::Object(answer)
-            }
-            (Some(answer), _) => answer,
-            (None, Some(why)) => json!({ "error": why }),
-            (None, None) => json!({}),
-        };
+        let mut answer = answer.unwrap_or_else(|| json!({}));
+        if let Value::Object(answer) = &mut answer {
+            answer.extend(failure.iter().map(|why| ("error".to_owned(), why.as_str().into())));
+            add_warnings(answer, warned());
+        }
         print(&format!("{answer:#}\n"));
     }
     if let Some(why) = &failure {
@@ -156,6 +153,17 @@ pub fn finish(result: Result<()>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Lays the warnings beside those that the answer has of its own.
+fn add_warnings(answer: &mut Map<String, Value>, warned: Vec<String>) {
+    if warned.is_empty() {
+        return;
+    }
+    if let Value::Array(known) = answer.entry("warnings").or_insert_with(|| json!([])) {
+        let new: Vec<Value> = warned.into_iter().map(Value::from).filter(|warning| !known.contains(warning)).collect();
+        known.extend(new);
+    }
 }
 
 /// An error in one line, causes after colons, each said once.
@@ -172,8 +180,24 @@ fn told(error: &anyhow::Error) -> String {
     said
 }
 
-/// That the command was called wrongly, where the answer is JSON.
-pub fn misused(why: &str) {
-    let why = why.lines().next().unwrap_or_default();
-    print(&format!("{:#}\n", json!({ "error": why.strip_prefix("error: ").unwrap_or(why) })));
+/// What is said in place of an answer, where that would be JSON: that the command was called wrongly, its help, or the version.
+pub fn instead(said: &clap::Error) {
+    let text = said.to_string();
+    let answer = match said.kind() {
+        ErrorKind::DisplayHelp => json!({ "help": text }),
+        ErrorKind::DisplayVersion => {
+            json!({ "version": env!("CARGO_PKG_VERSION"), "commit": env!("TOLLGATE_COMMIT") })
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            json!({ "error": "a command or an argument is missing", "help": text })
+        }
+        _ => {
+            let (why, usage) = text.split_once("Usage:").unwrap_or((text.as_str(), ""));
+            let why: Vec<&str> = why.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let why = why.join(" ");
+            let usage = usage.lines().next().unwrap_or_default().trim();
+            json!({ "error": why.strip_prefix("error: ").unwrap_or(&why), "usage": usage })
+        }
+    };
+    print(&format!("{answer:#}\n"));
 }

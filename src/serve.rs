@@ -210,6 +210,7 @@ async fn start_billing(
 
 /// Puts the configured catalog in force. Returns what stays in force instead.
 async fn settle(billing: &Billing, config: &Config) -> Result<Option<Catalog>, OperatorError> {
+    billing.check_rights().await?;
     billing.settle_naming().await?;
     let Some(proposal) = parts::configured_proposal(config) else { return Ok(None) };
     let proposal = billing.with_prices(proposal).await?;
@@ -317,20 +318,23 @@ impl proxy::Below for InProcess {
 impl Ready for Billing {
     async fn missing(&self) -> Vec<String> {
         let readiness = self.readiness().await;
+        let away = self.redis_away().map(|why| format!(" ({why})")).unwrap_or_default();
         let redis = if self.is_refused_by_redis() {
-            "Redis refuses something that Tollgate needs: see the warnings"
+            "Redis refuses something that Tollgate needs: see the warnings".to_owned()
         } else {
-            "Redis has not answered yet: does it run where REDIS_URL leads?"
+            format!("Redis has not answered yet: does it run where REDIS_URL leads?{away}")
         };
+        // Each follows from the one before it: what is missing first is told.
+        let is_known = readiness.lineage || !readiness.redis || !readiness.migrated;
         let parts = [
             (readiness.database, "PostgreSQL has not answered yet: does it run where DATABASE_URL leads?"),
             (
                 readiness.writable,
                 "PostgreSQL accepts no writes: DATABASE_URL leads to a standby, or to a server that is read-only, and has to lead to the primary",
             ),
-            (readiness.migrated, "the database is not migrated: run `tollgate migrate`"),
-            (readiness.redis, redis),
-            (readiness.lineage, "it is not known yet whose records Redis holds: Redis and PostgreSQL have to answer"),
+            (readiness.migrated || !readiness.database, "the database is not migrated: run `tollgate migrate`"),
+            (readiness.redis, redis.as_str()),
+            (is_known, "it is not known yet whose records Redis holds: Redis and PostgreSQL have to answer"),
         ];
         parts.into_iter().filter(|(reached, _)| !reached).map(|(_, missing)| missing.to_owned()).collect()
     }

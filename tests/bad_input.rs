@@ -9,14 +9,14 @@ use crate::world::tollgate::{Output, tollgate};
 use crate::world::{ASSERTION_KEY, ports, token};
 
 /// How long a refusal may take.
-const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// A configuration in a directory of its own, and an environment in which it would run.
 pub struct Try {
-    dir: tempfile::TempDir,
-    config: String,
+    pub dir: tempfile::TempDir,
+    pub config: String,
     catalog: String,
-    environment: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
 }
 
 impl Try {
@@ -36,12 +36,12 @@ impl Try {
         Self { dir: tempfile::tempdir().expect("a directory"), config, catalog: CATALOG.to_owned(), environment }
     }
 
-    fn config(mut self, change: impl Fn(&str) -> String) -> Self {
+    pub fn config(mut self, change: impl Fn(&str) -> String) -> Self {
         self.config = change(&self.config);
         self
     }
 
-    fn catalog(mut self, change: impl Fn(&str) -> String) -> Self {
+    pub fn catalog(mut self, change: impl Fn(&str) -> String) -> Self {
         self.catalog = change(&self.catalog);
         self
     }
@@ -290,7 +290,12 @@ async fn a_provider_without_its_secrets_is_warned_of_and_refuses_nothing() {
 async fn a_database_of_something_else_is_told_in_words() {
     let server = Postgres::shared();
     let cases = [
-        ("create table accounts (id int)", "tables of another application"),
+        ("create table accounts (id int)", "has tables of another application, such as `accounts`"),
+        // None of them is called like one of Tollgate's.
+        (
+            "create table wp_users (id int); create table wp_posts (id int)",
+            "has tables of another application, such as `wp_posts`",
+        ),
         (
             "create table _sqlx_migrations (version bigint primary key, description text not null, installed_on timestamptz not null \
              default now(), success boolean not null, checksum bytea not null, execution_time bigint not null); \
@@ -304,16 +309,22 @@ async fn a_database_of_something_else_is_told_in_words() {
         for command in ["migrate", "run"] {
             Try::new().environment("DATABASE_URL", &database.url).fails_with(&[command], &[words, "of its own"]).await;
         }
-        if words.contains("belongs") {
-            let other = Try::new().environment("DATABASE_URL", &database.url);
-            for command in
-                [&["explain", "account", "somebody"][..], &["events", "list"], &["catalog", "plan", "catalog.toml"]]
-            {
-                other.fails_with(command, &[words, "of its own"]).await;
-            }
-            let checked = other.run(&["check"]).await;
-            assert!(checked.code == 0 && checked.stderr.contains(words), "{checked:?}");
+        let other = Try::new().environment("DATABASE_URL", &database.url);
+        let name = database.url.rsplit('/').next().expect("a name").to_owned();
+        for command in COMMANDS {
+            other.fails_with(command, &[words, "of its own", &format!("the database `{name}`")]).await;
         }
+        let checked = other.run(&["check"]).await;
+        assert!(checked.code == 0 && checked.stderr.contains(words), "{checked:?}");
+        let online = other.run(&["check", "--online"]).await;
+        assert!(
+            online.code == 1 && online.stdout.contains(&format!("differs   the database: the database `{name}`")),
+            "{online:?}"
+        );
+        let written = "select count(*) from pg_class where relname in ('catalogs', 'outbox', 'webhook_events')";
+        let written: i64 =
+            sqlx::query_scalar(written).fetch_one(&mut database.connect().await).await.expect("it is counted");
+        assert_eq!(written, 0, "nothing of Tollgate's is in {statements}");
     }
     let changed = server.database().await;
     Try::new().environment("DATABASE_URL", &changed.url).run(&["migrate"]).await.success();
@@ -328,11 +339,36 @@ async fn a_database_of_something_else_is_told_in_words() {
     Try::new().environment("DATABASE_URL", &newer.url).fails_with(&["run"], &["newer build", "9999"]).await;
 }
 
+/// Commands that need the database.
+const COMMANDS: [&[&str]; 17] = [
+    &["explain", "account", "somebody"],
+    &["explain", "route", "GET", "/premium/one", "--account", "somebody"],
+    &["events", "list"],
+    &["events", "show", "1"],
+    &["events", "replay", "1"],
+    &["consents"],
+    &["catalog", "plan", "catalog.toml"],
+    &["catalog", "apply", "catalog.toml", "--yes"],
+    &["reconcile"],
+    &["reconcile", "--held-back"],
+    &["provider", "use-live", "--yes"],
+    &["database", "accept", "--yes"],
+    &["identity", "accept", "--yes"],
+    &["link", "somebody", "stripe:cus_1", "--yes"],
+    &["account", "block", "somebody"],
+    &["grant", "somebody", "paid", "--reason", "r"],
+    &["revoke", "somebody"],
+];
+
 #[tokio::test]
 async fn a_command_before_the_first_migration_says_what_to_run() {
     let database = Postgres::shared().database().await;
-    for command in [&["explain", "account", "somebody"][..], &["events", "list"], &["revoke", "somebody"]] {
-        let early = Try::new().environment("DATABASE_URL", &database.url);
-        early.fails_with(command, &["run `tollgate migrate`"]).await;
+    let early = Try::new().environment("DATABASE_URL", &database.url);
+    for command in COMMANDS {
+        early.fails_with(command, &["is not migrated to this version: run `tollgate migrate`"]).await;
+        let told = early.run(command).await;
+        assert!(!told.stderr.contains("relation") && !told.stderr.contains("error returned"), "no SQL: {told:?}");
     }
+    let checked = early.run(&["check"]).await;
+    assert!(checked.code == 0 && !checked.stderr.contains("the database:"), "that is how it begins: {checked:?}");
 }

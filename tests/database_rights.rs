@@ -91,12 +91,19 @@ async fn each_right_that_is_missing_is_named_with_what_grants_it() {
     for command in [&["explain", "account", "somebody"][..], &["events", "list"], &["migrate"]] {
         office.as_clerk().run(command).await.success();
     }
-    office.clerk_fails(&[APPLY, &["run"]], &[tables, "permission denied for"]).await;
+    office.clerk_fails(&[APPLY], &[tables, "permission denied for"]).await;
+    office.clerk_fails(&[&["run"]], &[tables, "lacks a right on `"]).await;
+    office.check_warns("lacks a right on `").await;
     office.owner("grant insert, update, delete on all tables in schema public to clerk").await;
     office.owner("grant usage on all sequences in schema public to clerk").await;
     for command in [APPLY, GRANT] {
         office.as_clerk().run(command).await.success();
     }
+    // One that nothing needs before the first refund.
+    office.owner("revoke insert on refunds from clerk").await;
+    office.clerk_fails(&[&["run"]], &[tables, "lacks a right on `refunds`"]).await;
+    office.check_warns("lacks a right on `refunds`").await;
+    office.owner("grant insert on refunds to clerk").await;
 
     office.owner("alter role clerk set default_transaction_read_only = on").await;
     office.clerk_fails(&[GRANT, &["run"], &["migrate"]], &["accepts no writes", "alter role"]).await;

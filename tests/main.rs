@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expects by failing")]
 
+mod mistakes;
 mod world;
 mod beginning;
 mod importing;

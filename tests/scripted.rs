@@ -83,7 +83,7 @@ async fn every_command_that_answers_does_so_in_json_when_asked_to() {
 #[tokio::test]
 async fn b18_with_json_one_document_stands_on_standard_output_whatever_becomes_of_a_command() {
     let world = World::start(Arrangement::AllPostgres).await;
-    let cases: [(&[&str], Option<i32>); 31] = [
+    let cases: [(&[&str], Option<i32>); 36] = [
         (&["check"], Some(0)),
         (&["check", "--config", "nowhere.toml"], Some(1)),
         (&["check", "--role", "nobody"], Some(2)),
@@ -111,8 +111,13 @@ async fn b18_with_json_one_document_stands_on_standard_output_whatever_becomes_o
         (&["revoke", "nobody-knows-me"], Some(1)),
         (&["token", "somebody"], Some(0)),
         (&["token", "verify", "nonsense"], Some(1)),
-        (&["completions", "bash"], Some(2)),
-        (&["man", "man1"], Some(2)),
+        (&["completions", "bash"], Some(0)),
+        (&["completions", "basic"], Some(2)),
+        (&["man", "man1"], Some(0)),
+        (&["--version"], Some(0)),
+        (&["--help"], Some(0)),
+        (&["explain", "account", "--help"], Some(0)),
+        (&[], Some(2)),
         (&["run"], Some(2)),
         (&["gibberish"], Some(2)),
     ];
@@ -148,6 +153,30 @@ async fn b18_with_json_one_document_stands_on_standard_output_whatever_becomes_o
     let checked = world.tollgate(&["check", "--json"]).await;
     let routes = check(&["check"], &checked)["routes"].as_array().map(Vec::len);
     assert!(routes.is_some_and(|routes| routes > 1), "the resolved routes: {checked:?}");
+}
+
+#[tokio::test]
+async fn b18_with_json_an_error_is_whole_and_warnings_stand_in_the_answer() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let read = |output: &Output| serde_json::from_str::<Value>(&output.stdout).expect("one document");
+    let missing = world.tollgate(&["explain", "account", "--json"]).await;
+    let told = read(&missing);
+    assert!(told["error"].as_str().is_some_and(|error| error.contains("<ID>")), "the whole sentence: {told}");
+    assert!(told["usage"].as_str().is_some_and(|usage| usage.contains("explain account")), "{told}");
+    let linked = world.tollgate(&["link", "nobody-knows-me", "stripe:cus_1", "--yes", "--json"]).await;
+    let warnings = read(&linked)["warnings"].clone();
+    assert!(
+        warnings[0].as_str().is_some_and(|warning| linked.stderr.contains(&format!("warning: {warning}"))),
+        "what there is to warn of stands in both: {linked:?}"
+    );
+    let online = world.tollgate(&["check", "--online", "--json"]).await;
+    assert_eq!(online.code, 1, "nobody can be asked: {online:?}");
+    let told = read(&online);
+    assert!(told["error"].as_str().is_some_and(|error| error.contains("`online` names each")), "{told}");
+    let said = world.tollgate(&["check", "--online"]).await;
+    assert!(said.failure().contains("begin with `differs` and `unasked`"), "{said:?}");
+    let version = read(&alone(&["--version", "--json"]).await);
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"), "{version}");
 }
 
 #[tokio::test]

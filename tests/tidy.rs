@@ -167,6 +167,31 @@ fn each_code_with_which_the_api_refuses_is_documented() {
 }
 
 #[test]
+fn b17_each_metric_is_documented_with_what_to_do() {
+    let told = read(Path::new("docs/operating.md"));
+    let mut metrics = 0;
+    for directory in ["src", "proxy/src", "billing/src"] {
+        for path in files(directory, "rs") {
+            let text = read(&path);
+            // A name stands alone between its quotes where a metric is made.
+            for name in text.split('"').filter(|part| part.starts_with("tollgate_")) {
+                let is_metric = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                let is_other = ["tollgate_next", "tollgate_referral"].contains(&name) || name.ends_with("_bucket");
+                if is_metric && !is_other {
+                    metrics += 1;
+                    assert!(
+                        told.contains(&format!("`{name}")),
+                        "{name} of {} is not in docs/operating.md",
+                        path.display()
+                    );
+                }
+            }
+        }
+    }
+    assert!(metrics > 30, "{metrics} metrics were found");
+}
+
+#[test]
 fn pingora_is_pinned_to_the_version_that_the_short_way_was_compared_with() {
     let version = table("Cargo.toml")["workspace"]["dependencies"]["pingora"]["version"].clone();
     assert!(version.as_str().is_some_and(|version| version.starts_with('=')), "{version}");

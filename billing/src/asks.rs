@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
+use cache::Sparing;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use http::StatusCode;
@@ -143,7 +144,10 @@ impl Asks {
     /// 429, with the time to wait.
     pub fn act(&self, account: &AccountId) -> Result<(), Problem> {
         self.acts.take(account, Instant::now()).map_err(|wait| {
-            tracing::warn!(%account, "an account asks too often for what its payment provider has to be asked: it is answered 429 for a while");
+            static OFTEN: Sparing = Sparing::new();
+            if let Some(untold) = OFTEN.tells(&"") {
+                tracing::warn!(%account, untold, "an account asks too often for what its payment provider has to be asked: it is answered 429 for a while");
+            }
             let detail = "This was asked for too often. Try again in a few seconds.";
             let seconds = wait.as_secs().saturating_add(1);
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(seconds)

@@ -112,6 +112,12 @@ impl Billing {
         self.shared().outlets.is_refused()
     }
 
+    /// Why there is no connection to Redis, where there is none.
+    #[must_use]
+    pub fn redis_away(&self) -> Option<String> {
+        self.shared().outlets.redis_away()
+    }
+
     async fn ask_for_writes(&self) -> Result<bool, StoreError> {
         let mut conn = self.pool().acquire().await?;
         Ok(writable::accepts_writes(&mut conn).await?)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache::Outcome;
+use cache::{Outcome, Sparing};
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::record::{DatabaseId, Entitlement, Record};
@@ -44,7 +44,14 @@ impl From<ResolveError> for Problem {
         match error {
             ResolveError::Store(error) => error.into(),
             ResolveError::Held(_) => {
-                tracing::error!(error = chain::told(&error), "a question about an account is not answered");
+                static UNANSWERED: Sparing = Sparing::new();
+                if let Some(untold) = UNANSWERED.tells(&error) {
+                    tracing::error!(
+                        error = chain::told(&error),
+                        untold,
+                        "questions about accounts are not answered: proxies go on with what they know"
+                    );
+                }
                 Self::database_unavailable()
             }
         }
@@ -99,7 +106,7 @@ impl Billing {
             Ok(lineage) => self.shared().outlets.newest_of(lineage.held(), &entitlement.account).await,
             // No answer yet, so that nothing is known to be held.
             Err(error) => {
-                tracing::debug!(error = chain::told(&error), "nobody says whose word counts in the cache");
+                tracing::debug!(error = chain::told(&error), "it cannot be found out whose records the cache holds");
                 return Ok(None);
             }
         };

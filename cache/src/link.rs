@@ -1,5 +1,6 @@
 //! A connection to Redis that comes back by itself. While there is none, questions fail at once instead of waiting for it.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tracing::{debug, info};
 
 use crate::clip::within;
 use crate::place::Kind;
-use crate::{Connection, Pauses, Place, Refusals, Task, sentinel};
+use crate::{Connection, Pauses, Place, Refusal, Refusals, Task, sentinel};
 
 /// Shortest pause before another connection, in milliseconds.
 const PAUSE_MS_MIN: u64 = 25;
@@ -55,8 +56,8 @@ enum State {
     /// The first connection is being made.
     Opening,
     Open(Live),
-    /// It was lost, or could not be made: another try is under way.
-    Closed,
+    /// It was lost, or could not be made, and why: another try is under way.
+    Closed(Arc<str>),
 }
 
 /// A connection, and which one it is.
@@ -115,7 +116,16 @@ impl Link {
     pub fn number(&self) -> Option<u64> {
         match &*self.state.borrow() {
             State::Open(live) => Some(live.number),
-            State::Opening | State::Closed => None,
+            State::Opening | State::Closed(_) => None,
+        }
+    }
+
+    /// Why there is no connection, where there is none.
+    #[must_use]
+    pub fn away(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            State::Closed(why) => Some(why.to_string()),
+            State::Opening | State::Open(_) => None,
         }
     }
 
@@ -124,7 +134,8 @@ impl Link {
         let state = state.wait_for(|state| !matches!(state, State::Opening)).await;
         match state.as_deref() {
             Ok(State::Open(live)) => Ok(live.clone()),
-            _ => Err(RedisError::from((ErrorKind::Io, "there is no connection to Redis"))),
+            Ok(State::Closed(why)) => Err(unconnected(&format!("there is no connection to Redis: {why}"))),
+            _ => Err(unconnected("there is no connection to Redis")),
         }
     }
 
@@ -146,6 +157,10 @@ impl Link {
     }
 }
 
+fn unconnected(why: &str) -> RedisError {
+    RedisError::from(io::Error::new(io::ErrorKind::NotConnected, why))
+}
+
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("number", &self.number()).finish_non_exhaustive()
@@ -163,10 +178,10 @@ async fn keep(
     while !losses.is_closed() {
         let connected = within(patience.connect, connect(&place, patience)).await;
         refusals.note(Task::Connect, connected.as_ref().err());
-        match connected {
+        let why: Arc<str> = match connected {
             Ok(connection) => {
                 number += 1;
-                debug!(number, ?place, "connected to Redis");
+                debug!(number, %place, "connected to Redis");
                 told.send_replace(State::Open(Live { connection, number }));
                 let held = lost(&mut losses, number);
                 // One that held for a while was well: the next try comes soon.
@@ -181,11 +196,15 @@ async fn keep(
                         }
                     }
                 }
-                info!("the connection to Redis is lost");
+                info!(%place, "the connection to Redis is lost: another one is made");
+                format!("{place}: the connection was lost").into()
             }
-            Err(error) => debug!(%error, "Redis cannot be connected to"),
-        }
-        told.send_replace(State::Closed);
+            Err(error) => {
+                debug!(%error, %place, "Redis cannot be connected to");
+                Refusal::of(&error).map_or_else(|| format!("{place}: {error}"), |refusal| refusal.to_string()).into()
+            }
+        };
+        told.send_replace(State::Closed(why));
         sleep(pauses.take()).await;
     }
 }

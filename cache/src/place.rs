@@ -90,6 +90,21 @@ impl fmt::Debug for Place {
     }
 }
 
+/// The addresses alone: neither a user nor a password.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed =
+            |nodes: &[ConnectionInfo]| nodes.iter().map(|node| node.addr().to_string()).collect::<Vec<_>>().join(", ");
+        match &self.0 {
+            Kind::Server(info) => write!(f, "{}", info.addr()),
+            Kind::Cluster(nodes) => write!(f, "the Cluster of {}", listed(nodes)),
+            Kind::Sentinel(Watched { sentinels, name, .. }) => {
+                write!(f, "the master {name} of the Sentinels {}", listed(sentinels))
+            }
+        }
+    }
+}
+
 fn cluster(rest: &str, scheme: &str) -> Result<Kind, PlaceError> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if !path.is_empty() {
@@ -217,6 +232,7 @@ mod tests {
         assert_eq!(info.addr().to_string(), "cache.internal:6390");
         assert_eq!((info.redis_settings().db(), info.redis_settings().password()), (3, Some("secret")));
         assert!(!format!("{place:?}").contains("secret"));
+        assert_eq!(place.to_string(), "cache.internal:6390");
     }
 
     #[test]

@@ -29,15 +29,15 @@ const WAITING_MAX: usize = 1024;
 /// Why a subscription ended: from now on messages may be missed.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
-    #[error("redis failed")]
+    #[error(transparent)]
     Redis(#[from] RedisError),
-    #[error("redis did not answer in time")]
+    #[error("Redis did not answer in time")]
     Timeout,
-    #[error("redis closed the connection")]
+    #[error("Redis closed the connection")]
     Closed,
     #[error("another server is the master now")]
     Moved,
-    #[error("the cluster is not whole")]
+    #[error("the Cluster is not whole")]
     Broken,
 }
 

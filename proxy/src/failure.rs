@@ -25,6 +25,16 @@ pub(crate) fn tell_retry(error: &Error) {
     }
 }
 
+/// Tells operators of a request that cannot be served, once a minute for each error: a site that is down meets each request with it. The
+/// access log has every one.
+pub(crate) fn tell(error: &Error, status: u16, summary: &str) {
+    static UNSERVED: Sparing = Sparing::new();
+    match UNSERVED.tells(&error) {
+        Some(untold) => tracing::error!(%error, status, untold, "cannot serve {summary}"),
+        None => tracing::debug!(%error, status, "cannot serve {summary}"),
+    }
+}
+
 /// What to tell a client when proxying fails; nothing when it is gone.
 pub(crate) fn answer(error: &Error, destination: Destination) -> Option<Answer> {
     if is_because_of::<TooSlow>(error) {

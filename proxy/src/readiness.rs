@@ -24,6 +24,8 @@ const DEADLINE: Duration = Duration::from_millis(500);
 pub struct Readiness {
     listener: AtomicBool,
     billing: AtomicBool,
+    /// Whether billing answered last, whatever it said.
+    contact: AtomicBool,
     /// Whether changes are to be pushed at all.
     push: AtomicBool,
     /// What tokens are verified with.
@@ -38,13 +40,20 @@ impl Readiness {
     /// What has not been reached yet; nothing when the gate is ready.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
+        let billing = if self.contact.load(Ordering::Acquire) {
+            "billing answers, and does not know yet whose records Redis holds: its own /readyz says what it waits for"
+        } else {
+            "billing has not answered yet: is it running, and does listen.billing of this configuration lead to it?"
+        };
+        let away = self.ladder.get().and_then(|ladder| ladder.redis_away());
+        let push = match away {
+            Some(why) => format!("changes are not pushed yet: there is no connection to Redis ({why})"),
+            None => "changes are not pushed yet: REDIS_URL has to lead to the Redis that billing uses".to_owned(),
+        };
         let parts = [
             ("the listener at listen.public takes no connections yet", &self.listener),
-            (
-                "billing has not answered yet: is it running, and does listen.billing of this configuration lead to it?",
-                &self.billing,
-            ),
-            ("changes are not pushed yet: REDIS_URL has to lead to the Redis that billing uses", &self.push),
+            (billing, &self.billing),
+            (push.as_str(), &self.push),
             ("the keys that verify tokens are not known yet: the key set of [identity] has not answered", &self.keys),
         ];
         let unreached = parts.into_iter().filter(|(_, reached)| !reached.load(Ordering::Acquire)).map(|(why, _)| why);
@@ -84,6 +93,7 @@ impl Readiness {
             }
             if !self.billing.load(Ordering::Acquire) {
                 let is_reached = matches!(timeout(DEADLINE, below.reach()).await, Ok(Ok(())));
+                self.contact.store(is_reached, Ordering::Release);
                 note(&self.billing, is_reached && ladder.is_sure());
             }
             note(&self.push, !ladder.expects_push() || ladder.is_pushed() || ladder.is_billing_older());

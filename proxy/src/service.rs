@@ -15,7 +15,7 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
-use tracing::{debug, error};
+use tracing::debug;
 
 use crate::census::Census;
 use crate::context::{Context, origin, who};
@@ -269,7 +269,7 @@ impl ProxyHttp for Service {
             status if *error.esource() == ErrorSource::Downstream => {
                 debug!(%error, status, "the client of {summary} sends what cannot be served");
             }
-            status => error!(%error, status, "cannot serve {summary}"),
+            status => failure::tell(error, status, &summary),
         }
         if let Some(answer) = answer {
             session.set_keepalive(None);

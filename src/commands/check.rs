@@ -9,7 +9,7 @@ use super::{parts, resolved};
 use crate::config::secrets::Secrets;
 use crate::config::{Config, allow};
 use crate::serve::Role;
-use crate::{ConfigFile, handover, output};
+use crate::{ConfigFile, handover, logging, output};
 
 /// How long a database may take to say how accounts were named.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -17,12 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Validate the configuration and print the resolved routes
 ///
 /// Exits 1 when `tollgate run` would refuse the file or the environment, and 0 otherwise, whatever it warns of. Needs no database and no
-/// network; where the database answers, it also says whether it can be used, and whether accounts are still named by the same claim.
+/// network; where the database answers, it also says whether it is Tollgate's, whether its user has every right, and whether accounts are
+/// still named by the same claim.
 ///
 /// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, whether each price can be
 /// bought and each lookup key has one, whether Stripe's webhook endpoint is told of every event that is needed, whether its customer portal
-/// has a configuration, and of which mode the key is; where the database answers, also whether the keys belong to the subscriptions that
-/// are stored. Then it exits 1 as well when anything differs or could not be asked.
+/// has a configuration, and of which mode the key is; where the database answers, also whether it can be used, and whether the keys belong to the
+/// subscriptions that are stored. Then it exits 1 as well when anything differs or could not be asked.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// For a process that runs these parts: each needs secrets of its own
@@ -47,7 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     config.warnings.iter().chain(&config.warn_of_certificate(parts::now())).for_each(output::warning);
     let role = arguments.role;
-    secrets.warnings().iter().for_each(output::warning);
+    secrets.warnings().iter().chain(&logging::doubtful_filter()).for_each(output::warning);
     warn_of_foreign_addresses(&config, role);
     if let Some(place) = config.handover_path() {
         handover::check(&place)?;
@@ -55,9 +56,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if role.has_proxy() {
         check_keys(&config, &secrets)?;
     }
-    warn_of_other_accounts(&config, &secrets)?;
+    let fault = look_at_database(&config, &secrets)?;
     warn_of_missing(&config, &secrets, role)?;
-    let online = if arguments.online { Some(ask_providers(&config, &secrets)?) } else { None };
+    let online = if arguments.online { Some(ask_providers(&config, &secrets, fault)?) } else { None };
     let told = online
         .as_ref()
         .map(|online| json!({ "agreed": online.agreed, "differences": online.differences, "unasked": online.unasked }));
@@ -71,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Holds the catalog against what the providers say: that of the file, or without one that in force.
-fn ask_providers(config: &Config, secrets: &Secrets) -> Result<billing::Online> {
+fn ask_providers(config: &Config, secrets: &Secrets, fault: Option<String>) -> Result<billing::Online> {
     let online = parts::runtime()?.block_on(async {
         let settings = parts::unsigned_settings(config, secrets)?;
         let catalog = match &config.catalog {
@@ -79,6 +80,7 @@ fn ask_providers(config: &Config, secrets: &Secrets) -> Result<billing::Online> 
             None => parts::operator_billing(config, secrets).await?.catalog_in_force().await?,
         };
         let mut online = billing::check_online(&settings, &catalog).await;
+        online.differences.extend(fault);
         online.differences.extend(misfitting_keys(config, secrets).await);
         anyhow::Ok(online)
     })?;
@@ -108,20 +110,27 @@ fn refused(online: &billing::Online) -> Option<String> {
     let (differing, unasked) = (online.differences.len(), online.unasked.len());
     (differing + unasked > 0).then(|| {
         format!(
-            "{} from what the providers say, and {} that could not be asked: see above",
+            "{} from what the providers say, and {} that could not be asked: {}",
             output::count(i128::try_from(differing).unwrap_or(i128::MAX), "difference"),
-            output::count(i128::try_from(unasked).unwrap_or(i128::MAX), "question")
+            output::count(i128::try_from(unasked).unwrap_or(i128::MAX), "question"),
+            if output::is_json() {
+                "`online` names each"
+            } else {
+                "the lines that begin with `differs` and `unasked` name each"
+            }
         )
     })
 }
 
-/// Says when accounts are named by another claim than they were when billing started last, where a database can say so.
-fn warn_of_other_accounts(config: &Config, secrets: &Secrets) -> Result<()> {
+/// Says what is wrong with the database, where it answers, and when accounts are named by another claim than they were when billing
+/// started last. Returns what is wrong.
+fn look_at_database(config: &Config, secrets: &Secrets) -> Result<Option<String>> {
     if secrets.database_url.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     let known = async {
-        let billing = parts::operator_billing(config, secrets).await?;
+        let billing = parts::unmigrated_billing(config, secrets).await?;
+        billing.check_rights().await?;
         anyhow::Ok(billing.renames(&config.identity.names()).await?)
     };
     let runtime = parts::runtime()?;
@@ -130,10 +139,14 @@ fn warn_of_other_accounts(config: &Config, secrets: &Secrets) -> Result<()> {
     runtime.shutdown_background();
     match known {
         Ok(Ok(Some(told))) => output::warning(told),
-        Ok(Err(error)) if !is_expected(&error) => output::warning(format_args!("the database: {error:#}")),
+        Ok(Err(error)) if !is_expected(&error) => {
+            let fault = format!("the database: {error:#}");
+            output::warning(&fault);
+            return Ok(Some(fault));
+        }
         _ => {}
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Whether a database is as it may be before `tollgate run`: out of reach from here, or not migrated yet. What is wrong beside the database

@@ -56,7 +56,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         if let Some(owner) = billing.account_of(provider, customer).await?.filter(|owner| owner != account) {
             doubts.push(format!("The customer {customer} is {owner}, which loses what it pays for."));
         }
-        if !doubts.is_empty() {
+        if arguments.answer.yes {
+            doubts.iter().for_each(output::warning);
+        } else if !doubts.is_empty() {
             confirm(&doubts.join(" "), arguments.answer)?;
         }
         let linked = billing.link_customer(account, provider, customer).await?;

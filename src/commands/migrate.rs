@@ -22,7 +22,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::load(&arguments.file.config)?;
     let secrets = Secrets::from_env()?;
     parts::runtime()?.block_on(async {
-        let billing = parts::operator_billing(&config, &secrets).await?;
+        let billing = parts::unmigrated_billing(&config, &secrets).await?;
         output::progress("migrating the database …");
         billing.migrate().await?;
         output::json(&serde_json::json!({ "migrated": true }))?;

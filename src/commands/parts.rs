@@ -221,18 +221,30 @@ pub fn unsigned_settings(config: &Config, secrets: &Secrets) -> Result<billing::
 /// Billing for a command that looks at or changes the database itself, which must be a server: the embedded one belongs to
 /// the process that runs it.
 pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Billing> {
-    operator_billing_with(config, secrets, None).await
+    let billing = unmigrated_billing(config, secrets).await?;
+    billing.refuse_other_schema().await?;
+    Ok(billing)
 }
 
 /// As [`operator_billing`], with another key under which metadata names accounts.
-pub async fn operator_billing_with(config: &Config, secrets: &Secrets, metadata_key: Option<&str>) -> Result<Billing> {
+pub async fn operator_billing_with(config: &Config, secrets: &Secrets, metadata_key: &str) -> Result<Billing> {
+    let mut settings = unsigned_settings(config, secrets)?;
+    metadata_key.clone_into(&mut settings.stripe.metadata_key);
+    let billing = connected(secrets, settings).await?;
+    billing.refuse_other_schema().await?;
+    Ok(billing)
+}
+
+/// The same, where the database may be still to be migrated.
+pub async fn unmigrated_billing(config: &Config, secrets: &Secrets) -> Result<Billing> {
+    connected(secrets, unsigned_settings(config, secrets)?).await
+}
+
+async fn connected(secrets: &Secrets, settings: billing::Settings) -> Result<Billing> {
     let url = secrets.database_url.as_deref().context(
         "DATABASE_URL is not set: set it to the PostgreSQL that `tollgate run` uses (an embedded one cannot be shared)",
     )?;
-    let mut settings = billing::Settings { pool_size: 2, ..unsigned_settings(config, secrets)? };
-    if let Some(key) = metadata_key {
-        key.clone_into(&mut settings.stripe.metadata_key);
-    }
+    let settings = billing::Settings { pool_size: 2, ..settings };
     let billing = Billing::connect(url, settings, None).await?.as_command();
     billing.refuse_foreign_schema().await?;
     Ok(billing)

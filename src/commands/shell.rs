@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Command;
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::output;
 
@@ -32,6 +33,10 @@ pub struct Man {
 pub fn complete(arguments: &Completions, command: &mut Command) -> Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, command, "tollgate", &mut text);
+    if output::is_json() {
+        let (shell, text) = (arguments.shell.to_string(), String::from_utf8_lossy(&text));
+        return output::json(&json!({ "shell": shell, "completions": text }));
+    }
     match io::Write::write_all(&mut io::stdout(), &text) {
         // A reader that has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -46,5 +51,5 @@ pub fn man(arguments: &Man, command: Command) -> Result<()> {
     std::fs::create_dir_all(directory).with_context(place)?;
     clap_mangen::generate_to(command.name("tollgate"), directory).with_context(place)?;
     output::line(format_args!("the manual pages are in {}", directory.display()));
-    Ok(())
+    output::json(&json!({ "directory": directory }))
 }

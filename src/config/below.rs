@@ -12,7 +12,7 @@ use toml::{Table as Toml, Value};
 use url::Url;
 
 use super::file::File;
-use super::urls::shown;
+use super::urls::{has_host, shown};
 
 /// Keys whose default is a path below that of the site.
 const PATHS: [(&str, &str); 6] = [
@@ -72,7 +72,7 @@ pub fn site(text: &str) -> Result<Url> {
         && url.username().is_empty()
         && url.password().is_none()
         && !text.ends_with(['?', '#']);
-    let is_host = url.host_str().is_some_and(|host| !host.contains('*')) && url.port() != Some(0);
+    let is_host = has_host(&url) && url.port() != Some(0);
     if !matches!(url.scheme(), "http" | "https") || !is_host || !is_bare {
         bail!(
             "site.url = \"{told}\" must be an origin, such as \"https://read.example\", or one with a path behind it"

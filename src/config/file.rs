@@ -7,7 +7,7 @@ use entitlement::authorize::{InvalidToken, Mode, OnError};
 use entitlement::subscription::Policy;
 use serde::Deserialize;
 
-use super::nearest::hint;
+use super::plain::{Complaint, explain};
 
 /// The commented file with every key is the default.
 pub const DEFAULT: &str = include_str!("../../config/tollgate.toml");
@@ -278,13 +278,16 @@ impl File {
     /// What [`File::table`] made.
     pub fn from_table(mut table: toml::Table) -> Result<Self> {
         super::identity::nest(&mut table);
-        Self::deserialize(table).map_err(|error| anyhow!("{}", explain(&error)))
+        serde_path_to_error::deserialize(table).map_err(|error| match toml::from_str(DEFAULT) {
+            Ok(known) => Complaint::of_table(&error, &known).into(),
+            Err(broken) => broken.into(),
+        })
     }
 
     /// Lays `text` over the defaults, as keys and values that have not been checked yet.
     pub fn table(text: &str) -> Result<toml::Table> {
-        let mine: toml::Table = toml::from_str(text).map_err(|error| anyhow!("{}", explain(&error)))?;
-        let mut merged: toml::Table = toml::from_str(DEFAULT).map_err(|error| anyhow!("{}", explain(&error)))?;
+        let mine: toml::Table = toml::from_str(text).map_err(|error| anyhow!("{}", explain(&error, text)))?;
+        let mut merged: toml::Table = toml::from_str(DEFAULT)?;
         // A rule is one thing: a `require` of the file replaces the default's, it does not add to it.
         if let (Some(default), Some(_)) = (
             merged.get_mut("default").and_then(toml::Value::as_table_mut),
@@ -308,33 +311,6 @@ fn lay_over(base: &mut toml::Table, mine: toml::Table) {
             (_, value) => drop(base.insert(key, value)),
         }
     }
-}
-
-/// Says in one line what is wrong with a TOML text; an unknown key is named with the nearest known one.
-pub fn explain(error: &toml::de::Error) -> String {
-    let whole = error.to_string();
-    let place = whole.lines().find_map(|line| line.strip_prefix("in "));
-    let place = place.map(|key| format!(" in {}", super::identity::written(key)));
-    let place =
-        place.or_else(|| whole.lines().next()?.split_once(" at line ").map(|(_, line)| format!(" (line {line})")));
-    let place = place.unwrap_or_default();
-    let message = error.message().lines().collect::<Vec<_>>().join(" ");
-    let parts = |what: &str| message.strip_prefix(what).and_then(|rest| rest.split_once('`'));
-    fn known(expected: &str) -> impl Iterator<Item = &str> {
-        expected.split('`').skip(1).step_by(2)
-    }
-    if let Some((unknown, expected)) = parts("unknown field `") {
-        return format!("unknown key `{unknown}`{place}{}", hint(unknown, known(expected)));
-    }
-    if let Some((unknown, expected)) = parts("unknown variant `") {
-        return format!("{message}{place}{}", hint(unknown, known(expected)));
-    }
-    if message.contains("expected a duration")
-        || message.starts_with("invalid value: string") && message.contains("duration")
-    {
-        return format!("{message}{place}: write it like \"30s\", \"5m\" or \"14d\"");
-    }
-    format!("{message}{place}")
 }
 
 #[cfg(test)]
@@ -374,14 +350,30 @@ mod tests {
             ("[[route]]\npath = \"/a\"\nrequire = { teir = \"a\" }", "did you mean `tier`?"),
             ("[polcy]\nrefund = \"keep\"", "unknown key `polcy`: did you mean `policy`?"),
             ("[policy]\nrefnd = \"keep\"", "unknown key `refnd` in `policy`: did you mean `refund`?"),
-            ("[policy]\npause = \"end\"", "unknown variant `end`, expected `suspend` or `keep` in `policy.pause`"),
+            (
+                "[policy]\npause = \"end\"",
+                "unknown value \"end\" in `policy.pause`, where one of \"suspend\", \"keep\" may stand",
+            ),
             ("[reconcile]\nfulll = \"1h\"", "unknown key `fulll` in `reconcile`: did you mean `full`?"),
             ("[retention]\nbody = \"1h\"", "unknown key `body` in `retention`: did you mean `bodies`?"),
-            ("[inbox]\nalert = -1", "invalid value: integer `-1`, expected u64"),
-            ("[cache]\ncapacity = \"many\"", "invalid type: string \"many\", expected usize"),
+            ("[inbox]\nalert = -1", "`inbox.alert` must be a whole number from 0 to 9223372036854775807, and is -1"),
+            (
+                "[cache]\ncapacity = \"many\"",
+                "`cache.capacity` must be a whole number, and is the text \"many\": write it like 14",
+            ),
             ("[cache]\nmax_staleness = \"5 parsecs\"", "parsecs"),
-            ("[[route]]\nrequire = { tier = \"paid\" }", "missing field `path`"),
+            ("[[route]]\nrequire = { tier = \"paid\" }", "the key `path` is missing in `route`"),
             ("[site\n", "line 1"),
+            ("[[route]]\npath = \"/a\"\nsite.url = \"/p\"", "write it above the first line in brackets"),
+            ("url = \"/p\"", "unknown key `url`: did you mean `site.url`?"),
+            ("[[route]]\npath = \"/a\"\nrequire = \"public\"", "write it like { public = true }"),
+            (
+                "[proxy]\ntrusted_proxies = \"10.0.0.0/8\"",
+                "a list in brackets, and is the text \"10.0.0.0/8\": write [\"10.0.0.0/8\"]",
+            ),
+            ("[listen]\npublic = 8080", "`listen.public` must be a text in quotes, and is 8080: write \"8080\""),
+            ("[proxy]\nhttp2 = 1", "`proxy.http2` must be true or false, and is 1"),
+            ("[grace]\npast_due = 14", "`grace.past_due` must be a time with its unit, and is 14: write it like"),
         ];
         for (text, expected) in cases {
             let error = File::parse(text).expect_err(text).to_string();

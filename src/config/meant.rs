@@ -75,6 +75,14 @@ fn check_price(code: &str, price: &Price) -> Result<()> {
     if let Some(key) = lookup_key.as_ref().filter(|_| !id.is_empty()) {
         bail!("`{code}` has a price with an id and the lookup_key \"{key}\": keep one of the two");
     }
+    if let Some(key) = lookup_key {
+        if key.starts_with("price_") {
+            bail!("`{code}` has the lookup_key \"{key}\", which is the id of a price: write id = \"{key}\"");
+        }
+        if let Some(what) = billing::no_price(*provider, key) {
+            bail!("`{code}` has a price whose lookup_key is that of {what}");
+        }
+    }
     if let Some(what) = billing::no_price(*provider, id) {
         // Not shown: it may be a secret.
         bail!("`{code}` has a price whose id is that of {what}");
@@ -83,14 +91,14 @@ fn check_price(code: &str, price: &Price) -> Result<()> {
         bail!("`{code}` has the price id \"{id}\", with blanks around it: take them away");
     }
     if let Some(why) = billing::no_amount(*provider, currency, *amount) {
-        bail!("the price {} has amount = {amount}: {why}", price.name());
+        bail!("the price `{}` has amount = {amount}: {why}", price.name());
     }
     if id.len() > PRICE_BYTES_MAX || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!("`{code}` has a price whose id no provider gives: copy it from there, such as price_1Abc");
     }
     let most = billing::trial_days_max(*provider);
     if *trial_days > most {
-        bail!("the price {} has trial_days = {trial_days}: {provider} takes {most} at most", price.name());
+        bail!("the price `{}` has trial_days = {trial_days}: {provider} takes {most} at most", price.name());
     }
     Ok(())
 }

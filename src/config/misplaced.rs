@@ -1,8 +1,6 @@
 //! Secrets in the wrong place: each provider's key says by its beginning what it is, so a mistake is told before anything is asked
 //! with it. No value is ever shown.
 
-use std::ffi::OsString;
-
 use super::nearest::nearest;
 
 /// The variables that hold secrets.
@@ -76,7 +74,8 @@ pub fn mangled(name: &str, value: &str) -> Option<String> {
             "{name} stands in quotes, which are taken for a part of it: write it without them (`docker --env-file` keeps quotes)"
         ));
     }
-    if PREFIXES.contains(&value) {
+    let stem = value.trim_end_matches('_');
+    if !stem.is_empty() && PREFIXES.iter().any(|prefix| prefix.trim_end_matches('_') == stem) {
         return Some(format!("{name} is only the beginning of one: copy the whole of it"));
     }
     let is_one_word = name.starts_with("STRIPE_") || name.starts_with("POLAR_");
@@ -168,16 +167,15 @@ pub fn is_webhook_secret(name: &str, value: &str) -> Option<String> {
         .then(|| format!("{name} holds a webhook secret: it is the key for the API that belongs here"))
 }
 
-/// A variable that is set, is not read, and is nearly called like one that is.
-pub fn misspelt(names: impl Iterator<Item = OsString>) -> Option<String> {
-    let ours = |name: &str| ["STRIPE_", "POLAR_", "TOLLGATE_"].iter().any(|start| name.starts_with(start));
-    let is_read = |name: &str| NAMES.contains(&name.strip_suffix("_FILE").unwrap_or(name));
-    names.filter_map(|name| name.into_string().ok()).filter(|name| ours(name) && !is_read(name)).find_map(|name| {
-        let meant = nearest(&name, NAMES.into_iter())?;
-        // A site has variables of its own, such as STRIPE_PUBLISHABLE_KEY.
-        (strsim::levenshtein(&name, meant) <= 2)
-            .then(|| format!("{name} is set and nothing reads it: did you mean {meant}?"))
-    })
+/// That a database's URL names no database; `None` when it does.
+pub fn no_database(name: &str, value: &str) -> Option<String> {
+    if !matches!(name, "DATABASE_URL" | "DATABASE_MIGRATION_URL") {
+        return None;
+    }
+    let (_, rest) = value.split_once("://")?;
+    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let is_named = before.split_once('/').is_some_and(|(_, name)| !name.is_empty()) || query.contains("dbname=");
+    (!is_named).then(|| format!("{name} names no database, so that with the name of its user is used: write it at the end, such as /tollgate"))
 }
 
 #[cfg(test)]
@@ -219,6 +217,7 @@ mod tests {
             ("STRIPE_API_KEY", "sk_live_\nhidden", "one word"),
             ("POLAR_ACCESS_TOKEN", "polar_oat_hiddén", "one word"),
             ("STRIPE_WEBHOOK_SECRET", "whsec_", "the whole of it"),
+            ("STRIPE_API_KEY", "sk_live", "the whole of it"),
             ("STRIPE_API_KEY", "sk_live_hidden", ""),
             ("TOLLGATE_JWT_SECRET", "a secret of hidden words", ""),
             ("TOLLGATE_JWT_SECRET", "\"", ""),
@@ -259,12 +258,15 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_nearly_called_like_one_that_is_read_is_told() {
-        let told = |name: &str| misspelt([OsString::from(name)].into_iter());
-        assert!(told("STRIPE_WEBHOOK_SECRETS").is_some_and(|told| told.contains("STRIPE_WEBHOOK_SECRET?")));
-        assert!(told("TOLLGATE_ASERTION_KEY").is_some());
-        for name in ["STRIPE_PUBLISHABLE_KEY", "STRIPE_API_KEY_FILE", "TOLLGATE_HOME", "PATH"] {
-            assert_eq!(told(name), None, "{name}");
+    fn b17_a_url_without_a_database_is_told() {
+        for (url, is_told) in [
+            ("postgres://u:p@h:5432", true),
+            ("postgres://u:p@h:5432/", true),
+            ("postgres://u:p@h:5432?sslmode=require", true),
+            ("postgres://u:p@h:5432/tollgate", false),
+            ("postgres://u:p@h?dbname=tollgate", false),
+        ] {
+            assert_eq!(no_database("DATABASE_URL", url).is_some(), is_told, "{url}");
         }
     }
 }

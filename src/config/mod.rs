@@ -12,17 +12,20 @@ pub mod limits;
 mod lines;
 mod meant;
 mod methods;
+mod misnamed;
 mod misplaced;
 pub mod nearest;
 mod languages;
 pub mod pages;
 mod places;
+mod plain;
 pub mod routes;
 pub mod secrets;
 pub mod sites;
 mod span;
 mod stripe;
 mod suspect;
+mod text;
 #[cfg(test)]
 mod tests;
 mod urls;
@@ -97,9 +100,7 @@ pub struct Config {
 impl Config {
     /// Reads and checks the configuration at `path`.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| {
-            format!("cannot read the configuration {}: create it or name another with --config FILE", path.display())
-        })?;
+        let text = text::read(path, "configuration", "create it or name another with --config FILE")?;
         let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Self::parse(&text, directory).map_err(|error| placed(error, path, &text))
     }
@@ -127,6 +128,7 @@ impl Config {
         let identity = Identity::check(&file.identity, &file.organisation, &directory)?;
         let (catalog, accept) = catalog_of(&file, &directory, catalog)?;
         let mut warnings: Vec<String> = identity.warnings.clone();
+        warnings.extend(urls::unsafe_site(&site));
         let origins: Vec<String> =
             [site.origin().ascii_serialization()].into_iter().chain(also.iter().cloned()).collect();
         sites::warn_of_unknown_hosts(&sites, &origins, &mut warnings);
@@ -148,7 +150,8 @@ impl Config {
         let limits = file.limits.check(file.proxy.buffer_body)?;
         let pages = file.pages(&table, &directory, &site, &own_paths)?;
         if let Some(catalog) = &catalog {
-            pages::check_agreed(&file.pages, catalog)?;
+            pages::warn_of_unknown_words(&file.pages, catalog, &mut warnings);
+            suspect::warn_of_catalog(catalog, &mut warnings);
         }
         let certificate = file.tls.as_ref().map(|tls| tls.read(&directory)).transpose()?;
         let config = Self {
@@ -286,13 +289,36 @@ impl Config {
 
 /// An error with the file, and the line of what it names, before it.
 fn placed(error: anyhow::Error, path: &Path, text: &str) -> anyhow::Error {
+    if error.is::<OfCatalog>() {
+        return error;
+    }
     let told = format!("{error:#}");
     let path = path.display();
-    let is_placed = told.contains("(line ") || told.contains(".toml:") || told.contains(", line ");
-    match lines::line_of(text, &told).filter(|_| !is_placed) {
+    let line = match error.downcast_ref::<plain::Complaint>() {
+        Some(complaint) => lines::line_at(text, &complaint.path),
+        None if told.contains("(line ") => None,
+        None => lines::line_of(text, &told),
+    };
+    match line {
         Some(line) => error.context(format!("{path}, line {line}")),
         None => error.context(path.to_string()),
     }
+}
+
+/// A complaint about the catalog, which names its file.
+#[derive(Debug)]
+struct OfCatalog(String);
+
+impl std::fmt::Display for OfCatalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OfCatalog {}
+
+fn of_catalog(error: anyhow::Error, path: &Path, text: &str) -> anyhow::Error {
+    OfCatalog(format!("{:#}", placed(error, path, text))).into()
 }
 
 /// What a catalog file says.
@@ -307,7 +333,10 @@ pub struct CatalogFile {
 fn catalog_of(file: &File, directory: &Path, at_hand: Option<Catalog>) -> Result<(Option<Catalog>, Option<String>)> {
     let (catalog, accept) = match &file.catalog {
         Some(path) => {
-            let CatalogFile { catalog, accept } = read_catalog(&directory.join(path))?;
+            let path = directory.join(path);
+            let text = catalog_text(&path)?;
+            let CatalogFile { catalog, accept } = parse_catalog(&text, &path)?;
+            pages::check_agreed(&file.pages, &catalog).map_err(|error| of_catalog(error, &path, &text))?;
             (Some(catalog), accept)
         }
         None => (at_hand, None),
@@ -320,18 +349,20 @@ fn catalog_of(file: &File, directory: &Path, at_hand: Option<Catalog>) -> Result
 
 /// Reads and checks a catalog file.
 pub fn read_catalog(path: &Path) -> Result<CatalogFile> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the catalog {}: check the path", path.display()))?;
-    parse_catalog(&text, path)
+    parse_catalog(&catalog_text(path)?, path)
+}
+
+fn catalog_text(path: &Path) -> Result<String> {
+    text::read(path, "catalog", "check the path")
 }
 
 /// Checks the text of a catalog, which is or will be at `path`.
 pub fn parse_catalog(text: &str, path: &Path) -> Result<CatalogFile> {
-    let unusable = |error: toml::de::Error| anyhow::anyhow!("{}: {}", path.display(), file::explain(&error));
+    let unusable = |error: toml::de::Error| OfCatalog(format!("{}: {}", path.display(), plain::explain(&error, text)));
     let draft: Draft = toml::from_str(text).map_err(unusable)?;
     let accept = draft.accept.clone();
-    let catalog = Catalog::try_from(draft).map_err(|error| placed(error.into(), path, text))?;
-    meant::check_catalog(&catalog).map_err(|error| placed(error, path, text))?;
+    let catalog = Catalog::try_from(draft).map_err(|error| of_catalog(error.into(), path, text))?;
+    meant::check_catalog(&catalog).map_err(|error| of_catalog(error, path, text))?;
     Ok(CatalogFile { catalog, accept })
 }
 

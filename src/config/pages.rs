@@ -210,9 +210,27 @@ pub fn check_agreed(section: &Section, catalog: &Catalog) -> Result<()> {
     for price in prices.filter(|price| !price.retired) {
         let Some(id) = price.consent.as_deref().filter(|id| !consents.contains_key(*id)) else { continue };
         let hint = nearest::hint(id, consents.keys().map(String::as_str));
-        bail!("the price {} asks for the consent \"{id}\", which [pages.consents] does not have{hint}", price.name());
+        bail!("the price `{}` asks for the consent \"{id}\", which [pages.consents] does not have{hint}", price.name());
     }
     Ok(())
+}
+
+/// A word for a code that the catalog does not have stands on no page.
+pub fn warn_of_unknown_words(section: &Section, catalog: &Catalog, warnings: &mut Vec<String>) {
+    let of_tiers = catalog
+        .tiers()
+        .iter()
+        .flat_map(|tier| tier.features.iter().chain(tier.limits.keys()).chain(tier.levels.keys()));
+    let of_addons = catalog.addons().iter().flat_map(|addon| &addon.requires);
+    let known: BTreeSet<&str> = of_tiers.chain(of_addons).map(String::as_str).collect();
+    let default = toml::from_str(DEFAULT).map(|default| at(&default, "words")).ok();
+    let is_default = |word: &str| default.as_ref().is_some_and(|words| words.get(word).is_some());
+    for word in section.words.keys().filter(|word| !known.contains(word.as_str()) && !is_default(word)) {
+        let hint = nearest::hint(word, known.iter().copied());
+        warnings.push(format!(
+            "pages.words.{word} is a word for a feature or a limit that the catalog does not have{hint}"
+        ));
+    }
 }
 
 /// The placeholders of a date of one's own: by default the language decides, and the text is empty.

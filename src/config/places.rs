@@ -1,5 +1,7 @@
 //! Where the parts listen and whom they call, checked against each other.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use anyhow::{Context, Result, bail};
 
 use proxy::upstream::{Address, Site};
@@ -61,24 +63,69 @@ fn check_listen(key: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether one of two places is every address of this machine, and the other one of them at the same port.
-fn takes_all_of(one: &str, other: &str) -> bool {
-    let (Some((one, port)), Some((other, other_port))) = (one.rsplit_once(':'), other.rsplit_once(':')) else {
-        return false;
-    };
-    let takes = |all: &str, one: &str| match all {
-        "0.0.0.0" => matches!(one, "127.0.0.1" | "localhost" | "[::]"),
-        "[::]" => matches!(one, "127.0.0.1" | "localhost" | "[::1]" | "0.0.0.0"),
-        _ => false,
-    };
-    port == other_port && port != "0" && (takes(one, other) || takes(other, one))
+/// An address of this machine, as far as its text says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Here {
+    /// Every address: of version 4 alone, or of both.
+    Every4,
+    Every,
+    Loopback(IpAddr),
+    /// Whichever loopback address the name stands for.
+    Localhost,
 }
 
-/// Whether a site there is what listens at `own`: at the same port, on an address that is the same or any.
+impl Here {
+    fn of(host: &str) -> Option<Self> {
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        if matches!(name.as_str(), "localhost" | "localhost.localdomain" | "ip6-localhost" | "ip6-loopback")
+            || name.ends_with(".localhost")
+        {
+            return Some(Self::Localhost);
+        }
+        let address: IpAddr = name.trim_matches(['[', ']']).parse().ok()?;
+        match address.to_canonical() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Some(Self::Every4),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Some(Self::Every),
+            address => address.is_loopback().then_some(Self::Loopback(address)),
+        }
+    }
+
+    /// Whether two listeners there would be in each other's way at one port.
+    fn meets(self, other: Self) -> bool {
+        use Here::{Every4, Localhost, Loopback};
+        match (self, other) {
+            (Loopback(one), Loopback(other)) => one == other,
+            (Every4, Loopback(IpAddr::V6(_))) | (Loopback(IpAddr::V6(_)), Every4) => false,
+            (Localhost, Loopback(address)) | (Loopback(address), Localhost) => {
+                address == IpAddr::V4(Ipv4Addr::LOCALHOST) || address == IpAddr::V6(Ipv6Addr::LOCALHOST)
+            }
+            _ => true,
+        }
+    }
+}
+
+fn parted(place: &str) -> Option<(&str, u16)> {
+    let (host, port) = place.rsplit_once(':')?;
+    Some((host, port.parse().ok()?))
+}
+
+/// Whether two places are one port of this machine.
+fn takes_all_of(one: &str, other: &str) -> bool {
+    let (Some((one, port)), Some((other, other_port))) = (parted(one), parted(other)) else { return false };
+    let meet = Here::of(one).zip(Here::of(other)).is_some_and(|(one, other)| one.meets(other));
+    port == other_port && (one == other || meet)
+}
+
+/// Whether a site there is what listens at `own`. A name for this machine may be written for another of its addresses.
 fn is_same(own: &str, host: &str, port: u16) -> bool {
-    let Some((own_host, own_port)) = own.rsplit_once(':') else { return false };
-    let is_here = |host: &str| matches!(host, "127.0.0.1" | "localhost" | "[::1]" | "0.0.0.0" | "[::]");
-    own_port == port.to_string() && (own_host == host || (is_here(own_host) && is_here(host)))
+    let Some((own_host, own_port)) = parted(own) else { return false };
+    let is_near = |host| match Here::of(host) {
+        Some(Here::Loopback(address)) => address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST,
+        Some(_) => true,
+        None => false,
+    };
+    let meet = Here::of(own_host).zip(Here::of(host)).is_some_and(|(own, host)| own.meets(host));
+    own_port == port && (own_host == host || meet || (is_near(own_host) && is_near(host)))
 }
 
 #[cfg(test)]
@@ -111,6 +158,19 @@ mod tests {
             ("listen.public = \"127.0.0.1:9090\"", "listen.public and listen.admin are both"),
             ("site.upstream = [\"localhost:8080\"]", "is Tollgate itself (listen.public)"),
             ("[[upstream]]\nservers = [\"https://localhost:8080\"]", "is Tollgate itself (listen.public)"),
+            ("site.upstream = [\"[::ffff:127.0.0.1]:8080\"]", "is Tollgate itself (listen.public)"),
+            ("site.upstream = [\"ip6-localhost:8080\"]", "is Tollgate itself (listen.public)"),
+            ("site.upstream = [\"app.localhost:8081\"]", "is Tollgate itself (listen.billing)"),
+            ("site.upstream = [\"127.0.0.2:8080\"]", ""),
+            ("listen.public = \"0.0.0.0:7\"\nsite.upstream = [\"127.0.0.2:7\"]", "is Tollgate itself (listen.public)"),
+            ("listen.public = \"[::]:7\"\nsite.upstream = [\"127.0.0.2:7\"]", "is Tollgate itself (listen.public)"),
+            (
+                "listen.public = \"127.0.0.1:07\"\nsite.upstream = [\"127.0.0.1:7\"]",
+                "is Tollgate itself (listen.public)",
+            ),
+            ("listen.public = \"localhost:9090\"", "are one port of this machine"),
+            ("listen.public = \"0.0.0.0:7\"\nlisten.admin = \"127.0.0.2:7\"", "are one port of this machine"),
+            ("listen.public = \"127.0.0.1:7\"\nlisten.admin = \"127.0.0.1:07\"", "are one port of this machine"),
             ("site.upstream = [\"unix:/run/app.sock\"]", ""),
             ("listen.public = \"0.0.0.0:3000\"", "is Tollgate itself (listen.public)"),
             ("site.upstream = [\"10.0.0.1:8080\"]", ""),

@@ -7,7 +7,8 @@ use std::io::Read;
 use anyhow::{Context, Result, bail};
 use entitlement::assertion::AssertionKey;
 
-use super::misplaced::{is_webhook_secret, mangled, misplaced, misspelt, unlike, unread_parameter};
+use super::misnamed::{misnamed, misspelt};
+use super::misplaced::{is_webhook_secret, mangled, misplaced, no_database, unlike, unread_parameter};
 
 /// Shortest HS256 secret, in bytes (RFC 7518 section 3.2).
 const JWT_SECRET_BYTES_MIN: usize = 32;
@@ -32,6 +33,8 @@ pub struct Secrets {
     pub stripe_webhook_secrets: Vec<String>,
     pub polar_access_token: Option<String>,
     pub polar_webhook_secrets: Vec<String>,
+    /// What is set under names that nothing reads.
+    pub misnamed: Vec<String>,
 }
 
 impl fmt::Debug for Secrets {
@@ -46,10 +49,11 @@ impl Secrets {
     /// # Errors
     /// When a secret is given twice or stands in the wrong place, or its file cannot be read or is empty.
     pub fn from_env() -> Result<Self> {
-        if let Some(told) = misspelt(std::env::vars_os().map(|(name, _)| name)) {
+        let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        if let Some(told) = misspelt(&names) {
             bail!("{told}");
         }
-        Self::read(|name| std::env::var(name).ok())
+        Ok(Self { misnamed: misnamed(&names), ..Self::read(|name| std::env::var(name).ok())? })
     }
 
     /// Reads from any source of variables; an empty variable is an absent one.
@@ -71,6 +75,7 @@ impl Secrets {
             stripe_webhook_secrets: list("STRIPE_WEBHOOK_SECRET")?,
             polar_access_token: get("POLAR_ACCESS_TOKEN")?,
             polar_webhook_secrets: list("POLAR_WEBHOOK_SECRET")?,
+            misnamed: Vec::new(),
         };
         let tokens = [
             ("TOLLGATE_ADMIN_TOKEN", secrets.admin_token.as_slice()),
@@ -123,7 +128,10 @@ impl Secrets {
     /// What is accepted, but looks like nothing that a provider gives out.
     pub fn warnings(&self) -> Vec<String> {
         let values = self.named().into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-        values.filter_map(|(name, value)| unlike(name, value).or_else(|| unread_parameter(name, value))).collect()
+        let doubt = |(name, value): (&'static str, &String)| {
+            unlike(name, value).or_else(|| unread_parameter(name, value)).or_else(|| no_database(name, value))
+        };
+        values.filter_map(doubt).chain(self.misnamed.iter().cloned()).collect()
     }
 
     /// Whether real money moves with this key.

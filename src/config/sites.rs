@@ -169,7 +169,7 @@ mod tests {
                 "[[upstream]] 1: servers = \"app:443\": 443 is the port of TLS",
             ),
             ("[[upstream]]\nservers = []".to_owned(), "servers is empty"),
-            ("[[upstream]]\nhosts = [\"a\"]".to_owned(), "missing field `servers`"),
+            ("[[upstream]]\nhosts = [\"a\"]".to_owned(), "the key `servers` is missing in `upstream`"),
             (one("hosts = [\"a.example:443\"]"), "without port"),
             (one("server = [\"a\"]"), "did you mean `servers`?"),
             (one("host = \"a/b\""), "is not a host"),

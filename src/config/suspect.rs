@@ -1,6 +1,9 @@
 //! Rules that are accepted, and are hardly meant: what `check` and the start warn of.
 
+use std::collections::BTreeSet;
+
 use entitlement::authorize::{Policy, Requirement};
+use entitlement::catalog::{Cadence, Catalog, Price};
 use entitlement::own_paths::OwnPaths;
 use proxy::readings::Framework;
 use proxy::routes::{Destination, Pattern, Route, Table};
@@ -21,6 +24,58 @@ pub fn warn(
     warn_of_own_paths(own, routes, warnings);
     warn_of_other_hosts(routes, &table, warnings);
     warn_of_other_addresses(routes, &table, framework, warnings);
+}
+
+/// Warns of what a catalog says and hardly means: buyers would be shown it.
+pub fn warn_of_catalog(catalog: &Catalog, warnings: &mut Vec<String>) {
+    let mut names = BTreeSet::new();
+    for tier in catalog.tiers() {
+        if !names.insert(tier.name.to_lowercase()) {
+            let told = "is called like another tier: buyers cannot tell them apart, so give each a name of its own";
+            warnings.push(format!("tier `{}` {told}", tier.code));
+        }
+        warn_of_prices(&tier.code, &tier.prices, warnings);
+    }
+    for addon in catalog.addons() {
+        if catalog.tier(&addon.code).is_some() {
+            warnings
+                .push(format!("`{}` is the code of a tier and of an add-on: give each a code of its own", addon.code));
+        }
+        warn_of_prices(&addon.code, &addon.prices, warnings);
+    }
+}
+
+/// A second price for the same is never sold, and nobody takes a year for less than a month.
+fn warn_of_prices(code: &str, prices: &[Price], warnings: &mut Vec<String>) {
+    let offered: Vec<&Price> = prices.iter().filter(|price| !price.retired).collect();
+    for (place, later) in offered.iter().enumerate() {
+        let same = |earlier: &&&Price| earlier.provider == later.provider;
+        let mut earlier = offered[..place].iter().filter(same);
+        if let Some(first) = earlier.clone().find(|earlier| earlier.cadence == later.cadence) {
+            warnings.push(format!(
+                "`{code}` has two prices of {} for one cadence, `{}` and `{}`: the first is sold, so write retired = true at the other",
+                later.provider,
+                first.name(),
+                later.name()
+            ));
+        } else if let Some(first) = earlier.clone().find(|earlier| earlier.currency != later.currency) {
+            warnings.push(format!(
+                "`{code}` is sold in {} and in {} by {}: buyers see both beside each other",
+                first.currency, later.currency, later.provider
+            ));
+        } else if let Some(first) = earlier.next() {
+            let (year, month) = if first.cadence == Cadence::Annual { (first, later) } else { (later, first) };
+            if year.amount < month.amount {
+                warnings.push(format!(
+                    "`{code}` costs less for a year (`{}`: {}) than for a month (`{}`: {}): are the amounts mixed up?",
+                    year.name(),
+                    year.amount,
+                    month.name(),
+                    month.amount
+                ));
+            }
+        }
+    }
 }
 
 /// A login page behind the gate sends browsers to itself for ever.

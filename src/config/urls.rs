@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use anyhow::{Context, Result, anyhow, bail};
 use entitlement::login::{Login, LoginError};
-use url::Url;
+use url::{Host, Url};
 
 use super::file::{self, File};
 use super::meant;
@@ -22,6 +22,39 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     format!("{scheme}…@{host}").into()
 }
 
+/// Whether a URL's host can be that of a machine: letters between dots, no hyphen at the end of a part (RFC 1123 section 2.1).
+pub fn has_host(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => is_name(name),
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+        None => false,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_part = |part: &str| (1..=63).contains(&part.len()) && !part.starts_with('-') && !part.ends_with('-');
+    name.len() <= 253 && !name.contains('*') && name.split('.').all(is_part)
+}
+
+/// Why a site at this address is open to everybody between it and its visitors, where it is.
+pub fn unsafe_site(site: &Url) -> Option<String> {
+    let is_near = match site.host()? {
+        // Names of RFC 6761 and RFC 8375, and those that no resolver outside knows.
+        Host::Domain(name) => {
+            let last = name.rsplit('.').next().unwrap_or_default();
+            !name.contains('.') || ["localhost", "test", "invalid", "internal", "local", "arpa"].contains(&last)
+        }
+        Host::Ipv4(address) => address.is_loopback() || address.is_private() || address.is_unspecified(),
+        Host::Ipv6(address) => address.is_loopback() || address.is_unique_local() || address.is_unspecified(),
+    };
+    (site.scheme() == "http" && !is_near).then(|| {
+        format!(
+            "site.url = \"{site}\" is http://: tokens and cookies travel in the open. Write the https:// address that browsers use, also where \
+             TLS ends before Tollgate: forms of the pages are refused else"
+        )
+    })
+}
+
 /// An origin, and nothing else.
 pub fn origin(key: &str, text: &str) -> Result<Url> {
     let told = shown(text);
@@ -29,7 +62,7 @@ pub fn origin(key: &str, text: &str) -> Result<Url> {
         .with_context(|| format!("{key} = \"{told}\" is not a URL: write it like \"https://read.example\""))?;
     let origin_only = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let nobody = url.username().is_empty() && url.password().is_none();
-    let is_host = url.host_str().is_some_and(|host| !host.contains('*')) && url.port() != Some(0);
+    let is_host = has_host(&url) && url.port() != Some(0);
     if !matches!(url.scheme(), "http" | "https") || !is_host || !origin_only || !nobody {
         bail!("{key} = \"{told}\" must be an origin, such as \"https://read.example\"");
     }
@@ -46,7 +79,7 @@ pub fn login(section: &file::Site, site: &Url) -> Result<Login> {
     let login = Login::new(url, parameter, &site.origin().ascii_serialization()).map_err(refused)?;
     if url.starts_with('/') {
         meant::check_path("site.login_url", url)?;
-    } else if Url::parse(url).ok().is_none_or(|url| url.port() == Some(0)) {
+    } else if Url::parse(url).ok().is_none_or(|url| url.port() == Some(0) || !has_host(&url)) {
         return Err(refused(LoginError::Address));
     }
     Ok(login)
@@ -84,7 +117,8 @@ pub fn check_api(key: &str, api: &str) -> Result<()> {
         bail!("{key} = \"{told}\" must be https:// (http:// is for loopback only)");
     }
     let has_key = !url.username().is_empty() || url.password().is_some();
-    if has_key || url.query().is_some() || url.fragment().is_some() || url.port() == Some(0) {
+    let is_bare = url.query().is_none() && url.fragment().is_none();
+    if has_key || !is_bare || url.port() == Some(0) || !has_host(&url) {
         bail!(
             "{key} = \"{told}\" must be the address of an API alone, such as \"https://api.example/\": keys stand in the environment"
         );

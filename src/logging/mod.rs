@@ -18,6 +18,8 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 pub use background::Log;
 use line::JsonLine;
 
+use crate::config::nearest::nearest;
+
 /// What is logged when `RUST_LOG` does not say: our own words, and others' warnings.
 const DEFAULT_FILTER: &str = "warn,tollgate=info,proxy=info,billing=info,demo=info,entitlement=info";
 
@@ -39,6 +41,19 @@ pub fn start() -> Result<Log> {
 /// Starts the log of a command: errors alone, unless `RUST_LOG` asks for more.
 pub fn start_quiet() {
     start_with(QUIET_FILTER, BoxMakeWriter::new(std::io::stderr));
+}
+
+/// That `RUST_LOG` names no level where one stands alone: it would be taken for the name of a part, and nothing else were logged.
+pub fn doubtful_filter() -> Option<String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let filter = std::env::var("RUST_LOG").ok()?;
+    let mut words = filter.split(',').map(|word| word.trim().to_ascii_lowercase());
+    let word =
+        words.find(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()) && !LEVELS.contains(&word.as_str()))?;
+    let meant = nearest(&word, LEVELS.into_iter())?;
+    Some(format!(
+        "RUST_LOG has \"{word}\", which is no level, so that nothing is logged but a part of that name: did you mean `{meant}`?"
+    ))
 }
 
 fn start_with(filter: &str, writer: BoxMakeWriter) {

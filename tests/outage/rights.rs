@@ -216,8 +216,28 @@ async fn a_redis_that_is_away_is_not_said_to_refuse() {
     let nobody = format!("redis://{}", crate::world::ports::free());
     restricted.world.processes[0].set("REDIS_URL", &nobody);
     restricted.world.processes[0].restart();
-    let body = restricted.says(0, 503, &["Redis has not answered yet"]).await;
-    assert!(!body.contains("see the warnings"), "{body}");
+    let away = nobody.trim_start_matches("redis://").to_owned();
+    let body = restricted.says(0, 503, &["Redis has not answered yet", &away, "refused"]).await;
+    assert!(!body.contains("see the warnings") && !body.contains("whose records"), "{body}");
+    let log = eventually("the log has the address and the cause", async || {
+        let log = restricted.world.processes[0].process.log();
+        log.lines().any(|line| line.contains(&away) && line.contains("refused")).then_some(log)
+    })
+    .await;
+    assert!(!log.contains(" - Io"), "{log}");
+    // Billing answers a proxy that starts meanwhile: it is Redis that is away.
+    restricted.world.processes[1].set("REDIS_URL", &nobody);
+    restricted.world.processes[1].restart();
+    let body = restricted.says(1, 503, &["there is no connection to Redis", &away, "billing answers"]).await;
+    assert!(!body.contains("is it running"), "{body}");
+    let log = eventually("its log has them, too", async || {
+        let log = restricted.world.processes[1].process.log();
+        log.lines()
+            .any(|line| line.contains("not pushed") && line.contains(&away) && line.contains("refused"))
+            .then_some(log)
+    })
+    .await;
+    assert!(!log.contains("redis failed"), "{log}");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn routes_are_replaced_under_load_and_no_request_is_lost() {
 async fn what_is_wrong_or_needs_a_restart_changes_nothing_and_is_said() {
     let world = World::start(Arrangement::AllPostgres).await;
     let spoilt = [
-        ("log.requests = \"al\"", "log.requests", "unknown variant `al`"),
+        ("log.requests = \"al\"", "log.requests", "unknown value \\\"al\\\""),
         ("log.requst = \"all\"", "log.requests", "did you mean `requests`?"),
         ("site.upstream = []", "site.upstream", "site.upstream is empty"),
         ("site.upstream = [\"no address\"]", "site.upstream", "not an address"),

@@ -4,7 +4,8 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{Buyer, annual, monthly, provider, setup, shop, text};
-use crate::world::{Arrangement, World, eventually};
+use crate::world::stripe::{Subscription, unique};
+use crate::world::{Arrangement, World, eventually, token};
 
 /// All calls that the provider got since it was told to forget, but for those about prices, which a start makes.
 fn calls(world: &World) -> u64 {
@@ -89,4 +90,19 @@ async fn a11_a_metered_price_is_sold_without_a_quantity() {
     assert_eq!(buyer.becomes("active").await["tier"], "business");
     assert!(buyer.subscription()["items"]["data"][0]["quantity"].is_null(), "{}", buyer.subscription());
     assert_eq!(text(&buyer.subscription(), "status"), "active");
+}
+
+#[tokio::test]
+async fn b17_a_page_of_which_the_provider_cannot_be_asked_warns_once_however_often_it_is_seen() {
+    let world = World::start(Arrangement::AllPostgres).await;
+    let account = unique("buyer");
+    let subscription = Subscription { metadata: Some(account.clone()), ..Subscription::of(&unique("cus")) };
+    world.applied(&subscription.event("created")).await;
+    for _ in 0..6 {
+        assert_eq!(world.browse("/billing", Some(&token(&account))).await.status, 200);
+    }
+    let log = world.proxy().process.log();
+    let warned =
+        log.lines().filter(|line| line.contains("\"WARN\"") && line.contains("invoices of an account")).count();
+    assert!(warned <= 1, "no key is set, which each start says: {log}");
 }

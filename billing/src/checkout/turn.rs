@@ -71,7 +71,7 @@ impl<'a> Turn<'a> {
         };
         let released: Result<(), crate::StoreError> = released.await;
         if let Err(error) = released {
-            tracing::warn!(account = %self.account, error = crate::chain::told(&error), "a checkout stays locked for a while");
+            tracing::warn!(account = %self.account, error = crate::chain::told(&error), "a checkout stays locked until its lease ends: meanwhile its account is answered that another one is being opened");
         }
     }
 }

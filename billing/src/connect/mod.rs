@@ -22,7 +22,7 @@ use crate::publish::Outlets;
 use crate::settings::Settings;
 use crate::store::migration::MigrationError;
 use crate::store::schema::Standing;
-use crate::store::{StoreError, schema};
+use crate::store::{StoreError, rights, schema};
 
 /// How long the first connection may take: when all processes start at once, beside a server that starts, it is slow.
 const FIRST_CONTACT: Duration = Duration::from_secs(15);
@@ -163,19 +163,45 @@ impl Billing {
     }
 
     /// Refuses a database whose schema is a newer build's, as what this one wrote there would lack what that one relies on, and one
-    /// that belongs to another application.
+    /// that belongs to another application. One that is still to be migrated is given by its name.
     ///
     /// # Errors
     /// When it is so, or the database fails.
-    pub async fn refuse_foreign_schema(&self) -> Result<(), OperatorError> {
+    pub async fn refuse_foreign_schema(&self) -> Result<Option<String>, OperatorError> {
         let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
-        match schema::standing(&mut conn).await? {
-            Standing::Newer(newer) => Err(OperatorError::Schema(MigrationError::Newer(newer))),
-            Standing::Foreign { version, description } => {
-                Err(OperatorError::Schema(MigrationError::Another { version, description }))
+        Err(OperatorError::Schema(match schema::standing(&mut conn).await? {
+            Standing::Newer(newer) => MigrationError::Newer(newer),
+            Standing::Foreign { database, version, description } => {
+                MigrationError::Another { database, version, description }
             }
-            Standing::Behind | Standing::Current => Ok(()),
+            Standing::Occupied { database, table } => MigrationError::Occupied { database, table },
+            Standing::Behind { database } => return Ok(Some(database)),
+            Standing::Current => return Ok(None),
+        }))
+    }
+
+    /// Refuses a database that is not migrated to this build's schema, as commands do: what they need may not be there.
+    ///
+    /// # Errors
+    /// As [`Billing::refuse_foreign_schema`], and when it is so.
+    pub async fn refuse_other_schema(&self) -> Result<(), OperatorError> {
+        match self.refuse_foreign_schema().await? {
+            Some(database) => Err(OperatorError::Schema(MigrationError::Behind { database })),
+            None => Ok(()),
         }
+    }
+
+    /// Refuses a user of the database that lacks a right.
+    ///
+    /// # Errors
+    /// When it is so, or the database fails.
+    pub async fn check_rights(&self) -> Result<(), OperatorError> {
+        let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+        let another_migrates = self.settings().migration_url.is_some();
+        rights::check(&mut conn, another_migrates).await.map_err(|error| match error {
+            MigrationError::Store(error) => OperatorError::Store(error),
+            lacking => OperatorError::Schema(lacking),
+        })
     }
 
     /// Brings the schema of the database to this build's. Safe to run from several processes at once.

@@ -13,7 +13,10 @@ pub(super) fn check(name: &'static str, url: &str) -> Result<(), ConnectError> {
     let rest = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme)).ok_or(ConnectError::DatabaseUrl { name })?;
     let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = before_query.split_once('/').unwrap_or((before_query, ""));
-    let (login, _) = authority.rsplit_once('@').unwrap_or_default();
+    let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if host.starts_with(['.', '-']) || host.contains("..") {
+        return Err(ConnectError::DatabaseUrl { name });
+    }
     // User and password end with the last `@` of the authority (RFC 3986 section 3.2), which a `/`, `?` or `#` in them cuts short: then
     // the `@` before the host stands where none is expected.
     let parameter = query.split_once('@').is_none_or(|(before, _)| before.contains('='));
@@ -58,6 +61,8 @@ mod tests {
             ("postgres://u:a@b/c@h/db", ENCODING),
             ("mysql://u:p@h/db", Some("not the URL")),
             ("u:p@h/db", Some("not the URL")),
+            ("postgres://u:p@h..x/db", Some("not the URL")),
+            ("postgres://-h/db", Some("not the URL")),
         ];
         for (url, expected) in cases {
             let told = check("DATABASE_URL", url).err().map(|error| error.to_string());

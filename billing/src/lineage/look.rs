@@ -249,7 +249,10 @@ impl Billing {
                 }
             };
             if let Some(error) = error.as_ref().filter(|_| !was_wrong) {
-                tracing::warn!(error = chain::told(error), "nobody says whose word counts in the cache");
+                tracing::warn!(
+                    error = chain::told(error),
+                    "it cannot be found out whose records the cache holds: it is tried twice a second, and what was known stays"
+                );
             }
             was_wrong = error.is_some();
             if !has_looked && self.lineage().is_known() {

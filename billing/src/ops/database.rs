@@ -152,7 +152,10 @@ impl Billing {
         }
         tx.commit().await?;
         if let Err(error) = self.publish(&ids, Why::New, now).await {
-            tracing::warn!(error = crate::chain::told(&error), "`tollgate run` goes on to tell the cache");
+            tracing::warn!(
+                error = crate::chain::told(&error),
+                "the cache could not be told of everything that the database says: `tollgate run` goes on to tell it"
+            );
         }
         Ok(())
     }

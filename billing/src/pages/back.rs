@@ -5,6 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use cache::Sparing;
 use entitlement::account::AccountId;
 use entitlement::assertion::Claims;
 use entitlement::own_paths::OwnPaths;
@@ -145,9 +146,17 @@ async fn purchase(billing: &Billing, account: &AccountId, session: Option<&str>)
     match tokio::time::timeout(Duration::from_secs(CONFIRM_SECONDS_MAX), confirmed).await {
         Ok(Ok(())) => {}
         Ok(Err(problem)) => {
-            tracing::warn!(%account, code = problem.code(), "the provider could not be asked what was bought: its webhook tells it");
+            static UNASKED: Sparing = Sparing::new();
+            if let Some(untold) = UNASKED.tells(&problem.code()) {
+                tracing::warn!(%account, code = problem.code(), untold, "the provider could not be asked what was bought: its webhook tells it");
+            }
         }
-        Err(_) => tracing::warn!(%account, "the provider takes long to say what was bought: its webhook tells it"),
+        Err(_) => {
+            static SLOW: Sparing = Sparing::new();
+            if let Some(untold) = SLOW.tells(&"") {
+                tracing::warn!(%account, untold, "the provider takes long to say what was bought: its webhook tells it");
+            }
+        }
     }
     let bought = checkout::bought(billing, account, session).await;
     // Beyond that many, the page that asks again does the waiting.

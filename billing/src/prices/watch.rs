@@ -76,7 +76,7 @@ impl Billing {
             metrics::show_price_differences(provider, compared.differences.len());
             if let Some(error) = compared.trouble {
                 let key = key_variable(provider);
-                tracing::warn!(%provider, %error, key, "the prices of the catalog cannot be compared with the provider's: let the key read them");
+                tracing::warn!(%provider, %error, key, "the prices of the catalog cannot be compared with the provider's: it is tried again, and a key that is refused has to be let read them");
                 is_complete = false;
             }
             told.extend(compared.differences);

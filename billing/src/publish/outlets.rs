@@ -176,7 +176,10 @@ impl Outlets {
     /// Notes whether the cache lacks changes that it could not be told of.
     pub fn set_behind(&self, is_behind: bool) {
         match (self.is_behind.swap(is_behind, Ordering::Relaxed), is_behind) {
-            (false, true) => tracing::warn!("the cache lacks changes: proxies ask billing until it has them"),
+            (false, true) => {
+                let cause = self.redis_away();
+                tracing::warn!(cause, "the cache lacks changes: proxies ask billing until it has them");
+            }
             (true, false) => tracing::info!("the cache lacks no change any more"),
             _ => {}
         }
@@ -281,6 +284,11 @@ impl Outlets {
             Err(PublishError::Redis(error)) => Refusal::of(&error).is_some_and(|refusal| !refusal.is_lasting()),
             Err(_) => false,
         }
+    }
+
+    /// Why there is no connection to the cache, where there is none.
+    pub fn redis_away(&self) -> Option<String> {
+        self.cache.as_ref()?.away()
     }
 
     /// Whether the cache refuses something.

@@ -253,6 +253,11 @@ impl Cache {
         self.refusals.all()
     }
 
+    /// Why there is no connection; see [`Link::away`].
+    pub fn away(&self) -> Option<String> {
+        self.link.away()
+    }
+
     /// Which connection it is; see [`Link::number`].
     pub fn connection(&self) -> Option<u64> {
         self.link.number()

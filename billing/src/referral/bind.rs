@@ -4,6 +4,7 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use cache::Sparing;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use http::{StatusCode, header};
@@ -84,7 +85,14 @@ pub async fn at_first_sight(State(billing): State<Billing>, request: Request, ne
     let is_settled = match bind(&billing, &claims.sub, &code, now).await {
         Ok(_) => true,
         Err(error) => {
-            tracing::warn!(error = crate::chain::told(&error), "an invitation could not be written down yet");
+            static UNBOUND: Sparing = Sparing::new();
+            if let Some(untold) = UNBOUND.tells(&error) {
+                tracing::warn!(
+                    error = crate::chain::told(&error),
+                    untold,
+                    "an invitation could not be written down yet: the next request of its browser tries it again"
+                );
+            }
             false
         }
     };

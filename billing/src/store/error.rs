@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use axum::response::{IntoResponse, Response};
+use cache::Sparing;
 
 use super::migration::NO_RIGHT;
 use super::schema::UNDEFINED_TABLE;
@@ -33,6 +34,11 @@ pub enum StoreError {
         "the user of DATABASE_URL lacks a right in the database: as the owner of its tables, run `grant select, insert, update, delete on all tables in schema public` and `grant usage on all sequences in schema public` to that user"
     )]
     NoRight(#[source] sqlx::Error),
+    /// A right that is lacking, found out before it is needed.
+    #[error(
+        "the user of DATABASE_URL lacks a right on `{0}` in the database: as the owner of its tables, run `grant select, insert, update, delete on all tables in schema public` and `grant usage on all sequences in schema public` to that user"
+    )]
+    LacksRight(String),
     /// The user may not look into the schema, so that nothing in it is there for that user.
     #[error(
         "the user of DATABASE_URL may not use the schema of the database: as the owner of the database, run `grant usage on schema public` to that user"
@@ -109,7 +115,14 @@ fn is_transient_code(code: &str) -> bool {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = chain::told(&error), "a request failed on the database");
+        static FAILED: Sparing = Sparing::new();
+        if let Some(untold) = FAILED.tells(&error) {
+            tracing::error!(
+                error = chain::told(&error),
+                untold,
+                "a request failed on the database, and was answered 503"
+            );
+        }
         Self::database_unavailable()
     }
 }

@@ -26,15 +26,25 @@ pub enum MigrationError {
     )]
     Foreign(i64),
     #[error(
-        "the database belongs to another application, whose migrations it has (the last one is {version}, \"{description}\"): give Tollgate a database of its own"
+        "the database `{database}` belongs to another application, whose migrations it has (the last one is {version}, \"{description}\"): give Tollgate a database of its own, and name it in DATABASE_URL"
     )]
-    Another { version: i64, description: String },
-    #[error("the database has tables of another application: give Tollgate a database of its own")]
-    Occupied(#[source] sqlx::Error),
+    Another { database: String, version: i64, description: String },
+    #[error(
+        "the database `{database}` has tables of another application, such as `{table}`, and none of Tollgate's: give Tollgate a database of its own, and name it in DATABASE_URL"
+    )]
+    Occupied { database: String, table: String },
+    #[error(
+        "the database has something of another application under a name of Tollgate's: give Tollgate a database of its own"
+    )]
+    Taken(#[source] sqlx::Error),
+    #[error(
+        "the database `{database}` is not migrated to this version: run `tollgate migrate`, as each start of `tollgate run` does"
+    )]
+    Behind { database: String },
     #[error(
         "the user that migrates may not change the schema: run `grant create on schema public` to it, or migrate as the owner of the tables: `tollgate migrate` with the owner in DATABASE_URL, or DATABASE_MIGRATION_URL for every start"
     )]
-    NoRight(#[source] sqlx::Error),
+    NoRight(#[source] Option<sqlx::Error>),
     #[error("DATABASE_MIGRATION_URL cannot be used")]
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
@@ -60,9 +70,9 @@ impl MigrationError {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
                 let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
                 match code.as_deref() {
-                    Some(code) if EXISTS.contains(&code) => Self::Occupied(error),
+                    Some(code) if EXISTS.contains(&code) => Self::Taken(error),
                     Some(READ_ONLY) => Self::ReadOnly(error),
-                    Some(NO_RIGHT | NO_SCHEMA) => Self::NoRight(error),
+                    Some(NO_RIGHT | NO_SCHEMA) => Self::NoRight(Some(error)),
                     _ => Self::Failed(MigrateError::Execute(error)),
                 }
             }

@@ -33,6 +33,7 @@ pub mod referrals;
 pub mod renaming;
 pub mod reconciliations;
 pub mod retention;
+pub mod rights;
 pub mod schema;
 pub mod search;
 pub mod session;

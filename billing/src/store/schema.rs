@@ -6,7 +6,7 @@ use sqlx::{Connection, Executor, PgConnection, Postgres, Transaction};
 use super::StoreError;
 use super::migration::{MigrationError, NO_RIGHT};
 
-static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
 /// SQLSTATE of a table that does not exist.
 pub(super) const UNDEFINED_TABLE: &str = "42P01";
@@ -31,12 +31,13 @@ pub async fn migrate(mut conn: PgConnection) -> Result<(), MigrationError> {
     match standing(&mut conn).await {
         // Nothing is to be changed, so no right to do so is needed.
         Ok(Standing::Current) => return Ok(conn.close().await?),
-        Ok(Standing::Foreign { version, description }) => {
-            return Err(MigrationError::Another { version, description });
+        Ok(Standing::Foreign { database, version, description }) => {
+            return Err(MigrationError::Another { database, version, description });
         }
+        Ok(Standing::Occupied { database, table }) => return Err(MigrationError::Occupied { database, table }),
         Err(error @ (StoreError::NoRight(_) | StoreError::NoSchema)) => return Err(error.into()),
         // The next try tells the fault.
-        Ok(Standing::Newer(_) | Standing::Behind) | Err(_) => {}
+        Ok(Standing::Newer(_) | Standing::Behind { .. }) | Err(_) => {}
     }
     let mut tries = 1;
     loop {
@@ -103,13 +104,15 @@ pub async fn is_migrated(conn: &mut PgConnection) -> Result<bool, StoreError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Some of this build's are left to be run, or all.
-    Behind,
+    Behind { database: String },
     /// Exactly this build's have been run.
     Current,
     /// A newer build's have been run; the newest of them.
     Newer(i64),
     /// None of them is Tollgate's, of any version; the last of them.
-    Foreign { version: i64, description: String },
+    Foreign { database: String, version: i64, description: String },
+    /// None has been run, and there are tables.
+    Occupied { database: String, table: String },
 }
 
 /// Where a database stands.
@@ -122,25 +125,46 @@ pub async fn standing(conn: &mut PgConnection) -> Result<Standing, StoreError> {
         Ok(run) => run,
         // A table in a schema that may not be used is not there either.
         Err(error) if is_code(&error, UNDEFINED_TABLE) => {
-            let schema: Option<String> = sqlx::query_scalar("select current_schema()::text").fetch_one(conn).await?;
-            return if schema.is_some() { Ok(Standing::Behind) } else { Err(StoreError::NoSchema) };
+            let schema: Option<String> =
+                sqlx::query_scalar("select current_schema()::text").fetch_one(&mut *conn).await?;
+            return if schema.is_some() { unmigrated(conn).await } else { Err(StoreError::NoSchema) };
         }
         Err(error) => return Err(error.into()),
     };
-    let Some((version, description, ..)) = run.last().cloned() else { return Ok(Standing::Behind) };
+    let Some((version, description, ..)) = run.last().cloned() else { return unmigrated(conn).await };
+    let database = name(conn).await?;
     let own = |version: i64| MIGRATOR.iter().find(|migration| migration.version == version);
     let is_own = |(version, _, checksum, _): &(i64, String, Vec<u8>, bool)| {
         own(*version).is_some_and(|migration| *migration.checksum == **checksum)
     };
     if !run.iter().any(is_own) {
-        return Ok(Standing::Foreign { version, description });
+        return Ok(Standing::Foreign { database, version, description });
     }
     let is_current = run.len() == MIGRATOR.iter().count() && run.iter().all(|row| is_own(row) && row.3);
     let last = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
     Ok(match version {
         newer if newer > last => Standing::Newer(newer),
         _ if is_current => Standing::Current,
-        _ => Standing::Behind,
+        _ => Standing::Behind { database },
+    })
+}
+
+async fn name(conn: &mut PgConnection) -> Result<String, StoreError> {
+    Ok(sqlx::query_scalar("select current_database()::text").fetch_one(conn).await?)
+}
+
+/// Where a database stands in which no migration was run: it may be another application's, whose tables are not to be mixed with ours.
+/// Tables that an extension brought belong to nobody.
+async fn unmigrated(conn: &mut PgConnection) -> Result<Standing, StoreError> {
+    const QUERY: &str = "select relname::text from pg_class \
+        where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'f') and relname <> '_sqlx_migrations' \
+            and not exists (select from pg_depend where objid = pg_class.oid and classid = 'pg_class'::regclass and deptype = 'e') \
+        order by relname limit 1";
+    let table = sqlx::query_scalar::<_, String>(QUERY).fetch_optional(&mut *conn).await?;
+    let database = name(conn).await?;
+    Ok(match table {
+        Some(table) => Standing::Occupied { database, table },
+        None => Standing::Behind { database },
     })
 }
 

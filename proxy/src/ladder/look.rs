@@ -54,7 +54,9 @@ impl Ladder {
             self.billing.look_around();
         }
         match (self.epoch.is_told(), is_told) {
-            (true, false) => warn!("billing cannot tell the cache of changes: it is asked itself until it can"),
+            (true, false) => warn!(
+                "billing cannot tell the cache of changes, and is asked itself until it can: its own log and /readyz say why"
+            ),
             (false, true) => info!("billing tells the cache of every change"),
             _ => {}
         }

@@ -247,6 +247,16 @@ impl Ladder {
         refused.chain(self.beside.load().warnings.iter().cloned()).collect()
     }
 
+    /// Why there is no connection to Redis, where there is none.
+    pub(crate) fn redis_away(&self) -> Option<String> {
+        let away = self.redis.as_ref()?.away()?;
+        Some(if self.refusals.all().is_empty() {
+            away
+        } else {
+            "it refuses what is needed: see the warnings".to_owned()
+        })
+    }
+
     /// Follows the changes of an account.
     #[must_use]
     pub fn follow_account(&self, account: &AccountId) -> Follower {

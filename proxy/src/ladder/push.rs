@@ -156,17 +156,17 @@ pub(super) async fn follow_redis<S: Sink>(
             pauses.start_over();
         }
         // Told when it begins and when it is over, or for another cause; each try is counted.
-        tell_loss(&lost, losses.begins(&lost));
+        tell_loss(&lost, &place, losses.begins(&lost));
         sleep(pauses.take()).await;
     }
 }
 
-fn tell_loss(lost: &Lost, begins: bool) {
+fn tell_loss(lost: &Lost, place: &Place, begins: bool) {
     let error = lost as &dyn std::error::Error;
     if begins {
-        warn!(error, "changes are not pushed to this process: it goes on to subscribe, and asks below meanwhile");
+        warn!(error, redis = %place, "changes are not pushed to this process: it goes on to subscribe, and asks billing meanwhile");
     } else {
-        debug!(error, "changes are still not pushed to this process");
+        debug!(error, redis = %place, "changes are still not pushed to this process");
     }
 }
 
@@ -259,7 +259,7 @@ pub(super) async fn follow_local<S: Sink>(mut channel: broadcast::Receiver<Arc<R
         match channel.recv().await {
             Ok(record) => sink.pushed(Arc::new(record.entitlement.clone())),
             Err(broadcast::error::RecvError::Lagged(missed)) => {
-                warn!(missed, "changes came faster than they were taken in");
+                warn!(missed, "changes came faster than they were taken in: what is known is confirmed anew");
                 sink.epoch().begin();
             }
             Err(broadcast::error::RecvError::Closed) => break,

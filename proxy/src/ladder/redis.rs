@@ -29,6 +29,11 @@ pub(super) trait Shared: Send + Sync + 'static {
         Arc::default()
     }
 
+    /// Why it cannot be asked at all, where it cannot.
+    fn away(&self) -> Option<String> {
+        None
+    }
+
     /// The database that has the word in a namespace; `None` when it cannot be told.
     async fn owner(&self, namespace: &Namespace) -> Option<Owner> {
         let _ = namespace;
@@ -140,6 +145,10 @@ impl Shared for Redis {
 
     fn refusals(&self) -> Arc<Refusals> {
         Arc::clone(&self.refusals)
+    }
+
+    fn away(&self) -> Option<String> {
+        self.link.away()
     }
 
     async fn owner(&self, namespace: &Namespace) -> Option<Owner> {

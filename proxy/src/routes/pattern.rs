@@ -32,6 +32,8 @@ pub(super) enum Segment {
 pub enum PatternError {
     #[error("`{0}` must begin with a slash: write `/{0}`")]
     NotRooted(String),
+    #[error("`{0}` is a URL: write its path alone, and its host in `hosts` where the rule is for that one")]
+    Url(String),
     #[error("`{0}` has a query: a pattern is a path alone, so leave out the `?` and what follows")]
     Query(String),
     #[error(
@@ -54,7 +56,11 @@ impl Pattern {
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let owned = || text.to_owned();
         if !text.starts_with('/') {
-            return Err(PatternError::NotRooted(owned()));
+            return Err(if text.contains("://") {
+                PatternError::Url(owned())
+            } else {
+                PatternError::NotRooted(owned())
+            });
         }
         if text.contains('?') {
             return Err(PatternError::Query(owned()));
@@ -147,6 +153,7 @@ mod tests {
         let cases = [
             ("premium", "write `/premium`"),
             ("/a?b", "leave out the `?`"),
+            ("https://a.example/b", "write its path alone"),
             ("/a**", "one segment or a part of it"),
             ("/a/***", "one segment or a part of it"),
             ("/**/a/**", "more than one `**`"),

@@ -124,7 +124,8 @@ fn is_name(host: &str) -> bool {
         |labels: &str| labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     let labels = host.strip_suffix('.').unwrap_or(host);
     let is_host = target::host(host.as_bytes()).is_ok() && !host.contains(':');
-    is_host && host.len() <= 253 && labels.split('.').all(|label| label.len() <= 63) && !is_number(labels)
+    let is_label = |label: &str| label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-');
+    is_host && host.len() <= 253 && labels.split('.').all(is_label) && !is_number(labels)
 }
 
 impl Place {

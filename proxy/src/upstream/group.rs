@@ -211,14 +211,15 @@ impl Member {
     async fn servers(&self, settings: &Settings, transport: &Arc<TransportConnector>) -> Vec<Arc<Server>> {
         let Place::Name(host, port) = &self.address.place else { return self.fixed.iter().cloned().collect() };
         let looked_up = timeout(LOOKUP, lookup_host((host.as_str(), *port))).await;
-        let addresses: Vec<SocketAddr> = match looked_up {
-            Ok(Ok(addresses)) => addresses.take(ADDRESSES_MAX).collect(),
-            Ok(Err(_)) | Err(_) => Vec::new(),
+        let (addresses, cause): (Vec<SocketAddr>, _) = match looked_up {
+            Ok(Ok(addresses)) => (addresses.take(ADDRESSES_MAX).collect(), "it has no address".to_owned()),
+            Ok(Err(error)) => (Vec::new(), error.to_string()),
+            Err(_) => (Vec::new(), "no resolver answered in time".to_owned()),
         };
         let mut found = self.found.lock();
         if addresses.is_empty() {
             if self.lookups.begins(&"") {
-                warn!(name = %self.address, "the name of a server of the site is not found: what was found before stays");
+                warn!(name = %self.address, cause, "the name of a server of the site is not found: what was found before stays");
             }
             return found.values().cloned().collect();
         }

@@ -137,7 +137,12 @@ impl Upstreams {
     pub(crate) async fn settle(&self) {
         let named = self.groups.iter().filter(|group| group.has_names());
         if timeout(FIRST_LOOKUP, join_all(named.map(|group| group.look_up()))).await.is_err() {
-            warn!("the names of the site's servers are not found yet");
+            let names: Vec<String> =
+                self.sites.iter().flat_map(|site| &site.servers).map(ToString::to_string).collect();
+            warn!(
+                servers = names.join(", "),
+                "the names of the site's servers are not found yet: their requests are answered 502 until they are"
+            );
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cache::Sparing;
 use entitlement::account::AccountId;
 
 use crate::Billing;
@@ -48,11 +49,17 @@ impl Invoices {
             Ok(Ok(billed)) if billed.is_empty() => Self::None,
             Ok(Ok(billed)) => Self::Known(billed.into_iter().map(|billed| line(texts, billed)).collect()),
             Ok(Err(problem)) => {
-                tracing::warn!(%account, code = problem.code(), "the invoices cannot be shown");
+                static UNSHOWN: Sparing = Sparing::new();
+                if let Some(untold) = UNSHOWN.tells(&problem.code()) {
+                    tracing::warn!(%account, code = problem.code(), untold, "the invoices of an account cannot be shown: `code` says why");
+                }
                 Self::Unavailable
             }
             Err(_) => {
-                tracing::warn!(%account, "the invoices cannot be shown: the provider takes too long");
+                static SLOW: Sparing = Sparing::new();
+                if let Some(untold) = SLOW.tells(&"") {
+                    tracing::warn!(%account, untold, "the invoices of an account cannot be shown: the provider takes too long");
+                }
                 Self::Unavailable
             }
         }

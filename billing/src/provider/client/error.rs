@@ -1,5 +1,6 @@
 //! What can go wrong when Stripe is asked, by what the caller does about it.
 
+use cache::Sparing;
 use http::StatusCode;
 use miniserde::Deserialize;
 
@@ -130,15 +131,31 @@ impl From<ProviderError> for Problem {
                 tracing::info!(account, reason = %error, "the payment provider refused a buyer");
                 return problem;
             }
-            Cause::Passing => {
-                tracing::warn!(account, reference, reason = %error, "the payment provider did not answer what a buyer asked for");
-            }
+            Cause::Passing => tell(
+                &error,
+                &reference,
+                "the payment provider did not answer what a buyer asked for: it may work in a moment",
+            ),
             Cause::Operator => {
                 metrics::count_refused_sale();
-                tracing::warn!(account, reference, reason = %error, "the payment provider refuses what a buyer asked for");
+                tell(
+                    &error,
+                    &reference,
+                    "the payment provider refuses what a buyer asked for: `reason` is its own word, and until it is mended nobody buys this",
+                );
             }
         }
         problem.reference(reference)
+    }
+}
+
+/// Tells a fault that many buyers may meet: each can be found by the reference that the buyer has, and one a minute is a warning.
+fn tell(error: &ProviderError, reference: &str, event: &'static str) {
+    static TOLD: Sparing = Sparing::new();
+    let account = caller::account();
+    match TOLD.tells(error) {
+        Some(untold) => tracing::warn!(account, reference, reason = %error, untold, "{event}"),
+        None => tracing::info!(account, reference, reason = %error, "{event}"),
     }
 }
 
