@@ -49,11 +49,7 @@ fn start_with(filter: &str, writer: BoxMakeWriter) {
     } else {
         lines.fmt_fields(JsonFields::new()).event_format(JsonLine).boxed()
     };
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(filter_fn(is_harmless))
-        .with(lines)
-        .init();
+    tracing_subscriber::registry().with(filter).with(filter_fn(is_harmless)).with(lines).init();
 }
 
 /// Where Pingora writes of one client's connection or request. Each such request that fails has a line of ours, and a client

@@ -23,7 +23,7 @@ fn catalog(text: &str) -> Catalog {
 /// The page of somebody signed in.
 fn of(look: &Pages, standing: &Standing, next: Option<&str>) -> String {
     let tier = standing.segment.plan.tier.clone();
-    let viewer = viewer(standing, on(3, 10));
+    let viewer = viewer(&look.texts, standing, on(3, 10));
     let page = page(frame(look), viewer, &by_month(standing.catalog()), Some(&tier));
     Page { next: next.map(Into::into), ..page }.render().expect("a page")
 }
