@@ -81,6 +81,12 @@ impl Problem {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// The path that leads to what was wanted.
+    #[cfg(test)]
+    pub fn told_instead(&self) -> Option<&str> {
+        self.instead.as_deref()
+    }
+
     /// What its cause is found by in the log.
     #[must_use]
     pub fn told_reference(&self) -> Option<&str> {

@@ -125,7 +125,7 @@ async fn list(billing: &Billing, filter: &Filter, limit: u32) -> Result<()> {
 }
 
 /// Above lines of [`one_line`].
-const HEAD: &str = "      id  state    received              provider  type  event  account  (reason)";
+pub const HEAD: &str = "      id  state    received              provider  type  event  account  (reason)";
 
 /// Number, state, time, provider, type, the provider's id, the account, and the reason if there is one.
 pub fn one_line(event: &EventLine) -> String {

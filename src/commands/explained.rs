@@ -1,38 +1,47 @@
 //! Facts about an account, for a person.
 
 use billing::{Explained, Waiting};
+use chrono::SecondsFormat;
 use entitlement::Timestamp;
 use entitlement::subscription::State;
 
 use super::events;
 use crate::output;
 
+/// A moment by the second: what is stored is finer than a person reads.
+pub fn moment(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
 /// A subscription's state with its date.
 pub fn state(state: State) -> String {
     match state {
         State::Incomplete => "incomplete".to_owned(),
-        State::Trialing { ends_at } => format!("trialing until {}", ends_at.to_rfc3339()),
-        State::Active { paid_until: Some(until) } => format!("active, paid until {}", until.to_rfc3339()),
+        State::Trialing { ends_at } => format!("trialing until {}", moment(ends_at)),
+        State::Active { paid_until: Some(until) } => format!("active, paid until {}", moment(until)),
         State::Active { paid_until: None } => "active".to_owned(),
-        State::PastDue { since } => format!("past due since {}", since.to_rfc3339()),
+        State::PastDue { since } => format!("past due since {}", moment(since)),
         State::Unpaid => "unpaid".to_owned(),
         State::Paused => "paused".to_owned(),
         State::Unknown => "of a status that this build does not know".to_owned(),
-        State::Lapsed { at } => format!("not among what ran at {}", at.to_rfc3339()),
+        State::Lapsed { at } => format!("not among what ran at {}", moment(at)),
         State::WrittenOff { at } => format!(
             "ended by a person at {}, as its provider no longer showed it; it comes back when its provider tells of it again",
-            at.to_rfc3339()
+            moment(at)
         ),
-        State::Ended { at } => format!("ended at {}", at.to_rfc3339()),
+        State::Ended { at } => format!("ended at {}", moment(at)),
     }
 }
 
 fn print_subscriptions(explained: &Explained) {
     for subscription in &explained.subscriptions {
-        let end = subscription.cancel_at.map(|end| format!(", ends {}", end.to_rfc3339())).unwrap_or_default();
+        let end = subscription.cancel_at.map(|end| format!(", ends {}", moment(end))).unwrap_or_default();
         let id = &subscription.id;
         let (state, prices) = (state(subscription.state), subscription.prices.join(", "));
-        output::line(format_args!("subscription {}:{}  {state}{end}  {prices}", id.provider, id.id));
+        let resumes = subscription.resumes_at.map(|at| format!(" until {}", moment(at))).unwrap_or_default();
+        let paused =
+            if subscription.collection_paused { format!(", collection paused{resumes}") } else { String::new() };
+        output::line(format_args!("subscription {}:{}  {state}{paused}{end}  {prices}", id.provider, id.id));
         for withheld in explained.withheld.iter().filter(|withheld| withheld.subscription == *id) {
             let (reason, way_back) = (withheld.reason.as_str(), withheld.way_back.as_str());
             output::line(format_args!("  gives nothing: {reason}; what brings access back: {way_back}"));
@@ -50,7 +59,7 @@ fn print_held_back(explained: &Explained) {
         output::line(format_args!(
             "held back {} since {}: a comparison would take access by it. `tollgate reconcile --held-back` lists all, `tollgate reconcile --force` does it",
             named.join(" "),
-            since.to_rfc3339()
+            moment(*since)
         ));
     }
     let is_told = |warning: &&String| explained.held.as_ref().is_some_and(|held| held.why == **warning);
@@ -81,12 +90,13 @@ pub fn print(explained: &Explained, at: Timestamp) {
         output::line("          nothing is known of it: it has what everybody has");
     }
     if let Some(at) = explained.blocked_at {
-        output::line(format_args!("blocked   since {}: no gated route passes, whatever is paid", at.to_rfc3339()));
+        output::line(format_args!("blocked   since {}: no gated route passes, whatever is paid", moment(at)));
     }
     print_cache(explained);
     print_held_back(explained);
-    output::line(format_args!("at        {}", at.to_rfc3339()));
-    let time = |time: Option<Timestamp>, open: &str| time.map_or(open.to_owned(), |time| time.to_rfc3339());
+    output::line(format_args!("at        {}", moment(at)));
+    let time = |time: Option<Timestamp>, open: &str| time.map_or(open.to_owned(), moment);
+    output::line("  from … until  tier (status)  sources");
     for segment in &explained.segments {
         let mark = if segment.holds { "→" } else { " " };
         let sources = if segment.sources.is_empty() { "no grant".to_owned() } else { segment.sources.join(", ") };
@@ -95,7 +105,7 @@ pub fn print(explained: &Explained, at: Timestamp) {
     }
     print_subscriptions(explained);
     for unseen in &explained.unseen {
-        let (id, since) = (&unseen.subscription, unseen.since.to_rfc3339());
+        let (id, since) = (&unseen.subscription, moment(unseen.since));
         output::line(format_args!(
             "unseen    {}:{} since {since}: the provider no longer shows it; it stays as it is",
             id.provider, id.id
@@ -113,8 +123,13 @@ pub fn print(explained: &Explained, at: Timestamp) {
         };
         output::line(format_args!("credit {}  {} {end}{revoked}  {}", credit.id, credit.tier, credit.reason));
     }
+    print_history(explained);
+}
+
+/// Bills, money that went back, events and changes, the newest first.
+fn print_history(explained: &Explained) {
     for invoice in &explained.invoices {
-        let failed = invoice.failed_at.map(|at| format!(", first failed at {}", at.to_rfc3339())).unwrap_or_default();
+        let failed = invoice.failed_at.map(|at| format!(", first failed at {}", moment(at))).unwrap_or_default();
         let (id, paid, attempts) = (&invoice.id, invoice.paid, invoice.attempts);
         output::line(format_args!(
             "invoice {id}  paid {paid}, tried {}{failed}  {}",
@@ -129,12 +144,18 @@ pub fn print(explained: &Explained, at: Timestamp) {
         let refunds: i64 = money.refunds.iter().map(|refund| refund.amount).fold(payment.refunded, i64::max);
         output::line(format_args!("payment {}  {refunds} of {} went back{disputes}", payment.id, payment.amount));
     }
+    if !explained.events.is_empty() {
+        output::line(format_args!("event {}", events::HEAD.trim_start()));
+    }
     for event in &explained.events {
         output::line(format_args!("event {}", events::one_line(event).trim_start()));
+    }
+    if !explained.changes.is_empty() {
+        output::line("change at  version  cause: detail");
     }
     for change in &explained.changes {
         let billing::AuditLine { at, version, cause, detail, user, .. } = change;
         let user = user.as_ref().map(|user| format!(" (by {user})")).unwrap_or_default();
-        output::line(format_args!("change {}  version {version}  {cause}: {detail}{user}", at.to_rfc3339()));
+        output::line(format_args!("change {}  version {version}  {cause}: {detail}{user}", moment(*at)));
     }
 }

@@ -3,6 +3,8 @@
 mod addons;
 mod asks;
 mod again;
+mod alarms;
+mod beside;
 mod compressed;
 mod consent;
 mod invitations;

@@ -9,7 +9,7 @@ use crate::world::wait::DEADLINE;
 use crate::world::{Arrangement, Setup, World, eventually, token};
 
 /// How often an operator was told that an account pays twice.
-async fn alarms(world: &World) -> f64 {
+pub async fn alarms(world: &World) -> f64 {
     let url = format!("http://{}/metrics", world.billing().listen.admin);
     let metrics = crate::world::send(crate::world::http::client().get(&url)).await.body;
     let line = metrics.lines().find(|line| line.starts_with("tollgate_double_payments_total"));

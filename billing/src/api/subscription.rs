@@ -19,6 +19,7 @@ use super::signed_in::{Buyer, SignedIn};
 use super::standing::{self, Standing, bought};
 use crate::Billing;
 use crate::checkout;
+use crate::checkout::refused::refuse_blocked;
 use crate::problem::Problem;
 use crate::provider::client::Kept;
 use crate::provider::sell;
@@ -62,6 +63,8 @@ struct ShownSubscription {
     /// The end of what is paid for, or of the trial.
     period_end: Option<Timestamp>,
     cancel_at: Option<Timestamp>,
+    /// When collection goes on by itself, where it is paused.
+    resumes_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     /// Why it gives nothing although it is not over.
     reason: Option<&'static str>,
@@ -117,13 +120,15 @@ pub async fn reactivate(
     Buyer(claims): Buyer,
     _: OwnOrigin,
 ) -> Result<Json<Asked>, Problem> {
-    // One only, the highest tier: never more is charged than was asked for.
-    let (first, _) = running(&billing, &claims.sub).await?;
+    checkout::check_any_configured(&billing)?;
+    let now = crate::clock::now();
+    let standing = standing::of(&billing, &claims.sub, now).await?;
+    // One only, the highest tier: never more is charged than was asked for. What was given back is bought again, and not kept.
+    let own = standing.to_go_on(now).ok_or_else(none_running)?;
+    let (first, is_paused) = (own.id.clone(), standing.way_back(own, now) == Some(WayBack::Resume));
     checkout::check_configured(&billing, first.provider).await?;
     billing.shared().asks.act(&claims.sub)?;
-    let standing = standing::of(&billing, &claims.sub, crate::clock::now()).await?;
-    standing.refuse_blocked()?;
-    let is_paused = standing.withheld(&first).is_some_and(|withheld| withheld.way_back() == WayBack::Resume);
+    refuse_blocked(&standing)?;
     let kept = sell::keep(&billing.providers(), &first).await?;
     let kept = if is_paused { sell::resume(&billing.providers(), &first).await? } else { kept };
     checkout::observe(&billing, &first).await;
@@ -144,11 +149,13 @@ async fn running(billing: &Billing, account: &AccountId) -> Result<(Subscription
     let standing = standing::of(billing, account, now).await?;
     let live = standing.live(now).into_iter().map(|live| live.subscription);
     let mut ids = live.chain(standing.unnamed(now)).map(|subscription| subscription.id.clone());
-    let first = ids.next().ok_or_else(|| {
-        let detail = "There is no subscription that could be ended or kept.";
-        Problem::new(StatusCode::BAD_REQUEST, "no_active_subscription", detail)
-    })?;
+    let first = ids.next().ok_or_else(none_running)?;
     Ok((first, ids.collect()))
+}
+
+fn none_running() -> Problem {
+    let detail = "There is no subscription that could be ended or kept.";
+    Problem::new(StatusCode::BAD_REQUEST, "no_active_subscription", detail)
 }
 
 fn shown(claims: &Claims, standing: &Standing, now: Timestamp) -> Shown {
@@ -193,9 +200,10 @@ fn shown_subscription(standing: &Standing, subscription: &Subscription, now: Tim
         trial_days_remaining: trial_ends_at.map(|end| whole_days(end - now)),
         period_end,
         cancel_at: subscription.cancel_at,
+        resumes_at: subscription.resumes_at,
         ended_at,
         reason: withheld.map(Withheld::as_str),
-        way_back: withheld.map(|withheld| withheld.way_back().as_str()),
+        way_back: standing.way_back(subscription, now).map(WayBack::as_str),
     }
 }
 

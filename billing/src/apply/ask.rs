@@ -116,7 +116,8 @@ impl Billing {
         Ok((asked, Some(guard)))
     }
 
-    /// The customer of a subscription that is of no account, when neither the event nor an answer names one.
+    /// The customer of a subscription that is of no account, when neither the event nor an answer names one; and the customer of a
+    /// checkout that is the first to name it, as it may be another account's that has bought for this one.
     async fn unplaced(
         &self,
         provider: Provider,
@@ -124,6 +125,13 @@ impl Billing {
         answers: &[Event],
     ) -> Result<Option<String>, StoreError> {
         let told = || std::iter::once(event).chain(answers);
+        let is_of_purchase = |fact: &Fact| matches!(fact, Fact::Linked { subscription: Some(_) });
+        let purchase = told().find(|event| event.facts.iter().any(is_of_purchase));
+        if let Some(customer) = purchase.and_then(|event| event.customer.clone()) {
+            let mut conn = self.pool().acquire().await?;
+            let is_known = links::account_of_customer(&mut conn, provider, &customer).await?.is_some();
+            return Ok((!is_known).then_some(customer));
+        }
         if told().any(|event| event.claim.is_some() || event.objects.iter().any(|it| matches!(it, Object::Customer(_))))
         {
             return Ok(None);

@@ -12,6 +12,14 @@ use crate::store::subscriptions;
 
 /// What the operator must know when somebody pays for what no catalog names.
 pub fn unknown_prices(account: &AccountId, subscription: &Subscription, rules: &Rules) -> Option<String> {
+    // What is over, or not yet begun, grants nothing by right.
+    let is_for_nothing = matches!(
+        subscription.state,
+        State::Incomplete | State::Lapsed { .. } | State::WrittenOff { .. } | State::Ended { .. }
+    );
+    if is_for_nothing {
+        return None;
+    }
     let sold = |price: &&String| rules.catalog.sold(subscription.id.provider, price).is_none();
     let unknown: Vec<&str> = subscription.prices.iter().filter(sold).map(String::as_str).collect();
     let note = match unknown.as_slice() {

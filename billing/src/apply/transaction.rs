@@ -67,8 +67,6 @@ struct Work {
     trouble: Option<String>,
     /// Whether its provider has been asked about it.
     is_asked: bool,
-    /// Whether it says by itself what it tells.
-    has_facts: bool,
     /// The provider's account that answered.
     account: Option<String>,
 }
@@ -193,15 +191,16 @@ impl Billing {
             };
             return Plan::Ignore { why, customer };
         }
-        let has_facts = !event.facts.is_empty();
         let answers = dated(answers, &event);
         let told = without_answered(event, &answers);
         let told = Lesson { event: told, evidence: Evidence::Told { arrival: claimed.arrival } };
         let answers = answers.into_iter().map(|event| Lesson { event, evidence: Evidence::Asked { observation } });
-        let lessons = std::iter::once(told).chain(answers).collect();
+        // What a customer itself says of whose it is comes before what a checkout of it says.
+        let (customers, others): (Vec<Lesson>, Vec<Lesson>) = answers.partition(|lesson| says_whose(&lesson.event));
+        let lessons = customers.into_iter().chain([told]).chain(others).collect();
         let cause = format!("{} {}", claimed.provider, claimed.event_id);
         let is_asked = question != Question::None;
-        Plan::Learn(Work { cause, lessons, customer, nothing, trouble, is_asked, has_facts, account })
+        Plan::Learn(Work { cause, lessons, customer, nothing, trouble, is_asked, account })
     }
 
     async fn carry_out(
@@ -212,7 +211,7 @@ impl Billing {
         (rules, now): (&Rules, Timestamp),
         closing: &mut Closing,
     ) -> Result<Fate, StoreError> {
-        let Work { cause, lessons, customer, nothing, trouble, is_asked, has_facts, account } = match plan {
+        let Work { cause, lessons, customer, nothing, trouble, is_asked, account } = match plan {
             Plan::Learn(work) => work,
             Plan::Wait => {
                 return self.park(conn, claimed, claimed.customer.as_deref(), NOBODY_TO_ASK, now).await;
@@ -226,11 +225,7 @@ impl Billing {
             }
         };
         let is_second = claimed.reason.as_deref() == Some(LOOK_AGAIN);
-        let look = match (is_second, has_facts) {
-            (true, _) => Look::Second,
-            (false, true) => Look::First,
-            (false, false) => Look::Only,
-        };
+        let look = if is_second { Look::Second } else { Look::First };
         let mut effects = Effects::new(Attempt {
             look,
             provider: claimed.provider,
@@ -258,8 +253,8 @@ impl Billing {
             tracing::info!(customer, "an event is parked: nobody has said which account this customer is");
             return self.park(conn, claimed, Some(&customer), &reason, now).await;
         }
-        let is_in_doubt = effects.is_in_doubt;
         let outcome = effects.close();
+        let is_in_doubt = outcome.is_in_doubt;
         // Changes that were applied at the first look stay.
         let outcome = Outcome { is_news: outcome.is_news || is_second, ..outcome };
         let changed: Vec<AccountId> = outcome.changed().into_iter().collect();
@@ -301,6 +296,11 @@ impl Billing {
         events::park(conn, claimed.id, customer, reason, next).await?;
         Ok(Fate::Parked)
     }
+}
+
+/// Whether it is a customer that names its account.
+fn says_whose(event: &Event) -> bool {
+    matches!(event.facts.as_slice(), [Fact::Linked { subscription: None }])
 }
 
 /// Gives accounts that were moved their present id wherever an event names them, and takes out what was erased. After the customers are

@@ -7,6 +7,7 @@ use entitlement::event::Object;
 use entitlement::subscription::SubscriptionId;
 
 use crate::Billing;
+use crate::apply::effect::Look;
 use crate::problem::Problem;
 use crate::provider::{self, Moments};
 use crate::reconcile::{Asking, ReconcileError};
@@ -27,7 +28,7 @@ pub async fn confirm(billing: &Billing, account: &AccountId, now: Timestamp) -> 
     let Some(session) = session else { return Ok(()) };
     let (askable, account_id) = (billing.askable(session.provider).await?, account.as_str());
     let (account, observation) = (askable.account.as_deref(), billing.draw().await?);
-    let asking = Asking { cause: CAUSE, provider: session.provider, account, observation, now };
+    let asking = Asking { cause: CAUSE, provider: session.provider, account, observation, look: Look::First, now };
     let object = Object::Checkout(session.id);
     let moments = Moments { at: now, now };
     let answers = provider::look(&askable.providers, session.provider, &object, moments).await?;
@@ -79,7 +80,7 @@ pub(crate) async fn observed(billing: &Billing, subscription: &SubscriptionId) -
     if answers.is_empty() {
         return Ok(());
     }
-    let asking = Asking { cause: CAUSE, provider, account, observation, now };
+    let asking = Asking { cause: CAUSE, provider, account, observation, look: Look::First, now };
     match billing.learn(asking, &[&answers]).await {
         Ok(_) => Ok(()),
         Err(ReconcileError::Store(error)) => Err(error.into()),

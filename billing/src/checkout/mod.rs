@@ -14,7 +14,7 @@ pub mod links;
 pub mod onward;
 mod open;
 mod portal;
-mod refused;
+pub mod refused;
 mod superseded;
 mod turn;
 

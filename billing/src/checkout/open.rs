@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::agreed;
 use super::choose::{self, Choice, Order};
 use super::confirm::{confirm, observe};
-use super::refused::{payment_pending, refuse_beside_unpaid, refuse_moved, refuse_second};
+use super::refused::{payment_pending, refuse_beside_unpaid, refuse_blocked, refuse_moved, refuse_second};
 use super::turn::Turn;
 use super::{check_configured, check_to_sell, client, held, links};
 use crate::Billing;
@@ -39,7 +39,7 @@ pub async fn open(billing: &Billing, account: &AccountId, order: &Order, now: Ti
 
 async fn attempt(billing: &Billing, account: &AccountId, order: &Order, now: Timestamp) -> Result<Opened, Problem> {
     let standing = standing::of(billing, account, now).await?;
-    standing.refuse_blocked()?;
+    refuse_blocked(&standing)?;
     refuse_moved(billing, account).await?;
     let choice = chosen(billing, &standing, order)?;
     check_to_sell(billing, choice.price.provider).await?;

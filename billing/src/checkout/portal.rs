@@ -3,7 +3,6 @@
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
-use entitlement::subscription::Subscription;
 use http::StatusCode;
 
 use super::{check_any_configured, check_configured, links};
@@ -13,7 +12,6 @@ use crate::problem::Problem;
 use crate::provider;
 use crate::provider::client::ProviderError;
 use crate::provider::sell;
-use crate::store::links::account_of_customer;
 use crate::store::{StoreError, customers};
 
 /// Opens the customer portal and answers its URL, which the provider lets expire: of the provider that is paid, else of
@@ -23,18 +21,20 @@ use crate::store::{StoreError, customers};
 /// 404 when the account never bought anything here, 502 with the provider's message, 503 when there is no key.
 pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp) -> Result<String, Problem> {
     check_any_configured(billing)?;
-    let none = || Problem::new(StatusCode::NOT_FOUND, "no_customer", "Nothing was bought here yet.");
     let standing = standing::of(billing, account, now).await?;
-    // The customer that pays, before the one that would.
-    let live = standing.live(now).into_iter().map(|live| live.subscription);
-    let mut paying = None;
-    for subscription in live.chain(standing.unnamed(now)) {
-        // One who pays for this account may be another account's: the portal would show everything of theirs.
-        if is_own_customer(billing, account, subscription).await? {
-            paying = Some((subscription.id.provider, subscription.customer.clone()));
-            break;
-        }
-    }
+    let none = || {
+        let detail = if standing.has_any_elsewhere(now) {
+            "What this account has is paid for by another account, and is changed in the portal of that one."
+        } else {
+            "Nothing was bought here yet."
+        };
+        Problem::new(StatusCode::NOT_FOUND, "no_customer", detail)
+    };
+    // The customer that pays, before the one that would. One who pays for this account may be another account's: the portal would
+    // show everything of theirs.
+    let live = standing.live(now).into_iter().map(|live| live.subscription).chain(standing.unnamed(now));
+    let mut own = live.filter(|own| !standing.is_elsewhere(&own.id));
+    let paying = own.next().map(|own| (own.id.provider, own.customer.clone()));
     let (provider, customer) = match paying {
         Some(paying) => paying,
         None => stored_customer(billing, account).await?.ok_or_else(none)?,
@@ -47,16 +47,6 @@ pub async fn open_portal(billing: &Billing, account: &AccountId, now: Timestamp)
         Err(ProviderError::UnknownCustomer) => Err(none()),
         opened => Ok(opened?),
     }
-}
-
-async fn is_own_customer(
-    billing: &Billing,
-    account: &AccountId,
-    subscription: &Subscription,
-) -> Result<bool, StoreError> {
-    let mut conn = billing.pool().acquire().await?;
-    let owner = account_of_customer(&mut conn, subscription.id.provider, &subscription.customer).await?;
-    Ok(owner.as_ref() == Some(account))
 }
 
 async fn stored_customer(billing: &Billing, account: &AccountId) -> Result<Option<(Provider, String)>, StoreError> {

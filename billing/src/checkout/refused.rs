@@ -2,48 +2,50 @@
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::catalog::Sold;
-use entitlement::subscription::{WayBack, Withheld};
+use entitlement::subscription::Subscription;
 use http::StatusCode;
 
 use super::choose::Choice;
 use crate::Billing;
-use crate::api::standing::Standing;
+use crate::api::standing::{Obstacle, Standing};
 use crate::problem::Problem;
 use crate::store::{StoreError, gone};
+
+/// Where a subscription is changed, and how it is paid.
+const PORTAL: &str = "/api/billing/portal";
+
+/// Sells nothing to an account that is blocked: it would pay for what it cannot use.
+///
+/// # Errors
+/// 403 when it is.
+pub fn refuse_blocked(standing: &Standing) -> Result<(), Problem> {
+    if standing.segment.plan.is_blocked() { Err(blocked()) } else { Ok(()) }
+}
 
 /// A tier that is paid for, or the same add-on, is changed in the portal.
 ///
 /// # Errors
 /// 409, with the way to go instead.
 pub fn refuse_second(standing: &Standing, choice: &Choice<'_>, now: Timestamp) -> Result<(), Problem> {
-    let held = standing.held(now);
-    let withheld = held.first().and_then(|live| standing.withheld(&live.subscription.id)).map(Withheld::way_back);
-    let (is_held, code, detail) = match choice.item {
-        Sold::Tier(_) if withheld == Some(WayBack::Resume) => {
+    let Some(obstacle) = standing.obstacle(choice.item, now) else { return Ok(()) };
+    Err(match (obstacle, choice.named()) {
+        (Obstacle::Blocked, _) => blocked(),
+        (Obstacle::Paused, _) => {
             let detail =
                 "There is a subscription already, which is paused: let it go on instead of buying another one.";
-            let problem = Problem::new(StatusCode::CONFLICT, "subscription_paused", detail);
-            return Err(problem.instead("/api/billing/reactivate"));
+            Problem::new(StatusCode::CONFLICT, "subscription_paused", detail).instead("/api/billing/reactivate")
         }
-        Sold::Tier(_) if withheld == Some(WayBack::UpdateCard) => {
-            return Err(payment_missing());
+        (Obstacle::PaymentMissing(own), _) => payment_missing(standing, own),
+        (Obstacle::Held(own), ("addon", _)) => {
+            let detail = "The account has this add-on already: it is changed and ended in the customer portal.";
+            in_portal(standing, own, ("already_held", detail))
         }
-        Sold::Tier(_) => (
-            !held.is_empty() || standing.may_hold_unnamed(now),
-            "already_subscribed",
-            "There is a subscription already: change it in the customer portal instead of buying another one.",
-        ),
-        Sold::Addon(addon) => (
-            standing.has_addon(&addon.code, now),
-            "already_held",
-            "The account has this add-on already: it is changed and ended in the customer portal.",
-        ),
-    };
-    if is_held {
-        return Err(Problem::new(StatusCode::CONFLICT, code, detail).instead("/api/billing/portal"));
-    }
-    Ok(())
+        (Obstacle::Held(own), _) => {
+            let detail =
+                "There is a subscription already: change it in the customer portal instead of buying another one.";
+            in_portal(standing, own, ("already_subscribed", detail))
+        }
+    })
 }
 
 /// Nothing is sold beside a subscription whose first payment is still open: both could be paid.
@@ -51,8 +53,7 @@ pub fn refuse_second(standing: &Standing, choice: &Choice<'_>, now: Timestamp) -
 /// # Errors
 /// 409 when there is one.
 pub fn refuse_beside_unpaid(standing: &Standing) -> Result<(), Problem> {
-    let is_open = standing.unsettled().is_some_and(|(_, withheld)| withheld == Withheld::Incomplete);
-    if is_open { Err(payment_missing()) } else { Ok(()) }
+    standing.unpaid().map_or(Ok(()), |own| Err(payment_missing(standing, own)))
 }
 
 /// Nothing is sold to an account that goes by another id: its payments would be for that one.
@@ -68,9 +69,25 @@ pub async fn refuse_moved(billing: &Billing, account: &AccountId) -> Result<(), 
     Err(Problem::new(StatusCode::CONFLICT, "account_moved", detail))
 }
 
-fn payment_missing() -> Problem {
+fn blocked() -> Problem {
+    let detail =
+        "This account is blocked: nothing is sold to it. What it has can be ended, and paid for in the portal.";
+    Problem::new(StatusCode::FORBIDDEN, "account_blocked", detail)
+}
+
+fn payment_missing(standing: &Standing, own: &Subscription) -> Problem {
     let detail = "There is a subscription already, of which a payment is missing: update how it is paid instead of buying another one.";
-    Problem::new(StatusCode::CONFLICT, "payment_missing", detail).instead("/api/billing/portal")
+    in_portal(standing, Some(own), ("payment_missing", detail))
+}
+
+/// What is settled in the portal; where that is another account's, no way leads there.
+fn in_portal(standing: &Standing, own: Option<&Subscription>, (code, detail): (&'static str, &str)) -> Problem {
+    let is_elsewhere = own.is_some_and(|own| standing.is_elsewhere(&own.id));
+    if is_elsewhere || !standing.has_portal {
+        let detail = "There is a subscription already, and another account pays for it: that account can change it. It can be ended here.";
+        return Problem::new(StatusCode::CONFLICT, code, detail);
+    }
+    Problem::new(StatusCode::CONFLICT, code, detail).instead(PORTAL)
 }
 
 /// That a payment is on its way.
@@ -87,6 +104,19 @@ mod tests {
 
     use super::*;
     use crate::api::standing::examples::{on, standing, subscription};
+
+    #[test]
+    fn no_way_leads_to_the_portal_of_another_account() {
+        let own = subscription("price_monthly", State::Incomplete);
+        let mut standing = standing(vec![own.clone()], on(3, 10));
+        let instead = |standing: &Standing| {
+            let problem = refuse_beside_unpaid(standing).expect_err("refused");
+            problem.told_instead().map(str::to_owned)
+        };
+        assert_eq!(instead(&standing).as_deref(), Some(PORTAL));
+        standing.elsewhere.insert(own.id);
+        assert_eq!(instead(&standing), None);
+    }
 
     #[test]
     fn nothing_is_sold_beside_a_first_payment_that_is_open() {

@@ -1,5 +1,7 @@
 //! Why an account has what it has.
 
+use std::sync::Arc;
+
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::payment::Invoice;
@@ -8,7 +10,7 @@ use entitlement::subscription::{Subscription, SubscriptionId, WayBack, Withheld}
 use entitlement::timeline::{Source, Timeline, timeline};
 use serde::Serialize;
 
-use crate::api::standing::is_running;
+use crate::api::standing::{Standing, is_running};
 use crate::chain;
 use crate::component::Billing;
 use crate::publish::{self, Computed};
@@ -170,9 +172,10 @@ impl Billing {
         let _ = self.glance(snapshot.database).await;
         let mut warnings = self.catalog_warnings().await;
         warnings.extend(self.database_warning());
+        let standing = Standing::read(account, snapshot.clone(), (Arc::clone(&rules), &customers), at);
         let withheld = snapshot.subscriptions.iter().filter_map(|own| {
-            let reason = publish::withheld(own, &snapshot, &rules, at)?;
-            Some(WithheldSubscription { subscription: own.id.clone(), reason, way_back: reason.way_back() })
+            let (reason, way_back) = (standing.withheld(&own.id)?, standing.way_back(own, at)?);
+            Some(WithheldSubscription { subscription: own.id.clone(), reason, way_back })
         });
         Ok(Explained {
             withheld: withheld.collect(),

@@ -2,10 +2,12 @@
 
 use entitlement::catalog::Provider;
 
-/// The most that is charged in most currencies: eight digits.
+/// The most that is charged in most currencies: eight digits (<https://docs.stripe.com/api/charges/object#charge_object-amount>, as in
+/// the descriptions of `amount` in async-stripe).
 const MOST: i64 = 99_999_999;
 
-/// The currencies in which Stripe takes more digits, and the most of each (<https://docs.stripe.com/currencies>).
+/// The currencies in which Stripe takes more digits, and the most of each (<https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>).
+/// A row only lets more pass: one that is wrong refuses nothing, and the provider says so when the price is made or compared.
 const MORE: [(&str, i64); 6] = [
     ("cop", 9_999_999_999),
     ("huf", 9_999_999_999),
@@ -15,10 +17,10 @@ const MORE: [(&str, i64); 6] = [
     ("lbp", 999_999_999_999),
 ];
 
-/// The currencies of which Stripe takes whole tens or hundreds of minor units (<https://docs.stripe.com/currencies#special-cases>,
-/// <https://docs.stripe.com/currencies#three-decimal>).
-const STEPS: [(&str, i64); 7] =
-    [("bhd", 10), ("isk", 100), ("jod", 10), ("kwd", 10), ("omr", 10), ("tnd", 10), ("ugx", 100)];
+/// The currencies of which Stripe takes whole tens or hundreds of minor units: those with three decimals (ISO 4217), of which the last
+/// digit has to be 0 (<https://docs.stripe.com/currencies#three-decimal>), and `isk`, which is counted in hundredths and has no decimals
+/// (<https://docs.stripe.com/currencies#special-cases>). Of `ugx` a step is not told as plainly, so none is refused.
+const STEPS: [(&str, i64); 6] = [("bhd", 10), ("isk", 100), ("jod", 10), ("kwd", 10), ("omr", 10), ("tnd", 10)];
 
 /// Why a provider charges no such amount, as the rest of a sentence about it.
 #[must_use]
@@ -54,7 +56,7 @@ mod tests {
             (Provider::Polar, "idr", 100_000_000, "polar takes 99999999 at most"),
             (Provider::Stripe, "isk", 150_000, ""),
             (Provider::Stripe, "isk", 1_550, "whole multiples of 100 in isk, such as 1500 or 1600"),
-            (Provider::Stripe, "ugx", 50, "such as 0 or 100"),
+            (Provider::Stripe, "ugx", 50, ""),
             (Provider::Stripe, "kwd", 7_120, ""),
             (Provider::Stripe, "kwd", 7_125, "such as 7120 or 7130"),
             (Provider::Stripe, "mga", 1_505, ""),

@@ -3,8 +3,10 @@
 
 use entitlement::Timestamp;
 use entitlement::catalog::Provider;
+use entitlement::event::Event;
 use entitlement::subscription::SubscriptionId;
 
+use super::Moments;
 use super::client::{Bill, Checkout, CheckoutState, Kept, Opened, ProviderError};
 use crate::credentials::Providers;
 
@@ -120,5 +122,22 @@ pub(crate) async fn bills(
     match provider {
         Provider::Stripe => providers.stripe_client.as_ref().ok_or_else(nobody)?.bills(customer).await,
         Provider::Polar => providers.polar_client.as_ref().ok_or_else(nobody)?.bills(customer).await,
+    }
+}
+
+/// The checkout that a subscription came from, as its provider shows it; nothing where there is none, or nobody to be asked. Polar's
+/// customers are accounts of ours, so none pays for another.
+///
+/// # Errors
+/// Any [`ProviderError`].
+pub(crate) async fn purchase(
+    providers: &Providers,
+    provider: Provider,
+    subscription: &str,
+    moments: Moments,
+) -> Result<Vec<Event>, ProviderError> {
+    match (provider, &providers.stripe_client) {
+        (Provider::Stripe, Some(client)) => client.look_at_purchase(subscription, moments.stripe(providers)).await,
+        (Provider::Stripe, None) | (Provider::Polar, _) => Ok(Vec::new()),
     }
 }

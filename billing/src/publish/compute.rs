@@ -15,7 +15,7 @@ use crate::credits;
 use crate::store::catalogs::Rules;
 use crate::store::credits::Credit;
 use crate::store::money::Money;
-use crate::store::snapshot::Snapshot;
+use crate::store::snapshot::{Gone, Snapshot};
 
 /// How far the clocks of those who read a record may be from ours, and ours from the provider's, in minutes: what is over by time
 /// alone stays in it for so long, and what begins soon has begun.
@@ -127,11 +127,15 @@ pub fn access(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -
     access.max_by_key(|access| access.until.unwrap_or(Timestamp::MAX_UTC))
 }
 
-/// Why a subscription of the account gives nothing at `now`; `None` when something of it does, or it is over, or it buys nothing that
-/// is sold here.
+/// Why a subscription of the account gives nothing at `now`; `None` when something of it does, or it is over.
 #[must_use]
 pub fn withheld(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> Option<Withheld> {
-    let reasons = withheld_items(subscription, snapshot, rules, now).into_iter().map(|(_, withheld)| withheld);
+    let items = withheld_items(subscription, snapshot, rules, now);
+    if items.is_empty() && !subscription.is_over(now) {
+        let is_gone = gone(subscription, snapshot).next().is_some();
+        return Some(if is_gone { Withheld::CustomerGone } else { Withheld::UnknownPrice });
+    }
+    let reasons = items.into_iter().map(|(_, withheld)| withheld);
     reasons.collect::<Option<Vec<Withheld>>>()?.into_iter().min()
 }
 
@@ -174,11 +178,14 @@ fn bills(subscription: &Subscription, snapshot: &Snapshot) -> Vec<Invoice> {
 
 /// Everything that takes access to an item from a subscription although its state would give it.
 fn setbacks(subscription: &Subscription, item: &Item, snapshot: &Snapshot, rules: &Rules) -> Vec<Setback> {
+    setbacks_by_bills(subscription, item, snapshot, rules).into_iter().chain(gone(subscription, snapshot)).collect()
+}
+
+/// That the provider no longer has its customer.
+fn gone(subscription: &Subscription, snapshot: &Snapshot) -> impl Iterator<Item = Setback> {
     let provider = subscription.id.provider.as_str();
-    let is_owner = |provider_of: &str, customer: &str| provider_of == provider && *customer == subscription.customer;
-    let gone = snapshot.gone.iter().filter(|gone| is_owner(&gone.provider, &gone.customer_id));
-    let gone = gone.map(|gone| Setback::CustomerGone { at: gone.gone_at });
-    setbacks_by_bills(subscription, item, snapshot, rules).into_iter().chain(gone).collect()
+    let is_owner = move |gone: &&Gone| gone.provider == provider && gone.customer_id == subscription.customer;
+    snapshot.gone.iter().filter(is_owner).map(|gone| Setback::CustomerGone { at: gone.gone_at })
 }
 
 /// What went back of the bills for a subscription, held against what each took in. Money of which nothing proves what it paid for
@@ -209,8 +216,10 @@ fn setbacks_by_bills(subscription: &Subscription, item: &Item, snapshot: &Snapsh
         Bill { invoice, returned: (!parts.is_empty()).then_some(returned) }
     });
     let bills: Vec<Bill<'_>> = bills.collect();
-    let loss = Period { item, items: &items, since }.loss(&bills, is_alike);
-    bills.iter().filter_map(|bill| bill.returned.as_ref()).flat_map(Returned::held).chain(loss).collect()
+    let period = Period { item, items: &items, since };
+    let (loss, written_off) = (period.loss(&bills, is_alike), period.written_off(&bills, is_alike));
+    let held = bills.iter().filter_map(|bill| bill.returned.as_ref()).flat_map(Returned::held);
+    held.chain(loss).chain(written_off).collect()
 }
 
 /// What a subscription would give if its access were this one.

@@ -9,7 +9,7 @@ mod recent;
 mod redis;
 mod walk;
 
-pub use compute::{entitlement_of, grants, losing, withheld};
+pub use compute::{entitlement_of, grants, losing, to_be_bought_again};
 use held::Tellable;
 pub(crate) use outlets::{Outlets, Told};
 

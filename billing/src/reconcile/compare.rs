@@ -10,11 +10,12 @@ use entitlement::event::{Event, Fact, Object};
 use super::full::evidence;
 use super::learn::{Learnt, Repaired, undated};
 use super::{ReconcileError, Report};
+use crate::apply::effect::Look;
 use crate::chain;
 use crate::component::Billing;
 use crate::metrics;
 use crate::provider::client::Listed;
-use crate::provider::{self, List, Moments};
+use crate::provider::{self, List, Moments, sell};
 use crate::store::StoreError;
 use crate::store::reconciliations::{self, Compared};
 use crate::store::subscriptions::Origin;
@@ -31,6 +32,7 @@ pub(crate) struct Asking<'a> {
     /// The provider's account that answers, where it is known.
     pub account: Option<&'a str>,
     pub observation: i64,
+    pub look: Look,
     pub now: Timestamp,
 }
 
@@ -69,7 +71,8 @@ impl Billing {
     ) -> Result<Option<String>, ReconcileError> {
         let askable = self.askable(provider).await?;
         let account = askable.account.as_deref();
-        let asking = Asking { cause: CAUSE, provider, account, observation: self.draw().await?, now };
+        let asking =
+            Asking { cause: CAUSE, provider, account, observation: self.draw().await?, look: Look::First, now };
         let page = provider::page(&askable.providers, provider, list, after, Moments { at: now, now }).await?;
         report.compared += i64::try_from(page.items.len()).unwrap_or(0);
         let differing = match list {
@@ -177,7 +180,7 @@ impl Billing {
         &self,
         asking: Asking<'_>,
         one: &Differing,
-        (Repaired { is_news, waits_for }, taking): (Repaired, Taking),
+        (Repaired { is_news, waits_for, is_in_doubt }, taking): (Repaired, Taking),
         report: &mut Report,
     ) -> Result<(), ReconcileError> {
         let is_news = match waits_for {
@@ -199,6 +202,17 @@ impl Billing {
             let more = provider::look(&askable.providers, asking.provider, object, moments).await?;
             if let Learnt::WouldTake(accounts) = self.learn_as(taking, asking, &[&more]).await? {
                 self.hold(asking, Some(object), &accounts).await?;
+                is_held = true;
+            }
+        }
+        if let (true, Some(Object::Subscription(id))) = (is_in_doubt, &one.object) {
+            let askable = self.askable(asking.provider).await?;
+            let asking = Asking { observation: self.draw().await?, look: Look::Second, ..asking };
+            let moments = Moments { at: asking.now, now: asking.now };
+            let mut more = sell::purchase(&askable.providers, asking.provider, id, moments).await?;
+            more.extend(one.events.iter().cloned());
+            if let Learnt::WouldTake(accounts) = self.learn_as(taking, asking, &[&more]).await? {
+                self.hold(asking, one.object.as_ref(), &accounts).await?;
                 is_held = true;
             }
         }

@@ -7,6 +7,7 @@ use entitlement::event::Object;
 
 use super::compare::{Asking, CAUSE, Differing, Taking};
 use super::{Force, ReconcileError, Report};
+use crate::apply::effect::Look;
 use crate::component::Billing;
 use crate::provider::client::ProviderError;
 use crate::provider::{self, List, Moments};
@@ -89,7 +90,7 @@ impl Billing {
         for id in &unlisted {
             let askable = self.askable(run.provider).await?;
             let (account, observation) = (askable.account.as_deref(), self.draw().await?);
-            let asking = Asking { cause: CAUSE, provider: run.provider, account, observation, now };
+            let asking = Asking { cause: CAUSE, provider: run.provider, account, observation, look: Look::First, now };
             let object = Object::Subscription(id.id.clone());
             let moments = Moments { at: now, now };
             let answers = provider::look(&askable.providers, run.provider, &object, moments).await;

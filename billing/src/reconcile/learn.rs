@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::ReconcileError;
 use super::compare::{Asking, Taking};
 use super::full::evidence;
-use crate::apply::effect::{self, Attempt, Effects, Lesson, Look, gone};
+use crate::apply::effect::{self, Attempt, Effects, Lesson, gone};
 use crate::component::Billing;
 use crate::publish::losing;
 use crate::store::StoreError;
@@ -25,6 +25,8 @@ pub(crate) struct Repaired {
     pub is_news: bool,
     /// The customer whose account nobody has named.
     pub waits_for: Option<String>,
+    /// Whether it seems to be paid twice, unless the checkout of it says that it is for another account.
+    pub is_in_doubt: bool,
 }
 
 /// What came of answers that may take access.
@@ -147,7 +149,7 @@ impl Billing {
             let waits_for = effects.waits_for.clone();
             let outcome = effects.close();
             changed.extend(outcome.changed());
-            repaired.push(Repaired { is_news: outcome.has_effect, waits_for });
+            repaired.push(Repaired { is_news: outcome.has_effect, waits_for, is_in_doubt: outcome.is_in_doubt });
             changes.extend(outcome.changes);
         }
         let changes = changes.iter().map(|(account, detail)| (account, Change { cause: asking.cause, detail }));
@@ -157,8 +159,8 @@ impl Billing {
     }
 
     fn attempt<'a>(&'a self, asking: Asking<'a>, rules: &'a Rules) -> Attempt<'a> {
-        let Asking { provider, account, cause, now, .. } = asking;
-        Attempt { provider, account, cause, rules, referral: &self.settings().referral, look: Look::Only, now }
+        let Asking { provider, account, cause, look, now, .. } = asking;
+        Attempt { provider, account, cause, rules, referral: &self.settings().referral, look, now }
     }
 }
 

@@ -9,6 +9,7 @@ use entitlement::event::Object;
 use super::compare::{Asking, CAUSE};
 use super::learn::Told;
 use super::{Force, ReconcileError, Report};
+use crate::apply::effect::Look;
 use crate::component::Billing;
 use crate::metrics;
 use crate::provider::client::ProviderError;
@@ -104,7 +105,8 @@ impl Billing {
             for object in objects(&held) {
                 let askable = self.askable(provider).await?;
                 let account = askable.account.as_deref();
-                let asking = Asking { cause: CAUSE, provider, account, observation: self.draw().await?, now };
+                let asking =
+                    Asking { cause: CAUSE, provider, account, observation: self.draw().await?, look: Look::First, now };
                 let answers = provider::look(&askable.providers, provider, &object, Moments { at: now, now }).await;
                 // The others must not wait behind one.
                 if let Err(ProviderError::Refused(_)) = &answers {

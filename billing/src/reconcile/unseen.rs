@@ -11,6 +11,7 @@ use entitlement::subscription::{State, Subscription, SubscriptionId};
 use super::ReconcileError;
 use super::compare::{self, Asking, Taking};
 use super::learn::{Learnt, Told};
+use crate::apply::effect::Look;
 use crate::component::Billing;
 use crate::keys::Askable;
 use crate::provider::{self, Moments};
@@ -81,7 +82,7 @@ impl Billing {
         if answers.is_empty() {
             return Ok(false);
         }
-        let asking = Asking { cause: compare::CAUSE, provider, account, observation, now };
+        let asking = Asking { cause: compare::CAUSE, provider, account, observation, look: Look::First, now };
         if let Learnt::WouldTake(accounts) = self.learn_as(Taking::Waits, asking, &[&answers]).await? {
             self.hold(asking, Some(&object), &accounts).await?;
         }
@@ -121,7 +122,7 @@ impl Billing {
         let Some(known) = known else { return Ok(false) };
         let over = Subscription { state: State::WrittenOff { at: now }, before: None, ..known.subscription };
         let event = Event { facts: vec![Fact::Subscription(Box::new(over))], ..Event::default() };
-        let asking = Asking { cause: CAUSE, provider, account: None, observation, now };
+        let asking = Asking { cause: CAUSE, provider, account: None, observation, look: Look::First, now };
         Ok(self.learn_taking(asking, &[event], told).await?.iter().any(|repaired| repaired.is_news))
     }
 }

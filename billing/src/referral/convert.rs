@@ -148,6 +148,6 @@ fn is_too_little(payments: &[&Money], rewarded: &Rewarded, least: i64) -> bool {
     let loss = Returned { parts: &parts, took_in, currency, covers_from }.loss_below(least);
     loss.is_some_and(|loss| match loss {
         Setback::Refunded { at, .. } | Setback::Lost { at, .. } => at <= rewarded.window_ends_at,
-        Setback::Disputed { .. } | Setback::CustomerGone { .. } => false,
+        Setback::Disputed { .. } | Setback::WrittenOff { .. } | Setback::CustomerGone { .. } => false,
     })
 }

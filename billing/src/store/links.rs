@@ -32,6 +32,8 @@ pub struct Customer {
     pub customer_id: String,
     /// When a checkout stated the link; `None` when only metadata did.
     pub stated_at: Option<Timestamp>,
+    /// Since when its provider no longer has it.
+    pub gone_at: Option<Timestamp>,
 }
 
 /// When a person's word was stated: before every checkout.
@@ -184,7 +186,7 @@ pub async fn customers_of(conn: &mut PgConnection, account: &AccountId) -> Resul
     let query = sqlx::query_as!(
         Customer,
         r#"
-        select provider, customer_id, stated_at from provider_customers
+        select provider, customer_id, stated_at, gone_at from provider_customers
         where account = $1 order by provider, customer_id
         "#,
         account.as_str()

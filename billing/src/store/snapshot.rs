@@ -43,13 +43,13 @@ pub struct Snapshot {
     pub credits: Vec<Credit>,
     /// The payments for them of which something went back, or is about to.
     pub returned: Vec<Money>,
-    /// The newest bills for those of which a payment is missing, or went back.
+    /// The newest bills for those of which a payment is missing, was given up or went back.
     pub bills: Vec<Bill>,
     /// The customers that the provider no longer has.
     pub gone: Vec<Gone>,
 }
 
-/// A bill for a subscription of which a payment is missing, or went back.
+/// A bill for a subscription of which a payment is missing, was given up or went back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bill {
     pub provider: String,
@@ -165,6 +165,9 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
                     order by i.covers_from desc, i.invoice_id limit 24
                 ) i
                 where s.account = wanted.account and (s.state = 'past_due' or (
+                    select w.invoice_id from invoices w where w.provider = s.provider
+                        and w.subscription_id = s.subscription_id and w.written_off_at is not null limit 1
+                ) is not null or (
                     select p.payment_id from invoices j
                     join payments p on p.provider = j.provider and p.invoice_id = j.invoice_id
                     where j.provider = s.provider and j.subscription_id = s.subscription_id and (
@@ -173,9 +176,7 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
                             where r.provider = p.provider and r.payment_id = p.payment_id limit 1) is not null
                         or (select d.dispute_id from disputes d
                             where d.provider = p.provider and d.payment_id = p.payment_id limit 1) is not null
-                    )
-                    limit 1
-                ) is not null)) as "bills!: Json<Vec<serde_json::Value>>",
+                    ) limit 1) is not null)) as "bills!: Json<Vec<serde_json::Value>>",
             (select coalesce(jsonb_agg(to_jsonb(c) order by c.provider, c.customer_id), '[]')
                 from provider_customers c
                 where c.account = wanted.account and c.gone_at is not null) as "gone!: Json<Vec<serde_json::Value>>"

@@ -38,6 +38,7 @@ pub(super) struct Row {
     first_due: Option<Timestamp>,
     status_unknown: bool,
     written_off: bool,
+    resumes_at: Option<Timestamp>,
 }
 
 /// How a word about a subscription came to us.
@@ -152,6 +153,7 @@ impl TryFrom<Row> for Subscription {
             started_at: row.started_at,
             state,
             collection_paused: row.collection_paused,
+            resumes_at: row.resumes_at,
             cancel_at: row.cancel_at,
             items: row.items.map(|Json(items)| items).unwrap_or_default(),
             period_start: row.period_start,
@@ -181,7 +183,7 @@ pub async fn find(conn: &mut PgConnection, id: &SubscriptionId) -> Result<Option
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
             before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since,
-            items as "items: Json<Vec<Item>>", first_due, status_unknown, written_off
+            items as "items: Json<Vec<Item>>", first_due, status_unknown, written_off, resumes_at
         from subscriptions where provider = $1 and subscription_id = $2
         "#,
         id.provider.as_str(),
@@ -205,7 +207,7 @@ pub async fn of_customer(
         select provider, subscription_id, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             lapsed_at, ended_at, collection_paused, cancel_at, started_at, period_start, as_of,
             before as "before: Json<Standing>", observation, suspended_at, livemode, unseen_since,
-            items as "items: Json<Vec<Item>>", first_due, status_unknown, written_off
+            items as "items: Json<Vec<Item>>", first_due, status_unknown, written_off, resumes_at
         from subscriptions where provider = $1 and customer_id = $2 order by subscription_id
         "#,
         provider.as_str(),
@@ -304,7 +306,7 @@ pub async fn put(
             provider, subscription_id, account, customer_id, prices, state, trial_ends_at, paid_until, past_due_since,
             ended_at, cancel_at, started_at, period_start, as_of, updated_at, lapsed_at, collection_paused, before,
             observation, suspended_at, livemode, provider_account, items, first_due, status_unknown,
-            written_off
+            written_off, resumes_at
         )
         values (
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $24, $25,
@@ -317,6 +319,7 @@ pub async fn put(
             ended_at = excluded.ended_at, cancel_at = excluded.cancel_at, started_at = excluded.started_at,
             period_start = excluded.period_start, as_of = excluded.as_of, updated_at = excluded.updated_at,
             lapsed_at = excluded.lapsed_at, collection_paused = excluded.collection_paused,
+            resumes_at = excluded.resumes_at,
             before = excluded.before, observation = greatest(subscriptions.observation, excluded.observation),
             suspended_at = case when excluded.suspended_at is not null
                 then coalesce(subscriptions.suspended_at, excluded.suspended_at) end,
@@ -350,7 +353,8 @@ pub async fn put(
         Json(&subscription.items) as _,
         subscription.first_due,
         subscription.state == State::Unknown,
-        matches!(subscription.state, State::WrittenOff { .. })
+        matches!(subscription.state, State::WrittenOff { .. }),
+        subscription.resumes_at
     );
     match query.execute(conn).await?.rows_affected() {
         1 => Ok(()),

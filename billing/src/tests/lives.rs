@@ -89,10 +89,10 @@ async fn tell(world: &World, billing: &Billing, events: &[Value], now: Timestamp
 
 /// A subscription that has ended stays so: the trigger below would have refused anything else.
 async fn assert_no_return(world: &World) {
-    let stuck: i64 = sqlx::query_scalar("select count(*) from webhook_events where state in ('dead', 'pending')")
-        .fetch_one(&world.pool)
-        .await
-        .expect("a count");
+    // What seems to be paid twice was applied, and is looked at again in a few seconds.
+    const STUCK: &str = "select count(*) from webhook_events where state = 'dead'
+        or (state = 'pending' and coalesce(reason, '') not like 'applied; it is looked at again%')";
+    let stuck: i64 = sqlx::query_scalar(STUCK).fetch_one(&world.pool).await.expect("a count");
     assert_eq!(stuck, 0, "every event is applied, ignored or parked");
 }
 

@@ -32,6 +32,8 @@ pub struct Invoice {
     pub failed_at: Option<Timestamp>,
     /// Whether the bank wanted to hear from the buyer before it paid.
     pub needs_action: bool,
+    /// When its seller wrote it off: nobody collects it any more, and it may be paid all the same.
+    pub written_off_at: Option<Timestamp>,
 }
 
 /// What one line of a bill is for.
@@ -103,6 +105,7 @@ impl Invoice {
             attempts: self.attempts.max(other.attempts),
             failed_at: first(self.failed_at, other.failed_at),
             needs_action: self.needs_action || other.needs_action,
+            written_off_at: first(self.written_off_at, other.written_off_at),
             id: self.id,
         }
     }

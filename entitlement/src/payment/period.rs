@@ -34,6 +34,22 @@ impl Period<'_> {
         losses?.into_iter().reduce(together)
     }
 
+    /// That the bill for the period was written off, and no other one for it was paid.
+    ///
+    /// The order of the bills does not matter.
+    #[must_use]
+    pub fn written_off(&self, bills: &[Bill<'_>], is_alike: impl Fn(&str) -> bool) -> Option<Setback> {
+        let Period { item, items, since } = *self;
+        let pays = |invoice: &Invoice| invoice.renews && invoice.pays_for(item, items, since, &is_alike);
+        let own: Vec<&Invoice> = bills.iter().map(|bill| bill.invoice).filter(|invoice| pays(invoice)).collect();
+        if own.iter().any(|invoice| invoice.is_paid()) {
+            return None;
+        }
+        let marked = own.into_iter().filter_map(|invoice| Some((invoice.written_off_at?, invoice.covers_from)));
+        let (at, covers_from) = marked.max()?;
+        Some(Setback::WrittenOff { at, covers_from: since.map_or(covers_from, |since| since.max(covers_from)) })
+    }
+
     /// The bills of the period: those that are for it as a whole. Where the anchor was moved, none begins with the period: then those
     /// that reach into it and began last. What was charged for usage beside them pays for the period only where nothing else does.
     fn paid_by<'b, 'c>(&self, bills: &'b [Bill<'c>], is_alike: impl Fn(&str) -> bool) -> Vec<&'b Bill<'c>> {

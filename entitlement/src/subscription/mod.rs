@@ -65,6 +65,8 @@ pub struct Subscription {
     pub state: State,
     /// Whether its provider was told not to collect for now: the state does not show it.
     pub collection_paused: bool,
+    /// When it collects again by itself, where that was told.
+    pub resumes_at: Option<Timestamp>,
     /// When it is scheduled to end.
     pub cancel_at: Option<Timestamp>,
     /// Start of the billing period that this was told about; it only moves forward.
@@ -117,6 +119,8 @@ pub enum Setback {
     Disputed { since: Timestamp },
     /// The bank has decided for the cardholder about the payment for the period that began at `covers_from`.
     Lost { at: Timestamp, covers_from: Timestamp },
+    /// The bill for the period that began at `covers_from` was written off: nobody collects it any more.
+    WrittenOff { at: Timestamp, covers_from: Timestamp },
     /// The provider no longer has the customer, so nothing of theirs runs.
     CustomerGone { at: Timestamp },
 }
@@ -153,7 +157,7 @@ pub struct Policy {
     pub dispute: Hold,
     /// Collection is paused.
     pub pause: Hold,
-    /// The provider gave up retrying, but keeps the subscription.
+    /// The provider gave up retrying, but keeps the subscription; or the bill for the period was written off.
     pub unpaid: Hold,
 }
 
@@ -236,6 +240,11 @@ impl Subscription {
             Setback::Lost { at, covers_from } => {
                 (policy.dispute == Hold::Suspend && is_current(covers_from)).then_some(at)
             }
+            // What is billed during a pause is for the pause to decide.
+            Setback::WrittenOff { at, covers_from } => {
+                let counts = policy.unpaid == Hold::Suspend && !self.collection_paused && is_current(covers_from);
+                counts.then_some(at)
+            }
             Setback::CustomerGone { at } => Some(at),
         }
     }
@@ -250,6 +259,13 @@ impl Subscription {
             cancel_at: self.cancel_at,
             period_start: self.period_start,
         }
+    }
+
+    /// Whether it is over at `now`: by its state, or by its date.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Lapsed { .. } | State::WrittenOff { .. } | State::Ended { .. })
+            || self.cancel_at.is_some_and(|end| end <= now)
     }
 
     /// Whether it is over for good.

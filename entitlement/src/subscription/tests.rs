@@ -26,6 +26,7 @@ fn subscription(state: State, cancel_at: Option<i64>) -> Subscription {
         started_at: at(0),
         state,
         collection_paused: false,
+        resumes_at: None,
         cancel_at: cancel_at.map(at),
         period_start: Some(at(0)),
         first_due: None,
@@ -77,13 +78,15 @@ fn policy_says_what_each_setback_does() {
     let mild = Policy { refund: Loss::Keep, dispute: Hold::Keep, pause: Hold::Keep, unpaid: Hold::Keep };
     let second_period =
         Subscription { period_start: Some(at(30)), ..subscription(State::Active { paid_until: Some(at(60)) }, None) };
-    let cases: [(&str, &[Setback], i64, i64); 7] = [
+    let cases: [(&str, &[Setback], i64, i64); 9] = [
         ("nothing", &[], 63, 63),
         ("the current period is refunded", &[Setback::Refunded { at: at(40), covers_from: at(30) }], 40, 63),
         ("an earlier period is refunded", &[Setback::Refunded { at: at(40), covers_from: at(0) }], 63, 63),
         ("a payment is disputed", &[Setback::Disputed { since: at(41) }], 41, 63),
         ("a dispute about this period is lost", &[Setback::Lost { at: at(42), covers_from: at(30) }], 42, 63),
         ("a dispute about an earlier one is lost", &[Setback::Lost { at: at(42), covers_from: at(0) }], 63, 63),
+        ("its bill is written off", &[Setback::WrittenOff { at: at(42), covers_from: at(30) }], 42, 63),
+        ("an earlier bill is written off", &[Setback::WrittenOff { at: at(42), covers_from: at(0) }], 63, 63),
         ("the customer is gone", &[Setback::CustomerGone { at: at(43) }], 43, 43),
     ];
     for (what, setbacks, under_strict, under_mild) in cases {
@@ -92,6 +95,9 @@ fn policy_says_what_each_setback_does() {
     }
     let paused = Subscription { collection_paused: true, ..second_period };
     assert_eq!((until(&paused, &strict, &[]), until(&paused, &mild, &[])), (0, 63), "collection is paused");
+    let pause_kept = Policy { pause: Hold::Keep, ..strict };
+    let off = [Setback::WrittenOff { at: at(42), covers_from: at(30) }];
+    assert_eq!(until(&paused, &pause_kept, &off), 63, "what is billed during a pause is written off");
     let unpaid = subscription(State::Unpaid, None);
     assert_eq!((until(&unpaid, &strict, &[]), until(&unpaid, &mild, &[])), (0, -1), "unpaid");
 }
@@ -135,6 +141,7 @@ fn bill(lines: &[(&str, i64, i64, i64)], settled: bool) -> Invoice {
         attempts: 1,
         failed_at: None,
         needs_action: false,
+        written_off_at: None,
     }
 }
 
@@ -305,12 +312,15 @@ fn each_state_that_takes_access_has_a_reason_and_a_way_back() {
     let refunded = Setback::Refunded { at: at(5), covers_from: at(0) };
     let lost = Setback::Lost { at: at(5), covers_from: at(0) };
     let disputed = Setback::Disputed { since: at(5) };
+    let off = Setback::WrittenOff { at: at(5), covers_from: at(0) };
     let paused = Subscription { collection_paused: true, ..subscription(active, None) };
     let cases = [
         ("it gives access", subscription(active, None), vec![], None),
         ("refunded", subscription(active, None), vec![refunded], Some((Withheld::Refunded, WayBack::BuyAgain))),
         ("refunded while paused", paused.clone(), vec![refunded], Some((Withheld::Refunded, WayBack::BuyAgain))),
         ("lost", subscription(active, None), vec![lost], Some((Withheld::DisputeLost, WayBack::BuyAgain))),
+        ("written off", subscription(active, None), vec![off], Some((Withheld::Unpaid, WayBack::UpdateCard))),
+        ("written off while paused", paused.clone(), vec![off], Some((Withheld::Paused, WayBack::Resume))),
         ("disputed", subscription(active, None), vec![disputed], Some((Withheld::Disputed, WayBack::Wait))),
         ("collection is paused", paused, vec![], Some((Withheld::Paused, WayBack::Resume))),
         ("paused", subscription(State::Paused, None), vec![], Some((Withheld::Paused, WayBack::Resume))),

@@ -16,11 +16,13 @@ pub enum Withheld {
     Refunded,
     /// The bank has taken the money for the period back for good.
     DisputeLost,
+    /// What it buys is not sold here, so nothing says what it gives.
+    UnknownPrice,
     /// The bank has taken a payment back for now.
     Disputed,
     /// Collection is paused.
     Paused,
-    /// The provider gave up collecting.
+    /// The provider gave up collecting, or the bill for the period was written off.
     Unpaid,
     /// A payment failed, and the grace is over.
     PastDue,
@@ -51,6 +53,7 @@ impl Withheld {
             Self::CustomerGone => "customer_gone",
             Self::Refunded => "refunded",
             Self::DisputeLost => "dispute_lost",
+            Self::UnknownPrice => "unknown_price",
             Self::Disputed => "disputed",
             Self::Paused => "paused",
             Self::Unpaid => "unpaid",
@@ -68,7 +71,7 @@ impl Withheld {
             Self::CustomerGone | Self::Refunded | Self::DisputeLost => WayBack::BuyAgain,
             Self::Paused => WayBack::Resume,
             Self::Unpaid | Self::PastDue | Self::Incomplete => WayBack::UpdateCard,
-            Self::Disputed | Self::NotRenewed | Self::UnknownStatus => WayBack::Wait,
+            Self::UnknownPrice | Self::Disputed | Self::NotRenewed | Self::UnknownStatus => WayBack::Wait,
         }
     }
 }
@@ -97,10 +100,8 @@ impl Subscription {
         setbacks: &[Setback],
         now: Timestamp,
     ) -> Option<Withheld> {
-        let is_over = matches!(self.state, State::Lapsed { .. } | State::WrittenOff { .. } | State::Ended { .. })
-            || self.cancel_at.is_some_and(|end| end <= now);
         let access = self.access_to(item, dues, (grace, policy), setbacks);
-        if is_over || access.is_some_and(|access| access.until.is_none_or(|until| now < until)) {
+        if self.is_over(now) || access.is_some_and(|access| access.until.is_none_or(|until| now < until)) {
             return None;
         }
         // Nothing was paid that could go back, and nothing goes on before it is.
@@ -113,6 +114,7 @@ impl Subscription {
             Setback::Refunded { .. } => Withheld::Refunded,
             Setback::Lost { .. } => Withheld::DisputeLost,
             Setback::Disputed { .. } => Withheld::Disputed,
+            Setback::WrittenOff { .. } => Withheld::Unpaid,
         });
         let of_state = match self.state {
             State::Incomplete => Withheld::Incomplete,

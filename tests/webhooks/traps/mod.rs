@@ -13,6 +13,7 @@ mod selling;
 mod shapes;
 mod status;
 mod trust;
+mod written_off;
 
 use std::collections::BTreeMap;
 

@@ -10,13 +10,17 @@ use entitlement::account::AccountId;
 use entitlement::catalog::{Addon, Cadence, Catalog, Price, Provider, Sold, Tier};
 use entitlement::subscription::{State, Subscription, SubscriptionId, WayBack, Withheld};
 use entitlement::timeline::Segment;
-use http::StatusCode;
 
 use crate::Billing;
-use crate::problem::Problem;
 use crate::publish::{compute, entitlement_of};
+use crate::store::StoreError;
 use crate::store::catalogs::Rules;
-use crate::store::{StoreError, snapshot};
+use crate::store::links::{self, Customer};
+use crate::store::snapshot::{self, Snapshot};
+
+mod ways;
+
+pub use ways::Obstacle;
 
 /// An account's entitlement and subscriptions at one moment, and the catalog by which they are read.
 #[derive(Clone, Debug)]
@@ -30,6 +34,10 @@ pub struct Standing {
     pub withheld: BTreeMap<SubscriptionId, Withheld>,
     /// The prices of what has to be bought again to give something, also where the rest of its subscription gives what it should.
     pub given_back: BTreeSet<(SubscriptionId, String)>,
+    /// Those whose customer is another account's.
+    pub elsewhere: BTreeSet<SubscriptionId>,
+    /// Whether the account has a customer of its own, and with it a portal.
+    pub has_portal: bool,
 }
 
 /// A subscription that goes on, with what it buys.
@@ -72,40 +80,46 @@ pub async fn of(billing: &Billing, account: &AccountId, now: Timestamp) -> Resul
     let mut conn = billing.pool().acquire().await?;
     let snapshot = snapshot::read_one(&mut conn, account).await?;
     let rules = billing.rules_of(&mut conn, snapshot.catalog).await?;
-    // As it is cached: a change of sources alone is no change.
-    let timeline = entitlement_of(account, &snapshot, &rules, now).timeline;
-    let segment = timeline.at(now).clone();
-    let withheld = snapshot.subscriptions.iter().filter_map(|subscription| {
-        Some((subscription.id.clone(), compute::withheld(subscription, &snapshot, &rules, now)?))
-    });
-    let withheld = withheld.collect();
-    let given_back = snapshot.subscriptions.iter().flat_map(|subscription| {
-        let prices = compute::to_be_bought_again(subscription, &snapshot, &rules, now).into_iter();
-        prices.map(|price| (subscription.id.clone(), price))
-    });
-    let given_back = given_back.collect();
-    let subscriptions = snapshot.with_gone_customers().subscriptions;
-    Ok(Standing { rules, segment, subscriptions, withheld, given_back })
+    let customers = links::customers_of(&mut conn, account).await?;
+    drop(conn);
+    Ok(Standing::read(account, snapshot, (rules, &customers), now))
 }
 
 impl Standing {
+    /// What the rows of an account say at `now`.
+    #[must_use]
+    pub fn read(
+        account: &AccountId,
+        snapshot: Snapshot,
+        (rules, customers): (Arc<Rules>, &[Customer]),
+        now: Timestamp,
+    ) -> Self {
+        // As it is cached: a change of sources alone is no change.
+        let timeline = entitlement_of(account, &snapshot, &rules, now).timeline;
+        let segment = timeline.at(now).clone();
+        let withheld = snapshot.subscriptions.iter().filter_map(|subscription| {
+            Some((subscription.id.clone(), compute::withheld(subscription, &snapshot, &rules, now)?))
+        });
+        let withheld = withheld.collect();
+        let given_back = snapshot.subscriptions.iter().flat_map(|subscription| {
+            let prices = compute::to_be_bought_again(subscription, &snapshot, &rules, now).into_iter();
+            prices.map(|price| (subscription.id.clone(), price))
+        });
+        let given_back = given_back.collect();
+        let is_own = |own: &&Subscription| {
+            let provider = own.id.provider.as_str();
+            customers.iter().any(|customer| customer.provider == provider && customer.customer_id == own.customer)
+        };
+        let elsewhere = snapshot.subscriptions.iter().filter(|own| !is_own(own)).map(|own| own.id.clone()).collect();
+        let has_portal = customers.iter().any(|customer| customer.gone_at.is_none());
+        let subscriptions = snapshot.with_gone_customers().subscriptions;
+        Self { rules, segment, subscriptions, withheld, given_back, elsewhere, has_portal }
+    }
+
     /// What is sold.
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
         &self.rules.catalog
-    }
-
-    /// Sells nothing to an account that is blocked: it would pay for what it cannot use.
-    ///
-    /// # Errors
-    /// 403 when it is.
-    pub fn refuse_blocked(&self) -> Result<(), Problem> {
-        if !self.segment.plan.is_blocked() {
-            return Ok(());
-        }
-        let detail =
-            "This account is blocked: nothing is sold to it. What it has can be ended, and paid for in the portal.";
-        Err(Problem::new(StatusCode::FORBIDDEN, "account_blocked", detail))
     }
 
     /// Whether anything is granted at all.
@@ -199,13 +213,6 @@ impl Standing {
             keys.all(|key| self.given_back.contains(&key))
         };
         self.addons(now).filter(move |(addon, subscription)| !is_given_back(addon, subscription))
-    }
-
-    /// Whether an add-on stands in the way of another one of its kind at `now`.
-    #[must_use]
-    pub fn has_addon(&self, code: &str, now: Timestamp) -> bool {
-        let mut held = self.addons(now).filter(|(_, subscription)| !self.is_to_be_bought_again(&subscription.id));
-        held.any(|(addon, _)| addon.code == code)
     }
 
     /// Whether what a provider's price buys has taken effect at `now`.
@@ -325,6 +332,7 @@ pub mod examples {
             started_at: on(3, 1),
             state,
             collection_paused: false,
+            resumes_at: None,
             cancel_at: None,
             period_start: Some(on(3, 1)),
             first_due: None,
@@ -361,14 +369,18 @@ pub mod examples {
         };
         let grants: Vec<Grant> = subscriptions.iter().filter_map(grant).collect();
         let segment = timeline(&catalog, &grants).at(now).clone();
-        let rules = Arc::new(Rules { id: Some(1), catalog, grace, policy });
         let reason = |subscription: &Subscription| {
             let item = subscription.all_items().into_iter().next()?;
+            if catalog.sold(subscription.id.provider, &item.price).is_none() && !subscription.is_over(now) {
+                return Some((subscription.id.clone(), Withheld::UnknownPrice));
+            }
             let withheld = subscription.withheld(&item, &Dues::default(), (&grace, &policy), setbacks, now)?;
             Some((subscription.id.clone(), withheld))
         };
         let withheld = subscriptions.iter().filter_map(reason).collect();
-        Standing { rules, segment, subscriptions, withheld, given_back: BTreeSet::new() }
+        let rules = Arc::new(Rules { id: Some(1), catalog, grace, policy });
+        let (given_back, elsewhere) = (BTreeSet::new(), BTreeSet::new());
+        Standing { rules, segment, subscriptions, withheld, given_back, elsewhere, has_portal: true }
     }
 }
 

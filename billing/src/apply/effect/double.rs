@@ -10,7 +10,8 @@ use sqlx::PgConnection;
 use super::{Effects, Lesson, Look};
 use crate::apply::note;
 use crate::metrics;
-use crate::store::{StoreError, links, subscriptions};
+use crate::publish;
+use crate::store::{StoreError, links, snapshot, subscriptions};
 
 impl Effects<'_> {
     /// Whether what an event is about is paid for twice, now that its checkout had time to come.
@@ -32,32 +33,43 @@ impl Effects<'_> {
         for id in ids {
             let id = SubscriptionId { provider, id };
             if let (Some(account), Some(known)) = links::find_subscription(conn, &id, "", None).await? {
-                self.warn_of_double_payment(conn, &account, &known.subscription, true).await?;
+                self.warn_of_double_payment(conn, &account, &known.subscription).await?;
             }
         }
         Ok(())
     }
 
     /// Two tabs, or a second purchase by mistake: somebody has to give the money for one of them back. Of two of one customer the
-    /// checkout of the new one may still say that it is for another account.
+    /// checkout of the new one may still say that it is for another account, whatever its metadata names.
     pub(super) async fn warn_of_double_payment(
         &mut self,
         conn: &mut PgConnection,
         account: &AccountId,
         new: &Subscription,
-        is_certain: bool,
     ) -> Result<(), StoreError> {
         let is_told = self.attempt.look == Look::Second && self.note.is_some();
         if is_told || !note::is_paid_for(new) {
             return Ok(());
         }
         let beside = subscriptions::running_beside(conn, account, &new.id).await?;
+        if beside.is_empty() {
+            return Ok(());
+        }
+        // What was given back is paid for by nobody.
+        let snapshot = snapshot::read_one(conn, account).await?;
+        let (rules, now) = (self.attempt.rules, self.attempt.now);
+        let paid = |id: &SubscriptionId, prices: &[String]| -> Vec<String> {
+            let own = snapshot.subscriptions.iter().find(|own| own.id == *id);
+            let back = own.map(|own| publish::to_be_bought_again(own, &snapshot, rules, now)).unwrap_or_default();
+            prices.iter().filter(|price| !back.contains(price)).cloned().collect()
+        };
+        let bought = paid(&new.id, &new.prices);
         let same = beside.into_iter().find(|other| {
-            note::buys_the_same((new.id.provider, &new.prices), (other.id.provider, &other.prices), self.attempt.rules)
+            let others = paid(&other.id, &other.prices);
+            note::buys_the_same((new.id.provider, &bought), (other.id.provider, &others), rules)
         });
         let Some(other) = same else { return Ok(()) };
         let may_be_for_another = self.attempt.look == Look::First
-            && !is_certain
             && (new.id.provider, &new.customer) == (other.id.provider, &other.customer);
         if may_be_for_another && !links::is_claimed(conn, &new.id).await? {
             self.is_in_doubt = true;

@@ -41,15 +41,11 @@ pub(crate) struct Attempt<'a> {
     pub now: Timestamp,
 }
 
-/// Whether what is learnt is looked at again when the checkout that it came from has had time to come.
+/// Whether what is learnt is looked at again, now that its checkout has had time to come, or was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// It can be.
     First,
-    /// It is.
     Second,
-    /// It cannot be.
-    Only,
 }
 
 /// Something that was learnt, and how.
@@ -81,7 +77,7 @@ pub(crate) struct Effects<'a> {
     /// The customer for whose account everything waits.
     pub waits_for: Option<String>,
     /// Whether it is to be looked at again: it seems to be paid twice, unless a checkout says that it is for another account.
-    pub is_in_doubt: bool,
+    is_in_doubt: bool,
     ignored: Option<&'static str>,
     note: Option<String>,
     account: Option<AccountId>,
@@ -100,6 +96,8 @@ pub(crate) struct Outcome {
     pub has_effect: bool,
     /// Whether an open checkout is to be looked at.
     pub supersedes: bool,
+    /// Whether it is to be looked at again: as in [`Effects`].
+    pub is_in_doubt: bool,
     /// Why nothing changed, if nothing did.
     pub ignored: Option<&'static str>,
     /// For the operator.
@@ -201,7 +199,6 @@ impl<'a> Effects<'a> {
                 return Ok(());
             }
         };
-        let is_named = named == Some(&account);
         self.account = Some(account.clone());
         let is_shown = matches!(evidence, Evidence::Asked { .. });
         let answered_by = self.attempt.account.filter(|_| is_shown);
@@ -223,7 +220,7 @@ impl<'a> Effects<'a> {
                 }
                 let was_paid_for = known.as_ref().is_some_and(|known| note::is_paid_for(&known.subscription));
                 if !was_paid_for {
-                    self.warn_of_double_payment(conn, &account, &next.subscription, is_named).await?;
+                    self.warn_of_double_payment(conn, &account, &next.subscription).await?;
                 }
                 self.changed(&account, note::described(&next.subscription, unknown.as_deref()));
                 self.note = unknown.or(self.note.take());
@@ -368,6 +365,7 @@ impl<'a> Effects<'a> {
             is_news: self.is_news,
             has_effect: self.has_effect,
             supersedes: self.supersedes,
+            is_in_doubt: self.is_in_doubt,
             ignored: self.ignored,
             note: self.note,
             account: self.account,

@@ -70,7 +70,8 @@ fn line(texts: &Texts, billed: Billed) -> Line {
     let bill = billed.bill;
     let status = match bill.status.as_str() {
         "paid" => texts.account.invoice_paid.clone(),
-        "open" | "pending" | "uncollectible" => texts.account.invoice_open.clone(),
+        "open" | "pending" => texts.account.invoice_open.clone(),
+        "uncollectible" => texts.account.invoice_written_off.clone(),
         "void" => texts.account.invoice_void.clone(),
         "refunded" => texts.account.invoice_refunded.clone(),
         "partially_refunded" => texts.account.invoice_partly_refunded.clone(),
@@ -122,6 +123,7 @@ mod tests {
         for (word, shown) in [
             ("open", "Open"),
             ("void", "Void"),
+            ("uncollectible", "Not paid"),
             ("refunded", "Refunded"),
             ("partially_refunded", "Partly refunded"),
             ("charged_back", "Taken back by the bank"),

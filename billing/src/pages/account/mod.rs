@@ -22,7 +22,7 @@ use crate::checkout::{self, links};
 use crate::problem::Problem;
 use crate::referral::{self, Standing as Inviting};
 use invoices::Invoices;
-use plan::{Actions, Plan};
+use plan::Plan;
 
 /// What the page is told in its address.
 #[derive(Debug, Default, Deserialize)]
@@ -150,14 +150,17 @@ fn invitation(texts: &Texts, inviting: &Inviting) -> Option<Invitation> {
 /// What an address says was done; of a purchase only when there is something to show for it.
 fn done(texts: &Texts, asked: &Asked, standing: &Standing, now: Timestamp) -> Option<String> {
     let is_ending = |own: &Subscription| own.cancel_at.is_some();
-    let mut running = standing.subscriptions.iter().filter(|own| is_running(own, now));
+    let running = || standing.subscriptions.iter().filter(|own| is_running(own, now));
     match asked.done.as_deref() {
         // The address says what was asked for, and the rows what is.
         Some("ending") => {
-            let last = running.filter_map(|own| own.cancel_at).max();
+            let last = running().all(is_ending).then(|| running().filter_map(|own| own.cancel_at).max()).flatten();
             last.map(|end| fill(&texts.account.ending, &[("date", &texts.day(end))]))
         }
-        Some("kept") => running.any(|own| !is_ending(own)).then(|| texts.account.kept.clone()),
+        Some("kept") => {
+            let is_going_on = |own: &Subscription| !is_ending(own) && standing.withheld(&own.id).is_none();
+            standing.to_go_on(now).is_some_and(is_going_on).then(|| texts.account.kept.clone())
+        }
         _ => {
             // An old address, while a payment is missing: the warning says how it stands.
             let is_paid = standing.has_more_than_everybody() && standing.segment.status != Status::PastDue;

@@ -21,6 +21,8 @@ pub struct Plan {
     pub subscriptions: Vec<Line>,
     /// What is paid for beside the tiers.
     pub addons: Vec<Line>,
+    /// That another account pays for something of it.
+    pub elsewhere: Option<String>,
     pub actions: Actions,
     /// What ending the subscriptions means, and when they end then.
     pub cancel_text: String,
@@ -55,15 +57,35 @@ pub struct Line {
 
 /// What can be done about the subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Actions {
-    /// There is none: choose a plan.
-    Choose,
-    /// Manage them, and end them.
+pub struct Actions {
+    /// Whether there is none, so that a plan can be chosen.
+    pub choose: bool,
+    /// Whether a portal has something to manage.
+    pub manage: bool,
+    pub change: Change,
+}
+
+/// What becomes of the subscriptions at a button.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing: there is none, or one of them is of a provider that cannot be asked.
+    None,
+    /// All of them end.
     End,
-    /// Manage them, and take their end back.
+    /// The end of one is taken back.
     Keep,
-    /// Manage them: one of them is of a provider that cannot be asked.
-    Manage,
+    /// Either.
+    EndOrKeep,
+}
+
+impl Change {
+    pub const fn ends(self) -> bool {
+        matches!(self, Self::End | Self::EndOrKeep)
+    }
+
+    pub const fn keeps(self) -> bool {
+        matches!(self, Self::Keep | Self::EndOrKeep)
+    }
 }
 
 impl Plan {
@@ -91,12 +113,14 @@ impl Plan {
         let has_none = live.is_empty() && standing.unnamed(now).next().is_none();
         let unsettled = standing.unsettled().filter(|_| has_none && segment.status == Status::None);
         let is_incomplete = unsettled.is_some_and(|(_, withheld)| withheld == Withheld::Incomplete);
-        let running = live.iter().map(|live| live.subscription).chain(standing.unnamed(now));
-        let mut bought =
-            live.iter().map(|live| live.subscription).chain(unsettled.map(|(subscription, _)| subscription));
-        let (warned, warning) =
-            bought.find_map(|subscription| Some((&subscription.id, warning(texts, subscription, standing)?))).unzip();
-        let way_back = warning.as_ref().map(|warning| warning.way_back);
+        let mut bought = live
+            .iter()
+            .map(|live| live.subscription)
+            .chain(unsettled.map(|(subscription, _)| subscription))
+            .chain(standing.unnamed(now));
+        let warn = |subscription| Some((subscription, warning(texts, subscription, (standing, now))?));
+        let (warned, warning): (Option<&Subscription>, _) = bought.find_map(warn).unzip();
+        let warned = warned.map(|subscription| &subscription.id);
         let told = |subscription: &Subscription| warned == Some(&subscription.id);
         Self {
             cancel_text: cancel_text(texts, standing, now),
@@ -110,7 +134,8 @@ impl Plan {
             },
             trial: live.iter().find_map(|live| trial(texts, live, standing, now)),
             warning,
-            actions: if is_incomplete { Actions::Manage } else { actions(running, sellers, way_back) },
+            elsewhere: standing.has_any_elsewhere(now).then(|| texts.account.elsewhere.clone()),
+            actions: actions(standing, (sellers, is_incomplete), now),
             subscriptions: live
                 .iter()
                 .map(|live| {
@@ -124,26 +149,25 @@ impl Plan {
     }
 }
 
-/// All are ended, or none: who goes on paying for one must not think otherwise. Where access comes back by another button, that one stands
-/// alone: letting a paused subscription go on takes its end back, and what is bought again is not kept.
-fn actions<'a>(
-    running: impl Iterator<Item = &'a Subscription>,
-    sellers: &[Provider],
-    way_back: Option<WayBack>,
-) -> Actions {
+/// All are ended, or none: who goes on paying for one must not think otherwise. What is paused goes on by a button of its own, and what is
+/// bought again is not kept.
+fn actions(standing: &Standing, (sellers, is_incomplete): (&[Provider], bool), now: Timestamp) -> Actions {
+    let running = standing.live(now).into_iter().map(|live| live.subscription).chain(standing.unnamed(now));
     let running: Vec<&Subscription> = running.collect();
-    if running.is_empty() {
-        Actions::Choose
-    } else if !running.iter().all(|subscription| sellers.contains(&subscription.id.provider)) {
-        Actions::Manage
-    } else if running.iter().all(|subscription| subscription.cancel_at.is_some()) {
-        match way_back {
-            Some(WayBack::Resume | WayBack::BuyAgain) => Actions::Manage,
-            Some(WayBack::UpdateCard | WayBack::Wait) | None => Actions::Keep,
-        }
-    } else {
-        Actions::End
-    }
+    let choose = running.is_empty() && !is_incomplete;
+    let has_addons = standing.addons(now).next().is_some();
+    let can_ask = running.iter().all(|subscription| sellers.contains(&subscription.id.provider));
+    let ends = running.iter().any(|subscription| subscription.cancel_at.is_none());
+    let is_paused = |subscription: &Subscription| standing.way_back(subscription, now) == Some(WayBack::Resume);
+    let keeps = standing.to_go_on(now).is_some_and(|own| own.cancel_at.is_some() && !is_paused(own))
+        && standing.to_keep(now).is_some();
+    let change = match (can_ask, ends, keeps) {
+        (true, true, true) => Change::EndOrKeep,
+        (true, true, false) => Change::End,
+        (true, false, true) => Change::Keep,
+        (false, ..) | (true, false, false) => Change::None,
+    };
+    Actions { choose, manage: standing.has_portal && (!choose || has_addons), change }
 }
 
 /// The state of a plan that gives nothing: a subscription that goes on is not called none.
@@ -156,6 +180,7 @@ fn without_access(texts: &Texts, standing: &Standing, (warned, has_none): (Optio
         Some(
             Withheld::Refunded
             | Withheld::DisputeLost
+            | Withheld::UnknownPrice
             | Withheld::Disputed
             | Withheld::NotRenewed
             | Withheld::UnknownStatus,
@@ -213,8 +238,12 @@ fn reason(texts: &Texts, withheld: Withheld, subscription: &Subscription) -> Str
         (Withheld::Refunded, _) => own.refunded.clone(),
         (Withheld::DisputeLost, _) => own.dispute_lost.clone(),
         (Withheld::Disputed, _) => own.disputed.clone(),
+        (Withheld::UnknownPrice, _) => own.unknown_price.clone(),
         (Withheld::Paused, Some(end)) => fill(&own.paused_ending, &[("date", &texts.day(end))]),
-        (Withheld::Paused, None) => own.paused_text.clone(),
+        (Withheld::Paused, None) => match subscription.resumes_at {
+            Some(at) => fill(&own.paused_until, &[("date", &texts.day(at))]),
+            None => own.paused_text.clone(),
+        },
         (Withheld::NotRenewed, _) => own.not_renewed.clone(),
         (Withheld::UnknownStatus, _) => own.unknown_status.clone(),
         (Withheld::Incomplete, _) => own.incomplete.clone(),
@@ -222,27 +251,43 @@ fn reason(texts: &Texts, withheld: Withheld, subscription: &Subscription) -> Str
     }
 }
 
-fn warning(texts: &Texts, subscription: &Subscription, standing: &Standing) -> Option<Warning> {
+fn warning(texts: &Texts, subscription: &Subscription, (standing, now): (&Standing, Timestamp)) -> Option<Warning> {
     let own = &texts.account;
     let withheld = standing.withheld(&subscription.id);
+    let is_elsewhere = standing.is_elsewhere(&subscription.id);
+    let way_back = match standing.way_back(subscription, now) {
+        Some(way_back) => way_back,
+        None if is_elsewhere => WayBack::Wait,
+        None => WayBack::UpdateCard,
+    };
     let text = match (withheld, subscription.state) {
         (Some(withheld), _) if withheld.way_back() == WayBack::BuyAgain => {
             let is_over = subscription.cancel_at.is_some() || subscription.is_ended();
-            let next = if is_over { &own.buy_over } else { &own.buy_or_cancel };
+            let next = match (way_back, is_over) {
+                (WayBack::BuyAgain, true) => &own.buy_over,
+                (WayBack::BuyAgain, false) => &own.buy_or_cancel,
+                (_, true) => &own.nothing_charged,
+                (_, false) => &own.cancel_or_charged,
+            };
             format!("{} {next}", reason(texts, withheld, subscription))
+        }
+        (Some(Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete), _)
+        | (None, State::PastDue { .. } | State::Unpaid)
+            if is_elsewhere =>
+        {
+            own.unpaid_elsewhere.clone()
         }
         (Some(withheld), _) => reason(texts, withheld, subscription),
         (None, State::PastDue { since }) => fill(&own.failed, &[("date", &texts.day(since))]),
         (None, State::Unpaid) => own.unpaid.clone(),
         (None, _) => return None,
     };
-    let way_back = withheld.map_or(WayBack::UpdateCard, Withheld::way_back);
     let has_access = standing.segment.status != Status::None;
-    let title = match way_back {
-        WayBack::UpdateCard => &own.failed_title,
+    let title = match withheld {
+        None | Some(Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete) => &own.failed_title,
         // Something else gives access.
         _ if has_access => &own.beside_title,
-        WayBack::BuyAgain | WayBack::Resume | WayBack::Wait => &own.withheld_title,
+        _ => &own.withheld_title,
     };
     let until = standing.segment.until.filter(|_| withheld.is_none() && standing.segment.status == Status::PastDue);
     let until = until.map(|until| fill(&own.access_until, &[("date", &texts.day(until))]));
@@ -257,7 +302,7 @@ fn addons(texts: &Texts, standing: &Standing, now: Timestamp) -> Vec<Line> {
     held.collect()
 }
 
-/// One whose price the catalog does not name: what it is called and costs is not known here.
+/// One whose price the catalog does not name: what it is called and costs is not known here, and its provider charges for it.
 fn unnamed(texts: &Texts, subscription: &Subscription) -> Line {
     let dated = |text: &str, at: Timestamp| fill(text, &[("date", &texts.day(at))]);
     let line = match (subscription.state, subscription.cancel_at) {

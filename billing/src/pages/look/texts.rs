@@ -66,11 +66,11 @@ texts! {
     Account {
         title, thanks, ending, kept, active, trialing, canceling, past_due, credit, none, trial_left, trial_then,
         next_payment, ends, access_until, failed_title, failed, unpaid, incomplete, withheld_title, beside_title, no_access, no_plan, on_pause,
-        customer_gone, refunded, dispute_lost, buy_over, buy_or_cancel, disputed, paused_text, paused_ending, not_renewed, unknown_status,
+        customer_gone, refunded, dispute_lost, buy_over, buy_or_cancel, nothing_charged, cancel_or_charged, disputed, paused_text, paused_ending, paused_until, not_renewed, unknown_status, unknown_price, elsewhere, unpaid_elsewhere,
         resume, buy_again, paused, unnamed, manage, pay, cancel, cancel_text, cancel_on,
         cancel_now, keep, plans, not_a_buyer, blocked, credit_days, credit_text, credit_waits, referral, referral_text, referral_link, copy,
         copied, conversion, conversions, invoices, invoice_paid,
-        invoice_open, invoice_void, invoice_refunded, invoice_partly_refunded, invoice_taken_back, invoice_pay, invoice_pdf, invoices_unavailable,
+        invoice_open, invoice_void, invoice_written_off, invoice_refunded, invoice_partly_refunded, invoice_taken_back, invoice_pay, invoice_pdf, invoices_unavailable,
     }
 }
 

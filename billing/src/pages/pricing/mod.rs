@@ -130,7 +130,7 @@ pub async fn show(
             let viewer = match (claims.buyer, standing.segment.plan.is_blocked()) {
                 (false, _) => member(texts, claims),
                 (true, true) => Viewer::Member { text: texts.account.blocked.clone() },
-                (true, false) => viewer(&standing, now),
+                (true, false) => viewer(texts, &standing, now),
             };
             if let Viewer::Free { trial: Trial::Offered } = viewer {
                 is_invited = is_invited || referral::is_invited(billing, &claims.sub).await?;
@@ -151,10 +151,10 @@ pub async fn show(
     })
 }
 
-fn viewer(standing: &Standing, now: Timestamp) -> Viewer {
-    // What has to be bought again stands in nobody's way.
-    let is_subscribed = !standing.held(now).is_empty() || standing.may_hold_unnamed(now);
-    match (!is_subscribed, standing.is_new_buyer()) {
+fn viewer(texts: &Texts, standing: &Standing, now: Timestamp) -> Viewer {
+    let obstacle = standing.obstacle(entitlement::catalog::Sold::Tier(standing.catalog().base()), now);
+    match (obstacle.is_none(), standing.is_new_buyer()) {
+        (false, _) if !standing.has_portal => Viewer::Member { text: texts.account.elsewhere.clone() },
         (false, _) => Viewer::Subscribed,
         (true, true) => Viewer::Free { trial: Trial::Offered },
         (true, false) => Viewer::Free { trial: Trial::Used },

@@ -26,7 +26,7 @@ fn catalog(text: &str) -> Catalog {
 /// The page of somebody signed in.
 fn of(look: &Pages, standing: &Standing, next: Option<&str>) -> String {
     let tier = standing.segment.plan.tier.clone();
-    let viewer = viewer(standing, on(3, 10));
+    let viewer = viewer(&look.texts, standing, on(3, 10));
     let held = standing.held(on(3, 10)).first().map(|live| live.price);
     let page = page(frame(look), viewer, &Sold { held, ..by_month(standing.catalog()) }, Some(&tier));
     Page { next: next.map(Into::into), ..page }.render().expect("a page")

@@ -151,6 +151,19 @@ impl Client {
         Ok(events)
     }
 
+    /// The checkout that a subscription came from, if it came from one.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn look_at_purchase(&self, subscription: &str, told: Told<'_>) -> Result<Vec<Event>, ProviderError> {
+        let query = OfSubscription { subscription: checked_id(subscription)?, limit: 1 };
+        let mut sessions = self.get_value("/checkout/sessions", &query).await?;
+        match sessions["data"].get_mut(0).map(Value::take) {
+            Some(session) => object::checkout(session, told).map_err(unusable),
+            None => Ok(Vec::new()),
+        }
+    }
+
     async fn look_at_checkout(&self, id: &str, told: Told<'_>) -> Result<Vec<Event>, ProviderError> {
         let session = self.object("checkout/sessions", id).await?;
         let subscription = session["subscription"].as_str().map(str::to_owned);

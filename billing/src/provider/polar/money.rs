@@ -53,6 +53,7 @@ pub fn order(seen: &payload::Order, customer: &Name, told: &Told<'_>) -> Result<
         attempts: i32::from(is_paid || failing),
         failed_at: failing.then_some(changed_at),
         needs_action: false,
+        written_off_at: None,
     })];
     if is_paid {
         let refunded = refunded(seen, paid);

@@ -32,6 +32,7 @@ pub fn read(seen: &payload::Subscription, customer: &Name, told: &Told<'_>) -> R
         state,
         // Polar has a status for it.
         collection_paused: false,
+        resumes_at: None,
         cancel_at: scheduled.filter(|_| !matches!(state, State::Ended { .. })),
         period_start: seen.current_period_start.map(|Moment(at)| at),
         first_due: match state {

@@ -34,6 +34,8 @@ pub struct Reader<'a> {
     pub account: Option<&'a str>,
 }
 
+const KNOWN_ALREADY: &str = "this, or something newer, is known already";
+
 const NOT_READ: &str = "Tollgate does not act on events of this type";
 
 /// Says what an event means.
@@ -133,7 +135,7 @@ fn money_moved(kind: &str, object: Value, told: &Told<'_>) -> Result<Event, Unre
         _ => return Ok(Event::nothing(customer, NOT_READ)),
     };
     let is_named = !facts.is_empty();
-    let nothing = if is_named { "this, or something newer, is known already" } else { "the event names no payment" };
+    let nothing = if is_named { KNOWN_ALREADY } else { "the event names no payment" };
     Ok(Event { customer, facts, objects: object.into_iter().collect(), nothing, ..Event::default() })
 }
 
@@ -203,7 +205,9 @@ pub fn customer(customer: payload::Customer, told: &Told<'_>) -> Event {
 /// The account of the customer from its beginning: a statement of that moment, and no later checkout says otherwise.
 fn customer_created(seen: payload::Customer, told: &Told<'_>) -> Event {
     let event = customer(seen, told);
-    let claim = event.claim.map(|claim| Claim::Reference { account: claim.account().clone(), stated_at: told.at });
+    // It was there before any checkout of it, also of the same second.
+    let stated_at = told.at - chrono::Duration::seconds(1);
+    let claim = event.claim.map(|claim| Claim::Reference { account: claim.account().clone(), stated_at });
     Event { claim, ..event }
 }
 
@@ -250,5 +254,7 @@ pub fn bill(seen: payload::Invoice, failure: Option<Failure>) -> Event {
     let customer = seen.customer.clone().map(Reference::into_id);
     let (facts, object) = money::invoice(seen, failure);
     let objects = object.into_iter().collect();
-    Event { customer, facts, objects, nothing: "the invoice is for no subscription", ..Event::default() }
+    let is_named = facts.iter().any(|fact| matches!(fact, Fact::Invoice(_)));
+    let nothing = if is_named { KNOWN_ALREADY } else { "the invoice is for no subscription" };
+    Event { customer, facts, objects, nothing, ..Event::default() }
 }

@@ -31,6 +31,7 @@ pub fn read(object: Value, told: &Told<'_>) -> Result<Subscription, Unreadable> 
         started_at: started_at.min(told.received_at),
         state,
         collection_paused: seen.pause_collection.as_ref().is_some_and(|pause| !pause.is_null()),
+        resumes_at: seen.resumes_at(),
         cancel_at: scheduled.filter(|_| !matches!(state, State::Ended { .. })),
         period_start: period.start,
         first_due,

@@ -69,7 +69,8 @@ pub async fn invoices_of(conn: &mut PgConnection, account: &AccountId, limit: i6
         InvoiceRow,
         r#"
         select i.invoice_id, i.subscription_id, i.customer_id, i.renews, i.covers_from, i.paid, i.balance, i.currency,
-            i.settled, i.lines as "lines: Json<Vec<Line>>", i.attempts, i.failed_at, i.needs_action
+            i.settled, i.lines as "lines: Json<Vec<Line>>", i.attempts, i.failed_at, i.needs_action,
+            i.written_off_at
         from subscriptions s
         join invoices i on i.provider = s.provider and i.subscription_id = s.subscription_id
         where s.account = $1 order by i.covers_from desc, i.invoice_id limit $2
@@ -165,7 +166,7 @@ pub async fn is_returned(conn: &mut PgConnection, provider: Provider, payment: &
     Ok(query.fetch_one(conn).await?)
 }
 
-/// Whether a payment for a subscription is missing, or went back: then its bills say what it gives.
+/// Whether a payment for a subscription is missing, was given up or went back: then its bills say what it gives.
 ///
 /// # Errors
 /// When the database fails.
@@ -174,6 +175,8 @@ pub async fn is_weighed(conn: &mut PgConnection, provider: Provider, subscriptio
         r#"
         select exists (
             select from subscriptions where provider = $1 and subscription_id = $2 and state = 'past_due'
+        ) or exists (
+            select from invoices where provider = $1 and subscription_id = $2 and written_off_at is not null
         ) or exists (
             select from invoices i join payments p on p.provider = i.provider and p.invoice_id = i.invoice_id
             where i.provider = $1 and i.subscription_id = $2 and (

@@ -23,6 +23,7 @@ fn told(as_of: i64, period: i64, state: State) -> Subscription {
         started_at: at(0),
         state,
         collection_paused: false,
+        resumes_at: None,
         cancel_at: None,
         period_start: Some(at(period)),
         first_due: None,

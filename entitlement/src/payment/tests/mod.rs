@@ -115,6 +115,7 @@ fn bill() -> Invoice {
         attempts: 1,
         failed_at: None,
         needs_action: false,
+        written_off_at: None,
     }
 }
 
@@ -126,9 +127,13 @@ fn some_line() -> impl Strategy<Value = Line> {
 /// A piece of one bill.
 fn some_bill() -> impl Strategy<Value = Invoice> {
     let money = (0..3_i64, -1..2_i64, prop::option::of("(gbp|eur)"), any::<bool>());
-    let rest = (any::<bool>(), 0..9_i64, 0..3_i32, some_time(), any::<bool>());
+    let rest = (any::<bool>(), 0..9_i64, 0..3_i32, some_time(), any::<bool>(), some_time());
     (money, rest, prop::collection::vec(some_line(), 0..4)).prop_map(
-        |((paid, balance, currency, settled), (renews, second, attempts, failed_at, needs_action), mut lines)| {
+        |(
+            (paid, balance, currency, settled),
+            (renews, second, attempts, failed_at, needs_action, written_off_at),
+            mut lines,
+        )| {
             lines.sort();
             lines.dedup_by(|one, kept| one.id == kept.id);
             Invoice {
@@ -142,6 +147,7 @@ fn some_bill() -> impl Strategy<Value = Invoice> {
                 attempts,
                 failed_at,
                 needs_action,
+                written_off_at,
                 ..bill()
             }
         },

@@ -135,6 +135,77 @@ fn a4_two_subscriptions_of_which_one_gives_access_do_not_say_that_there_is_none(
 }
 
 #[test]
+fn a6_what_another_account_pays_for_leads_to_no_portal() {
+    for state in states() {
+        let own = subscription("price_monthly", state);
+        let mut standing = standing(vec![own.clone()], on(3, 10));
+        (standing.has_portal, _) = (false, standing.elsewhere.insert(own.id.clone()));
+        let html = shown(&standing);
+        check(&format!("{state:?}"), &html);
+        assert!(!html.contains("/billing/portal") && !html.contains("Update how you pay"), "{state:?}: {html}");
+        let is_shown = is_running(&own, on(3, 10)) || state == State::Incomplete;
+        assert_eq!(html.contains("paid for by another account"), is_shown, "{state:?}: {html}");
+        assert_ne!(standing.way_back(&own, on(3, 10)), Some(WayBack::UpdateCard), "{state:?}");
+    }
+}
+
+#[test]
+fn a4_buying_again_is_promised_where_checkout_does_it() {
+    let refunded = [Setback::Refunded { at: on(3, 8), covers_from: on(3, 1) }];
+    let back = || Subscription { id: SubscriptionId { id: "sub_2".into(), ..paid().id }, ..paid() };
+    for state in states() {
+        let beside = subscription("price_annual", state);
+        let mut both = set_back(vec![beside.clone()], &[], on(3, 10));
+        let given_back = set_back(vec![back()], &refunded, on(3, 10));
+        both.withheld.extend(given_back.withheld);
+        both.subscriptions.push(back());
+        let is_sold = both.obstacle(entitlement::catalog::Sold::Tier(both.catalog().base()), on(3, 10)).is_none()
+            && both.unpaid().is_none();
+        let html = shown(&both);
+        let is_promised = html.contains("Buy again</a>") || html.contains("uy it again");
+        assert_eq!(is_promised, is_sold, "{state:?}: {html}");
+        assert_eq!(both.way_back(&back(), on(3, 10)) == Some(WayBack::BuyAgain), is_sold, "{state:?}");
+    }
+    let mut blocked = set_back(vec![back()], &refunded, on(3, 10));
+    blocked.segment = entitlement::timeline::Timeline::blocked(blocked.catalog()).at(on(3, 10)).clone();
+    let html = shown(&blocked);
+    assert!(
+        html.contains("was given back") && !html.contains("Buy again</a>") && !html.contains("uy it again"),
+        "{html}"
+    );
+}
+
+#[test]
+fn a4_of_two_that_end_the_one_that_gives_something_is_kept() {
+    let refunded = [Setback::Refunded { at: on(3, 8), covers_from: on(3, 1) }];
+    let ends = |id: &str, price: &str, end: Option<Timestamp>| Subscription {
+        id: SubscriptionId { id: id.into(), ..paid().id },
+        cancel_at: end,
+        started_at: if id == "sub_back" { on(3, 5) } else { on(3, 1) },
+        ..subscription(price, State::Active { paid_until: Some(on(4, 1)) })
+    };
+    for (own_ends, back_ends, keeps, cancels) in
+        [(true, true, true, false), (false, true, false, true), (true, false, true, true), (false, false, false, true)]
+    {
+        let end = |ends: bool| ends.then(|| on(4, 1));
+        let own = ends("sub_own", "price_monthly", end(own_ends));
+        let back = ends("sub_back", "price_annual", end(back_ends));
+        let mut both = set_back(vec![own.clone()], &[], on(3, 10));
+        both.withheld.extend(set_back(vec![back.clone()], &refunded, on(3, 10)).withheld);
+        both.subscriptions.push(back);
+        let html = shown(&both);
+        assert_eq!(html.contains("Keep the subscription"), keeps, "{own_ends} {back_ends}: {html}");
+        assert_eq!(html.contains("Cancel at the end"), cancels, "{own_ends} {back_ends}: {html}");
+        assert_eq!(both.to_go_on(on(3, 10)).map(|own| own.id.id.as_str()), Some("sub_own"));
+        let told = |done: &str| {
+            let asked = Asked { upgraded: None, done: Some(done.into()) };
+            super::done(&examples::pages().texts, &asked, &both, on(3, 10)).is_some()
+        };
+        assert_eq!((told("ending"), told("kept")), (own_ends && back_ends, !own_ends), "{own_ends} {back_ends}");
+    }
+}
+
+#[test]
 fn a4_an_add_on_that_gives_nothing_says_why() {
     let refunded = [Setback::Refunded { at: on(3, 8), covers_from: on(3, 1) }];
     let domain = subscription("price_domain", State::Active { paid_until: Some(on(4, 1)) });

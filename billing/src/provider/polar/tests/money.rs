@@ -50,6 +50,7 @@ fn an_order_is_a_bill_and_its_payment() {
         attempts: 1,
         failed_at: None,
         needs_action: false,
+        written_off_at: None,
     };
     let payment = Payment {
         id: "o-1".into(),

@@ -24,6 +24,7 @@ fn a_subscription_is_read_to_the_microsecond() {
         started_at: at(-100),
         state: State::Active { paid_until: Some(at(1000)) },
         collection_paused: false,
+        resumes_at: None,
         cancel_at: None,
         items: vec![Item { id: None, price: "p-paid".into(), from: Some(at(-100)), until: Some(at(1000)) }],
         period_start: Some(at(-100)),

@@ -164,6 +164,13 @@ pub struct Subscription {
     pub plan: Option<Reference>,
 }
 
+impl Subscription {
+    /// When collection goes on by itself, where it is paused.
+    pub fn resumes_at(&self) -> Option<Timestamp> {
+        moment(self.pause_collection.as_ref()?.get("resumes_at")?)
+    }
+}
+
 /// A page of items: at most ten, of at most twenty.
 #[derive(Debug, Deserialize)]
 pub struct Items {

@@ -58,6 +58,10 @@ pub struct Invoice {
     #[serde(default, deserialize_with = "lenient_number")]
     pub attempt_count: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
+    collection_method: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    status_transitions: Option<Transitions>,
+    #[serde(default, deserialize_with = "lenient")]
     lines: Option<Page<Line>>,
     /// Until 2025-03-31 (basil); then below `payments`.
     #[serde(default, deserialize_with = "lenient")]
@@ -66,6 +70,13 @@ pub struct Invoice {
     charge: Option<Reference>,
     #[serde(default, deserialize_with = "lenient")]
     payments: Option<Page<InvoicePayment>>,
+}
+
+/// When its status became what it is.
+#[derive(Debug, Deserialize)]
+struct Transitions {
+    #[serde(default, deserialize_with = "lenient")]
+    marked_uncollectible_at: Option<Moment>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -225,6 +236,17 @@ impl Invoice {
     /// Whether it is no bill yet.
     pub fn is_draft(&self) -> bool {
         self.status.as_deref() == Some("draft")
+    }
+
+    /// When nobody collected it any more; `covers_from` where that is not told. One that was never tried is of a pause, during
+    /// which its seller asks for nothing (<https://docs.stripe.com/billing/subscriptions/pause-payment>).
+    pub fn written_off_at(&self, covers_from: Timestamp) -> Option<Timestamp> {
+        let is_sent = self.collection_method.as_deref() == Some("send_invoice");
+        if self.status.as_deref() != Some("uncollectible") || (self.attempt_count == Some(0) && !is_sent) {
+            return None;
+        }
+        let marked = self.status_transitions.as_ref().and_then(|transitions| transitions.marked_uncollectible_at);
+        Some(marked.map_or(covers_from, |Moment(at)| at))
     }
 
     /// What of it came from what the customer had; below 0 what was owed from before.

@@ -197,7 +197,7 @@ fn an_account_is_named_by_the_checkout_then_by_metadata_never_by_e_mail() {
     assert_eq!(read("customer.subscription.created", &named).claim, Some(Claim::Metadata(account("bob"))));
     let customer = json!({ "id": "cus_1", "email": "eve@example.com", "metadata": { "account": "bob" } });
     assert_eq!(read("customer.updated", &customer).claim, Some(Claim::Metadata(account("bob"))));
-    let from_its_beginning = Claim::Reference { account: account("bob"), stated_at: at(0) };
+    let from_its_beginning = Claim::Reference { account: account("bob"), stated_at: at(-1) };
     assert_eq!(read("customer.created", &customer).claim, Some(from_its_beginning));
     let customer = json!({ "id": "cus_1", "email": "eve@example.com", "metadata": {} });
     assert!(read("customer.updated", &customer).is_nothing());

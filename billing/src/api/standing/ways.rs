@@ -1,0 +1,123 @@
+//! What an account can do about its subscriptions: the one rule by which pages, interface and `explain` speak, and by which it is done.
+
+use entitlement::Timestamp;
+use entitlement::catalog::Sold;
+use entitlement::subscription::{Subscription, SubscriptionId, WayBack, Withheld};
+
+use super::{Live, Standing};
+
+/// What stands in the way of a purchase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle<'a> {
+    /// A person has blocked the account.
+    Blocked,
+    /// A subscription is paused, and can go on.
+    Paused,
+    /// A payment for it is missing.
+    PaymentMissing(&'a Subscription),
+    /// It is had already; none where what is had cannot be said.
+    Held(Option<&'a Subscription>),
+}
+
+impl Standing {
+    /// What stands in the way of buying a tier, or an add-on, at `now`.
+    #[must_use]
+    pub fn obstacle(&self, item: Sold<'_>, now: Timestamp) -> Option<Obstacle<'_>> {
+        if self.segment.plan.is_blocked() {
+            return Some(Obstacle::Blocked);
+        }
+        match item {
+            Sold::Tier(_) => self.obstacle_to_tier(now),
+            Sold::Addon(addon) => self.addon(&addon.code, now).map(|own| Obstacle::Held(Some(own))),
+        }
+    }
+
+    /// The subscription whose first payment is still open: nothing is sold beside it, as both could be paid, unless it is of the checkout
+    /// that the buyer is led on to.
+    #[must_use]
+    pub fn unpaid(&self) -> Option<&Subscription> {
+        let (own, withheld) = self.unsettled()?;
+        (withheld == Withheld::Incomplete).then_some(own)
+    }
+
+    fn obstacle_to_tier(&self, now: Timestamp) -> Option<Obstacle<'_>> {
+        let held = self.held(now);
+        let Some(Live { subscription, .. }) = held.first() else {
+            return self.may_hold_unnamed(now).then_some(Obstacle::Held(None));
+        };
+        Some(match self.withheld(&subscription.id).map(Withheld::way_back) {
+            Some(WayBack::Resume) => Obstacle::Paused,
+            Some(WayBack::UpdateCard) => Obstacle::PaymentMissing(subscription),
+            Some(WayBack::BuyAgain | WayBack::Wait) | None => Obstacle::Held(Some(subscription)),
+        })
+    }
+
+    /// What brings the access of a subscription back, as far as this account can do it: what stands in the way of buying it again, and
+    /// a customer that is another account's, leave nothing to do but to wait.
+    #[must_use]
+    pub fn way_back(&self, subscription: &Subscription, now: Timestamp) -> Option<WayBack> {
+        let way_back = self.withheld(&subscription.id)?.way_back();
+        let is_open = match way_back {
+            WayBack::BuyAgain => {
+                self.unpaid().is_none()
+                    && self.item(subscription).is_some_and(|item| self.obstacle(item, now).is_none())
+            }
+            WayBack::UpdateCard => !self.is_elsewhere(&subscription.id),
+            WayBack::Resume => !self.segment.plan.is_blocked(),
+            WayBack::Wait => true,
+        };
+        Some(if is_open { way_back } else { WayBack::Wait })
+    }
+
+    /// What a subscription buys: a tier before an add-on.
+    fn item(&self, subscription: &Subscription) -> Option<Sold<'_>> {
+        let sold = || subscription.prices.iter().filter_map(|id| self.catalog().sold(subscription.id.provider, id));
+        sold().find(|sold| matches!(sold, Sold::Tier(_))).or_else(|| sold().next())
+    }
+
+    /// Whether the customer that pays for a subscription is another account's: its portal shows everything of theirs.
+    #[must_use]
+    pub fn is_elsewhere(&self, id: &SubscriptionId) -> bool {
+        self.elsewhere.contains(id)
+    }
+
+    /// The subscription of which the end is taken back at `now`: the first that gives something, where nothing of its tier goes on.
+    #[must_use]
+    pub fn to_keep(&self, now: Timestamp) -> Option<&Subscription> {
+        let held = self.held(now);
+        let top = held.first().map(|live| live.tier.rank);
+        let of_top = held.into_iter().filter(|live| Some(live.tier.rank) == top).map(|live| live.subscription);
+        let own: Vec<&Subscription> = if top.is_some() { of_top.collect() } else { self.unnamed(now).collect() };
+        let is_ending = own.iter().all(|subscription| subscription.cancel_at.is_some());
+        own.into_iter().next().filter(|_| is_ending && !self.segment.plan.is_blocked())
+    }
+
+    /// The subscription that goes on at `now` when that is asked for: one that is paused, else the one whose end is taken back, else
+    /// the first that gives something, as its provider may know of an end that is not known here.
+    #[must_use]
+    pub fn to_go_on(&self, now: Timestamp) -> Option<&Subscription> {
+        let held = self.held(now);
+        let is_paused = |live: &&Live<'_>| self.way_back(live.subscription, now) == Some(WayBack::Resume);
+        let paused = held.iter().find(is_paused).map(|live| live.subscription);
+        let first = || held.first().map(|live| live.subscription).or_else(|| self.unnamed(now).next());
+        paused.or_else(|| self.to_keep(now)).or_else(first)
+    }
+
+    fn addon(&self, code: &str, now: Timestamp) -> Option<&Subscription> {
+        let mut held = self.addons(now).filter(|(_, own)| !self.is_to_be_bought_again(&own.id));
+        held.find(|(addon, _)| addon.code == code).map(|(_, own)| own)
+    }
+
+    /// Whether an add-on stands in the way of another one of its kind at `now`.
+    #[must_use]
+    pub fn has_addon(&self, code: &str, now: Timestamp) -> bool {
+        self.addon(code, now).is_some()
+    }
+
+    /// The running subscriptions that another account's customer pays for.
+    #[must_use]
+    pub fn has_any_elsewhere(&self, now: Timestamp) -> bool {
+        let live = self.live(now).into_iter().map(|live| live.subscription).chain(self.unnamed(now));
+        live.chain(self.unsettled().map(|(own, _)| own)).any(|own| self.is_elsewhere(&own.id))
+    }
+}
