@@ -227,9 +227,11 @@ pub async fn operator_billing(config: &Config, secrets: &Secrets) -> Result<Bill
 }
 
 /// As [`operator_billing`], with another key under which metadata names accounts.
-pub async fn operator_billing_with(config: &Config, secrets: &Secrets, metadata_key: &str) -> Result<Billing> {
+pub async fn operator_billing_with(config: &Config, secrets: &Secrets, metadata_key: Option<&str>) -> Result<Billing> {
     let mut settings = unsigned_settings(config, secrets)?;
-    metadata_key.clone_into(&mut settings.stripe.metadata_key);
+    if let Some(key) = metadata_key {
+        key.clone_into(&mut settings.stripe.metadata_key);
+    }
     let billing = connected(secrets, settings).await?;
     billing.refuse_other_schema().await?;
     Ok(billing)

@@ -7,7 +7,7 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::binding::{self, Turn};
 use entitlement::decide::Evidence;
-use entitlement::event::{Event, Object};
+use entitlement::event::{Event, Fact, Object};
 use sqlx::PgConnection;
 
 use super::answered::{dated, without_answered};

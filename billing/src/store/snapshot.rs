@@ -184,8 +184,7 @@ pub async fn read(conn: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec
         "#,
         &wanted as _
     );
-    let rows = query.fetch_all(conn).await?;
-    accounts.iter().zip(rows).map(|(account, rows)| rows.read(account)).collect()
+    accounts.iter().zip(query.fetch_all(conn).await?).map(|(account, rows)| rows.read(account)).collect()
 }
 
 /// What the statement says of one account.

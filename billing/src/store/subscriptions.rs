@@ -310,7 +310,7 @@ pub async fn put(
         )
         values (
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $24, $25,
-            $26, $27
+            $26, $27, $28
         )
         on conflict (provider, subscription_id) do update set
             prices = excluded.prices, items = excluded.items, first_due = excluded.first_due, state = excluded.state,

@@ -1,8 +1,6 @@
 //! What a bill is for and what it took in: money that goes back ends no more, a payment that fails takes no more, and each thing that
 //! is subscribed to has a period of its own.
 
-use std::time::Duration;
-
 use demo::provider::{Proration, Provider};
 use serde_json::{Value, json};
 
@@ -121,7 +119,7 @@ async fn a1_a_bill_pays_for_the_period_by_its_lines_whatever_its_reason() {
         let subscription = buyer.subscribes(provider);
         buyer.reads(&world, 200, "by the month").await;
         // Of two bills of one second neither is known to be the other's successor.
-        provider.advance(Duration::from_secs(1)).expect("a second later");
+        provider.advance(std::time::Duration::from_secs(1)).expect("a second later");
         provider.change_price(&subscription, "price_annual", Proration::AlwaysInvoice).expect("changed");
         buyer.reads(&world, 200, "by the year").await;
         let upgrade = last_invoice(provider, &buyer);

@@ -16,6 +16,7 @@ use self::names::Names;
 use super::ReconcileError;
 use super::compare::{Asking, Differing, Taking};
 use super::learn::Learnt;
+use crate::apply::effect::Look;
 use crate::apply::may_run;
 use crate::clock;
 use crate::component::Billing;
@@ -151,7 +152,9 @@ impl Billing {
         let askable = self.askable(PROVIDER).await?;
         let account = askable.account.as_deref();
         let now = clock::now();
-        let asking = Asking { cause: CAUSE, provider: PROVIDER, account, observation: self.draw().await?, now };
+        // Checkouts come first, and say for which account each is.
+        let look = Look::Second;
+        let asking = Asking { cause: CAUSE, provider: PROVIDER, account, observation: self.draw().await?, look, now };
         let page = provider::page(&askable.providers, PROVIDER, list, after, Moments { at: now, now }).await?;
         report.read(list, &page.items);
         names.read(list, &page.items);
@@ -184,7 +187,8 @@ impl Billing {
         for batch in news.chunks(BATCH) {
             let adopted = async {
                 let (observation, now) = (self.draw().await?, clock::now());
-                let asking = Asking { cause: CAUSE, provider: PROVIDER, account: None, observation, now };
+                let look = Look::Second;
+                let asking = Asking { cause: CAUSE, provider: PROVIDER, account: None, observation, look, now };
                 self.adopt(asking, batch, report).await
             };
             let at = batch.first().map_or("", |(customer, _)| customer);
