@@ -1,4 +1,4 @@
--- What is told of money that is not collected: until when a pause lasts, and which bills were written off.
+-- Facts about money that is not collected: until when a pause lasts, and which bills were written off.
 
 -- When collection goes on by itself.
 alter table subscriptions add column resumes_at timestamptz;

@@ -1,4 +1,4 @@
--- What is taken over from a system that sold before: trials of which only the moment is known, and codes in its own form.
+-- Rows that are taken over from a system that sold before: trials of which only the moment is known, and codes in its own form.
 
 -- A trial that was had elsewhere is of no subscription that is known here.
 alter table trials

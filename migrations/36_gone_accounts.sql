@@ -15,7 +15,7 @@ create table account_aliases (
 
 create index account_aliases_account on account_aliases (account);
 
--- What the hashes of erased names are made with: without it no name can be tried out on them. It never leaves the database.
+-- The key with which hashes of erased names are made: without it no name can be tried out on them. It never leaves the database.
 create table erasure_key (
     is_only boolean not null default true,
     key bytea not null
@@ -31,7 +31,7 @@ create function erasure_hash(kind text, name text) returns bytea
     language sql stable
     as $$ select sha256(key || convert_to(kind || ' ' || name, 'UTF8')) from erasure_key $$;
 
--- What was erased: later events about it are ignored, and nobody can say from here about whom they were.
+-- Hashes of erased names: later events about them are ignored, and no row says about which account they were.
 create table erased (
     hash bytea not null,
     -- The last version that was told of an account: above it begins what is told when it comes back by itself. Null of what is no account.

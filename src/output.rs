@@ -180,7 +180,7 @@ fn told(error: &anyhow::Error) -> String {
     said
 }
 
-/// What is said in place of an answer, where that would be JSON: that the command was called wrongly, its help, or the version.
+/// The document in place of an answer, where that would be JSON: that the command was called wrongly, its help, or the version.
 pub fn instead(said: &clap::Error) {
     let text = said.to_string();
     let answer = match said.kind() {

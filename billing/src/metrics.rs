@@ -40,7 +40,7 @@ static METRICS: LazyLock<Option<Metrics>> = LazyLock::new(|| match Metrics::regi
 });
 
 /// Of the gauge for names of accounts.
-/// What `tollgate_names_held_back` says: a proxy without billing has it as well.
+/// The help text of `tollgate_names_held_back`: a proxy without billing has it as well.
 pub const NAMES_HELD_BACK: &str = "1 while the configuration names accounts by other claims than are in force.";
 
 /// In seconds: from a commit on the same host to a backlog of minutes.

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often old bodies are looked for: a tenth of the time for which they are kept, within these bounds.
 const EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
-/// What grows old.
+/// Data that grows old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Old {
     Bodies,

@@ -53,7 +53,7 @@ pub(crate) fn read(
     routing: &Routing,
 ) -> Read {
     let read = held.rule.allow.as_ref().map_or_else(Read::default, |allow| {
-        // Where a gateway or a proxy names no visitor, nobody knows where the request comes from.
+        // Where a gateway or a proxy names no visitor, the address of the client is not known.
         let visitor = origin.client(headers).filter(|address| !routing.is_between(*address));
         let read = allow.read(headers, target, visitor);
         Read { is_let_in: read.is_let_in && held.is_its_own(), ..read }

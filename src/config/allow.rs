@@ -70,7 +70,7 @@ pub fn check(name: &str, entries: &[Entry], requirement: &Requirement) -> Result
     Ok(Some(Arc::new(Allow { addresses, tokens })))
 }
 
-/// Refuses addresses of what stands before the gate: it forwards requests of everybody, or of nobody whose address is known.
+/// Refuses addresses of proxies before the gate: they forward requests of all clients, or of clients whose address is not known.
 ///
 /// # Errors
 /// When a route names one.

@@ -1,4 +1,4 @@
-//! What the reader of TOML says of a value, in words of the file: the key, what has to stand there, and what stands there.
+//! Complaints of the TOML reader about a value, in words of the file: the key, the value that has to stand there, and the present one.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl Complaint {
     pub fn of_table(error: &serde_path_to_error::Error<toml::de::Error>, known: &toml::Table) -> Self {
         let mut path: Vec<Step> = error.path().iter().filter_map(step).collect();
         let place = written(&dotted(&path));
-        // What reads this section in two halves names them, and the file does not.
+        // The reader of this section has two halves and names them; the file does not.
         if path.first() == Some(&Step::Key("identity".to_owned())) && path.len() > 1 {
             path.remove(1);
         }
@@ -126,7 +126,7 @@ fn told(message: &str, place: &str, known: &toml::Table) -> String {
 /// How spans of time are written.
 const SPAN: &str = ": write it like \"30s\", \"5m\" or \"14d\"";
 
-/// What has to stand at a key, and how what stands there may have been meant.
+/// The value that has to stand at a key, and how the present one may have been meant.
 fn wanted(expected: &str, found: &str, place: &str) -> Option<(String, String)> {
     let text = found.strip_prefix("string ").map(|text| text.trim_matches('"'));
     let plain = found.split('`').nth(1);
@@ -163,7 +163,7 @@ fn wanted(expected: &str, found: &str, place: &str) -> Option<(String, String)> 
     Some((must.to_owned(), example))
 }
 
-/// What was found, as an operator would call it.
+/// The value that was found, as an operator would call it.
 fn shown(found: &str) -> String {
     let plain = found.split('`').nth(1);
     match found.split(' ').next() {

@@ -33,7 +33,7 @@ pub struct Secrets {
     pub stripe_webhook_secrets: Vec<String>,
     pub polar_access_token: Option<String>,
     pub polar_webhook_secrets: Vec<String>,
-    /// What is set under names that nothing reads.
+    /// Warnings of variables under names that nothing reads.
     pub misnamed: Vec<String>,
 }
 

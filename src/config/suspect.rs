@@ -45,7 +45,7 @@ pub fn warn_of_catalog(catalog: &Catalog, warnings: &mut Vec<String>) {
     }
 }
 
-/// A second price for the same is never sold, and nobody takes a year for less than a month.
+/// A second price for the same is never sold, and a year hardly costs less than a month.
 fn warn_of_prices(code: &str, prices: &[Price], warnings: &mut Vec<String>) {
     let offered: Vec<&Price> = prices.iter().filter(|price| !price.retired).collect();
     for (place, later) in offered.iter().enumerate() {

@@ -33,7 +33,7 @@ impl Payer {
     }
 }
 
-/// What the application asks for about an account.
+/// A call of the application about an account.
 async fn of(world: &World, method: &str, account: &str, rest: &str, body: Option<&Value>) -> Answer {
     ask(world, Some(TOKEN), (method, &format!("/app/v1/accounts/{account}{rest}")), body).await
 }
@@ -159,7 +159,7 @@ async fn an_erased_account_has_nothing_anywhere_and_no_event_brings_it_back() {
             assert_eq!((copy.status, copy.code().as_str()), (404, "unknown_account"));
             let found = world.tollgate(&["account", "find", &payer.account]).await;
             assert!(found.failure().contains("nothing is called"), "{found:?}");
-            // Somebody who pays anew is a payer, above all that any proxy was told.
+            // An account that pays anew is a payer, above every version that any proxy was told.
             world.tollgate(&["grant", &payer.account, "paid", "--reason", "back again"]).await.success();
             world.everywhere(PREMIUM, &payer.token, 200).await;
         }
@@ -192,7 +192,7 @@ async fn what_runs_is_ended_at_the_provider_before_anything_is_erased() {
     assert!(ended.iter().all(|subscription| subscription["status"] == "canceled"), "{ended:?}");
     provider.settled(DEADLINE).await.expect("told");
     world.everywhere(PREMIUM, &token, 402).await;
-    // The same person buys again, and goes with an open checkout: nobody can pay there any more.
+    // The same person buys again, and goes with an open checkout: it takes no payment any more.
     assert_eq!(buy().await.status, 200);
     let open = |sessions: Vec<Value>| sessions.iter().filter(|session| session["status"] == "open").count();
     assert_eq!(open(provider.sessions()), 1);

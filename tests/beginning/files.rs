@@ -78,7 +78,7 @@ async fn what_cannot_be_used_or_written_writes_nothing() {
     refused(&["--set", "site.ulr=https://read.example"], "ulr").await;
     refused(&["--set", "nothing"], "write it like").await;
     refused(&["--currency", "pounds"], "ISO 4217").await;
-    // What cannot be is told before a question is asked.
+    // An argument that cannot be is told before a question is asked.
     std::fs::write(dir.path().join("file"), "").expect("written");
     for arguments in [&["file"][..], &["file/below"], &["--set", "site.ulr=https://read.example"]] {
         let told = init(dir.path(), arguments).await;

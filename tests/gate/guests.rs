@@ -112,7 +112,7 @@ async fn users_are_themselves_beside_a_token_as_long_as_they_pass_by_themselves(
     assert_eq!(ask(&token(&unique("reader"))).await, (200, 0), "a free user is let in as anybody is");
     assert_eq!(ask("garbage").await, (200, 0));
     let claims = jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(&payer).expect("a token").claims;
-    // What is ambiguous is let in by nothing.
+    // An ambiguous request is let in by nothing.
     let both = world.request("GET", &format!("/feed/a?token={TOKEN}"), Some(&payer));
     let both = send(both.header("cookie", format!("session={}", token(&unique("reader"))))).await;
     assert_eq!((both.status, both.json()["code"].as_str()), (401, Some("ambiguous_identity")), "{both:?}");

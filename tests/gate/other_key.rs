@@ -1,4 +1,4 @@
-//! A proxy whose configuration differs from billing's says in what: the key of assertions, by which nobody's access is known, and addresses.
+//! A proxy whose configuration differs from billing's says in what: the key of assertions, by which no account's access is known, and addresses.
 
 use crate::world::{Arrangement, World, eventually};
 

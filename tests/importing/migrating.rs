@@ -46,7 +46,7 @@ async fn grant(world: &World, accounts: Vec<String>, tier: &str) {
     }
 }
 
-/// Everything passes until the gate closes; then each passes who may, on the first request.
+/// Everything passes until the gate closes; then each account passes that may, on the first request.
 async fn closes(world: &World, payers: &[&str], others: &[&str], path: &str) {
     let status = async |account: &str| world.get(path, Some(&token(account))).await.status;
     assert_eq!(status("passer-by").await, 200, "it only watches");

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::world::provider::API_KEY;
 use crate::world::{Arrangement, Output, Setup, World, token};
 
-/// A world whose provider sold before Tollgate was there: nobody tells it of anything, and it compares nothing by itself.
+/// A world whose provider sold before Tollgate was there: it sends no events, and nothing is compared by itself.
 async fn world() -> World {
     let setup = Setup::new(Arrangement::AllPostgresRedis).provider(Shape::Endive);
     let world = World::with(setup.key("reconcile.full", "\"0s\"").key("reconcile.delta", "\"0s\"")).await;

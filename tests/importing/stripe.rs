@@ -1,4 +1,4 @@
-//! `tollgate import stripe`: whoever is named is linked, and nothing else.
+//! `tollgate import stripe`: a customer that names its account is linked, and no other.
 
 use demo::provider::{CancelAt, Fault, FaultKind, Seed};
 use serde_json::Value;
@@ -17,7 +17,7 @@ async fn each_customer_that_names_its_account_is_linked_and_its_payers_pass() {
     payer(&world, naming("account", "by-customer"), [].into());
     payer(&world, [].into(), naming("account", "by-subscription"));
     checkout(&world, &customer(&world, [].into()), "by-checkout").await;
-    // The checkout goes before what somebody wrote into metadata.
+    // The checkout goes before the metadata of its customer.
     let both = customer(&world, naming("account", "by-metadata"));
     checkout(&world, &both, "by-statement").await;
     let ended = customer(&world, naming("account", "ended"));
@@ -51,7 +51,7 @@ async fn each_customer_that_names_its_account_is_linked_and_its_payers_pass() {
     let again = import(&world, &[]).await;
     assert_eq!((&again["linked"], &again["known"]), (&Value::from(0), &Value::from(6)), "{again}");
 
-    // What is listed can be filled in, and another key is tried.
+    // The list of customers can be filled in, and another key is tried.
     let text = std::fs::read_to_string(&file).expect("it was written");
     assert_eq!(text, format!("account,stripe_customer\n,{nobody}\n,{idle}\n"));
     let taken = world.tollgate(&["import", "stripe", "--unlinked", file.to_str().expect("UTF-8")]).await;

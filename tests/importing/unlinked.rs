@@ -1,4 +1,4 @@
-//! A comparison links by what customers and checkouts say, and lists what nobody links.
+//! A comparison links by the words of customers and checkouts, and lists subscriptions without a link.
 
 use demo::provider::CancelAt;
 use serde_json::Value;

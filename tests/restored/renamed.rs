@@ -120,7 +120,7 @@ async fn a_new_database_under_a_new_namespace_lowers_nobody_either() {
         is_warned(&world).await;
         stays(&world, &reader, 200).await;
         stays(&world, &leaver, 402).await;
-        // What is new counts, and the database is not empty at the next start.
+        // A new purchase counts, and the database is not empty at the next start.
         let new = buys(&world).await;
         ends(&world, &new).await;
         restart(&mut world).await;
@@ -138,7 +138,7 @@ async fn a_new_database_under_a_new_namespace_lowers_nobody_either() {
 async fn a_new_database_is_told_of_records_under_a_name_for_which_nobody_speaks() {
     let mut world = World::with(setup().key("cache.namespace", "\"before\"")).await;
     let reader = buys(&world).await;
-    // Another site on the same Redis, which lives, is nobody's business.
+    // Another site on the same Redis, which lives, is not warned of.
     let redis = world.redis.as_ref().expect("this arrangement has one").url.clone();
     let _other = World::with(setup().environment("REDIS_URL", &redis)).await;
     rename(&world, "after");

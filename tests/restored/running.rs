@@ -17,7 +17,7 @@ fn put_aside(world: &World) -> String {
     file
 }
 
-/// Puts it back, whoever uses the database, and waits until billing has noticed.
+/// Puts it back while processes use the database, and waits until billing has noticed.
 async fn put_back(world: &World, file: &str, how: &str) {
     billing_remembers(world).await;
     let url = &world.database.as_ref().expect("this world has a database").url;
@@ -48,7 +48,7 @@ async fn a_dump_that_is_put_into_a_running_system_lowers_nobody() {
                 stays(&world, reader, status).await;
             }
         }
-        // What is new counts, and nothing that is acknowledged is lost.
+        // A new purchase counts, and no event that is acknowledged is lost.
         let new = buys(&world).await;
         ends(&world, &other).await;
         stays(&world, &new, 200).await;

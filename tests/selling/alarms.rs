@@ -1,4 +1,4 @@
-//! What an operator is told of purchases rings for what is wrong, and for nothing else.
+//! Alarms about purchases ring for what is wrong, and for nothing else.
 
 use demo::provider::{NewCustomer, Shape, Subscribe};
 use serde_json::json;

@@ -20,7 +20,7 @@ fn invoice_of(world: &World, subscription: &str) -> String {
     text(invoices.iter().find(is_own).expect("an invoice"), "id")
 }
 
-/// What is told of one subscription.
+/// One subscription, as its account is told of it.
 async fn own(buyer: &Buyer<'_>, id: &str) -> Value {
     let standing = buyer.standing().await;
     let own = standing["subscriptions"].as_array().into_iter().flatten().find(|own| own["id"] == id);

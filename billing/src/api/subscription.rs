@@ -123,7 +123,7 @@ pub async fn reactivate(
     checkout::check_any_configured(&billing)?;
     let now = crate::clock::now();
     let standing = standing::of(&billing, &claims.sub, now).await?;
-    // One only, the highest tier: never more is charged than was asked for. What was given back is bought again, and not kept.
+    // One only, the highest tier: never more is charged than was asked for. A price that was given back is bought again, and not kept.
     let own = standing.to_go_on(now).ok_or_else(none_running)?;
     let (first, is_paused) = (own.id.clone(), standing.way_back(own, now) == Some(WayBack::Resume));
     checkout::check_configured(&billing, first.provider).await?;

@@ -23,7 +23,7 @@ struct To {
     merge: bool,
 }
 
-/// What becomes of subscriptions that run.
+/// Whether subscriptions that run are ended.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Erasing {

@@ -12,7 +12,7 @@ use crate::store::subscriptions;
 
 /// What the operator must know when somebody pays for what no catalog names.
 pub fn unknown_prices(account: &AccountId, subscription: &Subscription, rules: &Rules) -> Option<String> {
-    // What is over, or not yet begun, grants nothing by right.
+    // A subscription that is over, or not yet begun, grants nothing by right.
     let is_for_nothing = matches!(
         subscription.state,
         State::Incomplete | State::Lapsed { .. } | State::WrittenOff { .. } | State::Ended { .. }

@@ -195,7 +195,7 @@ impl Billing {
         let told = without_answered(event, &answers);
         let told = Lesson { event: told, evidence: Evidence::Told { arrival: claimed.arrival } };
         let answers = answers.into_iter().map(|event| Lesson { event, evidence: Evidence::Asked { observation } });
-        // What a customer itself says of whose it is comes before what a checkout of it says.
+        // A customer's own word on its account comes before the word of a checkout of it.
         let (customers, others): (Vec<Lesson>, Vec<Lesson>) = answers.partition(|lesson| says_whose(&lesson.event));
         let lessons = customers.into_iter().chain([told]).chain(others).collect();
         let cause = format!("{} {}", claimed.provider, claimed.event_id);

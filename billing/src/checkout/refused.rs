@@ -80,7 +80,7 @@ fn payment_missing(standing: &Standing, own: &Subscription) -> Problem {
     in_portal(standing, Some(own), ("payment_missing", detail))
 }
 
-/// What is settled in the portal; where that is another account's, no way leads there.
+/// A refusal that is settled in the portal; where that is another account's, no way leads there.
 fn in_portal(standing: &Standing, own: Option<&Subscription>, (code, detail): (&'static str, &str)) -> Problem {
     let is_elsewhere = own.is_some_and(|own| standing.is_elsewhere(&own.id));
     if is_elsewhere || !standing.has_portal {

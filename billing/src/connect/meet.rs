@@ -84,7 +84,7 @@ fn refused(options: &PgConnectOptions, at: String, source: sqlx::Error) -> Conne
         (Some("28000"), _) => ConnectError::NotFromHere { at, user, source },
         (Some("42501"), _) => ConnectError::NoConnect { at, user, database },
         (Some("3D000"), _) => ConnectError::NoDatabase { at, database },
-        // What rustls refuses is invalid data, and no server over TCP is a file that is not there.
+        // A certificate that rustls refuses is invalid data, and no server over TCP is a file that is not there.
         (None, sqlx::Error::Io(error)) if error.kind() == ErrorKind::InvalidData => {
             ConnectError::Certificate { at, source }
         }

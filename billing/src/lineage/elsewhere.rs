@@ -10,13 +10,13 @@ use super::{KNOWN_AFTER, ScanError};
 use crate::chain;
 use crate::component::Billing;
 
-/// How many pages of keys are gone through: Redis may hold a great many that are nobody's here.
+/// How many pages of keys are gone through: Redis may hold a great many that are none of ours.
 const PAGES_MAX: usize = 1_000;
 
 /// How many names are told.
 const TOLD_MAX: usize = 5;
 
-/// Namespaces of databases that nobody speaks for any more.
+/// Namespaces of databases that no process speaks for any more.
 #[derive(Debug, Default)]
 pub(crate) struct Elsewhere(Mutex<Vec<Namespace>>);
 
@@ -27,7 +27,7 @@ impl Billing {
         (!names.is_empty() && self.lineage().mark == 0).then(|| told(&names))
     }
 
-    /// Looks once, where the database is new, whether Redis holds records of another one that nobody speaks for.
+    /// Looks once, where the database is new, whether Redis holds records of another one that no process speaks for.
     pub(super) async fn look_elsewhere(self, stop: CancellationToken) {
         let lineage = self.lineage();
         if lineage.mark > 0 || !lineage.is_settled() || !self.shared().outlets.has_cache() {

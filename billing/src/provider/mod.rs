@@ -143,7 +143,7 @@ pub(crate) enum List<'a> {
     Disputes(Timestamp),
     /// What was paid since a moment.
     Orders(Timestamp),
-    /// Everybody who buys.
+    /// All buyers.
     Customers,
     /// Those that were gone through, of one subscription or all.
     Checkouts(Option<&'a str>),

@@ -125,7 +125,7 @@ pub(crate) async fn bills(
     }
 }
 
-/// The checkout that a subscription came from, as its provider shows it; nothing where there is none, or nobody to be asked. Polar's
+/// The checkout that a subscription came from, as its provider shows it; nothing where there is none, or no client to ask for it. Polar's
 /// customers are accounts of ours, so none pays for another.
 ///
 /// # Errors

@@ -76,7 +76,7 @@ pub struct Report {
     pub compared: i64,
     /// Differences that were found, and repaired.
     pub drift: i64,
-    /// Subscriptions that run at the provider and whose account nobody has named: they give nobody access.
+    /// Subscriptions that run at the provider and whose account is not named anywhere: they give no access.
     pub unlinked: i64,
     /// The first of them.
     pub unlinked_subscriptions: Vec<UnlinkedSubscription>,

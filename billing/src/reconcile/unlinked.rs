@@ -1,4 +1,4 @@
-//! Subscriptions whose account is not known: their checkouts are asked whom they are for, and what nobody names is listed.
+//! Subscriptions whose account is not known: their checkouts are asked for it, and those that none names are listed.
 
 use cache::Sparing;
 use entitlement::event::{Event, Fact};
@@ -14,7 +14,7 @@ use crate::provider::{self, List, Moments};
 /// How many a report lists.
 const SHOWN: usize = 100;
 
-/// A subscription whose account nobody has named.
+/// A subscription whose account is not named anywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnlinkedSubscription {
     pub customer: String,
@@ -62,7 +62,7 @@ impl Billing {
         Ok(false)
     }
 
-    /// What the checkouts of a subscription say that name an account.
+    /// The events of a subscription's checkouts that name an account.
     async fn checkouts_of(&self, asking: Asking<'_>, subscription: &str) -> Result<Vec<Event>, ReconcileError> {
         let askable = self.askable(asking.provider).await?;
         let moments = Moments { at: asking.now, now: asking.now };

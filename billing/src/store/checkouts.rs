@@ -30,7 +30,7 @@ pub struct Session {
     pub seen_at: Timestamp,
 }
 
-/// Takes the right until a moment; `None` while somebody else has it. Makes the account's row if need be. Sessions are counted from a number
+/// Takes the right until a moment; `None` while another holder has it. Makes the account's row if need be. Sessions are counted from a number
 /// that no earlier row of the account had: one that was erased and is back must not get a session of before again.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Everything that is personal of an account goes; what stays names nobody.
+//! Everything that is personal of an account goes; rows that stay name no person.
 //!
 //! Sums stay for the books, and consents as evidence, both under a pseudonym. Hashes of the names stay, so that nothing that a provider
 //! tells later brings the account back.
@@ -234,7 +234,7 @@ async fn keep_row(conn: &mut PgConnection, pseudonym: &AccountId, by: &str, now:
 
 /// Invitations count for the other side, which keeps what it got: under the pseudonym, as far as it is free.
 async fn erase_invitations(conn: &mut PgConnection, name: &AccountId, pseudonym: &AccountId) -> Result<(), StoreError> {
-    // The code is nobody's from now on: whoever was invited by it brings no reward.
+    // The code is no account's from now on: an account that was invited by it brings no reward.
     let query = sqlx::query!("delete from referral_codes where account = $1", name.as_str());
     query.execute(&mut *conn).await?;
     moves::move_invitations(conn, name, pseudonym).await?;

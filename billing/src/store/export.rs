@@ -1,4 +1,4 @@
-//! All that is stored of an account, table by table: a copy for whoever asks what is known of them.
+//! All that is stored of an account, table by table: a copy for the person whose data it is.
 
 use std::collections::BTreeMap;
 
@@ -109,7 +109,7 @@ async fn rows_of_money(conn: &mut PgConnection, names: &[String], tables: &mut T
     Ok(())
 }
 
-/// Events with their bodies, also those that were looked at while nobody knew of whom their customer is.
+/// Events with their bodies, also those that were looked at while the account of their customer was not known.
 async fn events(conn: &mut PgConnection, names: &[String], tables: &mut Tables) -> Result<(), StoreError> {
     rows! { conn, names, tables,
         "webhook_events": r#"

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::StoreError;
 use super::links::BY_A_PERSON;
 
-/// Links customers that nobody has linked yet, by a person's word, which no checkout overrules. The caller holds the [`lock`](super::links::lock) of the
+/// Links customers that have no link yet, by a person's word, which no checkout overrules. The caller holds the [`lock`](super::links::lock) of the
 /// customers, commits, then wakes the worker.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub(super) struct FirstLink<'a> {
 
 /// Stores links that are new, and makes the events that waited for them due. One that is being applied right now is left
 /// alone: it waits for our lock on the customer, and will see the link. Of those that were ignored since the customer was
-/// nobody's the last one becomes due without its body: it stands for everything that the provider knows of the customer.
+/// no account's the last one becomes due without its body: it stands for everything that the provider knows of the customer.
 ///
 /// # Errors
 /// When one of them is linked, or the database fails.

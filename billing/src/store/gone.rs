@@ -119,7 +119,7 @@ pub async fn aliases_of(conn: &mut PgConnection, account: &AccountId) -> Result<
     Ok(query.fetch_all(conn).await?)
 }
 
-/// Lets no event be applied until the transaction ends: whatever is learnt next finds the names as they are left here.
+/// Lets no event be applied until the transaction ends: the next event finds the names as they are left here.
 ///
 /// # Errors
 /// When the database fails.

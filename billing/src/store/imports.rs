@@ -1,4 +1,4 @@
-//! What is taken over from a system that sold before: what is known of many accounts, and what is added to them, in a few statements.
+//! Rows that are taken over from a system that sold before: those known of many accounts, and those added to them, in a few statements.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What is known of these accounts.
+/// The known state of these accounts.
 ///
 /// # Errors
 /// When a row cannot be read, or the database fails.
@@ -167,7 +167,7 @@ pub async fn add_codes(conn: &mut PgConnection, codes: &[(&str, &str)], now: Tim
     Ok(query.execute(conn).await?.rows_affected())
 }
 
-/// Writes down who invited whom: pairs of referee and referrer. Answers how many were not there.
+/// Writes down invitations: pairs of referee and referrer. Answers how many were not there.
 ///
 /// # Errors
 /// When the database fails.

@@ -43,8 +43,8 @@ pub async fn is_empty(conn: &mut PgConnection, account: &AccountId) -> Result<bo
     Ok(query.fetch_one(conn).await?)
 }
 
-/// Moves all rows of an account to another one, which gets a row if need be, and leaves the first id as an alias of it. What of the two
-/// cannot stand beside each other stays with the old id: the invitation of an account that was invited, and a second code of its own,
+/// Moves all rows of an account to another one, which gets a row if need be, and leaves the first id as an alias of it. Rows that
+/// cannot stand beside the other's stay with the old id: the invitation of an account that was invited, and a second code of its own,
 /// which goes on to invite for the new id. The caller holds events, and gives both accounts a new version.
 ///
 /// # Errors

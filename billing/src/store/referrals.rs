@@ -37,7 +37,7 @@ pub async fn add_code(
     Ok(())
 }
 
-/// Whose code that is; of an account that was moved it is the one that has everything now.
+/// The account that has this code; where it was moved, the one that has everything now.
 ///
 /// # Errors
 /// When the database fails.

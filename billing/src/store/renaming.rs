@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::StoreError;
 
-/// Lines in the log of other accounts, and reasons of their credits, that name this one: who invited whom, and from whom a customer came.
+/// Lines in the log of other accounts, and reasons of their credits, that name this one: a party of an invitation, or a customer's former account.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,4 +1,4 @@
-//! What the inbox keeps, and how much waits in it; and how long evidence is kept.
+//! Events that the inbox keeps, and how many wait in it; and how long evidence is kept.
 
 use entitlement::Timestamp;
 use sqlx::PgConnection;

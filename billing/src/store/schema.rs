@@ -154,7 +154,7 @@ async fn name(conn: &mut PgConnection) -> Result<String, StoreError> {
 }
 
 /// Where a database stands in which no migration was run: it may be another application's, whose tables are not to be mixed with ours.
-/// Tables that an extension brought belong to nobody.
+/// Tables that an extension brought belong to no application.
 async fn unmigrated(conn: &mut PgConnection) -> Result<Standing, StoreError> {
     const QUERY: &str = "select relname::text from pg_class \
         where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'f') and relname <> '_sqlx_migrations' \
@@ -266,7 +266,7 @@ mod tests {
             while !somebody_waits(&mut watch).await {
                 tokio::task::yield_now().await;
             }
-            // Whoever comes behind it gets through all the same.
+            // A reader behind it gets through all the same.
             for table in &tables {
                 let read = format!("select count(*) from {table}");
                 sqlx::query(AssertSqlSafe(read)).execute(&mut reader).await.expect("it is read");

@@ -11,7 +11,7 @@ use super::{StoreError, schema};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Found {
     pub account: String,
-    /// What of it is the text, or has it: `account`, `alias`, `customer`, `subscription`, `invoice`, `payment`, `event`, `code`.
+    /// The kind of name that is the text, or has it: `account`, `alias`, `customer`, `subscription`, `invoice`, `payment`, `event`, `code`.
     pub by: String,
     /// The text as it stands there.
     pub found: String,
@@ -74,7 +74,7 @@ pub struct Glance {
     pub open_checkout: Option<Timestamp>,
 }
 
-/// What there is of an account; nothing when it is not known.
+/// An account at a glance; nothing when it is not known.
 ///
 /// # Errors
 /// When the database fails.

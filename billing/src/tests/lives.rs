@@ -89,7 +89,7 @@ async fn tell(world: &World, billing: &Billing, events: &[Value], now: Timestamp
 
 /// A subscription that has ended stays so: the trigger below would have refused anything else.
 async fn assert_no_return(world: &World) {
-    // What seems to be paid twice was applied, and is looked at again in a few seconds.
+    // An event of an account that seems to pay twice was applied, and is looked at again in a few seconds.
     const STUCK: &str = "select count(*) from webhook_events where state = 'dead'
         or (state = 'pending' and coalesce(reason, '') not like 'applied; it is looked at again%')";
     let stuck: i64 = sqlx::query_scalar(STUCK).fetch_one(&world.pool).await.expect("a count");

@@ -115,7 +115,7 @@ pub struct Tier {
     /// The code that it had before: what was given under that one goes on under this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<String>,
-    /// What it is for, in a sentence that buyers read.
+    /// The purpose of the tier, in a sentence that buyers read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The one that the pricing page recommends.

@@ -32,7 +32,7 @@ pub struct Invoice {
     pub failed_at: Option<Timestamp>,
     /// Whether the bank wanted to hear from the buyer before it paid.
     pub needs_action: bool,
-    /// When its seller wrote it off: nobody collects it any more, and it may be paid all the same.
+    /// When its seller wrote it off: it is no longer collected, and may be paid all the same.
     pub written_off_at: Option<Timestamp>,
 }
 

@@ -119,7 +119,7 @@ pub enum Setback {
     Disputed { since: Timestamp },
     /// The bank has decided for the cardholder about the payment for the period that began at `covers_from`.
     Lost { at: Timestamp, covers_from: Timestamp },
-    /// The bill for the period that began at `covers_from` was written off: nobody collects it any more.
+    /// The bill for the period that began at `covers_from` was written off: it is no longer collected.
     WrittenOff { at: Timestamp, covers_from: Timestamp },
     /// The provider no longer has the customer, so nothing of theirs runs.
     CustomerGone { at: Timestamp },
@@ -240,7 +240,7 @@ impl Subscription {
             Setback::Lost { at, covers_from } => {
                 (policy.dispute == Hold::Suspend && is_current(covers_from)).then_some(at)
             }
-            // What is billed during a pause is for the pause to decide.
+            // A bill during a pause is for the pause to decide.
             Setback::WrittenOff { at, covers_from } => {
                 let counts = policy.unpaid == Hold::Suspend && !self.collection_paused && is_current(covers_from);
                 counts.then_some(at)

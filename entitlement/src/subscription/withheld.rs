@@ -16,7 +16,7 @@ pub enum Withheld {
     Refunded,
     /// The bank has taken the money for the period back for good.
     DisputeLost,
-    /// What it buys is not sold here, so nothing says what it gives.
+    /// Its price is not sold here, so no catalog says what it gives.
     UnknownPrice,
     /// The bank has taken a payment back for now.
     Disputed,

@@ -20,7 +20,7 @@ const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Rows after which a person hears how far it is.
 const PROGRESS: u64 = 10_000;
 
-/// What a site's own tables know: customers, credits, trials, invitations
+/// Take over customers, credits, trials and invitations from a site's own tables
 ///
 /// FILE is CSV in UTF-8, separated by commas. Its first line names the columns: account, and any of stripe_customer, polar_customer,
 /// credit_until, trial_used_at, referral_code, referred_by. A column that is absent, and a field that is empty, touch nothing.
@@ -35,7 +35,7 @@ pub struct Wishes {
     /// Do it
     #[arg(long)]
     apply: bool,
-    /// What credits give [default: what invitations give]
+    /// Give credits of this tier [default: the tier that invitations give]
     #[arg(long, value_name = "TIER")]
     credit_tier: Option<String>,
 }

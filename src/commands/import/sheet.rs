@@ -44,7 +44,7 @@ const COLUMNS: [(&str, Column); 7] = [
     ("referred_by", Column::ReferredBy),
 ];
 
-/// What can be taken over, and what cannot.
+/// Rows that can be taken over, and those that cannot.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sheet {
     pub rows: Vec<ImportRow>,
@@ -92,7 +92,7 @@ struct Lines<'a> {
 impl Lines<'_> {
     fn of(&mut self, record: &ByteRecord) -> u64 {
         let begin = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
-        // What is read of a record begins with the end of the one before, and with lines that are empty.
+        // The bytes of a record begin with the end of the one before, and with lines that are empty.
         while let Some(byte) = self.bytes.get(self.at)
             && (self.at < begin || matches!(byte, b'\r' | b'\n'))
         {
@@ -209,11 +209,11 @@ fn instant(text: &str) -> Result<DateTime<Utc>, String> {
         "write it like 2027-01-31, which is midnight in UTC, or like 2027-01-31T09:30:00Z or 2027-01-31 09:30:00+00"
             .to_owned()
     })?;
-    // What the database keeps.
+    // The precision that the database keeps.
     DateTime::from_timestamp_micros(at.timestamp_micros()).ok_or_else(|| "that is no moment".to_owned())
 }
 
-/// What the rows so far say, with their lines.
+/// The values of the rows so far, with their lines.
 #[derive(Default)]
 struct Told {
     customers: HashMap<(Provider, String), (AccountId, u64)>,
@@ -221,7 +221,7 @@ struct Told {
     accounts: HashMap<AccountId, Before>,
 }
 
-/// What the rows so far say of an account.
+/// The values of the rows so far for an account.
 #[derive(Default)]
 struct Before {
     credit_until: Option<(DateTime<Utc>, u64)>,
@@ -281,7 +281,7 @@ fn note<T: Clone>(place: &mut Option<(T, u64)>, told: Option<&T>, line: u64) {
     }
 }
 
-/// What is told, unless it was before.
+/// The value of a field, unless an earlier row has it.
 fn new<T: PartialEq>(told: Option<T>, before: Option<&(T, u64)>, what: &str) -> Result<Option<T>, String> {
     match (told, before) {
         (Some(told), Some((known, _))) if told == *known => Ok(None),

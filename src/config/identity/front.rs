@@ -7,7 +7,7 @@ use proxy::identity::FrontSettings;
 
 use super::section::{OneOrMore, WaySection};
 
-/// What Azure App Service says of a visitor, beside the id in a header of its own.
+/// The claims of a visitor by Azure App Service, beside the id in a header of its own.
 const AZURE_CLAIMS: &str = "x-ms-client-principal";
 
 /// The header of a way and the connections that are believed, if it has one. With a key it holds a token.

@@ -60,7 +60,7 @@ pub async fn sold(billing: &Billing) -> Result<Arc<Rules>, StoreError> {
 /// How long the database may take to say what is sold to a visitor of whom it holds nothing else.
 const SOLD_WITHIN: Duration = Duration::from_millis(300);
 
-/// What is sold now; while the database does not answer, what was sold when it last did.
+/// The catalog that is sold now; while the database does not answer, the one that was sold when it last did.
 ///
 /// # Errors
 /// When it fails, and has never answered.
@@ -86,7 +86,7 @@ pub async fn of(billing: &Billing, account: &AccountId, now: Timestamp) -> Resul
 }
 
 impl Standing {
-    /// What the rows of an account say at `now`.
+    /// The standing of an account at `now`, by its rows.
     #[must_use]
     pub fn read(
         account: &AccountId,

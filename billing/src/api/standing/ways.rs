@@ -1,4 +1,4 @@
-//! What an account can do about its subscriptions: the one rule by which pages, interface and `explain` speak, and by which it is done.
+//! Actions of an account on its subscriptions: the one rule by which pages, interface and `explain` speak, and by which they are done.
 
 use entitlement::Timestamp;
 use entitlement::catalog::Sold;
@@ -6,7 +6,7 @@ use entitlement::subscription::{Subscription, SubscriptionId, WayBack, Withheld}
 
 use super::{Live, Standing};
 
-/// What stands in the way of a purchase.
+/// An obstacle to a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle<'a> {
     /// A person has blocked the account.
@@ -20,7 +20,7 @@ pub enum Obstacle<'a> {
 }
 
 impl Standing {
-    /// What stands in the way of buying a tier, or an add-on, at `now`.
+    /// The obstacle to buying a tier, or an add-on, at `now`.
     #[must_use]
     pub fn obstacle(&self, item: Sold<'_>, now: Timestamp) -> Option<Obstacle<'_>> {
         if self.segment.plan.is_blocked() {
@@ -52,7 +52,7 @@ impl Standing {
         })
     }
 
-    /// What brings the access of a subscription back, as far as this account can do it: what stands in the way of buying it again, and
+    /// The step that brings the access of a subscription back, as far as this account can take it: an obstacle to buying it again, and
     /// a customer that is another account's, leave nothing to do but to wait.
     #[must_use]
     pub fn way_back(&self, subscription: &Subscription, now: Timestamp) -> Option<WayBack> {
@@ -69,7 +69,7 @@ impl Standing {
         Some(if is_open { way_back } else { WayBack::Wait })
     }
 
-    /// What a subscription buys: a tier before an add-on.
+    /// The item that a subscription buys: a tier before an add-on.
     fn item(&self, subscription: &Subscription) -> Option<Sold<'_>> {
         let sold = || subscription.prices.iter().filter_map(|id| self.catalog().sold(subscription.id.provider, id));
         sold().find(|sold| matches!(sold, Sold::Tier(_))).or_else(|| sold().next())

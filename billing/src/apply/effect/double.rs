@@ -55,7 +55,7 @@ impl Effects<'_> {
         if beside.is_empty() {
             return Ok(());
         }
-        // What was given back is paid for by nobody.
+        // A price that was given back is not paid for.
         let snapshot = snapshot::read_one(conn, account).await?;
         let (rules, now) = (self.attempt.rules, self.attempt.now);
         let paid = |id: &SubscriptionId, prices: &[String]| -> Vec<String> {

@@ -15,7 +15,7 @@ use crate::provider::sell;
 use crate::store::erasure::{self, Erasure, Running};
 use crate::store::{StoreError, accounts, gone};
 
-/// What becomes of subscriptions that run.
+/// The handling of subscriptions that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancel {
     /// With one of them nothing is erased.
@@ -24,7 +24,7 @@ pub enum Cancel {
     Now,
 }
 
-/// What is to be erased.
+/// The account to erase, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct EraseWish<'a> {
     pub account: &'a AccountId,
@@ -35,7 +35,7 @@ pub struct EraseWish<'a> {
     pub rehearsal: Rehearsal,
 }
 
-/// What has gone, and what stays without a name.
+/// The rows that have gone, and those that stay without a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Erased {
     pub account: AccountId,
@@ -50,7 +50,7 @@ pub struct Erased {
 }
 
 impl Billing {
-    /// Erases an account with all of its names. What is kept for the books and as evidence has a pseudonym, and nothing that providers tell
+    /// Erases an account with all of its names. Rows for the books and as evidence get a pseudonym, and nothing that providers tell
     /// later brings it back. Done again, it changes nothing.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Billing {
         Ok(())
     }
 
-    /// What has gone, and the names of the account; nothing when it was done before, under the same id.
+    /// The erasure, and the names of the account; nothing when it was done before, under the same id.
     async fn erase_in_database(&self, wish: EraseWish<'_>) -> Result<Option<(Erasure, Vec<AccountId>)>, AccountError> {
         let EraseWish { account, id, asker, rehearsal, .. } = wish;
         let now = clock::now();

@@ -44,7 +44,7 @@ impl Billing {
         search::find(&mut conn, text, FOUND_MAX).await
     }
 
-    /// What there is of an account.
+    /// An account at a glance.
     ///
     /// # Errors
     /// When nothing is known of it, it goes by another id, or the database fails.

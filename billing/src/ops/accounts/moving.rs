@@ -22,7 +22,7 @@ pub enum Merge {
     Allow,
 }
 
-/// What is to be moved, and where.
+/// The account to move, and the id that it moves to.
 #[derive(Clone, Copy, Debug)]
 pub struct MoveWish<'a> {
     pub from: &'a AccountId,
@@ -34,7 +34,7 @@ pub struct MoveWish<'a> {
     pub rehearsal: Rehearsal,
 }
 
-/// What has gone from one account to another.
+/// The rows that have gone from one account to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MovedAccount {
     pub account: AccountId,
@@ -98,7 +98,7 @@ impl Billing {
         Ok(MovedAccount { account: from.clone(), to: to.clone(), changed, moved, published })
     }
 
-    /// What the open checkout sells is the new account's, whether it can be closed or not: the alias leads there.
+    /// A purchase in the open checkout is the new account's, whether it can be closed or not: the alias leads there.
     async fn close_before_move(&self, from: &AccountId, turn: &Turn<'_>) {
         match close_last(self, from, turn).await {
             Ok(Last::Over) => {}

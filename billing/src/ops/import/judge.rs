@@ -1,4 +1,4 @@
-//! What a row adds to an account that is known: nothing is changed here.
+//! The additions of a row to an account that is known: nothing is changed here.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,14 +11,14 @@ use super::{ImportRow, RefusedRow};
 use crate::store::StoreError;
 use crate::store::imports::{self, Known};
 
-/// What is to be added to an account.
+/// A value that is to be added to an account.
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a, T> {
     pub account: &'a AccountId,
     pub it: T,
 }
 
-/// What a batch of rows adds.
+/// The additions of a batch of rows.
 #[derive(Debug, Default)]
 pub struct Additions<'a> {
     /// That have no row yet, each once.
@@ -41,7 +41,7 @@ pub struct Judge<'a> {
     accounts: BTreeSet<&'a AccountId>,
     /// The codes of the table.
     codes: HashMap<&'a str, &'a AccountId>,
-    /// Who is invited by whom, by the rows so far.
+    /// The referrers of accounts, by the rows so far.
     referrers: HashMap<&'a AccountId, AccountId>,
     /// Accounts that have a row by the rows so far.
     made: BTreeSet<&'a AccountId>,

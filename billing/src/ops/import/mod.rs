@@ -1,4 +1,4 @@
-//! Accounts that are taken over from a system that sold before: who buys as which customer, credits, trials and invitations.
+//! Accounts that are taken over from a system that sold before: their customers, credits, trials and invitations.
 
 mod judge;
 
@@ -24,7 +24,7 @@ const BATCH: usize = 500;
 /// How often a batch is looked at once more whose accounts have changed meanwhile.
 const TRIES: usize = 3;
 
-/// One row of a table that is taken over. What is absent stays as it is.
+/// One row of a table that is taken over. An absent field stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportRow {
     /// By which it is told of.
@@ -54,7 +54,7 @@ pub struct RefusedRow {
     pub why: String,
 }
 
-/// What was done, or would be.
+/// The result of an import, done or only shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Imported {
     /// Rows that were looked at.
@@ -73,7 +73,7 @@ pub struct Imported {
     pub unchanged: u64,
     /// Credits whose end is past: nothing is given.
     pub credits_over: u64,
-    /// Invited accounts that have bought something already: nobody is rewarded for them.
+    /// Invited accounts that have bought something already: no account is rewarded for them.
     pub referrals_late: u64,
     /// The tier of the credits, if there are any.
     pub tier: Option<String>,

@@ -24,7 +24,7 @@ pub struct Plan {
     /// That another account pays for something of it.
     pub elsewhere: Option<String>,
     pub actions: Actions,
-    /// What ending the subscriptions means, and when they end then.
+    /// The consequence of ending the subscriptions, and the day of their end.
     pub cancel_text: String,
 }
 
@@ -65,7 +65,7 @@ pub struct Actions {
     pub change: Change,
 }
 
-/// What becomes of the subscriptions at a button.
+/// The changes to the subscriptions that buttons offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Nothing: there is none, or one of them is of a provider that cannot be asked.
@@ -149,7 +149,7 @@ impl Plan {
     }
 }
 
-/// All are ended, or none: who goes on paying for one must not think otherwise. What is paused goes on by a button of its own, and what is
+/// All are ended, or none: a buyer who goes on paying for one must not think otherwise. A pause ends by a button of its own, and a price that is
 /// bought again is not kept.
 fn actions(standing: &Standing, (sellers, is_incomplete): (&[Provider], bool), now: Timestamp) -> Actions {
     let running = standing.live(now).into_iter().map(|live| live.subscription).chain(standing.unnamed(now));
@@ -191,7 +191,7 @@ fn without_access(texts: &Texts, standing: &Standing, (warned, has_none): (Optio
     text.clone()
 }
 
-/// What is said before all that runs is ended: with the last of its days, where each has one.
+/// The text before all running subscriptions are ended: with the last of their days, where each has one.
 fn cancel_text(texts: &Texts, standing: &Standing, now: Timestamp) -> String {
     let live = standing.live(now);
     let ends = live.iter().map(|live| match (live.subscription.cancel_at, live.subscription.state) {

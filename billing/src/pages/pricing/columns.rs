@@ -21,9 +21,9 @@ pub struct Column {
     pub base: bool,
     /// What the visitor has.
     pub current: bool,
-    /// What is recommended.
+    /// Whether the tier is recommended.
     pub highlight: bool,
-    /// What it costs where it has no price: nothing, for everybody's.
+    /// The amount where the tier has no price: zero, for everybody's.
     pub free: Option<String>,
     pub description: Option<String>,
     /// "Everything in the tier below", when that is so.
@@ -115,7 +115,7 @@ pub struct Shop<'a> {
     /// The providers that can be asked for a checkout.
     pub sellers: &'a [Provider],
     pub trial: Trial,
-    /// What the visitor pays for, by the catalog.
+    /// The price that the visitor pays, by the catalog.
     pub held: Option<&'a Price>,
 }
 
@@ -152,7 +152,7 @@ pub fn columns(shop: Shop<'_>, current: Option<&str>) -> Vec<Column> {
     columns.filter(|column| !column.base || !column.gains.is_empty() || sold.len() < CROWD).collect()
 }
 
-/// What everybody's tier costs, in the currency of the others.
+/// The amount of everybody's tier, in the currency of the others.
 fn nothing(look: &Pages, sold: &[&Tier]) -> String {
     let currency = sold.iter().flat_map(|tier| tier.offers()).map(|price| price.currency.as_str()).next();
     currency.map_or_else(|| look.texts.pricing.free.clone(), |currency| look.texts.common.locale.money(0, currency))

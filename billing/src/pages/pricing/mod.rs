@@ -61,7 +61,7 @@ struct Sold<'a> {
     catalog: &'a Catalog,
     sellers: &'a [Provider],
     shown: Cadence,
-    /// What the visitor pays for.
+    /// The price that the visitor pays.
     held: Option<&'a Price>,
 }
 
@@ -73,7 +73,7 @@ struct Page<'a> {
     tiers: Vec<Column>,
     toggle: Option<Toggle>,
     next: Option<String>,
-    /// What an invited buyer gets for buying.
+    /// The reward that an invited buyer gets for buying.
     invited: Option<String>,
 }
 
@@ -161,7 +161,7 @@ fn viewer(texts: &Texts, standing: &Standing, now: Timestamp) -> Viewer {
     }
 }
 
-/// What is promised to a buyer who was invited; nothing where invitations give nothing.
+/// The promise to a buyer who was invited; nothing where invitations give nothing.
 fn invited(texts: &Texts, credit_days: u32) -> Option<String> {
     (credit_days > 0).then(|| fill(&texts.pricing.invited, &[("days", &texts.days(credit_days.into()))]))
 }

@@ -64,7 +64,7 @@ impl ProviderError {
         Self::Refused(shortened(Some(message)))
     }
 
-    /// What an answer of Stripe that is no success means.
+    /// The meaning of an answer of Stripe that is no success.
     pub(super) fn of_answer(status: u16, body: &[u8]) -> Self {
         let read = std::str::from_utf8(body).ok().and_then(|text| miniserde::json::from_str(text).ok());
         // Another's error page, such as a proxy's 502.

@@ -33,7 +33,7 @@ struct Subscriptions<'a> {
     /// Without this, what is canceled is not listed, and would be taken for something that still runs.
     status: &'static str,
     limit: u8,
-    /// Whom a customer names is the account of its subscriptions.
+    /// The account that a customer names is that of its subscriptions.
     expand: [&'static str; 2],
     #[serde(skip_serializing_if = "Option::is_none")]
     customer: Option<&'a str>,
@@ -172,7 +172,7 @@ impl Page<(String, Value)> {
     }
 }
 
-/// What the customer of a subscription says, where it is part of the answer and names an account.
+/// The events of a subscription's customer, where it is part of the answer and names an account.
 fn named_by_customer(subscription: &Value, told: Told<'_>, id: &str) -> Vec<Event> {
     let customer = subscription.get("customer").filter(|customer| customer.is_object() && customer["deleted"] != true);
     let mut events = customer.map(|seen| read(object::customer(seen.clone(), told), id)).unwrap_or_default();

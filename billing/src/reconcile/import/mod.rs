@@ -1,7 +1,7 @@
 //! Taking over what was sold before: every customer that names its account is linked, and what it has bought counts from then on.
 //!
 //! Each page is learnt like the answers of a comparison, so that live webhooks may come meanwhile, and an interrupted import goes on by being
-//! run again. The checkouts come first, as they say best whose a customer is; the subscriptions last, as they need their customers.
+//! run again. The checkouts come first, as they name a customer's account best; the subscriptions last, as they need their customers.
 
 mod names;
 
@@ -31,7 +31,7 @@ const CAUSE: &str = "import";
 /// Customers that are learnt, or looked for, at once.
 const BATCH: usize = 100;
 
-/// What is imported from.
+/// The provider that is imported from.
 const PROVIDER: Provider = Provider::Stripe;
 
 /// Where an import stopped.
@@ -53,7 +53,7 @@ pub struct Contradiction {
     pub named: AccountId,
 }
 
-/// A customer that nobody links.
+/// A customer that stays without an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Unlinked {
     pub customer: String,
@@ -61,7 +61,7 @@ pub struct Unlinked {
     pub running: u32,
 }
 
-/// What was learnt, or would be.
+/// The result of an import, done or only shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImportedFrom {
     pub customers: u64,
@@ -73,7 +73,7 @@ pub struct ImportedFrom {
     pub linked: u64,
     /// Customers that were linked before.
     pub known: u64,
-    /// Customers that nobody links: those that pay first.
+    /// Customers that stay without an account: those that pay first.
     pub unlinked: Vec<Unlinked>,
     /// How many of them have a subscription that runs.
     pub unlinked_running: u64,
@@ -170,7 +170,7 @@ impl Billing {
         Ok(page.next)
     }
 
-    /// Links the customers that name their account themselves, and that nobody has linked.
+    /// Links the customers that name their account themselves, and that are not linked yet.
     async fn link_named(&self, names: &Names, report: &mut ImportedFrom) -> Result<(), ImportStopped> {
         let news: Vec<(String, Vec<Event>)> = names
             .by_themselves()

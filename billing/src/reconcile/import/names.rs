@@ -1,4 +1,4 @@
-//! By whom each customer is named, and what becomes of it: the whole of a provider's customers, as far as an import needs them.
+//! The best name for each customer's account, and the outcome: the whole of a provider's customers, as far as an import needs them.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::apply::may_run;
 use crate::provider::List;
 use crate::provider::client::Listed;
 
-/// By what a customer is named, the best first: of two checkouts the earlier one.
+/// The object that names a customer's account, the best first: of two checkouts the earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     Stated(Timestamp),
@@ -52,7 +52,7 @@ impl Names {
         }
     }
 
-    /// Customers whose own metadata is the best that names them, and that nobody has linked.
+    /// Customers whose own metadata is the best that names them, and that are not linked yet.
     pub fn by_themselves(&self) -> impl Iterator<Item = (&String, &AccountId)> {
         self.customers.iter().filter_map(|(customer, named)| match (&named.owner, &named.best) {
             (None, Some((Name::Customer, account))) => Some((customer, account)),

@@ -1,4 +1,4 @@
-//! What becomes of accounts that are gone when their providers go on to tell of them.
+//! Accounts that are gone, when their providers go on to tell of them.
 
 use chrono::TimeDelta;
 use entitlement::account::AccountId;
@@ -133,7 +133,7 @@ async fn everything_goes_to_the_other_id_and_later_events_of_the_first_are_its(
         let again = world.billing.move_account(again).await.expect("it is so already");
         assert!(!again.changed && again.published, "{again:?}");
     }
-    // What still names the first one is the other's: a renewal by metadata, and another purchase.
+    // Events that still name the first one are the other's: a renewal by metadata, and another purchase.
     let renewed =
         with(&active("cus_1", "sub_1", "price_team", world.at(10)), &json!({ "metadata": { "account": old } }));
     world

@@ -18,10 +18,10 @@ pub const WAYS_MAX: usize = 16;
 /// Most pieces of one cookie: browsers keep 4 KiB in each.
 const PIECES_MAX: usize = 64;
 
-/// What libraries write between the name of a cookie and the number of a piece: Auth.js, Supabase and others; nextjs-auth0; oauth2-proxy.
+/// Marks that libraries write between the name of a cookie and the number of a piece: Auth.js, Supabase and others; nextjs-auth0; oauth2-proxy.
 const MARKS: [&str; 3] = [".", "__", "_"];
 
-/// The cookie with the signature of another one, as cookie-session and Koa have it: without it that one is nobody's.
+/// The cookie with the signature of another one, as cookie-session and Koa have it: without it that one names no visitor.
 const SIGNATURE: &str = ".sig";
 
 /// The value of a cookie in pieces `nameC1`, `nameC2` and so on, as ASP.NET has them, begins with this.
@@ -94,7 +94,7 @@ impl Names {
         })
     }
 
-    /// What pieces of a cookie come to: `name.0`, `name.1` and so on, joined from 0 to the first gap, each of [`MARKS`] by itself. None of
+    /// The value of a cookie in pieces: `name.0`, `name.1` and so on, joined from 0 to the first gap, each of [`MARKS`] by itself. None of
     /// it where a piece is there twice, as another order would make another token.
     pub(super) fn joined(&self, headers: &HeaderMap) -> Vec<(Ways, Option<Vec<u8>>)> {
         let all = |(name, ways): &(String, Ways)| {

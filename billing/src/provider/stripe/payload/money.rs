@@ -238,7 +238,7 @@ impl Invoice {
         self.status.as_deref() == Some("draft")
     }
 
-    /// When nobody collected it any more; `covers_from` where that is not told. One that was never tried is of a pause, during
+    /// When it was no longer collected; `covers_from` where that is not told. One that was never tried is of a pause, during
     /// which its seller asks for nothing (<https://docs.stripe.com/billing/subscriptions/pause-payment>).
     pub fn written_off_at(&self, covers_from: Timestamp) -> Option<Timestamp> {
         let is_sent = self.collection_method.as_deref() == Some("send_invoice");
