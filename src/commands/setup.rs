@@ -111,7 +111,7 @@ async fn check_stored(config: &Config, secrets: &Secrets, wishes: &Wishes) -> Re
     if secrets.database_url.is_none() {
         return Ok(());
     }
-    let misfit = async { Ok(parts::operator_billing(config, secrets).await?.misfit().await?) };
+    let misfit = async { Ok(parts::unmigrated_billing(config, secrets).await?.misfit().await?) };
     let misfit: Result<_> = misfit.await;
     let misfit = misfit
         .context("whether STRIPE_API_KEY belongs to what the database holds cannot be said, so nothing is done")?;

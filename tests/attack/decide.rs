@@ -43,7 +43,8 @@ async fn a_target_has_the_verdict_that_the_gate_itself_would_give() {
     let world = trusting().await;
     let public = world.proxy().listen.public;
     let mut wrong = Vec::new();
-    for Case { name, target, verdict } in targets::CASES {
+    let absolute = targets::ABSOLUTE.map(|case| Case { verdict: Denied(400), ..case });
+    for Case { name, target, verdict } in targets::CASES.into_iter().chain(absolute) {
         let request = format!(
             "GET /decide HTTP/1.1\r\nHost: gate.test\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Host: site.test\r\n\
              X-Forwarded-Uri: {target}\r\nConnection: close\r\n\r\n"

@@ -76,7 +76,8 @@ pub(super) fn request<'a>(method: &'a str, path: &'a str) -> [Field<'a>; 4] {
 async fn a_target_is_matched_as_the_site_receives_it_or_refused() {
     let secure = Secure::start().await;
     let mut wrong = Vec::new();
-    for Case { name, target, verdict } in targets::CASES {
+    let absolute = targets::ABSOLUTE.map(|case| Case { verdict: Verdict::Refused, ..case });
+    for Case { name, target, verdict } in targets::CASES.into_iter().chain(absolute) {
         let before = secure.world.upstream.received().len();
         let outcome = secure.get(target, &[]).await;
         let received: Vec<String> =
