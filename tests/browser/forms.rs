@@ -64,7 +64,7 @@ async fn what_a_form_cannot_do_is_said_on_the_page() {
         ("/billing/checkout", &[("tier", "gold"), ("cadence", "monthly")], 404, "cannot be bought any more"),
         ("/billing/checkout", &[("cadence", "<script>")], 400, "cannot be bought any more"),
         ("/billing/checkout", &[("cadence", "a"), ("cadence", "b")], 400, "could not be understood"),
-        ("/billing/portal", &[], 404, "Nothing was bought here yet"),
+        ("/billing/portal", &[], 404, "This account has bought nothing itself"),
         ("/billing/cancel", &[], 400, "There is no subscription"),
         ("/billing/reactivate", &[], 400, "There is no subscription"),
     ];
