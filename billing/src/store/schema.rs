@@ -120,19 +120,18 @@ pub enum Standing {
 /// # Errors
 /// When the database fails, or its user may not look.
 pub async fn standing(conn: &mut PgConnection) -> Result<Standing, StoreError> {
-    const QUERY: &str = "select version, description, checksum, success from _sqlx_migrations order by version";
-    let run = match sqlx::query_as::<_, (i64, String, Vec<u8>, bool)>(QUERY).fetch_all(&mut *conn).await {
-        Ok(run) => run,
-        // A table in a schema that may not be used is not there either.
-        Err(error) if is_code(&error, UNDEFINED_TABLE) => {
-            let schema: Option<String> =
-                sqlx::query_scalar("select current_schema()::text").fetch_one(&mut *conn).await?;
-            return if schema.is_some() { unmigrated(conn).await } else { Err(StoreError::NoSchema) };
+    let mut run = run_so_far(conn).await?;
+    if run.is_empty()
+        && let Some(table) = first_table(conn).await?
+    {
+        // Another process may have begun to migrate since: a migration is noted with its tables.
+        run = run_so_far(conn).await?;
+        if run.is_empty() {
+            return Ok(Standing::Occupied { database: name(conn).await?, table });
         }
-        Err(error) => return Err(error.into()),
-    };
-    let Some((version, description, ..)) = run.last().cloned() else { return unmigrated(conn).await };
+    }
     let database = name(conn).await?;
+    let Some((version, description, ..)) = run.last().cloned() else { return Ok(Standing::Behind { database }) };
     let own = |version: i64| MIGRATOR.iter().find(|migration| migration.version == version);
     let is_own = |(version, _, checksum, _): &(i64, String, Vec<u8>, bool)| {
         own(*version).is_some_and(|migration| *migration.checksum == **checksum)
@@ -153,19 +152,31 @@ async fn name(conn: &mut PgConnection) -> Result<String, StoreError> {
     Ok(sqlx::query_scalar("select current_database()::text").fetch_one(conn).await?)
 }
 
-/// Where a database stands in which no migration was run: it may be another application's, whose tables are not to be mixed with ours.
-/// Tables that an extension brought belong to no application.
-async fn unmigrated(conn: &mut PgConnection) -> Result<Standing, StoreError> {
+/// A migration that was run: its version, its description, the sum of its text, and whether it has ended well.
+type Run = (i64, String, Vec<u8>, bool);
+
+/// The migrations that have been run, of whichever application.
+async fn run_so_far(conn: &mut PgConnection) -> Result<Vec<Run>, StoreError> {
+    const QUERY: &str = "select version, description, checksum, success from _sqlx_migrations order by version";
+    match sqlx::query_as::<_, Run>(QUERY).fetch_all(&mut *conn).await {
+        Ok(run) => Ok(run),
+        // A table in a schema that may not be used is not there either.
+        Err(error) if is_code(&error, UNDEFINED_TABLE) => {
+            let schema: Option<String> =
+                sqlx::query_scalar("select current_schema()::text").fetch_one(&mut *conn).await?;
+            if schema.is_some() { Ok(Vec::new()) } else { Err(StoreError::NoSchema) }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The first table of a schema by its name. Tables that an extension brought belong to no application.
+async fn first_table(conn: &mut PgConnection) -> Result<Option<String>, StoreError> {
     const QUERY: &str = "select relname::text from pg_class \
         where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'f') and relname <> '_sqlx_migrations' \
             and not exists (select from pg_depend where objid = pg_class.oid and classid = 'pg_class'::regclass and deptype = 'e') \
         order by relname limit 1";
-    let table = sqlx::query_scalar::<_, String>(QUERY).fetch_optional(&mut *conn).await?;
-    let database = name(conn).await?;
-    Ok(match table {
-        Some(table) => Standing::Occupied { database, table },
-        None => Standing::Behind { database },
-    })
+    Ok(sqlx::query_scalar::<_, String>(QUERY).fetch_optional(&mut *conn).await?)
 }
 
 fn is_code(error: &sqlx::Error, code: &str) -> bool {
