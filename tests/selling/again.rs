@@ -86,7 +86,7 @@ async fn a4_what_is_paused_goes_on_by_a_button() {
     assert_eq!(canceled.status, 200, "{canceled:?}");
     assert_eq!(buyer.standing().await["status"], "canceling");
     let page = world.browse("/billing?done=ending", Some(&buyer.token)).await;
-    assert!(page.body.contains("will end with its period") && !page.body.contains("Next payment"), "{}", page.body);
+    assert!(page.body.contains("Your subscription ends on") && !page.body.contains("Next payment"), "{}", page.body);
     provider.release();
     provider.pause_collection(&id, PauseBehavior::Void, None).expect("paused");
     told(&buyer, "paused", "resume").await;

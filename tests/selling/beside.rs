@@ -56,7 +56,7 @@ async fn a4_beside_what_was_given_back_another_is_ended_and_kept_and_nothing_is_
     let ends = |id: &str| provider.subscription(id).expect("it is there")["cancel_at_period_end"] == true;
     assert!(ends(&kept) && ends(&back), "all of them end");
     let page = world.browse("/billing?done=ending", Some(&buyer.token)).await;
-    assert!(page.body.contains("will end with its period") && page.body.contains("Keep the"), "{}", page.body);
+    assert!(page.body.contains("Your subscription ends on") && page.body.contains("Keep the"), "{}", page.body);
     assert_eq!(post("/api/billing/reactivate").await.status, 200);
     assert!(!ends(&kept) && ends(&back), "what gives access goes on");
     let page = world.browse("/billing?done=kept", Some(&buyer.token)).await;
