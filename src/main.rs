@@ -20,6 +20,8 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
@@ -89,11 +91,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Arguments { command, json } = Arguments::try_parse().unwrap_or_else(|error| misused(&error));
+    let Arguments { command, json } = Arguments::try_parse().unwrap_or_else(|error| misused(error));
     if json {
         if matches!(command, Command::Run(_) | Command::Demo(_)) {
             let told = "--json is for commands that answer: `run` and `demo` go on, and log JSON where standard error is no terminal";
-            misused(&Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, told));
+            misused(Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, told));
         }
         output::answer_in_json();
     }
@@ -126,14 +128,30 @@ fn main() -> ExitCode {
 }
 
 /// Says how it is to be called, and ends; or gives the help that was asked for.
-fn misused(error: &clap::Error) -> ! {
+fn misused(mut error: clap::Error) -> ! {
     let mut arguments = std::env::args_os().take_while(|argument| argument != "--");
     if !arguments.any(|argument| argument == "--json") {
         error.exit();
     }
-    output::instead(error);
+    // A wrong value comes without it.
+    if error.get(ContextKind::Usage).is_none() {
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage()));
+    }
+    output::instead(&error);
     if error.use_stderr() {
         error.exit();
     }
     std::process::exit(0)
+}
+
+/// How the command that was called is called rightly.
+fn usage() -> StyledStr {
+    let mut called = Arguments::command();
+    called.build();
+    for word in std::env::args_os().skip(1) {
+        if let Some(next) = called.find_subcommand(&word).cloned() {
+            called = next;
+        }
+    }
+    called.render_usage()
 }

@@ -318,7 +318,7 @@ impl proxy::Below for InProcess {
 impl Ready for Billing {
     async fn missing(&self) -> Vec<String> {
         let readiness = self.readiness().await;
-        let away = self.redis_away().map(|why| format!(" ({why})")).unwrap_or_default();
+        let away = self.redis_fault().map(|why| format!(" ({why})")).unwrap_or_default();
         let redis = if self.is_refused_by_redis() {
             "Redis refuses something that Tollgate needs: see the warnings".to_owned()
         } else {

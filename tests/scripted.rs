@@ -163,6 +163,13 @@ async fn b18_with_json_an_error_is_whole_and_warnings_stand_in_the_answer() {
     let told = read(&missing);
     assert!(told["error"].as_str().is_some_and(|error| error.contains("<ID>")), "the whole sentence: {told}");
     assert!(told["usage"].as_str().is_some_and(|usage| usage.contains("explain account")), "{told}");
+    let wrong = world.tollgate(&["events", "list", "--since", "yesterday", "--json"]).await;
+    let told = read(&wrong);
+    assert!(
+        told["error"].as_str().is_some_and(|error| error.contains("yesterday") && !error.contains("--help")),
+        "{told}"
+    );
+    assert!(told["usage"].as_str().is_some_and(|usage| usage.contains("tollgate events list")), "{told}");
     let linked = world.tollgate(&["link", "nobody-knows-me", "stripe:cus_1", "--yes", "--json"]).await;
     let warnings = read(&linked)["warnings"].clone();
     assert!(

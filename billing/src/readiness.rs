@@ -112,10 +112,10 @@ impl Billing {
         self.shared().outlets.is_refused()
     }
 
-    /// Why there is no connection to Redis, where there is none.
+    /// Why Redis does not do what it is told: there is no connection, or something is refused.
     #[must_use]
-    pub fn redis_away(&self) -> Option<String> {
-        self.shared().outlets.redis_away()
+    pub fn redis_fault(&self) -> Option<String> {
+        self.shared().outlets.redis_fault()
     }
 
     async fn ask_for_writes(&self) -> Result<bool, StoreError> {

@@ -45,9 +45,9 @@ impl Readiness {
         } else {
             "billing has not answered yet: is it running, and does listen.billing of this configuration lead to it?"
         };
-        let away = self.ladder.get().and_then(|ladder| ladder.redis_away());
-        let push = match away {
-            Some(why) => format!("changes are not pushed yet: there is no connection to Redis ({why})"),
+        let fault = self.ladder.get().and_then(|ladder| ladder.redis_fault());
+        let push = match fault {
+            Some(why) => format!("changes are not pushed yet: {why}"),
             None => "changes are not pushed yet: REDIS_URL has to lead to the Redis that billing uses".to_owned(),
         };
         let parts = [

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, whether each price can be
 /// bought and each lookup key has one, whether Stripe's webhook endpoint is told of every event that is needed, whether its customer portal
-/// has a configuration, and of which mode the key is; where the database answers, also whether it can be used, and whether the keys belong to the
+/// has a configuration, and of which mode the key is; whether the database can be reached and used, and whether the keys belong to the
 /// subscriptions that are stored. Then it exits 1 as well when anything differs or could not be asked.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if role.has_proxy() {
         check_keys(&config, &secrets)?;
     }
-    let fault = look_at_database(&config, &secrets)?;
+    let fault = look_at_database(&config, &secrets, arguments)?;
     warn_of_missing(&config, &secrets, role)?;
     let online = if arguments.online { Some(ask_providers(&config, &secrets, fault)?) } else { None };
     let told = online
@@ -123,8 +123,8 @@ fn refused(online: &billing::Online) -> Option<String> {
 }
 
 /// Says what is wrong with the database, where it answers, and when accounts are named by another claim than they were when billing
-/// started last. Returns what is wrong.
-fn look_at_database(config: &Config, secrets: &Secrets) -> Result<Option<String>> {
+/// started last. With --online it is to answer, and what is wrong is returned instead: a difference, which is told with the others.
+fn look_at_database(config: &Config, secrets: &Secrets, arguments: &Arguments) -> Result<Option<String>> {
     if secrets.database_url.is_none() {
         return Ok(None);
     }
@@ -137,28 +137,40 @@ fn look_at_database(config: &Config, secrets: &Secrets) -> Result<Option<String>
     let known = runtime.block_on(async { tokio::time::timeout(PATIENCE, known).await });
     // A name that is looked up for long keeps nobody waiting.
     runtime.shutdown_background();
-    match known {
-        Ok(Ok(Some(told))) => output::warning(told),
-        Ok(Err(error)) if !is_expected(&error) => {
-            let fault = format!("the database: {error:#}");
-            output::warning(&fault);
-            return Ok(Some(fault));
+    let is_needed = arguments.online && arguments.role.has_billing();
+    let fault = match known {
+        Ok(Ok(told)) => {
+            told.iter().for_each(output::warning);
+            None
         }
-        _ => {}
+        Ok(Err(error)) if !is_expected(&error) || (is_needed && is_away(&error)) => {
+            Some(format!("the database: {error:#}"))
+        }
+        Err(_) if is_needed => Some(format!("the database: it does not answer within {} seconds", PATIENCE.as_secs())),
+        _ => None,
+    };
+    if arguments.online {
+        return Ok(fault);
     }
+    fault.iter().for_each(output::warning);
     Ok(None)
+}
+
+/// Whether a database cannot be reached from here.
+fn is_away(error: &anyhow::Error) -> bool {
+    use billing::{ConnectError, StoreError};
+    matches!(error.downcast_ref(), Some(ConnectError::Unreachable { .. } | ConnectError::Silent { .. }))
+        || matches!(stored(error), Some(StoreError::Unavailable(_)))
 }
 
 /// Whether a database is as it may be before `tollgate run`: out of reach from here, or not migrated yet. What is wrong beside the database
 /// is told where it stands.
 fn is_expected(error: &anyhow::Error) -> bool {
-    use billing::{ConnectError, OperatorError, StoreError};
-    let is_away = matches!(
+    use billing::{ConnectError, StoreError};
+    let is_told_elsewhere = matches!(
         error.downcast_ref(),
         Some(
-            ConnectError::Unreachable { .. }
-                | ConnectError::Silent { .. }
-                | ConnectError::DatabaseUrl { .. }
+            ConnectError::DatabaseUrl { .. }
                 | ConnectError::Encoding { .. }
                 | ConnectError::RedisUrl(_)
                 | ConnectError::Stripe
@@ -166,11 +178,17 @@ fn is_expected(error: &anyhow::Error) -> bool {
                 | ConnectError::PolarSecret
         )
     );
-    let stored = match error.downcast_ref() {
-        Some(OperatorError::Store(error)) => Some(error),
-        _ => error.downcast_ref::<StoreError>(),
-    };
-    is_away || matches!(stored, Some(StoreError::Unavailable(_) | StoreError::ReadOnly | StoreError::NotMigrated(_)))
+    is_away(error)
+        || is_told_elsewhere
+        || matches!(stored(error), Some(StoreError::ReadOnly | StoreError::NotMigrated(_)))
+}
+
+/// What the store says, where it is the store's.
+fn stored(error: &anyhow::Error) -> Option<&billing::StoreError> {
+    match error.downcast_ref() {
+        Some(billing::OperatorError::Store(error)) => Some(error),
+        _ => error.downcast_ref(),
+    }
 }
 
 /// Says where this process could not listen, as seen from this machine: the file may be another one's.

@@ -16,7 +16,7 @@ const CUSTOMER_BYTES_MAX: usize = 255;
 /// Link a customer of a provider to an account
 ///
 /// Its subscriptions go with it, but for those that a checkout bought for another account, and no checkout overrules it. Events that
-/// waited for the customer go on. A customer that its provider does not have is warned of. An account of which nothing is known is asked about first; --yes answers.
+/// waited for the customer go on, and its provider is asked what it has bought. A customer that its provider does not have is warned of. An account of which nothing is known is asked about first; --yes answers.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The account id: the `sub` of its token
@@ -38,15 +38,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let account = &arguments.account;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
+        let mut is_there = false;
         match billing.has_customer(provider, customer).await {
-            Ok(Some(true) | None) => {}
+            Ok(Some(true)) => is_there = true,
+            Ok(None) => {
+                output::warning(format_args!(
+                    "{provider} cannot be asked without a key of it here: what {customer} has bought comes with its next event, or with the next comparison"
+                ));
+            }
             Ok(Some(false)) => {
                 output::warning(format_args!(
                     "{provider} has no customer {customer}: is it the right one, and the right key?"
                 ));
             }
             Err(error) => {
-                output::warning(format_args!("whether {provider} has the customer {customer} cannot be said: {error}"));
+                output::warning(format_args!("whether {provider} has the customer {customer} cannot be said, so what it has bought comes with its next event, or with the next comparison: {error}"));
             }
         }
         let mut doubts = Vec::new();
@@ -62,6 +68,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             confirm(&doubts.join(" "), arguments.answer)?;
         }
         let linked = billing.link_customer(account, provider, customer).await?;
+        if is_there && let Err(error) = billing.reconcile_customer(provider, customer, parts::now()).await {
+            output::warning(format_args!(
+                "{provider} does not say what {customer} has bought: {error}. `tollgate reconcile --account {account}` asks again"
+            ));
+        }
         output::json(&linked)?;
         match linked.from {
             Some(from) => output::line(format_args!("linked: {provider}:{customer} is {account}, and was {from}")),

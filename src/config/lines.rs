@@ -50,6 +50,16 @@ pub fn line_at(text: &str, path: &[Step]) -> Option<usize> {
     line_at_byte(text, start)
 }
 
+/// The place in a list of tables of the one that has this code.
+pub fn place_of_code(text: &str, list: &str, code: &str) -> Option<usize> {
+    let table = DeTable::parse(text).ok()?;
+    let DeValue::Array(owners) = table.get_ref().get(list)?.get_ref() else { return None };
+    let has_code = |owner: &DeTable<'_>| {
+        owner.get("code").is_some_and(|it| matches!(it.get_ref(), DeValue::String(it) if it == code))
+    };
+    owners.iter().position(|owner| matches!(owner.get_ref(), DeValue::Table(owner) if has_code(owner)))
+}
+
 fn line_at_byte(text: &str, start: usize) -> Option<usize> {
     Some(text.get(..start)?.matches('\n').count() + 1)
 }

@@ -10,6 +10,8 @@ use proxy::upstream::Site;
 use url::Url;
 
 use super::file::{self, File};
+use super::lines;
+use super::plain::Step;
 
 /// Longest code of a tier, in bytes: all that a tier includes travel in one header.
 const CODE_BYTES_MAX: usize = 64;
@@ -25,9 +27,9 @@ const PRICE_BYTES_MAX: usize = 255;
 
 /// Refuses names and prices of a catalog that nobody could buy.
 pub fn check_catalog(catalog: &Catalog) -> Result<()> {
-    let tiers = catalog.tiers().iter().map(|tier| (&tier.code, &tier.name, &tier.prices));
-    let addons = catalog.addons().iter().map(|addon| (&addon.code, &addon.name, &addon.prices));
-    for (code, name, prices) in tiers.chain(addons) {
+    let tiers = catalog.tiers().iter().map(|tier| ("tier", &tier.code, &tier.name, &tier.prices));
+    let addons = catalog.addons().iter().map(|addon| ("addon", &addon.code, &addon.name, &addon.prices));
+    for (list, code, name, prices) in tiers.chain(addons) {
         if name.trim().is_empty() {
             bail!("`{code}` has an empty name: write what buyers read, such as name = \"Pro\"");
         }
@@ -37,7 +39,10 @@ pub fn check_catalog(catalog: &Catalog) -> Result<()> {
         if code.len() > CODE_BYTES_MAX {
             bail!("`{code}` is longer than {CODE_BYTES_MAX} characters: write a short code, such as code = \"pro\"");
         }
-        prices.iter().try_for_each(|price| check_price(code, price))?;
+        for (place, price) in prices.iter().enumerate() {
+            let of_price = |(key, told)| OfPrice { told, list, code: code.clone(), place, key };
+            check_price(code, price).map_err(of_price)?;
+        }
     }
     for tier in catalog.tiers() {
         let text = tier.description.as_deref().unwrap_or("-");
@@ -70,35 +75,70 @@ fn is_word(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !b",;=\"".contains(&byte))
 }
 
-fn check_price(code: &str, price: &Price) -> Result<()> {
+/// A complaint about a key of a price, with where it stands: another price may have the same values.
+#[derive(Debug)]
+pub struct OfPrice {
+    told: String,
+    list: &'static str,
+    code: String,
+    place: usize,
+    key: &'static str,
+}
+
+impl OfPrice {
+    /// The line of the key, in the text of the catalog.
+    pub fn line(&self, text: &str) -> Option<usize> {
+        let owner = lines::place_of_code(text, self.list, &self.code)?;
+        let named = |name: &str| Step::Key(name.to_owned());
+        let path = [named(self.list), Step::Place(owner), named("price"), Step::Place(self.place), named(self.key)];
+        lines::line_at(text, &path)
+    }
+}
+
+impl std::fmt::Display for OfPrice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.told)
+    }
+}
+
+impl std::error::Error for OfPrice {}
+
+/// Refuses a price that nobody could buy; with the key that is wrong.
+fn check_price(code: &str, price: &Price) -> Result<(), (&'static str, String)> {
+    let refused = |key, told| Err((key, told));
     let Price { provider, id, lookup_key, trial_days, amount, currency, .. } = price;
     if let Some(key) = lookup_key.as_ref().filter(|_| !id.is_empty()) {
-        bail!("`{code}` has a price with an id and the lookup_key \"{key}\": keep one of the two");
+        let told = format!("`{code}` has a price with an id and the lookup_key \"{key}\": keep one of the two");
+        return refused("lookup_key", told);
     }
     if let Some(key) = lookup_key {
         if key.starts_with("price_") {
-            bail!("`{code}` has the lookup_key \"{key}\", which is the id of a price: write id = \"{key}\"");
+            let told =
+                format!("`{code}` has the lookup_key \"{key}\", which is the id of a price: write id = \"{key}\"");
+            return refused("lookup_key", told);
         }
         if let Some(what) = billing::no_price(*provider, key) {
-            bail!("`{code}` has a price whose lookup_key is that of {what}");
+            return refused("lookup_key", format!("`{code}` has a price whose lookup_key is {what}"));
         }
     }
     if let Some(what) = billing::no_price(*provider, id) {
-        // Not shown: it may be a secret.
-        bail!("`{code}` has a price whose id is that of {what}");
+        return refused("id", format!("`{code}` has a price whose id is {what}"));
     }
     if id.trim() != id {
-        bail!("`{code}` has the price id \"{id}\", with blanks around it: take them away");
+        return refused("id", format!("`{code}` has the price id \"{id}\", with blanks around it: take them away"));
     }
     if let Some(why) = billing::no_amount(*provider, currency, *amount) {
-        bail!("the price `{}` has amount = {amount}: {why}", price.name());
+        return refused("amount", format!("the price `{}` has amount = {amount}: {why}", price.name()));
     }
     if id.len() > PRICE_BYTES_MAX || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-        bail!("`{code}` has a price whose id no provider gives: copy it from there, such as price_1Abc");
+        let told = format!("`{code}` has a price whose id no provider gives: copy it from there, such as price_1Abc");
+        return refused("id", told);
     }
     let most = billing::trial_days_max(*provider);
     if *trial_days > most {
-        bail!("the price `{}` has trial_days = {trial_days}: {provider} takes {most} at most", price.name());
+        let told =
+            format!("the price `{}` has trial_days = {trial_days}: {provider} takes {most} at most", price.name());
+        return refused("trial_days", told);
     }
     Ok(())
 }
@@ -293,6 +333,18 @@ mod tests {
         assert!(told("Pro", "provider = \"stripe\"\nid = \" price_1\"").contains("with blanks around it"));
         assert!(told("Pro", "provider = \"polar\"\nid = \"price_1\"").contains("write provider = \"stripe\""));
         assert_eq!(told("Pro", &format!("{stripe}trial_days = 730")), "");
+        // The line is that of the id itself, whatever other prices have.
+        let second = |provider: &str, id: &str| {
+            let next =
+                format!("[[tier.price]]\nprovider = \"{provider}\"\nid = \"{id}\"\namount = 70\ncurrency = \"gbp\"");
+            told("Pro", &format!("{stripe}{next}\ncadence = \"annual\""))
+        };
+        for (provider, id) in [("polar", "price_zz"), ("polar", "price_1"), ("stripe", "prod_1")] {
+            let told = second(provider, id);
+            assert!(told.contains(", line 14: ") && told.contains(&format!("\"{id}\"")), "{told}");
+        }
+        let secret = second("stripe", "sk_live_1");
+        assert!(secret.contains(", line 14: ") && !secret.contains("sk_live_1"), "{secret}");
         assert!(told("Pro", &format!("{stripe}trial_days = 731")).contains("stripe takes 730 at most"));
         for amount in ["100000000", "9223372036854775807"] {
             let told = of(amount, "Pro", stripe);

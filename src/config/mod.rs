@@ -294,10 +294,14 @@ fn placed(error: anyhow::Error, path: &Path, text: &str) -> anyhow::Error {
     }
     let told = format!("{error:#}");
     let path = path.display();
-    let line = match error.downcast_ref::<plain::Complaint>() {
-        Some(complaint) => lines::line_at(text, &complaint.path),
-        None if told.contains("(line ") => None,
-        None => lines::line_of(text, &told),
+    let line = if let Some(complaint) = error.downcast_ref::<plain::Complaint>() {
+        lines::line_at(text, &complaint.path)
+    } else if let Some(of_price) = error.downcast_ref::<meant::OfPrice>() {
+        of_price.line(text)
+    } else if told.contains("(line ") {
+        None
+    } else {
+        lines::line_of(text, &told)
     };
     match line {
         Some(line) => error.context(format!("{path}, line {line}")),

@@ -129,6 +129,19 @@ async fn a_key_that_the_provider_does_not_accept_is_named_and_buyers_have_a_refe
 }
 
 #[tokio::test]
+async fn a_right_that_a_key_lacks_is_told_in_the_providers_words() {
+    let world = World::with(setup().live()).await;
+    subscribers(&world, 1).await;
+    let (key, lacks) = ("rk_live_that_lacks_rights", vec!["GET subscriptions", "GET prices"]);
+    super::provider(&world).accept_key(Key { lacks, ..Key::restricted(key) });
+    let words = "the API key lacks a right: The provided key does not have the required permissions";
+    let compared = world.tollgate_with(("STRIPE_API_KEY", key), &["reconcile"]).await;
+    assert!(compared.failure().contains(words), "{compared:?}");
+    let checked = world.tollgate_with(("STRIPE_API_KEY", key), &["check", "--online"]).await;
+    assert!(checked.code == 1 && checked.stdout.contains(words), "{checked:?}");
+}
+
+#[tokio::test]
 async fn b17_a_key_that_expires_while_it_is_used_is_in_readiness_until_another_one_is_accepted() {
     let world = World::with(setup().live()).await;
     let subscribers = subscribers(&world, 1).await;

@@ -263,6 +263,31 @@ async fn a_wrong_password_is_told_and_never_shown() {
 }
 
 #[tokio::test]
+async fn a_redis_that_asks_for_a_password_is_what_changes_wait_for() {
+    let mut restricted = Restricted::start().await;
+    let url = restricted.world.redis.as_ref().expect("this arrangement has one").url.clone();
+    restricted.world.processes[1].set("REDIS_URL", &url);
+    restricted.world.processes[1].restart();
+    let body = restricted.says(1, 503, &["not pushed yet: Redis refuses", "Redis asks for a password"]).await;
+    assert!(!body.contains("billing uses"), "that is not the cause: {body}");
+    restricted.restart(1, "PASSWORD");
+    restricted.is_well().await;
+    // A change that cannot be told: the log says where, and why.
+    restricted.acl("tollgate-billing", &["-publish", "-evalsha"]);
+    restricted.world.accepted(&Reader::new().purchase()).await;
+    let at = url.trim_start_matches("redis://").trim_end_matches('/').to_owned();
+    eventually("the log has the address and the cause", async || {
+        let log = restricted.world.processes[0].process.log();
+        log.lines()
+            .any(|line| {
+                line.contains("the cache lacks changes") && line.contains(&at) && line.contains("lacks a right")
+            })
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_redis_that_takes_nothing_in_is_a_warning_until_it_does() {
     let mut restricted = Restricted::start().await;
     restricted.is_well().await;

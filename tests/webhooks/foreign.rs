@@ -100,6 +100,26 @@ async fn b16_a_link_brings_a_stranger_back_by_comparison() {
 }
 
 #[tokio::test]
+async fn a_link_brings_what_no_event_has_told() {
+    let world = world().await;
+    let provider = world.provider.as_ref().expect("this world has one");
+    provider.set_telling(demo::provider::Telling::Silent);
+    let (customer, _) = stranger(provider);
+    provider.set_telling(demo::provider::Telling::Aloud);
+    let (owner, named) = (unique("owner"), format!("stripe:{customer}"));
+    let keyless = world.tollgate_with(("STRIPE_API_KEY", ""), &["link", &owner, &named, "--yes"]).await;
+    assert!(keyless.stderr.contains("comes with its next event"), "{keyless:?}");
+    keyless.success();
+    assert_eq!(
+        number(&world, "select count(*) from subscriptions where customer_id = (select it from about)", &customer)
+            .await,
+        0
+    );
+    world.tollgate(&["link", &owner, &named, "--yes"]).await.success();
+    world.everywhere("/premium/one", &token(&owner), 200).await;
+}
+
+#[tokio::test]
 async fn b16_a_customer_that_names_its_account_itself_is_no_stranger() {
     let world = world().await;
     let provider = world.provider.as_ref().expect("this world has one");

@@ -1,5 +1,7 @@
 //! Who asks: the assertion that the proxy puts on every signed-in request. Billing believes nothing else.
 
+use std::fmt::Display;
+
 use axum::extract::FromRequestParts;
 use cache::Sparing;
 use entitlement::Timestamp;
@@ -23,7 +25,7 @@ pub struct SignedIn(pub Claims);
 #[derive(Debug)]
 pub struct Buyer(pub Claims);
 
-/// A caller who may be signed in; an assertion that does not verify gets a 401.
+/// A caller who may be signed in; an assertion that does not verify gets a 503.
 #[derive(Debug)]
 pub struct Visitor(pub Option<Claims>);
 
@@ -90,22 +92,26 @@ pub fn may_buy(claims: &Claims) -> Result<(), Problem> {
 /// The verified claims, or nothing when there is no assertion at all.
 ///
 /// # Errors
-/// 401 when there is one that does not verify, or more than one.
+/// 503 when there is one that does not verify, or more than one.
 pub fn claims(headers: &HeaderMap, settings: &Settings, now: Timestamp) -> Result<Option<Claims>, Problem> {
     let mut assertions = headers.get_all(ASSERTION).iter();
     let Some(assertion) = assertions.next() else { return Ok(None) };
-    let problem = || Problem::new(StatusCode::UNAUTHORIZED, "invalid_token", "The assertion does not verify.");
-    if assertions.next().is_some() {
-        return Err(problem());
-    }
-    let assertion = assertion.to_str().map_err(|_| problem())?;
+    let readable = assertion.to_str().ok().filter(|_| assertions.next().is_none());
+    let assertion = readable.ok_or_else(|| unverified(&"it is no text, or one of several"))?;
     let verified = settings.assertion.verify(assertion, &settings.site_url, &settings.assertion_audience, now);
-    verified.map(Some).map_err(|error| {
-        // Only the proxy can send this header, so it and billing disagree about the key, the site or the time.
-        static REFUSED: Sparing = Sparing::new();
-        if let Some(untold) = REFUSED.tells(&error) {
-            tracing::warn!(reason = %error, untold, "an assertion was refused: TOLLGATE_ASSERTION_KEY, site.url and the clock of the proxy have to be those of billing");
-        }
-        problem()
-    })
+    verified.map(Some).map_err(|error| unverified(&error))
+}
+
+/// Only the proxy can send an assertion, so it and billing disagree about the key, the site or the time: no user is at fault, and to sign
+/// in again would not help.
+fn unverified(reason: &dyn Display) -> Problem {
+    static REFUSED: Sparing = Sparing::new();
+    let reference = format!("{:08x}", rand::random::<u32>());
+    if let Some(untold) = REFUSED.tells(&reason) {
+        tracing::warn!(%reason, reference, untold, "an assertion was refused: TOLLGATE_ASSERTION_KEY, site.url and the clock of the proxy have to be those of billing");
+    } else {
+        tracing::info!(%reason, reference, "an assertion was refused");
+    }
+    let detail = "The session could not be checked here, which is no fault of the user's. Try again shortly.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "invalid_assertion", detail).reference(reference)
 }

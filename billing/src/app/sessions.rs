@@ -72,7 +72,7 @@ pub async fn forget(
     };
     let told = billing.tell_ends(&forget).await;
     told.inspect_err(|_| {
-        let cause = billing.redis_away();
+        let cause = billing.redis_fault();
         tracing::warn!(
             cause,
             "the end of sessions could not be told to every process, and the application got 503: it has to ask again"

@@ -55,8 +55,8 @@ impl Asked {
             let (event_id, variable) = (&claimed.event_id, provider::key_variable(provider));
             match error {
                 // It is ours to repair.
-                ProviderError::Key(_) | ProviderError::Settings(_) => {
-                    tracing::error!(%provider, event_id, object, variable, %error, untold, "the provider cannot be asked: `variable` has to hold a key that it accepts");
+                ProviderError::Key | ProviderError::Right(_) | ProviderError::Settings(_) => {
+                    tracing::error!(%provider, event_id, object, variable, %error, untold, "the provider cannot be asked: `variable` has to hold a key that it accepts and that has the rights");
                 }
                 _ => {
                     tracing::warn!(%provider, event_id, object, %error, untold, "the provider could not be asked: the event counts as it was told, and is asked about again");

@@ -126,7 +126,10 @@ impl Billing {
             let (variable, shown) = (key_variable(provider), providers.checked(provider).shown.lock().clone());
             match (shown, providers.refusal(provider)) {
                 (Key::Other(misfit), _) => refused.push(format!("{variable} is not used: {misfit}")),
-                (Key::Unknown(error @ ProviderError::Key(_)), _) | (_, Some(error)) => refused.push(format!(
+                (Key::Unknown(error @ ProviderError::Right(_)), _) | (_, Some(error @ ProviderError::Right(_))) => {
+                    refused.push(format!("{variable} is refused: {error}; until it has it, nothing is compared"));
+                }
+                (Key::Unknown(error @ ProviderError::Key), _) | (_, Some(error)) => refused.push(format!(
                     "{variable} is refused: {error}; until it is replaced, checkout, portal and cancellation fail, and nothing is compared"
                 )),
                 _ => {}
@@ -146,7 +149,7 @@ impl Billing {
         let account = checked.account.get_or_try_init(|| provider::account(providers, provider)).await;
         let unsaid = account.as_ref().err().cloned();
         // The owner of a key that is not accepted is of no use.
-        if let Some(error @ ProviderError::Key(401)) = unsaid {
+        if let Some(error @ ProviderError::Key) = unsaid {
             return Ok(Key::Unknown(error));
         }
         let account = account.ok().cloned().flatten();
@@ -171,7 +174,7 @@ impl Billing {
             }
             Ok(Ok(false)) => Ok(Key::Other(Misfit::SeesNothing)),
             // It may not look: its mode is all that there is to go by.
-            Ok(Err(ProviderError::Key(403))) => Ok(fits),
+            Ok(Err(ProviderError::Right(_))) => Ok(fits),
             Ok(Err(error)) => Ok(Key::Unknown(error)),
             Err(error) => Err(error),
         }

@@ -141,7 +141,7 @@ impl Billing {
         let verdict = takings::weigh(&mut conn, spared, now).await?;
         let (misfit, refused) = match key {
             Key::Other(misfit) => (Some(misfit.to_string()), None),
-            Key::Unknown(error @ ProviderError::Key(_)) => (None, Some(error.to_string())),
+            Key::Unknown(error @ (ProviderError::Key | ProviderError::Right(_))) => (None, Some(error.to_string())),
             _ => (None, self.providers().refusal(provider).map(|error| error.to_string())),
         };
         Ok(Seen { misfit, refused, waiting, unseen, spared: verdict.is_many().then_some(verdict) })

@@ -41,11 +41,13 @@ pub fn told(texts: &Texts, problem: &Problem) -> String {
         "not_a_buyer" => &errors.not_a_buyer,
         "foreign_origin" => &errors.foreign_origin,
         "not_configured" => &errors.not_configured,
-        "invalid_token" => &errors.invalid_token,
         "provider_unavailable" => match problem.told_reference() {
             Some(reference) => return fill(&errors.provider_away, &[("reference", reference)]),
             None => by_status(texts, problem.status()),
         },
+        "invalid_assertion" => {
+            return fill(&errors.invalid_token, &[("reference", problem.told_reference().unwrap_or_default())]);
+        }
         "provider_error" | "wrong_key" => match problem.told_reference() {
             Some(reference) => return fill(&errors.provider_refused, &[("reference", reference)]),
             None => return fill(&errors.provider_error, &[("message", problem.detail())]),

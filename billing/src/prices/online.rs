@@ -98,7 +98,7 @@ impl Online {
 
     fn unasked(&mut self, what: &str, right: &str, error: &ProviderError) {
         let told = match error {
-            ProviderError::Key(403) => format!("give the key the right \"{right}\""),
+            ProviderError::Right(_) => format!("give the key the right \"{right}\""),
             error => error.to_string(),
         };
         self.unasked.push(format!("stripe: the {what} cannot be read: {told}"));

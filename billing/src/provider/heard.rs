@@ -27,10 +27,10 @@ impl Heard {
     /// the key as a whole.
     pub fn note<T>(&self, answer: &Result<T, ProviderError>) {
         let is_refused = match answer {
-            Err(ProviderError::Key(401)) => true,
+            Err(ProviderError::Key) => true,
             Ok(_)
             | Err(
-                ProviderError::Key(_)
+                ProviderError::Right(_)
                 | ProviderError::UnknownCustomer
                 | ProviderError::Missing(_)
                 | ProviderError::Refused(_)
@@ -43,7 +43,7 @@ impl Heard {
 
     /// That the provider refused the key when it last answered.
     pub fn refusal(&self) -> Option<ProviderError> {
-        self.0.lock().is_refused.then_some(ProviderError::Key(401))
+        self.0.lock().is_refused.then_some(ProviderError::Key)
     }
 
     /// Whether nothing was heard for long, so that it is to be asked: true once, until that time is over again.
@@ -71,10 +71,10 @@ mod tests {
             heard.refusal().is_some()
         };
         assert!(!is_refused(Ok(())) && !heard.is_due());
-        assert!(is_refused(Err(ProviderError::Key(401))));
+        assert!(is_refused(Err(ProviderError::Key)));
         assert!(is_refused(Err(ProviderError::Unavailable("away".into()))), "that says nothing of the key");
-        assert!(!is_refused(Err(ProviderError::Key(403))), "a right is missing, and the key is known");
-        assert!(is_refused(Err(ProviderError::Key(401))) && !is_refused(Err(ProviderError::Missing("x".into()))));
+        assert!(!is_refused(Err(ProviderError::Right("x".into()))), "a right is missing, and the key is known");
+        assert!(is_refused(Err(ProviderError::Key)) && !is_refused(Err(ProviderError::Missing("x".into()))));
         tokio::time::advance(QUIET_MAX + Duration::from_secs(1)).await;
         assert!(heard.is_due());
     }

@@ -301,9 +301,9 @@ pub fn kind_label(provider: Provider, kind: &str) -> &'static str {
     }
 }
 
-/// What an id is of when it cannot be that of a price, and what to write instead: Stripe's ids say so by their beginning.
+/// What an id is of that cannot be that of a price, and what to write instead: by its beginning. With the id, but for a secret.
 #[must_use]
-pub fn no_price(provider: Provider, id: &str) -> Option<&'static str> {
+pub fn no_price(provider: Provider, id: &str) -> Option<String> {
     const KINDS: [(&str, &str); 8] = [
         ("prod_", "a product of Stripe: write the id of its price, price_…"),
         ("cus_", "a customer of Stripe: write the id of a price, price_…"),
@@ -314,15 +314,18 @@ pub fn no_price(provider: Provider, id: &str) -> Option<&'static str> {
         ("whsec_", "a webhook secret of Stripe: write the id of a price, price_…"),
         ("plink_", "a payment link of Stripe: write the id of its price, price_…"),
     ];
+    const SECRETS: [&str; 3] = ["sk_", "rk_", "whsec_"];
     const IDS_OF_STRIPE: [&str; 2] = ["price_", "plan_"];
     let begins = |start: &str| id.starts_with(start);
-    match provider {
+    let what = match provider {
         Provider::Stripe if is_uuid(id) => Some("a product of Polar: write provider = \"polar\""),
         Provider::Polar if IDS_OF_STRIPE.into_iter().any(begins) => {
             Some("a price of Stripe: write provider = \"stripe\"")
         }
         _ => KINDS.iter().find(|(start, _)| begins(start)).map(|(_, what)| *what),
-    }
+    };
+    let shown = if SECRETS.into_iter().any(begins) { String::new() } else { format!("{id:?}, ") };
+    what.map(|what| format!("{shown}that of {what}"))
 }
 
 /// As Polar writes its ids.
@@ -367,11 +370,9 @@ mod tests {
             (Provider::Polar, "price_1", Some("price of Stripe")),
             (Provider::Polar, "sk_live_1", Some("secret key of Stripe")),
         ] {
-            let told = no_price(provider, id);
-            assert!(
-                told.is_some() == expected.is_some() && told.unwrap_or_default().contains(expected.unwrap_or_default()),
-                "{id}: {told:?}"
-            );
+            let told = no_price(provider, id).unwrap_or_default();
+            let is_told = told.is_empty() == expected.is_none() && told.contains(expected.unwrap_or_default());
+            assert!(is_told, "{id}: {told}");
         }
     }
 

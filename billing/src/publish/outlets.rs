@@ -177,7 +177,7 @@ impl Outlets {
     pub fn set_behind(&self, is_behind: bool) {
         match (self.is_behind.swap(is_behind, Ordering::Relaxed), is_behind) {
             (false, true) => {
-                let cause = self.redis_away();
+                let cause = self.redis_fault();
                 tracing::warn!(cause, "the cache lacks changes: proxies ask billing until it has them");
             }
             (true, false) => tracing::info!("the cache lacks no change any more"),
@@ -286,9 +286,9 @@ impl Outlets {
         }
     }
 
-    /// Why there is no connection to the cache, where there is none.
-    pub fn redis_away(&self) -> Option<String> {
-        self.cache.as_ref()?.away()
+    /// Why the cache does not do what it is told, with its address: there is no connection, or something is refused.
+    pub fn redis_fault(&self) -> Option<String> {
+        self.cache.as_ref()?.fault()
     }
 
     /// Whether the cache refuses something.

@@ -253,9 +253,10 @@ impl Cache {
         self.refusals.all()
     }
 
-    /// Why there is no connection; see [`Link::away`].
-    pub fn away(&self) -> Option<String> {
-        self.link.away()
+    /// What Redis refuses first, with its address, or why there is no connection; see [`Link::away`].
+    pub fn fault(&self) -> Option<String> {
+        let refusal = self.refused().into_iter().next();
+        refusal.map(|refusal| format!("{}: {refusal}", self.place)).or_else(|| self.link.away())
     }
 
     /// Which connection it is; see [`Link::number`].

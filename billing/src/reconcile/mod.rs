@@ -94,11 +94,15 @@ pub struct Report {
 
 impl Report {
     fn of(run: &Run) -> Self {
+        Self { compared: run.compared, drift: run.drift, ..Self::begun(run.provider, run.kind) }
+    }
+
+    const fn begun(provider: Provider, kind: Kind) -> Self {
         Self {
-            provider: run.provider,
-            kind: run.kind,
-            compared: run.compared,
-            drift: run.drift,
+            provider,
+            kind,
+            compared: 0,
+            drift: 0,
             unlinked: 0,
             unlinked_subscriptions: Vec::new(),
             refused: 0,
@@ -143,17 +147,7 @@ impl Billing {
         };
         let mut reports = Vec::new();
         for provider in asked {
-            let run = Run {
-                provider,
-                kind: Kind::Full,
-                started_at: now,
-                observation: 0,
-                place: None,
-                last_started_at: None,
-                compared: 0,
-                drift: 0,
-            };
-            let mut report = Report::of(&run);
+            let mut report = Report::begun(provider, Kind::Full);
             self.askable(provider).await?;
             for customer in customers.iter().filter(|customer| customer.provider == provider.as_str()) {
                 self.compare_customer(provider, &customer.customer_id, now, &mut report).await?;
@@ -162,6 +156,21 @@ impl Billing {
             reports.push(report);
         }
         Ok(reports)
+    }
+
+    /// Compares everything of one customer with its provider. Returns how much was compared.
+    ///
+    /// # Errors
+    /// As [`Billing::reconcile`].
+    pub async fn reconcile_customer(
+        &self,
+        provider: Provider,
+        customer: &str,
+        now: Timestamp,
+    ) -> Result<i64, ReconcileError> {
+        let mut report = Report::begun(provider, Kind::Full);
+        self.compare_customer(provider, customer, now, &mut report).await?;
+        Ok(report.compared)
     }
 
     fn asked(&self) -> Result<Vec<Provider>, ReconcileError> {

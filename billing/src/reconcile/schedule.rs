@@ -55,7 +55,7 @@ impl Billing {
                 }
             }
             // The watch of the keys tells it, once.
-            Err(ReconcileError::Provider(error @ ProviderError::Key(_))) => {
+            Err(ReconcileError::Provider(error @ (ProviderError::Key | ProviderError::Right(_)))) => {
                 tracing::debug!(%provider, error = chain::told(&error), "nothing was compared");
                 providers.checked(provider).note_refusal(Some(error));
             }

@@ -247,14 +247,13 @@ impl Ladder {
         refused.chain(self.beside.load().warnings.iter().cloned()).collect()
     }
 
-    /// Why there is no connection to Redis, where there is none.
-    pub(crate) fn redis_away(&self) -> Option<String> {
-        let away = self.redis.as_ref()?.away()?;
-        Some(if self.refusals.all().is_empty() {
-            away
-        } else {
-            "it refuses what is needed: see the warnings".to_owned()
-        })
+    /// Why Redis pushes nothing, where there is no connection or something is refused.
+    pub(crate) fn redis_fault(&self) -> Option<String> {
+        let redis = self.redis.as_ref()?;
+        if !self.refusals.all().is_empty() {
+            return Some("Redis refuses what is needed: see the warnings".to_owned());
+        }
+        redis.away().map(|why| format!("there is no connection to Redis ({why})"))
     }
 
     /// Follows the changes of an account.

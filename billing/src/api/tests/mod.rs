@@ -195,15 +195,18 @@ async fn nothing_is_for_those_who_are_not_signed_in(pool: PgPoolOptions, databas
     let foreign = shop.assertion("read.example");
     let forged = format!("{}x", shop.assertion(ASSERTION_AUDIENCE));
     for (method, path) in routes {
-        for (assertion, code) in
-            [(None, "sign_in"), (Some(&foreign), "invalid_token"), (Some(&forged), "invalid_token")]
+        // That billing cannot verify an assertion is the operator's to mend.
+        let refused = (503, "invalid_assertion");
+        for (assertion, (expected, code)) in
+            [(None, (401, "sign_in")), (Some(&foreign), refused), (Some(&forged), refused)]
         {
             let mut request = Request::builder().method(&method).uri(path).header("content-type", "application/json");
             if let Some(assertion) = assertion {
                 request = request.header("x-entitlement-assertion", assertion);
             }
             let (status, answer) = answer(shop.send(request.body(Body::from("{}")).expect("a request")).await).await;
-            assert_eq!((status, &answer["code"]), (StatusCode::UNAUTHORIZED, &json!(code)), "{method} {path}");
+            assert_eq!((status.as_u16(), &answer["code"]), (expected, &json!(code)), "{method} {path}");
+            assert_eq!(answer["reference"].is_string(), expected == 503, "{answer}");
         }
     }
 }

@@ -14,7 +14,7 @@ impl Client {
     pub async fn account(&self) -> Result<Option<String>, ProviderError> {
         match self.get_value("/account", &Plain {}).await {
             Ok(answer) => Ok(answer["id"].as_str().map(str::to_owned)),
-            Err(ProviderError::Key(403) | ProviderError::Missing(_) | ProviderError::Refused(_)) => Ok(None),
+            Err(ProviderError::Right(_) | ProviderError::Missing(_) | ProviderError::Refused(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

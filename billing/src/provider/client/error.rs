@@ -25,9 +25,12 @@ pub enum ProviderError {
     /// The request is refused, in a sentence for the buyer, as of a card that was declined.
     #[error("the payment provider refused: {0}")]
     ToldBuyer(String),
-    /// The key is not accepted, or may not do this: the operator must act.
-    #[error("the payment provider does not accept the API key (status {0})")]
-    Key(u16),
+    /// The key is not accepted: the operator must act.
+    #[error("the payment provider does not accept the API key (status 401)")]
+    Key,
+    /// The key may not do this, in the provider's words, which name the right: the operator must act.
+    #[error("the API key lacks a right: {0}")]
+    Right(String),
     /// Not reachable, overloaded or failing: it may work later.
     #[error("the payment provider is not available: {0}")]
     Unavailable(String),
@@ -59,6 +62,11 @@ impl ProviderError {
         Self::Unavailable("no answer in time".into())
     }
 
+    /// A right that is missing, in the provider's words, cut to what can be shown.
+    pub(in crate::provider) fn right(message: &str) -> Self {
+        Self::Right(shortened(Some(message)))
+    }
+
     /// A refusal in the provider's words, cut to what can be shown.
     pub(in crate::provider) fn refused(message: &str) -> Self {
         Self::Refused(shortened(Some(message)))
@@ -73,7 +81,8 @@ impl ProviderError {
         };
         let is_missing = error.code.as_deref() == Some("resource_missing");
         match status {
-            401 | 403 => Self::Key(status),
+            401 => Self::Key,
+            403 => Self::Right(shortened(error.message.as_deref())),
             // 409: an equal call is still in progress, or another one holds the object's lock.
             409 | 424 | 429 | 500.. => Self::Unavailable(format!("status {status}")),
             _ if is_missing && error.param.as_deref() == Some("customer") => Self::UnknownCustomer,
@@ -91,9 +100,12 @@ impl ProviderError {
             // page of something in between more often than not.
             Self::Unavailable(_) | Self::Unusable(_) => "provider_unavailable",
             Self::ToldBuyer(_) => "provider_error",
-            Self::Refused(_) | Self::Missing(_) | Self::UnknownCustomer | Self::Key(_) | Self::Settings(_) => {
-                "provider_error"
-            }
+            Self::Refused(_)
+            | Self::Missing(_)
+            | Self::UnknownCustomer
+            | Self::Key
+            | Self::Right(_)
+            | Self::Settings(_) => "provider_error",
         }
     }
 
@@ -104,7 +116,12 @@ impl ProviderError {
             Self::Unavailable(_) | Self::Unusable(_) => {
                 ("The payment provider cannot be reached right now. Try again shortly.", Cause::Passing)
             }
-            Self::UnknownCustomer | Self::Refused(_) | Self::Missing(_) | Self::Key(_) | Self::Settings(_) => (
+            Self::UnknownCustomer
+            | Self::Refused(_)
+            | Self::Missing(_)
+            | Self::Key
+            | Self::Right(_)
+            | Self::Settings(_) => (
                 "The payment provider refused this. The operator of this site can look up why by the reference.",
                 Cause::Operator,
             ),
@@ -178,6 +195,7 @@ mod tests {
         let no_price = r#"{"type": "invalid_request_error", "code": "resource_missing", "param": "line_items[0][price]", "message": "No such price"}"#;
         let no_object = r#"{"type": "invalid_request_error", "code": "resource_missing", "param": "id", "message": "No such subscription"}"#;
         let key = r#"{"type": "invalid_request_error", "message": "Invalid API Key provided: sk_test_***1234"}"#;
+        let right = r#"{"type": "invalid_request_error", "code": "more_permissions_required", "message": "Having the 'rak_plan_read' permission would allow this."}"#;
         let busy = r#"{"type": "api_error", "message": "internal"}"#;
         let new_code = r#"{"type": "card_error", "code": "a_code_of_tomorrow", "message": "Your card was\ndeclined."}"#;
         let cases = [
@@ -185,8 +203,8 @@ mod tests {
             (404, gone, ProviderError::UnknownCustomer),
             (400, no_price, ProviderError::Refused("No such price".into())),
             (404, no_object, ProviderError::Missing("No such subscription".into())),
-            (401, key, ProviderError::Key(401)),
-            (403, key, ProviderError::Key(403)),
+            (401, key, ProviderError::Key),
+            (403, right, ProviderError::Right("Having the 'rak_plan_read' permission would allow this.".into())),
             (409, busy, ProviderError::Unavailable("status 409".into())),
             (429, busy, ProviderError::Unavailable("status 429".into())),
             (503, busy, ProviderError::Unavailable("status 503".into())),
@@ -207,6 +225,7 @@ mod tests {
         for hidden in [
             ProviderError::Refused("No such price: secret".into()),
             ProviderError::Missing("secret".into()),
+            ProviderError::Right("secret".into()),
             ProviderError::Unavailable("status 503 secret".into()),
             ProviderError::Unusable("secret".into()),
             ProviderError::Settings("secret".into()),

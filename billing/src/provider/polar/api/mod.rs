@@ -200,6 +200,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
         error: String,
         #[serde(default)]
         detail: Value,
+        error_description: Option<String>,
     }
     #[derive(Deserialize)]
     struct Invalid {
@@ -211,7 +212,10 @@ fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     }
     let answer: Option<Answer> = serde_json::from_slice(body).ok();
     let named = answer.as_ref().map(|answer| answer.error.as_str());
-    let told = || answer.as_ref().and_then(|answer| answer.detail.as_str()).unwrap_or("The payment provider refused.");
+    let told = || {
+        let said = answer.as_ref().and_then(|answer| answer.detail.as_str().or(answer.error_description.as_deref()));
+        said.unwrap_or("The payment provider refused.")
+    };
     match (status.as_u16(), named) {
         // Not about the token: about the subscription that was to be changed.
         (403, Some("AlreadyCanceledSubscription" | "InactiveSubscription")) => ProviderError::refused(told()),
@@ -219,7 +223,8 @@ fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
             ProviderError::ToldBuyer("The payment failed. Update how it is paid, and try again.".into())
         }
         (400 | 402 | 410, Some(_)) => ProviderError::refused(told()),
-        (401 | 403, _) => ProviderError::Key(status.as_u16()),
+        (401, _) => ProviderError::Key,
+        (403, _) => ProviderError::right(told()),
         // 409: another change of the same object is under way.
         (408 | 409 | 429 | 500.., _) => ProviderError::Unavailable(format!("status {status}")),
         // Somebody else's 404, of a wrong URL or version, does not say that Polar has no such object.

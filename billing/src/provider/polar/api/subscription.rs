@@ -198,7 +198,12 @@ mod tests {
             ("inactive", vec![goes_on(), refuses(403, "InactiveSubscription"), goes_on()], Err(refused()), 1),
             ("over", vec![over()], Err(ProviderError::ToldBuyer("This subscription is already over.".into())), 0),
             ("failing", vec![goes_on(), lost()], Err(ProviderError::Unavailable("status 502 Bad Gateway".into())), 3),
-            ("the token may not", vec![goes_on(), refuses(403, "NotPermitted")], Err(ProviderError::Key(403)), 1),
+            (
+                "the token may not",
+                vec![goes_on(), refuses(403, "NotPermitted")],
+                Err(ProviderError::Right("Not this time".into())),
+                1,
+            ),
         ];
         for (what, answers, expected, count) in cases {
             let (played, client) = Played::with(answers).await;

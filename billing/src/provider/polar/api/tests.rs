@@ -180,17 +180,24 @@ async fn each_object_is_asked_for_with_what_explains_it() {
 async fn each_answer_leads_to_what_the_caller_does() {
     let unavailable = |why: &str| Err(ProviderError::Unavailable(why.into()));
     let unusable = |why: &str| Err(ProviderError::Unusable(why.into()));
+    let right = |why: &str| Err(ProviderError::Right(why.into()));
     let cases = [
         ("no such object", missing(), 1, Ok(vec![])),
         ("somebody else's 404", Answer::Is(404, json!({ "detail": "Not Found" })), 1, unusable("status 404 Not Found")),
         ("a redirect", Answer::Of(307, "location", "/v1/elsewhere"), 1, unusable("status 307 Temporary Redirect")),
-        ("no token", Answer::Is(401, json!({})), 1, Err(ProviderError::Key(401))),
-        ("too little a token", Answer::Is(403, json!({})), 1, Err(ProviderError::Key(403))),
+        ("no token", Answer::Is(401, json!({})), 1, Err(ProviderError::Key)),
+        ("too little a token", Answer::Is(403, json!({})), 1, right("The payment provider refused.")),
         (
             "too little a token, in Polar's words",
             Answer::Is(403, json!({ "error": "NotPermitted", "detail": "Not permitted" })),
             1,
-            Err(ProviderError::Key(403)),
+            right("Not permitted"),
+        ),
+        (
+            "too little a token, in the words of OAuth",
+            Answer::Is(403, json!({ "error": "insufficient_scope", "error_description": "It needs products:read." })),
+            1,
+            right("It needs products:read."),
         ),
         ("somebody else's 400", Answer::Is(400, json!({})), 1, unusable("status 400 Bad Request")),
         ("locked", Answer::Is(409, json!({ "error": "SubscriptionLocked" })), 3, unavailable("status 409 Conflict")),

@@ -40,7 +40,7 @@ pub enum SetupError {
 impl SetupError {
     fn of(doing: &str, right: &'static str) -> impl FnOnce(ProviderError) -> Self {
         move |error| match error {
-            ProviderError::Key(403) => Self::Right { doing: doing.to_owned(), right },
+            ProviderError::Right(_) => Self::Right { doing: doing.to_owned(), right },
             error => Self::Provider { doing: doing.to_owned(), error },
         }
     }
