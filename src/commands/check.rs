@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, whether each price can be
 /// bought and each lookup key has one, whether Stripe's webhook endpoint is told of every event that is needed, whether its customer portal
 /// has a configuration, and of which mode the key is; whether the database can be reached and used, and whether the keys belong to the
-/// subscriptions that are stored. Then it exits 1 as well when anything differs or could not be asked.
+/// subscriptions that are stored. Then it exits 1 as well when anything differs or could not be asked. A site that Stripe cannot reach is a
+/// warning: `stripe listen` brings its events.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// For a process that runs these parts: each needs secrets of its own
@@ -93,6 +94,7 @@ fn ask_providers(config: &Config, secrets: &Secrets, fault: Option<String>) -> R
     for line in &online.unasked {
         output::line(format_args!("unasked   {line}"));
     }
+    online.warnings.iter().for_each(output::warning);
     Ok(online)
 }
 

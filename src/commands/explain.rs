@@ -332,6 +332,7 @@ fn holding(config: &Config, tier: &str) -> Result<Entitlement> {
 /// Why the catalog of the configuration is not the one in force, where it is not.
 async fn held_back_catalog(billing: &Billing, config: &Config) -> Result<Option<String>> {
     let Some(proposal) = parts::configured_proposal(config) else { return Ok(None) };
+    let proposal = billing.with_known_prices(proposal).await?;
     Ok(match billing.consider_catalog(&proposal, Origin::SameFile).await? {
         Considered::Keep { why, .. } => Some(why),
         Considered::InForce | Considered::Apply(_) => None,

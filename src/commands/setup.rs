@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use billing::{Foreign, Setup, SetupWishes, WebhookSecret};
+use billing::{ConnectError, Foreign, Setup, SetupWishes, WebhookSecret};
 use clap::Subcommand;
 use entitlement::binding::Misfit;
 use serde_json::json;
@@ -35,7 +35,7 @@ enum Provider {
     ///
     /// Compares first, and does only what is missing or differs: a second run does nothing. A price whose amount, currency or cadence
     /// changed is a new one, which takes the lookup key over; the old one is archived, and its subscriptions go on. After a failure, run
-    /// it again. Where DATABASE_URL is set, a key of another account or mode than what is stored there is refused.
+    /// it again. Where DATABASE_URL is set, its PostgreSQL has to run: a key of another account or mode than what is stored there is refused.
     Stripe(Wishes),
 }
 
@@ -113,8 +113,14 @@ async fn check_stored(config: &Config, secrets: &Secrets, wishes: &Wishes) -> Re
     }
     let misfit = async { Ok(parts::unmigrated_billing(config, secrets).await?.misfit().await?) };
     let misfit: Result<_> = misfit.await;
-    let misfit = misfit
-        .context("whether STRIPE_API_KEY belongs to what the database holds cannot be said, so nothing is done")?;
+    let misfit = misfit.map_err(|error| {
+        let is_away =
+            matches!(error.downcast_ref(), Some(ConnectError::Unreachable { .. } | ConnectError::Silent { .. }));
+        let first = if is_away { ": PostgreSQL has to run first, where DATABASE_URL says" } else { "" };
+        error.context(format!(
+            "whether STRIPE_API_KEY belongs to what the database holds cannot be said, so nothing is done{first}"
+        ))
+    })?;
     match misfit {
         None => Ok(()),
         Some(Misfit::LiveKey) if wishes.live || wishes.plan => Ok(()),

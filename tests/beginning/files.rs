@@ -26,7 +26,9 @@ async fn what_is_written_is_accepted_and_nothing_is_overwritten() {
     let unasked = init(dir.path(), &["site"]).await;
     assert!(unasked.failure().contains("--yes"), "{unasked:?}");
     assert_eq!(names(dir.path()), [""; 0]);
-    init(dir.path(), &["site", "--yes"]).await.success();
+    let next = init(dir.path(), &["site", "--yes"]).await.success();
+    let at = |what: &str| next.find(what).unwrap_or_else(|| panic!("{what}: {next}"));
+    assert!(at(" postgres:") < at(" redis:") && at(" redis:") < at("tollgate setup stripe"), "{next}");
     let site = dir.path().join("site");
     assert_eq!(names(&site), [".env", "catalog.toml", "tollgate.toml"]);
     let mode = std::fs::metadata(site.join(".env")).expect("there").permissions().mode();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Beginning, SITE};
+use super::{Beginning, KEY, SITE};
 use crate::world::http::client;
 use crate::world::stripe::unique;
 use crate::world::token::{claims, signed};
@@ -54,6 +54,7 @@ async fn from_nothing_to_the_first_buyer_without_a_line_written_by_hand() {
     let beginning = Beginning::new().await;
     let written = beginning.init().await.success();
     assert!(written.contains("tollgate.toml") && written.contains("tollgate setup stripe"), "{written}");
+    assert!(!written.contains("docker"), "its servers run: {written}");
     beginning.shell("check").await.success();
     let online = beginning.shell("check --online").await;
     assert!(online.code == 1 && online.stdout.contains("no price has this lookup key"), "{online:?}");
@@ -80,11 +81,20 @@ async fn from_nothing_to_the_first_buyer_without_a_line_written_by_hand() {
     let first = buyer.buys().await;
     buyer.passes("/premium/one").await;
     // No configuration of the portal is saved in the dashboard: that of `setup` serves.
+    nothing_is_held_back(&beginning).await;
     let portal = buyer.post("/api/billing/portal", &json!({})).await;
     assert!(portal.json()["url"].as_str().is_some_and(|url| url.contains("/portal/")), "{portal:?}");
 
     a_dearer_price_takes_nothing_from_those_who_have_the_old_one(&beginning, &buyer, &first).await;
     a_start_without_the_provider_knows_the_prices(beginning, &mut process).await;
+}
+
+/// The catalog in force has prices by their lookup keys, and the file has none: that is no difference.
+async fn nothing_is_held_back(beginning: &Beginning) {
+    let explained = beginning.shell("explain account somebody --json").await.success();
+    let explained: Value = serde_json::from_str(&explained).expect("JSON");
+    let warnings = explained["warnings"].to_string();
+    assert!(!warnings.contains("catalog.toml"), "{warnings}");
 }
 
 async fn a_dearer_price_takes_nothing_from_those_who_have_the_old_one(
@@ -101,6 +111,7 @@ async fn a_dearer_price_takes_nothing_from_those_who_have_the_old_one(
     assert!(beginning.shell("setup stripe").await.success().contains("nothing was to be done"));
     let applied = beginning.shell("catalog apply catalog.toml").await.success();
     assert!(applied.contains("it is retired") && applied.contains("no account loses anything"), "{applied}");
+    nothing_is_held_back(beginning).await;
     assert_eq!(buyer.get("/premium/two").await.status, 200, "what was bought goes on");
     let later = Buyer::new(beginning);
     let second = later.buys().await;
@@ -126,6 +137,21 @@ async fn a_start_without_the_provider_knows_the_prices(beginning: Beginning, pro
 }
 
 #[tokio::test]
+async fn a_site_that_the_provider_cannot_reach_is_warned_of_and_runs() {
+    let beginning = Beginning::new().await;
+    beginning.init().await.success();
+    let path = beginning.dir().join("tollgate.toml");
+    let text = std::fs::read_to_string(&path).expect("readable");
+    std::fs::write(&path, text.replace(SITE, &format!("http://{}", beginning.listen.public))).expect("written");
+    let set_up = beginning.shell("setup stripe").await;
+    assert!(set_up.stderr.contains("stripe listen") && set_up.code == 0, "{set_up:?}");
+    assert!(beginning.rows("webhook_endpoints").is_empty());
+    let checked = beginning.shell("check --online").await;
+    assert!(checked.stderr.contains("stripe listen") && checked.code == 0, "{checked:?}");
+    beginning.run().await;
+}
+
+#[tokio::test]
 async fn a_process_that_runs_already_learns_which_prices_are_made() {
     let beginning = Beginning::new().await;
     beginning.init().await.success();
@@ -147,17 +173,32 @@ async fn a_process_that_runs_already_learns_which_prices_are_made() {
     .await;
 }
 
+/// The id of what is made by hand in the provider's account.
+async fn made(beginning: &Beginning, list: &str, form: &[(&str, &str)]) -> String {
+    let url = format!("{}/v1/{list}", beginning.provider.url());
+    let answer = send(client().post(url).bearer_auth(KEY).form(form)).await;
+    answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
 #[tokio::test]
 async fn what_stripe_sells_becomes_a_catalog_that_check_accepts() {
     let beginning = Beginning::new().await;
     beginning.init().await.success();
     beginning.shell("setup stripe").await.success();
+    let name = format!("Of\n\tall\t{}", "long ".repeat(42));
+    let product = made(&beginning, "products", &[("name", &name)]).await;
+    let terms = [("currency", "gbp"), ("unit_amount", "9900"), ("recurring[interval]", "month"), ("product", &product)];
+    made(&beginning, "prices", &terms).await;
     std::fs::remove_file(beginning.dir().join("catalog.toml")).expect("removed");
     let shown = beginning.shell("catalog import stripe").await.success();
     assert!(shown.contains("lookup_key = \"paid_annual\""), "{shown}");
+    assert!(
+        shown.contains("name = \"Of  all long long") && shown.contains("# the name is another one in Stripe"),
+        "{shown}"
+    );
     beginning.shell("catalog import stripe --output catalog.toml").await.success();
     let checked = beginning.shell("check --online").await.success();
-    assert!(checked.contains("free < paid") && checked.contains("2 prices compared"), "{checked}");
+    assert!(checked.contains("free < paid < of_all_long") && checked.contains("3 prices compared"), "{checked}");
     let again = beginning.shell("catalog import stripe --output catalog.toml").await;
     assert!(again.failure().contains("is there already"), "{again:?}");
 }

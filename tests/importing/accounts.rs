@@ -76,12 +76,12 @@ async fn a_bad_line_is_named_and_spoils_no_other() {
         ",\"quoted, \"\"so\"\"\",cus_quoted,,", // 11
         ",sixth,,,no code at all",              // 12
         "seventh,seventh,,,",                   // 13: oneself
-        ",\"one\r\ntwo\",,,",                   // 14 and 15: a control character
+        ",\"one\r\ntwo\",,,",                   // 14 and 15: a field of two lines
     ];
     text.extend(lines.join("\r\n").into_bytes());
     text.extend(format!("\r\n,{long},,,\r\n").into_bytes()); // 16
     text.extend(b",caf\xe9,,,\r\n"); // 17
-    text.extend(",last,cus_last,,\r\n,\"never closed,,,\r\n,after,,,".as_bytes()); // 18, 19
+    text.extend(",last,cus_last,,\r\n,\"never closed,,,\r\n,after,,,\r\n,open,,,\"open".as_bytes()); // 18 to 21
     let done = table(&world, &text, &["--apply"]).await;
     let lines: Vec<&str> = done.stdout.lines().filter(|line| line.starts_with("line ")).collect();
     let told = [
@@ -93,18 +93,20 @@ async fn a_bad_line_is_named_and_spoils_no_other() {
         "line 9 (fifth) is left out: credit_until: write it like 2027-01-31",
         "line 12 (sixth) is left out: referral_code: a code has 4 to 32 letters",
         "line 13 (seventh) is left out: nobody invites themselves",
-        "line 14 is left out: account: an account id must not contain control characters",
+        "line 14 is left out: a quote is not closed on it",
+        "line 15 is left out: it has 4 fields, and the first line names 5 columns",
         "line 16 is left out: it is longer than 64 KiB",
         "line 17 is left out: it is not UTF-8",
-        "line 19 is left out: it has 2 fields, and the first line names 5 columns: is a quote missing?",
+        "line 19 is left out: a quote is not closed on it",
+        "line 21 is left out: a quote is not closed on it",
     ];
     assert_eq!(lines.len(), told.len(), "{lines:#?}");
     for (line, told) in lines.iter().zip(told) {
         assert!(line.starts_with(told), "{line}\n{told}");
     }
-    assert_eq!(done.failure(), "12 lines are left out: correct them, and run it again");
+    assert_eq!(done.failure(), "14 lines are left out: correct them, and run it again");
     let linked = "select count(*) from provider_customers where customer_id in ('cus_first', 'cus_quoted', 'cus_last')";
-    assert_eq!((number(&world, linked).await, number(&world, "select count(*) from accounts").await), (3, 3));
+    assert_eq!((number(&world, linked).await, number(&world, "select count(*) from accounts").await), (3, 4));
     assert_eq!(first(&world, "first").await, 200);
     assert_eq!(number(&world, "select count(*) from accounts where account = 'quoted, \"so\"'").await, 1);
 }
@@ -138,7 +140,7 @@ async fn what_is_known_already_is_contradicted_by_no_table() {
     table(&world, known, &["--apply"]).await.success();
     let contradicting = format!(
         "account,stripe_customer,credit_until,referral_code,referred_by\n\
-         other,{named},,,\nowner,,2031-02-01,,\nowner,,,another-code,\nthird,,,code-of-owner,\nother,,,,third\nowner,,,,other\n"
+         other,{named},,,\nowner,,2031-01-01,,\nowner,,,another-code,\nthird,,,code-of-owner,\nother,,,,third\nowner,,,,other\n"
     );
     let refused = table(&world, contradicting, &["--apply"]).await;
     let lines: Vec<&str> = refused.stdout.lines().filter(|line| line.starts_with("line ")).collect();
@@ -154,6 +156,54 @@ async fn what_is_known_already_is_contradicted_by_no_table() {
     }
     assert_eq!(lines.len(), 6, "{lines:#?}");
     assert_eq!(number(&world, "select count(*) from accounts where account = 'third'").await, 0);
+}
+
+#[tokio::test]
+async fn a_line_gives_what_agrees_and_a_credit_that_ends_later_goes_on() {
+    let world = world().await;
+    let head = "account,stripe_customer,polar_customer,credit_until,trial_used_at,referral_code,referred_by\n";
+    let known = format!("{head}host,cus_host,,,,,\nlong,cus_long,,2031-03-31,,,\nback,,,2031-01-31,,,\n");
+    table(&world, format!("{known}later,,,2031-01-31,,,\n"), &["--apply"]).await.success();
+    world.tollgate(&["revoke", "back"]).await.success();
+    assert_eq!(first(&world, "back").await, 402);
+    let again = format!(
+        "{head}long,cus_new,,2031-01-31,2026-01-01,,\n\
+         later,cus_later,,2031-02-28,,,\n\
+         back,cus_back,,2031-02-28,,,\n\
+         both,cus_host,0a000000-0000-4000-8000-00000000000b,2031-01-31,,,both\n\
+         none,cus_host,,,,,\n"
+    );
+    let lines = |output: &crate::world::Output| -> Vec<String> {
+        output.stdout.lines().filter(|line| line.starts_with("line ")).map(str::to_owned).collect()
+    };
+    let shown = table(&world, &again, &[]).await;
+    let done = table(&world, &again, &["--apply"]).await;
+    assert_eq!(lines(&shown), lines(&done), "what is shown is what is done");
+    let told = [
+        "line 2 (long), credit_until, is left out: it has an imported credit until 2031-03-31T00:00:00+00:00 already",
+        "line 4 (back), credit_until, is left out: its imported credit was taken back",
+        "line 5 (both), stripe_customer, is left out: the customer cus_host is host already",
+        "line 5 (both), referred_by, is left out: nobody invites themselves",
+        "line 6 (none), stripe_customer, is left out: the customer cus_host is host already",
+    ];
+    assert_eq!(lines(&done).len(), told.len(), "{done:#?}");
+    for (line, told) in lines(&done).iter().zip(told) {
+        assert!(line.starts_with(told), "{line}\n{told}");
+    }
+    assert_eq!(done.failure(), "4 lines are left out, or a part of it: correct them, and run it again");
+    let linked = "select count(*) from provider_customers where (account, customer_id) in (('long', 'cus_new'),
+        ('later', 'cus_later'), ('back', 'cus_back'), ('both', '0a000000-0000-4000-8000-00000000000b'))";
+    assert_eq!(number(&world, linked).await, 4);
+    let ends = "select count(*) from accounts a where (select max(ends_at) from credits c where c.account = a.account)
+        = case account when 'long' then timestamptz '2031-03-31Z' when 'later' then '2031-02-28Z' else '2031-01-31Z' end";
+    assert_eq!((number(&world, ends).await, number(&world, "select count(*) from credits").await), (4, 5));
+    assert_eq!((first(&world, "back").await, first(&world, "both").await), (402, 200));
+    assert_eq!(number(&world, "select count(*) from trials where account = 'long'").await, 1);
+    assert_eq!(number(&world, "select count(*) from accounts where account = 'none'").await, 0);
+    // Again, nothing more is done.
+    let all = number(&world, EFFECTS).await;
+    table(&world, &again, &["--apply"]).await.failure();
+    assert_eq!(number(&world, EFFECTS).await, all);
 }
 
 #[tokio::test]

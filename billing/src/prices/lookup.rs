@@ -46,6 +46,17 @@ impl Billing {
         Ok(Proposal { catalog, ..proposal })
     }
 
+    /// The same without asking the provider: by the catalog in force alone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn with_known_prices(&self, proposal: Proposal) -> Result<Proposal, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        let known = self.rules(&mut conn).await?;
+        let catalog = proposal.catalog.resolved(&known.catalog, &BTreeMap::new());
+        Ok(Proposal { catalog, ..proposal })
+    }
+
     async fn looked_up(&self, catalog: &Catalog) -> Result<BTreeMap<String, Looked>, KeyError> {
         let asked = async {
             let askable = self.askable(Provider::Stripe).await?;

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use super::compare;
 use crate::credentials::Providers;
 use crate::provider::client::{Client, Endpoint, ProviderError};
-use crate::provider::stripe::setup::{events_beside, look_up};
+use crate::provider::stripe::setup::{events_beside, is_reachable, look_up};
 use crate::provider::{self, key_variable};
 use crate::settings::Settings;
 
@@ -23,6 +23,8 @@ pub struct Online {
     pub differences: Vec<String>,
     /// What could not be asked, and what to do.
     pub unasked: Vec<String>,
+    /// What a person has to do beside, although nothing differs.
+    pub warnings: Vec<String>,
 }
 
 /// Asks every provider that there is a key for.
@@ -51,7 +53,14 @@ pub async fn check_online(settings: &Settings, catalog: &Catalog) -> Online {
     }
     if let Some(client) = &providers.stripe_client {
         online.agreed.extend(mode(settings));
-        online.compare_endpoints(client, &settings.webhook_url()).await;
+        let url = settings.webhook_url();
+        if is_reachable(&url) {
+            online.compare_endpoints(client, &url).await;
+        } else {
+            online.warnings.push(format!(
+                "stripe cannot reach {url}, so there is no webhook endpoint to compare: `stripe listen --forward-to` brings the events"
+            ));
+        }
         online.compare_portal(client).await;
     }
     online

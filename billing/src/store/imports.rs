@@ -21,6 +21,8 @@ pub struct Known {
     pub has_trial: bool,
     /// The end of its imported credit.
     pub credit_until: Option<Timestamp>,
+    /// Whether a person has taken imported credit back.
+    pub is_credit_revoked: bool,
     pub referrer: Option<AccountId>,
     /// Whether it has ever had a subscription that gave something, or a trial.
     pub has_bought: bool,
@@ -47,6 +49,9 @@ pub async fn known(conn: &mut PgConnection, accounts: &[&str]) -> Result<HashMap
             (select code from referral_codes c where c.account = asked.account) as code,
             exists (select from trials t where t.account = asked.account) as "has_trial!",
             (select max(ends_at) from credits c where c.account = asked.account and c.reason = 'imported') as credit_until,
+            exists (
+                select from credits c where c.account = asked.account and c.reason = 'imported' and c.revoked_at is not null
+            ) as "is_credit_revoked!",
             (select referrer from referrals r where r.referee = asked.account) as referrer,
             exists (
                 select from subscriptions s where s.account = asked.account and state <> 'incomplete'
@@ -63,6 +68,7 @@ pub async fn known(conn: &mut PgConnection, accounts: &[&str]) -> Result<HashMap
             code: row.code,
             has_trial: row.has_trial,
             credit_until: row.credit_until,
+            is_credit_revoked: row.is_credit_revoked,
             referrer,
             has_bought: row.has_bought || row.has_trial,
         };

@@ -1,5 +1,6 @@
 //! `tollgate import accounts`: customers, credits, trials and invitations of accounts, from a table.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -25,8 +26,8 @@ const PROGRESS: u64 = 10_000;
 /// FILE is CSV in UTF-8, separated by commas. Its first line names the columns: account, and any of stripe_customer, polar_customer,
 /// credit_until, trial_used_at, referral_code, referred_by. A column that is absent, and a field that is empty, touch nothing.
 ///
-/// Without --apply it says what it would do. A line that cannot be read, or contradicts what is known, is named by its number and left out as
-/// a whole; the others are done. Again, it does nothing.
+/// Without --apply it says what it would do. A line that cannot be read, or contradicts another one, is named by its number and left out; so is
+/// a field that contradicts what is known. All else is done. Again, it does nothing.
 #[derive(clap::Args)]
 pub struct Wishes {
     /// The table
@@ -115,9 +116,10 @@ fn tell(wishes: &Wishes, imported: &Imported) -> Result<()> {
             output::line(format_args!("  {} {told}", output::count(number, noun)));
         }
     }
-    for RefusedRow { line, account, why } in &imported.refused {
+    for RefusedRow { line, account, field, why } in &imported.refused {
         let account = account.as_ref().map(|account| format!(" ({account})")).unwrap_or_default();
-        output::line(format_args!("line {line}{account} is left out: {why}"));
+        let field = field.as_ref().map(|field| format!(", {field},")).unwrap_or_default();
+        output::line(format_args!("line {line}{account}{field} is left out: {why}"));
     }
     if !imported.published {
         output::warning("the cache does not know yet: a running billing tells it");
@@ -129,9 +131,11 @@ fn tell(wishes: &Wishes, imported: &Imported) -> Result<()> {
             "what these customers have bought: `tollgate import stripe` asks Stripe, `tollgate reconcile` all providers",
         );
     }
-    match imported.refused.len() {
+    let part = if imported.refused.iter().any(|refused| refused.field.is_some()) { ", or a part of it" } else { "" };
+    let lines: BTreeSet<u64> = imported.refused.iter().map(|refused| refused.line).collect();
+    match lines.len() {
         0 => Ok(()),
-        1 => bail!("1 line is left out: correct it, and run it again"),
-        lines => bail!("{lines} lines are left out: correct them, and run it again"),
+        1 => bail!("1 line is left out{part}: correct it, and run it again"),
+        lines => bail!("{lines} lines are left out{part}: correct them, and run it again"),
     }
 }

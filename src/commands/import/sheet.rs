@@ -60,20 +60,19 @@ pub fn read(bytes: &[u8]) -> Result<Sheet> {
         bail!("it is UTF-16: save it as UTF-8");
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-    let (mut lines, mut record) = (Lines { bytes, at: 0, line: 1 }, ByteRecord::new());
     let mut columns = None;
     let (mut sheet, mut told) = (Sheet::default(), Told::default());
-    while reader.read_byte_record(&mut record).context("it is no CSV")? {
-        let line = lines.of(&record);
+    for (line, text) in lines(bytes) {
+        let record = record(text);
         let Some(columns) = &columns else {
-            columns = Some(header(&record).with_context(|| format!("line {line}"))?);
+            let header = record.map_err(anyhow::Error::msg).and_then(|record| header(&record));
+            columns = Some(header.with_context(|| format!("line {line}"))?);
             continue;
         };
-        let row = row(line, &record, columns);
+        let row = record.map_err(|why| (None, why)).and_then(|record| row(line, &record, columns));
         match row.and_then(|row| told.without_repetitions(row).map_err(|(account, why)| (Some(account), why))) {
             Ok(row) => sheet.rows.push(row),
-            Err((account, why)) => sheet.refused.push(RefusedRow { line, account, why }),
+            Err((account, why)) => sheet.refused.push(RefusedRow { line, account, field: None, why }),
         }
     }
     if columns.is_none() {
@@ -82,26 +81,29 @@ pub fn read(bytes: &[u8]) -> Result<Sheet> {
     Ok(sheet)
 }
 
-/// Counts lines up to where a record begins.
-struct Lines<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    line: u64,
+/// The lines that are not empty, with their numbers.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let lines = lines.flat_map(|line| line.strip_suffix(b"\r").unwrap_or(line).split(|byte| *byte == b'\r'));
+    (1..).zip(lines).filter(|(_, line)| !line.is_empty())
 }
 
-impl Lines<'_> {
-    fn of(&mut self, record: &ByteRecord) -> u64 {
-        let begin = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
-        // The bytes of a record begin with the end of the one before, and with lines that are empty.
-        while let Some(byte) = self.bytes.get(self.at)
-            && (self.at < begin || matches!(byte, b'\r' | b'\n'))
-        {
-            let is_lone = *byte == b'\r' && self.bytes.get(self.at + 1) != Some(&b'\n');
-            self.line += u64::from(*byte == b'\n' || is_lone);
-            self.at += 1;
-        }
-        self.line
+/// The fields of one line. No field has a line break, so a quote that is open at the end spoils no other line.
+fn record(line: &[u8]) -> Result<ByteRecord, String> {
+    if line.len() > ROW_BYTES_MAX {
+        return Err("it is longer than 64 KiB".to_owned());
     }
+    if !line.contains(&b'"') {
+        return Ok(line.split(|byte| *byte == b',').collect());
+    }
+    let (ended, mut record) = ([line, b"\n"].concat(), ByteRecord::new());
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(ended.as_slice());
+    reader.read_byte_record(&mut record).map_err(|error| format!("it is no CSV: {error}"))?;
+    // Only an open quote takes the end of the line for a part of a field.
+    if record.as_slice().contains(&b'\n') {
+        return Err("a quote is not closed on it, and no field goes on in the next line".to_owned());
+    }
+    Ok(record)
 }
 
 fn header(record: &ByteRecord) -> Result<Vec<Column>> {
@@ -132,9 +134,6 @@ type Refused = (Option<AccountId>, String);
 
 fn row(line: u64, record: &ByteRecord, columns: &[Column]) -> Result<ImportRow, Refused> {
     let nameless = |why: String| (None, why);
-    if record.as_slice().len() > ROW_BYTES_MAX {
-        return Err(nameless("it is longer than 64 KiB".to_owned()));
-    }
     if record.len() != columns.len() {
         let (has, wanted) = (record.len(), columns.len());
         return Err(nameless(format!(

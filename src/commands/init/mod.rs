@@ -164,6 +164,10 @@ fn next_steps(dir: &Path, texts: &texts::Texts) {
     if !texts.has_stripe_key {
         output::line("  write your Stripe key of test mode into .env: STRIPE_API_KEY=sk_test_…");
     }
+    if !texts.starts.is_empty() {
+        output::line("  start PostgreSQL and Redis, where .env says that they are, or for a trial:");
+        texts.starts.iter().for_each(|start| output::line(format_args!("    {start}")));
+    }
     output::line(format_args!("  {sourced} && tollgate setup stripe"));
     output::line(format_args!("  {sourced} && tollgate check --online && tollgate run"));
 }

@@ -16,6 +16,16 @@ pub const CATALOG_LINE: &str = "catalog = \"catalog.toml\"\n";
 pub const MADE: [&str; 4] =
     ["TOLLGATE_JWT_SECRET", "TOLLGATE_ASSERTION_KEY", "TOLLGATE_ADMIN_TOKEN", "TOLLGATE_APP_TOKEN"];
 
+/// The servers that a new installation needs, by their variables: where they are by default, and how one is started there.
+const SERVERS: [(&str, &str, &str); 2] = [
+    (
+        "DATABASE_URL",
+        "postgres://tollgate@127.0.0.1:5432/tollgate",
+        "docker run --detach --publish 127.0.0.1:5432:5432 --env POSTGRES_USER=tollgate --env POSTGRES_HOST_AUTH_METHOD=trust postgres:17",
+    ),
+    ("REDIS_URL", "redis://127.0.0.1:6379/", "docker run --detach --publish 127.0.0.1:6379:6379 redis:8"),
+];
+
 /// Bytes of a new key.
 const KEY_BYTES: usize = 32;
 
@@ -37,6 +47,8 @@ pub struct Texts {
     config: String,
     catalog: String,
     env: String,
+    /// What starts the servers of which the environment names none.
+    pub starts: Vec<&'static str>,
     /// Whether Stripe can be asked with what .env has.
     pub has_stripe_key: bool,
 }
@@ -48,11 +60,13 @@ impl Texts {
     /// When a value cannot be written down, or the system gives no randomness.
     pub fn of(answers: &Answers, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let set = |name: &str| environment(name).filter(|value| !value.trim().is_empty());
+        let is_set = |name: &str| set(name).or(set(&format!("{name}_FILE"))).is_some();
         Ok(Self {
             config: config(&answers.keys, &answers.base())?,
             catalog: catalog(answers),
             env: env(&set)?,
-            has_stripe_key: set("STRIPE_API_KEY").or(set("STRIPE_API_KEY_FILE")).is_some(),
+            starts: SERVERS.iter().filter(|(name, ..)| !is_set(name)).map(|(.., start)| *start).collect(),
+            has_stripe_key: is_set("STRIPE_API_KEY"),
         })
     }
 
@@ -161,9 +175,9 @@ fn env(set: &impl Fn(&str) -> Option<String>) -> Result<String> {
             "opens /app/v1/ to your application",
             made.get("TOLLGATE_APP_TOKEN").map(String::as_str),
         ),
-        ("DATABASE_URL", "PostgreSQL", Some("postgres://tollgate@127.0.0.1:5432/tollgate")),
+        ("DATABASE_URL", "PostgreSQL", Some(SERVERS[0].1)),
         ("DATABASE_MIGRATION_URL", "", None),
-        ("REDIS_URL", "", Some("redis://127.0.0.1:6379/")),
+        ("REDIS_URL", "", Some(SERVERS[1].1)),
         ("STRIPE_API_KEY", "sk_test_… of test mode, later sk_live_…", None),
         ("STRIPE_WEBHOOK_SECRET", "", None),
         ("POLAR_ACCESS_TOKEN", "", None),

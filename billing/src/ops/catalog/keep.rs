@@ -1,5 +1,6 @@
 //! Start and reload: nobody is there to be asked, so a catalog that takes something waits for a person's word.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,13 @@ pub(crate) struct HeldBack {
     why: String,
     /// Tiers and features of it that the one in force lacks.
     lacking: Lacking,
+}
+
+impl HeldBack {
+    /// The rules that are held back, with the prices that their lookup keys have in force.
+    fn wanted_beside(&self, current: &Rules) -> Rules {
+        Rules { catalog: self.wanted.catalog.resolved(&current.catalog, &BTreeMap::new()), ..self.wanted.clone() }
+    }
 }
 
 impl Billing {
@@ -153,7 +161,7 @@ impl Billing {
             self.rules(&mut conn).await
         });
         match current.await {
-            Ok(Ok(current)) if is_in_force(&current, &held.wanted) => {
+            Ok(Ok(current)) if is_in_force(&current, &held.wanted_beside(&current)) => {
                 *self.shared().held_back.lock() = None;
                 None
             }

@@ -87,9 +87,7 @@ impl<'a> Judge<'a> {
         };
         let mut additions = Additions::default();
         for row in batch {
-            if let Err(why) = self.judge_row(row, &stored, &mut additions) {
-                additions.refused.push(RefusedRow { line: row.line, account: Some(row.account.clone()), why });
-            }
+            self.judge_row(row, &stored, &mut additions);
         }
         Ok(additions)
     }
@@ -100,54 +98,61 @@ impl<'a> Judge<'a> {
         self.made.extend(done.accounts);
     }
 
-    /// All of a row, or why nothing of it.
-    fn judge_row(&self, row: &'a ImportRow, stored: &Stored, additions: &mut Additions<'a>) -> Result<(), String> {
+    /// All of a row that agrees with what is known; each field that does not is named.
+    fn judge_row(&self, row: &'a ImportRow, stored: &Stored, additions: &mut Additions<'a>) {
         let account = &row.account;
         let unknown = Known::default();
         let known = stored.accounts.get(account).unwrap_or(&unknown);
-        let mut customers = Vec::new();
-        for (provider, customer) in &row.customers {
-            match stored.owners.get(&(*provider, customer.clone())) {
-                None => customers.push((*provider, customer.as_str(), account)),
-                Some(owner) if owner == account => {}
-                Some(owner) => {
-                    return Err(format!(
-                        "the customer {customer} is {owner} already: `tollgate link {account} {provider}:{customer}` says otherwise"
-                    ));
-                }
-            }
-        }
-        let credit = self.credit(row, known)?;
-        let code = code(row, known, stored)?;
-        let referrer = self.referrer(row, stored, additions)?;
+        let mut refused = Vec::new();
+        let customers: Vec<_> = row
+            .customers
+            .iter()
+            .filter_map(|told| kept(customer(account, told, stored), customer_column(told.0), &mut refused))
+            .collect();
+        let is_over = row.credit_until.is_some_and(|until| until <= self.now);
+        let credit = kept(self.credit(row, known), "credit_until", &mut refused);
+        let is_over = is_over && refused.iter().all(|(field, _)| field != "credit_until");
+        let code = kept(code(row, known, stored), "referral_code", &mut refused);
+        let referrer = kept(self.referrer(row, stored, additions), "referred_by", &mut refused);
         let trial = row.trial_used_at.filter(|_| !known.has_trial);
         let is_late = referrer.is_some() && known.has_bought;
         let referrer = referrer.filter(|_| !is_late);
-        let is_over = row.credit_until.is_some_and(|until| until <= self.now);
 
         additions.credits_over += usize::from(is_over);
         additions.referrals_late += usize::from(is_late);
-        let is_new = !known.is_known && !self.made.contains(account) && additions.accounts.insert(account);
-        let has_more = credit.is_some() || trial.is_some() || code.is_some() || referrer.is_some();
-        additions.unchanged += usize::from(!is_new && !has_more && customers.is_empty());
+        let has_more =
+            !customers.is_empty() || credit.is_some() || trial.is_some() || code.is_some() || referrer.is_some();
+        // An account of which nothing is known is not noted for the sake of a contradiction.
+        let is_noted = has_more || refused.is_empty();
+        let is_new = is_noted && !known.is_known && !self.made.contains(account) && additions.accounts.insert(account);
+        additions.unchanged += usize::from(refused.is_empty() && !is_new && !has_more);
         additions.customers.extend(customers);
         additions.credits.extend(credit.map(|it| Given { account, it }));
         additions.trials.extend(trial.map(|it| Given { account, it }));
         additions.codes.extend(code.map(|it| Given { account, it }));
         additions.referrals.extend(referrer.map(|it| Given { account, it }));
-        Ok(())
+        let line = row.line;
+        additions.refused.extend(refused.into_iter().map(|(field, why)| RefusedRow {
+            line,
+            account: Some(account.clone()),
+            field: Some(field),
+            why,
+        }));
     }
 
-    /// The credit that it does not have yet.
+    /// The credit that it does not have yet, or that ends later than what was imported before.
     fn credit(&self, row: &ImportRow, known: &Known) -> Result<Option<Timestamp>, String> {
         let Some(until) = row.credit_until else { return Ok(None) };
         match known.credit_until {
             Some(given) if given == until => Ok(None),
-            Some(given) => Err(format!(
+            Some(given) if until < given => Err(format!(
                 "it has an imported credit until {} already: `tollgate grant` and `tollgate revoke` change that",
                 given.to_rfc3339()
             )),
-            None => Ok(Some(until).filter(|until| *until > self.now)),
+            Some(_) if known.is_credit_revoked => {
+                Err("its imported credit was taken back: `tollgate grant` gives another one".to_owned())
+            }
+            _ => Ok(Some(until).filter(|until| *until > self.now)),
         }
     }
 
@@ -192,6 +197,37 @@ impl<'a> Judge<'a> {
         let code = told.to_ascii_lowercase();
         let owner = stored.inviters.get(&code).or_else(|| self.codes.get(code.as_str()).copied());
         Ok(owner.cloned().unwrap_or(account))
+    }
+}
+
+/// What is to be added, or nothing and the reason among the refused.
+fn kept<T>(
+    judged: Result<Option<T>, String>,
+    field: impl Into<String>,
+    refused: &mut Vec<(String, String)>,
+) -> Option<T> {
+    judged.unwrap_or_else(|why| {
+        refused.push((field.into(), why));
+        None
+    })
+}
+
+fn customer_column(provider: Provider) -> String {
+    format!("{provider}_customer")
+}
+
+/// The customer that is not linked yet.
+fn customer<'a>(
+    account: &'a AccountId,
+    (provider, customer): &'a (Provider, String),
+    stored: &Stored,
+) -> Result<Option<(Provider, &'a str, &'a AccountId)>, String> {
+    match stored.owners.get(&(*provider, customer.clone())) {
+        None => Ok(Some((*provider, customer.as_str(), account))),
+        Some(owner) if owner == account => Ok(None),
+        Some(owner) => Err(format!(
+            "the customer {customer} is {owner} already: `tollgate link {account} {provider}:{customer}` says otherwise"
+        )),
     }
 }
 

@@ -46,11 +46,13 @@ pub enum Doing {
     Apply,
 }
 
-/// A row that is left out, and why.
+/// A row that is left out, or one field of it, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusedRow {
     pub line: u64,
     pub account: Option<AccountId>,
+    /// The column of what is left out; `None`: the whole row.
+    pub field: Option<String>,
     pub why: String,
 }
 
@@ -83,7 +85,7 @@ pub struct Imported {
 }
 
 impl Billing {
-    /// Takes accounts over, in the order of their rows; what is known already stays, and a row that contradicts it is left out as a whole.
+    /// Takes accounts over, in the order of their rows; what is known already stays, and a field that contradicts it is left out.
     /// Credits give `tier`; without one, what invitations give. `progress` is told how many rows are looked at.
     ///
     /// # Errors

@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use entitlement::catalog::Cadence;
+use entitlement::catalog::{Cadence, Provider};
 use serde_json::Value;
 
 use super::setup::{read_cadence, right_to_read};
 use crate::api::standing::cadence;
 use crate::provider::client::Client;
+use crate::provider::no_price;
 use crate::provider::offer::{Offer, of_stripe};
 use crate::provider::stripe::setup::SetupError;
 
 /// Longest code that is made of a name, and longest text in a comment, in characters.
 const CODE_CHARS_MAX: usize = 40;
 const COMMENT_CHARS_MAX: usize = 200;
+
+/// Longest name that a catalog takes, in characters.
+const NAME_CHARS_MAX: usize = 200;
 
 /// Reads everything that is sold, and writes it as a catalog.
 ///
@@ -154,7 +158,8 @@ impl Sold<'_> {
 
     fn write(&self, catalog: &mut String) {
         catalog.push_str("\n[[tier.price]]\nprovider = \"stripe\"\n");
-        let named = match self.price["lookup_key"].as_str().filter(|key| !key.is_empty() && key.trim() == *key) {
+        let is_usable = |key: &&str| !key.is_empty() && key.trim() == *key && no_price(Provider::Stripe, key).is_none();
+        let named = match self.price["lookup_key"].as_str().filter(|key| is_usable(key) && !key.starts_with("price_")) {
             Some(key) => format!("lookup_key = {}    # {}", quoted(key), comment(text(&self.price["id"]))),
             None => format!("id = {}", quoted(text(&self.price["id"]))),
         };
@@ -179,8 +184,15 @@ impl Tier<'_> {
     }
 
     fn write(&self, catalog: &mut String, code: &str, rank: u32) {
-        let name = if self.name.trim().is_empty() { code } else { self.name };
+        let fitting = fitting(self.name);
+        let name = if fitting.is_empty() { code } else { &fitting };
         let _ = write!(catalog, "\n[[tier]]\ncode = \"{code}\"\nname = {}\nrank = {rank}\n", quoted(name));
+        if name != self.name {
+            let _ = writeln!(
+                catalog,
+                "# the name is another one in Stripe: buyers read one line of 1 to {NAME_CHARS_MAX} characters here"
+            );
+        }
         catalog.push_str("features = []\n");
         for why in &self.left_out {
             let _ = writeln!(catalog, "# left out: {}", comment(why));
@@ -207,6 +219,12 @@ fn code(name: &str, taken: &mut BTreeSet<String>) -> String {
     let plain = if plain.is_empty() { "tier" } else { plain };
     let mut codes = std::iter::once(plain.to_owned()).chain((2..).map(|number| format!("{plain}_{number}")));
     codes.find(|code| taken.insert(code.clone())).unwrap_or_default()
+}
+
+/// A name as a catalog takes it: one line, not too long; empty where nothing is left.
+fn fitting(name: &str) -> String {
+    let line: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    line.trim().chars().take(NAME_CHARS_MAX).collect::<String>().trim_end().to_owned()
 }
 
 /// A text as TOML writes it.
@@ -324,5 +342,6 @@ mod tests {
         let catalog: Catalog = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let codes: Vec<&str> = catalog.tiers().iter().map(|tier| tier.code.as_str()).collect();
         assert_eq!(codes, ["free", "pro", "pro_2", "free_2", "tier", "a_rank_9_tier", "tier_2", "tier_3"]);
+        assert!(text.contains("# the name is another one in Stripe"), "{text}");
     }
 }
