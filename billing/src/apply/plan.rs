@@ -1,4 +1,4 @@
-//! What is to be done with an event that is claimed, and what of that is left when names in it are gone.
+//! The plan for a claimed event, and the part of it that is left when names in it are gone.
 
 use std::collections::BTreeSet;
 

@@ -45,7 +45,7 @@ impl Names {
         self.customers.keys().map(String::as_str)
     }
 
-    /// Notes customers that nobody is to link.
+    /// Notes customers that are left out where no account has them.
     pub fn leave_out(&mut self, erased: BTreeSet<String>) {
         self.erased.extend(erased);
     }
