@@ -14,6 +14,11 @@ pub async fn nothing(method: Method, uri: Uri) -> Response {
     Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.").into_response()
 }
 
+/// The answer where the route has another method.
+pub async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This cannot be done here: see `Allow`.")
+}
+
 /// The path without the slash at its end, and the query.
 fn without_slash(uri: &Uri) -> Option<HeaderValue> {
     let path = uri.path().strip_suffix('/')?;

@@ -192,7 +192,19 @@ async fn what_runs_is_ended_at_the_provider_before_anything_is_erased() {
     assert!(ended.iter().all(|subscription| subscription["status"] == "canceled"), "{ended:?}");
     provider.settled(DEADLINE).await.expect("told");
     world.everywhere(PREMIUM, &token, 402).await;
-    // The same person buys again, and goes with an open checkout: it takes no payment any more.
+    // The same person buys again, and goes by a command.
+    assert_eq!(buy().await.status, 200);
+    let session = provider.sessions().pop().expect("a session");
+    provider.complete_checkout(session["id"].as_str().expect("an id")).expect("paid");
+    provider.settled(DEADLINE).await.expect("told");
+    world.everywhere(PREMIUM, &token, 200).await;
+    let command = ["account", "erase", &account, "--cancel"];
+    let planned = world.tollgate(&[&command[..], &["--dry-run"]].concat()).await.success();
+    assert!(planned.contains("it pays for stripe:"), "{planned}");
+    let done = world.tollgate(&[&command[..], &["--yes"]].concat()).await.success();
+    assert!(done.contains("has been ended") && !done.contains("it pays for"), "{done}");
+    provider.settled(DEADLINE).await.expect("told");
+    // And goes with an open checkout: it takes no payment any more.
     assert_eq!(buy().await.status, 200);
     let open = |sessions: Vec<Value>| sessions.iter().filter(|session| session["status"] == "open").count();
     assert_eq!(open(provider.sessions()), 1);
@@ -228,6 +240,7 @@ async fn each_refusal_has_its_code() {
     let (one, two) = (Payer::new(&world).await.account, Payer::new(&world).await.account);
     let (nobody, moved) = (unique("nobody"), Payer::new(&world).await.account);
     assert_eq!(of(&world, "POST", &moved, "/move", Some(&json!({ "to": unique("new") }))).await.status, 200);
+    let pseudonym = format!("erased:{}", "0a".repeat(16));
     let to = |account: &str| Some(json!({ "to": account }));
     let long = "x".repeat(256);
     for (method, account, rest, body, (status, code)) in [
@@ -255,6 +268,12 @@ async fn each_refusal_has_its_code() {
         ("GET", &nobody, "/export", None, (404, "unknown_account")),
         ("GET", &moved, "/export", None, (409, "account_moved")),
         ("GET", "%20", "/export", None, (400, "invalid_account")),
+        ("DELETE", &one, "/move", None, (405, "method_not_allowed")),
+        ("GET", &one, "", None, (405, "method_not_allowed")),
+        ("POST", &pseudonym, "/move", to(&one), (409, "account_erased")),
+        ("POST", &one, "/move", to(&pseudonym), (409, "account_erased")),
+        ("POST", &pseudonym, "/block", None, (409, "account_erased")),
+        ("DELETE", &pseudonym, "", None, (409, "account_erased")),
     ] {
         let answer = of(&world, method, account, rest, body.as_ref()).await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{method} {account} {rest}");

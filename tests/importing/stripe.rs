@@ -64,6 +64,51 @@ async fn each_customer_that_names_its_account_is_linked_and_its_payers_pass() {
 }
 
 #[tokio::test]
+async fn accounts_that_are_gone_are_named_by_no_customer() {
+    let world = world().await;
+    let gone = payer(&world, naming("account", "erased"), [].into());
+    let subscription = provider(&world).subscriptions().pop().expect("it runs")["id"].clone();
+    assert_eq!(import(&world, &[]).await["linked"], 1);
+    provider(&world).cancel(subscription.as_str().expect("an id"), CancelAt::Now).expect("it ends");
+    world.tollgate(&["reconcile"]).await.success();
+    world.tollgate(&["account", "erase", "erased", "--yes"]).await.success();
+    world.tollgate(&["grant", "old", "paid", "--reason", "a gift"]).await.success();
+    world.tollgate(&["account", "move", "old", "new", "--yes"]).await.success();
+    // Of the erased one its customer is left, and others name the account; of the moved one its metadata.
+    subscribed(&world, &gone, "price_monthly", [].into());
+    payer(&world, [].into(), naming("account", "erased"));
+    let moved = payer(&world, naming("account", "old"), [].into());
+    for options in [&["--plan"][..], &[]] {
+        let told = import(&world, options).await;
+        assert_eq!((&told["linked"], &told["known"]), (&Value::from(1), &Value::from(0)), "{told}");
+        assert_eq!(
+            (&told["unlinked"], &told["contradictions"]),
+            (&Value::from([0; 0]), &Value::from([0; 0])),
+            "{told}"
+        );
+    }
+    assert_eq!(number(&world, "select count(*) from provider_customers where account = 'new'").await, 1);
+    assert_eq!(number(&world, "select count(*) from provider_customers").await, 1);
+    for (command, told) in [
+        (vec!["link", "old", &format!("stripe:{moved}"), "--yes"], "goes by `new` now"),
+        (vec!["grant", "old", "paid", "--reason", "a gift"], "goes by `new` now"),
+    ] {
+        let refused = world.tollgate(&command).await;
+        assert!(refused.failure().contains(told), "{refused:?}");
+    }
+    let table = super::table(&world, "account,credit_until\nold,2031-01-31\nerased,2031-01-31\n", &["--apply"]).await;
+    for told in
+        ["line 2 (old) is left out: `old` goes by `new` now", "line 3 (erased) is left out: `erased` was erased"]
+    {
+        assert!(table.stdout.contains(told), "{table:?}");
+    }
+    assert_eq!(
+        (first(&world, "old").await, first(&world, "erased").await, first(&world, "new").await),
+        (402, 402, 200)
+    );
+}
+
+#[tokio::test]
 async fn a_provider_that_fails_in_the_middle_is_named_and_the_next_run_goes_on() {
     let world = world().await;
     let seed = Seed { count: 450, price: "price_monthly".into(), metadata: naming("account", "user-{n}") };

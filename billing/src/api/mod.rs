@@ -17,7 +17,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderValue, header};
 
-use crate::Billing;
+use crate::{Billing, nothing};
 
 pub use request::OwnOrigin;
 pub use signed_in::{Buyer, Visitor, claims, may_buy};
@@ -42,6 +42,7 @@ pub fn router(billing: &Billing) -> Router<Billing> {
         .route(&own("/api/billing/invoices"), get(invoices::list))
         .route(&own("/api/billing/referral"), get(referral::show).post(referral::bind))
         .route(&own("/billing/r/{code}"), get(referral::capture))
+        .method_not_allowed_fallback(nothing::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(map_response(unstored))
 }

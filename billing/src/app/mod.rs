@@ -27,5 +27,6 @@ pub fn router(billing: &Billing) -> Router<Billing> {
         .route("/app/v1/sessions/forget", post(sessions::forget))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/app/v1/{*rest}", any(nothing::nothing))
+        .method_not_allowed_fallback(nothing::wrong_method)
         .layer(from_fn_with_state(billing.clone(), guard::checked))
 }

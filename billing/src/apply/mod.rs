@@ -4,6 +4,7 @@ mod answered;
 pub(crate) mod ask;
 pub(crate) mod effect;
 mod note;
+mod plan;
 mod transaction;
 mod worker;
 

@@ -1,7 +1,5 @@
 //! Events of one transaction: all of them take effect, or none. A killed process leaves them as they were.
 
-use std::collections::BTreeSet;
-
 use chrono::Duration;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
@@ -12,7 +10,8 @@ use sqlx::PgConnection;
 
 use super::answered::{dated, without_answered};
 use super::ask::{Asked, Question};
-use super::effect::{self, Attempt, Effects, Lesson, Look, Outcome, gone};
+use super::effect::{self, Attempt, Effects, Lesson, Look, Outcome};
+use super::plan::{self, Plan, Work};
 use super::{ATTEMPTS_MAX, Fate, delay};
 use crate::component::Billing;
 use crate::metrics;
@@ -21,7 +20,6 @@ use crate::store::accounts::{self, Change};
 use crate::store::catalogs::Rules;
 use crate::store::erasure::ERASED;
 use crate::store::events::{self, Claimed, Ended, Ending};
-use crate::store::gone::Name;
 use crate::store::{self, StoreError, customers, keys};
 
 /// How long a parked event is tried again by itself; after that only a link wakes it.
@@ -38,38 +36,6 @@ const LOOK_AGAIN: &str = "applied; it is looked at again, as the account seems t
 
 /// Why an event that carries nothing waits, when nobody can be asked.
 const NOBODY_TO_ASK: &str = "the event names an object of its provider, and does not say readably how it stands, or whose it is: set the provider's API key, so that it can be asked for";
-
-/// What is to be done with a claimed event, before anything is looked up.
-enum Plan {
-    Learn(Work),
-    Ignore {
-        why: &'static str,
-        customer: Option<String>,
-    },
-    /// Nobody can be asked for what it names.
-    Wait,
-    /// It is of another mode or account than the key.
-    WaitForKey {
-        reason: String,
-    },
-    Bury {
-        reason: String,
-    },
-}
-
-/// What an event and the answers about it say.
-struct Work {
-    /// For the audit log.
-    cause: String,
-    lessons: Vec<Lesson>,
-    customer: Option<String>,
-    nothing: &'static str,
-    trouble: Option<String>,
-    /// Whether its provider has been asked about it.
-    is_asked: bool,
-    /// The provider's account that answered.
-    account: Option<String>,
-}
 
 /// What is written at the end of a transaction, for all of its events in one go.
 #[derive(Default)]
@@ -101,7 +67,7 @@ impl Billing {
                 claimed.livemode == Some(false) && keys::is_live_stored(&mut tx, claimed.provider).await?;
             plans.push(match binding::turn(claimed.livemode, asked.key.verdict(), is_live_stored) {
                 Turn::Apply => self.plan(claimed, self.read_with_customer(&mut tx, claimed).await?, asked),
-                Turn::Ignore(why) => Plan::Ignore { why, customer: None },
+                Turn::Ignore(why) => Plan::Ignore { why, account: None, customer: None },
                 Turn::Wait(reason) => Plan::WaitForKey { reason },
             });
         }
@@ -111,7 +77,7 @@ impl Billing {
         });
         let lessons: Vec<_> = lessons.collect();
         effect::lock(&mut tx, &lessons).await?;
-        erase_plans(&mut tx, &claimed, &mut plans).await?;
+        plan::settle(&mut tx, &claimed, &mut plans).await?;
         let mut closing = Closing::default();
         let mut fates = Vec::with_capacity(claimed.len());
         for (claimed, plan) in claimed.iter().zip(plans) {
@@ -175,8 +141,9 @@ impl Billing {
             Err(unreadable) => return Plan::Bury { reason: unreadable.to_string() },
         };
         let (customer, nothing) = (event.customer.clone(), event.nothing);
+        let named = event.claim.as_ref().map(|claim| claim.account().clone());
         if event.is_nothing() {
-            return Plan::Ignore { why: nothing, customer };
+            return Plan::Ignore { why: nothing, account: named, customer };
         }
         let is_unknown = asked.answers.iter().any(|answer| answer.nothing == provider::UNKNOWN_STATUS);
         let nothing = if nothing.is_empty() && is_unknown { provider::UNKNOWN_STATUS } else { nothing };
@@ -189,7 +156,7 @@ impl Billing {
                 (Question::Asked, "") => "its provider has no such object",
                 (_, why) => why,
             };
-            return Plan::Ignore { why, customer };
+            return Plan::Ignore { why, account: named, customer };
         }
         let answers = dated(answers, &event);
         let told = without_answered(event, &answers);
@@ -218,9 +185,11 @@ impl Billing {
             }
             Plan::WaitForKey { reason } => return wait_for_key(conn, claimed, &reason, now).await,
             Plan::Bury { reason } => return bury(conn, claimed, &reason).await,
-            Plan::Ignore { why, customer } => {
+            Plan::Ignore { why, account, customer } => {
                 warn_of_unknown_status(claimed, why);
-                closing.ended.push(Ended { id: claimed.id, ending: ending_of(why), account: None, customer });
+                // Else it is the account's of its customer.
+                let account = account.filter(|_| customer.is_none());
+                closing.ended.push(Ended { id: claimed.id, ending: ending_of(why), account, customer });
                 return Ok(Fate::Ignored);
             }
         };
@@ -301,38 +270,6 @@ impl Billing {
 /// Whether it is a customer that names its account.
 fn says_whose(event: &Event) -> bool {
     matches!(event.facts.as_slice(), [Fact::Linked { subscription: None }])
-}
-
-/// Gives accounts that were moved their present id wherever an event names them, and takes out what was erased. After the customers are
-/// locked: until the transaction ends nothing is moved or erased.
-async fn erase_plans(conn: &mut PgConnection, claimed: &[Claimed], plans: &mut [Plan]) -> Result<(), StoreError> {
-    let mut names = BTreeSet::new();
-    for (claimed, plan) in claimed.iter().zip(&*plans) {
-        match plan {
-            Plan::Learn(work) => gone::names(claimed.provider, &work.lessons, &mut names),
-            Plan::Ignore { customer, .. } => {
-                names.extend(customer.as_ref().map(|customer| Name::customer(claimed.provider, customer)));
-            }
-            _ => {}
-        }
-    }
-    let gone = store::gone::find(conn, &names).await?;
-    if gone.is_nothing() {
-        return Ok(());
-    }
-    for (claimed, plan) in claimed.iter().zip(plans) {
-        let is_erased = match plan {
-            Plan::Learn(work) => gone::settle(claimed.provider, &mut work.lessons, &gone),
-            Plan::Ignore { customer: Some(customer), .. } => {
-                gone.is_erased(&Name::customer(claimed.provider, customer))
-            }
-            _ => false,
-        };
-        if is_erased {
-            *plan = Plan::Ignore { why: ERASED, customer: None };
-        }
-    }
-    Ok(())
 }
 
 /// How an event ends that changes nothing.

@@ -3,7 +3,7 @@
 use entitlement::account::AccountId;
 use serde::Serialize;
 
-use super::OperatorError;
+use super::{OperatorError, check_no_pseudonym};
 use crate::clock;
 use crate::component::Billing;
 use crate::store::accounts::{self, Change};
@@ -47,8 +47,9 @@ impl Billing {
     /// Blocks an account, or ends its block, and tells every proxy. Done again, it changes nothing.
     ///
     /// # Errors
-    /// When nothing is known of the account, or the database fails.
+    /// When nothing is known of the account, it is a pseudonym, or the database fails.
     pub async fn block(&self, account: &AccountId, block: Block, asker: Asker) -> Result<Blocked, OperatorError> {
+        check_no_pseudonym(account)?;
         let now = clock::now();
         let mut tx = self.pool().begin().await?;
         if !accounts::is_known(&mut tx, account).await? {

@@ -6,11 +6,12 @@ use entitlement::catalog::Catalog;
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::OperatorError;
+use super::{OperatorError, check_no_pseudonym, check_not_moved};
 use crate::clock;
 use crate::component::Billing;
 use crate::store::accounts::{self, Change};
 use crate::store::credits::{self, Term};
+use crate::store::links::{self, Placing};
 use crate::store::wishes::{self, Fulfilled};
 
 /// Longest credit by the day: a hundred years.
@@ -53,8 +54,8 @@ impl Billing {
     /// already, and are spent only while nothing else gives as much. With an id it is done once.
     ///
     /// # Errors
-    /// When the catalog has no such tier or everybody has it, the end is past or there is no day, the reason is missing, the id
-    /// was used for something else, or the database fails.
+    /// When the catalog has no such tier or everybody has it, the end is past or there is no day, the reason is missing, the
+    /// account goes by another id or is a pseudonym, the id was used for something else, or the database fails.
     pub async fn grant(
         &self,
         account: &AccountId,
@@ -88,6 +89,10 @@ impl Billing {
             _ => {}
         }
         check_tier(&self.rules(&mut tx).await?.catalog, tier)?;
+        check_no_pseudonym(account)?;
+        // Nothing is moved or erased from here on.
+        links::lock(&mut tx, [], Placing::Adds).await?;
+        check_not_moved(&mut tx, account).await?;
         let new_account = !accounts::is_known(&mut tx, account).await?;
         accounts::ensure(&mut tx, account, now).await?;
         let credit = credits::give(&mut tx, account, tier, reason, term, now).await?;

@@ -5,7 +5,7 @@ use entitlement::catalog::Provider;
 use entitlement::event::Object;
 use serde::Serialize;
 
-use super::OperatorError;
+use super::{OperatorError, check_no_pseudonym, check_not_moved};
 use crate::clock;
 use crate::component::Billing;
 use crate::keys::KeyError;
@@ -53,16 +53,18 @@ impl Billing {
     /// no checkout overrules it; events that waited for it go on.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the account goes by another id or is a pseudonym, or the database fails.
     pub async fn link_customer(
         &self,
         account: &AccountId,
         provider: Provider,
         customer: &str,
     ) -> Result<LinkedBy, OperatorError> {
+        check_no_pseudonym(account)?;
         let now = clock::now();
         let mut tx = self.pool().begin().await?;
         links::lock(&mut tx, [(provider, customer)], Placing::Adds).await?;
+        check_not_moved(&mut tx, account).await?;
         // One that was erased comes back by a person's word.
         accounts::ensure(&mut tx, account, now).await?;
         let link = Link { provider, customer, account, stated_at: None, cause: CAUSE };

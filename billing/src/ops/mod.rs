@@ -31,11 +31,12 @@ pub use naming::{NamingPlan, names_held_back, renamed_accounts};
 
 use entitlement::account::AccountId;
 use http::StatusCode;
+use sqlx::PgConnection;
 
 use crate::component::Billing;
 use crate::problem::Problem;
-use crate::store::StoreError;
 use crate::store::migration::MigrationError;
+use crate::store::{StoreError, erasure, gone};
 
 /// Why an operator's wish was not fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,10 @@ pub enum OperatorError {
         "PostgreSQL knows nothing of the account `{0}`, and what was told of it before the restore may serve: `tollgate explain account` shows it, `tollgate reconcile` asks the providers, `tollgate database accept` takes the database's word for all"
     )]
     HeldAccount(String),
+    #[error("`{account}` goes by `{to}` now: name that one")]
+    Moved { account: AccountId, to: AccountId },
+    #[error("`{0}` is the pseudonym of an account that was erased: nothing can be done with it")]
+    Pseudonym(AccountId),
     #[error("the id `{id}` was used for something else: {wish}")]
     IdUsed { id: String, wish: String },
     #[error("an id has 1 to 255 bytes")]
@@ -91,6 +96,19 @@ pub enum OperatorError {
 /// That no more lose something than a person was told of.
 const fn check_told(told: u64, now: u64) -> Result<(), OperatorError> {
     if now > told { Err(OperatorError::MoreLose { told, now }) } else { Ok(()) }
+}
+
+/// That an account has not left this id for another one.
+async fn check_not_moved(conn: &mut PgConnection, account: &AccountId) -> Result<(), OperatorError> {
+    match gone::moved_to(conn, account).await? {
+        Some(to) => Err(OperatorError::Moved { account: account.clone(), to }),
+        None => Ok(()),
+    }
+}
+
+/// That it is an account, and not the pseudonym of one.
+fn check_no_pseudonym(account: &AccountId) -> Result<(), OperatorError> {
+    if erasure::is_pseudonym(account) { Err(OperatorError::Pseudonym(account.clone())) } else { Ok(()) }
 }
 
 impl Billing {
@@ -128,6 +146,8 @@ impl From<OperatorError> for Problem {
             OperatorError::UnknownAccount(_) | OperatorError::HeldAccount(_) => {
                 (StatusCode::NOT_FOUND, "nothing_to_revoke")
             }
+            OperatorError::Moved { .. } => (StatusCode::CONFLICT, "account_moved"),
+            OperatorError::Pseudonym(_) => (StatusCode::CONFLICT, "account_erased"),
             OperatorError::IdUsed { .. } => (StatusCode::CONFLICT, "id_used"),
             OperatorError::BadId => (StatusCode::BAD_REQUEST, "bad_request"),
             OperatorError::NothingToRevoke(_) => (StatusCode::NOT_FOUND, "nothing_to_revoke"),

@@ -60,6 +60,15 @@ pub async fn pseudonym(conn: &mut PgConnection, account: &AccountId) -> Result<A
     account_of("erased", &query.fetch_one(conn).await?)
 }
 
+/// Whether it has the form of a pseudonym: no site's account is called so.
+#[must_use]
+pub fn is_pseudonym(account: &AccountId) -> bool {
+    let digits = account.as_str().strip_prefix("erased:");
+    digits.is_some_and(|digits| {
+        digits.len() == 32 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
 /// Subscriptions of accounts that may still be charged for, as far as their provider has them.
 ///
 /// # Errors
@@ -197,9 +206,11 @@ async fn keep_sums(conn: &mut PgConnection, names: &[String], pseudonym: &Accoun
             union
             select p.provider, p.payment_id from provider_customers c
             join payments p on p.provider = c.provider and p.customer_id = c.customer_id
-            where c.account = any($1) and (p.invoice_id is null or exists (
-                select from billed b where b.provider = p.provider and b.invoice_id = p.invoice_id
-            ))
+            -- But for what pays another account's bill, as far as the bill is known.
+            where c.account = any($1) and not exists (
+                select from invoices i where i.provider = p.provider and i.invoice_id = p.invoice_id
+                    and not exists (select from billed b where b.provider = i.provider and b.invoice_id = i.invoice_id)
+            )
         ), own_invoices as (
             update invoices i set customer_id = $2, subscription_id = $2 from billed b
             where i.provider = b.provider and i.invoice_id = b.invoice_id returning 1
@@ -284,7 +295,10 @@ async fn erase_rows(conn: &mut PgConnection, names: &[String], erasure: &mut Era
         ), own_aliases as (
             delete from account_aliases where account = any($1)
         ), own_wishes as (
-            update operator_wishes set account = null, wish = 'of an account that was erased' where account = any($1)
+            -- The id may have a name in it.
+            update operator_wishes
+            set id = encode(erasure_hash('wish', id), 'hex'), account = null, wish = 'of an account that was erased'
+            where account = any($1)
         ), own_changes as (
             delete from audit_log where account = any($1) returning 1
         )

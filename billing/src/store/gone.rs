@@ -31,6 +31,11 @@ impl Name {
         Self { kind: "subscription", text: format!("{provider}:{id}") }
     }
 
+    #[must_use]
+    pub fn payment(provider: Provider, id: &str) -> Self {
+        Self { kind: "payment", text: format!("{provider}:{id}") }
+    }
+
     /// Whether it is that of a customer.
     #[must_use]
     pub fn is_customer(&self) -> bool {
@@ -65,7 +70,7 @@ impl Gone {
     }
 }
 
-/// Finds out which of these names are gone.
+/// Finds out which of these names are gone. A payment is when its customer has a pseudonym.
 ///
 /// # Errors
 /// When a row cannot be read, or the database fails.
@@ -77,11 +82,13 @@ pub async fn find(conn: &mut PgConnection, names: &BTreeSet<Name>) -> Result<Gon
     let texts: Vec<&str> = names.iter().map(|name| name.text.as_str()).collect();
     let query = sqlx::query!(
         r#"
-        select n.place as "place!", a.account as "account?", (e.hash is not null) as "erased!"
+        select n.place as "place!", a.account as "account?", (e.hash is not null or p.payment_id is not null) as "erased!"
         from unnest($1::text[], $2::text[]) with ordinality n (kind, name, place)
         left join account_aliases a on n.kind = 'account' and a.alias = n.name
         left join erased e on e.hash = erasure_hash(n.kind, n.name)
-        where a.alias is not null or e.hash is not null
+        left join payments p on n.kind = 'payment' and p.provider = split_part(n.name, ':', 1)
+            and p.payment_id = substr(n.name, strpos(n.name, ':') + 1) and p.customer_id like 'erased:%'
+        where a.alias is not null or e.hash is not null or p.payment_id is not null
         "#,
         &kinds as _,
         &texts as _

@@ -103,14 +103,16 @@ pub async fn owners(
     rows.collect()
 }
 
-/// The accounts of these codes, of those that are there.
+/// The accounts of these codes, of those that are there, by their present ids.
 ///
 /// # Errors
 /// When a row cannot be read, or the database fails.
 pub async fn inviters(conn: &mut PgConnection, codes: &[&str]) -> Result<HashMap<String, AccountId>, StoreError> {
     let query = sqlx::query!(
         r#"
-        select c.code, c.account from unnest($1::text[]) asked (code) join referral_codes c on c.code = asked.code
+        select c.code, coalesce(a.account, c.account) as "account!" from unnest($1::text[]) asked (code)
+        join referral_codes c on c.code = asked.code
+        left join account_aliases a on a.alias = c.account
         "#,
         codes as _
     );

@@ -23,8 +23,23 @@ pub async fn find(conn: &mut PgConnection, id: &str) -> Result<Option<Fulfilled>
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('operator_wishes ' || $1, 0))", id)
         .fetch_one(&mut *conn)
         .await?;
-    let query = sqlx::query_as!(Fulfilled, "select wish, credits, version from operator_wishes where id = $1", id);
+    let query = sqlx::query_as!(
+        Fulfilled,
+        "select wish, credits, version from operator_wishes where id in ($1, encode(erasure_hash('wish', $1), 'hex'))",
+        id
+    );
     Ok(query.fetch_optional(conn).await?)
+}
+
+/// Leaves a hash of an id in its place: it is found as before, and nobody can read it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hide(conn: &mut PgConnection, id: &str) -> Result<(), StoreError> {
+    sqlx::query!("update operator_wishes set id = encode(erasure_hash('wish', id), 'hex') where id = $1", id)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Notes what came of a wish about an account.

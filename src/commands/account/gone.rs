@@ -106,7 +106,7 @@ pub async fn erase(billing: &Billing, wish: &Erase) -> Result<()> {
     let planned = billing.erase_account(rehearsed).await?;
     if *dry_run {
         output::json(&planned)?;
-        say_erased(&planned, "would be erased");
+        say_erased(&planned, "would be erased", Rehearsal::Yes);
         return Ok(());
     }
     if planned.changed {
@@ -114,12 +114,12 @@ pub async fn erase(billing: &Billing, wish: &Erase) -> Result<()> {
     }
     let erased = billing.erase_account(EraseWish { rehearsal: Rehearsal::No, ..rehearsed }).await?;
     output::json(&erased)?;
-    say_erased(&erased, "is erased");
+    say_erased(&erased, "is erased", Rehearsal::No);
     say_when_it_holds(erased.published);
     Ok(())
 }
 
-fn say_erased(erased: &Erased, verb: &str) {
+fn say_erased(erased: &Erased, verb: &str, rehearsal: Rehearsal) {
     let Erased { account, changed, canceled, erasure, .. } = erased;
     if !changed {
         output::line(format_args!("{account} was erased before"));
@@ -127,7 +127,11 @@ fn say_erased(erased: &Erased, verb: &str) {
     }
     output::line(format_args!("{account} {verb}: {}", lost(erased)));
     for running in canceled {
-        output::line(format_args!("it pays for {}:{} ({})", running.provider, running.subscription_id, running.state));
+        let subscription = format!("{}:{}", running.provider, running.subscription_id);
+        output::line(match rehearsal {
+            Rehearsal::Yes => format!("it pays for {subscription} ({})", running.state),
+            Rehearsal::No => format!("{subscription} has been ended"),
+        });
     }
     output::line(format_args!(
         "kept as {}: {}, {}, {}",

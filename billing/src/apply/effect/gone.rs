@@ -11,14 +11,17 @@ use crate::store::gone::{Gone, Name};
 
 /// Every name that is spoken of.
 pub(crate) fn names(provider: Provider, lessons: &[Lesson], names: &mut BTreeSet<Name>) {
-    for Lesson { event, .. } in lessons {
-        names.extend(event.claim.as_ref().map(|claim| Name::account(claim.account())));
-        names.extend(event.customer.as_ref().map(|customer| Name::customer(provider, customer)));
-        event.facts.iter().for_each(|fact| names.extend(of_fact(provider, fact)));
-    }
+    lessons.iter().for_each(|lesson| names_of(provider, &lesson.event, names));
 }
 
-/// The customer and the subscriptions that a fact is about.
+/// Every name that an event speaks of.
+pub(crate) fn names_of(provider: Provider, event: &Event, names: &mut BTreeSet<Name>) {
+    names.extend(event.claim.as_ref().map(|claim| Name::account(claim.account())));
+    names.extend(event.customer.as_ref().map(|customer| Name::customer(provider, customer)));
+    event.facts.iter().for_each(|fact| names.extend(of_fact(provider, fact)));
+}
+
+/// The customer, the subscriptions and the payment that a fact is about.
 fn of_fact(provider: Provider, fact: &Fact) -> Vec<Name> {
     let (customer, subscription) = match fact {
         Fact::Linked { subscription } => (None, subscription.as_ref()),
@@ -29,8 +32,12 @@ fn of_fact(provider: Provider, fact: &Fact) -> Vec<Name> {
             let listed = subscriptions.iter().map(|seen| Name::subscription(provider, &seen.id.id));
             return listed.chain([Name::customer(provider, customer)]).collect();
         }
-        Fact::Payment(payment) => (payment.customer.as_ref(), None),
-        Fact::Refund(_) | Fact::Dispute(_) => (None, None),
+        Fact::Payment(payment) => {
+            let customer = payment.customer.iter().map(|customer| Name::customer(provider, customer));
+            return customer.chain([Name::payment(provider, &payment.id)]).collect();
+        }
+        Fact::Refund(refund) => return vec![Name::payment(provider, &refund.payment)],
+        Fact::Dispute(dispute) => return vec![Name::payment(provider, &dispute.payment)],
     };
     let customer = customer.map(|id| Name::customer(provider, id));
     customer.into_iter().chain(subscription.map(|id| Name::subscription(provider, id))).collect()
@@ -49,7 +56,8 @@ pub(crate) fn settle(provider: Provider, lessons: &mut [Lesson], gone: &Gone) ->
     after == 0 && before > 0
 }
 
-fn settle_one(provider: Provider, event: &mut Event, gone: &Gone) {
+/// As [`settle`], of one event.
+pub(crate) fn settle_one(provider: Provider, event: &mut Event, gone: &Gone) {
     let is_named = event.claim.is_some();
     let is_customer_erased = |id: &String| gone.is_erased(&Name::customer(provider, id));
     let is_erased = match &event.claim {

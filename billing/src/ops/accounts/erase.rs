@@ -4,7 +4,7 @@ use entitlement::account::AccountId;
 use entitlement::subscription::SubscriptionId;
 use serde::Serialize;
 
-use super::{AccountError, Rehearsal};
+use super::{AccountError, Rehearsal, check_no_pseudonym, check_not_moved};
 use crate::checkout::{Last, Turn, check_configured, close_last, observed};
 use crate::clock;
 use crate::component::Billing;
@@ -13,7 +13,7 @@ use crate::ops::credits::Wish;
 use crate::provider::client::ProviderError;
 use crate::provider::sell;
 use crate::store::erasure::{self, Erasure, Running};
-use crate::store::{StoreError, accounts, gone};
+use crate::store::{StoreError, accounts, gone, wishes};
 
 /// The handling of subscriptions that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +58,9 @@ impl Billing {
     /// end, the wish's id was used for something else, or the database fails.
     pub async fn erase_account(&self, wish: EraseWish<'_>) -> Result<Erased, AccountError> {
         let account = wish.account;
+        check_no_pseudonym(account)?;
         let mut conn = self.pool().acquire().await?;
-        if let Some(to) = gone::moved_to(&mut conn, account).await? {
-            return Err(AccountError::Moved { account: account.clone(), to });
-        }
+        check_not_moved(&mut conn, account).await?;
         if !accounts::is_known(&mut conn, account).await? {
             if !erasure::is_erased(&mut conn, account).await? {
                 drop(conn);
@@ -158,6 +157,10 @@ impl Billing {
             tx.rollback().await?;
         } else {
             once.note(&mut tx, Vec::new(), 1, now).await?;
+            if let Some(id) = id {
+                // It may have the name of the account in it.
+                wishes::hide(&mut tx, id).await?;
+            }
             tx.commit().await?;
         }
         let names = names.iter().filter_map(|name| AccountId::parse(name).ok()).collect();

@@ -4,7 +4,7 @@ use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use serde::Serialize;
 
-use super::AccountError;
+use super::{AccountError, check_not_moved};
 use crate::clock;
 use crate::component::Billing;
 use crate::store::export::{self, Tables};
@@ -29,9 +29,7 @@ impl Billing {
     pub async fn export_account(&self, account: &AccountId) -> Result<Exported, AccountError> {
         let mut conn = self.pool().acquire().await?;
         let mut tx = schema::at_one_moment(&mut conn).await?;
-        if let Some(to) = gone::moved_to(&mut tx, account).await? {
-            return Err(AccountError::Moved { account: account.clone(), to });
-        }
+        check_not_moved(&mut tx, account).await?;
         if !accounts::is_known(&mut tx, account).await? {
             drop(tx);
             drop(conn);

@@ -5,12 +5,11 @@ use entitlement::account::AccountId;
 use entitlement::subscription::Subscription;
 use serde::Serialize;
 
-use super::AccountError;
+use super::{AccountError, check_not_moved};
 use crate::clock;
 use crate::component::Billing;
 use crate::store::StoreError;
 use crate::store::credits::Credit;
-use crate::store::gone;
 use crate::store::links::Customer;
 use crate::store::search::{self, Found, Glance};
 
@@ -50,9 +49,7 @@ impl Billing {
     /// When nothing is known of it, it goes by another id, or the database fails.
     pub async fn show_account(&self, account: &AccountId) -> Result<Shown, AccountError> {
         let mut conn = self.pool().acquire().await?;
-        if let Some(to) = gone::moved_to(&mut conn, account).await? {
-            return Err(AccountError::Moved { account: account.clone(), to });
-        }
+        check_not_moved(&mut conn, account).await?;
         let glance = search::glance(&mut conn, account).await?;
         drop(conn);
         let Some(glance) = glance else { return Err(self.unknown(account).await.into()) };

@@ -13,7 +13,7 @@ pub use moving::{Merge, MoveWish, MovedAccount};
 use entitlement::account::AccountId;
 use http::StatusCode;
 
-use super::OperatorError;
+use super::{OperatorError, check_no_pseudonym, check_not_moved};
 use crate::problem::Problem;
 use crate::store::StoreError;
 use crate::store::erasure::Running;
@@ -28,8 +28,6 @@ pub enum Rehearsal {
 /// Why nothing was done to an account.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    #[error("`{account}` goes by `{to}` now: name that one")]
-    Moved { account: AccountId, to: AccountId },
     #[error("both are `{0}`: name two accounts")]
     Same(AccountId),
     #[error("`{0}` has something of its own: a merge puts both together, and cannot be undone")]
@@ -79,7 +77,6 @@ impl From<AccountError> for Problem {
                 return Self::new(StatusCode::NOT_FOUND, "unknown_account", error.to_string());
             }
             AccountError::Operator(error) => return error.into(),
-            AccountError::Moved { .. } => (StatusCode::CONFLICT, "account_moved"),
             AccountError::Same(_) => (StatusCode::BAD_REQUEST, "same_account"),
             AccountError::NotEmpty(_) => (StatusCode::CONFLICT, "target_not_empty"),
             AccountError::Running(_) => (StatusCode::CONFLICT, "subscription_running"),

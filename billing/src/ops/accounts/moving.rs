@@ -4,13 +4,13 @@ use entitlement::account::AccountId;
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::{AccountError, Rehearsal};
+use super::{AccountError, Rehearsal, check_no_pseudonym};
 use crate::chain;
 use crate::checkout::{Last, Turn, close_last};
 use crate::clock;
 use crate::component::Billing;
-use crate::ops::Asker;
 use crate::ops::credits::Wish;
+use crate::ops::{Asker, OperatorError};
 use crate::store::accounts::{self, Change};
 use crate::store::gone;
 use crate::store::moves::{self, Moved};
@@ -65,6 +65,8 @@ impl Billing {
         if from == to {
             return Err(AccountError::Same(from.clone()));
         }
+        check_no_pseudonym(from)?;
+        check_no_pseudonym(to)?;
         if !self.is_known(from).await? {
             return Err(self.unknown(from).await.into());
         }
@@ -147,12 +149,12 @@ async fn is_moved(
     MoveWish { from, to, merge, .. }: MoveWish<'_>,
 ) -> Result<bool, AccountError> {
     match gone::moved_to(conn, from).await? {
-        Some(moved) if moved != *to => return Err(AccountError::Moved { account: from.clone(), to: moved }),
+        Some(moved) if moved != *to => return Err(OperatorError::Moved { account: from.clone(), to: moved }.into()),
         Some(_) if moves::is_empty(conn, from).await? => return Ok(true),
         _ => {}
     }
     match gone::moved_to(conn, to).await? {
-        Some(moved) if moved != *from => return Err(AccountError::Moved { account: to.clone(), to: moved }),
+        Some(moved) if moved != *from => return Err(OperatorError::Moved { account: to.clone(), to: moved }.into()),
         _ => {}
     }
     if merge == Merge::Refuse && !moves::is_empty(conn, to).await? {

@@ -8,7 +8,9 @@ use entitlement::catalog::Provider;
 use sqlx::PgConnection;
 
 use super::{ImportRow, RefusedRow};
+use crate::ops::{OperatorError, check_no_pseudonym};
 use crate::store::StoreError;
+use crate::store::gone::{self, Gone, Name};
 use crate::store::imports::{self, Known};
 
 /// A value that is to be added to an account.
@@ -53,6 +55,7 @@ struct Stored {
     accounts: HashMap<AccountId, Known>,
     owners: HashMap<(Provider, String), AccountId>,
     inviters: HashMap<String, AccountId>,
+    gone: Gone,
 }
 
 impl<'a> Judge<'a> {
@@ -78,12 +81,16 @@ impl<'a> Judge<'a> {
         let customers: Vec<(Provider, &str)> =
             batch.iter().flat_map(|row| &row.customers).map(|(provider, id)| (*provider, id.as_str())).collect();
         let lower: Vec<String> = told.map(str::to_ascii_lowercase).collect();
+        let by_code = lower.iter().filter_map(|code| self.codes.get(code.as_str()).copied());
+        let named = accounts.iter().filter_map(|account| AccountId::parse(account).ok()).chain(by_code.cloned());
+        let named: BTreeSet<Name> = named.map(|account| Name::account(&account)).collect();
         let codes = batch.iter().filter_map(|row| row.referral_code.as_deref());
         let codes: Vec<&str> = codes.chain(lower.iter().map(String::as_str)).collect();
         let stored = Stored {
             accounts: imports::known(conn, &accounts.into_iter().collect::<Vec<_>>()).await?,
             owners: imports::owners(conn, &customers).await?,
             inviters: imports::inviters(conn, &codes).await?,
+            gone: gone::find(conn, &named).await?,
         };
         let mut additions = Additions::default();
         for row in batch {
@@ -101,6 +108,11 @@ impl<'a> Judge<'a> {
     /// All of a row that agrees with what is known; each field that does not is named.
     fn judge_row(&self, row: &'a ImportRow, stored: &Stored, additions: &mut Additions<'a>) {
         let account = &row.account;
+        if let Err(why) = check_present(account, &stored.gone) {
+            let account = Some(account.clone());
+            additions.refused.push(RefusedRow { line: row.line, account, field: None, why });
+            return;
+        }
         let unknown = Known::default();
         let known = stored.accounts.get(account).unwrap_or(&unknown);
         let mut refused = Vec::new();
@@ -166,6 +178,7 @@ impl<'a> Judge<'a> {
         let Some(told) = &row.referred_by else { return Ok(None) };
         let account = &row.account;
         let referrer = self.invited_by(told, stored)?;
+        check_present(&referrer, &stored.gone).map_err(|why| format!("`referred_by`: {why}"))?;
         if referrer == *account {
             return Err("nobody invites themselves".to_owned());
         }
@@ -229,6 +242,20 @@ fn customer<'a>(
             "the customer {customer} is {owner} already: `tollgate link {account} {provider}:{customer}` says otherwise"
         )),
     }
+}
+
+/// That an account is neither gone nor a pseudonym: a file brings nobody back.
+fn check_present(account: &AccountId, gone: &Gone) -> Result<(), String> {
+    check_no_pseudonym(account).map_err(|error| error.to_string())?;
+    if let Some(to) = gone.moved(account) {
+        return Err(OperatorError::Moved { account: account.clone(), to: to.clone() }.to_string());
+    }
+    if gone.is_erased(&Name::account(account)) {
+        return Err(format!(
+            "`{account}` was erased: `tollgate grant`, `tollgate link` or `tollgate account move` brings it back"
+        ));
+    }
+    Ok(())
 }
 
 /// The code that it does not have yet.

@@ -62,7 +62,7 @@ pub fn interpret(body: &[u8], received_at: Timestamp, reader: Reader<'_>) -> Res
 /// An event that carries its object as it was when the event was made.
 fn snapshot(kind: &str, object: Value, previous: Option<&Value>, told: &Told<'_>) -> Result<Event, Unreadable> {
     if !is_read(kind) {
-        return Ok(Event::nothing(customer_of(&object), NOT_READ));
+        return Ok(Event { claim: named_by(&object, told), ..Event::nothing(customer_of(&object), NOT_READ) });
     }
     match kind {
         "checkout.session.completed"
@@ -172,16 +172,24 @@ pub fn customer_of(object: &Value) -> Option<String> {
     customer.map(Reference::into_id)
 }
 
+/// The account that an object names of which nothing is learnt: its events are that account's.
+fn named_by(object: &Value, told: &Told<'_>) -> Option<Claim> {
+    let reference = object.get("client_reference_id").and_then(Value::as_str);
+    let reference = reference.and_then(|id| AccountId::parse(id).ok()).map(Claim::Metadata);
+    let metadata = || object.get("metadata").cloned().and_then(|it| serde_json::from_value::<Metadata>(it).ok());
+    reference.or_else(|| metadata_claim(metadata().as_ref(), told))
+}
+
 /// A checkout that was gone through links its customer and names what it bought. It grants nothing: what was bought,
 /// and whether it is paid for, is for the subscription to say.
 pub fn checkout(session: payload::Session, told: &Told<'_>) -> Event {
-    let Some(customer) = session.customer.map(Reference::into_id) else {
-        return Event::nothing(None, "the checkout has no customer");
-    };
     let stated_at = session.created.map_or(told.at, |Moment(at)| at);
     let reference = session.client_reference_id.as_deref().and_then(|id| AccountId::parse(id).ok());
     let reference = reference.map(|account| Claim::Reference { account, stated_at });
     let claim = reference.or_else(|| metadata_claim(session.metadata.as_ref(), told));
+    let Some(customer) = session.customer.map(Reference::into_id) else {
+        return Event { claim, ..Event::nothing(None, "the checkout has no customer") };
+    };
     let subscription = session.subscription.map(Reference::into_id);
     let objects: Vec<Object> = subscription.clone().map(Object::Subscription).into_iter().collect();
     let facts = if claim.is_some() { vec![Fact::Linked { subscription }] } else { Vec::new() };

@@ -5,7 +5,7 @@
 
 mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
@@ -16,14 +16,15 @@ use self::names::Names;
 use super::ReconcileError;
 use super::compare::{Asking, Differing, Taking};
 use super::learn::Learnt;
-use crate::apply::effect::Look;
+use crate::apply::effect::{Look, gone};
 use crate::apply::may_run;
 use crate::clock;
 use crate::component::Billing;
 use crate::ops::Doing;
 use crate::provider::client::Listed;
 use crate::provider::{self, List, Moments};
-use crate::store::{StoreError, imports};
+use crate::store::erasure::ERASED;
+use crate::store::{self, StoreError, imports};
 
 /// The actor in the audit log.
 const CAUSE: &str = "import";
@@ -155,7 +156,8 @@ impl Billing {
         // Checkouts come first, and say for which account each is.
         let look = Look::Second;
         let asking = Asking { cause: CAUSE, provider: PROVIDER, account, observation: self.draw().await?, look, now };
-        let page = provider::page(&askable.providers, PROVIDER, list, after, Moments { at: now, now }).await?;
+        let mut page = provider::page(&askable.providers, PROVIDER, list, after, Moments { at: now, now }).await?;
+        names.leave_out(self.settle(&mut page.items).await?);
         report.read(list, &page.items);
         names.read(list, &page.items);
         if doing == Doing::Apply && list != List::Customers {
@@ -168,6 +170,22 @@ impl Billing {
             self.adopt(asking, &news, report).await?;
         }
         Ok(page.next)
+    }
+
+    /// Takes out what was erased, and gives accounts that were moved their present id. Returns the customers of what was erased.
+    async fn settle(&self, items: &mut [Listed]) -> Result<BTreeSet<String>, StoreError> {
+        let mut names = BTreeSet::new();
+        let events = items.iter().flat_map(|listed| &listed.events);
+        events.for_each(|event| gone::names_of(PROVIDER, event, &mut names));
+        let mut conn = self.pool().acquire().await?;
+        let gone = store::gone::find(&mut conn, &names).await?;
+        let mut erased = BTreeSet::new();
+        for event in items.iter_mut().flat_map(|listed| &mut listed.events) {
+            let customer = event.customer.clone();
+            gone::settle_one(PROVIDER, event, &gone);
+            erased.extend(customer.filter(|_| event.nothing == ERASED));
+        }
+        Ok(erased)
     }
 
     /// Links the customers that name their account themselves, and that are not linked yet.

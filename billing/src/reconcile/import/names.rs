@@ -1,7 +1,7 @@
 //! The best name for each customer's account, and the outcome: the whole of a provider's customers, as far as an import needs them.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
@@ -36,11 +36,18 @@ struct Named {
 #[derive(Debug, Default)]
 pub struct Names {
     customers: BTreeMap<String, Named>,
+    /// Customers of accounts that were erased.
+    erased: BTreeSet<String>,
 }
 
 impl Names {
     pub fn customers(&self) -> impl Iterator<Item = &str> {
         self.customers.keys().map(String::as_str)
+    }
+
+    /// Notes customers that are left out where no account has them.
+    pub fn leave_out(&mut self, erased: BTreeSet<String>) {
+        self.erased.extend(erased);
     }
 
     /// Notes which customers are linked already.
@@ -86,6 +93,9 @@ impl Names {
                 None => owner.clone().or_else(|| best.as_ref().map(|(_, account)| account.clone())),
             };
             let Some(account) = account else {
+                if self.erased.contains(&customer) {
+                    continue;
+                }
                 report.unlinked_running += u64::from(running > 0);
                 report.unlinked.push(Unlinked { customer, running });
                 continue;

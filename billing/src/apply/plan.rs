@@ -1,0 +1,83 @@
+//! The plan for a claimed event, and the part of it that is left when names in it are gone.
+
+use std::collections::BTreeSet;
+
+use entitlement::account::AccountId;
+use sqlx::PgConnection;
+
+use super::effect::{Lesson, gone};
+use crate::store::erasure::ERASED;
+use crate::store::events::Claimed;
+use crate::store::gone::Name;
+use crate::store::{self, StoreError};
+
+/// What is to be done with a claimed event, before anything is looked up.
+pub(super) enum Plan {
+    Learn(Work),
+    Ignore {
+        why: &'static str,
+        /// The account that it names.
+        account: Option<AccountId>,
+        customer: Option<String>,
+    },
+    /// Nobody can be asked for what it names.
+    Wait,
+    /// It is of another mode or account than the key.
+    WaitForKey {
+        reason: String,
+    },
+    Bury {
+        reason: String,
+    },
+}
+
+/// What an event and the answers about it say.
+pub(super) struct Work {
+    /// For the audit log.
+    pub cause: String,
+    pub lessons: Vec<Lesson>,
+    pub customer: Option<String>,
+    pub nothing: &'static str,
+    pub trouble: Option<String>,
+    /// Whether its provider has been asked about it.
+    pub is_asked: bool,
+    /// The provider's account that answered.
+    pub account: Option<String>,
+}
+
+/// Gives accounts that were moved their present id wherever an event names them, and takes out what was erased. After the customers are
+/// locked: until the transaction ends nothing is moved or erased.
+pub(super) async fn settle(conn: &mut PgConnection, claimed: &[Claimed], plans: &mut [Plan]) -> Result<(), StoreError> {
+    let mut names = BTreeSet::new();
+    for (claimed, plan) in claimed.iter().zip(&*plans) {
+        match plan {
+            Plan::Learn(work) => gone::names(claimed.provider, &work.lessons, &mut names),
+            Plan::Ignore { account, customer, .. } => {
+                names.extend(account.as_ref().map(Name::account));
+                names.extend(customer.as_ref().map(|customer| Name::customer(claimed.provider, customer)));
+            }
+            _ => {}
+        }
+    }
+    let gone = store::gone::find(conn, &names).await?;
+    if gone.is_nothing() {
+        return Ok(());
+    }
+    for (claimed, plan) in claimed.iter().zip(plans) {
+        let is_erased = match plan {
+            Plan::Learn(work) => gone::settle(claimed.provider, &mut work.lessons, &gone),
+            Plan::Ignore { account, customer, .. } => {
+                let of_customer = customer.as_ref().map(|customer| Name::customer(claimed.provider, customer));
+                let is_erased =
+                    account.as_ref().map(Name::account).iter().chain(&of_customer).any(|name| gone.is_erased(name));
+                *account = account.take().map(|account| gone.moved(&account).cloned().unwrap_or(account));
+                is_erased
+            }
+            _ => false,
+        };
+        if is_erased {
+            *plan = Plan::Ignore { why: ERASED, account: None, customer: None };
+        }
+    }
+    Ok(())
+}
