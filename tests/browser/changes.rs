@@ -25,7 +25,7 @@ async fn a_subscriber_manages_ends_and_goes_on() {
     cancel.click().await.expect("it opens");
     eyes::audit(browser, "the plan, about to be ended").await;
     let told = browser.text(".confirm p").await;
-    let (_, day) = told.split_once("then runs until ").expect("a date");
+    let (_, day) = told.split_once("then ends on ").expect("a date");
     let ending =
         format!("Your subscription ends on {}. Nothing more is charged.", day.split(',').next().expect("a day"));
     browser.click("Cancel at the end of the period").await;

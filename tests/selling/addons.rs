@@ -1,10 +1,10 @@
 //! What is sold beside the tiers: shown, bought with what it requires, held, and ended. It gives no tier.
 
-use demo::provider::CancelAt;
+use demo::provider::{CancelAt, NewCustomer, Subscribe};
 use serde_json::{Value, json};
 
 use super::{Buyer, annual, provider, setup, text};
-use crate::world::stripe::{Subscription, checkout_completed, unique};
+use crate::world::stripe::{Event, Subscription, checkout_completed, unique};
 use crate::world::wait::DEADLINE;
 use crate::world::{Arrangement, Setup, World, eventually};
 
@@ -163,4 +163,72 @@ async fn a2_an_add_on_ends_with_its_own_money_and_nothing_else_does() {
     eventually("it is held again", async || (codes().await == ["domain"]).then_some(())).await;
     assert_eq!(provider.subscription(&addon).expect("it is there")["status"], "canceled", "never two");
     assert_eq!(buyer.standing().await["tier"], "business");
+}
+
+/// A bill for one thing of a subscription alone, for its running period.
+fn bill_of(subscription: &Value, price: &str) -> Value {
+    let items = subscription["items"]["data"].as_array().expect("a list");
+    let item = items.iter().find(|item| item["price"]["id"] == price).expect("it is one of them");
+    let line = json!({
+        "id": unique("il"), "amount": 1500, "pricing": { "price_details": { "price": price } },
+        "period": { "start": item["current_period_start"], "end": item["current_period_end"] },
+        "parent": { "subscription_item_details": { "proration": false, "subscription_item": item["id"] } },
+    });
+    json!({
+        "id": unique("in"), "object": "invoice", "customer": subscription["customer"], "livemode": false,
+        "status": "paid", "billing_reason": "subscription_cycle", "created": item["current_period_start"],
+        "amount_paid": 1500, "total": 1500, "currency": "gbp", "attempt_count": 1,
+        "parent": { "subscription_details": { "subscription": subscription["id"] } },
+        "lines": { "object": "list", "data": [line], "has_more": false },
+    })
+}
+
+#[tokio::test]
+async fn a2_of_one_subscription_only_that_is_bought_again_whose_money_went_back() {
+    let world = shop().await;
+    let provider = provider(&world);
+    for (back, rest, order) in
+        [("price_annual", "price_domain", annual()), ("price_domain", "price_annual", domain("second.example"))]
+    {
+        let buyer = Buyer::new(&world);
+        let metadata = [("account".to_owned(), buyer.account.clone())];
+        let customer = NewCustomer { metadata: metadata.into_iter().collect(), ..NewCustomer::default() };
+        let customer = provider.create_customer(customer).expect("a customer");
+        let new = Subscribe {
+            customer,
+            price: "price_annual".into(),
+            also: vec!["price_domain".into()],
+            ..Subscribe::default()
+        };
+        let both = provider.subscribe(new).expect("it begins");
+        buyer.becomes("active").await;
+        let invoices = provider.invoices();
+        let invoice = invoices.iter().find(|invoice| invoice.to_string().contains(&both)).expect("an invoice");
+        provider.refund(&text(invoice, "id"), None).expect("refunded");
+        buyer.becomes("none").await;
+        let paid = bill_of(&provider.subscription(&both).expect("it is there"), rest);
+        world.settled(&Event::new("invoice.paid", paid)).await;
+        let of_tier = back == "price_annual";
+        let own = buyer.becomes(if of_tier { "none" } else { "active" }).await["subscriptions"][0].clone();
+        let mine = buyer.get("/api/billing/my-addons").await["addons"].as_array().expect("a list").len();
+        let page = world.browse("/billing", Some(&buyer.token)).await;
+        assert!(page.body.contains("was given back") && page.body.contains("Custom domain"), "{}", page.body);
+        assert_eq!(page.body.contains("Buy again</a>"), of_tier, "{}", page.body);
+        let (reason, way_back) = if of_tier { (json!("refunded"), json!("buy_again")) } else { Default::default() };
+        assert_eq!((&own["reason"], &own["way_back"], mine), (&reason, &way_back, usize::from(of_tier)), "{own}");
+        let explained = world.tollgate(&["explain", "account", &buyer.account]).await.stdout;
+        assert_eq!(explained.contains("gives nothing: refunded"), of_tier, "{explained}");
+
+        buyer.buys(&order).await;
+        buyer.becomes("active").await;
+        eventually("both are had", async || {
+            let mine = buyer.get("/api/billing/my-addons").await["addons"].clone();
+            (mine.as_array().is_some_and(|mine| mine.len() == 1)).then_some(())
+        })
+        .await;
+        let left = provider.subscription(&both).expect("it is there");
+        let items = left["items"]["data"].as_array().expect("a list").clone();
+        assert_eq!((&left["status"], items.len()), (&json!("active"), 1), "the rest goes on: {left}");
+        assert_eq!(items[0]["price"]["id"], rest, "{left}");
+    }
 }

@@ -3,7 +3,7 @@
 use entitlement::Timestamp;
 use entitlement::account::{AccountId, UserId};
 use entitlement::catalog::{Catalog, Provider, Sold};
-use entitlement::subscription::State;
+use entitlement::subscription::{State, Subscription};
 use http::StatusCode;
 
 use super::agreed;
@@ -13,7 +13,7 @@ use super::refused::{payment_pending, refuse_beside_unpaid, refuse_blocked, refu
 use super::turn::Turn;
 use super::{check_configured, check_to_sell, client, held, links};
 use crate::Billing;
-use crate::api::standing::{self, Standing, is_running};
+use crate::api::standing::{self, Ending, Standing, is_running};
 use crate::asks::SERVES;
 use crate::caller;
 use crate::clock;
@@ -103,19 +103,35 @@ impl Seller {
         self.keep(lease, &sale, opened).await
     }
 
-    /// Ends what has to be bought again to give something: it would go on to be charged for beside what is bought now.
+    /// Ends what has to be bought again to give something: it would go on to be charged for beside what is bought now. The rest of its
+    /// subscription goes on.
     async fn end_what_is_bought_again(&self, standing: &Standing, now: Timestamp) -> Result<bool, Problem> {
         // What cannot be bought ends nothing.
         self.sale(standing, now).await?;
         let again = standing.subscriptions.iter().filter(|own| is_running(own, now));
-        let again: Vec<_> = again.filter(|own| standing.is_to_be_bought_again(&own.id)).collect();
-        for subscription in &again {
+        let again: Vec<_> = again.filter_map(|own| Some((own, standing.ending(own)?))).collect();
+        for (subscription, ending) in &again {
             check_configured(&self.billing, subscription.id.provider).await?;
-            sell::end_now(&self.billing.providers(), &subscription.id).await?;
+            match ending {
+                Ending::Whole => sell::end_now(&self.billing.providers(), &subscription.id).await?,
+                Ending::Prices(prices) => {
+                    self.had(standing, subscription).await?;
+                    sell::end_prices(&self.billing.providers(), &subscription.id, prices).await?;
+                }
+            }
             tracing::info!(account = %self.account, subscription = %subscription.id.id, "what was given back has ended, to be bought again");
             observe(&self.billing, &subscription.id).await;
         }
         Ok(!again.is_empty())
+    }
+
+    /// A tier that is taken off its subscription was had all the same: no trial comes after it.
+    async fn had(&self, standing: &Standing, own: &Subscription) -> Result<(), StoreError> {
+        if standing::bought(standing.catalog(), own).is_none() {
+            return Ok(());
+        }
+        let mut conn = self.billing.pool().acquire().await?;
+        trials::begun(&mut conn, &self.account, &own.id, own.started_at).await
     }
 
     async fn sale<'a>(&self, standing: &'a Standing, now: Timestamp) -> Result<Sale<'a>, Problem> {

@@ -76,7 +76,8 @@ fn blocked() -> Problem {
 }
 
 fn payment_missing(standing: &Standing, own: &Subscription) -> Problem {
-    let detail = "There is a subscription already, of which a payment is missing: update how it is paid instead of buying another one.";
+    let detail =
+        "There is a subscription already, of which a payment is missing: pay that instead of buying another one.";
     in_portal(standing, Some(own), ("payment_missing", detail))
 }
 

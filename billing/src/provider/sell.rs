@@ -95,6 +95,20 @@ pub(crate) async fn end_now(providers: &Providers, subscription: &SubscriptionId
     }
 }
 
+/// Takes prices off a subscription that goes on with others; nothing is given back. Polar's are for one thing only.
+pub(crate) async fn end_prices(
+    providers: &Providers,
+    subscription: &SubscriptionId,
+    prices: &[&str],
+) -> Result<(), ProviderError> {
+    match subscription.provider {
+        Provider::Stripe => {
+            providers.stripe_client.as_ref().ok_or_else(nobody)?.end_prices(&subscription.id, prices).await
+        }
+        Provider::Polar => end_now(providers, subscription).await,
+    }
+}
+
 /// Lets a paused subscription go on.
 pub(crate) async fn resume(providers: &Providers, subscription: &SubscriptionId) -> Result<Kept, ProviderError> {
     let id = &subscription.id;

@@ -127,7 +127,8 @@ pub fn access(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules) -
     access.max_by_key(|access| access.until.unwrap_or(Timestamp::MAX_UTC))
 }
 
-/// Why a subscription of the account gives nothing at `now`; `None` when something of it does, or it is over.
+/// Why a subscription of the account gives nothing at `now`; `None` when it does, or is over. Where it has a tier, add-ons beside that do
+/// not count.
 #[must_use]
 pub fn withheld(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules, now: Timestamp) -> Option<Withheld> {
     let items = withheld_items(subscription, snapshot, rules, now);
@@ -135,11 +136,26 @@ pub fn withheld(subscription: &Subscription, snapshot: &Snapshot, rules: &Rules,
         let is_gone = gone(subscription, snapshot).next().is_some();
         return Some(if is_gone { Withheld::CustomerGone } else { Withheld::UnknownPrice });
     }
-    let reasons = items.into_iter().map(|(_, withheld)| withheld);
-    reasons.collect::<Option<Vec<Withheld>>>()?.into_iter().min()
+    let is_tier =
+        |item: &Item| matches!(rules.catalog.sold(subscription.id.provider, &item.price), Some(Sold::Tier(_)));
+    let has_tier = items.iter().any(|(item, _)| is_tier(item));
+    let told = items.into_iter().filter(|(item, _)| !has_tier || is_tier(item));
+    told.map(|(_, withheld)| withheld).collect::<Option<Vec<Withheld>>>()?.into_iter().min()
 }
 
-/// The prices of those things of a subscription that have to be bought again to give something, whatever the others give.
+/// The prices of a subscription that give nothing, each with the reason, whatever the others give.
+#[must_use]
+pub fn withheld_prices(
+    subscription: &Subscription,
+    snapshot: &Snapshot,
+    rules: &Rules,
+    now: Timestamp,
+) -> Vec<(String, Withheld)> {
+    let items = withheld_items(subscription, snapshot, rules, now).into_iter();
+    items.filter_map(|(item, withheld)| Some((item.price, withheld?))).collect()
+}
+
+/// The prices of a subscription that have to be bought again to give something, whatever the others give.
 #[must_use]
 pub fn to_be_bought_again(
     subscription: &Subscription,
@@ -147,10 +163,8 @@ pub fn to_be_bought_again(
     rules: &Rules,
     now: Timestamp,
 ) -> Vec<String> {
-    let is_again =
-        |withheld: Option<Withheld>| withheld.is_some_and(|withheld| withheld.way_back() == WayBack::BuyAgain);
-    let items = withheld_items(subscription, snapshot, rules, now).into_iter();
-    items.filter(|(_, withheld)| is_again(*withheld)).map(|(item, _)| item.price).collect()
+    let prices = withheld_prices(subscription, snapshot, rules, now).into_iter();
+    prices.filter(|(_, withheld)| withheld.way_back() == WayBack::BuyAgain).map(|(price, _)| price).collect()
 }
 
 /// Each thing of a subscription that is sold here, and why it gives nothing.

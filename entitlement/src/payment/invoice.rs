@@ -34,6 +34,8 @@ pub struct Invoice {
     pub needs_action: bool,
     /// When its seller wrote it off: it is no longer collected, and may be paid all the same.
     pub written_off_at: Option<Timestamp>,
+    /// Whether its seller took it back: nothing is owed for it, also where it was written off before.
+    pub voided: bool,
 }
 
 /// What one line of a bill is for.
@@ -106,6 +108,7 @@ impl Invoice {
             failed_at: first(self.failed_at, other.failed_at),
             needs_action: self.needs_action || other.needs_action,
             written_off_at: first(self.written_off_at, other.written_off_at),
+            voided: self.voided || other.voided,
             id: self.id,
         }
     }

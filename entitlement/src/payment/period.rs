@@ -45,7 +45,8 @@ impl Period<'_> {
         if own.iter().any(|invoice| invoice.is_paid()) {
             return None;
         }
-        let marked = own.into_iter().filter_map(|invoice| Some((invoice.written_off_at?, invoice.covers_from)));
+        let owed = own.into_iter().filter(|invoice| !invoice.voided);
+        let marked = owed.filter_map(|invoice| Some((invoice.written_off_at?, invoice.covers_from)));
         let (at, covers_from) = marked.max()?;
         Some(Setback::WrittenOff { at, covers_from: since.map_or(covers_from, |since| since.max(covers_from)) })
     }

@@ -142,6 +142,7 @@ fn bill(lines: &[(&str, i64, i64, i64)], settled: bool) -> Invoice {
         failed_at: None,
         needs_action: false,
         written_off_at: None,
+        voided: false,
     }
 }
 
@@ -319,7 +320,7 @@ fn each_state_that_takes_access_has_a_reason_and_a_way_back() {
         ("refunded", subscription(active, None), vec![refunded], Some((Withheld::Refunded, WayBack::BuyAgain))),
         ("refunded while paused", paused.clone(), vec![refunded], Some((Withheld::Refunded, WayBack::BuyAgain))),
         ("lost", subscription(active, None), vec![lost], Some((Withheld::DisputeLost, WayBack::BuyAgain))),
-        ("written off", subscription(active, None), vec![off], Some((Withheld::Unpaid, WayBack::UpdateCard))),
+        ("written off", subscription(active, None), vec![off], Some((Withheld::WrittenOff, WayBack::PayInvoice))),
         ("written off while paused", paused.clone(), vec![off], Some((Withheld::Paused, WayBack::Resume))),
         ("disputed", subscription(active, None), vec![disputed], Some((Withheld::Disputed, WayBack::Wait))),
         ("collection is paused", paused, vec![], Some((Withheld::Paused, WayBack::Resume))),

@@ -22,7 +22,9 @@ pub enum Withheld {
     Disputed,
     /// Collection is paused.
     Paused,
-    /// The provider gave up collecting, or the bill for the period was written off.
+    /// The bill for the period was written off: it is no longer collected, and can be paid.
+    WrittenOff,
+    /// The provider gave up collecting.
     Unpaid,
     /// A payment failed, and the grace is over.
     PastDue,
@@ -41,6 +43,8 @@ pub enum WayBack {
     BuyAgain,
     Resume,
     UpdateCard,
+    /// A new card is not charged: the bill itself is to be paid.
+    PayInvoice,
     /// Nothing: others have to act.
     Wait,
 }
@@ -56,6 +60,7 @@ impl Withheld {
             Self::UnknownPrice => "unknown_price",
             Self::Disputed => "disputed",
             Self::Paused => "paused",
+            Self::WrittenOff => "written_off",
             Self::Unpaid => "unpaid",
             Self::PastDue => "past_due",
             Self::Incomplete => "incomplete",
@@ -70,6 +75,7 @@ impl Withheld {
         match self {
             Self::CustomerGone | Self::Refunded | Self::DisputeLost => WayBack::BuyAgain,
             Self::Paused => WayBack::Resume,
+            Self::WrittenOff => WayBack::PayInvoice,
             Self::Unpaid | Self::PastDue | Self::Incomplete => WayBack::UpdateCard,
             Self::UnknownPrice | Self::Disputed | Self::NotRenewed | Self::UnknownStatus => WayBack::Wait,
         }
@@ -84,6 +90,7 @@ impl WayBack {
             Self::BuyAgain => "buy_again",
             Self::Resume => "resume",
             Self::UpdateCard => "update_card",
+            Self::PayInvoice => "pay_invoice",
             Self::Wait => "wait",
         }
     }
@@ -114,7 +121,7 @@ impl Subscription {
             Setback::Refunded { .. } => Withheld::Refunded,
             Setback::Lost { .. } => Withheld::DisputeLost,
             Setback::Disputed { .. } => Withheld::Disputed,
-            Setback::WrittenOff { .. } => Withheld::Unpaid,
+            Setback::WrittenOff { .. } => Withheld::WrittenOff,
         });
         let of_state = match self.state {
             State::Incomplete => Withheld::Incomplete,

@@ -25,11 +25,30 @@ async fn a3_a_bill_that_was_written_off_gives_no_period_until_it_is_paid() {
     assert_eq!(scene.world.settled(&marked).await.0, "applied");
     buyer.reads(&scene.world, 402, "it was written off").await;
     let own = buyer.standing(&scene.world).await["subscriptions"][0].clone();
-    assert_eq!((&own["reason"], &own["way_back"]), (&json!("unpaid"), &json!("update_card")), "{own}");
+    assert_eq!((&own["reason"], &own["way_back"]), (&json!("written_off"), &json!("pay_invoice")), "{own}");
+    let page = scene.world.browse("/billing", Some(&buyer.token)).await;
+    assert!(page.body.contains("Pay it below") && !page.body.contains("Update payment"), "{}", page.body);
     let (state, reason) = scene.world.settled(&marked.again()).await;
     assert_eq!((state.as_str(), reason.as_str()), ("ignored", "this, or something newer, is known already"));
     scene.tell("invoice.paid", told.invoice(&invoice, &lines, json!({}))).await;
     buyer.reads(&scene.world, 200, "it was paid after all").await;
+    scene.world.settled(&marked.again()).await;
+    buyer.reads(&scene.world, 200, "an old word takes nothing").await;
+}
+
+#[tokio::test]
+async fn a3_a_bill_that_is_voided_after_it_was_written_off_takes_nothing() {
+    let scene = Scene::start().await;
+    let (buyer, told) = scene.buyer().await;
+    let items = [told.item("price_monthly", (0, 30))];
+    scene.tell("customer.subscription.created", told.subscription(&items, json!({}))).await;
+    let (invoice, lines) = (unique("in"), [told.line("price_monthly", (0, 30), 700)]);
+    let marked = uncollectible(&told, &invoice, &lines, &json!({}));
+    assert_eq!(scene.world.settled(&marked).await.0, "applied");
+    buyer.reads(&scene.world, 402, "it was written off").await;
+    let voided = told.invoice(&invoice, &lines, json!({ "status": "void", "amount_paid": 0 }));
+    assert_eq!(scene.world.settled(&Event::new("invoice.voided", voided)).await.0, "applied");
+    buyer.reads(&scene.world, 200, "nothing is owed").await;
     scene.world.settled(&marked.again()).await;
     buyer.reads(&scene.world, 200, "an old word takes nothing").await;
 }

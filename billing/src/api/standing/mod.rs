@@ -20,7 +20,7 @@ use crate::store::snapshot::{self, Snapshot};
 
 mod ways;
 
-pub use ways::Obstacle;
+pub use ways::{Ending, Obstacle};
 
 /// An account's entitlement and subscriptions at one moment, and the catalog by which they are read.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ pub struct Standing {
     pub subscriptions: Vec<Subscription>,
     /// Of those that give nothing although they are not over: why.
     pub withheld: BTreeMap<SubscriptionId, Withheld>,
-    /// The prices of what has to be bought again to give something, also where the rest of its subscription gives what it should.
-    pub given_back: BTreeSet<(SubscriptionId, String)>,
+    /// The same of each price of them, also where the rest of its subscription gives what it should.
+    pub withheld_prices: BTreeMap<(SubscriptionId, String), Withheld>,
     /// Those whose customer is another account's.
     pub elsewhere: BTreeSet<SubscriptionId>,
     /// Whether the account has a customer of its own, and with it a portal.
@@ -101,11 +101,11 @@ impl Standing {
             Some((subscription.id.clone(), compute::withheld(subscription, &snapshot, &rules, now)?))
         });
         let withheld = withheld.collect();
-        let given_back = snapshot.subscriptions.iter().flat_map(|subscription| {
-            let prices = compute::to_be_bought_again(subscription, &snapshot, &rules, now).into_iter();
-            prices.map(|price| (subscription.id.clone(), price))
+        let withheld_prices = snapshot.subscriptions.iter().flat_map(|subscription| {
+            let prices = compute::withheld_prices(subscription, &snapshot, &rules, now).into_iter();
+            prices.map(|(price, withheld)| ((subscription.id.clone(), price), withheld))
         });
-        let given_back = given_back.collect();
+        let withheld_prices = withheld_prices.collect();
         let is_own = |own: &&Subscription| {
             let provider = own.id.provider.as_str();
             customers.iter().any(|customer| customer.provider == provider && customer.customer_id == own.customer)
@@ -113,7 +113,7 @@ impl Standing {
         let elsewhere = snapshot.subscriptions.iter().filter(|own| !is_own(own)).map(|own| own.id.clone()).collect();
         let has_portal = customers.iter().any(|customer| customer.gone_at.is_none());
         let subscriptions = snapshot.with_gone_customers().subscriptions;
-        Self { rules, segment, subscriptions, withheld, given_back, elsewhere, has_portal }
+        Self { rules, segment, subscriptions, withheld, withheld_prices, elsewhere, has_portal }
     }
 
     /// What is sold.
@@ -207,12 +207,12 @@ impl Standing {
 
     /// The add-ons that the account has at `now`: those that are paid for, and whose money was not given back.
     pub fn held_addons(&self, now: Timestamp) -> impl Iterator<Item = (&Addon, &Subscription)> {
-        let is_given_back = |addon: &Addon, subscription: &Subscription| {
-            let prices = addon.prices.iter().filter(|price| subscription.prices.contains(&price.id));
-            let mut keys = prices.map(|price| (subscription.id.clone(), price.id.clone()));
-            keys.all(|key| self.given_back.contains(&key))
+        let is_held = move |addon: &Addon, subscription: &Subscription| {
+            let back: Vec<&str> = self.given_back(subscription).collect();
+            let prices = addon.prices.iter().map(|price| &price.id);
+            prices.filter(|id| subscription.prices.contains(id)).any(|id| !back.contains(&id.as_str()))
         };
-        self.addons(now).filter(move |(addon, subscription)| !is_given_back(addon, subscription))
+        self.addons(now).filter(move |(addon, subscription)| is_held(addon, subscription))
     }
 
     /// Whether what a provider's price buys has taken effect at `now`.
@@ -377,10 +377,15 @@ pub mod examples {
             let withheld = subscription.withheld(&item, &Dues::default(), (&grace, &policy), setbacks, now)?;
             Some((subscription.id.clone(), withheld))
         };
-        let withheld = subscriptions.iter().filter_map(reason).collect();
+        let withheld: BTreeMap<_, _> = subscriptions.iter().filter_map(reason).collect();
+        let of_prices = |(id, withheld): (&SubscriptionId, &Withheld)| {
+            let own = subscriptions.iter().filter(|own| own.id == *id).flat_map(|own| own.prices.clone());
+            own.map(|price| ((id.clone(), price), *withheld)).collect::<Vec<_>>()
+        };
+        let withheld_prices = withheld.iter().flat_map(of_prices).collect();
         let rules = Arc::new(Rules { id: Some(1), catalog, grace, policy });
-        let (given_back, elsewhere) = (BTreeSet::new(), BTreeSet::new());
-        Standing { rules, segment, subscriptions, withheld, given_back, elsewhere, has_portal: true }
+        let elsewhere = BTreeSet::new();
+        Standing { rules, segment, subscriptions, withheld, withheld_prices, elsewhere, has_portal: true }
     }
 }
 

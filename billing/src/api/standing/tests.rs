@@ -83,12 +83,14 @@ fn an_add_on_whose_money_went_back_is_not_held_also_beside_a_tier_that_goes_on()
         held.collect::<Vec<_>>()
     };
     assert_eq!(codes(&standing), ["domain"]);
-    standing.given_back.insert((both.id.clone(), "price_monthly".into()));
+    standing.withheld_prices.insert((both.id.clone(), "price_monthly".into()), Withheld::Refunded);
     assert_eq!(codes(&standing), ["domain"], "the tier's money went back");
-    standing.given_back.insert((both.id, "price_domain".into()));
+    standing.withheld_prices.remove(&(both.id.clone(), "price_monthly".into()));
+    standing.withheld_prices.insert((both.id.clone(), "price_domain".into()), Withheld::Refunded);
+    assert_eq!(standing.ending(&both), Some(Ending::Prices(vec!["price_domain"])));
+    standing.withheld_prices.insert((both.id.clone(), "price_monthly".into()), Withheld::Refunded);
+    standing.withheld.insert(both.id.clone(), Withheld::Refunded);
+    assert_eq!(standing.ending(&both), Some(Ending::Whole));
     assert_eq!(codes(&standing), [""; 0]);
-    assert!(
-        standing.has_addon("domain", on(3, 10)),
-        "its subscription goes on to be charged for: it is not sold again"
-    );
+    assert!(!standing.has_addon("domain", on(3, 10)), "it is sold again, and taken off its subscription first");
 }

@@ -19,6 +19,14 @@ pub enum Obstacle<'a> {
     Held(Option<&'a Subscription>),
 }
 
+/// The part of a subscription that ends before it is bought again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending<'a> {
+    Whole,
+    /// The rest of it gives something, or may.
+    Prices(Vec<&'a str>),
+}
+
 impl Standing {
     /// The obstacle to buying a tier, or an add-on, at `now`.
     #[must_use]
@@ -47,7 +55,7 @@ impl Standing {
         };
         Some(match self.withheld(&subscription.id).map(Withheld::way_back) {
             Some(WayBack::Resume) => Obstacle::Paused,
-            Some(WayBack::UpdateCard) => Obstacle::PaymentMissing(subscription),
+            Some(WayBack::UpdateCard | WayBack::PayInvoice) => Obstacle::PaymentMissing(subscription),
             Some(WayBack::BuyAgain | WayBack::Wait) | None => Obstacle::Held(Some(subscription)),
         })
     }
@@ -62,11 +70,36 @@ impl Standing {
                 self.unpaid().is_none()
                     && self.item(subscription).is_some_and(|item| self.obstacle(item, now).is_none())
             }
-            WayBack::UpdateCard => !self.is_elsewhere(&subscription.id),
+            WayBack::UpdateCard | WayBack::PayInvoice => !self.is_elsewhere(&subscription.id),
             WayBack::Resume => !self.segment.plan.is_blocked(),
             WayBack::Wait => true,
         };
         Some(if is_open { way_back } else { WayBack::Wait })
+    }
+
+    /// Why one price of a subscription gives nothing although that is not over.
+    #[must_use]
+    pub fn withheld_price(&self, id: &SubscriptionId, price: &str) -> Option<Withheld> {
+        self.withheld_prices.get(&(id.clone(), price.to_owned())).copied()
+    }
+
+    /// The prices of a subscription that are to be bought again to give something.
+    pub fn given_back<'a>(&'a self, own: &'a Subscription) -> impl Iterator<Item = &'a str> {
+        own.prices.iter().map(String::as_str).filter(move |price| {
+            self.withheld_price(&own.id, price).is_some_and(|withheld| withheld.way_back() == WayBack::BuyAgain)
+        })
+    }
+
+    /// The part of a running subscription that has to be bought again.
+    #[must_use]
+    pub fn ending<'a>(&'a self, own: &'a Subscription) -> Option<Ending<'a>> {
+        let back: Vec<&str> = self.given_back(own).collect();
+        let is_sold = |price: &&String| self.catalog().sold(own.id.provider, price).is_some();
+        let is_whole = own.prices.iter().filter(is_sold).all(|price| back.contains(&price.as_str()));
+        if is_whole {
+            return self.is_to_be_bought_again(&own.id).then_some(Ending::Whole);
+        }
+        (!back.is_empty()).then_some(Ending::Prices(back))
     }
 
     /// The item that a subscription buys: a tier before an add-on.
@@ -104,8 +137,7 @@ impl Standing {
     }
 
     fn addon(&self, code: &str, now: Timestamp) -> Option<&Subscription> {
-        let mut held = self.addons(now).filter(|(_, own)| !self.is_to_be_bought_again(&own.id));
-        held.find(|(addon, _)| addon.code == code).map(|(_, own)| own)
+        self.held_addons(now).find(|(addon, _)| addon.code == code).map(|(_, own)| own)
     }
 
     /// Whether an add-on stands in the way of another one of its kind at `now`.

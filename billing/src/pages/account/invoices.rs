@@ -82,7 +82,8 @@ fn line(texts: &Texts, billed: Billed) -> Line {
         date: texts.day(bill.created_at),
         amount: texts.common.locale.money(bill.total, &bill.currency),
         status,
-        pay_url: bill.url.filter(|url| bill.status == "open" && is_safe(url)),
+        // A bill that is no longer collected can be paid all the same.
+        pay_url: bill.url.filter(|url| matches!(bill.status.as_str(), "open" | "uncollectible") && is_safe(url)),
         // A link that is no page is left out rather than followed.
         pdf_url: bill.pdf.filter(|url| is_safe(url)),
     }
@@ -117,7 +118,10 @@ mod tests {
         assert_eq!((paid.date.as_str(), paid.amount.as_str(), paid.status.as_str()), ("1 March 2026", "£7", "Paid"));
         assert_eq!(paid.pdf_url.as_deref(), Some("https://pay.stripe.com/invoice/in_1/pdf"));
         assert_eq!(paid.pay_url, None, "it is paid");
-        assert_eq!(told("open", "https://pay.stripe.com/i").pay_url.as_deref(), Some("https://pay.stripe.com/i"));
+        for status in ["open", "uncollectible"] {
+            let url = told(status, "https://pay.stripe.com/i").pay_url;
+            assert_eq!(url.as_deref(), Some("https://pay.stripe.com/i"), "{status}");
+        }
         let unsafe_link = told("open", "javascript:alert(1)");
         assert_eq!((unsafe_link.pdf_url, unsafe_link.pay_url), (None, None));
         for (word, shown) in [

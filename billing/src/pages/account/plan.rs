@@ -100,7 +100,7 @@ impl Plan {
 
     /// Whether the warning has a button: the others then stand back.
     pub fn has_way_back(&self) -> bool {
-        self.warning.as_ref().is_some_and(|warning| warning.way_back != WayBack::Wait)
+        self.warning.as_ref().is_some_and(|warning| !matches!(warning.way_back, WayBack::Wait | WayBack::PayInvoice))
     }
 
     /// `sellers` are the providers that can be asked.
@@ -140,7 +140,12 @@ impl Plan {
                 .iter()
                 .map(|live| {
                     let is_told = told(live.subscription);
-                    line(texts, &live.tier.name, live.price, (live.subscription, standing, is_told))
+                    line(
+                        texts,
+                        &live.tier.name,
+                        live.price,
+                        (live.subscription, standing.withheld(&live.subscription.id), is_told),
+                    )
                 })
                 .chain(standing.unnamed(now).map(|subscription| unnamed(texts, subscription)))
                 .collect(),
@@ -174,7 +179,7 @@ fn actions(standing: &Standing, (sellers, is_incomplete): (&[Provider], bool), n
 fn without_access(texts: &Texts, standing: &Standing, (warned, has_none): (Option<&SubscriptionId>, bool)) -> String {
     let texts = &texts.account;
     let text = match warned.and_then(|id| standing.withheld(id)) {
-        Some(Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete) => &texts.past_due,
+        Some(Withheld::WrittenOff | Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete) => &texts.past_due,
         Some(Withheld::Paused) => &texts.on_pause,
         Some(Withheld::CustomerGone) => &texts.none,
         Some(
@@ -247,6 +252,7 @@ fn reason(texts: &Texts, withheld: Withheld, subscription: &Subscription) -> Str
         (Withheld::NotRenewed, _) => own.not_renewed.clone(),
         (Withheld::UnknownStatus, _) => own.unknown_status.clone(),
         (Withheld::Incomplete, _) => own.incomplete.clone(),
+        (Withheld::WrittenOff, _) => own.written_off.clone(),
         (Withheld::Unpaid | Withheld::PastDue, _) => own.unpaid.clone(),
     }
 }
@@ -271,7 +277,7 @@ fn warning(texts: &Texts, subscription: &Subscription, (standing, now): (&Standi
             };
             format!("{} {next}", reason(texts, withheld, subscription))
         }
-        (Some(Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete), _)
+        (Some(Withheld::WrittenOff | Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete), _)
         | (None, State::PastDue { .. } | State::Unpaid)
             if is_elsewhere =>
         {
@@ -284,7 +290,9 @@ fn warning(texts: &Texts, subscription: &Subscription, (standing, now): (&Standi
     };
     let has_access = standing.segment.status != Status::None;
     let title = match withheld {
-        None | Some(Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete) => &own.failed_title,
+        None | Some(Withheld::WrittenOff | Withheld::Unpaid | Withheld::PastDue | Withheld::Incomplete) => {
+            &own.failed_title
+        }
         // Something else gives access.
         _ if has_access => &own.beside_title,
         _ => &own.withheld_title,
@@ -295,11 +303,12 @@ fn warning(texts: &Texts, subscription: &Subscription, (standing, now): (&Standi
 }
 
 fn addons(texts: &Texts, standing: &Standing, now: Timestamp) -> Vec<Line> {
-    let held = standing.held_addons(now).filter_map(|(addon, subscription)| {
+    let paid = standing.addons(now).filter_map(|(addon, subscription)| {
         let price = subscription.prices.iter().find_map(|id| addon.prices.iter().find(|price| price.id == *id))?;
-        Some(line(texts, &addon.name, price, (subscription, standing, false)))
+        let withheld = standing.withheld_price(&subscription.id, &price.id);
+        Some(line(texts, &addon.name, price, (subscription, withheld, false)))
     });
-    held.collect()
+    paid.collect()
 }
 
 /// One whose price the catalog does not name: what it is called and costs is not known here, and its provider charges for it.
@@ -321,7 +330,7 @@ fn line(
     texts: &Texts,
     name: &str,
     price: &Price,
-    (subscription, standing, is_told): (&Subscription, &Standing, bool),
+    (subscription, withheld, is_told): (&Subscription, Option<Withheld>, bool),
 ) -> Line {
     let own = &texts.account;
     let with = match price.cadence {
@@ -331,7 +340,6 @@ fn line(
     let id = price.id.as_str();
     let price = fill(with, &[("amount", &texts.common.locale.price(price))]);
     let dated = |text: &str, at: Timestamp| fill(text, &[("date", &texts.day(at)), ("price", &price)]);
-    let withheld = standing.withheld(&subscription.id);
     let is_paused = subscription.collection_paused || subscription.state == State::Paused;
     let what = match (withheld, subscription.state, subscription.cancel_at) {
         // No payment is promised for what gives nothing.

@@ -65,7 +65,7 @@ texts! {
     /// The page of one's own plan.
     Account {
         title, thanks, ending, kept, active, trialing, canceling, past_due, credit, none, trial_left, trial_then,
-        next_payment, ends, access_until, failed_title, failed, unpaid, incomplete, withheld_title, beside_title, no_access, no_plan, on_pause,
+        next_payment, ends, access_until, failed_title, failed, unpaid, written_off, incomplete, withheld_title, beside_title, no_access, no_plan, on_pause,
         customer_gone, refunded, dispute_lost, buy_over, buy_or_cancel, nothing_charged, cancel_or_charged, disputed, paused_text, paused_ending, paused_until, not_renewed, unknown_status, unknown_price, elsewhere, unpaid_elsewhere,
         resume, buy_again, paused, unnamed, manage, pay, cancel, cancel_text, cancel_on,
         cancel_now, keep, plans, not_a_buyer, blocked, credit_days, credit_text, credit_waits, referral, referral_text, referral_link, copy,

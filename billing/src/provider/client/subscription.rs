@@ -43,7 +43,28 @@ struct Items {
 
 #[derive(Debug, miniserde::Deserialize)]
 struct Item {
+    id: Option<String>,
+    price: Option<Price>,
     current_period_end: Option<i64>,
+}
+
+#[derive(Debug, miniserde::Deserialize)]
+struct Price {
+    id: String,
+}
+
+/// Items that are taken off.
+#[derive(Serialize)]
+struct Removal<'a> {
+    items: Vec<Removed<'a>>,
+    /// `none`: nothing is given back.
+    proration_behavior: &'static str,
+}
+
+#[derive(Serialize)]
+struct Removed<'a> {
+    id: &'a str,
+    deleted: bool,
 }
 
 /// Stripe refuses a request that names both fields.
@@ -91,6 +112,15 @@ impl Subscription {
     fn outlives_period(&self) -> bool {
         let end = self.cancel_at.filter(|_| !self.ends_with_period());
         end.zip(self.period_end()).is_some_and(|(end, period_end)| end > period_end)
+    }
+
+    /// The request that takes the items of these prices off; none where there are no such items.
+    fn without(&self, prices: &[&str]) -> Option<Removal<'_>> {
+        let items = self.items.iter().flat_map(|items| &items.data);
+        let is_meant = |item: &&Item| item.price.as_ref().is_some_and(|price| prices.contains(&price.id.as_str()));
+        let items = items.filter(is_meant).filter_map(|item| Some(Removed { id: item.id.as_deref()?, deleted: true }));
+        let items: Vec<_> = items.collect();
+        (!items.is_empty()).then_some(Removal { items, proration_behavior: "none" })
     }
 
     fn is_ending(&self) -> bool {
@@ -156,6 +186,19 @@ impl Client {
             return Ok(());
         }
         let _: Subscription = self.delete(&path).await?;
+        Ok(())
+    }
+
+    /// Takes the items of these prices off the subscription, which goes on with the others; nothing is given back
+    /// (<https://docs.stripe.com/api/subscriptions/update>).
+    ///
+    /// # Errors
+    /// [`ProviderError::Refused`] when it is already over, or any other.
+    pub async fn end_prices(&self, subscription: &str, prices: &[&str]) -> Result<(), ProviderError> {
+        let now = self.running_subscription(subscription).await?;
+        let Some(removal) = now.without(prices) else { return Ok(()) };
+        let path = format!("/subscriptions/{}", checked_id(subscription)?);
+        let _: Subscription = self.post(&path, &removal, Sameness::OwnRepetitions).await?;
         Ok(())
     }
 
@@ -242,6 +285,18 @@ mod tests {
         assert_eq!(body(&Update::CancelAtPeriodEnd(true)).as_deref(), Some("cancel_at_period_end=true"));
         assert_eq!(body(&Update::CancelAtPeriodEnd(false)).as_deref(), Some("cancel_at_period_end=false"));
         assert_eq!(body(&Update::CancelAt("")).as_deref(), Some("cancel_at="));
+    }
+
+    #[test]
+    fn the_items_of_a_price_are_taken_off_and_nothing_is_given_back() {
+        let body = r#"{"status": "active", "items": {"data": [{"id": "si_1", "price": {"id": "one", "product": "prod"}}, {"id": "si_2", "price": {"id": "two"}}]}}"#;
+        let read: Subscription = miniserde::json::from_str(body).expect("a subscription");
+        let form = |prices: &[&str]| {
+            Some(RequestBuilder::new(StripeMethod::Post, "/").form(&read.without(prices)?).body.expect("a body"))
+        };
+        let expected = "items[0][id]=si_2&items[0][deleted]=true&proration_behavior=none";
+        assert_eq!(form(&["two"]).map(|body| body.replace("%5B", "[").replace("%5D", "]")).as_deref(), Some(expected));
+        assert_eq!(form(&["three"]), None, "nothing is left to be done");
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub fn order(seen: &payload::Order, customer: &Name, told: &Told<'_>) -> Result<
         failed_at: failing.then_some(changed_at),
         needs_action: false,
         written_off_at: None,
+        voided: false,
     })];
     if is_paid {
         let refunded = refunded(seen, paid);

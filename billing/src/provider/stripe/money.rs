@@ -53,6 +53,7 @@ pub fn invoice(seen: payload::Invoice, failure: Option<Failure>) -> (Vec<Fact>, 
         failed_at: failure.map(|failure| failure.at),
         needs_action: failure.is_some_and(|failure| failure.needs_action),
         written_off_at: seen.written_off_at(covers_from),
+        voided: seen.status.as_deref() == Some("void"),
     }));
     (facts, Some(object))
 }

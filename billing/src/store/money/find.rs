@@ -70,7 +70,7 @@ pub async fn invoices_of(conn: &mut PgConnection, account: &AccountId, limit: i6
         r#"
         select i.invoice_id, i.subscription_id, i.customer_id, i.renews, i.covers_from, i.paid, i.balance, i.currency,
             i.settled, i.lines as "lines: Json<Vec<Line>>", i.attempts, i.failed_at, i.needs_action,
-            i.written_off_at
+            i.written_off_at, i.voided
         from subscriptions s
         join invoices i on i.provider = s.provider and i.subscription_id = s.subscription_id
         where s.account = $1 order by i.covers_from desc, i.invoice_id limit $2

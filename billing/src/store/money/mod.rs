@@ -55,6 +55,7 @@ pub(super) struct InvoiceRow {
     failed_at: Option<Timestamp>,
     needs_action: bool,
     written_off_at: Option<Timestamp>,
+    voided: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +106,7 @@ impl From<InvoiceRow> for Invoice {
             failed_at: row.failed_at,
             needs_action: row.needs_action,
             written_off_at: row.written_off_at,
+            voided: row.voided,
         }
     }
 }
@@ -174,7 +176,7 @@ pub async fn put_invoice(conn: &mut PgConnection, provider: Provider, seen: Invo
         InvoiceRow,
         r#"
         select invoice_id, subscription_id, customer_id, renews, covers_from, paid, balance, currency, settled,
-            lines as "lines: Json<Vec<Line>>", attempts, failed_at, needs_action, written_off_at
+            lines as "lines: Json<Vec<Line>>", attempts, failed_at, needs_action, written_off_at, voided
         from invoices where provider = $1 and invoice_id = $2 for update
         "#,
         name,
@@ -189,9 +191,9 @@ pub async fn put_invoice(conn: &mut PgConnection, provider: Provider, seen: Invo
         r#"
         insert into invoices (
             provider, invoice_id, subscription_id, customer_id, renews, covers_from, paid, attempts, failed_at, balance,
-            currency, settled, lines, needs_action, written_off_at
+            currency, settled, lines, needs_action, written_off_at, voided
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         on conflict (provider, invoice_id) do update set
             subscription_id = excluded.subscription_id, customer_id = excluded.customer_id, renews = excluded.renews,
             covers_from = excluded.covers_from, paid = greatest(invoices.paid, excluded.paid),
@@ -199,7 +201,8 @@ pub async fn put_invoice(conn: &mut PgConnection, provider: Provider, seen: Invo
             failed_at = least(invoices.failed_at, excluded.failed_at), balance = excluded.balance,
             currency = excluded.currency, settled = invoices.settled or excluded.settled, lines = excluded.lines,
             needs_action = invoices.needs_action or excluded.needs_action,
-            written_off_at = least(invoices.written_off_at, excluded.written_off_at)
+            written_off_at = least(invoices.written_off_at, excluded.written_off_at),
+            voided = invoices.voided or excluded.voided
         "#,
         name,
         next.id,
@@ -215,7 +218,8 @@ pub async fn put_invoice(conn: &mut PgConnection, provider: Provider, seen: Invo
         next.settled,
         Json(&next.lines) as _,
         next.needs_action,
-        next.written_off_at
+        next.written_off_at,
+        next.voided
     );
     query.execute(conn).await?;
     Ok(Stored::News)

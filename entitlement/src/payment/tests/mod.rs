@@ -116,6 +116,7 @@ fn bill() -> Invoice {
         failed_at: None,
         needs_action: false,
         written_off_at: None,
+        voided: false,
     }
 }
 
@@ -127,11 +128,11 @@ fn some_line() -> impl Strategy<Value = Line> {
 /// A piece of one bill.
 fn some_bill() -> impl Strategy<Value = Invoice> {
     let money = (0..3_i64, -1..2_i64, prop::option::of("(gbp|eur)"), any::<bool>());
-    let rest = (any::<bool>(), 0..9_i64, 0..3_i32, some_time(), any::<bool>(), some_time());
+    let rest = (any::<bool>(), 0..9_i64, 0..3_i32, some_time(), any::<bool>(), (some_time(), any::<bool>()));
     (money, rest, prop::collection::vec(some_line(), 0..4)).prop_map(
         |(
             (paid, balance, currency, settled),
-            (renews, second, attempts, failed_at, needs_action, written_off_at),
+            (renews, second, attempts, failed_at, needs_action, (written_off_at, voided)),
             mut lines,
         )| {
             lines.sort();
@@ -148,6 +149,7 @@ fn some_bill() -> impl Strategy<Value = Invoice> {
                 failed_at,
                 needs_action,
                 written_off_at,
+                voided,
                 ..bill()
             }
         },

@@ -81,6 +81,12 @@ fn a_bill_that_was_written_off_pays_for_nothing_unless_another_one_does() {
         ("another one is paid", vec![marked("in_1", 10, 40), billed("in_2", 10)], None),
         ("the one before is paid", vec![marked("in_1", 10, 40), billed("in_2", -20)], off(40)),
         ("it was paid after all", vec![Invoice { settled: true, ..marked("in_1", 10, 40) }], None),
+        ("it was voided after all", vec![Invoice { voided: true, ..marked("in_1", 10, 40) }], None),
+        (
+            "another one was voided",
+            vec![Invoice { voided: true, ..marked("in_1", 10, 45) }, marked("in_2", 10, 40)],
+            off(40),
+        ),
         ("the period before", vec![marked("in_1", -20, 40)], None),
         ("usage", vec![usage], None),
         ("an add-on's", vec![of_addon], None),

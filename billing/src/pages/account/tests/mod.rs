@@ -197,7 +197,7 @@ fn who_has_no_access_is_not_told_to_keep_it() {
 fn the_end_is_named_before_it_is_asked_for_and_after() {
     let texts = &examples::pages().texts;
     let html = rendered(vec![paid()]);
-    assert!(html.contains("Your subscription then runs until 1 April 2026, and nothing more is charged."), "{html}");
+    assert!(html.contains("Your subscription then ends on 1 April 2026, and nothing more is charged."), "{html}");
     let html = rendered(vec![subscription("price_monthly", State::PastDue { since: on(3, 9) })]);
     assert!(html.contains("then ends with its period"), "its end is not known: {html}");
     let asked = Asked { upgraded: None, done: Some("ending".into()) };

@@ -28,7 +28,8 @@ fn setbacks() -> Vec<Vec<Setback>> {
     let refunded = Setback::Refunded { at: on(3, 8), covers_from: on(3, 1) };
     let disputed = Setback::Disputed { since: on(3, 8) };
     let lost = Setback::Lost { at: on(3, 8), covers_from: on(3, 1) };
-    vec![vec![], vec![refunded], vec![disputed], vec![lost], vec![refunded, disputed]]
+    let written_off = Setback::WrittenOff { at: on(3, 8), covers_from: on(3, 1) };
+    vec![vec![], vec![refunded], vec![disputed], vec![lost], vec![refunded, disputed], vec![written_off]]
 }
 
 fn shown(standing: &Standing) -> String {
@@ -36,7 +37,8 @@ fn shown(standing: &Standing) -> String {
 }
 
 /// The words that say why there is no access, each for a state of its own.
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 11] = [
+    "no new card is charged for it",
     "no longer knows you as a customer",
     "Your last payment was given back",
     "Your bank has taken your last payment back",
@@ -50,7 +52,8 @@ const REASONS: [&str; 10] = [
 ];
 
 /// Two words of which one page must not have both.
-const CONTRADICTIONS: [(&str, &str); 15] = [
+const CONTRADICTIONS: [(&str, &str); 16] = [
+    ("then runs until", "You have no access"),
     ("No subscription", "Cancel at the end"),
     ("No subscription", "Keep the subscription"),
     ("No subscription", "Manage subscription"),
@@ -104,7 +107,7 @@ fn a4_each_state_that_takes_access_has_its_own_words_and_never_two_that_contradi
                 Some(WayBack::UpdateCard) => vec![ways[0]],
                 Some(WayBack::Resume) => vec![ways[1]],
                 Some(WayBack::BuyAgain) => vec![ways[2]],
-                Some(WayBack::Wait) => vec![],
+                Some(WayBack::PayInvoice | WayBack::Wait) => vec![],
                 None => ways[..warned].to_vec(),
             };
             assert_eq!(found, expected, "{what}: {html}");

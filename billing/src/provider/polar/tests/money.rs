@@ -51,6 +51,7 @@ fn an_order_is_a_bill_and_its_payment() {
         failed_at: None,
         needs_action: false,
         written_off_at: None,
+        voided: false,
     };
     let payment = Payment {
         id: "o-1".into(),

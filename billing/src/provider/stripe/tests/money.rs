@@ -46,6 +46,7 @@ fn an_invoice_names_its_subscription_its_period_and_its_payment_in_every_shape()
         failed_at: None,
         needs_action: false,
         written_off_at: None,
+        voided: false,
     };
     for invoice in invoices() {
         let told = read("invoice.paid", &invoice);
