@@ -26,6 +26,7 @@ pub mod fill;
 pub mod login;
 pub mod naming;
 pub mod own_paths;
+pub mod text;
 
 /// A moment, in UTC. Never taken from a clock in this crate.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -220,7 +220,7 @@ fn check_keys(config: &Config, secrets: &Secrets) -> Result<()> {
     config.identity_settings(secrets)?;
     allow::with_tokens(config.routes.clone())?;
     if config.identity.with_secret().is_none() && secrets.jwt_secret.is_some() {
-        output::warning("TOLLGATE_JWT_SECRET is set, but verifies nothing: tokens are verified with public keys");
+        output::warning("TOLLGATE_JWT_SECRET is set, but no way under [identity] verifies tokens with it");
     }
     Ok(())
 }

@@ -18,7 +18,8 @@ pub fn routes(file: &File, own: &OwnPaths) -> Result<Vec<Route>> {
         ("stripe.webhook_path", &file.stripe.webhook_path, stripe),
         ("polar.webhook_path", &file.polar.webhook_path, polar),
     ];
-    if keys[0].1 == keys[1].1 {
+    // Many servers take them for one.
+    if keys[0].1.eq_ignore_ascii_case(keys[1].1) {
         bail!("stripe.webhook_path and polar.webhook_path are both \"{}\": each needs a path of its own", keys[0].1);
     }
     let taken = Table::below(own, Vec::new(), Policy::public());
@@ -63,6 +64,7 @@ mod tests {
             ("/billing/hook", "of Tollgate's own"),
             ("/api/stripe/other", "of Tollgate's own"),
             ("/api/polar/webhook", "each needs a path"),
+            ("/API/Polar/webhook", "each needs a path"),
         ] {
             let error = paths(&format!("[stripe]\nwebhook_path = \"{path}\"\n")).expect_err(path);
             assert!(format!("{error:#}").contains(expected), "{path}: {error:#}");

@@ -1,7 +1,7 @@
 //! Accounts that are blocked: nothing passes whatever is paid, and paying can be ended.
 
 use demo::provider::Shape;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{TOKEN, ask, setup};
 use crate::protocols::client::events;
@@ -80,6 +80,35 @@ async fn a_blocked_account_passes_no_gated_route_on_any_proxy_until_it_is_unbloc
     }
     let unknown = world.tollgate(&["account", "block", &unique("nobody")]).await;
     assert!(unknown.failure().contains("nothing is known of the account"), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_has_never_bought_is_blocked_where_that_is_confirmed() {
+    let world = World::with(setup(Arrangement::Separate).key("cache.max_staleness", "\"10m\"")).await;
+    for by in ["the application", "an operator"] {
+        let account = unique("free");
+        let token = token(&account);
+        world.everywhere("/signed-in/page", &token, 200).await;
+        let route = format!("/app/v1/accounts/{account}/block");
+        let begin = async |body: Value| ask(&world, Some(TOKEN), ("POST", &route), Some(&body)).await;
+        for (body, refused) in [(json!({}), (404, "unknown_account")), (json!({ "forse": true }), (400, "bad_request"))]
+        {
+            let answer = begin(body).await;
+            assert_eq!((answer.status, answer.code().as_str()), refused);
+        }
+        assert!(!world.tollgate(&["account", "unblock", &account]).await.failure().is_empty());
+        world.everywhere("/signed-in/page", &token, 200).await;
+        if by == "the application" {
+            let blocked = begin(json!({ "force": true })).await;
+            let expected = json!({ "account": account, "blocked": true, "changed": true, "published": true });
+            assert_eq!((blocked.status, blocked.json()), (200, expected));
+        } else {
+            world.tollgate(&["account", "block", &account, "--force"]).await.success();
+        }
+        world.everywhere("/signed-in/page", &token, 403).await;
+        world.tollgate(&["account", "unblock", &account]).await.success();
+        world.everywhere("/signed-in/page", &token, 200).await;
+    }
 }
 
 #[tokio::test]

@@ -86,6 +86,7 @@ fn identity(ways: &str, upstream: SocketAddr) -> Result<identity::Settings> {
             location: format!("http://{upstream}/internal/session").parse()?,
             host: HeaderValue::from_static("read.example"),
             scheme: HeaderValue::from_static("https"),
+            signature: identity::Signature::None,
             keep: Duration::from_secs(3600),
             deadline: Duration::from_secs(2),
             stale: Duration::from_secs(60),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use entitlement::account::AccountId;
 use entitlement::record::forget::{Forget, Sum};
 use http::StatusCode;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -107,11 +107,13 @@ impl Billing {
     }
 }
 
-/// The sums of a value as browsers may send it: as it is, percent-encoded, and in quotes.
+/// The sums of a value as browsers may send it: as it is, percent-encoded, decoded as proxies sum it up, and in quotes.
 fn sums(value: &str) -> Vec<Sum> {
     let encoded = utf8_percent_encode(value, ENCODED).to_string();
-    let texts = [value.to_owned(), format!("\"{value}\""), encoded];
-    let mut sums: Vec<Sum> = texts.iter().map(|text| Sha256::digest(text.as_bytes()).into()).collect();
+    let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    let decoded = percent_decode_str(bare).collect();
+    let texts = [value.as_bytes().to_vec(), decoded, format!("\"{value}\"").into_bytes(), encoded.into_bytes()];
+    let mut sums: Vec<Sum> = texts.iter().map(|text| Sha256::digest(text).into()).collect();
     sums.dedup();
     sums
 }
@@ -128,6 +130,9 @@ mod tests {
             assert!(all.contains(&sum(text)), "{text}");
         }
         assert!(!all.contains(&sum("s:a")));
+        for text in ["s%3Aa", "\"s:a\"", "\"s%3Aa\""] {
+            assert!(sums(text).contains(&sum("s:a")), "{text}: the value as it stands in the request");
+        }
     }
 
     #[test]

@@ -16,6 +16,13 @@ pub enum Block {
     End,
 }
 
+/// Whether an account of which nothing is known is blocked, such as one that has never bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    Refuse,
+    Block,
+}
+
 /// The user who asks for it, in the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
@@ -47,13 +54,21 @@ impl Billing {
     /// Blocks an account, or ends its block, and tells every proxy. Done again, it changes nothing.
     ///
     /// # Errors
-    /// When nothing is known of the account, it is a pseudonym, or the database fails.
-    pub async fn block(&self, account: &AccountId, block: Block, asker: Asker) -> Result<Blocked, OperatorError> {
+    /// When nothing is known of the account and that is to be refused, it is a pseudonym, or the database fails.
+    pub async fn block(
+        &self,
+        account: &AccountId,
+        (block, unknown): (Block, Unknown),
+        asker: Asker,
+    ) -> Result<Blocked, OperatorError> {
         check_no_pseudonym(account)?;
         let now = clock::now();
         let mut tx = self.pool().begin().await?;
         if !accounts::is_known(&mut tx, account).await? {
-            return Err(self.unknown(account).await);
+            match (self.unknown(account).await, unknown) {
+                (OperatorError::UnknownAccount(_), Unknown::Block) => accounts::ensure(&mut tx, account, now).await?,
+                (refused, _) => return Err(refused),
+            }
         }
         let (changed, detail) = match block {
             Block::Begin => (blocks::block(&mut tx, account, now).await?, "blocked: no gated route passes"),

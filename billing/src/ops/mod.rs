@@ -16,7 +16,7 @@ mod naming;
 pub use accounts::{
     AccountError, Cancel, EraseWish, Erased, Exported, Merge, MoveWish, MovedAccount, Rehearsal, Shown,
 };
-pub use block::{Asker, Block, Blocked};
+pub use block::{Asker, Block, Blocked, Unknown};
 pub(crate) use catalog::HeldBack;
 pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Proposal, Word, tallied};
 pub use credits::{Granted, Revoked};

@@ -8,17 +8,12 @@ use std::borrow::Cow;
 
 use chrono::NaiveDateTime;
 use entitlement::Timestamp;
+use entitlement::text::paired;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::bounds::bounded;
-
-/// The escape of the replacement character.
-const REPLACEMENT: &str = "\\ufffd";
-
-/// Bytes of one escape of a UTF-16 unit, such as `\ud83d`.
-const ESCAPE_BYTES: usize = 6;
 
 /// The first second of the year 9000: no date of a subscription lies beyond, and what is added to one stays in the
 /// calendar.
@@ -37,37 +32,6 @@ fn repaired(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(text) => bounded(text),
         Cow::Owned(text) => Cow::Owned(bounded(&text).into_owned()),
     }
-}
-
-/// The text with no half of a pair of escapes.
-fn paired(text: &str) -> Cow<'_, str> {
-    let (mut whole, mut kept, mut at) = (String::new(), 0, 0);
-    while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
-        let here = at + found;
-        match (unit(text, here), unit(text, here + ESCAPE_BYTES)) {
-            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => at = here + 2 * ESCAPE_BYTES,
-            (Some(0xd800..=0xdfff), _) => {
-                whole.push_str(text.get(kept..here).unwrap_or_default());
-                whole.push_str(REPLACEMENT);
-                at = here + ESCAPE_BYTES;
-                kept = at;
-            }
-            // Whatever is escaped is no beginning of another escape.
-            _ => at = here + 1 + text.get(here + 1..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8),
-        }
-    }
-    if kept == 0 {
-        return Cow::Borrowed(text);
-    }
-    whole.push_str(text.get(kept..).unwrap_or_default());
-    Cow::Owned(whole)
-}
-
-/// The UTF-16 unit that is escaped at a place.
-fn unit(text: &str, at: usize) -> Option<u32> {
-    let digits = text.get(at..at + ESCAPE_BYTES)?.strip_prefix("\\u")?;
-    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// A whole number, as one or as its text.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use entitlement::text::paired;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -16,9 +17,27 @@ pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// Reads a value; none where it is no JSON, or says something twice.
+/// Reads a value; none where it is no JSON, or says something twice. A text in it that was cut in the middle of a character harms no other one.
 pub(super) fn value(text: &[u8]) -> Option<Value> {
-    serde_json::from_slice(text).ok().map(|Once(value)| value)
+    serde_json::from_slice(text).ok().or_else(|| mended(text)).map(|Once(value)| value)
+}
+
+/// Reads what has texts that cannot be read: these are `false`, as two of them that differ would name one account.
+#[cold]
+fn mended(text: &[u8]) -> Option<Once> {
+    let lossy = String::from_utf8_lossy(text);
+    let Once(mut value) = serde_json::from_str(&paired(&lossy)).ok()?;
+    blank(&mut value);
+    Some(Once(value))
+}
+
+fn blank(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains(char::REPLACEMENT_CHARACTER) => *value = Value::Bool(false),
+        Value::Array(values) => values.iter_mut().for_each(blank),
+        Value::Object(entries) => entries.values_mut().for_each(blank),
+        _ => {}
+    }
 }
 
 impl<'de> Deserialize<'de> for Once {
@@ -102,6 +121,16 @@ mod tests {
             "1 2",
         ] {
             assert_eq!(value(text.as_bytes()), None, "{text}");
+        }
+        for text in [
+            &br#"{"a":"half \ud83d","b":["\ud83d\ude00"],"\ude00":1}"#[..],
+            b"{\"a\":\"\xed\xa0\xbd\",\"b\":[\"\xf0\x9f\x98\x80\"],\"\xff\":1}",
+        ] {
+            let read = value(text).expect("the others are read");
+            assert_eq!((&read["a"], &read["b"][0]), (&Value::Bool(false), &"\u{1f600}".into()));
+        }
+        for text in [&br#"{"\ud83d":1,"\ud83e":2}"#[..], br#"{"a":"\ud83d","b":1,"b":2}"#, b"{\"a\":\xff}"] {
+            assert_eq!(value(text), None, "said twice, or no text");
         }
         assert_eq!(value("[".repeat(10_000).as_bytes()), None, "it has a depth");
         assert_eq!(object(b"[]"), None);

@@ -35,9 +35,9 @@ use tokio::runtime::Handle;
 pub use ask::{Location as AskLocation, LocationError as AskLocationError, Settings as AskSettings};
 pub use buyers::{Buyer, NoBuyer};
 pub use claims::{Claim, NoClaim};
-pub use cookies::WAYS_MAX;
 #[cfg(fuzzing)]
 pub(crate) use cookies::plainly::compare as compare_cookies;
+pub use cookies::{Signature, WAYS_MAX};
 pub use jsonwebtoken::Algorithm;
 pub use jwks::{KEY_WAIT, Location, LocationError, PublishedError, Settings as JwksSettings};
 pub use key::{FILE_KEYS_MAX, Key, KeyError};

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode;
 
 use crate::forwarded::TrustedProxies;
+use crate::headers::Withheld;
 
 /// Headers in which browsers and scripts send the address of a page.
 const PAGES: [HeaderName; 4] = [
@@ -144,7 +145,7 @@ impl Allow {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Guests {
     is_any: bool,
-    headers: Vec<HeaderName>,
+    headers: Withheld,
     digests: Vec<Digest>,
 }
 
@@ -154,7 +155,7 @@ impl Guests {
         for token in &allow.tokens {
             self.digests.extend_from_slice(&token.digests);
             if let Place::Header(name) = &token.place {
-                self.headers.push(name.clone());
+                self.headers.add(name);
             }
         }
     }
@@ -183,9 +184,9 @@ impl Guests {
         query(page).is_some_and(|query| parts(query).any(|part| self.are_in(part)))
     }
 
-    /// The headers of a request that the site does not get.
+    /// The headers of a request that the site does not get: those of tokens in every spelling that it may take for theirs.
     pub(crate) fn withheld(&self, headers: &HeaderMap) -> Vec<HeaderName> {
-        let of_tokens = self.headers.iter().filter(|name| headers.contains_key(*name));
+        let of_tokens = headers.keys().filter(|name| self.headers.holds(name.as_str().as_bytes()));
         let of_pages =
             PAGES.into_iter().filter(|name| headers.get_all(name).iter().any(|page| self.are_named_in(page)));
         of_tokens.cloned().chain(of_pages).collect()
@@ -305,6 +306,8 @@ mod tests {
         guests.add(&allow());
         for (name, value, is_withheld) in [
             ("x-feed-token", "anything", true),
+            ("x_feed_token", "anything", true),
+            ("x.feed-token", "anything", true),
             ("referer", "https://read.example/feed?a=b&token=0123456789abcdef", true),
             ("referer", "https://read.example/feed?token=0123456789abcdef#part", true),
             ("hx-current-url", "https://read.example/feed?token=0123456789abcdef", true),

@@ -4,7 +4,7 @@ mod gone;
 mod shown;
 
 use anyhow::Result;
-use billing::{Asker, Billing, Block};
+use billing::{Asker, Billing, Block, Unknown};
 use entitlement::account::AccountId;
 
 use super::parts;
@@ -42,10 +42,13 @@ enum Action {
     /// Let an account pass no gated route from now on, whatever it has paid for
     ///
     /// Every proxy is told at once, and what goes on (a WebSocket, an event stream) ends. `/billing`, cancelling and the provider's portal stay open;
-    /// nothing is sold to the account. Fails for an account of which nothing is known. Done again, it changes nothing.
+    /// nothing is sold to the account. Fails for an account of which nothing is known, unless --force is given. Done again, it changes nothing.
     Block {
         /// The account id
         account: AccountId,
+        /// Block it although nothing is known of it, such as one that has never bought
+        #[arg(long)]
+        force: bool,
     },
     /// End the block of an account: what it has paid for counts again
     Unblock {
@@ -68,13 +71,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Action::Export(export) => shown::export(&billing, export).await,
             Action::Move(wish) => gone::move_account(&billing, wish).await,
             Action::Erase(wish) => gone::erase(&billing, wish).await,
-            Action::Block { account } => block(&billing, account, Block::Begin).await,
-            Action::Unblock { account } => block(&billing, account, Block::End).await,
+            Action::Block { account, force } => {
+                let unknown = if *force { Unknown::Block } else { Unknown::Refuse };
+                block(&billing, account, (Block::Begin, unknown)).await
+            }
+            Action::Unblock { account } => block(&billing, account, (Block::End, Unknown::Refuse)).await,
         }
     })
 }
 
-async fn block(billing: &Billing, account: &AccountId, block: Block) -> Result<()> {
+async fn block(billing: &Billing, account: &AccountId, block: (Block, Unknown)) -> Result<()> {
     let done = billing.block(account, block, Asker::Operator).await?;
     let state = if done.blocked { "blocked: no gated route passes" } else { "not blocked" };
     output::line(format_args!("{account} is {state}{}", if done.changed { "" } else { ", as it was before" }));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use http::HeaderValue;
-use proxy::identity::{AskLocation, AskSettings};
+use proxy::identity::{AskLocation, AskSettings, Signature};
 
 use super::section::{OneOrMore, WaySection};
 
@@ -12,6 +12,7 @@ use super::section::{OneOrMore, WaySection};
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub(super) location: AskLocation,
+    signature: Signature,
     keep: Duration,
     deadline: Duration,
     stale: Duration,
@@ -39,6 +40,9 @@ impl Ask {
             if let Some((key, _)) = times.into_iter().find(|(_, time)| time.is_some()) {
                 bail!("`{key}` goes with `ask`: it is about answers of the site");
             }
+            if section.signature {
+                bail!("`signature` goes with `ask`: it is about the cookie that is shown to the site");
+            }
             return Ok(None);
         };
         if !is_table {
@@ -54,6 +58,10 @@ impl Ask {
             bail!(
                 "`account` is missing: write where the account stands in the site's answer, such as account = \"/user/id\""
             );
+        }
+        let signature = if section.signature { Signature::Beside } else { Signature::None };
+        if section.signature && section.cookie.all().is_empty() {
+            bail!("`signature` is about a cookie: name it with `cookie`");
         }
         let keep = section.keep.unwrap_or(KEEP);
         let deadline = section.deadline.or(common.deadline).unwrap_or(DEADLINE);
@@ -71,16 +79,16 @@ impl Ask {
         if stale > STALE_MAX {
             bail!("stale = \"{}\" must be 24h at most", shown(stale));
         }
-        Ok(Some(Self { location, keep, deadline, stale }))
+        Ok(Some(Self { location, signature, keep, deadline, stale }))
     }
 
     /// The settings of the proxy, for a site at `url`.
     pub(super) fn settings(&self, url: &str) -> Result<AskSettings> {
         let (scheme, rest) = url.split_once("://").context("site.url is no URL")?;
         let host = rest.split('/').next().unwrap_or_default();
-        let Self { location, keep, deadline, stale } = self.clone();
+        let Self { location, signature, keep, deadline, stale } = self.clone();
         let value = |text: &str| HeaderValue::from_str(text).context("site.url cannot stand in a header");
-        Ok(AskSettings { location, host: value(host)?, scheme: value(scheme)?, keep, deadline, stale })
+        Ok(AskSettings { location, host: value(host)?, scheme: value(scheme)?, signature, keep, deadline, stale })
     }
 
     /// The question, in an operator's words.

@@ -40,6 +40,7 @@ pub struct WaySection {
     pub(super) jwks_refetch_min: Option<Duration>,
     // Ways that are no tokens.
     pub(super) ask: Option<String>,
+    pub(super) signature: bool,
     pub(super) header: Option<String>,
     pub(super) from: Option<OneOrMore>,
     #[serde(with = "crate::config::span")]
@@ -120,7 +121,7 @@ pub fn written(place: &str) -> String {
 }
 
 /// The keys of a way.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "cookie",
     "token_at",
     "algorithm",
@@ -138,6 +139,7 @@ const KEYS: [&str; 22] = [
     "jwks_refresh",
     "jwks_refetch_min",
     "ask",
+    "signature",
     "header",
     "from",
     "keep",

@@ -1,6 +1,8 @@
 //! What can be configured, and what is told of what cannot.
 
 use super::*;
+use proxy::identity::Signature;
+
 use crate::config::file::File;
 
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
@@ -142,7 +144,7 @@ fn a_proxy_in_front_says_who_asks_in_a_header_or_hands_a_token_in_it() {
 #[test]
 fn the_site_is_asked_where_and_as_long_as_is_said() {
     let text = "deadline = \"2s\"\n[identity.session]\ncookie = \"sessionid\"\nask = \"http://127.0.0.1:3000/session?k=secret\"\n\
-                account = [\"/org/id\", \"/user/id\"]\nprefix = \"s:\"\n[identity.api]\nalgorithm = \"HS256\"\nprefix = \"a:\"";
+                signature = true\naccount = [\"/org/id\", \"/user/id\"]\nprefix = \"s:\"\n[identity.api]\nalgorithm = \"HS256\"\nprefix = \"a:\"";
     let identity = check(text).expect("two ways");
     assert_eq!(identity.names().to_string(), "a:sub, s:/org/id or /user/id");
     let [_, session] = identity.ways.as_slice() else { panic!("two") };
@@ -151,6 +153,7 @@ fn the_site_is_asked_where_and_as_long_as_is_said() {
     let Source::Site(ask) = &session.source else { panic!("it asks") };
     let settings = ask.settings("https://read.example:8443").expect("settings");
     assert!(settings.host == "read.example:8443" && settings.scheme == "https", "{settings:?}");
+    assert_eq!(settings.signature, Signature::Beside);
     assert_eq!((settings.keep.as_secs(), settings.deadline.as_secs(), settings.stale.as_secs()), (30, 2, 300));
 }
 
@@ -190,6 +193,8 @@ fn ways_that_cannot_be_meant_are_told() {
         ("[identity.a]\njwks_url = \"https://id.example/keys\"", "a key set needs `issuer`"),
         ("ask = \"http://127.0.0.1/\"", "write [identity.session], and below it ask = \"http://127.0.0.1/\""),
         ("keep = \"1s\"", "`keep` goes with `ask`"),
+        ("signature = true", "`signature` goes with `ask`"),
+        ("[identity.a]\nask = \"http://127.0.0.1/\"\naccount = \"/id\"\nsignature = true", "name it with `cookie`"),
         ("[identity.a]\nalgorithm = \"HS256\"\nstale = \"1s\"", "`stale` goes with `ask`"),
         ("[identity.a]\nask = \"/session\"\naccount = \"/id\"", "it is not a URL"),
         ("[identity.a]\nask = \"http://a:b@127.0.0.1/\"\naccount = \"/id\"", "a name or a password"),

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::kept::Verdict;
-use super::way::Digest;
+use super::way::{Digest, Shown};
 
 /// Most questions that are asked or wait for their turn.
 const FLIGHTS_MAX: usize = 1024;
@@ -18,7 +18,7 @@ pub(super) struct Flights(Mutex<Open>);
 
 #[derive(Debug, Default)]
 struct Open {
-    flights: HashMap<Digest, Flight>,
+    flights: HashMap<Shown, Flight>,
     /// How many there have been.
     count: u64,
 }
@@ -41,16 +41,16 @@ pub(super) enum Joined {
 /// The right and the duty to ask. Dropped without a result, it ends the wait of all requests.
 pub(super) struct Leader {
     flights: Arc<Flights>,
-    digest: Digest,
+    shown: Shown,
     number: u64,
     result: watch::Sender<Option<Verdict>>,
 }
 
 impl Flights {
     /// Joins the question about a credential, or opens one.
-    pub(super) fn join(self: &Arc<Self>, digest: Digest) -> Joined {
+    pub(super) fn join(self: &Arc<Self>, shown: Shown) -> Joined {
         let mut open = self.0.lock();
-        if let Some(flight) = open.flights.get(&digest) {
+        if let Some(flight) = open.flights.get(&shown) {
             return Joined::Follows(flight.result.clone());
         }
         if open.flights.len() >= FLIGHTS_MAX {
@@ -59,15 +59,15 @@ impl Flights {
         open.count += 1;
         let (sender, result) = watch::channel(None);
         let number = open.count;
-        open.flights.insert(digest, Flight { number, result: result.clone() });
-        Joined::Leads(result, Leader { flights: Arc::clone(self), digest, number, result: sender })
+        open.flights.insert(shown, Flight { number, result: result.clone() });
+        Joined::Leads(result, Leader { flights: Arc::clone(self), shown, number, result: sender })
     }
 
-    /// Closes the question about a credential to further requests, and keeps its answer from being kept. `forget` runs before another
-    /// question can end.
-    pub(super) fn end(&self, digest: Digest, forget: impl FnOnce()) {
+    /// Closes the questions about credentials to further requests, in every spelling, and keeps their answers from being kept. `forget` runs
+    /// before another question can end.
+    pub(super) fn end(&self, digests: &[Digest], forget: impl FnOnce()) {
         let mut open = self.0.lock();
-        open.flights.remove(&digest);
+        open.flights.retain(|shown, _| !digests.contains(&shown.digest));
         forget();
     }
 
@@ -79,11 +79,11 @@ impl Flights {
     }
 
     /// Closes the flight of this number, if it is still open; `keep` runs before it can be ended.
-    fn close(&self, digest: Digest, number: u64, keep: impl FnOnce()) {
+    fn close(&self, shown: Shown, number: u64, keep: impl FnOnce()) {
         let mut open = self.0.lock();
-        if open.flights.get(&digest).is_some_and(|flight| flight.number == number) {
+        if open.flights.get(&shown).is_some_and(|flight| flight.number == number) {
             keep();
-            open.flights.remove(&digest);
+            open.flights.remove(&shown);
         }
     }
 }
@@ -91,14 +91,14 @@ impl Flights {
 impl Leader {
     /// Gives the result to all requests that wait. `keep` keeps the answer; it does not run when the session has ended in the meantime.
     pub(super) fn finish(self, verdict: Verdict, keep: impl FnOnce()) {
-        self.flights.close(self.digest, self.number, keep);
+        self.flights.close(self.shown, self.number, keep);
         self.result.send_replace(Some(verdict));
     }
 }
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        self.flights.close(self.digest, self.number, || ());
+        self.flights.close(self.shown, self.number, || ());
     }
 }
 
@@ -108,10 +108,10 @@ mod tests {
 
     use crate::identity::ask::way::tests::numbered;
 
-    const ONE: Digest = numbered(usize::MAX);
+    const ONE: Shown = numbered(usize::MAX);
 
-    fn lead(flights: &Arc<Flights>, digest: Digest) -> (watch::Receiver<Option<Verdict>>, Leader) {
-        match flights.join(digest) {
+    fn lead(flights: &Arc<Flights>, shown: Shown) -> (watch::Receiver<Option<Verdict>>, Leader) {
+        match flights.join(shown) {
             Joined::Leads(result, leader) => (result, leader),
             Joined::Follows(_) | Joined::Full => panic!("nobody asks yet"),
         }
@@ -138,7 +138,7 @@ mod tests {
         let flights = Arc::new(Flights::default());
         let (_, old) = lead(&flights, ONE);
         let mut is_forgotten = false;
-        flights.end(ONE, || is_forgotten = true);
+        flights.end(&[ONE.digest], || is_forgotten = true);
         assert!(is_forgotten);
         let (result, new) = lead(&flights, ONE);
         old.finish(Verdict::Unknown, || panic!("it has ended"));

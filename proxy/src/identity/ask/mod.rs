@@ -1,9 +1,9 @@
 //! Sessions that are no tokens: the site itself is asked whose a cookie is, and its answer is kept for a moment.
 //!
 //! A question is asked once for each credential, however many requests wait for it, and runs by itself. Questions are bounded in all,
-//! those about unknown credentials also for each client. The answer is kept under the digest of way and credential; when the site does not
-//! answer, the last answer counts on for a while. An answer of the site that sets or clears the cookie ends the kept answer, and closes a
-//! question that is under way.
+//! those about unknown credentials also for each client. The answer is kept under the digest of way and credential, one for all spellings and
+//! signatures of it, and counts for the one that was shown; when the site does not answer, the last answer counts on for a while. An answer
+//! of the site that sets or clears the cookie ends the kept answer, and closes the questions that are under way.
 
 mod answer;
 mod clients;
@@ -28,6 +28,7 @@ use tokio::time::timeout;
 
 pub use question::{Location, LocationError};
 
+use super::cookies::Signature;
 use super::jwks::PublishedError;
 use super::principal::Naming;
 use super::sender::Sender;
@@ -38,7 +39,7 @@ use flights::{Flights, Joined, Leader};
 pub(super) use kept::{Insist, Verdict};
 use kept::{Kept, Push};
 pub(super) use way::Presented;
-use way::{Asked, Digest, SessionWay};
+use way::{Asked, Digest, SessionWay, Shown};
 
 /// Most credentials whose answers are kept.
 const KEPT_MAX: usize = 100_000;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub host: HeaderValue,
     /// The scheme of the site as clients write it.
     pub scheme: HeaderValue,
+    /// Whether the signature of the cookie stands beside it.
+    pub signature: Signature,
     /// How long an answer counts at most.
     pub keep: Duration,
     /// How long one question may take.
@@ -95,7 +98,7 @@ pub(super) struct Asking {
 
 /// The state that all ways share.
 struct Shared {
-    kept: Cache<Digest, Kept>,
+    kept: Cache<Digest, (Shown, Kept)>,
     flights: Arc<Flights>,
     clients: Clients,
     known: Semaphore,
@@ -152,7 +155,7 @@ impl Asking {
         for (number, way) in self.ways.iter().enumerate() {
             way.presented(number, sender.headers, |asked| {
                 let seen = |presented: Presented| {
-                    let kept = shared.kept.get(&presented.digest);
+                    let kept = shared.kept(presented.shown);
                     let verdict = kept.and_then(|kept| kept.now(sender.now, insist, push));
                     (presented, verdict)
                 };
@@ -164,24 +167,24 @@ impl Asking {
     /// The outcomes of these questions, in the same order; without an answer of the site the last one counts.
     pub(super) async fn ask(&self, questions: &[Presented], sender: &Sender<'_>) -> Vec<Answer> {
         let (asked, rest) = questions.split_at(questions.len().min(QUESTIONS_MAX));
-        let asked = asked.iter().map(|question| async { (question.digest, self.ask_one(question, sender).await) });
+        let asked = asked.iter().map(|question| async { (question.shown, self.ask_one(question, sender).await) });
         let mut answers = join_all(asked).await;
-        answers.extend(rest.iter().map(|question| (question.digest, Verdict::Unknown)));
+        answers.extend(rest.iter().map(|question| (question.shown, Verdict::Unknown)));
         answers
     }
 
     async fn ask_one(&self, question: &Presented, sender: &Sender<'_>) -> Verdict {
         let now = sender.now;
         let (Some(shared), Some(way)) = (&self.shared, self.ways.get(question.way)) else { return Verdict::Unknown };
-        let kept = shared.kept.get(&question.digest);
+        let kept = shared.kept(question.shown);
         let without = kept.as_ref().map_or(Verdict::Unknown, |kept| kept.without_answer(now));
         let Some(io) = self.io.get().filter(|_| way.circuit.is_closed(shared.ms(now.tick))) else { return without };
-        let result = match shared.flights.join(question.digest) {
+        let result = match shared.flights.join(question.shown) {
             Joined::Full => return without,
             Joined::Follows(result) => result,
             Joined::Leads(result, leader) => {
                 // Read anew: an answer that has ended before this question was opened must not come back.
-                let kept = shared.kept.get(&question.digest);
+                let kept = shared.kept(question.shown);
                 let is_known = kept.as_ref().is_some_and(Kept::is_of_account);
                 if !is_known && !shared.clients.take(sender.client(), shared.ms(now.tick)) {
                     way.metrics.busy.inc();
@@ -203,18 +206,12 @@ impl Asking {
             if !response.get_all(SET_COOKIE).iter().any(|line| way.is_set_by(line.as_bytes())) {
                 continue;
             }
-            way.presented(number, request, |asked| {
-                if let Ok(presented) = asked {
-                    let mut is_known = false;
-                    shared.flights.end(presented.digest, || {
-                        let kept = shared.kept.remove(&presented.digest);
-                        is_known = kept.is_some_and(|(_, kept)| kept.is_of_account());
-                    });
-                    if let Some(ladder) = self.told_by.get() {
-                        ladder.tell_end(way.name(), presented.digest.sum(), is_known);
-                    }
+            for session in way.sessions(number, request) {
+                let is_known = shared.end(&way.digests(number, way.name(), session.sum()).collect::<Vec<_>>());
+                if let Some(ladder) = self.told_by.get() {
+                    ladder.tell_end(way.name(), session.sum(), is_known);
                 }
-            });
+            }
         }
     }
 }
@@ -232,25 +229,24 @@ impl Asking {
             Forget::Session { seen_by: Some(process), .. } if self.is_this(*process) => {}
             Forget::Session { way: name, sums, .. } => {
                 for (number, way) in self.ways.iter().enumerate() {
-                    for digest in sums.iter().flat_map(|sum| way.digests(number, name, *sum)) {
-                        shared.flights.end(digest, || drop(shared.kept.remove(&digest)));
-                    }
+                    let digests: Vec<Digest> = sums.iter().flat_map(|sum| way.digests(number, name, *sum)).collect();
+                    shared.end(&digests);
                 }
             }
             // A question that is under way may have this answer.
             Forget::Account(account) => {
-                shared.flights.end_all(|| shared.kept.retain(|_, kept| !kept.is_of(account)));
+                shared.flights.end_all(|| shared.kept.retain(|_, (_, kept)| !kept.is_of(account)));
             }
         }
     }
 }
 
 /// A question's outcome.
-pub(super) type Answer = (Digest, Verdict);
+pub(super) type Answer = (Shown, Verdict);
 
 /// The outcome of the question about a session.
 pub(super) fn answer(answers: &[Answer], session: &Presented) -> Verdict {
-    let answer = answers.iter().find(|(digest, _)| *digest == session.digest);
+    let answer = answers.iter().find(|(shown, _)| *shown == session.shown);
     answer.map_or(Verdict::Unknown, |(_, verdict)| verdict.clone())
 }
 
@@ -260,6 +256,31 @@ async fn answered(mut result: watch::Receiver<Option<Verdict>>) -> Option<Verdic
 }
 
 impl Shared {
+    /// The answer about a credential as it is shown.
+    fn kept(&self, shown: Shown) -> Option<Kept> {
+        self.kept.get(&shown.digest).filter(|(other, _)| *other == shown).map(|(_, kept)| kept)
+    }
+
+    /// Keeps an answer. That of an account makes room for one about another spelling only where that is of an account as well: a signature
+    /// that is made up takes nothing from the session.
+    fn keep(&self, shown: Shown, kept: Kept) {
+        let is_other = |(other, known): (Shown, Kept)| other != shown && known.is_of_account();
+        if kept.is_of_account() || !self.kept.get(&shown.digest).is_some_and(is_other) {
+            self.kept.insert(shown.digest, (shown, kept));
+        }
+    }
+
+    /// Forgets sessions, and what is asked about them. Returns whether one was of an account.
+    fn end(&self, digests: &[Digest]) -> bool {
+        let mut is_known = false;
+        self.flights.end(digests, || {
+            for digest in digests {
+                is_known |= self.kept.remove(digest).is_some_and(|(_, (_, kept))| kept.is_of_account());
+            }
+        });
+        is_known
+    }
+
     /// A moment on the clock of budgets and circuits, in milliseconds.
     fn ms(&self, tick: Instant) -> u64 {
         u64::try_from(tick.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
@@ -308,7 +329,7 @@ impl Flight {
             Err(_) => Kept::failed(kept, now),
         };
         let verdict = kept.at_once(now);
-        leader.finish(verdict, || shared.kept.insert(question.digest, kept));
+        leader.finish(verdict, || shared.keep(question.shown, kept));
     }
 }
 

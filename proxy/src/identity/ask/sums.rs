@@ -3,7 +3,9 @@
 //! A credential is looked up by a keyed 128-bit digest, as tokens are; see [`crate::identity::seen`]. The sum, by which all processes name
 //! it, costs ten times as much.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use std::borrow::Cow;
+
+use aws_lc_rs::digest::{SHA256, digest};
 use entitlement::record::forget::Sum;
 use quick_cache::sync::Cache;
 use siphasher::sip128::SipHasher13;
@@ -22,13 +24,18 @@ impl Sums {
         Self { key: SipHasher13::new_with_keys(rand::random(), rand::random()), known: Cache::new(SUMS_MAX) }
     }
 
-    /// The sum of a credential.
-    pub(super) fn of(&self, credential: &[u8]) -> Sum {
-        let digest = self.key.hash(credential).as_u128();
+    /// The keyed digest of a text.
+    pub(super) fn digest(&self, text: &[u8]) -> u128 {
+        self.key.hash(text).as_u128()
+    }
+
+    /// The sum of a credential, of which `plain` makes what is summed up.
+    pub(super) fn of<'a>(&self, credential: &'a [u8], plain: impl FnOnce() -> Cow<'a, [u8]>) -> Sum {
+        let digest = self.digest(credential);
         if let Some(sum) = self.known.get(&digest) {
             return sum;
         }
-        let sum = sum([credential]);
+        let sum = sum(&plain());
         self.known.insert(digest, sum);
         sum
     }
@@ -40,12 +47,10 @@ impl std::fmt::Debug for Sums {
     }
 }
 
-/// SHA-256 of the parts, one after the other.
-pub(super) fn sum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Sum {
-    let mut context = Context::new(&SHA256);
-    parts.into_iter().for_each(|part| context.update(part));
+/// SHA-256.
+pub(super) fn sum(credential: &[u8]) -> Sum {
     let mut sum = Sum::default();
-    sum.copy_from_slice(context.finish().as_ref());
+    sum.copy_from_slice(digest(&SHA256, credential).as_ref());
     sum
 }
 
@@ -57,7 +62,8 @@ mod tests {
     fn a_sum_is_the_same_whether_it_is_remembered_or_not() {
         let sums = Sums::new();
         for credential in ["abc", "", "abd", "abc"] {
-            assert_eq!(sums.of(credential.as_bytes()), sum([credential.as_bytes()]), "{credential}");
+            let bytes = credential.as_bytes();
+            assert_eq!(sums.of(bytes, || bytes.into()), sum(bytes), "{credential}");
         }
         assert_eq!(sums.known.len(), 3);
     }

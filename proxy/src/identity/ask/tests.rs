@@ -24,6 +24,7 @@ pub(super) fn plan(url: &str, cookies: &[&str]) -> Plan {
             location: url.parse().expect("a URL"),
             host: value("read.example"),
             scheme: value("https"),
+            signature: Signature::None,
             keep: Duration::from_secs(30),
             deadline: Duration::from_secs(5),
             stale: Duration::from_secs(300),
@@ -39,22 +40,31 @@ fn asking(host: &Host, deadline: Duration) -> Asking {
     asking
 }
 
-fn with(sessions: &[&str]) -> HeaderMap {
-    let text: Vec<String> = sessions.iter().map(|session| format!("sid={session}")).collect();
-    HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&text.join("; ")).expect("a value"))])
+/// A request with these cookies.
+fn cookies(line: &str) -> HeaderMap {
+    HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(line).expect("a value"))])
 }
 
-/// The outcomes for the sessions of a request, after questions where they are needed.
-async fn worth(asking: &Asking, sessions: &[&str]) -> Vec<Verdict> {
-    let headers = with(sessions);
-    let sender = Sender { headers: &headers, origin: None, now: clock::moment() };
+fn with(sessions: &[&str]) -> HeaderMap {
+    let text: Vec<String> = sessions.iter().map(|session| format!("sid={session}")).collect();
+    cookies(&text.join("; "))
+}
+
+/// The outcomes for the sessions of a request that can be shown, after questions where they are needed.
+async fn outcomes(asking: &Asking, headers: &HeaderMap) -> Vec<Verdict> {
+    let sender = Sender { headers, origin: None, now: clock::moment() };
     let (mut known, mut questions) = (Vec::new(), Vec::new());
-    asking.each(&sender, Insist::No, |_, asked| match asked.expect("it can be shown") {
-        (_, Some(verdict)) => known.push(verdict),
-        (presented, None) => questions.push(presented),
+    asking.each(&sender, Insist::No, |_, asked| match asked {
+        Ok((_, Some(verdict))) => known.push(verdict),
+        Ok((presented, None)) => questions.push(presented),
+        Err(_) => {}
     });
     known.extend(asking.ask(&questions, &sender).await.into_iter().map(|(_, verdict)| verdict));
     known
+}
+
+async fn worth(asking: &Asking, sessions: &[&str]) -> Vec<Verdict> {
+    outcomes(asking, &with(sessions)).await
 }
 
 fn account(id: &str) -> Verdict {
@@ -78,6 +88,73 @@ async fn an_answer_is_kept_until_the_cookie_is_set_anew() {
     assert_eq!(worth(&asking, &["x"]).await, [account("u")], "another session");
     asking.end(&with(&["x"]), &line("sid=; Max-Age=0"));
     assert_eq!(worth(&asking, &["x"]).await, [Verdict::Nobody]);
+    assert_eq!(host.asked(), 3);
+}
+
+/// Cookies that may stand beside a session `xyz`, and other spellings of it.
+const SPELLINGS: [&str; 14] = [
+    "sid=xyz; sid.sig=y",
+    "sid=xyz; sid.sig=a; sid.sig=b",
+    "sid=xyz; sid.0=a; sid.1=b",
+    "sid=xyz; sid_0=a",
+    "sid=xyz; sid__0=a",
+    "sid=xyz; sidC1=a",
+    "sid=xyz; sid=abc",
+    "sid=\"xyz\"",
+    "sid=x%79z",
+    "sid.0=x; sid.1=yz",
+    "sid_0=xyz",
+    "sid=chunks-1; sidC1=xyz",
+    "sid=chunks-02; sidC1=xy; sidC2=z; sidC3=a",
+    "other=xyz",
+];
+
+fn asking_with(host: &Host, signature: Signature) -> Asking {
+    let mut plan = plan(&host.url(), &["sid", "other"]);
+    plan.settings.signature = signature;
+    let asking = Asking::new(vec![plan], clock::moment().tick).expect("it can be made");
+    asking.follow(&Handle::current());
+    asking
+}
+
+#[tokio::test]
+async fn a_session_ends_in_every_spelling_whatever_stands_beside_it() {
+    let host = Host::start(Told::Silence);
+    let sets = HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_static("sid=; Max-Age=0"))]);
+    let forget = Forget::Session { way: "session".to_owned(), sums: vec![sums::sum(b"xyz")], seen_by: None };
+    for signature in [Signature::None, Signature::Beside] {
+        for (kept, ended) in SPELLINGS.into_iter().flat_map(|beside| [(beside, "sid=xyz"), ("sid=xyz", beside)]) {
+            for is_forgotten in [false, true] {
+                let asking = asking_with(&host, signature);
+                host.answers(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
+                if outcomes(&asking, &cookies(kept)).await.is_empty() {
+                    assert!(kept.contains("sid.sig=b") && signature == Signature::Beside, "{kept}: it can be shown");
+                    continue;
+                }
+                host.answers(Told::Raw(401, String::new()));
+                assert!(!outcomes(&asking, &cookies(kept)).await.contains(&Verdict::Nobody), "{kept}: it is kept");
+                if is_forgotten {
+                    asking.forget(&forget);
+                } else {
+                    asking.end(&cookies(ended), &sets);
+                }
+                let after = outcomes(&asking, &cookies(kept)).await;
+                assert!(after.contains(&Verdict::Nobody), "{signature:?}, {kept}, {ended}, forgotten: {is_forgotten}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_for_its_signature_and_a_made_up_one_takes_nothing_from_it() {
+    let host = Host::start(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
+    let asking = asking_with(&host, Signature::Beside);
+    let (good, bad) = (cookies("sid=xyz; sid.sig=good"), cookies("sid=xyz; sid.sig=bad"));
+    assert_eq!(outcomes(&asking, &good).await, [account("u")]);
+    host.answers(Told::Raw(401, String::new()));
+    assert_eq!(outcomes(&asking, &bad).await, [Verdict::Nobody]);
+    assert_eq!(outcomes(&asking, &cookies("sid=xyz")).await, [Verdict::Nobody], "without one");
+    assert_eq!(outcomes(&asking, &good).await, [account("u")]);
     assert_eq!(host.asked(), 3);
 }
 

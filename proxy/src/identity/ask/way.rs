@@ -14,7 +14,7 @@ use super::answer::{self, Fault, Said};
 use super::metrics::Counters;
 use super::question::Site;
 use super::sums::{Sums, sum};
-use crate::identity::cookies::{self, Session};
+use crate::identity::cookies::{self, Session, Signature};
 use crate::identity::jwks::PublishedError;
 use crate::identity::principal::Naming;
 use crate::identity::refusal::Refusal;
@@ -33,10 +33,18 @@ pub(in crate::identity) struct Digest {
 }
 
 impl Digest {
-    /// The sum of the credential's value, by which all processes know it.
+    /// The sum of the credential's value, by which all processes know it: without its signature, and however it is spelled.
     pub(super) const fn sum(&self) -> Sum {
         self.sum
     }
+}
+
+/// A credential as it is shown to the site. An answer counts for no other spelling of it, and none with another signature; the session ends for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::identity) struct Shown {
+    pub(super) digest: Digest,
+    /// The keyed digest of the header's value.
+    text: u128,
 }
 
 /// A credential of a request, or the reason for which it cannot be shown to the site.
@@ -56,7 +64,7 @@ const LOGGED_EVERY_SECONDS: u64 = 60;
 pub(in crate::identity) struct Presented {
     /// Its way among those that ask.
     pub(super) way: usize,
-    pub(in crate::identity) digest: Digest,
+    pub(in crate::identity) shown: Shown,
     /// The value of the header.
     text: Vec<u8>,
 }
@@ -74,6 +82,7 @@ pub(super) struct SessionWay {
     name: String,
     /// The cookies that are shown to the site; empty: `Authorization`.
     cookies: Vec<String>,
+    signature: Signature,
     sums: Sums,
     naming: Naming,
     site: Site,
@@ -89,12 +98,13 @@ pub(super) struct SessionWay {
 impl SessionWay {
     pub(super) fn new(plan: Plan) -> Result<Self, PublishedError> {
         let Plan { place, name, cookies, naming, settings } = plan;
-        let (keep, deadline, stale) = (settings.keep, settings.deadline, settings.stale);
+        let (keep, deadline, stale, signature) = (settings.keep, settings.deadline, settings.stale, settings.signature);
         Ok(Self {
             place,
             metrics: Counters::of(&name)?,
             name,
             cookies,
+            signature,
             sums: Sums::new(),
             naming,
             site: Site::new(settings)?,
@@ -112,22 +122,45 @@ impl SessionWay {
     }
 
     /// Gives each credential of a request that the site can be asked about; `number` is this way's among those that ask.
-    pub(super) fn presented(&self, number: usize, headers: &HeaderMap, mut each: impl FnMut(Asked<Presented>)) {
+    pub(super) fn presented(&self, number: usize, headers: &HeaderMap, each: impl FnMut(Asked<Presented>)) {
+        self.each((number, self.signature), headers, each);
+    }
+
+    /// The names in memory of the sessions of a request, whatever signature stands beside them.
+    pub(super) fn sessions(&self, number: usize, headers: &HeaderMap) -> Vec<Digest> {
+        let mut all = Vec::new();
+        self.each((number, Signature::None), headers, |asked| {
+            all.extend(asked.map(|presented| presented.shown.digest));
+        });
+        all
+    }
+
+    fn each(
+        &self,
+        (number, signature): (usize, Signature),
+        headers: &HeaderMap,
+        mut each: impl FnMut(Asked<Presented>),
+    ) {
         if self.cookies.is_empty() {
             let value = headers.get(AUTHORIZATION).map(|value| value.as_bytes().trim_ascii());
             if let Some(value) = value.filter(|value| !value.is_empty()) {
-                each(show((number, 0), &[value], |_| self.sums.of(value)));
+                each(self.show((number, 0), &[value], |_| self.sums.of(value, || value.into())));
             }
             return;
         }
         for (place, name) in self.cookies.iter().enumerate() {
-            cookies::sessions(headers, name, |session| {
-                let place = (number, place);
+            cookies::sessions(headers, name, signature, |session| {
+                let (place, name) = ((number, place), name.as_bytes());
+                let whole = |value| self.sums.of(value, || cookies::plain(value));
                 each(match session {
-                    Session::Whole(value) => show(place, &[name.as_bytes(), b"=", value], |_| self.sums.of(value)),
-                    Session::Pieces(text) => show(place, &[&text], |digest| {
+                    Session::Whole(value) => self.show(place, &[name, b"=", value], |_| whole(value)),
+                    Session::Signed(value, signature) => {
+                        let parts = [name, b"=", value, b"; ", name, b".sig=", signature];
+                        self.show(place, &parts, |_| whole(value))
+                    }
+                    Session::Pieces { value, text } => self.show(place, &[&text], |digest| {
                         digest.in_pieces = true;
-                        sum(values(&text))
+                        sum(&cookies::plain(&value))
                     }),
                     Session::Doubled => Err(Refusal::Doubled),
                 });
@@ -146,7 +179,8 @@ impl SessionWay {
     pub(super) fn is_set_by(&self, line: &[u8]) -> bool {
         let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii();
         self.cookies.iter().any(|cookie| {
-            name.strip_prefix(cookie.as_bytes()).is_some_and(|rest| rest.is_empty() || cookies::is_of_another(rest))
+            name.strip_prefix(cookie.as_bytes())
+                .is_some_and(|rest| rest.is_empty() || cookies::is_of_another(rest, self.signature))
         })
     }
 
@@ -164,6 +198,23 @@ impl SessionWay {
             );
         }
         answer::read(answer.body.as_deref(), &answer.headers, &self.naming, self.keep, now)
+    }
+
+    /// The credential of a way and a cookie, whose header is made of these parts.
+    fn show(
+        &self,
+        (way, cookie): (usize, usize),
+        parts: &[&[u8]],
+        sum: impl FnOnce(&mut Digest) -> Sum,
+    ) -> Asked<Presented> {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        if bytes > CREDENTIAL_BYTES_MAX {
+            return Err(Refusal::TooLong);
+        }
+        let mut digest = Digest { way, cookie, in_pieces: false, sum: Sum::default() };
+        digest.sum = sum(&mut digest);
+        let text = parts.concat();
+        Ok(Presented { way, shown: Shown { digest, text: self.sums.digest(&text) }, text })
     }
 
     fn carrier(&self) -> HeaderName {
@@ -190,35 +241,24 @@ impl SessionWay {
     }
 }
 
-/// A credential of this way and cookie, whose header is made of these parts.
-fn show((way, cookie): (usize, usize), parts: &[&[u8]], sum: impl FnOnce(&mut Digest) -> Sum) -> Asked<Presented> {
-    let bytes: usize = parts.iter().map(|part| part.len()).sum();
-    if bytes > CREDENTIAL_BYTES_MAX {
-        return Err(Refusal::TooLong);
-    }
-    let mut digest = Digest { way, cookie, in_pieces: false, sum: Sum::default() };
-    digest.sum = sum(&mut digest);
-    Ok(Presented { way, digest, text: parts.concat() })
-}
-
-/// The values of the pieces of a cookie, as a header has them.
-fn values(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let pieces = text.split(|byte| *byte == b';');
-    pieces.map(|piece| piece.iter().position(|byte| *byte == b'=').map_or(piece, |at| &piece[at + 1..]))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::identity::ask::tests::plan;
 
     /// The name of some credential.
-    pub(in crate::identity::ask) const fn numbered(cookie: usize) -> Digest {
-        Digest { way: 0, cookie, in_pieces: false, sum: [0; 32] }
+    pub(in crate::identity::ask) const fn numbered(cookie: usize) -> Shown {
+        Shown { digest: Digest { way: 0, cookie, in_pieces: false, sum: [0; 32] }, text: 0 }
     }
 
-    fn shown(cookies: &[&str], lines: &[(HeaderName, &'static str)]) -> Vec<Result<String, Refusal>> {
-        let way = SessionWay::new(plan("http://127.0.0.1:9/", cookies)).expect("a way");
+    /// A way whose cookies have signatures beside them, or none.
+    fn way(cookies: &[&str], signature: Signature) -> SessionWay {
+        let mut plan = plan("http://127.0.0.1:9/", cookies);
+        plan.settings.signature = signature;
+        SessionWay::new(plan).expect("a way")
+    }
+
+    fn shown(way: &SessionWay, lines: &[(HeaderName, &'static str)]) -> Vec<Result<String, Refusal>> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(name, HeaderValue::from_static(value));
@@ -242,43 +282,59 @@ pub(super) mod tests {
             (&["sid"], &[(COOKIE, "sid.0=a; sid.0=b")], vec![Err(Refusal::Doubled)]),
             (&["sid"], &[(COOKIE, "sid__1=b; sid__0=a; sid_id=c")], one("sid__0=a; sid__1=b")),
             (&["sid"], &[(COOKIE, "sid_0=a; sid_1=b")], one("sid_0=a; sid_1=b")),
-            (&["sid"], &[(COOKIE, "sid.sig=s; a=1; sid=x")], one("sid=x; sid.sig=s")),
-            (
-                &["sid"],
-                &[(COOKIE, "sid=x; sid.sig=s; sid=y; sid.sig=t")],
-                vec![Ok("sid=x; sid.sig=s".to_owned()), Ok("sid=y; sid.sig=t".to_owned())],
-            ),
-            (&["sid"], &[(COOKIE, "sidC2=b; sid=chunks-2; sidC1=a; sidC4=d")], one("sid=chunks-2; sidC1=a; sidC2=b")),
+            (&["sid"], &[(COOKIE, "sid.sig=s; a=1; sid=x; sid.sig=t")], one("sid=x")),
+            (&["sid"], &[(COOKIE, "sidC2=b; sid=chunks-2; sidC1=a; sidC3=d")], one("sid=chunks-2; sidC1=a; sidC2=b")),
+            (&["sid"], &[(COOKIE, "sid=chunks-2; sidC1=a; sidC3=d")], one("sid=chunks-2")),
             (&["sid"], &[(COOKIE, "sid=x; sidC1=a; sid.signature=b")], one("sid=x")),
             (&["a", "b"], &[(COOKIE, "b=2; a=1")], vec![Ok("a=1".to_owned()), Ok("b=2".to_owned())]),
             (&[], &[(COOKIE, "sid=x"), (AUTHORIZATION, "Token t")], one("Token t")),
             (&[], &[(AUTHORIZATION, " ")], vec![]),
         ] {
-            assert_eq!(shown(cookies, lines), expected, "{cookies:?} {lines:?}");
+            assert_eq!(shown(&way(cookies, Signature::None), lines), expected, "{cookies:?} {lines:?}");
         }
         let long = vec![b'x'; CREDENTIAL_BYTES_MAX + 1];
-        assert!(matches!(show((0, 0), &[&long], |_| Sum::default()), Err(Refusal::TooLong)));
+        let way = way(&["sid"], Signature::None);
+        assert!(matches!(way.show((0, 0), &[&long], |_| Sum::default()), Err(Refusal::TooLong)));
+    }
+
+    #[test]
+    fn a_signature_is_shown_where_the_way_has_one_and_several_are_no_credential() {
+        let way = way(&["sid"], Signature::Beside);
+        let one = |text: &str| vec![Ok(text.to_owned())];
+        for (line, expected) in [
+            ("sid.sig=s; a=1; sid=x", one("sid=x; sid.sig=s")),
+            ("sid=x", one("sid=x")),
+            ("sid=x; sid.signature=s", one("sid=x")),
+            ("sid=x; sid.sig=s; sid=y", vec![Ok("sid=x; sid.sig=s".into()), Ok("sid=y; sid.sig=s".into())]),
+            ("sid=x; sid.sig=s; sid.sig=s", vec![Err(Refusal::Doubled)]),
+            ("sid.sig=s", vec![]),
+        ] {
+            assert_eq!(shown(&way, &[(COOKIE, line)]), expected, "{line}");
+        }
     }
 
     #[test]
     fn a_credential_is_found_by_the_sum_of_its_value_whole_or_in_pieces() {
-        let way = SessionWay::new(plan("http://127.0.0.1:9/", &["a", "b"])).expect("a way");
+        let way = way(&["a", "b"], Signature::Beside);
         let digests = |line: &'static str| {
             let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static(line))]);
             let mut all = Vec::new();
-            way.presented(1, &headers, |asked| all.push(asked.expect("it can be shown").digest));
+            way.presented(1, &headers, |asked| all.push(asked.expect("it can be shown").shown.digest));
             all
         };
-        let known: Vec<Digest> = way.digests(1, "session", sum([b"xyz".as_slice()])).collect();
+        let known: Vec<Digest> = way.digests(1, "session", sum(b"xyz")).collect();
         assert_eq!(known.len(), 4);
         for (line, is_known) in [
             ("a=xyz", true),
             ("b=xyz", true),
             ("a.0=xy; a.1=z", true),
             ("a__0=xy; a__1=z", true),
-            ("a=xy; a.sig=z", true),
-            ("a=xyz; a.sig=z", false),
-            ("a=chunks-1; aC1=xyz", false),
+            ("a=xyz; a.sig=z", true),
+            ("a=xy; a.sig=z", false),
+            ("a=\"xyz\"", true),
+            ("a=x%79z", true),
+            ("a=chunks-1; aC1=xyz", true),
+            ("a=chunks-02; aC1=xy; aC2=z; aC3=", true),
             ("b.0=x; b.1=yz", true),
             ("a=xy", false),
             ("a.0=xy", false),
@@ -288,12 +344,14 @@ pub(super) mod tests {
         }
         assert_ne!(digests("a=xyz"), digests("b=xyz"), "each cookie by itself");
         assert_ne!(digests("a=xyz"), digests("a.0=xyz"));
-        assert_eq!(way.digests(1, "other", sum([b"xyz".as_slice()])).count(), 0);
+        assert_eq!(way.digests(1, "other", sum(b"xyz")).count(), 0);
     }
 
     #[test]
     fn an_answer_sets_a_cookie_by_its_whole_name() {
-        let way = SessionWay::new(plan("http://127.0.0.1:9/", &["sid"])).expect("a way");
+        let signed = way(&["sid"], Signature::Beside);
+        let way = way(&["sid"], Signature::None);
+        assert!(signed.is_set_by(b"sid.sig=x") && signed.is_set_by(b"sid=x"));
         for (line, is_set) in [
             ("sid=x; Path=/", true),
             ("sid=; Max-Age=0", true),
@@ -301,7 +359,7 @@ pub(super) mod tests {
             ("sid.1=x", true),
             ("sid__0=x", true),
             ("sid_12=x", true),
-            ("sid.sig=x", true),
+            ("sid.sig=x", false),
             ("sidC1=x", true),
             ("sid", true),
             ("sid_=x", false),

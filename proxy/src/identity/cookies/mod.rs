@@ -3,6 +3,7 @@
 #[cfg(any(test, fuzzing))]
 pub(crate) mod plainly;
 
+use std::borrow::Cow;
 use std::ops::BitOr;
 
 use super::{TOKEN_BYTES_MAX, json};
@@ -21,11 +22,18 @@ const PIECES_MAX: usize = 64;
 /// Marks that libraries write between the name of a cookie and the number of a piece: Auth.js, Supabase and others; nextjs-auth0; oauth2-proxy.
 const MARKS: [&str; 3] = [".", "__", "_"];
 
-/// The cookie with the signature of another one, as cookie-session and Koa have it: without it that one names no visitor.
+/// The mark of the cookie with the signature of another one, as cookie-session and Koa have it.
 const SIGNATURE: &str = ".sig";
 
-/// The value of a cookie in pieces `nameC1`, `nameC2` and so on, as ASP.NET has them, begins with this.
-const CHUNKS: &[u8] = b"chunks";
+/// Whether the signature of a cookie stands in another one beside it, without which it names no visitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    None,
+    Beside,
+}
+
+/// The value of a cookie in pieces `nameC1`, `nameC2` and so on, as ASP.NET has them, is one of these and their number.
+const CHUNKS: [&[u8]; 2] = [b"chunks-", b"chunks:"];
 
 /// A set of ways, by their places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,17 +116,17 @@ impl Names {
 /// Whether a cookie may belong to the one whose name its own begins with.
 fn belongs(rest: &[u8]) -> bool {
     match rest.split_first() {
-        Some((b'.' | b'_', more)) => is_numbered(more) || rest.starts_with(SIGNATURE.as_bytes()),
+        Some((b'.' | b'_', more)) => is_numbered(more),
         Some((b'C', more)) => more.first().is_some_and(u8::is_ascii_digit),
         _ => false,
     }
 }
 
 /// Whether the rest of a cookie's name makes it a part of the one whose name stands before it.
-pub(super) fn is_of_another(rest: &[u8]) -> bool {
+pub(super) fn is_of_another(rest: &[u8], signature: Signature) -> bool {
     let marks = MARKS.into_iter().chain(["C"]).filter_map(|mark| rest.strip_prefix(mark.as_bytes()));
     let is_number = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    rest == SIGNATURE.as_bytes() || marks.into_iter().any(is_number)
+    (signature == Signature::Beside && rest == SIGNATURE.as_bytes()) || marks.into_iter().any(is_number)
 }
 
 /// Whether what follows the first byte behind a name may be the number of a piece.
@@ -133,9 +141,10 @@ fn join(name: &str, mark: &str, headers: &HeaderMap) -> Option<Option<Vec<u8>>> 
     if whole.is_empty() { None } else { Some((whole.len() <= TOKEN_BYTES_MAX).then_some(whole)) }
 }
 
-/// The pieces of a cookie from the first to the gap; `None` where one is there twice.
+/// The pieces of a cookie from the first to the gap; `None` where one of them is there twice.
 fn gather<'a>(name: &str, mark: &str, headers: &'a HeaderMap) -> Option<Vec<&'a [u8]>> {
     let mut pieces: Vec<Option<&[u8]>> = Vec::new();
+    let mut doubled = PIECES_MAX;
     for pair in pairs(headers) {
         let Some((number, value)) = pair.strip_prefix(name.as_bytes()).and_then(|rest| piece(rest, mark)) else {
             continue;
@@ -147,28 +156,37 @@ fn gather<'a>(name: &str, mark: &str, headers: &'a HeaderMap) -> Option<Vec<&'a 
             pieces.resize(number + 1, None);
         }
         if pieces.get_mut(number).is_some_and(|place| place.replace(value).is_some()) {
-            return None;
+            doubled = doubled.min(number);
         }
     }
-    Some(pieces.into_iter().map_while(|piece| piece).collect())
+    let whole: Vec<&[u8]> = pieces.into_iter().map_while(|piece| piece).collect();
+    (whole.len() <= doubled).then_some(whole)
 }
 
 /// A session in a cookie, as the site is shown it.
 pub(super) enum Session<'a> {
     Whole(&'a [u8]),
-    /// All pieces, or a cookie and those that belong to it, with their names.
-    Pieces(Vec<u8>),
-    /// A piece is there twice.
+    /// A cookie, and its signature in another one.
+    Signed(&'a [u8], &'a [u8]),
+    /// A value in several cookies, and these with their names.
+    Pieces {
+        value: Vec<u8>,
+        text: Vec<u8>,
+    },
+    /// A piece or the signature is there twice.
     Doubled,
 }
 
 /// Gives each session in cookies of this name: whole ones as they are, with those that belong to them, and pieces as one.
-pub(super) fn sessions(headers: &HeaderMap, name: &str, mut each: impl FnMut(Session<'_>)) {
+pub(super) fn sessions(headers: &HeaderMap, name: &str, signature: Signature, mut each: impl FnMut(Session<'_>)) {
     // Most requests have one, and no other cookie whose name begins so.
     let (mut first, mut others, mut has_more) = (None, Vec::new(), false);
+    let mut signatures = Vec::new();
     for rest in pairs(headers).filter_map(|pair| pair.strip_prefix(name.as_bytes())) {
         if belongs(rest) {
             has_more = true;
+        } else if let Some(value) = rest.strip_prefix(SIGNATURE.as_bytes()).and_then(valued) {
+            signatures.push(value);
         } else if let Some(value) = valued(rest).filter(|value| !value.is_empty()) {
             if first.is_none() {
                 first = Some(value);
@@ -177,9 +195,15 @@ pub(super) fn sessions(headers: &HeaderMap, name: &str, mut each: impl FnMut(Ses
             }
         }
     }
+    let is_signed = signature == Signature::Beside;
     for (number, value) in first.into_iter().chain(others).enumerate() {
-        let text = if has_more { with_its_own((name, value), number, headers) } else { Vec::new() };
-        each(if text.is_empty() { Session::Whole(value) } else { Session::Pieces(text) });
+        let chunks = if has_more { in_chunks((name, value), number, headers) } else { None };
+        each(match (chunks, signatures.as_slice()) {
+            (Some(chunks), _) => chunks,
+            (None, [signature]) if is_signed => Session::Signed(value, signature),
+            (None, [_, _, ..]) if is_signed => Session::Doubled,
+            (None, _) => Session::Whole(value),
+        });
     }
     for mark in MARKS.into_iter().filter(|_| has_more) {
         let Some(pieces) = gather(name, mark, headers) else {
@@ -187,35 +211,37 @@ pub(super) fn sessions(headers: &HeaderMap, name: &str, mut each: impl FnMut(Ses
             continue;
         };
         let mut text = Vec::new();
-        for (number, piece) in pieces.into_iter().enumerate() {
+        for (number, piece) in pieces.iter().enumerate() {
             add(&mut text, &format!("{name}{mark}{number}"), piece);
         }
         if !text.is_empty() {
-            each(Session::Pieces(text));
+            each(Session::Pieces { value: pieces.concat(), text });
         }
     }
 }
 
-/// A cookie, of which there are `number` before it, with those that belong to it; nothing where it has none.
-fn with_its_own((name, value): (&str, &[u8]), number: usize, headers: &HeaderMap) -> Vec<u8> {
-    let find =
-        |own: &str| pairs(headers).filter_map(|pair| pair.strip_prefix(own.as_bytes()).and_then(valued)).nth(number);
-    let mut text = Vec::new();
-    let mut put = |own: &str, found: &[u8]| {
-        if text.is_empty() {
-            add(&mut text, name, value);
-        }
-        add(&mut text, own, found);
-    };
-    let signature = format!("{name}{SIGNATURE}");
-    if let Some(found) = find(&signature) {
-        put(&signature, found);
+/// A cookie, of which there are `number` before it, whose value stands in as many others as it says; none where that is no number, or one is
+/// missing: then ASP.NET takes it as it is.
+fn in_chunks((name, value): (&str, &[u8]), number: usize, headers: &HeaderMap) -> Option<Session<'static>> {
+    let count = CHUNKS.iter().find_map(|begin| unquoted(value).strip_prefix(*begin))?;
+    let count: usize = std::str::from_utf8(count).ok()?.parse().ok()?;
+    if !(1..=PIECES_MAX).contains(&count) {
+        return None;
     }
-    if unquoted(value).starts_with(CHUNKS) {
-        let chunks = (1..=PIECES_MAX).map(|chunk| format!("{name}C{chunk}"));
-        chunks.map_while(|own| find(&own).map(|found| (own, found))).for_each(|(own, found)| put(&own, found));
+    let (mut whole, mut text) = (Vec::new(), Vec::new());
+    add(&mut text, name, value);
+    for chunk in 1..=count {
+        let own = format!("{name}C{chunk}");
+        let chunk = pairs(headers).filter_map(|pair| pair.strip_prefix(own.as_bytes()).and_then(valued)).nth(number)?;
+        add(&mut text, &own, chunk);
+        whole.extend_from_slice(unquoted(chunk));
     }
-    text
+    Some(Session::Pieces { value: whole, text })
+}
+
+/// A value as most sites read it: without quotes and percent-encoding. However a client spells it, it is one session.
+pub(super) fn plain(value: &[u8]) -> Cow<'_, [u8]> {
+    percent_decode(unquoted(value)).into()
 }
 
 /// Adds a cookie to the text of a header.
@@ -324,6 +350,8 @@ mod tests {
         assert_eq!(joined(&["session.0=a; session.2=c"]), one("a"), "up to the gap");
         assert_eq!(joined(&["session.1=b"]), []);
         assert_eq!(joined(&["session.0=a; session.1=b; session.1=c"]), [None]);
+        assert_eq!(joined(&["session.0=a; session.5=b; session.5=c"]), one("a"), "doubled beyond the gap");
+        assert_eq!(joined(&["session.5=b; session.5=c"]), []);
         assert_eq!(joined(&["session.0=a; session.0=a"]), [None], "even the same one");
         assert_eq!(joined(&["session.0=a; session.01=b; session.00=x; session.-1=y; session.1x=z"]), one("a"));
         assert_eq!(joined(&["session.0=a; session.99999999999999999999=b; session.64=c"]), one("a"));

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use http::HeaderMap;
 use http::header::COOKIE;
 
-use super::{Found, MARKS, Names, PIECES_MAX, Session, TOKEN_BYTES_MAX, Ways, sessions};
+use super::{Found, MARKS, Names, PIECES_MAX, Session, Signature, TOKEN_BYTES_MAX, Ways, sessions};
 
 /// The value of all cookies of one name.
 #[derive(Debug, PartialEq, Eq)]
 struct Meaning {
     whole: Vec<Vec<u8>>,
-    /// The whole ones as the site is shown them, each with those that belong to it, where it has any.
+    /// The whole ones as the site is shown them, each with the pieces that its value says are there.
     with_its_own: Vec<Option<Vec<u8>>>,
+    /// The signatures beside them.
+    signatures: Vec<Vec<u8>>,
     /// Of each mark.
     pieces: Vec<Pieces>,
 }
@@ -39,22 +41,23 @@ fn plainly(headers: &HeaderMap, name: &str) -> Meaning {
     let of = |key: &str| all.get(key.as_bytes()).cloned().unwrap_or_default();
     let whole: Vec<Vec<u8>> = of(name).into_iter().filter(|value| !value.is_empty()).collect();
     let with_its_own = whole.iter().enumerate().map(|(place, value)| {
-        let mut own: Vec<String> = vec![format!("{name}.sig")];
-        if bare(value).starts_with(b"chunks") {
-            let chunks = (1..=PIECES_MAX).map(|chunk| format!("{name}C{chunk}"));
-            own.extend(chunks.take_while(|chunk| of(chunk).len() > place));
+        let text = std::str::from_utf8(bare(value)).ok()?;
+        let count = text.strip_prefix("chunks-").or_else(|| text.strip_prefix("chunks:"))?.parse::<usize>().ok()?;
+        let own: Vec<String> = (1..=count.min(PIECES_MAX + 1)).map(|chunk| format!("{name}C{chunk}")).collect();
+        if own.is_empty() || own.len() > PIECES_MAX || own.iter().any(|own| of(own).len() <= place) {
+            return None;
         }
-        own.retain(|own| of(own).len() > place);
         let lines = own.iter().map(|own| (own.clone(), of(own)[place].clone()));
         let lines: Vec<_> = [(name.to_owned(), value.clone())].into_iter().chain(lines).collect();
-        (lines.len() > 1).then(|| header(&lines))
+        Some(header(&lines))
     });
     let pieces = MARKS.map(|mark| {
         let values: Vec<_> = (0..PIECES_MAX).map(|number| of(&format!("{name}{mark}{number}"))).collect();
+        let values: Vec<_> = values.into_iter().take_while(|values| !values.is_empty()).collect();
         if values.iter().any(|values| values.len() > 1) {
             return Pieces::Unusable;
         }
-        let present = values.iter().take_while(|values| !values.is_empty()).map(|values| bare(&values[0]).to_vec());
+        let present = values.iter().map(|values| bare(&values[0]).to_vec());
         let lines: Vec<_> =
             present.enumerate().map(|(number, value)| (format!("{name}{mark}{number}"), value)).collect();
         let joined: Vec<u8> = lines.iter().flat_map(|(_, value)| value.clone()).collect();
@@ -65,7 +68,7 @@ fn plainly(headers: &HeaderMap, name: &str) -> Meaning {
         }
     });
     let with_its_own = with_its_own.collect();
-    Meaning { whole, with_its_own, pieces: pieces.into() }
+    Meaning { whole, with_its_own, signatures: of(&format!("{name}.sig")), pieces: pieces.into() }
 }
 
 /// A value without its quotes.
@@ -87,7 +90,7 @@ fn header(lines: &[(String, Vec<u8>)]) -> Vec<u8> {
 /// # Errors
 /// The difference.
 pub(crate) fn compare(headers: &HeaderMap, name: &str) -> Result<(), String> {
-    let Meaning { whole, with_its_own, pieces } = plainly(headers, name);
+    let Meaning { whole, with_its_own, signatures, pieces } = plainly(headers, name);
     let mut names = Names::default();
     names.add(name, Ways::one(0));
     let (mut found, mut has_pieces) = (Vec::new(), false);
@@ -108,29 +111,51 @@ pub(crate) fn compare(headers: &HeaderMap, name: &str) -> Result<(), String> {
     if (&found, &token) != (&whole, &expected) {
         return Err(format!("{headers:?}: found {found:?} and {token:?}, and {whole:?} and {expected:?} are there"));
     }
+    for signature in [Signature::None, Signature::Beside] {
+        let whole_shown = |(value, text): (&Vec<u8>, &Option<Vec<u8>>)| {
+            let alone = (name.to_owned(), value.clone());
+            match (text, signatures.as_slice(), signature) {
+                (Some(text), ..) => Some(text.clone()),
+                (None, [], _) | (None, _, Signature::None) => Some(header(&[alone])),
+                (None, [one], Signature::Beside) => Some(header(&[alone, (format!("{name}.sig"), one.clone())])),
+                (None, _, Signature::Beside) => None,
+            }
+        };
+        let in_pieces = pieces.iter().filter_map(|pieces| match pieces {
+            Pieces::Joined(_, text) => Some(Some(text.clone())),
+            Pieces::None => None,
+            Pieces::Unusable => Some(None),
+        });
+        let expected: Vec<Option<Vec<u8>>> =
+            whole.iter().zip(&with_its_own).map(whole_shown).chain(in_pieces).collect();
+        compare_shown((headers, name, signature), &expected)?;
+    }
+    Ok(())
+}
+
+/// Whether the gate shows the site these sessions; none is one that it refuses.
+fn compare_shown(
+    (headers, name, signature): (&HeaderMap, &str, Signature),
+    expected: &[Option<Vec<u8>>],
+) -> Result<(), String> {
     let mut shown = Vec::new();
-    sessions(headers, name, |session| {
+    sessions(headers, name, signature, |session| {
         shown.push(match session {
             Session::Whole(value) => Some(header(&[(name.to_owned(), value.to_vec())])),
-            Session::Pieces(text) => Some(text),
+            Session::Signed(value, signature) => {
+                Some(header(&[(name.to_owned(), value.to_vec()), (format!("{name}.sig"), signature.to_vec())]))
+            }
+            Session::Pieces { text, .. } => Some(text),
             Session::Doubled => None,
         });
     });
-    let wholes = whole.iter().zip(with_its_own);
-    let wholes = wholes.map(|(value, text)| Some(text.unwrap_or_else(|| header(&[(name.to_owned(), value.clone())]))));
-    let in_pieces = pieces.into_iter().filter_map(|pieces| match pieces {
-        Pieces::Joined(_, text) => Some(Some(text)),
-        Pieces::None => None,
-        Pieces::Unusable => Some(None),
-    });
-    let expected: Vec<Option<Vec<u8>>> = wholes.chain(in_pieces).collect();
     // How long a session may be is looked at when it is shown.
     let is_long = |text: &Option<Vec<u8>>| text.as_ref().is_some_and(|text| text.len() > TOKEN_BYTES_MAX);
     let agree = |(shown, expected): (&Option<Vec<u8>>, &Option<Vec<u8>>)| {
         shown == expected || (expected.is_none() && is_long(shown))
     };
-    if shown.len() != expected.len() || !shown.iter().zip(&expected).all(agree) {
-        return Err(format!("{headers:?}: shown {shown:?}, and {expected:?} are there"));
+    if shown.len() != expected.len() || !shown.iter().zip(expected).all(agree) {
+        return Err(format!("{headers:?}, {signature:?}: shown {shown:?}, and {expected:?} are there"));
     }
     Ok(())
 }
