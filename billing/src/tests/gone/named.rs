@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::{count, erase, relocate};
-use crate::ops::{Asker, Block, Cancel, Doing, EraseWish, ImportRow, Imported, Merge, Rehearsal};
+use crate::ops::{Asker, Block, Cancel, Doing, EraseWish, ImportRow, Imported, Merge, Rehearsal, Unknown};
 use crate::store::accounts;
 use crate::store::credits::Term;
 use crate::tests::{World, active, checkout, event, with};
@@ -80,7 +80,8 @@ async fn nothing_is_given_to_an_earlier_id_or_to_a_pseudonym(options: PgPoolOpti
         let refused = erase(&world, account, Rehearsal::No).await.expect_err(told);
         assert!(refused.to_string().contains(told), "{refused}");
     }
-    let blocked = world.billing.block(&pseudonym, Block::Begin, Asker::Operator).await.expect_err("no account");
+    let blocked =
+        world.billing.block(&pseudonym, (Block::Begin, Unknown::Block), Asker::Operator).await.expect_err("no account");
     assert!(blocked.to_string().contains("is the pseudonym"), "{blocked}");
     for (from, to) in [(&pseudonym, &new), (&new, &pseudonym)] {
         let refused = relocate(&world, from, to, Merge::Allow).await.expect_err("no account");
