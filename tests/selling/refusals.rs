@@ -158,18 +158,18 @@ async fn around_the_proxy_nobody_is_believed() {
         let url = format!("http://{billing}/api/billing/{route}");
         let plain = || client().request(method.parse().expect("a method"), &url).json(&monthly());
         let attempts = [
-            ("nothing", plain(), "sign_in"),
-            ("the site's token", plain().bearer_auth(&buyer.token), "sign_in"),
-            ("the plain headers", plain().header("x-entitlement-account", &buyer.account), "sign_in"),
+            ("nothing", plain(), (401, "sign_in")),
+            ("the site's token", plain().bearer_auth(&buyer.token), (401, "sign_in")),
+            ("the plain headers", plain().header("x-entitlement-account", &buyer.account), (401, "sign_in")),
             (
                 "the site's token for an assertion",
                 plain().header("x-entitlement-assertion", &buyer.token),
-                "invalid_token",
+                (503, "invalid_assertion"),
             ),
         ];
-        for (what, request, code) in attempts {
+        for (what, request, expected) in attempts {
             let answer = send(request).await;
-            assert_eq!((answer.status, answer.code().as_str()), (401, code), "{method} {route} with {what}");
+            assert_eq!((answer.status, answer.code().as_str()), expected, "{method} {route} with {what}");
         }
     }
     // The assertion that the site gets is for the site.
@@ -178,7 +178,7 @@ async fn around_the_proxy_nobody_is_believed() {
     let assertion = received.header("x-entitlement-assertion").expect("an assertion").to_owned();
     let request = client().get(format!("http://{billing}/api/billing/subscription"));
     let answer = send(request.header("x-entitlement-assertion", assertion)).await;
-    assert_eq!((answer.status, answer.code().as_str()), (401, "invalid_token"), "{answer:?}");
+    assert_eq!((answer.status, answer.code().as_str()), (503, "invalid_assertion"), "{answer:?}");
 }
 
 #[tokio::test]

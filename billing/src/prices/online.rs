@@ -54,13 +54,7 @@ pub async fn check_online(settings: &Settings, catalog: &Catalog) -> Online {
     if let Some(client) = &providers.stripe_client {
         online.agreed.extend(mode(settings));
         let url = settings.webhook_url();
-        if is_reachable(&url) {
-            online.compare_endpoints(client, &url).await;
-        } else {
-            online.warnings.push(format!(
-                "stripe cannot reach {url}, so there is no webhook endpoint to compare: `stripe listen --forward-to` brings the events"
-            ));
-        }
+        online.compare_endpoints(client, &url).await;
         online.compare_portal(client).await;
     }
     online
@@ -81,6 +75,11 @@ impl Online {
 
     async fn compare_endpoints(&mut self, client: &Client, url: &str) {
         match client.webhook_endpoints().await {
+            Ok(endpoints) if !is_reachable(url) && endpoints.iter().all(|endpoint| endpoint.url != url) => {
+                self.warnings.push(format!(
+                    "stripe cannot reach {url}, so there is no webhook endpoint to compare: `stripe listen --forward-to` brings the events"
+                ));
+            }
             Ok(endpoints) => {
                 let (differences, superfluous) = (missing_events(&endpoints, url), superfluous_events(&endpoints, url));
                 if differences.is_empty() {

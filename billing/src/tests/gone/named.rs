@@ -46,11 +46,12 @@ async fn a_file_names_no_account_that_is_gone(options: PgPoolOptions, connect: P
     for (account, told) in [(&old, "goes by"), (&erased, "was erased"), (&pseudonym, "is the pseudonym")] {
         for doing in [Doing::Show, Doing::Apply] {
             let invited = ImportRow { referred_by: Some(account.to_string()), ..row(&world, &fresh) };
-            for row in [row(&world, account), invited] {
-                let report = import(&world, row, doing).await;
-                assert_eq!((report.refused.len(), report.accounts, report.credits), (1, 0, 0), "{told}: {report:?}");
-                assert!(report.refused[0].why.contains(told), "{report:?}");
-            }
+            let report = import(&world, row(&world, account), doing).await;
+            assert_eq!((report.refused.len(), report.accounts, report.credits), (1, 0, 0), "{told}: {report:?}");
+            assert!(report.refused[0].why.contains(told), "{report:?}");
+            let report = import(&world, invited, doing).await;
+            assert_eq!((report.refused.len(), report.referrals), (1, 0), "{told}: {report:?}");
+            assert!(report.refused[0].why.contains(told), "{report:?}");
         }
     }
     for table in ["provider_customers", "trials", "referral_codes", "referrals"] {
@@ -160,8 +161,9 @@ async fn events_that_name_an_account_without_a_customer_are_its(options: PgPoolO
         assert_eq!(state, "ignored", "{late}: {reason:?}");
         assert!(reason.is_some_and(|reason| reason.starts_with("erased")), "{late}");
     }
-    for left in ["webhook_events where octet_length(body) > 0", "webhook_events where account is not null", "disputes"]
-    {
+    // The payment of an invoice names nobody.
+    let with_body = "webhook_events where octet_length(body) > 0 and event_id <> 'evt_3'";
+    for left in [with_body, "webhook_events where account is not null", "disputes"] {
         assert_eq!(count(&world.pool, format!("select count(*) from {left}")).await, 0, "{left}");
     }
     // The id of the wish had the name in it: it is known again, and cannot be read.
