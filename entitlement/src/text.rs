@@ -23,7 +23,7 @@ pub fn paired(text: &str) -> Cow<'_, str> {
                 at = here + ESCAPE_BYTES;
                 kept = at;
             }
-            // Whatever is escaped is no beginning of another escape.
+            // An escaped character is no beginning of another escape.
             _ => at = here + 1 + text.get(here + 1..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8),
         }
     }

@@ -185,7 +185,7 @@ fn is_expected(error: &anyhow::Error) -> bool {
         || matches!(stored(error), Some(StoreError::ReadOnly | StoreError::NotMigrated(_)))
 }
 
-/// What the store says, where it is the store's.
+/// The store's sentence, where it is the store's.
 fn stored(error: &anyhow::Error) -> Option<&billing::StoreError> {
     match error.downcast_ref() {
         Some(billing::OperatorError::Store(error)) => Some(error),

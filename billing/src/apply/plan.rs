@@ -11,7 +11,7 @@ use crate::store::events::Claimed;
 use crate::store::gone::Name;
 use crate::store::{self, StoreError};
 
-/// What is to be done with a claimed event, before anything is looked up.
+/// The plan for a claimed event, before anything is looked up.
 pub(super) enum Plan {
     Learn(Work),
     Ignore {
@@ -20,7 +20,7 @@ pub(super) enum Plan {
         account: Option<AccountId>,
         customer: Option<String>,
     },
-    /// Nobody can be asked for what it names.
+    /// Its names cannot be asked about.
     Wait,
     /// It is of another mode or account than the key.
     WaitForKey {
@@ -31,7 +31,7 @@ pub(super) enum Plan {
     },
 }
 
-/// What an event and the answers about it say.
+/// The work that an event and the answers about it make.
 pub(super) struct Work {
     /// For the audit log.
     pub cause: String,

@@ -23,7 +23,7 @@ pub struct Online {
     pub differences: Vec<String>,
     /// What could not be asked, and what to do.
     pub unasked: Vec<String>,
-    /// What a person has to do beside, although nothing differs.
+    /// Work for a person beside, although nothing differs.
     pub warnings: Vec<String>,
 }
 

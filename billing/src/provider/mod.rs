@@ -301,7 +301,7 @@ pub fn kind_label(provider: Provider, kind: &str) -> &'static str {
     }
 }
 
-/// What an id is of that cannot be that of a price, and what to write instead: by its beginning. With the id, but for a secret.
+/// The kind of an id that cannot be that of a price, and what to write instead: by its beginning. With the id, but for a secret.
 #[must_use]
 pub fn no_price(provider: Provider, id: &str) -> Option<String> {
     const KINDS: [(&str, &str); 8] = [

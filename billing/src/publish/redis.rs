@@ -253,7 +253,7 @@ impl Cache {
         self.refusals.all()
     }
 
-    /// What Redis refuses first, with its address, or why there is no connection; see [`Link::away`].
+    /// The first refusal of Redis, with its address, or why there is no connection; see [`Link::away`].
     pub fn fault(&self) -> Option<String> {
         let refusal = self.refused().into_iter().next();
         refusal.map(|refusal| format!("{}: {refusal}", self.place)).or_else(|| self.link.away())

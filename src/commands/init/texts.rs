@@ -47,7 +47,7 @@ pub struct Texts {
     config: String,
     catalog: String,
     env: String,
-    /// What starts the servers of which the environment names none.
+    /// Commands that start the servers of which the environment names none.
     pub starts: Vec<&'static str>,
     /// Whether Stripe can be asked with what .env has.
     pub has_stripe_key: bool,

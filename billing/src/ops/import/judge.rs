@@ -213,7 +213,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// What is to be added, or nothing and the reason among the refused.
+/// The addition of a field, or nothing and the reason among the refused.
 fn kept<T>(
     judged: Result<Option<T>, String>,
     field: impl Into<String>,
