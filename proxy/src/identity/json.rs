@@ -25,8 +25,8 @@ pub(super) fn value(text: &[u8]) -> Option<Value> {
 /// Reads what has texts that cannot be read: these are `false`, as two of them that differ would name one account.
 #[cold]
 fn mended(text: &[u8]) -> Option<Once> {
-    let lossy = String::from_utf8_lossy(text);
-    let Once(mut value) = serde_json::from_str(&paired(&lossy)).ok()?;
+    let text = std::str::from_utf8(text).ok()?;
+    let Once(mut value) = serde_json::from_str(&paired(text)).ok()?;
     blank(&mut value);
     Some(Once(value))
 }
@@ -122,13 +122,10 @@ mod tests {
         ] {
             assert_eq!(value(text.as_bytes()), None, "{text}");
         }
-        for text in [
-            &br#"{"a":"half \ud83d","b":["\ud83d\ude00"],"\ude00":1}"#[..],
-            b"{\"a\":\"\xed\xa0\xbd\",\"b\":[\"\xf0\x9f\x98\x80\"],\"\xff\":1}",
-        ] {
-            let read = value(text).expect("the others are read");
-            assert_eq!((&read["a"], &read["b"][0]), (&Value::Bool(false), &"\u{1f600}".into()));
-        }
+        let text = br#"{"a":"half \ud83d","b":["\ud83d\ude00"],"\ude00":1}"#;
+        let read = value(text).expect("the others are read");
+        assert_eq!((&read["a"], &read["b"][0]), (&Value::Bool(false), &"\u{1f600}".into()));
+        // Bytes that are no UTF-8 are no JSON.
         for text in [&br#"{"\ud83d":1,"\ud83e":2}"#[..], br#"{"a":"\ud83d","b":1,"b":2}"#, b"{\"a\":\xff}"] {
             assert_eq!(value(text), None, "said twice, or no text");
         }
