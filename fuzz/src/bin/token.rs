@@ -106,6 +106,8 @@ fn check_head(head: &[u8]) {
 
 /// A claim that was cut in the middle of a character harms no other one.
 fn believed<T: DeserializeOwned>(json: &[u8]) -> T {
-    let text = std::str::from_utf8(json).expect("what is believed is text");
-    serde_json::from_str(&entitlement::text::paired(text)).expect("what is believed is JSON of its form")
+    serde_json::from_slice(json).unwrap_or_else(|_| {
+        let text = std::str::from_utf8(json).expect("what is believed is text");
+        serde_json::from_str(&entitlement::text::paired(text)).expect("what is believed is JSON of its form")
+    })
 }
