@@ -72,7 +72,7 @@ pub fn grant(arguments: &Grant) -> Result<()> {
         output::line(format_args!("credit {}: {account} has {tier} {end}", granted.credit));
         output::json(&granted)?;
         say_if_repeated(granted.repeated);
-        say_when_it_holds(granted.published);
+        parts::say_when_it_holds(granted.published);
         Ok(())
     })
 }
@@ -89,7 +89,7 @@ pub fn revoke(arguments: &Revoke) -> Result<()> {
         }
         output::json(&revoked)?;
         say_if_repeated(revoked.repeated);
-        say_when_it_holds(revoked.published);
+        parts::say_when_it_holds(revoked.published);
         Ok(())
     })
 }
@@ -97,15 +97,5 @@ pub fn revoke(arguments: &Revoke) -> Result<()> {
 fn say_if_repeated(repeated: bool) {
     if repeated {
         output::line("it was done before, under the same id: nothing has changed now");
-    }
-}
-
-fn say_when_it_holds(published: bool) {
-    if published {
-        output::progress("every proxy has been told");
-    } else {
-        output::warning(
-            "the cache could not be told: `tollgate run` goes on trying, and proxies ask again by themselves",
-        );
     }
 }

@@ -264,6 +264,17 @@ pub async fn say_if_unknown(billing: &Billing, account: &str) -> Result<()> {
     Ok(())
 }
 
+/// Says from when on a change holds.
+pub fn say_when_it_holds(published: bool) {
+    if published {
+        output::progress("every proxy has been told");
+    } else {
+        output::warning(
+            "the cache could not be told: `tollgate run` goes on trying, and proxies ask again by themselves",
+        );
+    }
+}
+
 /// Tells the cache of every account that changed. What fails stays in the outbox, for `tollgate run`.
 pub async fn publish_all(billing: &Billing) -> Result<()> {
     billing.publish_due(now()).await.context("the cache could not be told of everything; `tollgate run` goes on")?;

@@ -8,19 +8,7 @@ use super::two::alarms;
 use crate::world::polar::{Asking, WithPolar};
 use crate::world::stripe::{Bill, Subscription, checkout_completed, unique};
 use crate::world::wait::DEADLINE;
-use crate::world::{Arrangement, Setup, World, eventually, token};
-
-async fn worked_off(world: &World) {
-    let mut database = world.database.as_ref().expect("a database").connect().await;
-    eventually("everything is looked at", async || {
-        let due: i64 = sqlx::query_scalar("select count(*) from webhook_events where state = 'pending'")
-            .fetch_one(&mut database)
-            .await
-            .expect("the inbox can be read");
-        (due == 0).then_some(())
-    })
-    .await;
-}
+use crate::world::{Arrangement, Setup, World, token};
 
 #[tokio::test]
 async fn a5_beside_what_was_given_back_nobody_pays_twice() {
@@ -53,7 +41,7 @@ async fn a6_metadata_that_names_the_parent_is_no_proof_that_it_pays_twice() {
     let gift = Subscription { metadata: Some(parent.clone()), ..Subscription::of(&customer) };
     world.taken(&gift.event("created")).await;
     world.settled(&checkout_completed(Some(&child), &customer, &gift.id)).await;
-    worked_off(&world).await;
+    world.worked_off().await;
     world.everywhere("/premium/one", &token(&child), 200).await;
     assert_eq!(alarms(&world).await, 0.0, "each pays for itself");
 }
@@ -93,7 +81,7 @@ async fn a6_a_comparison_that_sees_a_childs_subscription_first_asks_for_its_chec
     assert_eq!((shown(&parent).await, shown(&child).await), (1, 1), "the checkout says whose it is");
     provider.release();
     provider.settled(DEADLINE).await.expect("told");
-    worked_off(&world).await;
+    world.worked_off().await;
     assert_eq!(alarms(&world).await, 0.0, "each pays for itself");
 }
 

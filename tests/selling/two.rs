@@ -143,15 +143,7 @@ async fn a6_an_account_that_metadata_alone_names_keeps_its_customer_and_is_not_s
     world.everywhere("/premium/one", &token(&parent), 200).await;
     let portal = async |account: &str| world.post("/api/billing/portal", &token(account), &json!({})).await.status;
     assert_eq!((portal(&parent).await, portal(&child).await), (200, 404));
-    let mut database = world.database.as_ref().expect("a database").connect().await;
-    eventually("everything is looked at", async || {
-        let due: i64 = sqlx::query_scalar("select count(*) from webhook_events where state = 'pending'")
-            .fetch_one(&mut database)
-            .await
-            .expect("the inbox can be read");
-        (due == 0).then_some(())
-    })
-    .await;
+    world.worked_off().await;
     assert_eq!(alarms(&world).await, 0.0, "each pays for itself");
     assert!(!world.billing().process.log().contains("pays twice"), "{}", world.billing().process.log());
     // No checkout says that this one is for another account.

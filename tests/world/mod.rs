@@ -231,6 +231,19 @@ impl World {
         .await
     }
 
+    /// Waits until no event in the inbox is left to be looked at.
+    pub async fn worked_off(&self) {
+        let mut connection = self.database.as_ref().expect("this world has a database").connect().await;
+        eventually("the inbox is worked off", async || {
+            let due: i64 = sqlx::query_scalar("select count(*) from webhook_events where state = 'pending'")
+                .fetch_one(&mut connection)
+                .await
+                .expect("the inbox can be read");
+            (due == 0).then_some(())
+        })
+        .await;
+    }
+
     /// Delivers an event that changes something, and waits until it has.
     pub async fn applied(&self, event: &stripe::Event) {
         let (state, reason) = self.settled(event).await;

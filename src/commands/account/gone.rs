@@ -4,8 +4,8 @@ use anyhow::Result;
 use billing::{Asker, Billing, Cancel, EraseWish, Erased, Merge, MoveWish, MovedAccount, Rehearsal};
 use entitlement::account::AccountId;
 
-use super::say_when_it_holds;
 use crate::commands::confirm::{Answer, confirm};
+use crate::commands::parts::say_when_it_holds;
 use crate::output;
 
 /// Move everything of an account to another id
@@ -95,7 +95,7 @@ fn counted(MovedAccount { moved, .. }: &MovedAccount) -> String {
         (moved.referrals, "invitation"),
         (moved.events, "event"),
     ];
-    counts.map(|(number, noun)| output::count(number, noun)).join(", ")
+    told(&counts)
 }
 
 /// Erases, after a question.
@@ -150,5 +150,9 @@ fn lost(Erased { erasure, .. }: &Erased) -> String {
         (erasure.events, "event"),
         (erasure.changes, "line"),
     ];
-    counts.map(|(number, noun)| output::count(number, noun)).join(", ")
+    told(&counts)
+}
+
+fn told(counts: &[(i64, &str)]) -> String {
+    counts.iter().map(|&(number, noun)| output::count(number, noun)).collect::<Vec<_>>().join(", ")
 }

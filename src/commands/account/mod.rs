@@ -85,16 +85,6 @@ async fn block(billing: &Billing, account: &AccountId, block: (Block, Unknown)) 
     let state = if done.blocked { "blocked: no gated route passes" } else { "not blocked" };
     output::line(format_args!("{account} is {state}{}", if done.changed { "" } else { ", as it was before" }));
     output::json(&done)?;
-    say_when_it_holds(done.published);
+    parts::say_when_it_holds(done.published);
     Ok(())
-}
-
-fn say_when_it_holds(published: bool) {
-    if published {
-        output::progress("every proxy has been told");
-    } else {
-        output::warning(
-            "the cache could not be told: `tollgate run` goes on trying, and proxies ask again by themselves",
-        );
-    }
 }

@@ -101,15 +101,7 @@ async fn calm(world: &World) {
     if let Some(provider) = &world.provider {
         provider.settled(DEADLINE).await.expect("everything is delivered");
     }
-    let mut connection = world.database.as_ref().expect("a database").connect().await;
-    eventually("the inbox is worked off", async || {
-        let open: i64 = sqlx::query_scalar("select count(*) from webhook_events where state = 'pending'")
-            .fetch_one(&mut connection)
-            .await
-            .expect("the inbox can be read");
-        (open == 0).then_some(())
-    })
-    .await;
+    world.worked_off().await;
 }
 
 /// Asks the database for one number about one thing.

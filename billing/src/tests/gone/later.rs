@@ -10,19 +10,20 @@ use crate::Settings;
 use crate::ops::{AccountError, Asker, Merge, MoveWish, Rehearsal};
 use crate::tests::{World, active, checkout, event, settings, with};
 
+/// A checkout of the account, and the subscription that it begins.
+async fn buys(world: &World, account: &AccountId) {
+    let subscription = active("cus_1", "sub_1", "price_monthly", world.now);
+    let bought = [
+        checkout("evt_1", "cus_1", "sub_1", account, world.now),
+        event("evt_2", "customer.subscription.created", world.now, &subscription),
+    ];
+    world.apply(&bought).await;
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn what_a_provider_tells_later_brings_nobody_back(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
-    let bought = [
-        checkout("evt_1", "cus_1", "sub_1", &world.account, world.now),
-        event(
-            "evt_2",
-            "customer.subscription.created",
-            world.now,
-            &active("cus_1", "sub_1", "price_monthly", world.now),
-        ),
-    ];
-    world.apply(&bought).await;
+    buys(&world, &world.account).await;
     assert_eq!(world.has(&world.account, world.now).await, "paid active");
     let running = erase(&world, &world.account, Rehearsal::No).await.expect_err("it is paid for");
     assert!(running.to_string().contains("stripe:sub_1"), "{running}");
@@ -99,16 +100,7 @@ async fn everything_goes_to_the_other_id_and_later_events_of_the_first_are_its(
 ) {
     let world = World::new(options, connect).await;
     let (old, new) = (world.account.clone(), world.other(1));
-    let bought = [
-        checkout("evt_1", "cus_1", "sub_1", &old, world.now),
-        event(
-            "evt_2",
-            "customer.subscription.created",
-            world.now,
-            &active("cus_1", "sub_1", "price_monthly", world.now),
-        ),
-    ];
-    world.apply(&bought).await;
+    buys(&world, &old).await;
     let rehearsed = MoveWish {
         from: &old,
         to: &new,
