@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::http::{Answer, client, try_send};
 use super::process::Process;
 use super::setup::Listen;
-use super::wait::within;
+use super::wait::{eventually, within};
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
@@ -102,6 +102,15 @@ impl Tollgate {
                 && labels.iter().all(|label| series.contains(label))
         });
         ours.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
+    }
+
+    /// Waits until a counter that counts connections has reached `expected`, and refuses more: a connection is counted
+    /// when its task ends, which is after its client has seen the end.
+    pub async fn has_let_go(&self, limit: &str, expected: f64) {
+        let label = format!("limit=\"{limit}\"");
+        let counted = async || self.metric("tollgate_connections_refused_total", &[&label]).await;
+        eventually(&format!("{expected} are let go for {limit}"), async || (counted().await >= expected).then_some(())).await;
+        assert_eq!(counted().await, expected, "{limit}");
     }
 }
 
