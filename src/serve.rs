@@ -242,7 +242,7 @@ fn start_gate(
 ) -> Result<Gate> {
     let mut settings = parts::proxy_settings(config, secrets, assertion)?;
     if let Some(names) = billing.as_ref().and_then(Billing::names) {
-        naming::keep(&mut settings.identity, &names);
+        naming::keep(&mut settings.identity, &names, &config.names());
     }
     if let Some(kept) = kept {
         for name in config.leave_open(kept, &mut settings.routes, &mut settings.default) {
@@ -306,8 +306,8 @@ impl proxy::Below for InProcess {
                 beside: proxy::Beside::default(),
             });
         };
-        let Line { namespace, database, owner, settled: is_settled, known: is_known, mark } = line;
-        let line = proxy::Line { namespace, database, owner, is_settled, is_known };
+        let Line { namespace, database, owner, settled: is_settled, beside: is_beside, known: is_known, mark } = line;
+        let line = proxy::Line { namespace, database, owner, is_settled, is_beside, is_known };
         // Its other news billing tells in this very process.
         let beside = proxy::Beside::default();
         Ok(proxy::Told { is_told, heard: proxy::Heard::Line(Arc::new(line)), mark, beside })

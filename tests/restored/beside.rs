@@ -53,6 +53,34 @@ async fn two_databases_of_one_site_on_one_redis_are_apart_and_the_second_is_told
 }
 
 #[tokio::test]
+async fn while_an_installation_is_stopped_another_one_that_has_seen_it_alive_opens_nothing() {
+    let mut one = World::with(setup().key("site.url", SITE)).await;
+    let before = buys(&one).await;
+    let mut other = World::with(setup().key("site.url", SITE).environment("REDIS_URL", &redis_of(&one))).await;
+    stays(&other, &before, 402).await;
+    one.processes.iter_mut().for_each(|process| process.process.kill());
+    other.processes[0].restart();
+    other.processes[0].ready().await;
+    let warned = warnings(other.billing()).await;
+    assert!(warned.len() == 1 && warned[0].contains("cache.namespace"), "{warned:?}");
+    stays(&other, &before, 402).await;
+}
+
+#[tokio::test]
+async fn records_that_a_new_database_holds_serve_no_more_once_the_installation_that_told_them_runs_again() {
+    let mut one = World::with(setup().key("site.url", SITE)).await;
+    let before = buys(&one).await;
+    one.processes.iter_mut().for_each(|process| process.process.kill());
+    let other = World::with(setup().key("site.url", SITE).environment("REDIS_URL", &redis_of(&one))).await;
+    stays(&other, &before, 200).await;
+    one.processes[0].restart();
+    one.processes[0].ready().await;
+    other.everywhere("/premium/alive", &before.token, 402).await;
+    let warned = warnings(other.billing()).await;
+    assert!(warned.len() == 1 && warned[0].contains("cache.namespace"), "{warned:?}");
+}
+
+#[tokio::test]
 async fn two_databases_of_one_site_with_a_number_each_in_one_redis_are_apart() {
     let one = World::with(setup().key("site.url", SITE)).await;
     let numbered = |number: u32| format!("{}/{number}", redis_of(&one));

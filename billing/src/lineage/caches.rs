@@ -198,6 +198,7 @@ mod tests {
             held_since: None,
             accepted_at: None,
             replaced_by: None,
+            is_beside: false,
             mark,
         };
         let owner = |mark| Owner { database: DatabaseId::new(1), held: Vec::new(), since_ms: 0, mark, beat: 1 };

@@ -158,8 +158,15 @@ mod tests {
     fn what_stands_under_a_former_namespace_is_held_unless_it_is_settled_or_another_ones() {
         use Standing::{Behind, Done, Held, Unsure};
         let (start, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
-        let none =
-            Identity { id: id(1), former: None, held_since: None, accepted_at: None, replaced_by: None, mark: 7 };
+        let none = Identity {
+            id: id(1),
+            former: None,
+            held_since: None,
+            accepted_at: None,
+            replaced_by: None,
+            is_beside: false,
+            mark: 7,
+        };
         let held = Identity { held_since: Some(at), ..none };
         let owner = |database: u128, held: &[u128], mark, beat| {
             let held: Vec<DatabaseId> = held.iter().copied().map(id).collect();

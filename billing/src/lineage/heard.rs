@@ -83,6 +83,7 @@ mod tests {
             held_since,
             accepted_at,
             replaced_by: None,
+            is_beside: false,
             mark: 7,
         };
         let settled = Lineage { database: Some(id(1)), owner: Some(id(1)), ..Lineage::unknown() };

@@ -100,6 +100,9 @@ impl Billing {
         let Some(met) = met else { return Ok(self.lineage()) };
         self.shared().caches.met(stood.as_ref(), &known, &met);
         let mut now = self.lineage().after(&known, &met, (clock::now(), Instant::now())).with(formerly);
+        if matches!(now.word, Word::Beside { .. }) && !known.is_beside && known.held_since.is_none() {
+            identity::stand_beside(&mut *self.pool().acquire().await.map_err(StoreError::from)?).await?;
+        }
         let is_ours = matches!(now.word, Word::Settled | Word::Held { .. });
         if is_ours && now.is_known() && now.formerly.is_none() {
             self.note_namespace().await?;

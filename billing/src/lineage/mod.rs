@@ -12,6 +12,8 @@ mod formerly;
 mod heard;
 mod keep;
 mod look;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use caches::Caches;
 pub(crate) use elsewhere::Elsewhere;
@@ -43,7 +45,8 @@ pub(crate) enum Word {
     Settled,
     /// The records of these databases serve until a person agrees.
     Held { databases: Vec<DatabaseId>, since: Timestamp },
-    /// Another installation has the word under the same namespace, and lives: neither serves what the other one has.
+    /// Another installation has the word under the same namespace, and was seen alive: neither serves what the other one has, also
+    /// while that one is restarted.
     Beside { databases: Vec<DatabaseId> },
     /// Another database has taken the place of this one, and lives: this one is a former primary. What that one says of an account
     /// counts, in the place of what this one says.
@@ -87,7 +90,7 @@ impl Lineage {
 
     /// The state after the cache was asked for a database. Records that are held stay so when the cache has forgotten it.
     fn after(&self, identity: &Identity, met: &Met, (now, tick): (Timestamp, Instant)) -> Self {
-        let Identity { id: database, held_since, mark, replaced_by, .. } = *identity;
+        let Identity { id: database, held_since, mark, replaced_by, is_beside, .. } = *identity;
         let of = |owner: &Owner, word, other| Self {
             database: Some(database),
             owner: Some(owner.database),
@@ -113,6 +116,8 @@ impl Lineage {
                 let word = match (seen.is_alive(tick), is_replaced) {
                     (true, true) => Word::Replaced { by: owner.database, databases, since },
                     (true, false) => Word::Beside { databases },
+                    // Its own gate was in force already.
+                    (false, false) if is_beside || seen.alive_at.is_some() => Word::Beside { databases },
                     (false, _) => Word::Held { databases, since },
                 };
                 of(owner, word, Some(seen))
@@ -219,6 +224,8 @@ pub struct Line {
     pub owner: Option<DatabaseId>,
     /// Whether what it says counts, whatever was told before.
     pub settled: bool,
+    /// Whether another installation has the word in the namespace: what it has told serves nobody here.
+    pub beside: bool,
     /// Whether it is known for sure who has the word, and lives.
     pub known: bool,
     /// How far the database has come: proxies remember it, in case Redis does not.
@@ -254,6 +261,7 @@ impl Billing {
             database,
             owner,
             settled: lineage.is_settled(),
+            beside: matches!(lineage.word, Word::Beside { .. }),
             known: lineage.is_known(),
             mark: lineage.mark,
         })
@@ -279,113 +287,5 @@ impl Seen {
     /// Whether it was looked for long enough to know whether anybody lives.
     fn is_sure(&self) -> bool {
         self.alive_at.is_some() || self.last.duration_since(self.first) >= KNOWN_AFTER
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(number: u128) -> DatabaseId {
-        DatabaseId::new(number)
-    }
-
-    fn owner(database: u128, held: &[u128], beat: u64) -> Owner {
-        let held: Vec<_> = held.iter().copied().map(id).collect();
-        Owner { database: id(database), since_ms: 1_000, held, mark: 7, beat }
-    }
-
-    struct Looking(Lineage, Instant, Option<Timestamp>, Option<DatabaseId>);
-
-    impl Looking {
-        fn looks(&mut self, at_ms: u64, met: &Met) -> (Word, bool) {
-            let now = Timestamp::from_timestamp_millis(i64::try_from(at_ms).expect("small")).expect("in range");
-            let (former, accepted_at) = (None, None);
-            let identity =
-                Identity { id: id(1), former, held_since: self.2, accepted_at, replaced_by: self.3, mark: 7 };
-            self.0 = self.0.after(&identity, met, (now, self.1 + Duration::from_millis(at_ms)));
-            (self.0.word.clone(), self.0.is_known())
-        }
-    }
-
-    fn looking() -> Looking {
-        Looking(Lineage::unknown(), Instant::now(), None, None)
-    }
-
-    #[test]
-    fn who_has_the_word_is_settled_unless_something_is_held() {
-        assert_eq!(looking().looks(0, &Met::Mine(owner(1, &[], 1))), (Word::Settled, true));
-        let since = Timestamp::from_timestamp(1, 0).expect("in range");
-        let held = Word::Held { databases: vec![id(3), id(2)], since };
-        assert_eq!(looking().looks(0, &Met::Mine(owner(1, &[3, 2], 1))), (held, true));
-        assert_eq!(looking().looks(0, &Met::Unreadable), (Word::Unreadable, true));
-        assert_eq!(looking().looks(0, &Met::Behind(owner(1, &[], 1))), (Word::Unknown, false));
-    }
-
-    #[test]
-    fn what_the_cache_has_forgotten_waits_for_a_person_all_the_same() {
-        let mut looking = looking();
-        let since = Timestamp::from_timestamp(2, 0).expect("in range");
-        looking.2 = Some(since);
-        let held = Word::Held { databases: Vec::new(), since };
-        assert_eq!(looking.looks(0, &Met::Mine(owner(1, &[], 1))), (held, true));
-        let held = Word::Held { databases: vec![id(2)], since };
-        assert_eq!(looking.looks(0, &Met::Mine(owner(1, &[2], 1))).0, held, "the database knows since when");
-        looking.2 = None;
-        assert_eq!(looking.looks(500, &Met::Mine(owner(1, &[], 1))), (Word::Settled, true));
-    }
-
-    #[test]
-    fn what_a_database_had_told_that_nobody_speaks_for_any_more_is_held() {
-        let mut looking = looking();
-        let held = Word::Held { databases: vec![id(2)], since: Timestamp::UNIX_EPOCH };
-        for (look, known) in [(0, false), (1, false), (3, false), (4, true), (40, true)] {
-            assert_eq!(looking.looks(look * 500, &Met::Theirs(owner(2, &[], 1))), (held.clone(), known), "look {look}");
-        }
-    }
-
-    #[test]
-    fn an_installation_that_lives_beside_is_told_apart_and_held_when_it_is_gone() {
-        let mut looking = looking();
-        let beside = Word::Beside { databases: vec![id(2)] };
-        looking.looks(0, &Met::Theirs(owner(2, &[], 1)));
-        assert_eq!(looking.looks(500, &Met::Theirs(owner(2, &[], 2))), (beside.clone(), true));
-        assert_eq!(looking.looks(15_500, &Met::Theirs(owner(2, &[], 2))), (beside, true), "it may be starting again");
-        let held = Word::Held { databases: vec![id(2)], since: Timestamp::UNIX_EPOCH };
-        assert_eq!(looking.looks(16_000, &Met::Theirs(owner(2, &[], 2))), (held, true));
-    }
-
-    #[test]
-    fn a_database_whose_place_another_one_has_taken_counts_less_than_that_while_it_lives() {
-        let mut looking = looking();
-        looking.3 = Some(id(2));
-        looking.looks(0, &Met::Theirs(owner(2, &[3], 1)));
-        let (since, databases) = (Timestamp::UNIX_EPOCH, vec![id(2), id(3)]);
-        let replaced = Word::Replaced { by: id(2), databases: databases.clone(), since };
-        assert_eq!(looking.looks(500, &Met::Theirs(owner(2, &[3], 2))), (replaced, true));
-        assert_eq!((looking.0.replaced_by(), looking.0.held()), (Some(id(2)), databases.as_slice()));
-        assert_eq!(looking.looks(16_000, &Met::Theirs(owner(2, &[3], 2))).0, Word::Held { databases, since });
-        // The next one after that has its place, too; one that was never heard of is another installation.
-        let databases = vec![id(4), id(2)];
-        looking.looks(16_500, &Met::Theirs(owner(4, &[2], 1)));
-        let word = looking.looks(17_000, &Met::Theirs(owner(4, &[2], 2))).0;
-        assert!(matches!(word, Word::Replaced { by, databases: all, .. } if by == id(4) && all == databases));
-        looking.looks(17_500, &Met::Theirs(owner(5, &[], 1)));
-        assert_eq!(looking.looks(18_000, &Met::Theirs(owner(5, &[], 2))).0, Word::Beside { databases: vec![id(5)] });
-    }
-
-    #[test]
-    fn an_operator_is_told_of_what_is_not_settled_and_of_what_to_do() {
-        let namespace = Namespace::parse("https://read.example").expect("a namespace");
-        let warning = |met| {
-            let mut looking = looking();
-            looking.looks(0, &met);
-            looking.0.warning(&namespace).unwrap_or_default()
-        };
-        assert_eq!(warning(Met::Mine(owner(1, &[], 1))), "");
-        assert!(warning(Met::Mine(owner(1, &[2], 1))).starts_with("since 1970-01-01T00:00:01Z PostgreSQL is behind"));
-        for met in [Met::Mine(owner(1, &[2], 1)), Met::Theirs(owner(2, &[], 1)), Met::Unreadable] {
-            assert!(warning(met).contains("`tollgate database accept`"));
-        }
     }
 }

@@ -20,6 +20,8 @@ pub struct Identity {
     pub accepted_at: Option<Timestamp>,
     /// The database that has taken its place while its processes lived on.
     pub replaced_by: Option<DatabaseId>,
+    /// Whether another installation was seen alive under the same namespace, so that what it tells is none of this one's.
+    pub is_beside: bool,
     /// Grows with every change of an account.
     pub mark: u64,
 }
@@ -43,7 +45,10 @@ pub async fn read(conn: &mut PgConnection) -> Result<Identity, StoreError> {
     let row = query.fetch_one(conn).await?;
     let mark = u64::try_from(row.mark).map_err(|e| StoreError::row("audit_log", row.mark, &e))?;
     let (id, former, replaced_by) = (id_of(row.id), row.former.map(id_of), row.replaced_by.map(id_of));
-    Ok(Identity { id, former, held_since: row.held_since, accepted_at: row.accepted_at, replaced_by, mark })
+    // Its own id there means that it stands beside another one.
+    let is_beside = replaced_by == Some(id);
+    let replaced_by = replaced_by.filter(|_| !is_beside);
+    Ok(Identity { id, former, held_since: row.held_since, accepted_at: row.accepted_at, replaced_by, is_beside, mark })
 }
 
 /// The namespace under which its records stand, or those that are held in its place; `None` before one was noted.
@@ -65,6 +70,17 @@ pub async fn stand_under(conn: &mut PgConnection, namespace: &Namespace) -> Resu
         "update database_identity set namespace = $1 where namespace is distinct from $1",
         namespace.as_str()
     );
+    query.execute(conn).await?;
+    Ok(())
+}
+
+/// Notes that another installation lives under the same namespace, unless its records are held already, or it has taken this one's place.
+///
+/// # Errors
+/// When the database fails, or accepts no writes.
+pub async fn stand_beside(conn: &mut PgConnection) -> Result<(), StoreError> {
+    let query =
+        sqlx::query!("update database_identity set replaced_by = id where replaced_by is null and held_since is null");
     query.execute(conn).await?;
     Ok(())
 }

@@ -28,6 +28,9 @@ pub struct Line {
     /// Whether what it says counts, whatever was told before.
     #[serde(rename = "settled")]
     pub is_settled: bool,
+    /// Whether another installation has the word in the namespace: what it has told serves nobody here.
+    #[serde(rename = "beside", default)]
+    pub is_beside: bool,
     /// Whether billing knows that for sure.
     #[serde(rename = "known")]
     pub is_known: bool,
@@ -215,7 +218,8 @@ impl Lines {
         let news = if is_other(&known, &told) { News::Other } else { News::None };
         if let (Heard::Line(before), Heard::Line(now)) = (&known, &told)
             && ((now.is_settled && (before.database != now.database || !before.is_settled))
-                || (was_presumed && before.database != now.database))
+                || (was_presumed && before.database != now.database)
+                || (now.is_beside && !before.is_beside))
         {
             info!(database = %now.database, "what the database says counts from now on, whatever was told before");
             self.since_ms.store(now_ms, Ordering::Release);
@@ -235,7 +239,8 @@ fn follows(known: &Line, told: &Line, is_spoken_for: bool) -> bool {
 fn is_other(known: &Heard, told: &Heard) -> bool {
     match (known, told) {
         (Heard::Line(known), Heard::Line(told)) => {
-            (&known.namespace, known.database, known.is_settled) != (&told.namespace, told.database, told.is_settled)
+            let of = |line: &Line| (line.namespace.clone(), line.database, line.is_settled, line.is_beside);
+            of(known) != of(told)
         }
         (Heard::Nothing, _) => false,
         (known, told) => known != told,
@@ -265,6 +270,7 @@ mod tests {
             database: id(database),
             owner: Some(id(owner)),
             is_settled,
+            is_beside: false,
             is_known: true,
         }))
     }
@@ -309,6 +315,16 @@ mod tests {
             assert_eq!(database(&lines), Some(id(followed)), "at {now_ms}");
         }
         assert_eq!(lines.since_ms(), 0, "nobody has agreed");
+    }
+
+    #[test]
+    fn records_of_another_installation_serve_no_more_once_that_one_lives() {
+        let lines = lines();
+        lines.hear(line(1, 2, false), 1, 1_000);
+        let Heard::Line(held) = line(1, 2, false) else { panic!("a line") };
+        let beside = || Heard::Line(Arc::new(Line { is_beside: true, ..(*held).clone() }));
+        assert_eq!((lines.hear(beside(), 1, 2_000), lines.since_ms()), (News::Other, 2_000));
+        assert_eq!((lines.hear(beside(), 1, 3_000), lines.since_ms()), (News::None, 2_000));
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Ladder {
         if let Some(owner) = redis.owner(&namespace).await {
             let is_settled = owner.held.is_empty();
             let (database, is_known) = (owner.database, false);
-            let line = Line { namespace, database, owner: Some(database), is_settled, is_known };
+            let line = Line { namespace, database, owner: Some(database), is_settled, is_beside: false, is_known };
             self.lines.presume(line);
         }
     }

@@ -237,7 +237,7 @@ impl Ladder {
         {
             // A record of no database: nobody has it.
             let (namespace, database) = (self.lines.configured().clone(), DatabaseId::new(0));
-            let line = Line { namespace, database, owner: None, is_settled: false, is_known: false };
+            let line = Line { namespace, database, owner: None, is_settled: false, is_beside: false, is_known: false };
             let answer = redis.read(Some(&line), &account, self.millis_at(now)).await;
             let has_answered = !matches!(answer, Read::Down) || !self.refusals.all().is_empty();
             self.is_tried.fetch_or(has_answered, Ordering::Relaxed);

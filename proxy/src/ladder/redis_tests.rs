@@ -63,7 +63,8 @@ impl Below for Billing {
 
     async fn told(&self, _: Option<HighWater>) -> Result<Told, BelowError> {
         let namespace = super::tests::namespaced().namespace().clone();
-        let line = Line { namespace, database: OURS, owner: Some(OURS), is_settled: true, is_known: true };
+        let line =
+            Line { namespace, database: OURS, owner: Some(OURS), is_settled: true, is_beside: false, is_known: true };
         Ok(Told { is_told: true, heard: Heard::Line(Arc::new(line)), mark: 0, beside: Beside::default() })
     }
 }
