@@ -11,11 +11,10 @@ use proxy::identity::{Claim, Keys, Settings};
 
 use crate::admin::Ready;
 
-/// Names accounts as `names` say, where the way of signing in is there.
-pub fn keep(settings: &mut Settings, names: &Names) {
-    let count = settings.ways.len();
+/// Names accounts as `names` say, where the way of signing in is there; `wanted` are the names of the configuration.
+pub fn keep(settings: &mut Settings, names: &Names, wanted: &Names) {
     for way in &mut settings.ways {
-        let Some(named) = names.of(&way.name, count) else { continue };
+        let Some(named) = names.of(&way.name, wanted) else { continue };
         let claims: Result<Vec<Claim>, _> = named.account.iter().map(|claim| claim.parse()).collect();
         match (&way.keys, claims) {
             // The account stands in a header, whatever claims there are.
@@ -115,10 +114,12 @@ mod tests {
             way: way.to_owned(),
             prefix: prefix.to_owned(),
             account: vec![account.to_owned()],
+            verified: None,
         };
         let shown = |ways: Vec<Way>, names: Vec<Named>| {
             let mut settings = Settings { ways, buyers: Vec::new() };
-            keep(&mut settings, &Names::new(names));
+            let wanted = settings.ways.iter().map(|way| named(&way.name, &way.prefix, "sub")).collect();
+            keep(&mut settings, &Names::new(names), &Names::new(wanted));
             let shown = |way: &Way| {
                 format!("{}{}", way.prefix, way.account.iter().map(ToString::to_string).collect::<String>())
             };

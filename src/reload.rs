@@ -140,7 +140,7 @@ async fn reload(users: &Users, known: &InForce) -> Result<(Config, Secrets)> {
     let (config, secrets) = read.await.map_err(anyhow::Error::from).flatten()?;
     config.check_certificate(parts::now())?;
     let changes = Changes::between(&known.config.table, &config.table);
-    let (old, new) = (known.config.identity.names(), config.identity.names());
+    let (old, new) = (known.config.names(), config.names());
     if old.are_lost_by(&new) {
         bail!(
             "{}: it needs a restart, and then a person who is told by `tollgate identity accept` how many accounts have access",
@@ -185,7 +185,7 @@ fn proxy_settings(config: &Config, known: &InForce, assertion: &AssertionKey) ->
     // Settings that only a restart reads again stay as they were.
     let mut settings = parts::proxy_settings(config, &known.secrets, assertion.clone())?;
     if let Some(names) = &known.names {
-        naming::keep(&mut settings.identity, names);
+        naming::keep(&mut settings.identity, names, &config.names());
     }
     Ok(settings)
 }
@@ -202,7 +202,7 @@ async fn renamed(users: &Users, known: Option<&Names>) -> Names {
 
 /// Names accounts as is in force from now on.
 async fn rename(users: &Users, known: &mut InForce, names: Names) {
-    let (before, wanted) = (known.names.replace(names), known.config.identity.names());
+    let (before, wanted) = (known.names.replace(names), known.config.names());
     // The gate goes by the configuration as long as nothing else was said.
     let is_other = Some(before.as_ref().unwrap_or(&wanted)) != known.names.as_ref();
     if let Some((control, assertion)) = users.gate.as_ref().filter(|_| is_other) {

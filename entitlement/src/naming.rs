@@ -14,6 +14,22 @@ pub struct Named {
     pub prefix: String,
     /// The claims, the first that is there; or the header in which the account stands.
     pub account: Vec<String>,
+    /// Its credentials; `None` where an earlier version noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
+}
+
+/// The credentials that one way of signing in verifies: by these it is known again, whatever its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The cookies, or the header, in which it stands; empty: `Authorization` alone.
+    pub at: Vec<String>,
+    /// Empty: anything.
+    pub issuers: Vec<String>,
+    /// Empty: anything.
+    pub audiences: Vec<String>,
+    /// The kind of its keys.
+    pub keys: String,
 }
 
 /// How all ways of signing in name theirs.
@@ -25,7 +41,40 @@ impl Named {
     fn is_same(&self, other: &Self) -> bool {
         (&self.prefix, &self.account) == (&other.prefix, &other.account)
     }
+
+    /// Whether both verify the same, where that is known.
+    fn verifies_as(&self, other: &Self) -> bool {
+        self.verified.is_some() && self.verified == other.verified
+    }
+
+    /// Whether a credential for the one may be one for the other.
+    fn fits(&self, other: &Self) -> bool {
+        let (Some(one), Some(other)) = (&self.verified, &other.verified) else { return false };
+        let is_at_same = one.at == other.at || have_common(&one.at, &other.at);
+        one.keys == other.keys
+            && is_at_same
+            && may_agree(&one.issuers, &other.issuers)
+            && may_agree(&one.audiences, &other.audiences)
+    }
+
+    /// Whether the accounts of the one may be those of the other.
+    fn names_as(&self, other: &Self) -> bool {
+        let issuers = |named: &Self| named.verified.as_ref().map(|verified| verified.issuers.clone());
+        self.is_same(other) && may_agree(&issuers(self).unwrap_or_default(), &issuers(other).unwrap_or_default())
+    }
 }
+
+fn have_common(one: &[String], other: &[String]) -> bool {
+    one.iter().any(|text| other.contains(text))
+}
+
+/// Empty lists take anything.
+fn may_agree(one: &[String], other: &[String]) -> bool {
+    one.is_empty() || other.is_empty() || have_common(one, other)
+}
+
+/// Whether a way is another one.
+type Rule<'a> = &'a dyn Fn(&Named, &Named) -> bool;
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,17 +100,39 @@ impl Names {
     /// is only called otherwise names the same ones.
     #[must_use]
     pub fn are_lost_by(&self, next: &Self) -> bool {
-        self.0.iter().any(|named| match next.0.iter().find(|other| other.way == named.way) {
-            Some(other) => !named.is_same(other),
-            None => !next.0.iter().any(|other| named.is_same(other)),
+        self.0.iter().zip(self.matched(next)).any(|(named, found)| match found {
+            Some(at) => !named.is_same(&next.0[at]),
+            None => !next.0.iter().any(|other| named.names_as(other)),
         })
     }
 
-    /// How a way of this name names its accounts. Where there is only one here and one there, it is the same.
+    /// How the way of this name among `next` named its accounts.
     #[must_use]
-    pub fn of(&self, way: &str, ways: usize) -> Option<&Named> {
-        let only = || self.0.first().filter(|_| self.0.len() == 1 && ways == 1);
-        self.0.iter().find(|named| named.way == way).or_else(only)
+    pub fn of(&self, way: &str, next: &Self) -> Option<&Named> {
+        let matched = self.matched(next);
+        let is_it = |found: &Option<usize>| found.is_some_and(|at| next.0[at].way == way);
+        self.0.iter().zip(matched).find(|(_, found)| is_it(found)).map(|(named, _)| named)
+    }
+
+    /// The one among `next` that each of these is: by its credentials first, then by its name. Where there is only one here and one
+    /// there, it is the same.
+    fn matched(&self, next: &Self) -> Vec<Option<usize>> {
+        let is_only = self.0.len() == 1 && next.0.len() == 1;
+        let rules: [Rule<'_>; 5] = [
+            &|named, other| named.verifies_as(other) && named.way == other.way,
+            &|named, other| named.verifies_as(other),
+            &|named, other| named.fits(other),
+            &|named, other| named.way == other.way,
+            &|_, _| is_only,
+        ];
+        let mut matched: Vec<Option<usize>> = vec![None; self.0.len()];
+        for is_it in rules {
+            for (at, named) in self.0.iter().enumerate().filter(|(at, _)| matched[*at].is_none()).collect::<Vec<_>>() {
+                let is_free = |found: &usize| !matched.contains(&Some(*found));
+                matched[at] = (0..next.0.len()).filter(is_free).find(|found| is_it(named, &next.0[*found]));
+            }
+        }
+        matched
     }
 }
 
@@ -74,6 +145,7 @@ mod tests {
             way: (*way).to_owned(),
             prefix: (*prefix).to_owned(),
             account: account.iter().map(|claim| (*claim).to_owned()).collect(),
+            verified: None,
         };
         Names::new(all.iter().map(named).collect())
     }
@@ -98,14 +170,74 @@ mod tests {
         assert!(!Names::default().are_lost_by(&two), "nobody was named before");
     }
 
+    /// A way that verifies tokens in a cookie, or in `Authorization` where it names none.
+    fn way(name: &str, (cookie, issuer): (&str, &str), (prefix, account): (&str, &str)) -> Named {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty()).into_iter().collect();
+        let verified = Verified {
+            at: some(cookie),
+            issuers: some(issuer),
+            audiences: some("read.example"),
+            keys: "secret".to_owned(),
+        };
+        let (way, prefix, account) = (name.to_owned(), prefix.to_owned(), some(account));
+        Named { way, prefix, account, verified: Some(verified) }
+    }
+
     #[test]
-    fn a_way_is_known_by_its_name_or_as_the_only_one() {
+    fn a_way_is_known_again_by_what_it_verifies_whatever_its_name() {
+        let (session, api, other) = (("session", "https://site"), ("", "https://api"), ("mark", "https://other"));
+        let one = || vec![way("identity", session, ("", "sub"))];
+        let two = || vec![way("browser", session, ("w:", "sub")), way("api", api, ("a:", "sub"))];
+        for (before, next, lost, of) in [
+            (one(), vec![way("api", api, ("", "sub")), way("browser", session, ("", "email"))], true, ["", "sub"]),
+            (one(), vec![way("api", api, ("", "sub")), way("browser", session, ("w:", "sub"))], true, ["", "sub"]),
+            (one(), vec![way("api", api, ("a:", "sub")), way("browser", session, ("w:", "sub"))], true, ["", "sub"]),
+            (one(), vec![way("api", api, ("a:", "id")), way("browser", session, ("", "sub"))], false, ["", "sub"]),
+            (
+                one(),
+                vec![way("api", api, ("a:", "id")), way("browser", ("session", ""), ("w:", "sub"))],
+                true,
+                ["", "sub"],
+            ),
+            (one(), vec![way("api", api, ("", "sub")), way("other", other, ("", "sub"))], true, ["", ""]),
+            (one(), vec![way("browser", session, ("", "email"))], true, ["sub", ""]),
+            (one(), vec![way("browser", other, ("", "email"))], true, ["sub", ""]),
+            (
+                two(),
+                vec![way("api", session, ("w:", "sub")), way("browser", api, ("a:", "sub"))],
+                false,
+                ["w:sub", "a:sub"],
+            ),
+            (
+                two(),
+                vec![way("api", session, ("a:", "sub")), way("browser", api, ("w:", "sub"))],
+                true,
+                ["w:sub", "a:sub"],
+            ),
+            (two(), vec![way("browser", session, ("w:", "sub"))], true, ["w:sub", ""]),
+        ] {
+            let (before, next) = (Names::new(before), Names::new(next));
+            assert_eq!(before.are_lost_by(&next), lost, "{next:?}");
+            let told = |at: usize| {
+                next.0
+                    .get(at)
+                    .and_then(|named| before.of(&named.way, &next))
+                    .map(ToString::to_string)
+                    .unwrap_or_default()
+            };
+            assert_eq!([told(0), told(1)], of, "{next:?}");
+        }
+    }
+
+    #[test]
+    fn a_way_of_which_nothing_else_is_known_is_known_by_its_name_or_as_the_only_one() {
         let (one, two) = (names(&[("a", "", &["x"])]), names(&[("a", "", &["x"]), ("b", "", &["y"])]));
-        let of = |names: &Names, way, ways| names.of(way, ways).map(ToString::to_string);
-        assert_eq!(of(&two, "b", 2).as_deref(), Some("y"));
-        assert_eq!(of(&two, "c", 1), None);
-        assert_eq!(of(&one, "c", 1).as_deref(), Some("x"));
-        assert_eq!(of(&one, "c", 2), None);
+        let of = |names: &Names, way, next: &Names| names.of(way, next).map(ToString::to_string);
+        let other = names(&[("c", "", &["z"])]);
+        assert_eq!(of(&two, "b", &two).as_deref(), Some("y"));
+        assert_eq!(of(&two, "c", &other), None);
+        assert_eq!(of(&one, "c", &other).as_deref(), Some("x"));
+        assert_eq!(of(&one, "c", &names(&[("c", "", &["z"]), ("d", "", &["z"])])), None);
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn look_at_database(config: &Config, secrets: &Secrets, arguments: &Arguments) -
     let known = async {
         let billing = parts::unmigrated_billing(config, secrets).await?;
         billing.check_rights().await?;
-        anyhow::Ok(billing.renames(&config.identity.names()).await?)
+        anyhow::Ok(billing.renames(&config.names()).await?)
     };
     let runtime = parts::runtime()?;
     let known = runtime.block_on(async { tokio::time::timeout(PATIENCE, known).await });

@@ -77,7 +77,7 @@ pub fn billing_settings(config: &Config, secrets: &Secrets, assertion: Assertion
         redis_url: secrets.redis_url.clone().map(Secret::from),
         migration_url: secrets.migration_url.clone().map(Secret::from),
         namespace: config.namespace()?,
-        names: config.identity.names(),
+        names: config.names(),
         addresses: config.shared_addresses(),
         pool_size: POOL_SIZE,
         inline_wait: INLINE_WAIT,

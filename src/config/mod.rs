@@ -41,6 +41,7 @@ use entitlement::Timestamp;
 use entitlement::authorize::Policy;
 use entitlement::catalog::{Catalog, Draft};
 use entitlement::login::Login;
+use entitlement::naming::Names;
 use entitlement::own_paths::OwnPaths;
 use entitlement::record::Namespace;
 use proxy::forwarded::TrustedProxies;
@@ -232,6 +233,11 @@ impl Config {
         let set = &self.file.assertion.audience;
         let told = if set.is_empty() { self.identity.audience() } else { Some(set.as_str()) };
         told.unwrap_or(self.site_host()).to_owned()
+    }
+
+    /// By which claims accounts are named, for each way of signing in.
+    pub fn names(&self) -> Names {
+        self.identity.names((&self.site_url(), self.site_host()))
     }
 
     /// What verifies credentials.

@@ -1,7 +1,7 @@
 //! Another claim that names accounts: every account would be another one, so the former one stays until a person agrees.
 
 use super::*;
-use crate::world::token::{SECRET, claims, signed};
+use crate::world::token::{AUDIENCE, ISSUER, SECRET, claims, signed};
 use crate::world::{Arrangement, send};
 
 const ACCEPT: &str = "tollgate identity accept";
@@ -145,4 +145,41 @@ async fn another_claim_is_no_matter_where_nobody_has_access_and_a_way_more_takes
     restart(&mut world).await;
     assert_eq!(warnings(world.billing()).await, [""; 0]);
     world.everywhere("/premium/one", &token, 200).await;
+}
+
+#[tokio::test]
+async fn a_way_without_a_name_is_known_again_among_several_with_names_by_what_it_verifies() {
+    let mut world = World::start(Arrangement::AllPostgres).await;
+    let tokens = readers(&world).await;
+    let browser = format!(
+        "[identity.browser]\ncookie = \"session\"\nalgorithm = \"HS256\"\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\n"
+    );
+    let (api, header) = (
+        "[identity.api]\nalgorithm = \"HS256\"\nissuer = \"https://api\"\n",
+        "[identity.b2]\nheader = \"X-User\"\nfrom = [\"127.0.0.9\"]\n",
+    );
+    let flat = std::fs::read_to_string(&world.processes[0].config).expect("it was written");
+    let lines: Vec<&str> = flat.lines().filter(|line| !line.starts_with("identity.")).collect();
+    let lines = lines.join("\n");
+    for (own, other) in [
+        ("account = \"email\"\n", api.to_owned()),
+        ("prefix = \"w:\"\n", api.to_owned()),
+        ("prefix = \"w:\"\n", format!("{api}prefix = \"api:\"\n")),
+        ("account = \"email\"\n", header.to_owned()),
+        ("prefix = \"w:\"\n", header.to_owned()),
+    ] {
+        world.processes[0].rewrite(|_| format!("{lines}\n{browser}{own}{other}"));
+        restart(&mut world).await;
+        let warned = warnings(world.billing()).await;
+        assert!(warned.iter().any(|warning| warning.contains(ACCEPT)), "{own}{other} warns: {warned:?}");
+        all_stay(&world, &tokens).await;
+        let asked = world.tollgate(&["identity", "accept", "--yes"]).await;
+        assert!(asked.failure().contains("5 accounts have access"), "{asked:?}");
+    }
+    // What names the same accounts is no matter.
+    world.processes[0].rewrite(|_| format!("{lines}\n{browser}{header}"));
+    restart(&mut world).await;
+    let warned = warnings(world.billing()).await;
+    assert!(!warned.iter().any(|warning| warning.contains(ACCEPT)), "{warned:?}");
+    all_stay(&world, &tokens).await;
 }

@@ -84,8 +84,8 @@ impl Identity {
     }
 
     /// By which claims of a token its account is known, for each way of signing in. With others every account is another one.
-    pub fn names(&self) -> Names {
-        Names::new(self.ways.iter().map(Way::named).collect())
+    pub(super) fn names(&self, site: (&str, &str)) -> Names {
+        Names::new(self.ways.iter().map(|way| way.named(site)).collect())
     }
 
     /// The way whose tokens this process could sign itself.

@@ -38,6 +38,17 @@ pub enum Source {
 }
 
 impl Source {
+    /// The kind of its keys.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Secret(_) => "secret",
+            Self::File { .. } => "file",
+            Self::Published(_) => "published",
+            Self::Unsigned(_) => "unsigned",
+            Self::Site(_) => "site",
+        }
+    }
+
     pub(super) fn check(
         (section, common): (&WaySection, &WaySection),
         is_table: bool,
@@ -99,6 +110,17 @@ impl Source {
 }
 
 impl Source {
+    /// The kind of its keys.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Secret(_) => "secret",
+            Self::File { .. } => "file",
+            Self::Published(_) => "published",
+            Self::Unsigned(_) => "unsigned",
+            Self::Site(_) => "site",
+        }
+    }
+
     pub(super) fn warning(&self) -> Option<String> {
         let Self::Published(settings) = self else { return None };
         settings.location.is_insecure().then(|| {

@@ -73,8 +73,15 @@ fn several_ways_have_tables_of_their_own() {
     assert_eq!((api.issuers("https://read.example"), api.audiences("read.example")), (vec![], vec![]), "not asked for");
     assert_eq!(browser.cookies, ["__Secure-session", "session"]);
     assert!(matches!(&browser.source, Source::Published(settings) if settings.algorithms.len() == 9));
-    assert_eq!(identity.names().to_string(), "a:user_id, b:/app_metadata/org_id or sub");
-    assert_eq!(check("").expect("flat").names().to_string(), "sub", "as before there were ways");
+    assert_eq!(
+        identity.names(("https://read.example", "read.example")).to_string(),
+        "a:user_id, b:/app_metadata/org_id or sub"
+    );
+    assert_eq!(
+        check("").expect("flat").names(("https://read.example", "read.example")).to_string(),
+        "sub",
+        "as before there were ways"
+    );
     let warned = |text: &str| check(text).expect(text).warnings.join("; ");
     assert!(
         warned("[identity.a]\nalgorithm = \"HS256\"\n[identity.b]\nalgorithm = \"HS256\"")
@@ -132,12 +139,12 @@ fn a_proxy_in_front_says_who_asks_in_a_header_or_hands_a_token_in_it() {
     );
     let plain = plain.expect("a plain header");
     assert_eq!(plain.describe(), "the header x-auth-request-user of a proxy in front");
-    assert_eq!(plain.names().to_string(), "o:header x-auth-request-user");
+    assert_eq!(plain.names(("https://read.example", "read.example")).to_string(), "o:header x-auth-request-user");
     assert!(plain.with_secret().is_none() && !plain.ways[0].source.is_of_tokens());
     let token = "[identity.iap]\nheader = \"X-Goog-IAP-JWT-Assertion\"\nfrom = \"10.0.0.5\"\nissuer = \"https://cloud.google.com/iap\"\n\
                  jwks_url = \"https://id.example/keys\"\nalgorithms = [\"ES256\"]";
     let token = check(token).expect("a token in a header");
-    assert_eq!(token.names().to_string(), "sub");
+    assert_eq!(token.names(("https://read.example", "read.example")).to_string(), "sub");
     assert!(token.describe().ends_with("in the header x-goog-iap-jwt-assertion of a proxy in front"));
 }
 
@@ -146,7 +153,7 @@ fn the_site_is_asked_where_and_as_long_as_is_said() {
     let text = "deadline = \"2s\"\n[identity.session]\ncookie = \"sessionid\"\nask = \"http://127.0.0.1:3000/session?k=secret\"\n\
                 signature = true\naccount = [\"/org/id\", \"/user/id\"]\nprefix = \"s:\"\n[identity.api]\nalgorithm = \"HS256\"\nprefix = \"a:\"";
     let identity = check(text).expect("two ways");
-    assert_eq!(identity.names().to_string(), "a:sub, s:/org/id or /user/id");
+    assert_eq!(identity.names(("https://read.example", "read.example")).to_string(), "a:sub, s:/org/id or /user/id");
     let [_, session] = identity.ways.as_slice() else { panic!("two") };
     assert_eq!(session.describe(), "the site's answer at http://127.0.0.1:3000/session, kept for 30s");
     assert!(!session.source.is_of_tokens());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use entitlement::account::AccountId;
-use entitlement::naming::Named;
+use entitlement::naming::{Named, Verified};
 use proxy::identity::{Claim, FLAT, FrontSettings, Key, Keys};
 
 use super::ask::Ask;
@@ -102,13 +102,20 @@ impl Way {
         self.source.warning().into_iter().chain(account).chain(user).collect()
     }
 
-    /// The source of its account ids.
-    pub(super) fn named(&self) -> Named {
+    /// The source of its account ids, of a site at `url` under `host`.
+    pub(super) fn named(&self, (url, host): (&str, &str)) -> Named {
         let account = match &self.source {
             Source::Unsigned(header) => vec![format!("header {header}")],
             _ => self.account.iter().map(ToString::to_string).collect(),
         };
-        Named { way: self.name.clone(), prefix: self.prefix.clone(), account }
+        let header = self.front.iter().map(|front| format!("header {}", front.header));
+        let verified = Verified {
+            at: self.cookies.iter().cloned().chain(header).collect(),
+            issuers: self.issuers(url),
+            audiences: self.audiences(host),
+            keys: self.source.kind().to_owned(),
+        };
+        Named { way: self.name.clone(), prefix: self.prefix.clone(), account, verified: Some(verified) }
     }
 
     /// The way, in an operator's words.
