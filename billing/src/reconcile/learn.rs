@@ -94,6 +94,18 @@ impl Billing {
         self.commit(tx, asking, written).await
     }
 
+    /// The accounts that would have less by what is told of one object. Nothing is done.
+    pub(super) async fn would_take(
+        &self,
+        asking: Asking<'_>,
+        events: &[Event],
+    ) -> Result<Vec<AccountId>, ReconcileError> {
+        let mut tx = self.pool().begin().await.map_err(StoreError::from)?;
+        let written = self.write_weighed(&mut tx, asking, &[events]).await?;
+        tx.rollback().await.map_err(StoreError::from)?;
+        Ok(written.losing)
+    }
+
     async fn commit(
         &self,
         tx: sqlx::Transaction<'_, sqlx::Postgres>,

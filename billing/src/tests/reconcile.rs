@@ -210,6 +210,39 @@ async fn events_that_were_never_delivered_are_taken_over_and_applied(
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn what_events_that_were_never_delivered_would_take_is_counted_like_what_a_comparison_takes(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (world, provider) = shop::world(options, connect).await;
+    let subscribe = |n: usize| (world.other(n), subscribe(&provider, &world.other(n), "price_monthly").1);
+    let subscribed: Vec<(AccountId, String)> = (0..8).map(subscribe).collect();
+    let delta = async |force| {
+        let mut reports = world.billing.reconcile(Kind::Delta, force, soon(&world), |_| {}).await.expect("compared");
+        reports.remove(0)
+    };
+    let have = async || {
+        let mut have = 0;
+        for (account, _) in &subscribed {
+            have += usize::from(world.has(account, soon(&world)).await == "paid active");
+        }
+        have
+    };
+    let cancel = |n: usize| provider.cancel(&subscribed[n].1, CancelAt::Now).expect("canceled");
+    assert_eq!(delta(Force::No).await.held_back, 0);
+    assert_eq!(have().await, 8, "what gives access is applied");
+    (0..2).for_each(cancel);
+    assert_eq!((delta(Force::No).await.held_back, have().await), (0, 6));
+    (2..7).for_each(cancel);
+    for _ in 0..2 {
+        assert_eq!((delta(Force::No).await.held_back, have().await), (5, 6), "with the two before");
+    }
+    assert_eq!(full(&world, soon(&world)).await.held_back, 5, "the same ones");
+    assert_eq!((delta(Force::Yes).await.held_back, have().await), (0, 1));
+    assert_eq!(world.billing.held_back(None, 10).await.expect("listed"), []);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_customer_whom_nobody_has_named_is_counted_and_found_once_named(
     options: PgPoolOptions,
     connect: PgConnectOptions,
