@@ -26,7 +26,11 @@ pub const HELD_MAX: usize = 4;
 /// Gives what it came to, and what stands there now.
 pub const MEET: &str = r"
 local stored = redis.pcall('GET', KEYS[1])
-if type(stored) == 'table' then return {'unreadable', ''} end
+if type(stored) == 'table' then
+  -- Something else lies there; any other refusal is no word on what does.
+  if string.find(stored.err, 'WRONGTYPE', 1, true) then return {'unreadable', ''} end
+  return stored
+end
 local me, former, mark, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local function set(text) redis.call('SET', KEYS[1], text) return text end
 if not stored then return {'mine', set('1:' .. me .. ':-:0:' .. mark .. ':1')} end

@@ -127,6 +127,30 @@ async fn the_rights_that_are_documented_are_enough_and_each_that_is_missing_is_n
 }
 
 #[tokio::test]
+async fn a_right_that_is_lost_while_a_process_runs_is_named_and_nothing_else_is_advised() {
+    let mut restricted = Restricted::start().await;
+    restricted.is_well().await;
+    let buyer = Reader::new();
+    restricted.world.accepted(&buyer.purchase()).await;
+    restricted.world.everywhere("/premium/before", &buyer.token, 200).await;
+    for (lacks, has, named) in [
+        ("-get", "+get", "'get' command"),
+        ("-getrange", "+getrange", "'getrange' command"),
+        ("-set", "+set", "'set' command"),
+    ] {
+        restricted.acl("tollgate-billing", &[lacks]);
+        let body = restricted.says(0, 200, &["lacks a right in Redis", named, "docs/redis.md"]).await;
+        assert!(!body.contains("tollgate database accept"), "that would not help: {body}");
+        let log = restricted.world.processes[0].process.log();
+        assert!(log.contains("Redis refuses") && log.contains(named), "{log}");
+        assert!(!log.contains("tollgate database accept"), "{log}");
+        restricted.world.everywhere("/premium/meanwhile", &buyer.token, 200).await;
+        restricted.acl("tollgate-billing", &[has]);
+        restricted.is_well().await;
+    }
+}
+
+#[tokio::test]
 async fn users_may_be_kept_to_the_namespace_of_their_installation() {
     let mut restricted = Restricted::start().await;
     let (keys, channels) = ("~tollgate:shop:* ~tollgate:entitlement:*", "&tollgate:shop:* &tollgate:entitlements");

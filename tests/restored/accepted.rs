@@ -110,3 +110,22 @@ async fn what_cannot_be_counted_needs_force() {
     world.redis.as_mut().expect("this arrangement has one").kill();
     operator(&world, &["database", "accept", "--yes"]).await.failure();
 }
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_in_the_place_of_a_number_that_is_not_known() {
+    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let reader = buys(&world).await;
+    billing_remembers(&world).await;
+    move_to(&mut world, Postgres::shared().database().await).await;
+    let url = world.redis.as_ref().expect("this arrangement has one").url.clone();
+    let mut redis = redis::Client::open(url).expect("a URL").get_connection().expect("a connection");
+    let mut acl = |rule: &str| redis::cmd("ACL").arg(&["SETUSER", "default", rule]).exec(&mut redis).expect("changed");
+    for (lacks, has, named) in [("-getrange", "+getrange", "'getrange'"), ("-scan", "+scan", "'scan'")] {
+        acl(lacks);
+        let refused = operator(&world, &["database", "accept", "--yes"]).await;
+        assert!(refused.failure().contains(named), "{refused:?}");
+        assert!(!refused.failure().contains("--force") && !refused.failure().contains("no record"), "{refused:?}");
+        acl(has);
+    }
+    stays(&world, &reader, 200).await;
+}

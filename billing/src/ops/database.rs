@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use cache::Scan;
+use cache::{Refusal, Scan};
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::record::{self, DatabaseId, Namespace, Record};
@@ -233,8 +233,17 @@ async fn read(keys: &[String], mut server: MultiplexedConnection) -> redis::Redi
         return Ok(Vec::new());
     }
     let values: Vec<redis::RedisResult<Vec<u8>>> = all.query_async(&mut server).await?;
-    let texts = values.into_iter().flatten();
-    Ok(texts.filter_map(|text| record::decode(&String::from_utf8_lossy(&text)).ok()).collect())
+    // A right that is missing is no answer: how many lose something would not be known.
+    let is_refused = |error: &redis::RedisError| matches!(Refusal::of(error), Some(Refusal::Right(_)));
+    let mut texts = Vec::new();
+    for value in values {
+        match value {
+            Ok(text) => texts.push(text),
+            Err(error) if is_refused(&error) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(texts.into_iter().filter_map(|text| record::decode(&String::from_utf8_lossy(&text)).ok()).collect())
 }
 
 impl From<PublishError> for OperatorError {

@@ -151,6 +151,16 @@ impl Cache {
             Err(error) if Refusal::of(&error).is_some_and(|refusal| !refusal.is_lasting()) => {
                 self.link.overlook(&self.owner_key, me).await
             }
+            Err(error) if Refusal::of(&error) == Some(Refusal::RightOfScript) => {
+                // The step that reads has an answer that names the right.
+                let answer: RedisResult<redis::Value> = self.link.query_unnoted(cmd("GET").arg(&self.owner_key)).await;
+                if let Err(named) = answer
+                    && matches!(Refusal::of(&named), Some(Refusal::Right(_)))
+                {
+                    self.refusals.note(Task::Meet, Some(&named));
+                }
+                Err(error)
+            }
             met => met,
         }
     }
