@@ -36,7 +36,8 @@ enum Action {
     /// Show the difference, ask when accounts lose something, then apply it: every account is told
     ///
     /// More than 2 % of the accounts that have access, and more than 3, need --force, or the digest that `plan` prints as `accept`
-    /// in the file: it holds how many lose something, and is no word for more. What was taken within the last 24 hours counts with it.
+    /// in the file: it holds how many lose something, and is no word for more. What was taken within the last 24 hours counts with it,
+    /// by catalogs, comparisons and all else; not what --force or `accept` agreed to, where a person was told that it is many.
     Apply {
         #[command(flatten)]
         catalog: Catalog,

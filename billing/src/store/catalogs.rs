@@ -106,18 +106,6 @@ pub async fn accounts(conn: &mut PgConnection) -> Result<u64, StoreError> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// How many accounts lost something by catalogs that were applied after a moment.
-///
-/// # Errors
-/// When the database fails.
-pub async fn taken_since(conn: &mut PgConnection, since: Timestamp) -> Result<u64, StoreError> {
-    let query = sqlx::query_scalar!(
-        r#"select coalesce(sum(taken), 0)::bigint as "taken!" from catalogs where applied_at > $1"#,
-        since
-    );
-    Ok(u64::try_from(query.fetch_one(conn).await?).unwrap_or(0))
-}
-
 /// Whether these rules were in force, and others have taken their place: of another catalog the catalog alone counts, of the
 /// same one its grace and policy.
 ///

@@ -43,7 +43,7 @@ pub struct Tally {
     pub holders: u64,
 }
 
-/// Counts the accounts that lost access within a day, and those that have some.
+/// Counts the accounts that lost access within a day, by whatever, and those that have some.
 ///
 /// # Errors
 /// When the database fails.
@@ -51,7 +51,8 @@ pub async fn tally(conn: &mut PgConnection, now: Timestamp) -> Result<Tally, Sto
     let query = sqlx::query!(
         r#"
         select
-            (select count(distinct account) from takings where taken_at > $1) as "taken!",
+            (select count(distinct account) from takings where taken_at > $1)
+                + (select coalesce(sum(taken), 0)::bigint from catalogs where applied_at > $1) as "taken!",
             (select count(*) from (
                 select account from subscriptions
                     where state in ('trialing', 'active', 'past_due')

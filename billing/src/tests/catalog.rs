@@ -148,7 +148,11 @@ async fn many_need_more_than_a_yes_and_what_was_taken_today_counts(options: PgPo
     let unasked = world.billing.apply_catalog(&first, &plan, Word::None).await;
     assert!(matches!(unasked, Err(OperatorError::TakesAccess(3))), "{unasked:?}");
     world.billing.apply_catalog(&first, &plan, Word::Agreed).await.expect("applied");
-    // One more within the day is one too many.
+    // One more within the day is one too many, whatever takes it.
+    let mut conn = world.pool.acquire().await.expect("a connection");
+    let verdict = crate::takings::weigh(&mut conn, 1, crate::clock::now()).await.expect("weighed");
+    assert!(verdict.tally.taken == 3 && verdict.is_many(), "{verdict:?}");
+    drop(conn);
     let second = proposal(&world.billing, &changed("\"archive\"", "\"other\""));
     let plan = world.billing.plan_catalog(&second).await.expect("planned");
     assert!(plan.is_many() && plan.losses.taken_before == 3, "{plan:?}");

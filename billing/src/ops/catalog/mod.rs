@@ -8,7 +8,6 @@ pub use count::{Losses, tallied};
 pub(crate) use keep::HeldBack;
 pub use keep::{Considered, Origin};
 
-use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::catalog::Catalog;
 use entitlement::many;
@@ -20,14 +19,11 @@ use super::{OperatorError, check_told};
 use crate::clock;
 use crate::component::Billing;
 use crate::store::catalogs::{self, Rules};
-use crate::store::{StoreError, outbox};
+use crate::store::{StoreError, outbox, takings};
 use differences::differences;
 
 /// How many bytes of a digest are shown: enough that no two changes of one site share it.
 const DIGEST_BYTES: usize = 8;
-
-/// For how long what was taken counts, in hours.
-const COUNTED_HOURS: i64 = 24;
 
 /// A catalog that is to come in force, with the rules of the configuration that go with it.
 #[derive(Clone, Debug)]
@@ -110,7 +106,7 @@ impl Billing {
         let (wanted, now) = (proposal.rules(), clock::now());
         let mut conn = self.pool().acquire().await?;
         let current = self.rules(&mut conn).await?;
-        let taken_before = catalogs::taken_since(&mut conn, now - TimeDelta::hours(COUNTED_HOURS)).await?;
+        let taken_before = takings::tally(&mut conn, now).await?.taken;
         drop(conn);
         let changes = differences(&current, &wanted);
         let change = digest(&current, &wanted)?;
