@@ -38,17 +38,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// The kind of its keys.
-    pub(super) const fn kind(&self) -> &'static str {
-        match self {
-            Self::Secret(_) => "secret",
-            Self::File { .. } => "file",
-            Self::Published(_) => "published",
-            Self::Unsigned(_) => "unsigned",
-            Self::Site(_) => "site",
-        }
-    }
-
     pub(super) fn check(
         (section, common): (&WaySection, &WaySection),
         is_table: bool,
