@@ -26,7 +26,7 @@ impl Payer {
     async fn called(world: &World, account: &str) -> Self {
         let subscription = Subscription { metadata: Some(account.to_owned()), ..Subscription::of(&unique("cus")) };
         world.accepted(&subscription.event("created")).await;
-        world.accepted(&Bill::of(&subscription).paid()).await;
+        world.settled(&Bill::of(&subscription).paid()).await;
         let token = token(account);
         world.everywhere(PREMIUM, &token, 200).await;
         Self { account: account.to_owned(), token, subscription }
