@@ -1,5 +1,6 @@
 //! Accounts that are gone: compared with every table that the schema has, so that a table that is added later is thought of.
 
+mod beside;
 mod later;
 mod named;
 
