@@ -29,6 +29,8 @@ if [ -n "$(git status --porcelain --untracked-files=no)" ]; then
     deb_version="$deb_version.changed"
 fi
 deb_version="$deb_version-1"
+# Of the package, not of the program: as Debian's own tools take it, else the author of the commit.
+maintainer="${DEBFULLNAME:-$(git log -1 --format=%an)} <${DEBEMAIL:-$(git log -1 --format=%ae)}>"
 name=tollgate-$version-$commit-$host
 
 # Paths that the linker and the compilers write.
@@ -84,11 +86,11 @@ tollgate ($deb_version) unstable; urgency=medium
 
   * See /usr/share/doc/tollgate/changelog.gz.
 
- -- Tollgate maintainers <maintainers@tollgate.example>  $(date --rfc-email --date="@$SOURCE_DATE_EPOCH")
+ -- $maintainer  $(date --rfc-email --date="@$SOURCE_DATE_EPOCH")
 EOF
 
 "$target/tools/bin/cargo-deb" deb --quiet --no-build --no-strip --deb-version "$deb_version" \
-    --output "target/dist/tollgate_${deb_version}_$(dpkg --print-architecture).deb"
+    --maintainer "$maintainer" --output "target/dist/tollgate_${deb_version}_$(dpkg --print-architecture).deb"
 
 place=$parts/$name
 mkdir -p "$place"/bin "$place"/share/man/man1 "$place"/share/bash-completion/completions \

@@ -7,6 +7,7 @@ mod credentials;
 mod faults;
 mod front;
 mod guests;
+mod halves;
 mod headers;
 mod identity;
 mod key_files;

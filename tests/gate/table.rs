@@ -15,7 +15,7 @@ use crate::world::token::{SECRET, signed, unsigned};
 use crate::world::{World, in_seconds, send};
 
 /// The lines of a request, and what becomes of it.
-struct Row {
+pub(super) struct Row {
     what: String,
     lines: Vec<(&'static str, String)>,
     /// Behind the gate: the account, or the code of the refusal. Before it the account, or nobody.
@@ -24,11 +24,16 @@ struct Row {
     counted: Vec<(&'static str, &'static str)>,
 }
 
-fn row(what: &str, lines: &[(&'static str, String)], gated: &str, counted: &[(&'static str, &'static str)]) -> Row {
+pub(super) fn row(
+    what: &str,
+    lines: &[(&'static str, String)],
+    gated: &str,
+    counted: &[(&'static str, &'static str)],
+) -> Row {
     Row { what: what.to_owned(), lines: lines.to_vec(), gated: gated.to_owned(), counted: counted.to_vec() }
 }
 
-fn cookie(text: impl Into<String>) -> (&'static str, String) {
+pub(super) fn cookie(text: impl Into<String>) -> (&'static str, String) {
     ("cookie", text.into())
 }
 
@@ -78,7 +83,7 @@ async fn faults(world: &World, row: &Row) -> Vec<String> {
 }
 
 /// Every row is so.
-async fn hold(world: &World, rows: &[Row]) {
+pub(super) async fn hold(world: &World, rows: &[Row]) {
     let mut all = Vec::new();
     for row in rows {
         all.extend(faults(world, row).await);
@@ -187,7 +192,7 @@ impl Tokens {
 }
 
 /// The ways: a secret of one's own, key sets for a token and for one in JSON, the site that is asked, and a proxy in front.
-fn ways(host: &KeyHost, site: &SessionSite) -> String {
+pub(super) fn ways(host: &KeyHost, site: &SessionSite) -> String {
     let (keys, ask) = (host.url(), site.ask());
     format!(
         "[identity.secret]\ncookie = \"secret\"\nalgorithm = \"HS256\"\nissuer = \"https://secret.example\"\naudience = \"secret\"\n\
@@ -212,7 +217,7 @@ fn of_key(way: &'static str, key: Key, holding: fn(&str) -> String) -> Tokens {
     Tokens { way, sign: Box::new(move |claims| key.sign(claims)), forge: Box::new(forge), holding }
 }
 
-fn in_json(token: &str) -> String {
+pub(super) fn in_json(token: &str) -> String {
     let json = json!({ "session": { "token": token, "user": { "id": "x" } } });
     format!("base64-{}", URL_SAFE_NO_PAD.encode(json.to_string()))
 }

@@ -19,9 +19,14 @@ pub(super) enum Plan {
         /// The account that it names.
         account: Option<AccountId>,
         customer: Option<String>,
+        /// The objects that it names where it names no customer.
+        objects: Vec<Name>,
     },
     /// Its names cannot be asked about.
-    Wait,
+    Wait {
+        account: Option<AccountId>,
+        objects: Vec<Name>,
+    },
     /// It is of another mode or account than the key.
     WaitForKey {
         reason: String,
@@ -29,6 +34,13 @@ pub(super) enum Plan {
     Bury {
         reason: String,
     },
+}
+
+impl Plan {
+    /// Of an event about which nothing else is to be known.
+    pub(super) const fn ignore(why: &'static str) -> Self {
+        Self::Ignore { why, account: None, customer: None, objects: Vec::new() }
+    }
 }
 
 /// The work that an event and the answers about it make.
@@ -52,11 +64,16 @@ pub(super) async fn settle(conn: &mut PgConnection, claimed: &[Claimed], plans: 
     for (claimed, plan) in claimed.iter().zip(&*plans) {
         match plan {
             Plan::Learn(work) => gone::names(claimed.provider, &work.lessons, &mut names),
-            Plan::Ignore { account, customer, .. } => {
+            Plan::Ignore { account, customer, objects, .. } => {
                 names.extend(account.as_ref().map(Name::account));
                 names.extend(customer.as_ref().map(|customer| Name::customer(claimed.provider, customer)));
+                names.extend(objects.iter().cloned());
             }
-            _ => {}
+            Plan::Wait { account, objects } => {
+                names.extend(account.as_ref().map(Name::account));
+                names.extend(objects.iter().cloned());
+            }
+            Plan::WaitForKey { .. } | Plan::Bury { .. } => {}
         }
     }
     let gone = store::gone::find(conn, &names).await?;
@@ -66,17 +83,20 @@ pub(super) async fn settle(conn: &mut PgConnection, claimed: &[Claimed], plans: 
     for (claimed, plan) in claimed.iter().zip(plans) {
         let is_erased = match plan {
             Plan::Learn(work) => gone::settle(claimed.provider, &mut work.lessons, &gone),
-            Plan::Ignore { account, customer, .. } => {
+            Plan::Ignore { account, customer, objects, .. } => {
                 let of_customer = customer.as_ref().map(|customer| Name::customer(claimed.provider, customer));
-                let is_erased =
-                    account.as_ref().map(Name::account).iter().chain(&of_customer).any(|name| gone.is_erased(name));
+                let of_account = account.as_ref().map(Name::account);
+                let is_erased = of_account.iter().chain(&of_customer).chain(&*objects).any(|name| gone.is_erased(name));
                 *account = account.take().map(|account| gone.moved(&account).cloned().unwrap_or(account));
                 is_erased
             }
-            _ => false,
+            Plan::Wait { account, objects } => {
+                account.as_ref().map(Name::account).iter().chain(&*objects).any(|name| gone.is_erased(name))
+            }
+            Plan::WaitForKey { .. } | Plan::Bury { .. } => false,
         };
         if is_erased {
-            *plan = Plan::Ignore { why: ERASED, account: None, customer: None };
+            *plan = Plan::ignore(ERASED);
         }
     }
     Ok(())

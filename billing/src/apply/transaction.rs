@@ -67,7 +67,7 @@ impl Billing {
                 claimed.livemode == Some(false) && keys::is_live_stored(&mut tx, claimed.provider).await?;
             plans.push(match binding::turn(claimed.livemode, asked.key.verdict(), is_live_stored) {
                 Turn::Apply => self.plan(claimed, self.read_with_customer(&mut tx, claimed).await?, asked),
-                Turn::Ignore(why) => Plan::Ignore { why, account: None, customer: None },
+                Turn::Ignore(why) => Plan::ignore(why),
                 Turn::Wait(reason) => Plan::WaitForKey { reason },
             });
         }
@@ -142,8 +142,9 @@ impl Billing {
         };
         let (customer, nothing) = (event.customer.clone(), event.nothing);
         let named = event.claim.as_ref().map(|claim| claim.account().clone());
+        let objects = effect::gone::objects_of(claimed.provider, &event);
         if event.is_nothing() {
-            return Plan::Ignore { why: nothing, account: named, customer };
+            return Plan::Ignore { why: nothing, account: named, customer, objects };
         }
         let is_unknown = asked.answers.iter().any(|answer| answer.nothing == provider::UNKNOWN_STATUS);
         let nothing = if nothing.is_empty() && is_unknown { provider::UNKNOWN_STATUS } else { nothing };
@@ -151,12 +152,12 @@ impl Billing {
         let Asked { question, answers, observation, trouble, .. } = asked;
         if event.facts.is_empty() && answers.is_empty() && trouble.is_none() {
             let why = match (question, nothing) {
-                (Question::None, "") => return Plan::Wait,
+                (Question::None, "") => return Plan::Wait { account: named, objects },
                 (Question::Answered, "") => "its provider has been asked about it since it arrived",
                 (Question::Asked, "") => "its provider has no such object",
                 (_, why) => why,
             };
-            return Plan::Ignore { why, account: named, customer };
+            return Plan::Ignore { why, account: named, customer, objects };
         }
         let answers = dated(answers, &event);
         let told = without_answered(event, &answers);
@@ -180,12 +181,12 @@ impl Billing {
     ) -> Result<Fate, StoreError> {
         let Work { cause, lessons, customer, nothing, trouble, is_asked, account } = match plan {
             Plan::Learn(work) => work,
-            Plan::Wait => {
+            Plan::Wait { .. } => {
                 return self.park(conn, claimed, claimed.customer.as_deref(), NOBODY_TO_ASK, now).await;
             }
             Plan::WaitForKey { reason } => return wait_for_key(conn, claimed, &reason, now).await,
             Plan::Bury { reason } => return bury(conn, claimed, &reason).await,
-            Plan::Ignore { why, account, customer } => {
+            Plan::Ignore { why, account, customer, .. } => {
                 warn_of_unknown_status(claimed, why);
                 // Else it is the account's of its customer.
                 let account = account.filter(|_| customer.is_none());
@@ -231,13 +232,14 @@ impl Billing {
         closing
             .changes
             .extend(outcome.changes.iter().map(|(account, detail)| (account.clone(), cause.clone(), detail.clone())));
+        let about = (outcome.account.as_ref(), outcome.customer.as_deref().or(customer.as_deref()));
         if is_in_doubt {
-            events::ask_again_at(conn, claimed.id, LOOK_AGAIN, now + CHECKOUT_COMES).await?;
+            events::ask_again_at(conn, claimed.id, about, LOOK_AGAIN, now + CHECKOUT_COMES).await?;
             return Ok(Fate::Applied { changed, has_effect: outcome.has_effect });
         }
         if let Some(trouble) = trouble.filter(|_| claimed.attempts + 1 < ATTEMPTS_MAX) {
             let reason = format!("applied as it was told; its provider is asked again: {trouble}");
-            events::ask_again_at(conn, claimed.id, &reason, now + delay(claimed.attempts + 1)).await?;
+            events::ask_again_at(conn, claimed.id, about, &reason, now + delay(claimed.attempts + 1)).await?;
             let has_effect = outcome.has_effect;
             return Ok(if changed.is_empty() { Fate::Failed } else { Fate::Applied { changed, has_effect } });
         }

@@ -1,5 +1,6 @@
 //! Which account a customer of a provider is, by a person's word.
 
+use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use entitlement::event::Object;
@@ -10,8 +11,8 @@ use crate::clock;
 use crate::component::Billing;
 use crate::keys::KeyError;
 use crate::provider::{self, Moments};
-use crate::store::accounts;
 use crate::store::links::{self, Link, Linked, Placing};
+use crate::store::{accounts, victims};
 
 /// Who acts, in the audit log.
 const CAUSE: &str = "operator";
@@ -62,6 +63,19 @@ impl Billing {
     ) -> Result<LinkedBy, OperatorError> {
         check_no_pseudonym(account)?;
         let now = clock::now();
+        let from = victims::again(|| self.link_in_database((account, provider, customer), now)).await?;
+        self.shared().event_due.notify_one();
+        let accounts = from.iter().chain([account]).cloned().collect::<Vec<_>>();
+        let published = self.publish_at_once(accounts, now).await;
+        Ok(LinkedBy { from, published })
+    }
+
+    /// The account that had the customer before, if another one had.
+    async fn link_in_database(
+        &self,
+        (account, provider, customer): (&AccountId, Provider, &str),
+        now: Timestamp,
+    ) -> Result<Option<AccountId>, OperatorError> {
         let mut tx = self.pool().begin().await?;
         links::lock(&mut tx, [(provider, customer)], Placing::Adds).await?;
         check_not_moved(&mut tx, account).await?;
@@ -73,9 +87,6 @@ impl Billing {
             Linked::New | Linked::Same | Linked::Kept => None,
         };
         tx.commit().await?;
-        self.shared().event_due.notify_one();
-        let accounts = from.iter().chain([account]).cloned().collect::<Vec<_>>();
-        let published = self.publish_at_once(accounts, now).await;
-        Ok(LinkedBy { from, published })
+        Ok(from)
     }
 }

@@ -21,6 +21,7 @@ pub struct Change<'a> {
 pub(super) const HEAD_START_SECONDS: i64 = 1;
 
 /// Makes sure that the account has a row. One that was erased has come back by this: its versions go on above those that were told.
+/// A row that is there is not locked: it would be before those of the accounts that come before it in their order.
 ///
 /// # Errors
 /// When the database fails.
@@ -31,13 +32,29 @@ pub async fn ensure(conn: &mut PgConnection, account: &AccountId, now: Timestamp
             delete from erased where hash = erasure_hash('account', $1) returning version
         )
         insert into accounts (account, version, created_at)
-        values ($1, coalesce((select version from back), 0) + 1, $2)
+        select $1::text, coalesce((select version from back), 0) + 1, $2::timestamptz
+        where not exists (select from accounts where account = $1 and erased_at is null)
         on conflict (account) do update set erased_at = null where accounts.erased_at is not null
         "#,
         account.as_str(),
         now
     );
     query.execute(conn).await?;
+    Ok(())
+}
+
+/// Locks the rows of accounts that are to change, in their order as [`each_changed`] does: before anything else in the transaction locks one
+/// of them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold(conn: &mut PgConnection, accounts: &[&AccountId]) -> Result<(), StoreError> {
+    let accounts: Vec<&str> = accounts.iter().map(|account| account.as_str()).collect();
+    let query = sqlx::query!(
+        "select account from accounts where account = any($1) order by account for no key update",
+        &accounts as _
+    );
+    query.fetch_all(conn).await?;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub async fn customer_of(
     Ok(query.fetch_optional(conn).await?)
 }
 
-/// The customer of a subscription or an invoice that is stored, by its provider's id.
+/// The customer of a subscription or an invoice that is stored, by its provider's id. A pseudonym is none.
 ///
 /// # Errors
 /// When the database fails.
@@ -41,7 +41,10 @@ pub async fn customer_of_object(
         r#"
         select coalesce(
             (select customer_id from subscriptions where provider = $1 and subscription_id = $2),
-            (select customer_id from invoices where provider = $1 and invoice_id = $2)
+            (
+                select customer_id from invoices
+                where provider = $1 and invoice_id = $2 and customer_id not like 'erased:%'
+            )
         )
         "#,
         provider.as_str(),

@@ -155,8 +155,7 @@ pub async fn make_due(conn: &mut PgConnection, id: i64, now: Timestamp) -> Resul
 /// # Errors
 /// When a row cannot be read, or the database fails.
 pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<Due>, StoreError> {
-    // What has never failed is due a second after it came, or put off for a few when the database fails. If it seems to be due
-    // later, whoever took it in has a clock that is ahead of ours, and may be gone.
+    // What has never failed is due some seconds after it came. Due later, it came in by a clock ahead of ours, whose process may be gone.
     let query = sqlx::query!(
         r#"
         select id as "id!", provider as "provider!" from (
@@ -348,24 +347,27 @@ pub async fn retry_at(conn: &mut PgConnection, id: i64, next_attempt_at: Option<
     one(id, query.execute(conn).await?.rows_affected())
 }
 
-/// Leaves a claimed event pending although its effects are written: its provider is to be asked later.
+/// Leaves a claimed event pending, with whom it is about, although its effects are written: its provider is asked later.
 ///
 /// # Errors
 /// When the row is gone, or the database fails.
 pub async fn ask_again_at(
     conn: &mut PgConnection,
     id: i64,
+    (account, customer): (Option<&AccountId>, Option<&str>),
     reason: &str,
     next_attempt_at: Timestamp,
 ) -> Result<(), StoreError> {
     let query = sqlx::query!(
         r#"
-        update webhook_events
-        set state = 'pending', attempts = attempts + 1, reason = $2, next_attempt_at = $3 where id = $1
+        update webhook_events set state = 'pending', attempts = attempts + 1, reason = $2, next_attempt_at = $3,
+            account = $4, customer_id = $5 where id = $1
         "#,
         id,
         reason_of(reason),
-        next_attempt_at
+        next_attempt_at,
+        account.map(AccountId::as_str),
+        customer
     );
     one(id, query.execute(conn).await?.rows_affected())
 }

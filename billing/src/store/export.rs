@@ -128,6 +128,20 @@ async fn events(conn: &mut PgConnection, names: &[String], tables: &mut Tables) 
     Ok(())
 }
 
+/// How many events of the inbox are about nobody that is known yet: they could not be read, or were not looked at so far.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unassigned(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!" from webhook_events
+        where state in ('pending', 'parked', 'dead') and account is null and customer_id is null
+        "#
+    );
+    Ok(query.fetch_one(conn).await?)
+}
+
 /// A body is JSON of its provider's, and stands so in the copy; as a text where it is not.
 fn read_body(row: &mut Value) {
     let encoded: String = row["body"].as_str().unwrap_or_default().split_whitespace().collect();

@@ -32,6 +32,11 @@ impl Name {
     }
 
     #[must_use]
+    pub fn invoice(provider: Provider, id: &str) -> Self {
+        Self { kind: "invoice", text: format!("{provider}:{id}") }
+    }
+
+    #[must_use]
     pub fn payment(provider: Provider, id: &str) -> Self {
         Self { kind: "payment", text: format!("{provider}:{id}") }
     }
@@ -70,7 +75,7 @@ impl Gone {
     }
 }
 
-/// Finds out which of these names are gone. A payment is when its customer has a pseudonym.
+/// Finds out which of these names are gone. A payment and an invoice are when their customer has a pseudonym.
 ///
 /// # Errors
 /// When a row cannot be read, or the database fails.
@@ -82,13 +87,16 @@ pub async fn find(conn: &mut PgConnection, names: &BTreeSet<Name>) -> Result<Gon
     let texts: Vec<&str> = names.iter().map(|name| name.text.as_str()).collect();
     let query = sqlx::query!(
         r#"
-        select n.place as "place!", a.account as "account?", (e.hash is not null or p.payment_id is not null) as "erased!"
+        select n.place as "place!", a.account as "account?",
+            (e.hash is not null or p.payment_id is not null or i.invoice_id is not null) as "erased!"
         from unnest($1::text[], $2::text[]) with ordinality n (kind, name, place)
         left join account_aliases a on n.kind = 'account' and a.alias = n.name
         left join erased e on e.hash = erasure_hash(n.kind, n.name)
         left join payments p on n.kind = 'payment' and p.provider = split_part(n.name, ':', 1)
             and p.payment_id = substr(n.name, strpos(n.name, ':') + 1) and p.customer_id like 'erased:%'
-        where a.alias is not null or e.hash is not null or p.payment_id is not null
+        left join invoices i on n.kind = 'invoice' and i.provider = split_part(n.name, ':', 1)
+            and i.invoice_id = substr(n.name, strpos(n.name, ':') + 1) and i.customer_id like 'erased:%'
+        where a.alias is not null or e.hash is not null or p.payment_id is not null or i.invoice_id is not null
         "#,
         &kinds as _,
         &texts as _

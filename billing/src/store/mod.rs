@@ -47,6 +47,7 @@ pub mod walk;
 pub mod wishes;
 pub mod naming;
 pub mod unseen;
+pub mod victims;
 
 pub use error::StoreError;
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::{World, active, event, settings, shop, with};
+use crate::ops::{Asker, Cancel, EraseWish, Rehearsal};
 
 const CREATED: &str = "customer.subscription.created";
 const UPDATED: &str = "customer.subscription.updated";
@@ -94,6 +95,42 @@ async fn a_thin_event_waits_when_nobody_can_be_asked(options: PgPoolOptions, con
     let (state, reason) = world.fate("evt_thin").await;
     assert_eq!(state, "parked");
     assert!(reason.is_some_and(|reason| reason.contains("API key")));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_waits_while_the_provider_is_away_is_in_the_copy_of_its_account_and_goes_with_it(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (world, provider, customer, subscription) = with_provider(options, connect).await;
+    provider.shutdown().await;
+    let fields = json!({ "metadata": { "account": world.account.as_str() }, "status": "canceled", "ended_at": world.now.timestamp() });
+    let object = told(&world, &customer, &subscription, &fields);
+    world.apply(&[event("evt_1", "customer.subscription.deleted", world.now, &object)]).await;
+    assert_eq!(world.fate("evt_1").await.0, "pending");
+    let exported = world.billing.export_account(&world.account).await.expect("a copy");
+    let events = &exported.tables["webhook_events"];
+    assert_eq!((events.len(), exported.unassigned_events), (1, 0));
+    assert_eq!(events[0]["body"]["id"], "evt_1");
+    world.receive(&event("evt_2", UPDATED, world.at(1), &object)).await;
+    let exported = world.billing.export_account(&world.account).await.expect("a copy");
+    assert_eq!(
+        (exported.tables["webhook_events"].len(), exported.unassigned_events),
+        (1, 1),
+        "what is missing is told"
+    );
+    let wish = EraseWish {
+        account: &world.account,
+        cancel: Cancel::Refuse,
+        id: None,
+        asker: Asker::Operator,
+        rehearsal: Rehearsal::No,
+    };
+    let erased = world.billing.erase_account(wish).await.expect("it goes");
+    assert_eq!(erased.erasure.events, 1);
+    assert_eq!(world.fate("evt_1").await.0, "ignored");
+    let (_, body) = world.billing.event("evt_1").await.expect("the inbox").expect("the event");
+    assert!(body.is_empty(), "nothing of it is kept");
 }
 
 #[sqlx::test(migrations = "../migrations")]

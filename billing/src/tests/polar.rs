@@ -13,11 +13,12 @@ use entitlement::catalog::Provider;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::contract::{self, Stage, Standing, Status, VOICES};
 use super::{World, billing_on, settings};
+use crate::ops::{Asker, Cancel, EraseWish, Rehearsal};
 use crate::settings::Secret;
 use crate::store::events::{self, Arrival};
 
@@ -331,5 +332,59 @@ async fn with_a_token_a_life_ends_the_same_in_any_order_though_calls_fail(
         scene.polar.revoke(&reader.subscription).expect("revoked");
         scene.take_in(&scene.told(&reader).split_off(told.len())[..1]).await;
         assert_eq!(scene.has_now(&reader).await, "free none", "seed {seed}: one hint is enough");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_names_no_customer_is_emptied_once_its_account_is_erased(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let mut scene = Scene::new(options, connect).await;
+    let reader = scene.reader("reader");
+    scene.polar.revoke(&reader.subscription).expect("revoked");
+    let told = scene.told(&reader);
+    scene.take_in(&told).await;
+    let (cancel, asker, rehearsal) = (Cancel::Refuse, Asker::Operator, Rehearsal::No);
+    let wish = EraseWish { account: &reader.account, cancel, id: None, asker, rehearsal };
+    scene.world.billing.erase_account(wish).await.expect("it goes");
+    let mut later: Vec<Value> = Vec::new();
+    for kind in ["subscription.updated", "subscription.revoked", "order.paid", "order.created"] {
+        let (_, mut event) = of_kind(&told, kind).pop().expect(kind);
+        let object = event["data"].as_object_mut().expect("an object");
+        object.remove("customer");
+        object.insert("customer_id".into(), Value::Null);
+        later.push(event);
+    }
+    let moment = later[0]["timestamp"].clone();
+    let open = |fields: Value| {
+        let mut checkout = json!({ "id": "c-1", "status": "open", "customer_id": null });
+        checkout.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        json!({ "type": "checkout.updated", "timestamp": moment, "data": checkout })
+    };
+    later.push(open(json!({ "external_customer_id": reader.account })));
+    later.push(open(json!({ "metadata": { "account": reader.account } })));
+    later.push(open(json!({ "customer_metadata": { "account": reader.account } })));
+    let order = scene.order_of(&reader, 0);
+    later.push(json!({ "type": "order.updated", "timestamp": moment, "data": {
+        "id": order, "status": "paid", "created_at": moment, "metadata": { "account": reader.account },
+    } }));
+    let mut away = settings();
+    away.polar.access_token = Some(Secret::from(TOKEN));
+    for can_be_asked in [false, true] {
+        if can_be_asked {
+            // Nothing listens there.
+            scene.world.billing = billing_on(&scene.world.pool, away.clone(), None);
+        }
+        for (number, event) in later.iter().enumerate() {
+            let mut event = event.clone();
+            event["data"]["customer_email"] = json!("reader@read.example");
+            let id = format!("late-{can_be_asked}-{number}");
+            scene.take_in(&[(id.clone(), event.clone())]).await;
+            let (line, body) = scene.world.billing.event(&id).await.expect("the inbox").expect("the event");
+            let erased = line.reason.as_deref().is_some_and(|reason| reason.starts_with("erased"));
+            assert!(line.state == "ignored" && erased && body.is_empty(), "{line:?}: {event}");
+            assert_eq!((line.account, line.customer_id), (None, None), "{event}");
+        }
     }
 }

@@ -17,6 +17,7 @@ mod key;
 mod principal;
 mod reader;
 mod refusal;
+mod renewal;
 mod seen;
 mod sender;
 mod sessions;
@@ -215,7 +216,7 @@ impl Identity {
         self.survey(&Sender { headers, origin: None, now }, Insist::No, None).credential()
     }
 
-    /// Reads all credentials of a request; with `answers` the site is not asked once more.
+    /// Reads all credentials of a request; `answers` are those of the site, as far as it was asked.
     fn survey(&self, sender: &Sender<'_>, insist: Insist, answers: Option<&[Answer]>) -> Sum {
         let Sender { headers, now, .. } = *sender;
         let now = now.time;
@@ -257,10 +258,12 @@ impl Identity {
         }
         self.asking.each(sender, insist, |way, session| match session {
             Ok((_, Some(verdict))) => sum.hears(verdict),
-            Ok((session, None)) => match answers {
-                None => sum.questions.push(session),
-                Some(answers) => sum.hears(ask::answer(answers, &session)),
-            },
+            Ok((session, None)) => {
+                match answers.and_then(|answers| self.asking.answer(answers, &session, sender.now)) {
+                    Some(verdict) => sum.hears(verdict),
+                    None => sum.questions.push(session),
+                }
+            }
             Err(refusal) => {
                 self.refusals.note(way, refusal, now);
                 sum.rejects();
@@ -299,25 +302,6 @@ impl Identity {
 
     fn refuse(&self, ways: Ways, refusal: Refusal, now: Timestamp) {
         ways.places().for_each(|way| self.refusals.note(way, refusal, now));
-    }
-
-    /// Waits for newer keys and for the site's answers, and reads all credentials again.
-    async fn renew(&self, sender: Sender<'_>, insist: Insist, before: Sum) -> Credential {
-        let keys = async {
-            if before.is_pending {
-                join_all(self.published().map(|keys| keys.renew())).await;
-            }
-        };
-        let (answers, ()) = tokio::join!(self.asking.ask(&before.questions, &sender), keys);
-        self.survey(&sender, insist, Some(&answers)).credential().unwrap_or_else(|| {
-            if self.ways.iter().all(Reader::has_keys) {
-                self.refuse(self.all, Refusal::UnknownKey, sender.now.time);
-                Credential::Rejected
-            } else {
-                self.refuse(self.all, Refusal::NoKeys, sender.now.time);
-                Credential::Unverified
-            }
-        })
     }
 
     /// The principal that a token names, or the check that it does not pass; keys that are published are there already.

@@ -45,6 +45,12 @@ impl Sum {
         }
     }
 
+    /// Takes sessions about which the site is not asked again for unknown.
+    pub(super) fn gives_up(&mut self) {
+        self.is_unknown |= !self.questions.is_empty();
+        self.questions.clear();
+    }
+
     /// None when a newer set of keys, or the site, could say more. A user with one good token is not kept waiting for the keys of other
     /// tokens; the site's answer may name another account, and is waited for.
     pub(super) fn credential(&mut self) -> Option<Credential> {

@@ -91,6 +91,13 @@ pub async fn export(billing: &Billing, Export { account, output: to }: &Export) 
     }
     let exported = billing.export_account(account).await?;
     let rows: usize = exported.tables.values().map(Vec::len).sum();
+    let unassigned = exported.unassigned_events;
+    if unassigned > 0 {
+        let events = output::count(unassigned, "event");
+        output::warning(format_args!(
+            "of {events} in the inbox it is not known yet whom it is about (`tollgate events list --state pending`): export again when that is known"
+        ));
+    }
     match to {
         Some(path) => {
             files::create(path, &format!("{:#}\n", serde_json::to_value(&exported)?), files::SECRET)?;

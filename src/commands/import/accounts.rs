@@ -27,7 +27,7 @@ const PROGRESS: u64 = 10_000;
 /// credit_until, trial_used_at, referral_code, referred_by. A column that is absent, and a field that is empty, touch nothing.
 ///
 /// Without --apply it says what it would do. A line that cannot be read, or contradicts another one, is named by its number and left out; so is
-/// a field that contradicts what is known. All else is done. Again, it does nothing.
+/// a field that contradicts what is known. Behind a quote that is not closed nothing is read. All else is done. Again, it does nothing.
 #[derive(clap::Args)]
 pub struct Wishes {
     /// The table

@@ -1,6 +1,7 @@
 //! `tollgate import`: taking over what exists: accounts from a table, customers and subscriptions from a provider.
 
 mod accounts;
+mod lines;
 mod sheet;
 mod stripe;
 

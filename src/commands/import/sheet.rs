@@ -9,6 +9,7 @@ use csv::ByteRecord;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 
+use super::lines::{Record, records};
 use crate::commands::{moment, parts};
 
 /// Longest row, in bytes: all columns together have less than 2 KiB.
@@ -51,7 +52,8 @@ pub struct Sheet {
     pub refused: Vec<RefusedRow>,
 }
 
-/// Reads a table. A row that cannot be read, or contradicts one above it, is refused; what one repeats is left out of it.
+/// Reads a table. A row that cannot be read, or contradicts one above it, is refused; what one repeats is left out of it. Behind a quote that
+/// is not closed nothing is read.
 ///
 /// # Errors
 /// When the first line does not name the columns.
@@ -62,8 +64,8 @@ pub fn read(bytes: &[u8]) -> Result<Sheet> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut columns = None;
     let (mut sheet, mut told) = (Sheet::default(), Told::default());
-    for (line, text) in lines(bytes) {
-        let record = record(text);
+    for (line, record) in records(bytes) {
+        let record = fields(record);
         let Some(columns) = &columns else {
             let header = record.map_err(anyhow::Error::msg).and_then(|record| header(&record));
             columns = Some(header.with_context(|| format!("line {line}"))?);
@@ -81,29 +83,26 @@ pub fn read(bytes: &[u8]) -> Result<Sheet> {
     Ok(sheet)
 }
 
-/// The lines that are not empty, with their numbers.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
-    let lines = bytes.split(|byte| *byte == b'\n');
-    let lines = lines.flat_map(|line| line.strip_suffix(b"\r").unwrap_or(line).split(|byte| *byte == b'\r'));
-    (1..).zip(lines).filter(|(_, line)| !line.is_empty())
-}
-
-/// The fields of one line. No field has a line break, so a quote that is open at the end spoils no other line.
-fn record(line: &[u8]) -> Result<ByteRecord, String> {
-    if line.len() > ROW_BYTES_MAX {
-        return Err("it is longer than 64 KiB".to_owned());
-    }
+/// The fields of a record that stands on one line: no field has a line break.
+fn fields(record: Record<'_>) -> Result<ByteRecord, String> {
+    let line = match record {
+        Record::Whole(line) if line.len() > ROW_BYTES_MAX => return Err("it is longer than 64 KiB".to_owned()),
+        Record::Whole(line) => line,
+        Record::Broken => {
+            return Err("a field in quotes goes on in the next line, and no field has a line break".to_owned());
+        }
+        Record::Trailing => return Err("text stands behind a quote that ends a field".to_owned()),
+        Record::Open => {
+            return Err("a quote that is opened on it is not closed: nothing behind it is read".to_owned());
+        }
+    };
     if !line.contains(&b'"') {
         return Ok(line.split(|byte| *byte == b',').collect());
     }
-    let (ended, mut record) = ([line, b"\n"].concat(), ByteRecord::new());
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(ended.as_slice());
-    reader.read_byte_record(&mut record).map_err(|error| format!("it is no CSV: {error}"))?;
-    // Only an open quote takes the end of the line for a part of a field.
-    if record.as_slice().contains(&b'\n') {
-        return Err("a quote is not closed on it, and no field goes on in the next line".to_owned());
-    }
-    Ok(record)
+    let mut fields = ByteRecord::new();
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
+    reader.read_byte_record(&mut fields).map_err(|error| format!("it is no CSV: {error}"))?;
+    Ok(fields)
 }
 
 fn header(record: &ByteRecord) -> Result<Vec<Column>> {

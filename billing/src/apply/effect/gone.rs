@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use entitlement::catalog::Provider;
-use entitlement::event::{Claim, Event, Fact};
+use entitlement::event::{Claim, Event, Fact, Object};
 
 use super::Lesson;
 use crate::store::erasure::ERASED;
@@ -18,7 +18,19 @@ pub(crate) fn names(provider: Provider, lessons: &[Lesson], names: &mut BTreeSet
 pub(crate) fn names_of(provider: Provider, event: &Event, names: &mut BTreeSet<Name>) {
     names.extend(event.claim.as_ref().map(|claim| Name::account(claim.account())));
     names.extend(event.customer.as_ref().map(|customer| Name::customer(provider, customer)));
+    names.extend(objects_of(provider, event));
     event.facts.iter().for_each(|fact| names.extend(of_fact(provider, fact)));
+}
+
+/// The subscriptions and the bills that an event names, where it does not name the customer: no other account gets one of them.
+pub(crate) fn objects_of(provider: Provider, event: &Event) -> Vec<Name> {
+    let objects = if event.customer.is_none() { event.objects.as_slice() } else { &[] };
+    let name = |object: &Object| match object {
+        Object::Subscription(id) => Some(Name::subscription(provider, id)),
+        Object::Invoice(id) => Some(Name::invoice(provider, id)),
+        _ => None,
+    };
+    objects.iter().filter_map(name).collect()
 }
 
 /// The customer, the subscriptions and the payment that a fact is about.
@@ -53,7 +65,7 @@ pub(crate) fn settle(provider: Provider, lessons: &mut [Lesson], gone: &Gone) ->
         settle_one(provider, event, gone);
     }
     let after: usize = lessons.iter().map(|lesson| lesson.event.facts.len()).sum();
-    after == 0 && before > 0
+    after == 0 && (before > 0 || lessons.iter().any(|lesson| lesson.event.nothing == ERASED))
 }
 
 /// As [`settle`], of one event.
@@ -64,7 +76,7 @@ pub(crate) fn settle_one(provider: Provider, event: &mut Event, gone: &Gone) {
         Some(claim) => gone.is_erased(&Name::account(claim.account())),
         None => event.customer.as_ref().is_some_and(is_customer_erased),
     };
-    if is_erased {
+    if is_erased || objects_of(provider, event).iter().any(|name| gone.is_erased(name)) {
         *event = Event { livemode: event.livemode, nothing: ERASED, ..Event::default() };
         return;
     }

@@ -13,7 +13,7 @@ use crate::ops::credits::Wish;
 use crate::provider::client::ProviderError;
 use crate::provider::sell;
 use crate::store::erasure::{self, Erasure, Running};
-use crate::store::{StoreError, accounts, gone, wishes};
+use crate::store::{StoreError, accounts, gone, victims, wishes};
 
 /// The handling of subscriptions that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,8 @@ impl Billing {
         drop(conn);
         if wish.rehearsal == Rehearsal::Yes {
             let canceled = self.running_of(account).await?;
-            let erasure = self.erase_in_database(wish).await?.map(|(erasure, _)| erasure).unwrap_or_default();
+            let erasure =
+                victims::again(|| self.erase_in_database(wish)).await?.map(|(erasure, _)| erasure).unwrap_or_default();
             return Ok(Erased { account: account.clone(), changed: true, canceled, erasure, published: false });
         }
         // Nothing is sold to it meanwhile.
@@ -112,7 +113,7 @@ impl Billing {
                 return Err(AccountError::NotConfirmed(left));
             }
         }
-        Ok(self.erase_in_database(wish).await?.map(|(erasure, names)| (running, erasure, names)))
+        Ok(victims::again(|| self.erase_in_database(wish)).await?.map(|(erasure, names)| (running, erasure, names)))
     }
 
     async fn running_of(&self, account: &AccountId) -> Result<Vec<Running>, StoreError> {

@@ -19,6 +19,8 @@ pub struct Exported {
     pub aliases: Vec<String>,
     /// Every row about it, by table.
     pub tables: Tables,
+    /// Events that wait in the inbox and are about nobody that is known yet: some may be about this account.
+    pub unassigned_events: i64,
 }
 
 impl Billing {
@@ -38,6 +40,7 @@ impl Billing {
         let aliases = gone::aliases_of(&mut tx, account).await?;
         let names: Vec<String> = std::iter::once(account.to_string()).chain(aliases.iter().cloned()).collect();
         let tables = export::rows(&mut tx, &names).await?;
-        Ok(Exported { account: account.clone(), exported_at: clock::now(), aliases, tables })
+        let unassigned_events = export::unassigned(&mut tx).await?;
+        Ok(Exported { account: account.clone(), exported_at: clock::now(), aliases, tables, unassigned_events })
     }
 }

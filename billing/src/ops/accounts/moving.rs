@@ -12,8 +12,8 @@ use crate::component::Billing;
 use crate::ops::credits::Wish;
 use crate::ops::{Asker, OperatorError};
 use crate::store::accounts::{self, Change};
-use crate::store::gone;
 use crate::store::moves::{self, Moved};
+use crate::store::{gone, victims};
 
 /// Whether two accounts may become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +71,12 @@ impl Billing {
             return Err(self.unknown(from).await.into());
         }
         let outcome = match wish.rehearsal {
-            Rehearsal::Yes => self.move_in_database(wish).await?,
+            Rehearsal::Yes => victims::again(|| self.move_in_database(wish)).await?,
             Rehearsal::No => {
                 // Nothing is sold to it meanwhile.
                 let turn = Turn::take(self, from).await?;
                 self.close_before_move(from, &turn).await;
-                let outcome = self.move_in_database(wish).await;
+                let outcome = victims::again(|| self.move_in_database(wish)).await;
                 turn.end().await;
                 outcome?
             }
@@ -122,6 +122,7 @@ impl Billing {
             return Ok(Outcome::Before);
         }
         gone::hold_events(&mut tx).await?;
+        accounts::hold(&mut tx, &[from, to]).await?;
         if is_moved(&mut tx, wish).await? {
             return Ok(Outcome::Before);
         }

@@ -16,7 +16,7 @@ use crate::component::Billing;
 use crate::referral;
 use crate::store::accounts::{self, Change};
 use crate::store::links::{self, Placing};
-use crate::store::{first_links, imports};
+use crate::store::{first_links, imports, victims};
 
 /// Rows of one transaction: locks are held for a fraction of a second.
 const BATCH: usize = 500;
@@ -152,23 +152,39 @@ impl Billing {
     ) -> Result<(Additions<'a>, bool), OperatorError> {
         for _ in 0..TRIES {
             let now = clock::now();
-            let mut tx = self.pool().begin().await?;
-            imports::lock(&mut tx).await?;
-            let customers = batch.iter().flat_map(|row| &row.customers);
-            links::lock(&mut tx, customers.map(|(provider, id)| (*provider, id.as_str())), Placing::Adds).await?;
-            let additions = judge.judge(&mut tx, batch).await?;
-            if !add(&mut tx, &additions, tier, now).await? {
-                // An account has got a code, or a trial, since it was looked at.
-                tx.rollback().await?;
-                continue;
-            }
-            tx.commit().await?;
+            let additions = match self.add_in_database(judge, batch, tier, now).await {
+                Ok(Some(additions)) => additions,
+                Ok(None) => continue,
+                Err(error) if victims::is_victim(&error) => continue,
+                Err(error) => return Err(error),
+            };
             self.shared().event_due.notify_one();
             let credited: Vec<AccountId> = additions.credits.iter().map(|given| given.account.clone()).collect();
             let published = credited.is_empty() || self.publish_at_once(credited, now).await;
             return Ok((additions, published));
         }
         Err(OperatorError::Moving)
+    }
+
+    /// Writes what is to be added, in one transaction; nothing when an account has got a code, or a trial, since it was looked at.
+    async fn add_in_database<'a>(
+        &self,
+        judge: &Judge<'a>,
+        batch: &'a [ImportRow],
+        tier: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Additions<'a>>, OperatorError> {
+        let mut tx = self.pool().begin().await?;
+        imports::lock(&mut tx).await?;
+        let customers = batch.iter().flat_map(|row| &row.customers);
+        links::lock(&mut tx, customers.map(|(provider, id)| (*provider, id.as_str())), Placing::Adds).await?;
+        let additions = judge.judge(&mut tx, batch).await?;
+        if !add(&mut tx, &additions, tier, now).await? {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        tx.commit().await?;
+        Ok(Some(additions))
     }
 }
 

@@ -60,8 +60,24 @@ fn of_kind(kind: &str, object: &Value, told: &Told<'_>) -> Result<Event, Unreada
         "customer.state_changed" => state(object, told),
         "order.created" | "order.updated" | "order.paid" | "order.refunded" => order(object, told),
         "refund.created" | "refund.updated" => refund(object, told),
-        _ => Ok(Event::nothing(named_customer(object), "Tollgate does not act on events of this type")),
+        _ => Ok(Event {
+            claim: named_by_site(object, told),
+            ..Event::nothing(named_customer(object), "Tollgate does not act on events of this type")
+        }),
     }
+}
+
+/// The account that an object names of which nothing is learnt, as an open checkout does before it has a customer: its events are that
+/// account's.
+fn named_by_site(object: &Value, told: &Told<'_>) -> Option<Claim> {
+    let external_id =
+        ["external_customer_id", "customer_external_id"].iter().find_map(|name| object.get(*name)?.as_str());
+    let reference = external_id.and_then(|id| AccountId::parse(id).ok()).map(Claim::Metadata);
+    let metadata = |name: &str| object.get(name)?.as_object().cloned();
+    let customer = object.get("customer").and_then(|customer| Customer::deserialize(customer).ok());
+    reference
+        .or_else(|| claim(customer.as_ref(), metadata("metadata").as_ref(), told))
+        .or_else(|| claim(None, metadata("customer_metadata").as_ref(), told))
 }
 
 /// A subscription, with whose customer it is.
@@ -160,7 +176,7 @@ pub fn order(object: &Value, told: &Told<'_>) -> Result<Event, Unreadable> {
     let Some(named) = customer_of(object) else {
         return Ok(match seen.subscription_id {
             Some(_) => Event { claim, objects: vec![Object::Invoice(seen.id.0)], ..Event::default() },
-            None => Event::nothing(None, money::NO_SUBSCRIPTION),
+            None => Event { claim, ..Event::nothing(None, money::NO_SUBSCRIPTION) },
         });
     };
     let customer = Some(named.0.clone());

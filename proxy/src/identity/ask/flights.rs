@@ -78,21 +78,25 @@ impl Flights {
         forget();
     }
 
-    /// Closes the flight of this number, if it is still open; `keep` runs before it can be ended.
-    fn close(&self, shown: Shown, number: u64, keep: impl FnOnce()) {
+    /// Closes the flight of this number; `keep` runs before it can be ended. Returns whether it was still open.
+    fn close(&self, shown: Shown, number: u64, keep: impl FnOnce()) -> bool {
         let mut open = self.0.lock();
-        if open.flights.get(&shown).is_some_and(|flight| flight.number == number) {
+        let is_open = open.flights.get(&shown).is_some_and(|flight| flight.number == number);
+        if is_open {
             keep();
             open.flights.remove(&shown);
         }
+        is_open
     }
 }
 
 impl Leader {
-    /// Gives the result to all requests that wait. `keep` keeps the answer; it does not run when the session has ended in the meantime.
+    /// Gives the result to all requests that wait. `keep` keeps the answer. When the session has ended in the meantime, the answer is of
+    /// the time before: it is not kept, and the requests wait in vain.
     pub(super) fn finish(self, verdict: Verdict, keep: impl FnOnce()) {
-        self.flights.close(self.shown, self.number, keep);
-        self.result.send_replace(Some(verdict));
+        if self.flights.close(self.shown, self.number, keep) {
+            self.result.send_replace(Some(verdict));
+        }
     }
 }
 
@@ -134,14 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_to_what_has_ended_is_not_kept_and_nobody_joins_it() {
+    fn the_answer_to_what_has_ended_is_neither_kept_nor_given_and_nobody_joins_it() {
         let flights = Arc::new(Flights::default());
-        let (_, old) = lead(&flights, ONE);
+        let (before, old) = lead(&flights, ONE);
         let mut is_forgotten = false;
         flights.end(&[ONE.digest], || is_forgotten = true);
         assert!(is_forgotten);
         let (result, new) = lead(&flights, ONE);
         old.finish(Verdict::Unknown, || panic!("it has ended"));
+        assert!(before.borrow().is_none() && before.has_changed().is_err(), "the requests that waited ask anew");
         assert!(matches!(flights.join(ONE), Joined::Follows(_)), "the new one is still under way");
         let mut is_kept = false;
         new.finish(Verdict::Nobody, || is_kept = true);

@@ -3,7 +3,8 @@
 //! A question is asked once for each credential, however many requests wait for it, and runs by itself. Questions are bounded in all,
 //! those about unknown credentials also for each client. The answer is kept under the digest of way and credential, one for all spellings and
 //! signatures of it, and counts for the one that was shown; when the site does not answer, the last answer counts on for a while. An answer
-//! of the site that sets or clears the cookie ends the kept answer, and closes the questions that are under way.
+//! of the site that sets or clears the cookie ends the kept answer, and closes the questions that are under way: the requests that wait for them
+//! ask anew.
 
 mod answer;
 mod clients;
@@ -32,6 +33,7 @@ use super::cookies::Signature;
 use super::jwks::PublishedError;
 use super::principal::Naming;
 use super::sender::Sender;
+use crate::clock::Moment;
 use crate::ladder::Ladder;
 use answer::Fault;
 use clients::Clients;
@@ -164,23 +166,29 @@ impl Asking {
         }
     }
 
-    /// The outcomes of these questions, in the same order; without an answer of the site the last one counts.
+    /// The outcomes of these questions; without an answer of the site the last one counts. None of those whose session has ended in the
+    /// meantime.
     pub(super) async fn ask(&self, questions: &[Presented], sender: &Sender<'_>) -> Vec<Answer> {
         let (asked, rest) = questions.split_at(questions.len().min(QUESTIONS_MAX));
-        let asked = asked.iter().map(|question| async { (question.shown, self.ask_one(question, sender).await) });
-        let mut answers = join_all(asked).await;
+        let asked =
+            asked.iter().map(|question| async { Some((question.shown, self.ask_one(question, sender).await?)) });
+        let mut answers: Vec<Answer> = join_all(asked).await.into_iter().flatten().collect();
         answers.extend(rest.iter().map(|question| (question.shown, Verdict::Unknown)));
         answers
     }
 
-    async fn ask_one(&self, question: &Presented, sender: &Sender<'_>) -> Verdict {
+    async fn ask_one(&self, question: &Presented, sender: &Sender<'_>) -> Option<Verdict> {
         let now = sender.now;
-        let (Some(shared), Some(way)) = (&self.shared, self.ways.get(question.way)) else { return Verdict::Unknown };
+        let (Some(shared), Some(way)) = (&self.shared, self.ways.get(question.way)) else {
+            return Some(Verdict::Unknown);
+        };
         let kept = shared.kept(question.shown);
         let without = kept.as_ref().map_or(Verdict::Unknown, |kept| kept.without_answer(now));
-        let Some(io) = self.io.get().filter(|_| way.circuit.is_closed(shared.ms(now.tick))) else { return without };
+        let Some(io) = self.io.get().filter(|_| way.circuit.is_closed(shared.ms(now.tick))) else {
+            return Some(without);
+        };
         let result = match shared.flights.join(question.shown) {
-            Joined::Full => return without,
+            Joined::Full => return Some(without),
             Joined::Follows(result) => result,
             Joined::Leads(result, leader) => {
                 // Read anew: an answer that has ended before this question was opened must not come back.
@@ -188,7 +196,7 @@ impl Asking {
                 let is_known = kept.as_ref().is_some_and(Kept::is_of_account);
                 if !is_known && !shared.clients.take(sender.client(), shared.ms(now.tick)) {
                     way.metrics.busy.inc();
-                    return without;
+                    return Some(without);
                 }
                 let epoch = self.push().epoch;
                 let flight = Flight { shared: Arc::clone(shared), way: Arc::clone(way), kept, now, epoch };
@@ -196,7 +204,21 @@ impl Asking {
                 result
             }
         };
-        answered(result).await.unwrap_or(without)
+        answered(result).await
+    }
+
+    /// The outcome of the last question about a session, as it counts now. An account counts while an answer that names it is kept: the end
+    /// of the session removes that, also while the request still waits for something else.
+    pub(super) fn answer(&self, answers: &[Answer], session: &Presented, now: Moment) -> Option<Verdict> {
+        let (_, verdict) = answers.iter().rev().find(|(shown, _)| *shown == session.shown)?;
+        match (verdict, &self.shared) {
+            (Verdict::Account(_), Some(shared)) => {
+                let (shown, kept) = shared.kept.get(&session.shown.digest)?;
+                let current = kept.at_once(now);
+                (shown == session.shown || current == *verdict).then_some(current)
+            }
+            (verdict, _) => Some(verdict.clone()),
+        }
     }
 
     /// Forgets the sessions in `request` whose cookies `response` sets or clears, here and in all other processes.
@@ -244,13 +266,7 @@ impl Asking {
 /// A question's outcome.
 pub(super) type Answer = (Shown, Verdict);
 
-/// The outcome of the question about a session.
-pub(super) fn answer(answers: &[Answer], session: &Presented) -> Verdict {
-    let answer = answers.iter().find(|(shown, _)| *shown == session.shown);
-    answer.map_or(Verdict::Unknown, |(_, verdict)| verdict.clone())
-}
-
-/// The result of a question that another task asks.
+/// The result of a question that another task asks; none when the session has ended in the meantime.
 async fn answered(mut result: watch::Receiver<Option<Verdict>>) -> Option<Verdict> {
     result.wait_for(Option::is_some).await.ok().and_then(|verdict| verdict.clone())
 }
@@ -299,7 +315,7 @@ struct Flight {
     way: Arc<SessionWay>,
     /// The answer that was kept when it began.
     kept: Option<Kept>,
-    now: crate::clock::Moment,
+    now: Moment,
     /// The push epoch when it began.
     epoch: u32,
 }

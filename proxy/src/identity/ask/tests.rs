@@ -91,6 +91,53 @@ async fn an_answer_is_kept_until_the_cookie_is_set_anew() {
     assert_eq!(host.asked(), 3);
 }
 
+#[tokio::test]
+async fn an_answer_counts_for_nothing_once_its_session_has_ended() {
+    let host = Host::start(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
+    let asking = asking(&host, Duration::from_secs(5));
+    let sums = |session: &str| vec![sums::sum(session.as_bytes())];
+    let ends: [&dyn Fn(&Asking); 3] = [
+        &|asking| {
+            let line = HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_static("sid=; Max-Age=0"))]);
+            asking.end(&with(&["x"]), &line);
+        },
+        &|asking| asking.forget(&Forget::Session { way: "session".to_owned(), sums: sums("x"), seen_by: Some(7) }),
+        &|asking| asking.forget(&Forget::Account(AccountId::parse("u").expect("an id"))),
+    ];
+    let headers = with(&["x", "y"]);
+    let sender = Sender { headers: &headers, origin: None, now: clock::moment() };
+    for end in ends {
+        let mut questions = Vec::new();
+        asking.each(&sender, Insist::No, |_, asked| questions.extend(asked.ok().map(|(presented, _)| presented)));
+        let answers = asking.ask(&questions, &sender).await;
+        let counts = |place: usize| asking.answer(&answers, &questions[place], sender.now);
+        assert_eq!((counts(0), counts(1)), (Some(account("u")), Some(account("u"))));
+        // The request may still wait for something else.
+        asking.forget(&Forget::Session { way: "session".to_owned(), sums: sums("y"), seen_by: None });
+        assert_eq!((counts(0), counts(1)), (Some(account("u")), None), "each by itself");
+        end(&asking);
+        assert_eq!(counts(0), None);
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_is_under_way_when_its_session_ends_has_no_answer() {
+    let host = Host::start(Told::Silence);
+    let asking = asking(&host, Duration::from_secs(1));
+    let headers = with(&["x"]);
+    let sender = Sender { headers: &headers, origin: None, now: clock::moment() };
+    let mut questions = Vec::new();
+    asking.each(&sender, Insist::No, |_, asked| questions.extend(asked.ok().map(|(presented, _)| presented)));
+    let end = async {
+        while host.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+        asking.forget(&Forget::Account(AccountId::parse("u").expect("an id")));
+    };
+    let (answers, ()) = tokio::join!(asking.ask(&questions, &sender), end);
+    assert!(answers.is_empty(), "not even that the site says nothing: {answers:?}");
+}
+
 /// Cookies that may stand beside a session `xyz`, and other spellings of it.
 const SPELLINGS: [&str; 14] = [
     "sid=xyz; sid.sig=y",
@@ -217,6 +264,6 @@ async fn what_is_no_answer_is_unknown_and_what_was_kept_counts_on() {
         let mut questions = Vec::new();
         asking.each(&sender, Insist::No, |_, asked| questions.extend(asked.ok().map(|(presented, _)| presented)));
         let answers = asking.ask(&questions, &sender).await;
-        assert_eq!(answer(&answers, &questions[0]), account("u"), "{number}: within `stale`");
+        assert_eq!(asking.answer(&answers, &questions[0], later), Some(account("u")), "{number}: within `stale`");
     }
 }
