@@ -220,7 +220,9 @@ async fn lists_have_heads_and_unknown_accounts_are_called_unknown() {
 async fn a_token_is_checked_with_what_the_gate_checks_it_with() {
     let world = World::start(Arrangement::AllPostgres).await;
     let good = token("somebody");
-    for form in [good.clone(), format!("\"{good}\""), format!("Bearer {good}")] {
+    let copied =
+        [format!("Authorization: Bearer {good}"), format!("session={good}"), format!("Cookie: a=b; session={good}")];
+    for form in [good.clone(), format!("\"{good}\""), format!("Bearer {good}")].into_iter().chain(copied) {
         let told = world.tollgate(&["token", "verify", &form]).await.success();
         assert!(told.contains("accepts it") && told.contains("somebody"), "{told}");
     }
@@ -228,6 +230,14 @@ async fn a_token_is_checked_with_what_the_gate_checks_it_with() {
     for (token, words) in [(foreign.as_str(), "bad_signature"), ("s%3Aopaque", "malformed"), ("-x", "malformed")] {
         let told = world.tollgate(&["token", "verify", token]).await;
         assert!(told.code == 1 && told.stderr.contains(words), "{token}: {told:?}");
+    }
+    let mut claims = claims("somebody");
+    claims["iss"] = "http://site.test/".into();
+    let elsewhere = signed(&claims, crate::world::token::SECRET);
+    let told = world.tollgate(&["token", "verify", &elsewhere]).await;
+    assert!(told.stderr.contains("wrong_issuer") && !told.stdout.contains(&elsewhere), "{told:?}");
+    for words in ["iss \"http://site.test/\"", "alg \"HS256\"", "identity wants: iss "] {
+        assert!(told.stdout.contains(words), "both are shown: {told:?}");
     }
 }
 

@@ -9,6 +9,7 @@ use pingora::{Error, ErrorType, Result};
 
 use crate::context::Context;
 use crate::headers::{hop, own_host, trailers};
+use crate::identity::CLEAR_SITE_DATA;
 use crate::routes::Destination;
 use crate::screen::host_of;
 use crate::service::Service;
@@ -71,11 +72,19 @@ impl Service {
     }
 }
 
-/// Forgets the sessions whose cookies an answer of the site sets or clears.
+/// Forgets the sessions whose cookies an answer of the site sets or clears, and what may have become another one's.
 pub(crate) fn end_sessions(session: &Session, response: &ResponseHeader, context: &Context) {
     let identity = &context.snapshot.identity;
-    if identity.asks() && context.destination == Destination::Site && response.headers.contains_key(SET_COOKIE) {
-        identity.end_sessions(&session.req_header().headers, &response.headers);
+    if !identity.asks() || context.destination != Destination::Site {
+        return;
+    }
+    let (request, answer) = (session.req_header(), &response.headers);
+    if answer.contains_key(SET_COOKIE) || answer.contains_key(&CLEAR_SITE_DATA) {
+        identity.end_sessions(&request.headers, answer);
+    }
+    // A form that was sent, or the way back from a login elsewhere: a session of nobody may have an account under the same id.
+    if !request.method.is_safe() || response.status.is_redirection() {
+        identity.doubt_sessions(&request.headers);
     }
 }
 

@@ -77,7 +77,9 @@ impl Requests<'_> {
             Ok(true) => {}
             Ok(false) => return None,
             Err(error) => {
-                debug!(%error, "a head that is no request");
+                // The context has the head, with cookies and tokens: the cause alone is told.
+                let reason = error.cause.as_ref().map(ToString::to_string);
+                debug!(kind = error.etype().as_str(), reason, "a head that is no request");
                 if *error.etype() == ErrorType::InvalidHTTPHeader {
                     let refused = Refused::bad("bad_request", "the request cannot be read");
                     Box::pin(self.refuse(*session.downstream_session, &refused)).await;

@@ -3,9 +3,11 @@
 use std::io::Read;
 
 use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entitlement::account::AccountId;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::parts;
 use crate::config::Config;
@@ -17,6 +19,9 @@ const LIFETIME_SECONDS: i64 = 8 * 3600;
 
 /// Most of standard input that is read for a token, in bytes.
 const TOKEN_BYTES_MAX: u64 = 128 * 1024;
+
+/// The claims that are compared, besides those that name account and user.
+const COMPARED: [&str; 5] = ["iss", "aud", "azp", "exp", "nbf"];
 
 /// Top-level domains that are nobody's (RFC 2606, RFC 6761): a site there is not in production.
 const RESERVED: [&str; 4] = ["example", "test", "localhost", "invalid"];
@@ -81,9 +86,15 @@ pub fn given(token: &str) -> Result<String> {
     Ok(token.trim().to_owned())
 }
 
+/// A token without what stands before it in a line of `Authorization` or of a cookie, as it is copied from a browser.
+fn bare(line: &str) -> &str {
+    let last = line.rsplit([' ', '=']).next().unwrap_or_default();
+    if last.split('.').count() == 3 { last } else { line }
+}
+
 fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
     logging::start_quiet();
-    let token = given(token)?;
+    let token = bare(&given(token)?).to_owned();
     let identity = proxy::identity::Identity::new(config.identity_settings(secrets)?)?;
     if !identity.reads_tokens() {
         bail!("no way under [identity] reads tokens: accounts are known by {}", config.identity.describe());
@@ -103,11 +114,36 @@ fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
             }
             output::json(&told)
         }
-        Err(refusal) => {
-            output::json(&json!({ "accepted": false, "reason": refusal.code() }))?;
-            bail!("the gate refuses it: {}: {refusal}", refusal.code())
+        Err(ways) => {
+            let said = said(&token);
+            let Some((_, nearest)) = ways.last() else { bail!("the gate refuses it") };
+            let each: Vec<_> =
+                ways.iter().map(|(way, refusal)| json!({ "way": way, "reason": refusal.code() })).collect();
+            output::json(&json!({ "accepted": false, "reason": nearest.code(), "ways": each, "says": said }))?;
+            for (way, refusal) in ways.iter().filter(|_| ways.len() > 1) {
+                output::line(format_args!("{way}: {}", refusal.code()));
+            }
+            if let Some(said) = said.as_object() {
+                let said: Vec<_> = said.iter().map(|(name, value)| format!("{name} {value}")).collect();
+                output::line(format_args!("the token says: {}", said.join(", ")));
+            }
+            for way in config.identity.wanted((&config.site_url(), config.site_host())) {
+                output::line(way);
+            }
+            bail!("the gate refuses it: {}: {nearest}", nearest.code())
         }
     }
+}
+
+/// What the head and the claims of a token say that is compared; null where it is no token. Nothing of it is verified.
+fn said(token: &str) -> Value {
+    let part =
+        |text: &str| URL_SAFE_NO_PAD.decode(text).ok().and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+    let mut parts = token.split('.').map(part);
+    let (Some(Some(head)), Some(Some(claims))) = (parts.next(), parts.next()) else { return Value::Null };
+    let named = [("alg", &head), ("kid", &head)].into_iter().chain(COMPARED.map(|name| (name, &claims)));
+    let there = named.filter_map(|(name, part)| Some((name.to_owned(), part.get(name)?.clone())));
+    Value::Object(there.collect())
 }
 
 /// Prints the token alone, so that it can be used in a command substitution.
@@ -161,6 +197,18 @@ fn is_development(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_before_a_token_is_left_out() {
+        for line in
+            ["a.b.c", "Bearer a.b.c", "Authorization: Bearer a.b.c", "session=a.b.c", "Cookie: x=y; session=a.b.c"]
+        {
+            assert_eq!(bare(line), "a.b.c");
+        }
+        for line in ["base64-eyJ9==", "opaque", "", "a.b.c.d.e"] {
+            assert_eq!(bare(line), line);
+        }
+    }
 
     #[test]
     fn only_names_that_are_nobodys_are_development() {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::front::get_from;
 use super::paying;
-use crate::world::http::raw_get;
+use crate::world::http::{raw, raw_get};
 use crate::world::setup::ROUTES;
 use crate::world::stripe::unique;
 use crate::world::{Arrangement, Setup, World, eventually, send, token};
@@ -90,6 +90,11 @@ async fn a_token_lets_in_as_nobody_and_reaches_neither_the_site_nor_the_log() {
         let reset = format!("{own}?token=of-the-site");
         assert_eq!(raw_get(gate, &reset, &["Referer: http://site.test/reset?token=of-the-site"]).await.status, 200);
         assert!(world.upstream.only(&own).target == reset && world.upstream.only(&own).header("referer").is_some());
+        for head in ["Bad Header", "X-Feed-Token : x", "Host: other.test", "X: \u{1}"] {
+            let broken = format!("GET /feed/a?token={TOKEN} HTTP/1.1\r\nHost: site.test\r\n{head}\r\n{header}\r\n\r\n");
+            assert!(!raw(gate, broken).await.contains(" 200 "), "{head}");
+        }
+        raw(gate, format!("GET /feed/a?token={TOKEN} HTTP/9.9\r\n{header}\r\n\r\n")).await;
         is_secret(&world);
         let passed =
             world.proxy().metric("tollgate_requests_total", &["route=\"/feed/**\"", "reason=\"let_in\""]).await;

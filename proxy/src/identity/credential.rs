@@ -1,13 +1,45 @@
 //! The bearer token, and a token in what libraries put around it.
 
-use http::header::HeaderValue;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode;
 
-/// The token of an `Authorization` header of the scheme `Bearer` (RFC 6750 section 2.1). Another scheme is none of ours.
-pub(super) fn bearer(value: &HeaderValue) -> Option<&[u8]> {
-    let value = value.as_bytes();
+/// What stands in `Authorization`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Authorization<'a> {
+    /// The token of the scheme `Bearer` (RFC 6750 section 2.1).
+    Bearer(&'a [u8]),
+    /// A text that may be a token, of another scheme or of none: some sites read it.
+    Other(&'a [u8]),
+    /// There are two headers, or one that a proxy has made of two. It is one (RFC 9110 section 11.6.2): of several, the site may read
+    /// another than a gateway.
+    Doubled,
+}
+
+/// What stands in `Authorization`, as far as it may be a token.
+pub(super) fn authorization(headers: &HeaderMap) -> Option<Authorization<'_>> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let value = lines.next()?.as_bytes();
+    if lines.next().is_some() {
+        return Some(Authorization::Doubled);
+    }
+    match bearer(value) {
+        // No token has a comma.
+        Some(token) if token.contains(&b',') => Some(Authorization::Doubled),
+        Some(token) => Some(Authorization::Bearer(token)),
+        None => {
+            let word = value.trim_ascii().rsplit(|byte| matches!(byte, b' ' | b'\t' | b'=')).next()?;
+            let may_be_token = word.iter().filter(|byte| **byte == b'.').count() == 2;
+            may_be_token.then_some(Authorization::Other(word))
+        }
+    }
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
     match value.split_first_chunk::<7>() {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => Some(token.trim_ascii()),
+        Some((scheme, token)) if scheme[..6].eq_ignore_ascii_case(b"bearer") && matches!(scheme[6], b' ' | b'\t') => {
+            Some(token.trim_ascii())
+        }
         _ => value.eq_ignore_ascii_case(b"bearer").then_some(b""),
     }
 }
@@ -38,6 +70,35 @@ fn unquoted(value: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_header_has_one_token_and_what_two_have_is_nobodys() {
+        use Authorization::{Bearer, Doubled, Other};
+        let cases: [(&[&str], Option<Authorization<'_>>); 15] = [
+            (&[], None),
+            (&["Bearer a.b.c"], Some(Bearer(b"a.b.c"))),
+            (&["bearer  a.b.c "], Some(Bearer(b"a.b.c"))),
+            (&["BEARER\ta.b.c"], Some(Bearer(b"a.b.c"))),
+            (&["Bearer"], Some(Bearer(b""))),
+            (&["Bearer a.b.c", "Bearer a.b.c"], Some(Doubled)),
+            (&["Bearer a.b.c", "Basic eA=="], Some(Doubled)),
+            (&["", "Bearer a.b.c"], Some(Doubled)),
+            (&["Bearer a.b.c, Bearer a.b.c"], Some(Doubled)),
+            (&["Bearer a.b.c,"], Some(Doubled)),
+            (&["Token a.b.c"], Some(Other(b"a.b.c"))),
+            (&["JWT\ta.b.c"], Some(Other(b"a.b.c"))),
+            (&["a.b.c"], Some(Other(b"a.b.c"))),
+            (&["Token token=a.b.c"], Some(Other(b"a.b.c"))),
+            (&["Basic eDp5"], None),
+        ];
+        for (lines, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(AUTHORIZATION, line.parse().expect("a value"));
+            }
+            assert_eq!(authorization(&headers), expected, "{lines:?}");
+        }
+    }
 
     #[test]
     fn a_token_is_taken_out_of_what_is_around_it_once() {

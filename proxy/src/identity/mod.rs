@@ -30,7 +30,6 @@ use std::sync::Arc;
 use entitlement::Timestamp;
 use futures_util::future::join_all;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use tokio::runtime::Handle;
 
 pub use ask::{Location as AskLocation, LocationError as AskLocationError, Settings as AskSettings};
@@ -45,12 +44,14 @@ pub use key::{FILE_KEYS_MAX, Key, KeyError};
 pub use principal::Principal;
 pub use refusal::Refusal;
 pub(crate) use sender::Sender;
+pub(crate) use sessions::CLEAR_SITE_DATA;
 pub use settings::{FLAT, Front as FrontSettings, Keys, Settings, Way};
 
 use crate::clock::{self, Moment};
 use crate::headers::Withheld;
 use ask::{Answer, Asking, Insist, Plan};
 use cookies::{Found, Names, Ways};
+use credential::Authorization;
 use front::{Front, Holds};
 use jwks::Published;
 use principal::Naming;
@@ -202,10 +203,15 @@ impl Identity {
 
     async fn identify_by(&self, sender: Sender<'_>, insist: Insist) -> Credential {
         let mut sum = self.survey(&sender, insist, None);
-        match sum.credential() {
+        let credential = match sum.credential() {
             Some(credential) => credential,
-            None => Box::pin(self.renew(sender, insist, sum)).await,
+            None => Box::pin(self.renew(sender, insist, &mut sum)).await,
+        };
+        // What a request has that is refused counts once, however often it is read.
+        if matches!(insist, Insist::No) {
+            sum.tries.refused.iter().for_each(|(way, refusal)| self.refusals.note(*way, *refusal, sender.now.time));
         }
+        credential
     }
 
     /// Who sends these headers at `now`, whatever the connection. Nothing is waited for: none when a set that is newer than ours, or the
@@ -228,15 +234,14 @@ impl Identity {
         for front in &self.fronts {
             self.take_front(&mut sum, front, sender);
         }
-        // It is one header (RFC 9110 section 11.6.2): of several, the site may read another than the one that counts here.
-        let mut lines = headers.get_all(AUTHORIZATION).iter();
-        let (authorization, doubled) = (lines.next(), lines.next());
-        if doubled.is_some() {
-            self.refuse(self.all, Refusal::Doubled, now);
-            sum.rejects();
         // Where no way reads tokens, a bearer token is another's business.
-        } else if let Some(token) = authorization.and_then(credential::bearer).filter(|_| self.all != Ways::default()) {
-            self.take(&mut sum, self.all, token, now);
+        match credential::authorization(headers).filter(|found| self.reads_any() || *found == Authorization::Doubled) {
+            Some(Authorization::Doubled) => sum.doubles(self.all),
+            Some(Authorization::Bearer(token)) => self.take(&mut sum, self.all, token, now),
+            Some(Authorization::Other(token)) => {
+                sum.beside = self.verify(self.all, token, now, &mut Tries::default()).ok();
+            }
+            None => {}
         }
         let mut in_pieces = false;
         for found in self.cookies.all(headers) {
@@ -250,7 +255,7 @@ impl Identity {
                 match joined {
                     Some(value) => self.take(&mut sum, ways, &value, now),
                     None => {
-                        self.refuse(ways, Refusal::Doubled, now);
+                        sum.tries.refuse(ways, Refusal::Doubled);
                         sum.rejects();
                     }
                 }
@@ -265,7 +270,7 @@ impl Identity {
                 }
             }
             Err(refusal) => {
-                self.refusals.note(way, refusal, now);
+                sum.tries.refused.push((way, refusal));
                 sum.rejects();
             }
         });
@@ -277,7 +282,7 @@ impl Identity {
         match self.verify(ways, value, now, &mut sum.tries) {
             Ok(principal) => sum.names(principal),
             Err(Invalid::Ambiguous) => sum.is_ambiguous = true,
-            Err(Invalid::UnknownKey(_)) => sum.is_pending = true,
+            Err(Invalid::UnknownKey(_)) => {}
             Err(Invalid::Always(_)) => sum.rejects(),
         }
     }
@@ -295,28 +300,39 @@ impl Identity {
             }
         });
         if let Err(refusal) = said {
-            self.refusals.note(front.place, refusal, sender.now.time);
+            sum.tries.refused.push((front.place, refusal));
             sum.rejects();
         }
     }
 
-    fn refuse(&self, ways: Ways, refusal: Refusal, now: Timestamp) {
-        ways.places().for_each(|way| self.refusals.note(way, refusal, now));
+    fn reads_any(&self) -> bool {
+        self.all != Ways::default()
     }
 
     /// The principal that a token names, or the check that it does not pass; keys that are published are there already.
     ///
     /// # Errors
-    /// The check: of several ways that of the one which the token fits best.
-    pub fn check(&self, token: &str, now: Timestamp) -> Result<Principal, Refusal> {
+    /// The check of each way, that of the one which the token fits best at the end.
+    pub fn check(&self, token: &str, now: Timestamp) -> Result<Principal, Vec<(String, Refusal)>> {
         let readers = (0..self.ways.len()).map(Ways::one).fold(Ways::default(), |all, one| all | one);
-        self.verify(readers, token.as_bytes(), now, &mut Tries::default()).map_err(Invalid::refusal)
+        let mut tries = Tries::default();
+        let nearest = match self.verify(readers, token.as_bytes(), now, &mut tries) {
+            Ok(principal) => return Ok(principal),
+            Err(invalid) => invalid.refusal(),
+        };
+        tries.refuse(tries.pending, Refusal::UnknownKey);
+        tries.refused.sort_by_key(|(_, refusal)| *refusal == nearest);
+        Err(tries
+            .refused
+            .into_iter()
+            .map(|(place, refusal)| (self.refusals.source(place).to_owned(), refusal))
+            .collect())
     }
 
     /// The principal that a credential names: remembered from before, or verified by each of the ways that read it.
     fn verify(&self, ways: Ways, value: &[u8], now: Timestamp, tries: &mut Tries) -> Result<Principal, Invalid> {
         if value.len() > TOKEN_BYTES_MAX {
-            self.refuse(ways, Refusal::TooLong, now);
+            tries.refuse(ways, Refusal::TooLong);
             return Err(Invalid::Always(Refusal::TooLong));
         }
         // What one set of ways makes of it is nothing to another one.
@@ -345,7 +361,7 @@ impl Identity {
             match (way.verify(value, now, tries), found.take()) {
                 (Ok(verified), Some(known)) => {
                     let Some(principal) = known.principal.and(&verified.principal) else {
-                        self.refuse(ways, Refusal::Ambiguous, now);
+                        tries.refuse(ways, Refusal::Ambiguous);
                         return Err(Invalid::Ambiguous);
                     };
                     // It is remembered for as long as all of them accept it.
@@ -362,9 +378,10 @@ impl Identity {
             return Ok(found);
         }
         for (place, why) in refused {
-            // A newer set may have its key: nothing is refused yet.
-            if !matches!(why, Invalid::UnknownKey(_)) {
-                self.refusals.note(place, why.refusal(), now);
+            match why {
+                // A newer set may have its key: nothing is refused yet.
+                Invalid::UnknownKey(_) => tries.pending = tries.pending | Ways::one(place),
+                _ => tries.refused.push((place, why.refusal())),
             }
             invalid = Some(invalid.map_or(why, |known| known.nearer(why)));
         }

@@ -64,6 +64,13 @@ impl Reader {
         matches!(&self.trust, Trust::Published { keys, .. } if keys.allows(algorithm))
     }
 
+    fn has_key_for(&self, algorithm: Algorithm) -> bool {
+        match &self.trust {
+            Trust::Fixed(set) => set.has_key_for(algorithm),
+            Trust::Published { keys, .. } => keys.set().has_key_for(algorithm),
+        }
+    }
+
     /// What a credential says. What is no token as it stands may be one inside of quotes and the like, or of JSON.
     pub(super) fn verify(&self, value: &[u8], now: Timestamp, tries: &mut Tries) -> Result<Verified, Invalid> {
         let verified = self.verify_token(value, now, tries);
@@ -83,7 +90,8 @@ impl Reader {
         };
         match verified {
             Err(Invalid::UnknownKey(algorithm)) if !self.may_learn(algorithm) => {
-                Err(Invalid::Always(Refusal::UnknownKey))
+                let refusal = if self.has_key_for(algorithm) { Refusal::UnknownKey } else { Refusal::WrongAlgorithm };
+                Err(Invalid::Always(refusal))
             }
             verified => verified,
         }

@@ -87,7 +87,7 @@ impl fmt::Display for Refusal {
                 "it is no signed JWT in three parts, or its header or its claims are no JSON that is read here: an opaque session id and an \
                  encrypted token are none"
             }
-            Self::TooLong => "it is longer than 64 KiB",
+            Self::TooLong => "it is longer than may be: a token 64 KiB, a session about which the site is asked 16 KiB",
             Self::WrongAlgorithm => {
                 "its `alg` is none that the keys here are for: look at `algorithm` or `algorithms` under [identity]"
             }
@@ -140,6 +140,11 @@ impl Refusals {
             (name, kinds)
         });
         Ok(Self { ways: ways.collect() })
+    }
+
+    /// The name of a way, by its place.
+    pub(super) fn source(&self, way: usize) -> &str {
+        self.ways.get(way).map_or("", |(name, _)| name)
     }
 
     /// Notes that a way, by its place, refuses a credential.

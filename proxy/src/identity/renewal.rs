@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 
 use super::ask::Insist;
+use super::cookies::Ways;
 use super::reader::Reader;
 use super::refusal::Refusal;
 use super::sender::Sender;
@@ -15,9 +16,9 @@ const ROUNDS_MAX: usize = 3;
 impl Identity {
     /// Waits for newer keys and for the site's answers, and reads all credentials again. The answer about a session that has ended in the
     /// meantime is of the time before, and the site is asked again; a session that ends each time is unknown.
-    pub(super) async fn renew(&self, sender: Sender<'_>, insist: Insist, before: Sum) -> Credential {
+    pub(super) async fn renew(&self, sender: Sender<'_>, insist: Insist, before: &mut Sum) -> Credential {
         let keys = async {
-            if before.is_pending {
+            if before.tries.pending != Ways::default() {
                 join_all(self.published().map(|keys| keys.renew())).await;
             }
         };
@@ -31,14 +32,18 @@ impl Identity {
             sum = self.survey(&sender, insist, Some(&answers));
         }
         sum.gives_up();
-        sum.credential().unwrap_or_else(|| {
-            if self.ways.iter().all(Reader::has_keys) {
-                self.refuse(self.all, Refusal::UnknownKey, sender.now.time);
-                Credential::Rejected
-            } else {
-                self.refuse(self.all, Refusal::NoKeys, sender.now.time);
-                Credential::Unverified
+        let credential = sum.credential().unwrap_or_else(|| {
+            let mut credential = Credential::Rejected;
+            for place in sum.tries.pending.places() {
+                let has_keys = self.ways.get(place).is_some_and(Reader::has_keys);
+                sum.tries.refused.push((place, if has_keys { Refusal::UnknownKey } else { Refusal::NoKeys }));
+                if !has_keys {
+                    credential = Credential::Unverified;
+                }
             }
-        })
+            credential
+        });
+        before.tries = sum.tries;
+        credential
     }
 }

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use entitlement::record::forget::Forget;
 use http::HeaderMap;
+use http::header::HeaderName;
 
 use super::Identity;
 use crate::ladder::Ladder;
+
+/// What a site ends all sessions of a browser with (Clear Site Data, section 3.1).
+pub(crate) const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Identity {
     /// Whether the site is asked about sessions.
@@ -17,6 +21,11 @@ impl Identity {
     /// Forgets the sessions of a request whose cookies the site's answer sets or clears.
     pub(crate) fn end_sessions(&self, request: &HeaderMap, response: &HeaderMap) {
         self.asking.end(request, response);
+    }
+
+    /// Forgets that sessions of a request belong to no account.
+    pub(crate) fn doubt_sessions(&self, request: &HeaderMap) {
+        self.asking.doubt(request);
     }
 
     /// The ends of sessions are told to this process by `ladder`.

@@ -8,6 +8,7 @@ use jsonwebtoken::crypto;
 use serde_json::{Map, Value};
 
 use super::claims::Expected;
+use super::cookies::Ways;
 use super::head::Head;
 use super::json;
 use super::key::Key;
@@ -20,13 +21,20 @@ const KEYS_MAX: usize = 16;
 /// Most signatures that are verified for one request, however many credentials it has: each costs up to a millisecond.
 const TRIES_MAX: usize = 64;
 
-/// How many signatures may still be verified for a request.
+/// The verification of all tokens of a request.
 #[derive(Debug)]
-pub(super) struct Tries(usize);
+pub(super) struct Tries {
+    /// How many signatures may still be verified.
+    left: usize,
+    /// The ways of which a newer set of keys could say more.
+    pub(super) pending: Ways,
+    /// The checks that are not passed, each with the place of its way.
+    pub(super) refused: Vec<(usize, Refusal)>,
+}
 
 impl Default for Tries {
     fn default() -> Self {
-        Self(TRIES_MAX)
+        Self { left: TRIES_MAX, pending: Ways::default(), refused: Vec::new() }
     }
 }
 
@@ -95,6 +103,10 @@ impl KeySet {
         self.keys == keys
     }
 
+    pub(super) fn has_key_for(&self, algorithm: Algorithm) -> bool {
+        self.keys.iter().any(|key| key.algorithm() == algorithm)
+    }
+
     /// What a token says, if it verifies at `now`.
     pub(super) fn verify(
         &self,
@@ -126,11 +138,16 @@ impl KeySet {
 impl Tries {
     /// Whether one more may be made.
     const fn take(&mut self) -> bool {
-        let left = self.0.checked_sub(1);
+        let left = self.left.checked_sub(1);
         if let Some(left) = left {
-            self.0 = left;
+            self.left = left;
         }
         left.is_some()
+    }
+
+    /// Adds the same refusal for each of these ways.
+    pub(super) fn refuse(&mut self, ways: Ways, refusal: Refusal) {
+        self.refused.extend(ways.places().map(|place| (place, refusal)));
     }
 }
 

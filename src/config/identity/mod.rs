@@ -110,6 +110,16 @@ impl Identity {
         }
     }
 
+    /// For a person: what each way that reads tokens wants of them.
+    pub fn wanted(&self, (url, host): (&str, &str)) -> Vec<String> {
+        let any = |list: Vec<String>| if list.is_empty() { "any".to_owned() } else { list.join(" or ") };
+        let wanted = |way: &Way| {
+            let (issuers, audiences) = (any(way.issuers(url)), any(way.audiences(host)));
+            format!("{} wants: iss {issuers}, aud {audiences}, verified by {}", way.name, way.describe())
+        };
+        self.ways.iter().filter(|way| way.source.is_of_tokens()).map(wanted).collect()
+    }
+
     /// The only audience that is asked for, if there is one.
     pub fn audience(&self) -> Option<&str> {
         match self.ways.as_slice() {

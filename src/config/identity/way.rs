@@ -99,7 +99,12 @@ impl Way {
         let user = self.user.iter().find(written_by_users).map(|claim| {
             format!("identity: user = \"{claim}\" is a claim that users write themselves: each could act under another one's name")
         });
-        self.source.warning().into_iter().chain(account).chain(user).collect()
+        let is_path = |claim: &&Claim| claim.to_string().contains('.') && !claim.to_string().starts_with('/');
+        let dotted = self.account.iter().find(is_path).filter(|_| matches!(self.source, Source::Site(_))).map(|claim| {
+            let pointer = claim.to_string().replace('.', "/");
+            format!("identity: account = \"{claim}\" is a key of that very name in the site's answer: what is inside of another is written \"/{pointer}\"")
+        });
+        self.source.warning().into_iter().chain(account).chain(user).chain(dotted).collect()
     }
 
     /// The source of its account ids, of a site at `url` under `host`.

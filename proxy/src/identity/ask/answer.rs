@@ -9,12 +9,15 @@ use serde_json::Value;
 
 use crate::identity::json;
 use crate::identity::principal::{Naming, Principal};
+use crate::identity::refusal::Refusal;
 
 /// The site's answer about a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
     /// None: the session belongs to no account.
     pub(super) principal: Option<Principal>,
+    /// Why the answer names no account, where it says something.
+    pub(super) unread: Option<Refusal>,
     /// How long that counts.
     pub(super) keep: Duration,
     /// When the session ends.
@@ -71,13 +74,16 @@ pub(super) fn read(
     now: Timestamp,
 ) -> Result<Said, Fault> {
     let keep = max_age(headers).map_or(keep, |max_age| keep.min(max_age));
-    let nobody = Said { principal: None, keep, ends: None };
+    let nobody = Said { principal: None, unread: None, keep, ends: None };
     let Some(body) = body else { return Ok(nobody) };
     let Value::Object(answer) = json::value(body).ok_or(Fault::NoJson)? else {
         // Some libraries answer `null` where no user is signed in.
         return Ok(nobody);
     };
-    let Ok(principal) = naming.principal(&answer) else { return Ok(nobody) };
+    let principal = match naming.principal(&answer) {
+        Ok(principal) => principal,
+        Err(refusal) => return Ok(Said { unread: (!answer.is_empty()).then_some(refusal), ..nobody }),
+    };
     let ends = match answer.get("expires_at") {
         None | Some(Value::Null) => None,
         Some(date) => Some(moment(date).ok_or(Fault::NoDate)?),
@@ -85,7 +91,7 @@ pub(super) fn read(
     if ends.is_some_and(|ends| ends <= now) {
         return Ok(nobody);
     }
-    Ok(Said { principal: Some(principal), keep, ends })
+    Ok(Said { principal: Some(principal), unread: None, keep, ends })
 }
 
 /// A date as RFC 3339 writes it, or seconds since 1970.
@@ -191,6 +197,22 @@ mod tests {
         let long = format!(r#"{{"user":{{"id":"{}"}}}}"#, "x".repeat(300));
         assert_eq!(account(&long), Ok(None));
         assert_eq!(read_with(None, &[]).map(|said| said.principal), Ok(None));
+    }
+
+    #[test]
+    fn an_answer_that_says_something_and_names_no_account_has_a_reason() {
+        for (body, expected) in [
+            ("{}", None),
+            ("null", None),
+            (r#"{"user":{"id":"u"}}"#, None),
+            (r#"{"user":null}"#, Some(Refusal::NoAccount)),
+            (r#"{"uid":"u"}"#, Some(Refusal::NoAccount)),
+            (r#"{"user":{"id":{}}}"#, Some(Refusal::NoAccount)),
+            (r#"{"user":{"id":[]},"account":{"id":"a"}}"#, Some(Refusal::NoUser)),
+        ] {
+            assert_eq!(read_with(Some(body.as_bytes()), &[]).expect("an answer").unread, expected, "{body}");
+        }
+        assert_eq!(read_with(None, &[]).expect("an answer").unread, None);
     }
 
     #[test]

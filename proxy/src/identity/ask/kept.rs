@@ -142,7 +142,7 @@ mod tests {
 
     fn said(word: &Verdict, keep_seconds: u64, ends: Option<Timestamp>) -> Said {
         let principal = if let Verdict::Account(principal) = word { Some(principal.clone()) } else { None };
-        Said { principal, keep: Duration::from_secs(keep_seconds), ends }
+        Said { principal, unread: None, keep: Duration::from_secs(keep_seconds), ends }
     }
 
     #[test]

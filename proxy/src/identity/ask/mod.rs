@@ -11,6 +11,7 @@ mod clients;
 mod flights;
 mod kept;
 mod metrics;
+mod outcome;
 mod question;
 mod sums;
 mod way;
@@ -18,7 +19,7 @@ mod way;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use entitlement::record::forget::Forget;
+use entitlement::record::forget::{Forget, Sum};
 use futures_util::future::join_all;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -33,6 +34,7 @@ use super::cookies::Signature;
 use super::jwks::PublishedError;
 use super::principal::Naming;
 use super::sender::Sender;
+use super::sessions::CLEAR_SITE_DATA;
 use crate::clock::Moment;
 use crate::ladder::Ladder;
 use answer::Fault;
@@ -224,15 +226,33 @@ impl Asking {
     /// Forgets the sessions in `request` whose cookies `response` sets or clears, here and in all other processes.
     pub(super) fn end(&self, request: &HeaderMap, response: &HeaderMap) {
         let Some(shared) = &self.shared else { return };
+        let clears = clears_cookies(response);
         for (number, way) in self.ways.iter().enumerate() {
-            if !response.get_all(SET_COOKIE).iter().any(|line| way.is_set_by(line.as_bytes())) {
+            let set = way.set_by(response);
+            if !clears && set.is_empty() {
                 continue;
             }
-            for session in way.sessions(number, request) {
-                let is_known = shared.end(&way.digests(number, way.name(), session.sum()).collect::<Vec<_>>());
-                if let Some(ladder) = self.told_by.get() {
-                    ladder.tell_end(way.name(), session.sum(), is_known);
+            let shown: Vec<Sum> = way.sessions(number, request).iter().map(Digest::sum).collect();
+            // The session that is named from now on may have been another account's before.
+            let named = way.sessions(number, &set).into_iter().map(|digest| digest.sum());
+            let named: Vec<Sum> = named.filter(|sum| !shown.contains(sum)).collect();
+            for (sums, is_shown) in [(shown, true), (named, false)] {
+                for sum in sums {
+                    let is_known = shared.end(&way.digests(number, way.name(), sum).collect::<Vec<_>>());
+                    if let Some(ladder) = self.told_by.get().filter(|_| is_shown || is_known) {
+                        ladder.tell_end(way.name(), sum, is_known);
+                    }
                 }
+            }
+        }
+    }
+
+    /// Forgets that sessions in `request` belong to no account, here alone: in other processes that counts for a second.
+    pub(super) fn doubt(&self, request: &HeaderMap) {
+        let Some(shared) = &self.shared else { return };
+        for (number, way) in self.ways.iter().enumerate() {
+            for digest in way.sessions(number, request) {
+                shared.doubt(digest);
             }
         }
     }
@@ -263,6 +283,12 @@ impl Asking {
     }
 }
 
+/// Whether an answer ends all cookies of the site in the browser that gets it.
+fn clears_cookies(response: &HeaderMap) -> bool {
+    let lines = response.get_all(CLEAR_SITE_DATA).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|kind| matches!(kind.trim(), "\"cookies\"" | "\"*\""))
+}
+
 /// A question's outcome.
 pub(super) type Answer = (Shown, Verdict);
 
@@ -283,6 +309,18 @@ impl Shared {
         let is_other = |(other, known): (Shown, Kept)| other != shown && known.is_of_account();
         if kept.is_of_account() || !self.kept.get(&shown.digest).is_some_and(is_other) {
             self.kept.insert(shown.digest, (shown, kept));
+        }
+    }
+
+    /// Forgets that a session belongs to no account, and what is asked about it.
+    fn doubt(&self, digest: Digest) {
+        let is_of_account = || self.kept.get(&digest).is_some_and(|(_, kept)| kept.is_of_account());
+        if !is_of_account() {
+            self.flights.end(&[digest], || {
+                if !is_of_account() {
+                    self.kept.remove(&digest);
+                }
+            });
         }
     }
 

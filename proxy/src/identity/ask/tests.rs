@@ -92,6 +92,36 @@ async fn an_answer_is_kept_until_the_cookie_is_set_anew() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_named_anew_or_cleared_with_all_the_rest_has_ended() {
+    let host = Host::start(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
+    let asking = asking(&host, Duration::from_secs(5));
+    assert_eq!(worth(&asking, &["x", "y"]).await, [account("u"), account("u")]);
+    host.answers(Told::Raw(200, r#"{"id":"v"}"#.to_owned()));
+    let named = HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_static("sid=y; Path=/"))]);
+    asking.end(&with(&["z"]), &named);
+    assert_eq!(worth(&asking, &["x", "y"]).await, [account("u"), account("v")], "y is another one's now");
+    for (kinds, expected) in [("\"cache\"", "u"), ("\"cache\", \"cookies\"", "v"), ("\"*\"", "w")] {
+        let line = HeaderMap::from_iter([(CLEAR_SITE_DATA, HeaderValue::from_static(kinds))]);
+        asking.end(&with(&["x"]), &line);
+        assert_eq!(worth(&asking, &["x"]).await, [account(expected)], "{kinds}");
+        host.answers(Told::Raw(200, r#"{"id":"w"}"#.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_nobody_that_may_have_an_account_now_is_asked_about_anew() {
+    let host = Host::start(Told::Raw(401, String::new()));
+    let asking = asking(&host, Duration::from_secs(5));
+    assert_eq!(worth(&asking, &["x"]).await, [Verdict::Nobody]);
+    host.answers(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
+    assert_eq!(worth(&asking, &["x"]).await, [Verdict::Nobody]);
+    asking.doubt(&with(&["x"]));
+    assert_eq!(worth(&asking, &["x"]).await, [account("u")]);
+    asking.doubt(&with(&["x"]));
+    assert_eq!((worth(&asking, &["x"]).await, host.asked()), (vec![account("u")], 2), "an account goes on");
+}
+
+#[tokio::test]
 async fn an_answer_counts_for_nothing_once_its_session_has_ended() {
     let host = Host::start(Told::Raw(200, r#"{"id":"u"}"#.to_owned()));
     let asking = asking(&host, Duration::from_secs(5));

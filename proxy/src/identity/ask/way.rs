@@ -7,7 +7,7 @@ use entitlement::Timestamp;
 use entitlement::record::forget::Sum;
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::Plan;
 use super::answer::{self, Fault, Said};
@@ -56,9 +56,6 @@ const CREDENTIAL_BYTES_MAX: usize = 16 * 1024;
 /// Questions in a row without any answer after which the site is left alone for a moment.
 const FAILURES_MAX: u32 = 5;
 
-/// How often a site that does not say whose sessions are is logged at most, in seconds.
-const LOGGED_EVERY_SECONDS: u64 = 60;
-
 /// A credential as the site is asked about it.
 #[derive(Clone)]
 pub(in crate::identity) struct Presented {
@@ -79,20 +76,22 @@ impl std::fmt::Debug for Presented {
 #[derive(Debug)]
 pub(super) struct SessionWay {
     pub(super) place: usize,
-    name: String,
+    pub(super) name: String,
     /// The cookies that are shown to the site; empty: `Authorization`.
     cookies: Vec<String>,
     signature: Signature,
     sums: Sums,
     naming: Naming,
-    site: Site,
+    pub(super) site: Site,
     keep: Duration,
     pub(super) deadline: Duration,
     pub(super) stale: Duration,
     pub(super) circuit: Circuit,
     pub(super) metrics: Counters,
     has_warned_of_cookie: AtomicBool,
-    logged: AtomicU64,
+    pub(super) logged: AtomicU64,
+    /// Whether it has named an account, or was said not to.
+    pub(super) has_named: AtomicBool,
 }
 
 impl SessionWay {
@@ -114,6 +113,7 @@ impl SessionWay {
             circuit: Circuit::new(FAILURES_MAX),
             has_warned_of_cookie: AtomicBool::new(false),
             logged: AtomicU64::new(0),
+            has_named: AtomicBool::new(false),
         })
     }
 
@@ -142,9 +142,13 @@ impl SessionWay {
         mut each: impl FnMut(Asked<Presented>),
     ) {
         if self.cookies.is_empty() {
-            let value = headers.get(AUTHORIZATION).map(|value| value.as_bytes().trim_ascii());
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                each(self.show((number, 0), &[value], |_| self.sums.of(value, || value.into())));
+            let mut lines = headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes().trim_ascii());
+            match (lines.next(), lines.next()) {
+                (Some(_), Some(_)) => each(Err(Refusal::Doubled)),
+                (Some(value), None) if !value.is_empty() => {
+                    each(self.show((number, 0), &[value], |_| self.sums.of(value, || value.into())));
+                }
+                _ => {}
             }
             return;
         }
@@ -173,6 +177,16 @@ impl SessionWay {
         let cookies = if self.name == way { self.cookies.len().max(1) } else { 0 };
         let both = move |cookie| [false, true].map(move |in_pieces| Digest { way: number, cookie, in_pieces, sum });
         (0..cookies).flat_map(both)
+    }
+
+    /// The cookies of this way that an answer sets, as a request would show them; those that it clears without a value.
+    pub(super) fn set_by(&self, response: &HeaderMap) -> HeaderMap {
+        let lines = response.get_all(SET_COOKIE).iter().filter(|line| self.is_set_by(line.as_bytes()));
+        let pairs = lines.filter_map(|line| {
+            let pair = line.as_bytes().split(|byte| *byte == b';').next()?;
+            HeaderValue::from_bytes(pair).ok()
+        });
+        pairs.map(|pair| (COOKIE, pair)).collect()
     }
 
     /// Whether a `Set-Cookie` is for a cookie that is shown to the site, or for one that belongs to it.
@@ -219,25 +233,6 @@ impl SessionWay {
 
     fn carrier(&self) -> HeaderName {
         if self.cookies.is_empty() { AUTHORIZATION } else { COOKIE }
-    }
-
-    /// Counts the outcome of a question, and logs once a minute why there is no answer.
-    pub(super) fn count(&self, said: &Result<Said, Fault>, now: Timestamp) {
-        let fault = match said {
-            Ok(Said { principal: Some(_), .. }) => return self.metrics.account.inc(),
-            Ok(Said { principal: None, .. }) => return self.metrics.nobody.inc(),
-            Err(Fault::Busy) => return self.metrics.busy.inc(),
-            Err(fault) => fault,
-        };
-        self.metrics.failed.inc();
-        debug!(way = self.name, reason = %fault, "the site does not say whose a session is");
-        let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-        let logged = self.logged.load(Ordering::Relaxed);
-        let is_due = seconds.saturating_sub(logged) >= LOGGED_EVERY_SECONDS;
-        if is_due && self.logged.compare_exchange(logged, seconds, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let (way, url) = (&self.name, self.site.location());
-            warn!(way, %url, reason = %fault, "the site does not say whose sessions are: answers that are kept count on for a while");
-        }
     }
 }
 
