@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminToken, Ready};
+use crate::asked;
 use crate::commands::parts;
 use crate::config::Config;
 use crate::config::secrets::Secrets;
@@ -144,6 +145,9 @@ impl Server {
             serve_admin(&runtime, listener, admin::router(Arc::clone(&ready), &users), admin_end.clone())?;
         }
         tracing::info!(role = ?role, public = %config.file.listen.public, "tollgate is running");
+        if let Some(billing) = &users.billing {
+            runtime.spawn(asked::tell_of_start(billing.clone(), config.asked()));
+        }
         let offered = opened.offer(&runtime, ready, admin_end);
         let shutdown_grace = config.file.shutdown.grace;
         Ok(Self { gate, offered, billing, users, shutdown_grace, runtime, _database: database })

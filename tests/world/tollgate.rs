@@ -109,7 +109,8 @@ impl Tollgate {
     pub async fn has_let_go(&self, limit: &str, expected: f64) {
         let label = format!("limit=\"{limit}\"");
         let counted = async || self.metric("tollgate_connections_refused_total", &[&label]).await;
-        eventually(&format!("{expected} are let go for {limit}"), async || (counted().await >= expected).then_some(())).await;
+        eventually(&format!("{expected} are let go for {limit}"), async || (counted().await >= expected).then_some(()))
+            .await;
         assert_eq!(counted().await, expected, "{limit}");
     }
 }
