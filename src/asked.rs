@@ -98,7 +98,7 @@ pub async fn tell_of_start(billing: Billing, steps: Vec<Step>) {
             }
         }
         Err(error) => {
-            tracing::debug!(reason = format!("{error:#}"), "it cannot be counted how many accounts do not pass routes")
+            tracing::debug!(reason = format!("{error:#}"), "it cannot be counted how many accounts do not pass routes");
         }
     }
 }
