@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod asked;
 mod commands;
 mod config;
 mod dotenv;

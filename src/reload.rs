@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::AdminToken;
+use crate::asked;
 use crate::commands::parts;
 use crate::config::Config;
 use crate::config::changes::Changes;
@@ -173,6 +174,7 @@ async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secr
             return Err(error).context("the catalog cannot be applied");
         }
     }
+    asked::tell_of_reload(users.billing.as_ref(), &known.config, config).await;
     users.admin_token.replace(secrets.admin_token.as_deref());
     if let Some((control, prepared)) = prepared {
         control.commit(prepared);

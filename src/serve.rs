@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminToken, Ready};
+use crate::asked;
 use crate::commands::parts;
 use crate::config::Config;
 use crate::config::secrets::Secrets;
@@ -144,6 +145,9 @@ impl Server {
             serve_admin(&runtime, listener, admin::router(Arc::clone(&ready), &users), admin_end.clone())?;
         }
         tracing::info!(role = ?role, public = %config.file.listen.public, "tollgate is running");
+        if let Some(billing) = &users.billing {
+            runtime.spawn(asked::tell_of_start(billing.clone(), config.asked()));
+        }
         let offered = opened.offer(&runtime, ready, admin_end);
         let shutdown_grace = config.file.shutdown.grace;
         Ok(Self { gate, offered, billing, users, shutdown_grace, runtime, _database: database })
@@ -293,6 +297,10 @@ impl proxy::Below for InProcess {
         self.0.tell_ends(forget).await.map_err(|problem| proxy::BelowError::Status(problem.status().as_u16()))
     }
 
+    async fn hand_over(&self, records: &[String]) -> Result<(), proxy::BelowError> {
+        self.0.put_back(records).await.map_err(|error| proxy::BelowError::Failed(error.into()))
+    }
+
     async fn told(&self, remembered: Option<HighWater>) -> Result<proxy::Told, proxy::BelowError> {
         if let Some(remembered) = remembered {
             self.0.hear(remembered).await.map_err(|error| proxy::BelowError::Failed(error.into()))?;
@@ -309,7 +317,7 @@ impl proxy::Below for InProcess {
         let Line { namespace, database, owner, settled: is_settled, beside: is_beside, known: is_known, mark } = line;
         let line = proxy::Line { namespace, database, owner, is_settled, is_beside, is_known };
         // Its other news billing tells in this very process.
-        let beside = proxy::Beside::default();
+        let beside = proxy::Beside { cache: self.0.cache_id(), ..proxy::Beside::default() };
         Ok(proxy::Told { is_told, heard: proxy::Heard::Line(Arc::new(line)), mark, beside })
     }
 }

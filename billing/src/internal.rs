@@ -136,6 +136,28 @@ pub(crate) async fn ended(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// `POST /internal/records/held`: records that a proxy has of the database whose place this one takes. 204 once they are where the others
+/// are that are held.
+pub(crate) async fn held(
+    State(billing): State<Billing>,
+    headers: HeaderMap,
+    body: Result<Json<Vec<String>>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    let unreadable = || Problem::new(StatusCode::BAD_REQUEST, "bad_request", "These are no records.");
+    let probe = AccountId::parse(record::PROBE).map_err(|_| unreadable())?;
+    check_assertion(&billing, &headers, &probe, clock::now())?;
+    let Json(records) = body.map_err(|_| unreadable())?;
+    billing.put_back(&records).await.map_err(|error| {
+        tracing::debug!(
+            error = chain::told(&error),
+            "what a proxy has of the database before this one is not kept yet"
+        );
+        let detail = "The records cannot be kept now. Try again shortly.";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cache_unavailable", detail)
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// The proxy signs for the very account that it asks about: what it was given by mistake opens nothing else.
 fn check_assertion(billing: &Billing, headers: &HeaderMap, account: &AccountId, now: Timestamp) -> Result<(), Problem> {
     let settings = billing.settings();

@@ -26,6 +26,7 @@ impl Billing {
             .route("/internal/entitlements/{account}", get(internal::entitlement))
             .route("/internal/told", get(internal::told))
             .route("/internal/sessions/ended", post(internal::ended))
+            .route("/internal/records/held", post(internal::held))
             .method_not_allowed_fallback(nothing::wrong_method)
             .merge(api::router(self).merge(pages::router(self)).layer(invited))
             .merge(app::router(self))

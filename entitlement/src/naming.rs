@@ -118,9 +118,10 @@ impl Names {
     /// there, it is the same.
     fn matched(&self, next: &Self) -> Vec<Option<usize>> {
         let is_only = self.0.len() == 1 && next.0.len() == 1;
-        let rules: [Rule<'_>; 5] = [
+        let rules: [Rule<'_>; 6] = [
             &|named, other| named.verifies_as(other) && named.way == other.way,
             &|named, other| named.verifies_as(other),
+            &|named, other| named.fits(other) && named.way == other.way,
             &|named, other| named.fits(other),
             &|named, other| named.way == other.way,
             &|_, _| is_only,
@@ -226,6 +227,65 @@ mod tests {
                     .unwrap_or_default()
             };
             assert_eq!([told(0), told(1)], of, "{next:?}");
+        }
+    }
+
+    #[test]
+    fn other_orders_and_numbers_of_ways_name_nobody_otherwise_by_themselves() {
+        let (session, api, other) = (("session", "https://site"), ("", "https://api"), ("mark", "https://other"));
+        let (web, machine) = (("", "https://web"), ("", "https://machine"));
+        let flat = || way("identity", session, ("", "sub"));
+        let browser = |name| way(name, session, ("w:", "sub"));
+        let a = |name| way(name, api, ("a:", "sub"));
+        let m = |name| way(name, other, ("m:", "id"));
+        for (what, before, next, lost) in [
+            ("another order", vec![browser("x"), a("y"), m("z")], vec![m("z"), browser("x"), a("y")], false),
+            ("other names in turn", vec![browser("x"), a("y"), m("z")], vec![browser("y"), a("z"), m("x")], false),
+            (
+                "other names in another order",
+                vec![browser("x"), a("y"), m("z")],
+                vec![m("y"), a("x"), browser("z")],
+                false,
+            ),
+            (
+                "names of accounts in turn",
+                vec![browser("x"), a("y"), m("z")],
+                vec![way("x", session, ("a:", "sub")), way("y", api, ("m:", "id")), way("z", other, ("w:", "sub"))],
+                true,
+            ),
+            ("one less", vec![browser("x"), a("y"), m("z")], vec![m("z"), browser("x")], true),
+            (
+                "one less, whose accounts another one names",
+                vec![browser("x"), way("y", ("mark", "https://site"), ("w:", "sub"))],
+                vec![browser("x")],
+                false,
+            ),
+            (
+                "one less, of another issuer",
+                vec![browser("x"), way("y", other, ("w:", "sub"))],
+                vec![browser("x")],
+                true,
+            ),
+            ("one more before", vec![a("y")], vec![browser("x"), a("y")], false),
+            ("one more that names alike", vec![a("y")], vec![way("x", session, ("a:", "sub")), a("y")], false),
+            ("flat to named", vec![flat()], vec![a("y"), way("x", session, ("", "sub"))], false),
+            ("flat to named, otherwise", vec![flat()], vec![a("y"), browser("x")], true),
+            ("named to flat", vec![way("x", session, ("", "sub"))], vec![flat()], false),
+            ("several to flat", vec![way("x", session, ("", "sub")), a("y")], vec![flat()], true),
+            (
+                "no issuer is asked for any more",
+                vec![way("x", web, ("w:", "sub")), way("y", machine, ("m:", "sub"))],
+                vec![way("y", ("", ""), ("m:", "sub")), way("x", ("", ""), ("w:", "sub"))],
+                false,
+            ),
+            (
+                "an issuer is asked for now",
+                vec![way("x", ("", ""), ("w:", "sub")), way("y", ("", ""), ("m:", "sub"))],
+                vec![way("y", machine, ("m:", "sub")), way("x", web, ("w:", "sub"))],
+                false,
+            ),
+        ] {
+            assert_eq!(Names::new(before).are_lost_by(&Names::new(next)), lost, "{what}");
         }
     }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{parts, resolved};
+use crate::asked::{self, Closed};
 use crate::config::secrets::Secrets;
 use crate::config::{Config, allow};
 use crate::serve::Role;
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, whether each price can be
 /// bought and each lookup key has one, whether Stripe's webhook endpoint is told of every event that is needed, whether its customer portal
 /// has a configuration, and of which mode the key is; whether the database can be reached and used, and whether the keys belong to the
-/// subscriptions that are stored. Then it exits 1 as well when anything differs or could not be asked. A site that Stripe cannot reach is a
+/// subscriptions that are stored; and how many of the accounts that have access do not pass which routes. Then it exits 1 as well when anything differs or could not be asked. A site that Stripe cannot reach is a
 /// warning: `stripe listen` brings its events.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -59,10 +60,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let fault = look_at_database(&config, &secrets, arguments)?;
     warn_of_missing(&config, &secrets, role)?;
+    let closed = if arguments.online { closed_routes(&config, &secrets)? } else { Vec::new() };
     let online = if arguments.online { Some(ask_providers(&config, &secrets, fault)?) } else { None };
-    let told = online
-        .as_ref()
-        .map(|online| json!({ "agreed": online.agreed, "differences": online.differences, "unasked": online.unasked }));
+    let told = online.as_ref().map(|online| {
+        let billing::Online { agreed, differences, unasked, .. } = online;
+        json!({ "agreed": agreed, "differences": differences, "unasked": unasked, "closed": closed })
+    });
     let refused = online.and_then(|online| refused(&online));
     let mut answer = json!({ "ok": refused.is_none(), "warnings": output::warned(), "online": told });
     if let (Value::Object(answer), Value::Object(resolved)) = (&mut answer, resolved::answer(&config)?) {
@@ -96,6 +99,21 @@ fn ask_providers(config: &Config, secrets: &Secrets, fault: Option<String>) -> R
     }
     online.warnings.iter().for_each(output::warning);
     Ok(online)
+}
+
+/// Routes that some of the accounts that have access do not pass, where the database answers.
+fn closed_routes(config: &Config, secrets: &Secrets) -> Result<Vec<Closed>> {
+    let closed = parts::runtime()?.block_on(async {
+        secrets.database_url.as_ref()?;
+        let connecting = parts::operator_billing(config, secrets);
+        let billing = tokio::time::timeout(PATIENCE, connecting).await.ok()?.ok()?;
+        asked::count(&billing, config.asked()).await.ok()
+    });
+    let closed = closed.unwrap_or_default();
+    for routes in &closed {
+        output::line(format_args!("closed    {routes}"));
+    }
+    Ok(closed)
 }
 
 /// Keys of another account or mode than what is stored, where the database answers.

@@ -28,7 +28,8 @@ const PATHS: [(&str, &str); 6] = [
 const OWN: [&str; 4] = ["/api/billing", "/api/stripe", "/api/polar", "/.well-known/tollgate/jwks.json"];
 
 /// Paths for the application and for proxies on the internal listener: requests below the pages are carried there, too.
-const INTERNAL: [&str; 4] = ["/app/v1", "/internal/entitlements", "/internal/sessions", "/internal/told"];
+const INTERNAL: [&str; 5] =
+    ["/app/v1", "/internal/entitlements", "/internal/records", "/internal/sessions", "/internal/told"];
 
 /// Puts the paths that `mine` leaves at their default below that of the site, and the pricing page among the pages.
 pub fn settle(merged: &mut Toml, mine: &Toml) {

@@ -3,6 +3,7 @@
 //! Everything is parsed and checked here, before anything binds or connects.
 
 pub mod allow;
+pub mod asked;
 mod below;
 pub mod changes;
 mod decide;

@@ -3,6 +3,7 @@
 mod change;
 mod names;
 mod once;
+mod routes;
 mod start;
 mod telling;
 mod unnamed;

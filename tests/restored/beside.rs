@@ -71,13 +71,44 @@ async fn records_that_a_new_database_holds_serve_no_more_once_the_installation_t
     let mut one = World::with(setup().key("site.url", SITE)).await;
     let before = buys(&one).await;
     one.processes.iter_mut().for_each(|process| process.process.kill());
-    let other = World::with(setup().key("site.url", SITE).environment("REDIS_URL", &redis_of(&one))).await;
+    let mut other = World::with(setup().key("site.url", SITE).environment("REDIS_URL", &redis_of(&one))).await;
+    // It looks like a new database of the same site, and is told so; what is bought there counts.
+    let warned = warnings(other.billing()).await;
+    assert!(warned.len() == 1 && warned[0].contains(ACCEPT), "{warned:?}");
+    let own = buys(&other).await;
     stays(&other, &before, 200).await;
     one.processes[0].restart();
     one.processes[0].ready().await;
     other.everywhere("/premium/alive", &before.token, 402).await;
+    stays(&other, &own, 200).await;
+    eventually("it is noted", async || {
+        let warned = warnings(other.billing()).await;
+        (warned.len() == 1 && warned[0].contains("cache.namespace")).then_some(())
+    })
+    .await;
+    // Nor when either is started again, whatever runs then.
+    one.processes.iter_mut().for_each(|process| process.process.kill());
+    for process in &mut other.processes {
+        process.restart();
+        process.ready().await;
+    }
     let warned = warnings(other.billing()).await;
     assert!(warned.len() == 1 && warned[0].contains("cache.namespace"), "{warned:?}");
+    stays(&other, &before, 402).await;
+    stays(&other, &own, 200).await;
+    for process in &mut one.processes {
+        process.restart();
+        process.ready().await;
+    }
+    stays(&one, &before, 200).await;
+    stays(&one, &own, 402).await;
+    are_apart(&one, &other).await;
+    // A person may say that it takes the other one's place.
+    one.processes.iter_mut().for_each(|process| process.process.kill());
+    operator(&other, &["database", "accept", "--yes", "--force"]).await.success();
+    eventually("nothing is warned of", async || warnings(other.billing()).await.is_empty().then_some(())).await;
+    stays(&other, &own, 200).await;
+    stays(&other, &before, 402).await;
 }
 
 #[tokio::test]

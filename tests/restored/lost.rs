@@ -85,6 +85,64 @@ async fn proxies_that_ran_on_are_witnesses_when_redis_is_lost_together_with_the_
     }
 }
 
+/// What billing has now, and whether it runs on meanwhile.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    DumpUnderBilling,
+    Dump,
+}
+
+#[tokio::test]
+async fn a_proxy_that_starts_when_redis_and_the_newest_changes_are_lost_serves_as_those_that_ran_on() {
+    for then in [Then::DumpUnderBilling, Then::Dump] {
+        let setup = Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
+        let mut world = World::with(setup).await;
+        let (early, leaver) = (buys(&world).await, buys(&world).await);
+        let dumped = dump(&world, "before.sql");
+        let late = buys(&world).await;
+        ends(&world, &leaver).await;
+        proxies_remember(&mut world).await;
+        match then {
+            Then::DumpUnderBilling => put_back(&world, &dumped),
+            Then::Dump => world.processes[0].process.kill(),
+        }
+        world.redis.as_mut().expect("this arrangement has one").restart();
+        match then {
+            Then::DumpUnderBilling => {}
+            Then::Dump => move_to(&mut world, restored(&dumped).await).await,
+        }
+        is_warned(&world).await;
+        let all = [(&early, 200), (&late, 200), (&leaver, 402)];
+        for round in ["at once", "when Redis is lost once more"] {
+            world.processes[2].restart();
+            world.processes[2].ready().await;
+            for (reader, status) in all {
+                let why = format!("{then:?}, {round}: {status} everywhere");
+                eventually(&why, async || {
+                    for proxy in world.proxies() {
+                        let request = world.request_to(proxy, "GET", "/premium/fresh", Some(&reader.token));
+                        if crate::world::http::try_send(request).await.ok()?.status != status {
+                            return None;
+                        }
+                    }
+                    Some(())
+                })
+                .await;
+                stays(&world, reader, status).await;
+            }
+            if round == "at once" {
+                world.redis.as_mut().expect("this arrangement has one").restart();
+                crate::outage::pushed(&world, 1.0).await;
+            }
+        }
+        // It stands where it is counted.
+        let asked = operator(&world, &["database", "accept"]).await;
+        assert!(!asked.failure().contains("cannot be counted"), "{then:?}: {asked:?}");
+        operator(&world, &["database", "accept", "--yes", "--force"]).await.success();
+        world.everywhere("/premium/accepted", &late.token, 402).await;
+    }
+}
+
 #[tokio::test]
 async fn a_database_that_goes_back_under_a_process_that_runs_is_found_by_what_that_remembers() {
     let mut world = World::start(Arrangement::AllPostgresRedis).await;

@@ -159,3 +159,28 @@ async fn a_new_database_is_told_of_records_under_a_name_for_which_nobody_speaks(
     is_warned(&world).await;
     world.everywhere("/premium/held", &reader.token, 200).await;
 }
+
+#[tokio::test]
+async fn a_new_database_of_a_site_that_has_moved_is_told_of_the_name_that_its_former_url_made() {
+    let mut world = World::with(setup().key("site.url", "\"http://before.test\"")).await;
+    let reader = buys(&world).await;
+    for process in &world.processes {
+        process.rewrite(|text| text.replace("http://before.test", "http://after.test"));
+    }
+    begin_anew(&mut world, Postgres::shared().database().await).await;
+    // Nothing ties it to what was there: it is another installation, unless a person says otherwise.
+    eventually("the operator is told", async || {
+        let warned = warnings(world.billing()).await;
+        let told = warned.iter().find(|warning| warning.contains("\"http://before.test\""))?;
+        assert!(warned.len() == 1 && told.contains("set cache.namespace"), "{warned:?}");
+        Some(())
+    })
+    .await;
+    stays(&world, &reader, 402).await;
+    rename(&world, "http://before.test");
+    restart(&mut world).await;
+    is_warned(&world).await;
+    world.everywhere("/premium/held", &reader.token, 200).await;
+    let asked = operator(&world, &["database", "accept"]).await;
+    assert!(asked.failure().contains("1 account loses something"), "{asked:?}");
+}

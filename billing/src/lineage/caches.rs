@@ -115,6 +115,12 @@ impl Caches {
 }
 
 impl Billing {
+    /// By which a proxy of this process finds out whether the cache is the one that it was; `None` as long as it is not known.
+    #[must_use]
+    pub fn cache_id(&self) -> Option<CacheId> {
+        self.shared().outlets.cache_id()
+    }
+
     /// Notes which Redis this process uses, and learns whether another process uses another one.
     pub(super) async fn note_cache(&self) -> Result<(), StoreError> {
         let Some(ours) = self.shared().outlets.cache_id().filter(|id| !id.is_none()) else { return Ok(()) };

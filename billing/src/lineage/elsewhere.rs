@@ -6,7 +6,7 @@ use entitlement::record::{Namespace, OWNER_KEYS};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{KNOWN_AFTER, ScanError};
+use super::{KNOWN_AFTER, ScanError, Word};
 use crate::chain;
 use crate::component::Billing;
 
@@ -30,7 +30,10 @@ impl Billing {
     /// Looks once, where the database is new, whether Redis holds records of another one that no process speaks for.
     pub(super) async fn look_elsewhere(self, stop: CancellationToken) {
         let lineage = self.lineage();
-        if lineage.mark > 0 || !lineage.is_settled() || !self.shared().outlets.has_cache() {
+        // Also where proxies alone know of the database before.
+        let has_word = lineage.is_settled() || matches!(lineage.word, Word::Held { .. });
+        let knows_none = has_word && lineage.owner == lineage.database && lineage.formerly.is_none();
+        if lineage.mark > 0 || !knows_none || !self.shared().outlets.has_cache() {
             return;
         }
         let looking = stop.run_until_cancelled(self.abandoned());

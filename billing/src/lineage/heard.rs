@@ -7,7 +7,8 @@ use super::Lineage;
 use crate::clock;
 use crate::component::Billing;
 use crate::publish::PublishError;
-use crate::store::identity::{Hold, Identity};
+use crate::store::StoreError;
+use crate::store::identity::{self, Hold, Identity};
 
 /// What a proxy's memory proves of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ impl Billing {
             }
             Proof::Other => {
                 tracing::error!(database = %identity.id, heard = %heard.database, "PostgreSQL is another database than the one that a proxy has heard of");
+                identity::follow(&mut *self.pool().acquire().await.map_err(StoreError::from)?, heard.database).await?;
                 self.note_hold(Hold::Since(clock::now())).await?;
             }
         }

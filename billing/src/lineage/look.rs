@@ -15,7 +15,7 @@ use crate::clock;
 use crate::component::Billing;
 use crate::metrics;
 use crate::publish::PublishError;
-use crate::store::identity::{self, Hold, Identity, Renewal};
+use crate::store::identity::{self, AreHeld, Hold, Identity, Renewal};
 use crate::store::{StoreError, writable};
 use crate::takings::What;
 
@@ -100,8 +100,13 @@ impl Billing {
         let Some(met) = met else { return Ok(self.lineage()) };
         self.shared().caches.met(stood.as_ref(), &known, &met);
         let mut now = self.lineage().after(&known, &met, (clock::now(), Instant::now())).with(formerly);
-        if matches!(now.word, Word::Beside { .. }) && !known.is_beside && known.held_since.is_none() {
-            identity::stand_beside(&mut *self.pool().acquire().await.map_err(StoreError::from)?).await?;
+        if let Word::Beside { databases } = &now.word
+            && !known.is_beside
+        {
+            // It was taken for the database before this one, as it did not run.
+            let is_its = before.held() == databases && now.formerly.is_none();
+            let held = if is_its { AreHeld::Its } else { AreHeld::Others };
+            identity::stand_beside(&mut *self.pool().acquire().await.map_err(StoreError::from)?, held).await?;
         }
         let is_ours = matches!(now.word, Word::Settled | Word::Held { .. });
         if is_ours && now.is_known() && now.formerly.is_none() {

@@ -12,6 +12,7 @@ mod formerly;
 mod heard;
 mod keep;
 mod look;
+mod recall;
 #[cfg(test)]
 mod tests;
 
@@ -90,7 +91,7 @@ impl Lineage {
 
     /// The state after the cache was asked for a database. Records that are held stay so when the cache has forgotten it.
     fn after(&self, identity: &Identity, met: &Met, (now, tick): (Timestamp, Instant)) -> Self {
-        let Identity { id: database, held_since, mark, replaced_by, is_beside, .. } = *identity;
+        let Identity { id: database, former, held_since, mark, replaced_by, is_beside, .. } = *identity;
         let of = |owner: &Owner, word, other| Self {
             database: Some(database),
             owner: Some(owner.database),
@@ -106,7 +107,10 @@ impl Lineage {
             Met::Mine(owner) => {
                 let since = i64::try_from(owner.since_ms).ok().and_then(Timestamp::from_timestamp_millis);
                 let since = held_since.or(since).unwrap_or(now);
-                of(owner, Word::Held { databases: owner.held.clone(), since }, None)
+                // Redis may have forgotten it, and proxies hand over what they have of it.
+                let forgotten = former.filter(|former| held_since.is_some() && !owner.held.contains(former));
+                let databases = owner.held.iter().copied().chain(forgotten).collect();
+                of(owner, Word::Held { databases, since }, None)
             }
             Met::Theirs(owner) => {
                 let seen = Seen::after(self.other, owner, now, tick);

@@ -11,15 +11,15 @@ fn owner(database: u128, held: &[u128], beat: u64) -> Owner {
     Owner { database: id(database), since_ms: 1_000, held, mark: 7, beat }
 }
 
-struct Looking(Lineage, Instant, Option<Timestamp>, Option<DatabaseId>, bool);
+struct Looking(Lineage, Instant, Option<Timestamp>, Option<DatabaseId>, bool, Option<DatabaseId>);
 
 impl Looking {
     fn looks(&mut self, at_ms: u64, met: &Met) -> (Word, bool) {
         let now = Timestamp::from_timestamp_millis(i64::try_from(at_ms).expect("small")).expect("in range");
-        let (former, accepted_at) = (None, None);
+        let accepted_at = None;
         let identity = Identity {
             id: id(1),
-            former,
+            former: self.5,
             held_since: self.2,
             accepted_at,
             replaced_by: self.3,
@@ -32,7 +32,7 @@ impl Looking {
 }
 
 fn looking() -> Looking {
-    Looking(Lineage::unknown(), Instant::now(), None, None, false)
+    Looking(Lineage::unknown(), Instant::now(), None, None, false, None)
 }
 
 #[test]
@@ -56,6 +56,23 @@ fn what_the_cache_has_forgotten_waits_for_a_person_all_the_same() {
     assert_eq!(looking.looks(0, &Met::Mine(owner(1, &[2], 1))).0, held, "the database knows since when");
     looking.2 = None;
     assert_eq!(looking.looks(500, &Met::Mine(owner(1, &[], 1))), (Word::Settled, true));
+}
+
+#[test]
+fn the_database_whose_place_one_has_taken_is_held_also_when_the_cache_has_forgotten_it() {
+    let since = Timestamp::from_timestamp(1, 0).expect("in range");
+    for (former, held_since, held, expected) in [
+        (Some(2), Some(since), &[][..], Word::Held { databases: vec![id(2)], since }),
+        (Some(2), Some(since), &[2, 3], Word::Held { databases: vec![id(2), id(3)], since }),
+        (Some(2), Some(since), &[3], Word::Held { databases: vec![id(3), id(2)], since }),
+        (None, Some(since), &[], Word::Held { databases: Vec::new(), since }),
+        // A person has agreed.
+        (Some(2), None, &[], Word::Settled),
+    ] {
+        let mut looking = looking();
+        (looking.2, looking.5) = (held_since, former.map(id));
+        assert_eq!(looking.looks(0, &Met::Mine(owner(1, held, 1))).0, expected, "{former:?} {held_since:?} {held:?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::provider;
 use crate::store::StoreError;
 use crate::store::accounts::{self, Change};
 use crate::store::keys as store;
-use crate::takings::{self, Verdict};
+use crate::takings::{self, Verdict, What};
 
 /// What going live would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,10 @@ impl Billing {
         let change = |account| (account, Change { cause: CAUSE, detail: keys::DETAIL });
         let changes: Vec<_> = losing.iter().map(change).collect();
         accounts::each_changed(&mut tx, &changes, now).await?;
+        // Where they are many, a person was told so, and they need not be counted.
+        if !plan.accounts.is_many() {
+            takings::taken(&mut tx, What::Mode, &losing, now).await?;
+        }
         tx.commit().await.map_err(StoreError::from)?;
         let accounts = losing.len();
         let published = self.publish_at_once(losing, now).await;

@@ -12,6 +12,7 @@ mod import;
 mod link;
 mod live;
 mod naming;
+mod passing;
 
 pub use accounts::{
     AccountError, Cancel, EraseWish, Erased, Exported, Merge, MoveWish, MovedAccount, Rehearsal, Shown,
@@ -28,6 +29,7 @@ pub use link::LinkedBy;
 pub use live::{GoingLive, WentLive};
 pub(crate) use naming::Naming;
 pub use naming::{NamingPlan, names_held_back, renamed_accounts};
+pub use passing::{Asked, ShutOut};
 
 use entitlement::account::AccountId;
 use http::StatusCode;

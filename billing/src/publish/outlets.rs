@@ -198,6 +198,14 @@ impl Outlets {
         }
     }
 
+    /// Puts a record of another database, which is held, where it stood before; nothing newer is overwritten, and nobody is told.
+    pub async fn put_back(&self, record: &Record) -> Result<(), PublishError> {
+        match &self.cache {
+            Some(cache) => cache.put_back(record).await,
+            None => Ok(()),
+        }
+    }
+
     /// A place for an answer that is to be put into the cache; none without a cache, and when too many have one.
     pub fn place(&self) -> Option<OwnedSemaphorePermit> {
         self.cache.as_ref()?;

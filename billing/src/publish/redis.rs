@@ -92,6 +92,15 @@ impl Cache {
         self.write(record, Push::Nobody, Push::Nobody).await
     }
 
+    /// Stores a record of another database, which is held, unless something as new is there.
+    pub async fn put_back(&self, record: &Record) -> Result<(), PublishError> {
+        let (version, text) = (record.entitlement.version, record::encode(record)?);
+        let key = self.namespace.key(record.database, &record.entitlement.account);
+        let store = Store { key: &key, version, text: &text, kept_seconds: KEPT_SECONDS, push: Push::Nobody };
+        self.link.store(&self.store, store).await?;
+        Ok(())
+    }
+
     /// The old form goes to proxies that are not upgraded yet. It is written after the new one: whoever takes its message for a
     /// hint finds the new one.
     async fn write(&self, record: &Record, push: Push<'_>, old: Push<'_>) -> Result<Outcome, PublishError> {

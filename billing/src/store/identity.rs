@@ -12,7 +12,7 @@ use super::{StoreError, version_of};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub id: DatabaseId,
-    /// The id that it had before it was found to have gone back.
+    /// The id that it had before it was found to have gone back, or of the one whose place it takes.
     pub former: Option<DatabaseId>,
     /// Since when what another database had told is held.
     pub held_since: Option<Timestamp>,
@@ -74,14 +74,38 @@ pub async fn stand_under(conn: &mut PgConnection, namespace: &Namespace) -> Resu
     Ok(())
 }
 
-/// Notes that another installation lives under the same namespace, unless its records are held already, or it has taken this one's place.
+/// Notes that another installation lives under the same namespace, unless it has taken this one's place, or records are held that may be
+/// others than its own. Those of its own, which were held as nobody seemed to speak for them, are held no more.
 ///
 /// # Errors
 /// When the database fails, or accepts no writes.
-pub async fn stand_beside(conn: &mut PgConnection) -> Result<(), StoreError> {
-    let query =
-        sqlx::query!("update database_identity set replaced_by = id where replaced_by is null and held_since is null");
+pub async fn stand_beside(conn: &mut PgConnection, held: AreHeld) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        r#"
+        update database_identity set replaced_by = id, held_since = null
+        where replaced_by is null and (held_since is null or ($1 and former is null))
+        "#,
+        held == AreHeld::Its
+    );
     query.execute(conn).await?;
+    Ok(())
+}
+
+/// Whose records were held until another installation was seen alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AreHeld {
+    /// Its own.
+    Its,
+    /// Nobody's, or others as well.
+    Others,
+}
+
+/// Notes that a database takes the place of another one, of which proxies have told.
+///
+/// # Errors
+/// When the database fails, or accepts no writes.
+pub async fn follow(conn: &mut PgConnection, former: DatabaseId) -> Result<(), StoreError> {
+    sqlx::query!("update database_identity set former = $1 where id <> $1", uuid_of(former)).execute(conn).await?;
     Ok(())
 }
 

@@ -212,11 +212,8 @@ async fn beside_live_subscriptions_those_of_test_mode_grant_nothing(options: PgP
     assert_eq!(world.fate("evt_b4").await, ("ignored".into(), Some(entitlement::binding::TEST_EVENT.into())));
 }
 
-#[sqlx::test(migrations = "../migrations")]
-async fn a_first_live_subscription_takes_access_from_no_more_than_a_few(
-    options: PgPoolOptions,
-    connect: PgConnectOptions,
-) {
+/// Five accounts with subscriptions of test mode, and one with a live one that came after them.
+async fn sold_in_test_mode(options: PgPoolOptions, connect: PgConnectOptions) -> World {
     let world = World::new(options, connect).await;
     for n in 0..=5 {
         let (account, customer, id) = (world.other(n), format!("cus_{n}"), format!("sub_{n}"));
@@ -224,6 +221,34 @@ async fn a_first_live_subscription_takes_access_from_no_more_than_a_few(
         let sold = event(&format!("evt_b{n}"), CREATED, world.now, &active(&customer, &id, "price_monthly", world.now));
         world.apply(&[of_mode(linked, n == 5), of_mode(sold, n == 5)]).await;
     }
+    world
+}
+
+async fn taken(world: &World) -> u64 {
+    let mut conn = world.pool.acquire().await.expect("a connection");
+    crate::store::takings::tally(&mut conn, crate::clock::now()).await.expect("counted").taken
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_person_ends_by_going_live_counts_unless_they_were_told_that_it_is_many(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = sold_in_test_mode(options, connect).await;
+    let plan = world.billing.plan_use_live().await.expect("planned");
+    let tally = crate::store::takings::Tally { taken: 0, holders: 1_000 };
+    let few = crate::GoingLive { accounts: crate::Verdict { tally, ..plan.accounts }, ..plan };
+    assert_eq!((few.accounts.is_many(), taken(&world).await), (false, 0));
+    assert_eq!(world.billing.use_live(&few).await.expect("live").accounts, 5);
+    assert_eq!(taken(&world).await, 5);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_first_live_subscription_takes_access_from_no_more_than_a_few(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = sold_in_test_mode(options, connect).await;
     assert_eq!(world.has(&world.other(5), world.now).await, "paid active", "what gives is applied");
     assert_eq!(world.has(&world.other(0), world.now).await, "paid active", "five would lose theirs: they are spared");
     let plan = world.billing.plan_use_live().await.expect("planned");
@@ -235,7 +260,7 @@ async fn a_first_live_subscription_takes_access_from_no_more_than_a_few(
         "{more}"
     );
     assert_eq!(world.billing.use_live(&plan).await.expect("live").accounts, 5);
-    assert_eq!(world.has(&world.other(0), world.now).await, "free none");
+    assert_eq!((world.has(&world.other(0), world.now).await.as_str(), taken(&world).await), ("free none", 0));
     assert!(world.billing.plan_use_live().await.expect("planned").is_live);
 }
 

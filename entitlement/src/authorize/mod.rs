@@ -32,7 +32,8 @@ pub enum Requirement {
 
 impl Requirement {
     /// Whether a plan meets it. Who has a plan is signed in.
-    fn is_met(&self, plan: &Plan) -> bool {
+    #[must_use]
+    pub fn is_met(&self, plan: &Plan) -> bool {
         match self {
             Self::Public | Self::SignedIn => true,
             Self::Tier(code) => plan.includes.iter().any(|held| **held == **code),

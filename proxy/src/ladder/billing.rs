@@ -138,6 +138,11 @@ impl Billing {
         self.below.elsewhere(1);
     }
 
+    /// Hands over what is held. Gives whether it was taken in.
+    pub(super) async fn hand_over(&self, records: &[String]) -> bool {
+        matches!(timeout(self.deadline, self.below.hand_over(records)).await, Ok(Ok(())))
+    }
+
     /// Billing's word on the cache; `None` when it says nothing.
     pub(super) async fn told(&self, remembered: Option<HighWater>) -> Option<Told> {
         timeout(self.deadline, self.below.told(remembered)).await.ok()?.ok()

@@ -31,6 +31,11 @@ impl L1 {
         known.map_or(0, |entry| entry.record().version)
     }
 
+    /// Everything that is known, one record after the other.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Arc<Entry>> + '_ {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
     /// As when the cache is full.
     #[cfg(test)]
     pub(super) fn forget(&self, account: &AccountId) {

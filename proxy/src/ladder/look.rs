@@ -25,6 +25,7 @@ impl Ladder {
     pub(super) async fn watch_below(self: Arc<Self>, pause: Duration) {
         loop {
             self.look_below(crate::clock::moment()).await;
+            self.recall();
             let pause = if self.lines.is_sure() { pause.mul_f64(rand::random_range(0.8..1.0)) } else { SOON };
             tokio::select! {
                 () = sleep(pause) => {}

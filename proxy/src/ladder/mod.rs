@@ -22,6 +22,7 @@ mod line;
 mod look;
 mod plans;
 mod push;
+mod recall;
 mod redis;
 mod sink;
 
@@ -59,6 +60,7 @@ use self::hints::Hints;
 use self::l1::L1;
 use self::line::Lines;
 use self::push::Epoch;
+use self::recall::Recall;
 use self::redis::{Read, Redis, Shared};
 use self::sink::Sessions;
 use crate::clock::Moment;
@@ -111,6 +113,7 @@ pub struct Ladder {
     /// By which claims accounts are named, as billing says.
     names: watch::Sender<Option<Names>>,
     apart: Apart,
+    recall: Recall,
     is_lacking: AtomicBool,
     hints: Hints,
     /// Of accounts that are asked for, and of denials that are asked again.
@@ -171,6 +174,7 @@ impl Ladder {
             beside: ArcSwap::default(),
             names: watch::Sender::default(),
             apart: Apart::default(),
+            recall: Recall::default(),
             is_lacking: AtomicBool::new(false),
             hints: Hints::default(),
             lookups: Arc::default(),

@@ -89,7 +89,8 @@ impl Billing {
         Ok(sum)
     }
 
-    async fn page(&self, after: &str) -> Result<Page, StoreError> {
+    /// The accounts with grants after the one of this name.
+    pub(in crate::ops) async fn page(&self, after: &str) -> Result<Page, StoreError> {
         let mut conn = self.pool().acquire().await?;
         let ids = accounts::with_grants(&mut conn, after, PAGE).await?;
         let last = ids.last().filter(|_| i64::try_from(ids.len()).is_ok_and(|count| count == PAGE));
@@ -111,9 +112,9 @@ impl Billing {
 }
 
 /// Some accounts, and after which one the next page begins; `None` when this was the last.
-struct Page {
-    snapshots: Vec<Snapshot>,
-    last: Option<String>,
+pub(in crate::ops) struct Page {
+    pub snapshots: Vec<Snapshot>,
+    pub last: Option<String>,
 }
 
 async fn read_one(conn: &mut sqlx::PgConnection, account: &AccountId) -> Result<Option<Snapshot>, StoreError> {
@@ -174,7 +175,7 @@ fn lost(before: &Segment, after: &Segment) -> Vec<String> {
     reductions(&before.plan, &after.plan).iter().map(|less| format!("accounts lose {less}")).collect()
 }
 
-fn at(rules: &Rules, grants: &[Grant], now: Timestamp) -> Segment {
+pub(in crate::ops) fn at(rules: &Rules, grants: &[Grant], now: Timestamp) -> Segment {
     timeline(&rules.catalog, grants).at(now).clone()
 }
 

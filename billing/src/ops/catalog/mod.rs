@@ -1,6 +1,6 @@
 //! Declares what is sold, and says before what that would take, and from how many.
 
-mod count;
+pub(super) mod count;
 mod differences;
 mod keep;
 

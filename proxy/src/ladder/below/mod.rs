@@ -1,5 +1,9 @@
 //! What is below Redis: the billing component, in this process or behind its internal listener.
 
+mod error;
+
+pub use error::BelowError;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +22,7 @@ use entitlement::record::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONNECTION};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::line::Heard;
 use crate::clock;
@@ -117,6 +121,15 @@ pub trait Below: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Hands over records of a database whose place another one has taken, as they stand in the cache. Older builds take none.
+    ///
+    /// # Errors
+    /// When they could not be taken in now.
+    async fn hand_over(&self, records: &[String]) -> Result<(), BelowError> {
+        let _ = records;
+        Ok(())
+    }
+
     /// Notes that another one should be asked than whoever answered: the connections of so many questions are closed after their
     /// answers, and what comes then may lead elsewhere.
     fn elsewhere(&self, questions: u32) {
@@ -135,23 +148,6 @@ pub trait Below: Send + Sync + 'static {
     async fn reach(&self) -> Result<(), BelowError> {
         Ok(())
     }
-}
-
-/// Why billing does not say what an account has.
-#[derive(Debug, thiserror::Error)]
-pub enum BelowError {
-    #[error("billing did not answer in time")]
-    Timeout,
-    #[error("billing cannot be reached")]
-    Unreachable(#[source] reqwest::Error),
-    #[error("billing answered with status {0}")]
-    Status(u16),
-    #[error("billing's answer is not a record of the account")]
-    Record(#[from] RecordError),
-    #[error("billing cannot be asked with a signed assertion")]
-    Assertion(#[from] AssertionError),
-    #[error("billing failed")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Billing behind its internal listener: `GET /internal/entitlements/{account}`.
@@ -210,6 +206,14 @@ impl HttpBilling {
         let less = |closing: u32| closing.checked_sub(1);
         let closes = self.closing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
         if closes { request.header(CONNECTION, "close") } else { request }
+    }
+
+    /// Tells billing something.
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<reqwest::StatusCode, BelowError> {
+        let probe = AccountId::parse(record::PROBE).map_err(|error| BelowError::Failed(error.into()))?;
+        let request = self.client.post(format!("{}{path}", self.base));
+        let request = request.header(AUTHORIZATION, format!("Bearer {}", self.assertion(&probe)?)).json(body);
+        Ok(request.send().await.map_err(Self::failure)?.status())
     }
 
     /// Proof, for a minute, that it is this proxy that asks about this account.
@@ -339,12 +343,16 @@ impl Below for HttpBilling {
     }
 
     async fn ended(&self, forget: &Forget) -> Result<(), BelowError> {
-        let probe = AccountId::parse(record::PROBE).map_err(|error| BelowError::Failed(error.into()))?;
-        let request = self.client.post(format!("{}internal/sessions/ended", self.base));
-        let request = request.header(AUTHORIZATION, format!("Bearer {}", self.assertion(&probe)?)).json(forget);
-        let response = request.send().await.map_err(Self::failure)?;
-        match response.status() {
+        match self.post("internal/sessions/ended", forget).await? {
             reqwest::StatusCode::NO_CONTENT => Ok(()),
+            status => Err(BelowError::Status(status.as_u16())),
+        }
+    }
+
+    async fn hand_over(&self, records: &[String]) -> Result<(), BelowError> {
+        match self.post("internal/records/held", &records).await? {
+            // Not found: an older build.
+            reqwest::StatusCode::NO_CONTENT | reqwest::StatusCode::NOT_FOUND => Ok(()),
             status => Err(BelowError::Status(status.as_u16())),
         }
     }

@@ -1,0 +1,26 @@
+//! What proxies know of the database whose place this one takes, and Redis may have lost: it is put there again, where all that is held
+//! stands.
+
+use entitlement::record;
+
+use super::Word;
+use crate::component::Billing;
+use crate::publish::PublishError;
+
+impl Billing {
+    /// Takes in records of databases whose records are held, as they were told before; others, and texts that are none, are left out.
+    ///
+    /// # Errors
+    /// When it is not known yet whose records are held, or the cache fails.
+    pub async fn put_back(&self, records: &[String]) -> Result<(), PublishError> {
+        let known = self.lineage();
+        if known.word == Word::Unknown {
+            return Err(PublishError::Unknown);
+        }
+        let records = records.iter().filter_map(|text| record::decode(text).ok());
+        for record in records.filter(|record| known.held().contains(&record.database)) {
+            self.shared().outlets.put_back(&record).await?;
+        }
+        Ok(())
+    }
+}
