@@ -55,10 +55,10 @@ pub use lineage::Line;
 pub use metrics::NAMES_HELD_BACK;
 pub use ops::{
     AcceptPlan, AccountError, Asker, Block, Blocked, Cancel, CatalogPlan, CatalogReport, Considered, Doing, EraseWish,
-    Erased, Explained, ExplainedSegment, Exported, GoingLive, Granted, HeldRecord, ImportRow, Imported, LinkedBy,
-    Losses, Merge, MoveWish, MovedAccount, NamingPlan, OperatorError, Origin, Proposal, RefusedRow, Rehearsal,
-    Replayed, Revoked, Shown, Unknown, UnseenSince, Waiting, WentLive, Word, names_held_back, renamed_accounts,
-    tallied,
+    Erased, Explained, ExplainedItem, ExplainedSegment, Exported, GoingLive, Granted, HeldRecord, ImportRow, Imported,
+    LinkedBy, Losses, Merge, MoveWish, MovedAccount, NamingPlan, OperatorError, Origin, Proposal, RefusedRow,
+    Rehearsal, Replayed, Revoked, Shown, Unknown, UnseenSince, Waiting, WentLive, Word, names_held_back,
+    renamed_accounts, tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, Translation, texts};
 pub use prices::{Online, check_online};
