@@ -90,7 +90,7 @@ async fn a4_what_is_bought_again_ends_only_when_its_checkout_is_there() {
     provider.heal_calls();
     told(&buyer, "refunded", "buy_again").await;
     buyer.buys(&annual()).await;
-    buyer.becomes("trialing").await;
+    buyer.becomes("active").await;
     assert_eq!(status(), "canceled", "never two");
 }
 
