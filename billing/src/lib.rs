@@ -55,8 +55,8 @@ pub use lineage::Line;
 pub use metrics::NAMES_HELD_BACK;
 pub use ops::{
     AcceptPlan, AccountError, Asked, Asker, Block, Blocked, Cancel, CatalogPlan, CatalogReport, Considered, Doing,
-    EraseWish, Erased, Explained, ExplainedSegment, Exported, GoingLive, Granted, HeldRecord, ImportRow, Imported,
-    LinkedBy, Losses, Merge, MoveWish, MovedAccount, NamingPlan, OperatorError, Origin, Proposal, RefusedRow,
+    EraseWish, Erased, Explained, ExplainedItem, ExplainedSegment, Exported, GoingLive, Granted, HeldRecord, ImportRow,
+    Imported, LinkedBy, Losses, Merge, MoveWish, MovedAccount, NamingPlan, OperatorError, Origin, Proposal, RefusedRow,
     Rehearsal, Replayed, Revoked, Shown, ShutOut, Unknown, UnseenSince, Waiting, WentLive, Word, names_held_back,
     renamed_accounts, tallied,
 };

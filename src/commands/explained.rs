@@ -1,9 +1,9 @@
 //! Facts about an account, for a person.
 
-use billing::{Explained, Waiting};
+use billing::{Explained, ExplainedItem, Waiting};
 use chrono::SecondsFormat;
 use entitlement::Timestamp;
-use entitlement::subscription::State;
+use entitlement::subscription::{State, SubscriptionId};
 
 use super::events;
 use crate::output;
@@ -46,9 +46,25 @@ fn print_subscriptions(explained: &Explained) {
             let (reason, way_back) = (withheld.reason.as_str(), withheld.way_back.as_str());
             output::line(format_args!("  gives nothing: {reason}; what brings access back: {way_back}"));
         }
+        print_items(explained, id);
         for unnamed in explained.unnamed_prices.iter().filter(|unnamed| unnamed.subscription == *id) {
             output::line(format_args!("  no catalog names the price {}: it gives nothing", unnamed.price));
         }
+    }
+}
+
+/// The things that a subscription is for, where they are several: each has its own money.
+fn print_items(explained: &Explained, id: &SubscriptionId) {
+    let items: Vec<_> = explained.items.iter().filter(|item| item.subscription == *id).collect();
+    for ExplainedItem { price, kind, code, until, reason, way_back, .. } in items.iter().filter(|_| items.len() > 1) {
+        let told = match (reason, way_back) {
+            (Some(reason), Some(way_back)) => {
+                format!("gives nothing: {}; what brings it back: {}", reason.as_str(), way_back.as_str())
+            }
+            _ => "gives access".to_owned(),
+        };
+        let until = until.map(|until| format!(", its period ends {}", moment(until))).unwrap_or_default();
+        output::line(format_args!("  {kind} {code} ({price}): {told}{until}"));
     }
 }
 

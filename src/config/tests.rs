@@ -171,7 +171,7 @@ fn b17_a_catalog_that_nobody_could_buy_from_is_refused() {
         ("rank = 1", "rank = 1\nlimits = { \"api calls\" = 3 }", "write a word such as"),
         ("rank = 1", "rank = 1\nlevels = { \"\" = 3 }", "write a word such as"),
         ("price_1", "price 1", "copy it from there"),
-        ("amount = 700", "amount = 9_000_000_000_000", "takes 99999999 at most"),
+        ("amount = 700", "amount = 9_000_000_000_000", "takes 999999999999 at most"),
         ("amount = 700", "amount = -1", "negative amount"),
     ];
     for (from, to, words) in cases {

@@ -7,7 +7,7 @@ use super::{TOKEN, ask, setup};
 use crate::world::http::client;
 use crate::world::stripe::{Bill, Subscription, checkout_completed, unique};
 use crate::world::wait::DEADLINE;
-use crate::world::{Answer, Arrangement, World, send, token};
+use crate::world::{Answer, Arrangement, World, eventually, send, token};
 
 const PREMIUM: &str = "/premium/page";
 
@@ -210,6 +210,44 @@ async fn what_runs_is_ended_at_the_provider_before_anything_is_erased() {
     assert_eq!(open(provider.sessions()), 1);
     assert_eq!(of(&world, "DELETE", &account, "", None).await.status, 200);
     assert_eq!(open(provider.sessions()), 0);
+}
+
+#[tokio::test]
+async fn an_erasure_that_was_killed_says_until_when_another_one_has_to_wait() {
+    let world = World::with(setup(Arrangement::AllPostgres).provider(Shape::Endive)).await;
+    let provider = world.provider.as_ref().expect("a provider");
+    let account = unique("buyer");
+    let bought = world.post("/api/billing/checkout", &token(&account), &json!({ "cadence": "monthly" })).await;
+    assert_eq!(bought.status, 200, "{bought:?}");
+    let session = provider.sessions().pop().expect("a session");
+    provider.complete_checkout(session["id"].as_str().expect("an id")).expect("paid");
+    provider.settled(DEADLINE).await.expect("told");
+    world.everywhere(PREMIUM, &token(&account), 200).await;
+    let hanging = Fault { kind: FaultKind::Hang, path: "DELETE /v1/subscriptions".to_owned(), count: 100 };
+    provider.fail_calls(hanging).expect("there is room");
+    let command = ["account", "erase", &account, "--cancel", "--yes"];
+    let asks = || provider.calls().keys().any(|call| call.starts_with("DELETE"));
+    tokio::select! {
+        done = world.tollgate(&command) => panic!("its provider has not answered: {done:?}"),
+        // Whoever is not waited for any more is killed.
+        () = eventually("it is in the middle", async || asks().then_some(())) => {}
+    }
+    provider.heal_calls();
+    let refused = world.tollgate(&command).await;
+    assert!(refused.failure().contains("The account is free again at 2"), "{refused:?}");
+    let mut connection = world.database.as_ref().expect("a database").connect().await;
+    let until: String = sqlx::query_scalar(
+        "select to_char(leased_until at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from checkouts",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .expect("a lease");
+    assert!(refused.failure().contains(&until), "{until}: {refused:?}");
+    world.everywhere(PREMIUM, &token(&account), 200).await;
+    // Its time is over.
+    sqlx::query("update checkouts set leased_until = now()").execute(&mut connection).await.expect("a lease");
+    world.tollgate(&command).await.success();
+    world.everywhere(PREMIUM, &token(&account), 402).await;
 }
 
 #[tokio::test]

@@ -186,11 +186,17 @@ fn bill_of(subscription: &Value, price: &str) -> Value {
 #[tokio::test]
 async fn a2_of_one_subscription_only_that_is_bought_again_whose_money_went_back() {
     let world = shop().await;
-    let provider = provider(&world);
-    for (back, rest, order) in
-        [("price_annual", "price_domain", annual()), ("price_domain", "price_annual", domain("second.example"))]
+    let of_addon = ("price_domain", "price_annual", domain("second.example"));
+    for (back, rest, order) in [("price_annual", "price_domain", annual()), of_addon] {
+        is_bought_again(&world, (back, rest), &order).await;
+    }
+}
+
+/// Of a subscription for two things only that is bought again whose money went back.
+async fn is_bought_again(world: &World, (back, rest): (&str, &str), order: &Value) {
+    let provider = provider(world);
     {
-        let buyer = Buyer::new(&world);
+        let buyer = Buyer::new(world);
         let metadata = [("account".to_owned(), buyer.account.clone())];
         let customer = NewCustomer { metadata: metadata.into_iter().collect(), ..NewCustomer::default() };
         let customer = provider.create_customer(customer).expect("a customer");
@@ -217,9 +223,23 @@ async fn a2_of_one_subscription_only_that_is_bought_again_whose_money_went_back(
         let (reason, way_back) = if of_tier { (json!("refunded"), json!("buy_again")) } else { Default::default() };
         assert_eq!((&own["reason"], &own["way_back"], mine), (&reason, &way_back, usize::from(of_tier)), "{own}");
         let explained = world.tollgate(&["explain", "account", &buyer.account]).await.stdout;
-        assert_eq!(explained.contains("gives nothing: refunded"), of_tier, "{explained}");
+        assert_eq!(explained.contains("\n  gives nothing: refunded"), of_tier, "{explained}");
+        let items = [("tier paid", "price_annual"), ("addon domain", "price_domain")];
+        for (item, price) in items {
+            let is_back = price == back;
+            let told = if is_back { "gives nothing: refunded; what brings it back: buy_again" } else { "gives access" };
+            assert!(explained.contains(&format!("  {item} ({price}): {told}")), "{item}: {explained}");
+        }
+        let explained = world.tollgate(&["explain", "account", &buyer.account, "--json"]).await.success();
+        let explained: Value = serde_json::from_str(&explained).expect("JSON");
+        let told = explained["items"].as_array().expect("a list").clone();
+        let mut told: Vec<_> = told.iter().map(|item| (item["price"].as_str(), item["reason"].as_str())).collect();
+        told.sort_unstable();
+        let expected: Vec<_> =
+            items.iter().map(|(_, price)| (Some(*price), (*price == back).then_some("refunded"))).collect();
+        assert_eq!(told, expected, "{explained}");
 
-        buyer.buys(&order).await;
+        buyer.buys(order).await;
         buyer.becomes("active").await;
         eventually("both are had", async || {
             let mine = buyer.get("/api/billing/my-addons").await["addons"].clone();

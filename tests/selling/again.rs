@@ -1,6 +1,6 @@
 //! What takes access without an end has its own words, and its own way back.
 
-use demo::provider::{Card, NewCustomer, PauseBehavior, Subscribe};
+use demo::provider::{Card, Fault, FaultKind, NewCustomer, PauseBehavior, Subscribe};
 use serde_json::json;
 
 use super::{Buyer, annual, monthly, provider, shop, text};
@@ -59,6 +59,39 @@ async fn a4_what_was_refunded_is_bought_again_and_never_runs_beside_it() {
     assert_eq!(buyer.becomes("active").await["tier"], "business");
     assert_eq!(provider.subscription(&first).expect("it is there")["status"], "canceled", "never two");
     world.everywhere("/premium/one", &buyer.token, 200).await;
+}
+
+#[tokio::test]
+async fn a4_what_is_bought_again_ends_only_when_its_checkout_is_there() {
+    let world = shop(Arrangement::AllPostgres).await;
+    let provider = provider(&world);
+    let buyer = Buyer::new(&world);
+    buyer.buys(&monthly()).await;
+    buyer.becomes("active").await;
+    let first = text(&buyer.subscription(), "id");
+    let status = || text(&provider.subscription(&first).expect("it is there"), "status");
+    provider.refund(&last_invoice(&world, &buyer), None).expect("refunded");
+    told(&buyer, "refunded", "buy_again").await;
+    for (kind, code) in [(FaultKind::Mistaken, "provider_error"), (FaultKind::ServerError, "provider_unavailable")] {
+        let fault = Fault { kind, path: "POST /v1/checkout/sessions".into(), count: u32::MAX };
+        provider.fail_calls(fault).expect("planned");
+        let refused = buyer.orders(&annual()).await;
+        assert_eq!((refused.status, refused.code().as_str()), (502, code), "{refused:?}");
+        assert_eq!(status(), "active", "{code}: nothing was sold, and nothing has ended");
+        provider.heal_calls();
+    }
+    // Nor is anything to be paid while the first one runs.
+    let fault = Fault { kind: FaultKind::ServerError, path: "DELETE /v1/subscriptions".into(), count: u32::MAX };
+    provider.fail_calls(fault).expect("planned");
+    let refused = buyer.orders(&annual()).await;
+    assert_eq!((refused.status, refused.code().as_str()), (502, "provider_unavailable"), "{refused:?}");
+    assert!(refused.json()["url"].is_null(), "{refused:?}");
+    assert_eq!(status(), "active");
+    provider.heal_calls();
+    told(&buyer, "refunded", "buy_again").await;
+    buyer.buys(&annual()).await;
+    buyer.becomes("active").await;
+    assert_eq!(status(), "canceled", "never two");
 }
 
 #[tokio::test]

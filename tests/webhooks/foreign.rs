@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use demo::provider::{NewCustomer, Provider, Shape, Subscribe};
 
+use crate::world::http::client;
+use crate::world::provider::API_KEY;
 use crate::world::stripe::{checkout_completed, unique};
 use crate::world::wait::DEADLINE;
-use crate::world::{Arrangement, Setup, World, eventually, token};
+use crate::world::{Arrangement, Setup, World, eventually, send, token};
 
 async fn world() -> World {
     let world = World::with(Setup::new(Arrangement::AllPostgres).provider(Shape::Endive)).await;
@@ -53,8 +55,20 @@ async fn b16_events_of_a_stranger_are_asked_about_once_and_leave_no_body() {
     provider.forget_calls();
     let (customer, _) = stranger(provider);
     calm(&world).await;
+    provider.forget_calls();
     provider.advance(Duration::from_secs(65 * 86_400)).expect("two renewals");
+    let invoice = provider.invoices().pop().expect("an invoice")["id"].as_str().expect("an id").to_owned();
+    provider.refund(&invoice, None).expect("refunded");
+    provider.dispute(&invoice, "needs_response").expect("disputed");
     calm(&world).await;
+    let asked = ["/v1/subscriptions", "/v1/customers", "/v1/invoices", "/v1/charges", "/v1/disputes", "/v1/refunds"];
+    let again: Vec<_> =
+        provider.calls().into_keys().filter(|call| asked.iter().any(|kind| call.contains(kind))).collect();
+    assert!(again.is_empty(), "it is known whose they are not: {again:?}");
+    // What pays which invoice names nobody.
+    let personal =
+        "select count(*) from webhook_events where octet_length(body) > 0 and type <> 'invoice_payment.paid'";
+    assert_eq!(number(&world, personal, &customer).await, 0, "{:?}", kinds_kept(&world).await);
     let about_them = "select count(*) from webhook_events where type like 'customer.subscription.%' and customer_id = (select it from about)";
     let events = number(&world, about_them, &customer).await;
     assert!(events >= 3, "{events} events");
@@ -72,6 +86,49 @@ async fn b16_events_of_a_stranger_are_asked_about_once_and_leave_no_body() {
     assert_eq!(number(&world, kept, &customer).await, 0);
     let parked = world.billing().metric("tollgate_inbox", &["state=\"parked\""]).await;
     assert!(parked == 0.0, "{parked} are parked");
+}
+
+/// The types of events whose bodies are kept.
+async fn kinds_kept(world: &World) -> Vec<String> {
+    let mut connection = world.database.as_ref().expect("a database").connect().await;
+    let kinds = "select distinct type || ' ' || state || ' ' || coalesce(reason, '') from webhook_events where octet_length(body) > 0";
+    sqlx::query_scalar(kinds).fetch_all(&mut connection).await.expect("they can be read")
+}
+
+/// Writes the account into the metadata of a customer, at the provider.
+async fn name(world: &World, customer: &str, account: &str) {
+    let provider = world.provider.as_ref().expect("this world has one");
+    let request = client().post(format!("{}/v1/customers/{customer}", provider.url())).bearer_auth(API_KEY);
+    let named = send(request.form(&[("metadata[account]", account)])).await;
+    assert_eq!(named.status, 200, "{named:?}");
+}
+
+#[tokio::test]
+async fn b16_a_stranger_is_known_as_soon_as_anything_names_its_account() {
+    let world = world().await;
+    let provider = world.provider.as_ref().expect("this world has one");
+    let (told, compared, asked) = (stranger(provider), stranger(provider), stranger(provider));
+    calm(&world).await;
+    let (by_event, by_comparison, by_time) = (unique("told"), unique("compared"), unique("asked"));
+    name(&world, &told.0, &by_event).await;
+    world.everywhere("/premium/one", &token(&by_event), 200).await;
+    provider.set_telling(demo::provider::Telling::Silent);
+    name(&world, &compared.0, &by_comparison).await;
+    name(&world, &asked.0, &by_time).await;
+    let known = "select count(*) from foreign_customers where customer_id = (select it from about)";
+    assert_eq!(number(&world, known, &asked.0).await, 1);
+    // The answer counts for a day.
+    let mut connection = world.database.as_ref().expect("a database").connect().await;
+    let older = "update foreign_customers set asked_at = asked_at - interval '1 day'";
+    sqlx::query(older).execute(&mut connection).await.expect("they can be written");
+    provider.set_telling(demo::provider::Telling::Aloud);
+    provider.change_price(&asked.1, "price_annual", demo::provider::Proration::None).expect("changed");
+    world.everywhere("/premium/one", &token(&by_time), 200).await;
+    world.tollgate(&["reconcile"]).await.success();
+    world.everywhere("/premium/one", &token(&by_comparison), 200).await;
+    for customer in [&told.0, &compared.0, &asked.0] {
+        assert_eq!(number(&world, known, customer).await, 0, "it is linked");
+    }
 }
 
 #[tokio::test]

@@ -11,12 +11,13 @@ use entitlement::event::{Event, Fact, Object};
 use entitlement::subscription::SubscriptionId;
 use tokio::sync::MutexGuard;
 
+use super::effect::returned_payment;
 use crate::component::Billing;
 use crate::keys::Key;
 use crate::provider::client::ProviderError;
 use crate::provider::{self, Moments};
 use crate::store::events::{self, Claimed};
-use crate::store::{StoreError, links, subscriptions, unseen};
+use crate::store::{StoreError, foreign, links, money, subscriptions, unseen};
 
 /// Most objects that are asked for because of one event.
 const OBJECTS_MAX: usize = 8;
@@ -29,6 +30,8 @@ pub(crate) enum Question {
     None,
     /// An answer that tells at least as much as the event was known already.
     Answered,
+    /// Its customer is of no account here, as was answered not long ago.
+    Foreign,
     Asked,
 }
 
@@ -39,6 +42,10 @@ pub(crate) struct Asked {
     pub answers: Vec<Event>,
     /// The number that was drawn before asking.
     pub observation: i64,
+    /// Of an event of a customer that is of no account: that customer.
+    pub customer: Option<String>,
+    /// The customer that was asked for, as nothing else says whose it is.
+    pub stranger: Option<String>,
     /// Why it could not be asked, when it should have been.
     pub trouble: Option<String>,
     /// The key with which it was, or would have been.
@@ -80,6 +87,12 @@ impl Billing {
         let topic = event.customer.as_deref().or(event.objects.first().map(Object::id)).filter(|_| fits);
         let Some(topic) = topic else { return Ok((unasked(key), None)) };
         let guard = self.shared().asking.lock(claimed.provider, topic).await;
+        if let (Some(customer), false) =
+            (self.stranger_of(claimed.provider, &event, now).await?, claimed.body.is_empty())
+        {
+            let customer = Some(customer);
+            return Ok((Asked { question: Question::Foreign, customer, key, ..Asked::default() }, Some(guard)));
+        }
         let Some(observation) = self.draw_unless_answered(&claimed, &event.objects).await? else {
             return Ok((Asked { question: Question::Answered, key, ..Asked::default() }, Some(guard)));
         };
@@ -105,24 +118,49 @@ impl Billing {
             }
         }
         if asked.trouble.is_none()
-            && let Some(customer) = self.unplaced(provider, &event, &asked.answers).await?
+            && let Some(customer) = self.unplaced(provider, &event, (&asked.answers, now)).await?
         {
             // The last one who could say whose it is.
             match provider::look(&providers, provider, &Object::Customer(customer.clone()), moments).await {
-                Ok(answers) => drop(asked.answers.splice(0..0, answers)),
+                Ok(answers) => {
+                    asked.answers.splice(0..0, answers);
+                    asked.stranger = Some(customer);
+                }
                 Err(error) => asked.fails(&claimed, &customer, &error),
             }
         }
         Ok((asked, Some(guard)))
     }
 
-    /// The customer of a subscription that is of no account, when neither the event nor an answer names one; and the customer of a
-    /// checkout that is the first to name it, as it may be another account's that has bought for this one.
+    /// The customer of an event, where that is of no account here, as its provider said not long ago, and the event names none itself.
+    pub(crate) async fn stranger_of(
+        &self,
+        provider: Provider,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        if event.claim.is_some() {
+            return Ok(None);
+        }
+        let mut conn = self.pool().acquire().await?;
+        let customer = match (&event.customer, event.facts.iter().find_map(returned_payment)) {
+            (Some(customer), _) => Some(customer.clone()),
+            // What goes back names its payment alone.
+            (None, Some(payment)) => money::customer_of(&mut conn, provider, payment).await?,
+            (None, None) => None,
+        };
+        let Some(customer) = customer else { return Ok(None) };
+        Ok(foreign::is_known(&mut conn, provider, &customer, now).await?.then_some(customer))
+    }
+
+    /// The customer of a subscription, or of money, that is of no account, when neither the event nor an answer names one; and the
+    /// customer of a checkout that is the first to name it, as it may be another account's that has bought for this one. None that was
+    /// asked for not long ago.
     async fn unplaced(
         &self,
         provider: Provider,
         event: &Event,
-        answers: &[Event],
+        (answers, now): (&[Event], Timestamp),
     ) -> Result<Option<String>, StoreError> {
         let told = || std::iter::once(event).chain(answers);
         let is_of_purchase = |fact: &Fact| matches!(fact, Fact::Linked { subscription: Some(_) });
@@ -140,11 +178,20 @@ impl Billing {
             Fact::Subscription(seen) => Some(seen),
             _ => None,
         });
-        let Some(seen) = seen else { return Ok(None) };
-        let id = SubscriptionId { provider, id: seen.id.id.clone() };
         let mut conn = self.pool().acquire().await?;
-        let (account, _) = links::find_subscription(&mut conn, &id, &seen.customer, None).await?;
-        Ok(account.is_none().then(|| seen.customer.clone()))
+        let (customer, account) = match seen {
+            Some(seen) => {
+                let id = SubscriptionId { provider, id: seen.id.id.clone() };
+                (seen.customer.clone(), links::find_subscription(&mut conn, &id, &seen.customer, None).await?.0)
+            }
+            None => {
+                let Some(customer) = told().find_map(|event| event.customer.clone()) else { return Ok(None) };
+                let account = links::account_of_customer(&mut conn, provider, &customer).await?;
+                (customer, account)
+            }
+        };
+        let is_asked_for = account.is_none() && !foreign::is_known(&mut conn, provider, &customer, now).await?;
+        Ok(is_asked_for.then_some(customer))
     }
 
     /// The provider has no such object: what the event says of it counts, and a person is told.

@@ -51,6 +51,8 @@ pub(super) struct Work {
     pub customer: Option<String>,
     pub nothing: &'static str,
     pub trouble: Option<String>,
+    /// The customer whose account its provider was asked for.
+    pub stranger: Option<String>,
     /// Whether its provider has been asked about it.
     pub is_asked: bool,
     /// The provider's account that answered.

@@ -18,9 +18,10 @@ use crate::metrics;
 use crate::provider;
 use crate::store::accounts::{self, Change};
 use crate::store::catalogs::Rules;
+use crate::store::endings::{self, Body, Ended, Ending, FOREIGN};
 use crate::store::erasure::ERASED;
-use crate::store::events::{self, Claimed, Ended, Ending};
-use crate::store::{self, StoreError, customers, keys};
+use crate::store::events::{self, Claimed};
+use crate::store::{self, StoreError, customers, foreign, keys};
 
 /// How long a parked event is tried again by itself; after that only a link wakes it.
 const PARKED_RETRIES: Duration = Duration::days(30);
@@ -140,7 +141,9 @@ impl Billing {
             Ok(event) => event,
             Err(unreadable) => return Plan::Bury { reason: unreadable.to_string() },
         };
-        let (customer, nothing) = (event.customer.clone(), event.nothing);
+        let of_answers = || asked.answers.iter().find_map(|answer| answer.customer.clone());
+        let customer = event.customer.clone().or_else(|| asked.customer.clone()).or_else(of_answers);
+        let nothing = event.nothing;
         let named = event.claim.as_ref().map(|claim| claim.account().clone());
         let objects = effect::gone::objects_of(claimed.provider, &event);
         if event.is_nothing() {
@@ -149,10 +152,11 @@ impl Billing {
         let is_unknown = asked.answers.iter().any(|answer| answer.nothing == provider::UNKNOWN_STATUS);
         let nothing = if nothing.is_empty() && is_unknown { provider::UNKNOWN_STATUS } else { nothing };
         let account = asked.key.account().map(str::to_owned);
-        let Asked { question, answers, observation, trouble, .. } = asked;
+        let Asked { question, answers, observation, stranger, trouble, .. } = asked;
         if event.facts.is_empty() && answers.is_empty() && trouble.is_none() {
             let why = match (question, nothing) {
                 (Question::None, "") => return Plan::Wait { account: named, objects },
+                (Question::Foreign, "") => FOREIGN,
                 (Question::Answered, "") => "its provider has been asked about it since it arrived",
                 (Question::Asked, "") => "its provider has no such object",
                 (_, why) => why,
@@ -168,7 +172,7 @@ impl Billing {
         let lessons = customers.into_iter().chain([told]).chain(others).collect();
         let cause = format!("{} {}", claimed.provider, claimed.event_id);
         let is_asked = question != Question::None;
-        Plan::Learn(Work { cause, lessons, customer, nothing, trouble, is_asked, account })
+        Plan::Learn(Work { cause, lessons, customer, nothing, trouble, stranger, is_asked, account })
     }
 
     async fn carry_out(
@@ -179,7 +183,8 @@ impl Billing {
         (rules, now): (&Rules, Timestamp),
         closing: &mut Closing,
     ) -> Result<Fate, StoreError> {
-        let Work { cause, lessons, customer, nothing, trouble, is_asked, account } = match plan {
+        let body = self.body_of(claimed);
+        let Work { cause, lessons, customer, nothing, trouble, stranger, is_asked, account } = match plan {
             Plan::Learn(work) => work,
             Plan::Wait { .. } => {
                 return self.park(conn, claimed, claimed.customer.as_deref(), NOBODY_TO_ASK, now).await;
@@ -187,10 +192,11 @@ impl Billing {
             Plan::WaitForKey { reason } => return wait_for_key(conn, claimed, &reason, now).await,
             Plan::Bury { reason } => return bury(conn, claimed, &reason).await,
             Plan::Ignore { why, account, customer, .. } => {
-                warn_of_unknown_status(claimed, why);
+                warn_of_unknown_status(claimed, why, account.as_ref());
+                let body = if account.is_some() { Body::Kept } else { body };
                 // Else it is the account's of its customer.
                 let account = account.filter(|_| customer.is_none());
-                closing.ended.push(Ended { id: claimed.id, ending: ending_of(why), account, customer });
+                closing.ended.push(Ended { id: claimed.id, ending: ending_of(why), account, customer, body });
                 return Ok(Fate::Ignored);
             }
         };
@@ -206,24 +212,16 @@ impl Billing {
             now,
         });
         effects.learn(conn, &lessons).await?;
+        if let Some(customer) = stranger.filter(|_| trouble.is_none()) {
+            // Nothing is noted of one that was named just now.
+            foreign::note(conn, claimed.provider, &customer, now).await?;
+        }
         if let Some(customer) = effects.waits_for.clone() {
-            let reason = format!("account not known: customer {customer}");
-            // Nobody can say more than its provider did: what is not ours is not kept.
-            if is_asked && trouble.is_none() {
-                tracing::info!(customer, "an event is ignored: its customer is of no account here");
-                let customer = Some(customer);
-                closing.ended.push(Ended {
-                    id: claimed.id,
-                    ending: Ending::Emptied(events::FOREIGN),
-                    account: None,
-                    customer,
-                });
-                return Ok(Fate::Ignored);
-            }
-            tracing::info!(customer, "an event is parked: nobody has said which account this customer is");
-            return self.park(conn, claimed, Some(&customer), &reason, now).await;
+            let is_answered = is_asked && trouble.is_none();
+            return self.set_aside(conn, claimed, (customer, is_answered), closing, now).await;
         }
         let outcome = effects.close();
+        effect::tell(claimed.provider, &outcome.disputes);
         let is_in_doubt = outcome.is_in_doubt;
         // Changes that were applied at the first look stay.
         let outcome = Outcome { is_news: outcome.is_news || is_second, ..outcome };
@@ -244,10 +242,37 @@ impl Billing {
             return Ok(if changed.is_empty() { Fate::Failed } else { Fate::Applied { changed, has_effect } });
         }
         let has_effect = outcome.has_effect;
-        warn_of_unknown_status(claimed, nothing);
+        warn_of_unknown_status(claimed, nothing, outcome.account.as_ref());
         let fate = if outcome.is_news { Fate::Applied { changed, has_effect } } else { Fate::Ignored };
-        closing.ended.push(ended(claimed, outcome, customer, nothing));
+        closing.ended.push(ended(claimed, outcome, (customer, body), nothing));
         Ok(fate)
+    }
+
+    /// The fate of an event's body. With a key, events of others have no worth once they have ended: a link asks for everything anew.
+    fn body_of(&self, claimed: &Claimed) -> Body {
+        if provider::can_ask(&self.providers(), claimed.provider) { Body::OfCustomers } else { Body::Kept }
+    }
+
+    /// Ends an event whose customer is of no account, when its provider has answered: nobody can say more, and what is not ours is not
+    /// kept. Else it waits.
+    async fn set_aside(
+        &self,
+        conn: &mut PgConnection,
+        claimed: &Claimed,
+        (customer, is_answered): (String, bool),
+        closing: &mut Closing,
+        now: Timestamp,
+    ) -> Result<Fate, StoreError> {
+        if is_answered {
+            tracing::info!(customer, "an event is ignored: its customer is of no account here");
+            let ending = Ending::Emptied(FOREIGN);
+            let (customer, body) = (Some(customer), Body::OfCustomers);
+            closing.ended.push(Ended { id: claimed.id, ending, account: None, customer, body });
+            return Ok(Fate::Ignored);
+        }
+        let reason = format!("account not known: customer {customer}");
+        tracing::info!(customer, "an event is parked: nobody has said which account this customer is");
+        self.park(conn, claimed, Some(&customer), &reason, now).await
     }
 
     /// Sets an event aside until somebody says whose customer it is about. Tried again at ever longer intervals, in
@@ -276,29 +301,35 @@ fn says_whose(event: &Event) -> bool {
 
 /// How an event ends that changes nothing.
 fn ending_of(why: &'static str) -> Ending {
-    if why == ERASED { Ending::Emptied(why) } else { Ending::Ignored(why) }
+    if why == ERASED || why == FOREIGN { Ending::Emptied(why) } else { Ending::Ignored(why) }
 }
 
 /// Tells the operator of a subscription whose status this build does not know: nothing of it changes access, and nothing is sold
 /// beside it.
-fn warn_of_unknown_status(claimed: &Claimed, why: &str) {
+fn warn_of_unknown_status(claimed: &Claimed, why: &str, account: Option<&AccountId>) {
     if why != provider::UNKNOWN_STATUS {
         return;
     }
     metrics::count_unknown_status(claimed.provider);
     let status = provider::status_of(&claimed.body).unwrap_or_default();
-    tracing::error!(provider = %claimed.provider, event_id = claimed.event_id, customer = claimed.customer, told_status = status, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate, then run `tollgate reconcile`");
+    let account = account.map(AccountId::as_str);
+    tracing::error!(provider = %claimed.provider, event_id = claimed.event_id, account, customer = claimed.customer, told_status = status, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate, then run `tollgate reconcile`");
 }
 
 /// How an event ends of which something was learnt.
-fn ended(claimed: &Claimed, outcome: Outcome, customer: Option<String>, nothing: &'static str) -> Ended {
+fn ended(
+    claimed: &Claimed,
+    outcome: Outcome,
+    (customer, body): (Option<String>, Body),
+    nothing: &'static str,
+) -> Ended {
     let ending = match (outcome.is_news, outcome.note, outcome.ignored) {
         (true, note, _) => Ending::Applied(note),
         (false, _, Some(why)) => Ending::Ignored(why),
         (false, _, None) if nothing.is_empty() => Ending::Ignored("everything in it was known already"),
         (false, _, None) => Ending::Ignored(nothing),
     };
-    Ended { id: claimed.id, ending, account: outcome.account, customer: outcome.customer.or(customer) }
+    Ended { id: claimed.id, ending, account: outcome.account, customer: outcome.customer.or(customer), body }
 }
 
 impl Closing {
@@ -306,7 +337,7 @@ impl Closing {
         let changes = self.changes.iter().map(|(account, cause, detail)| (account, Change { cause, detail }));
         let changes: Vec<_> = changes.collect();
         accounts::each_changed(conn, &changes, now).await?;
-        events::finish(conn, &self.ended).await
+        endings::finish(conn, &self.ended).await
     }
 }
 

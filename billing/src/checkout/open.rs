@@ -94,20 +94,18 @@ impl Seller {
             standing = standing::of(&self.billing, &self.account, now).await?;
         }
         refuse_beside_unpaid(&standing)?;
-        if self.end_what_is_bought_again(&standing, now).await? {
-            standing = standing::of(&self.billing, &self.account, now).await?;
-        }
         let sale = self.sale(&standing, now).await?;
         self.write_down(lease, &sale.choice, now).await?;
         let opened = self.create(lease, &sale, now).await?;
+        // What cannot be bought ends nothing. Where an end is refused, nobody can pay: the checkout was shown to nobody, and closes by
+        // itself.
+        self.end_what_is_bought_again(&standing, now).await?;
         self.keep(lease, &sale, opened).await
     }
 
-    /// Ends what has to be bought again to give something: it would go on to be charged for beside what is bought now. The rest of its
-    /// subscription goes on.
-    async fn end_what_is_bought_again(&self, standing: &Standing, now: Timestamp) -> Result<bool, Problem> {
-        // What cannot be bought ends nothing.
-        self.sale(standing, now).await?;
+    /// Ends what has to be bought again to give something, before its buyer can pay: it would go on to be charged for beside what is
+    /// bought now. The rest of its subscription goes on.
+    async fn end_what_is_bought_again(&self, standing: &Standing, now: Timestamp) -> Result<(), Problem> {
         let again = standing.subscriptions.iter().filter(|own| is_running(own, now));
         let again: Vec<_> = again.filter_map(|own| Some((own, standing.ending(own)?))).collect();
         for (subscription, ending) in &again {
@@ -122,7 +120,7 @@ impl Seller {
             tracing::info!(account = %self.account, subscription = %subscription.id.id, "what was given back has ended, to be bought again");
             observe(&self.billing, &subscription.id).await;
         }
-        Ok(!again.is_empty())
+        Ok(())
     }
 
     /// A tier that is taken off its subscription was had all the same: no trial comes after it.

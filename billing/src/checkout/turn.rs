@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{SecondsFormat, TimeDelta};
+use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use http::StatusCode;
@@ -43,13 +44,13 @@ impl<'a> Turn<'a> {
         let deadline = Instant::now() + WAIT;
         // Shared by chance with few other accounts; which provider it is does not matter.
         let place = billing.shared().selling.lock(Provider::Stripe, account.as_str());
-        let place = tokio::time::timeout_at(deadline, place).await.map_err(|_| busy())?;
+        let place = tokio::time::timeout_at(deadline, place).await.map_err(|_| busy(None))?;
         loop {
             if let Some(lease) = Self::lease(billing, account).await? {
                 return Ok(Self { lease, billing, account, _place: place });
             }
             if Instant::now() >= deadline {
-                return Err(busy());
+                return Err(busy(Self::leased_until(billing, account).await?));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -61,6 +62,13 @@ impl<'a> Turn<'a> {
         let lease = checkouts::take(&mut tx, account, now + TimeDelta::seconds(LEASE_SECONDS), now).await?;
         tx.commit().await.map_err(crate::StoreError::from)?;
         Ok(lease)
+    }
+
+    /// When the turn of another one ends at the latest. It is not taken from it before: it may be a purchase that goes on in another
+    /// process.
+    async fn leased_until(billing: &Billing, account: &AccountId) -> Result<Option<Timestamp>, Problem> {
+        let mut conn = billing.pool().acquire().await.map_err(crate::StoreError::from)?;
+        Ok(checkouts::leased_until(&mut conn, account).await?)
     }
 
     /// Lets the next one go on. When that fails, the lease expires.
@@ -76,7 +84,33 @@ impl<'a> Turn<'a> {
     }
 }
 
-fn busy() -> Problem {
-    let detail = "Another checkout of this account is being opened. Try again shortly.";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "checkout_busy", detail)
+/// That another one has the turn, and until when at the latest.
+fn busy(until: Option<Timestamp>) -> Problem {
+    let refused = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "checkout_busy", detail);
+    let work = "Another checkout of this account is being opened, or a command that ends its subscriptions is at work or was killed";
+    let Some(until) = until else { return refused(format!("{work}. Try again shortly.")) };
+    let seconds = u64::try_from((until - clock::now()).num_seconds()).unwrap_or(0);
+    let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+    refused(format!("{work}. The account is free again at {until} at the latest.")).retry_after(seconds + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_until_when_the_turn_is_taken() {
+        let until = clock::now() + TimeDelta::seconds(LEASE_SECONDS);
+        let problem = busy(Some(until));
+        assert!(problem.detail().contains(&until.to_rfc3339_opts(SecondsFormat::Secs, true)), "{}", problem.detail());
+        let answer = problem.into_response();
+        let seconds: i64 = answer.headers()[RETRY_AFTER].to_str().expect("text").parse().expect("seconds");
+        assert!((1..=LEASE_SECONDS + 1).contains(&seconds), "{seconds}");
+        // Its time is over, and another request was faster.
+        let over = busy(Some(until - TimeDelta::days(1))).into_response();
+        assert_eq!(over.headers()[RETRY_AFTER], "1");
+    }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use entitlement::catalog::Sold;
 use entitlement::payment::Invoice;
 use entitlement::record::{DatabaseId, Record};
-use entitlement::subscription::{Subscription, SubscriptionId, WayBack, Withheld};
+use entitlement::subscription::{Item, Subscription, SubscriptionId, WayBack, Withheld};
 use entitlement::timeline::{Source, Timeline, timeline};
 use serde::Serialize;
 
@@ -51,6 +52,8 @@ pub struct Explained {
     pub subscriptions: Vec<Subscription>,
     /// The subscriptions that give nothing although they are not over.
     pub withheld: Vec<WithheldSubscription>,
+    /// Each thing that subscriptions are for which are not over, as far as the catalog names it.
+    pub items: Vec<ExplainedItem>,
     /// The prices of running subscriptions that the catalog does not name: they give nothing.
     pub unnamed_prices: Vec<UnnamedPrice>,
     /// Those that the provider no longer shows. They stay as they are until a person ends them.
@@ -95,6 +98,21 @@ pub struct WithheldSubscription {
     pub subscription: SubscriptionId,
     pub reason: Withheld,
     pub way_back: WayBack,
+}
+
+/// One thing that a subscription is for, and why it gives nothing, where that is so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedItem {
+    pub subscription: SubscriptionId,
+    pub price: String,
+    /// `tier` or `addon`.
+    pub kind: &'static str,
+    /// Its code in the catalog.
+    pub code: String,
+    /// Until when its period runs, where it has one of its own.
+    pub until: Option<Timestamp>,
+    pub reason: Option<Withheld>,
+    pub way_back: Option<WayBack>,
 }
 
 /// A record that another database had told, and that serves until a person agrees.
@@ -178,6 +196,7 @@ impl Billing {
             Some(WithheldSubscription { subscription: own.id.clone(), reason, way_back })
         });
         Ok(Explained {
+            items: items(&snapshot.subscriptions, &standing, at),
             withheld: withheld.collect(),
             account: account.clone(),
             known,
@@ -248,6 +267,21 @@ impl Billing {
         let mut conn = self.pool().acquire().await?;
         audit::recent(&mut conn, account, before, i64::from(limit.min(LIST_MAX))).await
     }
+}
+
+fn items(subscriptions: &[Subscription], standing: &Standing, at: Timestamp) -> Vec<ExplainedItem> {
+    let of = |own: &Subscription, item: Item| {
+        let (kind, code) = match standing.catalog().sold(own.id.provider, &item.price)? {
+            Sold::Tier(tier) => ("tier", tier.code.clone()),
+            Sold::Addon(addon) => ("addon", addon.code.clone()),
+        };
+        let reason = standing.withheld_price(&own.id, &item.price);
+        let way_back = standing.way_back_of_price(own, &item.price, at);
+        let Item { price, until, .. } = item;
+        Some(ExplainedItem { subscription: own.id.clone(), price, kind, code, until, reason, way_back })
+    };
+    let running = subscriptions.iter().filter(|own| !own.is_over(at));
+    running.flat_map(|own| own.all_items().into_iter().filter_map(move |item| of(own, item))).collect()
 }
 
 fn unnamed(subscriptions: &[Subscription], rules: &Rules, at: Timestamp) -> Vec<UnnamedPrice> {

@@ -6,6 +6,8 @@ use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use entitlement::decide::{Decision, decide};
 use entitlement::event::{Event, Fact, Object};
+use entitlement::payment::Dispute;
+use entitlement::subscription::SubscriptionId;
 
 use super::full::evidence;
 use super::learn::{Learnt, Repaired, undated};
@@ -13,12 +15,13 @@ use super::{ReconcileError, Report};
 use crate::apply::effect::Look;
 use crate::chain;
 use crate::component::Billing;
+use crate::credentials::Providers;
 use crate::metrics;
 use crate::provider::client::Listed;
 use crate::provider::{self, List, Moments, sell};
-use crate::store::StoreError;
 use crate::store::reconciliations::{self, Compared};
 use crate::store::subscriptions::Origin;
+use crate::store::{StoreError, links, money};
 
 /// Who changes an account here, in the audit log.
 pub(super) const CAUSE: &str = "reconciliation";
@@ -77,6 +80,7 @@ impl Billing {
         report.compared += i64::try_from(page.items.len()).unwrap_or(0);
         let differing = match list {
             List::Subscriptions(_) => self.differing(asking, page.items).await?,
+            List::Disputes(_) => self.with_payments(asking, &askable.providers, page.items).await?,
             _ => {
                 let money = |listed: Listed| Differing { object: asked_about(list, &listed), events: listed.events };
                 page.items.into_iter().map(money).collect()
@@ -116,7 +120,10 @@ impl Billing {
         let known = reconciliations::known(&mut conn, asking.provider, &ids).await?;
         let (mut confirmed, mut differing) = (Vec::new(), Vec::new());
         for listed in listed {
-            warn_of_unknown_status(asking.provider, &listed);
+            if listed.events.iter().any(|event| event.nothing == provider::UNKNOWN_STATUS) {
+                let id = SubscriptionId { provider: asking.provider, id: listed.id.clone() };
+                warn_of_unknown_status(&id, links::find_subscription(&mut conn, &id, "", None).await?.0.as_ref());
+            }
             let known = known.iter().find(|compared| compared.known.subscription.id.id == listed.id);
             match known {
                 Some(compared) if agrees(compared, &listed, asking.observation) => confirmed.push(compared.clone()),
@@ -133,6 +140,44 @@ impl Billing {
             }
         }
         Ok(differing)
+    }
+
+    /// Disputes of a list, each with what its provider says of the payment where nothing known says whose that was: a dispute alone
+    /// names no account.
+    async fn with_payments(
+        &self,
+        asking: Asking<'_>,
+        providers: &Providers,
+        listed: Vec<Listed>,
+    ) -> Result<Vec<Differing>, ReconcileError> {
+        let (provider, moments) = (asking.provider, Moments { at: asking.now, now: asking.now });
+        let mut all = Vec::with_capacity(listed.len());
+        for Listed { id, mut events } in listed {
+            let object = Object::Dispute(id);
+            let mut facts = events.iter().flat_map(|event| &event.facts);
+            let dispute = facts.find_map(|fact| match fact {
+                Fact::Dispute(dispute) => Some(dispute.clone()),
+                _ => None,
+            });
+            if let Some(dispute) = dispute
+                && self.is_news_of_nobody(provider, &dispute).await?
+            {
+                let answers = provider::look(providers, provider, &object, moments).await?;
+                if !answers.is_empty() {
+                    // All of it is asked for.
+                    events = answers.into_iter().map(|event| Event { objects: Vec::new(), ..event }).collect();
+                }
+            }
+            all.push(Differing { object: Some(object), events });
+        }
+        Ok(all)
+    }
+
+    /// Whether a dispute is not known as it stands, and nothing known says whose its payment was.
+    async fn is_news_of_nobody(&self, provider: Provider, dispute: &Dispute) -> Result<bool, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        Ok(!money::is_known_dispute(&mut conn, provider, dispute).await?
+            && money::placed(&mut conn, provider, &dispute.payment).await?.is_none())
     }
 
     /// Applies what a provider answered about objects, and counts as drift what was not known. All of them in one
@@ -226,11 +271,10 @@ impl Billing {
 }
 
 /// Tells the operator of a listed subscription whose status this build does not know.
-fn warn_of_unknown_status(provider: Provider, listed: &Listed) {
-    if listed.events.iter().any(|event| event.nothing == provider::UNKNOWN_STATUS) {
-        metrics::count_unknown_status(provider);
-        tracing::error!(%provider, subscription = listed.id, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate");
-    }
+fn warn_of_unknown_status(id: &SubscriptionId, account: Option<&AccountId>) {
+    let (provider, account) = (id.provider, account.map(AccountId::as_str));
+    metrics::count_unknown_status(provider);
+    tracing::error!(%provider, account, subscription = id.id, "a subscription has a status that this build does not know, and its access stays as it was: update Tollgate");
 }
 
 /// What a thing of a list is asked about by.

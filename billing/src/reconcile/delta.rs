@@ -100,6 +100,9 @@ impl Billing {
         now: Timestamp,
     ) -> Result<bool, ReconcileError> {
         let Ok(event) = provider::interpret(provider, &listed.body, now, self.settings()) else { return Ok(false) };
+        if self.stranger_of(provider, &event, now).await?.is_some() {
+            return Ok(false);
+        }
         let about = event.objects.first().cloned().or_else(|| event.customer.clone().map(Object::Customer));
         let askable = self.askable(provider).await?;
         let account = askable.account.as_deref();

@@ -2,6 +2,7 @@
 
 use chrono::Duration;
 use entitlement::Timestamp;
+use entitlement::account::AccountId;
 use entitlement::decide::Evidence;
 use entitlement::event::Object;
 
@@ -12,7 +13,7 @@ use crate::component::Billing;
 use crate::provider::client::ProviderError;
 use crate::provider::{self, List, Moments};
 use crate::store::reconciliations::{self, Run};
-use crate::store::{StoreError, subscriptions, unseen};
+use crate::store::{StoreError, links, subscriptions, unseen};
 
 /// How far back money is compared: cardholders may dispute for 120 days.
 const MONEY: Duration = Duration::days(130);
@@ -98,7 +99,10 @@ impl Billing {
             // The others must not wait behind one.
             if let Err(ProviderError::Refused(why)) = &answers {
                 report.refused += 1;
-                tracing::error!(provider = %run.provider, subscription = id.id, why, "the provider refuses to say how a subscription stands: look at it there");
+                let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+                let (owner, _) = links::find_subscription(&mut conn, id, "", None).await?;
+                let account = owner.as_ref().map(AccountId::as_str);
+                tracing::error!(provider = %run.provider, account, subscription = id.id, why, "the provider refuses to say how a subscription stands: look at it there");
                 continue;
             }
             let answers = answers?;

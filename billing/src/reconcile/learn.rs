@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::ReconcileError;
 use super::compare::{Asking, Taking};
 use super::full::evidence;
-use crate::apply::effect::{self, Attempt, Effects, Lesson, gone};
+use crate::apply::effect::{self, Attempt, Disputed, Effects, Lesson, gone};
 use crate::component::Billing;
 use crate::publish::losing;
 use crate::store::StoreError;
@@ -42,6 +42,7 @@ struct Written {
     changed: BTreeSet<AccountId>,
     /// Accounts that have less than before.
     losing: Vec<AccountId>,
+    disputes: Vec<Disputed>,
 }
 
 impl Billing {
@@ -113,6 +114,7 @@ impl Billing {
         written: Written,
     ) -> Result<Vec<Repaired>, ReconcileError> {
         tx.commit().await.map_err(StoreError::from)?;
+        effect::tell(asking.provider, &written.disputes);
         self.shared().event_due.notify_one();
         self.shared().checkout_superseded.notify_one();
         self.publish_at_once(written.changed, asking.now).await;
@@ -155,19 +157,21 @@ impl Billing {
             gone::settle(asking.provider, lessons, &gone);
         }
         let (mut repaired, mut changes, mut changed) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut disputes = Vec::new();
         for lessons in &lessons {
             let mut effects = Effects::new(self.attempt(asking, &rules));
             effects.learn(conn, lessons).await?;
             let waits_for = effects.waits_for.clone();
             let outcome = effects.close();
             changed.extend(outcome.changed());
+            disputes.extend(outcome.disputes);
             repaired.push(Repaired { is_news: outcome.has_effect, waits_for, is_in_doubt: outcome.is_in_doubt });
             changes.extend(outcome.changes);
         }
         let changes = changes.iter().map(|(account, detail)| (account, Change { cause: asking.cause, detail }));
         let changes: Vec<_> = changes.collect();
         accounts::each_changed(conn, &changes, asking.now).await?;
-        Ok(Written { repaired, changed, losing: Vec::new() })
+        Ok(Written { repaired, changed, losing: Vec::new(), disputes })
     }
 
     fn attempt<'a>(&'a self, asking: Asking<'a>, rules: &'a Rules) -> Attempt<'a> {

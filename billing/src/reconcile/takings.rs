@@ -79,6 +79,7 @@ impl Billing {
             report.held_back = i64::try_from(verdict.wanted).unwrap_or(i64::MAX);
             let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
             report.held = store::held(&mut conn, Some((what.as_str(), provider)), 0, SHOWN).await?;
+            report.held.iter().filter(|held| held.object_kind.as_deref() == Some("dispute")).for_each(tell_of_dispute);
             return Ok(());
         }
         let told = if verdict.is_many() { Told::APerson } else { Told::Nobody };
@@ -134,6 +135,17 @@ impl Billing {
         let mut conn = self.pool().acquire().await?;
         store::held(&mut conn, None, after.unwrap_or(0), i64::from(limit.min(LIST_MAX))).await
     }
+}
+
+/// A person has to answer the bank in time, whatever becomes of the access.
+fn tell_of_dispute(held: &Held) {
+    let Held { account, provider, object_id, .. } = held;
+    tracing::error!(
+        provider,
+        account,
+        dispute = object_id,
+        "a payment is disputed, and what that takes is held back: answer it at the provider before its deadline"
+    );
 }
 
 /// The objects of rows, each once.

@@ -78,6 +78,15 @@ pub async fn release(
     Ok(())
 }
 
+/// When the right of the present holder ends; `None` when there is no holder, or never was one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn leased_until(conn: &mut PgConnection, account: &AccountId) -> Result<Option<Timestamp>, StoreError> {
+    let query = sqlx::query_scalar!("select leased_until from checkouts where account = $1", account.as_str());
+    Ok(query.fetch_optional(conn).await?)
+}
+
 /// Stores the session that was opened, or found still open; with `None` the last one is given up. Answers whether the
 /// lease still holds: else nothing is stored.
 ///

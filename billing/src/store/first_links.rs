@@ -57,6 +57,8 @@ pub(super) async fn insert(conn: &mut PgConnection, links: &[FirstLink<'_>], now
         ), back as (
             -- Customers that were erased, and are named again.
             delete from erased using told where hash = erasure_hash('customer', told.provider || ':' || told.customer_id)
+        ), known_here as (
+            delete from foreign_customers f using told where f.provider = told.provider and f.customer_id = told.customer_id
         ), woken as (
             update webhook_events set state = 'pending', next_attempt_at = $5
             where id in (

@@ -152,6 +152,13 @@ fn each_item_has_the_period_that_is_its_own() {
     let until = |item: &Item| mixed.access_to(item, &Dues::default(), (&GRACE, &Policy::default()), &[]);
     assert_eq!(until(&item(0, 30)).and_then(|access| access.until), Some(at(33)), "by the month");
     assert_eq!(until(&item(0, 365)).and_then(|access| access.until), Some(at(368)), "by the year");
+    let addon = Item { id: Some("si_2".into()), price: "price_addon".into(), ..item(0, 365) };
+    let prices = vec!["price_monthly".into(), "price_addon".into(), "price_of_once".into()];
+    let of_once = Item { id: None, price: "price_of_once".into(), from: None, until: None };
+    let both = Subscription { items: vec![item(0, 30), addon, of_once], prices, ..mixed.clone() };
+    for (price, expected) in [("price_monthly", 30), ("price_addon", 365), ("price_of_once", 99), ("another", 99)] {
+        assert_eq!(both.price_paid_until(price, at(99)), at(expected), "{price}");
+    }
     let refunded = [Setback::Refunded { at: at(40), covers_from: at(0) }];
     let cut = |item: &Item| mixed.access_to(item, &Dues::default(), (&GRACE, &Policy::default()), &refunded);
     assert_eq!(cut(&item(30, 60)).and_then(|access| access.until), Some(at(63)), "the month before went back");
@@ -176,6 +183,10 @@ fn what_a_missing_payment_leaves_follows_from_the_bills() {
     let of_nothing = bill(&[("price_monthly", 0, 30, 0)], true);
     let change = bill(&[("price_monthly", 45, 60, -350), ("price_business", 45, 60, 900)], false);
     let yearly = bill(&[("price_monthly", 0, 360, 7000)], true);
+    let of_another = Invoice { subscription: "sub_2".into(), failed_at: Some(at(35)), ..first.clone() };
+    let in_part = Invoice { paid: 300, ..first.clone() };
+    let mut unnamed = first.clone();
+    unnamed.lines[0].price = None;
     let cases = [
         ("a renewal", in_period(None), vec![first.clone(), before.clone()], 42 + 14),
         ("nothing is known of bills", in_period(None), vec![], 42 + 14),
@@ -184,7 +195,7 @@ fn what_a_missing_payment_leaves_follows_from_the_bills() {
         ("after a trial, of no bill", in_period(Some(30)), vec![], 42),
         ("after a trial, the bank asks", in_period(Some(30)), vec![asked], 42 + 3),
         ("the period after the first", in_period(Some(0)), vec![first.clone()], 42 + 14),
-        ("something was paid", in_period(Some(30)), vec![first, before], 42 + 14),
+        ("something was paid", in_period(Some(30)), vec![first.clone(), before], 42 + 14),
         ("a change within the first period", in_period(Some(30)), vec![change.clone()], 42 + 14),
         ("the very first", begun(30), vec![first_open.clone()], 42),
         ("the very first, the bank asks", begun(30), vec![first_asked], 42 + 3),
@@ -192,6 +203,9 @@ fn what_a_missing_payment_leaves_follows_from_the_bills() {
         ("the very first of an add-on", begun(30), vec![of_addon], 42 + 14),
         ("the very first, and something was paid", begun(30), vec![first_open.clone(), paid_before], 42 + 14),
         ("not the very first", begun(0), vec![first_open], 42 + 14),
+        ("a bill of another subscription failed", in_period(None), vec![first.clone(), of_another], 42 + 14),
+        ("the very first, paid in part", begun(30), vec![in_part], 42),
+        ("the very first, of no price", begun(30), vec![unnamed], 42 + 14),
         ("a change within a year that is paid", in_period(None), vec![change, yearly], 360),
     ];
     for (what, subscription, bills, expected) in cases {

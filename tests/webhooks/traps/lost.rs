@@ -76,6 +76,27 @@ fn busy(path: &str) -> Fault {
 }
 
 #[tokio::test]
+async fn a_dispute_that_only_a_comparison_finds_is_told_with_its_account() {
+    let world = shop().await;
+    let provider = provider(&world);
+    let buyer = Buyer::at(provider);
+    calm(&world).await;
+    // Of the payment nobody was told, either.
+    provider.set_telling(Telling::Silent);
+    let subscription = buyer.subscribes(provider);
+    let invoices = provider.invoices();
+    let invoice = invoices.iter().find(|invoice| invoice.to_string().contains(&subscription)).expect("an invoice");
+    let dispute = provider.dispute(invoice["id"].as_str().expect("an id"), "needs_response").expect("disputed");
+    let compared = world.tollgate(&["reconcile"]).await;
+    let told = compared.stderr.lines().find(|line| line.contains(&dispute));
+    let told = told.unwrap_or_else(|| panic!("it is told: {compared:?}"));
+    assert!(told.contains("a payment is disputed") && told.contains(&buyer.account), "{told}");
+    let again = world.tollgate(&["reconcile"]).await;
+    assert!(!again.stderr.contains(&dispute), "once: {again:?}");
+    buyer.reads(&world, 402, "its bank has taken the money for now").await;
+}
+
+#[tokio::test]
 async fn w25_comparing_looks_at_what_is_over_and_ends_nothing_that_is_gone() {
     let world = shop().await;
     let provider = provider(&world);

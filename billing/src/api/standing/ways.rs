@@ -65,16 +65,31 @@ impl Standing {
     #[must_use]
     pub fn way_back(&self, subscription: &Subscription, now: Timestamp) -> Option<WayBack> {
         let way_back = self.withheld(&subscription.id)?.way_back();
+        Some(self.open_way(subscription, self.item(subscription), way_back, now))
+    }
+
+    /// The same for one price of a subscription, whatever the others give.
+    #[must_use]
+    pub fn way_back_of_price(&self, subscription: &Subscription, price: &str, now: Timestamp) -> Option<WayBack> {
+        let way_back = self.withheld_price(&subscription.id, price)?.way_back();
+        let item = self.catalog().sold(subscription.id.provider, price);
+        Some(self.open_way(subscription, item, way_back, now))
+    }
+
+    fn open_way(
+        &self,
+        subscription: &Subscription,
+        item: Option<Sold<'_>>,
+        way_back: WayBack,
+        now: Timestamp,
+    ) -> WayBack {
         let is_open = match way_back {
-            WayBack::BuyAgain => {
-                self.unpaid().is_none()
-                    && self.item(subscription).is_some_and(|item| self.obstacle(item, now).is_none())
-            }
+            WayBack::BuyAgain => self.unpaid().is_none() && item.is_some_and(|item| self.obstacle(item, now).is_none()),
             WayBack::UpdateCard | WayBack::PayInvoice => !self.is_elsewhere(&subscription.id),
             WayBack::Resume => !self.segment.plan.is_blocked(),
             WayBack::Wait => true,
         };
-        Some(if is_open { way_back } else { WayBack::Wait })
+        if is_open { way_back } else { WayBack::Wait }
     }
 
     /// Why one price of a subscription gives nothing although that is not over.

@@ -25,6 +25,7 @@ use crate::store::subscriptions::Origin;
 use crate::store::{StoreError, accounts, checkouts, subscriptions};
 
 pub(crate) use about::{accounts_of, lock};
+pub(crate) use money::{Disputed, returned_payment, tell};
 
 /// Everything about one attempt that its steps need.
 #[derive(Clone, Copy)]
@@ -74,6 +75,8 @@ pub(crate) struct Effects<'a> {
     supersedes: bool,
     /// Accounts of whose payments something went back.
     paid_back: BTreeSet<AccountId>,
+    /// Disputes that are news, and whose the payments were.
+    disputes: Vec<Disputed>,
     /// The customer for whose account everything waits.
     pub waits_for: Option<String>,
     /// Whether it is to be looked at again: it seems to be paid twice, unless a checkout says that it is for another account.
@@ -98,6 +101,8 @@ pub(crate) struct Outcome {
     pub supersedes: bool,
     /// Whether it is to be looked at again: as in [`Effects`].
     pub is_in_doubt: bool,
+    /// Disputes that are news: to be told once they are stored.
+    pub disputes: Vec<Disputed>,
     /// Why nothing changed, if nothing did.
     pub ignored: Option<&'static str>,
     /// For the operator.
@@ -125,6 +130,7 @@ impl<'a> Effects<'a> {
             buyers: BTreeSet::new(),
             supersedes: false,
             paid_back: BTreeSet::new(),
+            disputes: Vec::new(),
             waits_for: None,
             is_in_doubt: false,
             ignored: None,
@@ -366,6 +372,7 @@ impl<'a> Effects<'a> {
             has_effect: self.has_effect,
             supersedes: self.supersedes,
             is_in_doubt: self.is_in_doubt,
+            disputes: self.disputes,
             ignored: self.ignored,
             note: self.note,
             account: self.account,

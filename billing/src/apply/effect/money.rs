@@ -50,7 +50,7 @@ impl Effects<'_> {
             };
             let account = self.account_of_money(conn, &fact, &payments).await?;
             if let Fact::Dispute(dispute) = &fact {
-                alert(self.attempt.provider, account.as_ref(), dispute);
+                self.disputes.push(Disputed { account: account.clone(), dispute: dispute.clone() });
             }
             if let (Fact::Invoice(invoice), Some(account)) = (&fact, &account)
                 && invoice.paid > 0
@@ -95,10 +95,21 @@ impl Effects<'_> {
     }
 }
 
-/// A person has to answer the bank in time. The account is empty where nothing known says whose the payment was.
-fn alert(provider: Provider, account: Option<&AccountId>, dispute: &Dispute) {
+/// A dispute, and whose the payment was; none where nothing known says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Disputed {
+    account: Option<AccountId>,
+    dispute: Dispute,
+}
+
+/// Tells of disputes: a person has to answer the bank in time.
+pub(crate) fn tell(provider: Provider, disputes: &[Disputed]) {
+    disputes.iter().for_each(|disputed| alert(provider, disputed));
+}
+
+fn alert(provider: Provider, Disputed { account, dispute }: &Disputed) {
     let (id, payment, amount) = (&dispute.id, &dispute.payment, dispute.amount);
-    let account = account.map(AccountId::as_str).unwrap_or_default();
+    let account = account.as_ref().map(AccountId::as_str).unwrap_or_default();
     match dispute.state {
         DisputeState::Open => tracing::error!(
             %provider,

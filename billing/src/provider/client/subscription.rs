@@ -26,6 +26,13 @@ struct Subscription {
     /// The schedule that manages it: then the subscription itself may not be asked to end or go on
     /// (<https://docs.stripe.com/billing/subscriptions/subscription-schedules>).
     schedule: Option<String>,
+    billing_mode: Option<BillingMode>,
+}
+
+#[derive(Debug, miniserde::Deserialize)]
+struct BillingMode {
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 /// Nothing to say, or to be read.
@@ -51,6 +58,22 @@ struct Item {
 #[derive(Debug, miniserde::Deserialize)]
 struct Price {
     id: String,
+    recurring: Option<Recurring>,
+}
+
+#[derive(Debug, miniserde::Deserialize)]
+struct Recurring {
+    usage_type: Option<String>,
+    meter: Option<String>,
+}
+
+impl Price {
+    /// Whether what was used is kept with the item, and not by a meter.
+    fn has_usage_records(&self) -> bool {
+        let recurring = self.recurring.as_ref();
+        recurring
+            .is_some_and(|recurring| recurring.usage_type.as_deref() == Some("metered") && recurring.meter.is_none())
+    }
 }
 
 /// Items that are taken off.
@@ -65,6 +88,11 @@ struct Removal<'a> {
 struct Removed<'a> {
     id: &'a str,
     deleted: bool,
+    /// Usage that is kept with an item has to go with it, and is billed no more: its money went back. It must not be named where usage
+    /// is kept elsewhere, or subscriptions are billed flexibly (`items.clear_usage` of
+    /// <https://docs.stripe.com/api/subscriptions/update>, <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clear_usage: Option<bool>,
 }
 
 /// Stripe refuses a request that names both fields.
@@ -115,11 +143,14 @@ impl Subscription {
     }
 
     /// The request that takes the items of these prices off; none where there are no such items.
-    fn without(&self, prices: &[&str]) -> Option<Removal<'_>> {
-        let items = self.items.iter().flat_map(|items| &items.data);
-        let is_meant = |item: &&Item| item.price.as_ref().is_some_and(|price| prices.contains(&price.id.as_str()));
-        let items = items.filter(is_meant).filter_map(|item| Some(Removed { id: item.id.as_deref()?, deleted: true }));
-        let items: Vec<_> = items.collect();
+    fn without<'s>(&'s self, prices: &[&str]) -> Option<Removal<'s>> {
+        let is_flexible = self.billing_mode.as_ref().is_some_and(|mode| mode.kind.as_deref() == Some("flexible"));
+        let removed = |item: &'s Item| {
+            let price = item.price.as_ref().filter(|price| prices.contains(&price.id.as_str()))?;
+            let clear_usage = (price.has_usage_records() && !is_flexible).then_some(true);
+            Some(Removed { id: item.id.as_deref()?, deleted: true, clear_usage })
+        };
+        let items: Vec<_> = self.items.iter().flat_map(|items| &items.data).filter_map(removed).collect();
         (!items.is_empty()).then_some(Removal { items, proration_behavior: "none" })
     }
 
@@ -297,6 +328,30 @@ mod tests {
         let expected = "items[0][id]=si_2&items[0][deleted]=true&proration_behavior=none";
         assert_eq!(form(&["two"]).map(|body| body.replace("%5B", "[").replace("%5D", "]")).as_deref(), Some(expected));
         assert_eq!(form(&["three"]), None, "nothing is left to be done");
+    }
+
+    #[test]
+    fn usage_that_is_kept_with_an_item_is_cleared_with_it_and_no_other() {
+        let cleared = |recurring: &str, mode: &str| {
+            let body = format!(
+                r#"{{"status": "active", {mode} "items": {{"data": [{{"id": "si_1", "price": {{"id": "one", "recurring": {recurring}}}}}]}}}}"#
+            );
+            let read: Subscription = miniserde::json::from_str(&body).expect("a subscription");
+            let removal = read.without(&["one"]).expect("an item");
+            let form = RequestBuilder::new(StripeMethod::Post, "/").form(&removal).body.expect("a body");
+            form.contains("clear_usage%5D=true") || form.contains("[clear_usage]=true")
+        };
+        let metered = r#"{"usage_type": "metered", "meter": null}"#;
+        for (what, recurring, mode, expected) in [
+            ("usage records", metered, "", true),
+            ("usage records, billed in the classic way", metered, r#""billing_mode": {"type": "classic"},"#, true),
+            ("usage records, billed flexibly", metered, r#""billing_mode": {"type": "flexible"},"#, false),
+            ("a meter", r#"{"usage_type": "metered", "meter": "mtr_1"}"#, "", false),
+            ("no usage", r#"{"usage_type": "licensed", "meter": null}"#, "", false),
+            ("a price of once", "null", "", false),
+        ] {
+            assert_eq!(cleared(recurring, mode), expected, "{what}");
+        }
     }
 
     #[test]

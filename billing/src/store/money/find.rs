@@ -2,11 +2,11 @@
 
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
-use entitlement::payment::{Invoice, Line};
+use entitlement::payment::{Dispute, Invoice, Line};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::InvoiceRow;
+use super::{InvoiceRow, dispute_state_name};
 use crate::store::{StoreError, account_of};
 
 /// The account that a payment is for: by the subscription that its invoice is for,
@@ -190,4 +190,41 @@ pub async fn is_weighed(conn: &mut PgConnection, provider: Provider, subscriptio
         subscription
     );
     Ok(query.fetch_one(conn).await?)
+}
+
+/// Whether a dispute is known, and stands as it did.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_known_dispute(
+    conn: &mut PgConnection,
+    provider: Provider,
+    dispute: &Dispute,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select exists (select from disputes where provider = $1 and dispute_id = $2 and state = $3) as "is!"
+        "#,
+        provider.as_str(),
+        dispute.id,
+        dispute_state_name(dispute.state)
+    );
+    Ok(query.fetch_one(conn).await?)
+}
+
+/// The customer of a payment, where that is known.
+///
+/// # Errors
+/// When the database fails.
+pub async fn customer_of(
+    conn: &mut PgConnection,
+    provider: Provider,
+    payment: &str,
+) -> Result<Option<String>, StoreError> {
+    let query = sqlx::query_scalar!(
+        "select customer_id from payments where provider = $1 and payment_id = $2",
+        provider.as_str(),
+        payment
+    );
+    Ok(query.fetch_optional(conn).await?.flatten())
 }

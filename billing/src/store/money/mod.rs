@@ -15,7 +15,8 @@ use sqlx::types::Json;
 use super::StoreError;
 
 pub use find::{
-    account_of_invoice, invoices_of, is_returned, is_weighed, placed, returned_of_bills, returned_of_invoice,
+    account_of_invoice, customer_of, invoices_of, is_known_dispute, is_returned, is_weighed, placed, returned_of_bills,
+    returned_of_invoice,
 };
 
 /// What became of a piece.

@@ -64,7 +64,7 @@ insert into events_for_key (event, provider) select id, 'stripe' from webhook_ev
 "#;
 
 /// Tables of which no row is about an account.
-const OF_NOBODY: [&str; 13] = [
+const OF_NOBODY: [&str; 14] = [
     "_sqlx_migrations",
     "account_naming",
     "caches",
@@ -74,6 +74,8 @@ const OF_NOBODY: [&str; 13] = [
     "database_identity",
     "erased",
     "erasure_key",
+    // Of customers that are of no account: a link takes them away.
+    "foreign_customers",
     "live_modes",
     "reconciliations",
     // Of a payment alone: counted by hand.

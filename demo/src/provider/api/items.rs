@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::checkout::{quantity_of, refuse_quantity_of_usage};
 use super::filter::only;
 use super::form::Form;
+use crate::provider::books::model::Item;
 use crate::provider::books::{Books, ItemChange, Proration};
 use crate::provider::refusal::Refusal;
 use crate::provider::render::{self, View};
@@ -36,13 +37,34 @@ pub fn changes(books: &Books, subscription: &str, form: &Form) -> Result<Vec<Ite
             (Some(asked), _) if own.iter().all(|item| item.id != asked) => {
                 return Err(Refusal::no_such("subscription_item", &asked, &id));
             }
-            (Some(item), _) if deleted => ItemChange::Remove { item },
+            (Some(item), _) if deleted => {
+                refuse_kept_usage(own.get(&item), form.truth(&field("clear_usage"))?, &field("clear_usage"))?;
+                ItemChange::Remove { item }
+            }
             (Some(item), price) => ItemChange::Set { item, price, quantity: count },
             (None, Some(price)) => ItemChange::Add { price, quantity: count.unwrap_or(1) },
             (None, None) => return Err(Refusal::missing(&price)),
         });
     }
     Ok(changes)
+}
+
+/// The usage of an item goes with it, and only when that is said: "When deleting the subscription item … with a metered plan, all related
+/// usage records must be cleared too by setting `clear_usage=true`." Of another item nothing may be said.
+fn refuse_kept_usage(item: Option<&Item>, clears: Option<bool>, name: &str) -> Result<(), Refusal> {
+    let Some(Item { id, price, .. }) = item else { return Ok(()) };
+    match (price.metered, clears) {
+        (true, Some(true)) | (false, None) => Ok(()),
+        (true, _) => Err(Refusal::invalid(
+            name,
+            format!(
+                "When deleting the subscription item {id} with a metered plan, all related usage records must be cleared too by setting `clear_usage=true`."
+            ),
+        )),
+        (false, Some(_)) => {
+            Err(Refusal::invalid(name, "`clear_usage` can only be set for an item with a metered plan."))
+        }
+    }
 }
 
 /// What a change of items costs now.

@@ -1,5 +1,6 @@
 //! Which word stands: a table, and whole lives in any order.
 
+mod items;
 mod words;
 
 use chrono::Duration;
@@ -8,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::catalog::Provider;
 use crate::subscription::SubscriptionId;
+
+use self::items::{item, of_items};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + Duration::seconds(second)
@@ -147,6 +150,24 @@ fn each_event_ends_as_this_table_says() {
             told(10, 0, past_due(10)),
             Apply(told(20, 0, past_due(10))),
         ),
+        (
+            "a failed payment of an earlier period, late",
+            Some(told(40, 30, past_due(40))),
+            told(10, 0, past_due(10)),
+            Ignore(Older),
+        ),
+        (
+            "the same of the same second, made of something else",
+            Some(paid.clone()),
+            after(&told(9, 0, active(20)), paid.clone()),
+            Confirm(after(&told(9, 0, active(20)), paid.clone())),
+        ),
+        (
+            "active at the moment when it was not listed",
+            Some(told(5, 0, lapsed(9))),
+            told(9, 0, active(30)),
+            Ignore(Older),
+        ),
         ("payment recovered", Some(told(10, 0, past_due(10))), told(20, 0, active(30)), Apply(told(20, 0, active(30)))),
         ("active before it was not listed", Some(told(5, 0, lapsed(9))), told(8, 0, active(30)), Ignore(Older)),
         (
@@ -191,35 +212,6 @@ fn a_scheduled_end_and_its_withdrawal_are_both_applied() {
     assert_eq!(by_event(Some(&known), canceling.clone()), Decision::Apply(canceling.clone()));
     let back = Subscription { cancel_at: None, as_of: at(7), ..canceling.clone() };
     assert_eq!(by_event(Some(&canceling), back.clone()), Decision::Apply(back));
-}
-
-fn item(id: &str, from: i64) -> Item {
-    let price = format!("price_of_{id}");
-    Item { id: Some(id.into()), price, from: Some(at(from)), until: Some(at(from + 30)) }
-}
-
-fn of_items(as_of: i64, items: &[Item]) -> Subscription {
-    let period = items.iter().filter_map(|item| item.from).max();
-    Subscription {
-        prices: items.iter().map(|item| item.price.clone()).collect(),
-        items: items.to_vec(),
-        period_start: period,
-        ..told(as_of, 0, active(400))
-    }
-}
-
-#[test]
-fn an_item_that_comes_or_goes_proves_no_order() {
-    let (tier, addon) = (item("si_tier", 0), item("si_addon", 10));
-    let (both, alone) = (of_items(10, &[addon.clone(), tier.clone()]), of_items(20, std::slice::from_ref(&tier)));
-    assert_eq!(by_event(Some(&both), alone.clone()), Decision::Apply(alone.clone()), "the removal came later");
-    let late = Subscription { as_of: at(5), ..alone.clone() };
-    assert_eq!(by_event(Some(&both), late), Decision::Ignore(Ignored::Older), "how it was before the add-on");
-    assert!(matches!(by_event(Some(&alone), Subscription { as_of: at(21), ..both.clone() }), Decision::Apply(_)));
-    let renewed = of_items(9, &[addon.clone(), item("si_tier", 30)]);
-    assert!(matches!(by_event(Some(&both), renewed), Decision::Apply(_)), "a later period of one is later");
-    let back = of_items(30, &[item("si_addon", 9), tier]);
-    assert_eq!(by_event(Some(&both), back), Decision::Ignore(Ignored::Older), "an earlier one is earlier");
 }
 
 #[test]

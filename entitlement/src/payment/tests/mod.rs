@@ -249,6 +249,51 @@ fn what_went_back_is_held_against_what_the_bill_took_in() {
     assert_eq!(loss(&[part(&kept, &[dispute(Won, 6)])], 700, None), None, "won");
 }
 
+/// Payments of one bill, each with its refunds and disputes.
+fn loss_of_parts(parts: &[(Payment, Vec<Refund>, Vec<Dispute>)], took_in: i64) -> Option<Setback> {
+    let parts: Vec<Part<'_>> =
+        parts.iter().map(|(payment, refunds, disputes)| Part { payment, refunds, disputes }).collect();
+    Returned { parts: &parts, took_in, currency: None, covers_from: at(0) }.loss()
+}
+
+#[test]
+fn a2_what_goes_back_of_a_payment_adds_up_to_that_payment_and_to_no_more() {
+    use DisputeState::{Lost, Won};
+    use RefundState::Failed;
+    let lost = |amount, second| Dispute { amount, ..dispute(Lost, second) };
+    let won = |amount| Dispute { id: "du_2".into(), amount, ..dispute(Won, 6) };
+    let small = |refunded, second| Payment { id: "pi_2".into(), amount: 300, ..payment(refunded, Some(second)) };
+    let of_nothing = Payment { amount: 0, ..payment(0, None) };
+    let gave_back = |second| Some(Setback::Refunded { at: at(second), covers_from: at(0) });
+    let took_back = |second| Some(Setback::Lost { at: at(second), covers_from: at(0) });
+    let none = || (Vec::<Refund>::new(), Vec::<Dispute>::new());
+    let whole = |payment: Payment| (payment, none().0, none().1);
+    let disputed = |payment: Payment, disputes: Vec<Dispute>| (payment, none().0, disputes);
+    let failed = (small(300, 9), vec![refund("a", 300, Failed, 9)], none().1);
+    let cases = [
+        ("given back and lost, both of it", vec![disputed(payment(700, Some(5)), vec![lost(700, 6)])], 1000, None),
+        ("lost twice", vec![disputed(payment(0, None), vec![lost(700, 6), lost(700, 7)])], 1000, None),
+        ("a part of each", vec![disputed(payment(300, Some(4)), vec![lost(400, 6)])], 700, took_back(6)),
+        ("the later of both", vec![disputed(payment(300, Some(9)), vec![lost(400, 6)])], 700, took_back(9)),
+        ("lost and won", vec![disputed(payment(0, None), vec![lost(300, 6), won(400)])], 700, None),
+        ("of no known amount", vec![disputed(of_nothing.clone(), vec![lost(0, 6)])], 700, took_back(6)),
+        ("of no known amount, a part", vec![disputed(of_nothing, vec![lost(300, 6)])], 700, None),
+        ("the last of two", vec![whole(small(300, 4)), whole(payment(700, Some(5)))], 1000, gave_back(5)),
+        (
+            "the last of two losses",
+            vec![disputed(small(0, 0), vec![lost(300, 6)]), disputed(payment(0, None), vec![lost(700, 8)])],
+            1000,
+            took_back(8),
+        ),
+        ("what failed dates nothing", vec![whole(payment(700, Some(5))), failed], 700, gave_back(5)),
+    ];
+    for (what, mut parts, took_in, expected) in cases {
+        assert_eq!(loss_of_parts(&parts, took_in), expected, "{what}");
+        parts.reverse();
+        assert_eq!(loss_of_parts(&parts, took_in), expected, "{what}, told in another order");
+    }
+}
+
 fn pieces<T: std::fmt::Debug>(piece: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<T>> {
     prop::collection::vec(piece, 1..6)
 }

@@ -34,6 +34,8 @@ fn a1_a_bill_that_reaches_into_the_period_pays_for_it_whatever_its_reason_and_it
     let of_addon = Line { item: Some("si_2".into()), price: Some(ADDON.into()), ..line("il_1", true, 0, 700) };
     let of_addon = Invoice { lines: vec![of_addon], ..billed("in_2", 0) };
     let unpaid = Invoice { paid: 0, settled: false, ..billed("in_2", 10) };
+    let of_nothing = Invoice { paid: 0, ..billed("in_2", 10) };
+    let begun = Invoice { paid: 100, settled: false, ..billed("in_2", 10) };
     let lost = |second| Some(Setback::Refunded { at: at(second), covers_from: at(10) });
     let cases = [
         ("the anchor was moved", vec![(billed("in_1", 0), 700, 40)], lost(40)),
@@ -47,6 +49,8 @@ fn a1_a_bill_that_reaches_into_the_period_pays_for_it_whatever_its_reason_and_it
         ("usage beside it", vec![(billed("in_1", 0), 0, 0), (usage("in_2"), 100, 40)], None),
         ("all but the usage", vec![(billed("in_1", 0), 700, 40), (usage("in_2"), 0, 0)], lost(40)),
         ("usage alone", vec![(usage("in_1"), 100, 40)], lost(40)),
+        ("one of nothing beside it", vec![(billed("in_1", 10), 700, 40), (of_nothing, 0, 0)], lost(40)),
+        ("one beside it of which a part is paid", vec![(billed("in_1", 10), 700, 40), (begun, 0, 0)], lost(40)),
         ("an add-on's", vec![(of_addon, 700, 40)], None),
     ];
     for (what, returns, expected) in cases {
@@ -98,6 +102,35 @@ fn a_bill_that_was_written_off_pays_for_nothing_unless_another_one_does() {
         bills.reverse();
         assert_eq!(of(&bills), expected, "{what}, told in another order");
     }
+}
+
+#[test]
+fn a2_a_period_of_which_one_bill_was_given_back_and_one_was_lost_is_lost_with_the_later() {
+    let (first, second) = (billed("in_1", 10), billed("in_2", 10));
+    let (given_back, kept) = (payment(700, Some(45)), payment(0, None));
+    let lost = [dispute(DisputeState::Lost, 40)];
+    let items = [item(), addon()];
+    let loss = |disputes: [&[Dispute]; 2], payments: [&Payment; 2]| {
+        let parts = [[part(payments[0], disputes[0])], [part(payments[1], disputes[1])]];
+        let returned =
+            |place: usize, from| Returned { parts: &parts[place], took_in: 700, currency: None, covers_from: at(from) };
+        let bills = [
+            Bill { invoice: &first, returned: Some(returned(0, 10)) },
+            Bill { invoice: &second, returned: Some(returned(1, 12)) },
+        ];
+        let period = Period { item: &items[0], items: &items, since: Some(at(10)) };
+        let reversed = [bills[1].clone(), bills[0].clone()];
+        let both = (period.loss(&bills, |_| false), period.loss(&reversed, |_| false));
+        assert_eq!(both.0, both.1, "in either order");
+        both.0
+    };
+    let (covers_from, none): (_, &[Dispute]) = (at(12), &[]);
+    let of_both = loss([none, &lost], [&given_back, &kept]);
+    assert_eq!(of_both, Some(Setback::Lost { at: at(45), covers_from }), "the money that was given back came last");
+    let of_both = loss([&lost, none], [&kept, &payment(700, Some(38))]);
+    assert_eq!(of_both, Some(Setback::Lost { at: at(40), covers_from }), "it came first");
+    let of_both = loss([none, none], [&given_back, &payment(700, Some(38))]);
+    assert_eq!(of_both, Some(Setback::Refunded { at: at(45), covers_from }), "both were given back");
 }
 
 #[test]
