@@ -1,6 +1,7 @@
 //! The inbox, as ingest and the worker use it.
 
 use entitlement::Timestamp;
+use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 use sqlx::PgConnection;
 

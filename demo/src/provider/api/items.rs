@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::checkout::{quantity_of, refuse_quantity_of_usage};
 use super::filter::only;
 use super::form::Form;
-use crate::provider::books::model::Item;
+use crate::provider::books::model::{BillingMode, Item};
 use crate::provider::books::{Books, ItemChange, Proration};
 use crate::provider::refusal::Refusal;
 use crate::provider::render::{self, View};
@@ -25,7 +25,8 @@ pub fn new_items(books: &Books, form: &Form) -> Result<Vec<(Price, u32)>, Refusa
 
 /// What is asked of the items of a subscription: an element with an id changes or removes that item, one without adds.
 pub fn changes(books: &Books, subscription: &str, form: &Form) -> Result<Vec<ItemChange>, Refusal> {
-    let own = &books.subscription(subscription)?.items;
+    let subscription = books.subscription(subscription)?;
+    let (own, mode) = (&subscription.items, subscription.billing);
     let mut changes = Vec::new();
     for element in form.elements("items") {
         let field = |name: &str| format!("{element}[{name}]");
@@ -38,7 +39,7 @@ pub fn changes(books: &Books, subscription: &str, form: &Form) -> Result<Vec<Ite
                 return Err(Refusal::no_such("subscription_item", &asked, &id));
             }
             (Some(item), _) if deleted => {
-                refuse_kept_usage(own.get(&item), form.truth(&field("clear_usage"))?, &field("clear_usage"))?;
+                refuse_kept_usage(own.get(&item), mode, form.truth(&field("clear_usage"))?, &field("clear_usage"))?;
                 ItemChange::Remove { item }
             }
             (Some(item), price) => ItemChange::Set { item, price, quantity: count },
@@ -49,11 +50,11 @@ pub fn changes(books: &Books, subscription: &str, form: &Form) -> Result<Vec<Ite
     Ok(changes)
 }
 
-/// The usage of an item goes with it, and only when that is said: "When deleting the subscription item … with a metered plan, all related
-/// usage records must be cleared too by setting `clear_usage=true`." Of another item nothing may be said.
-fn refuse_kept_usage(item: Option<&Item>, clears: Option<bool>, name: &str) -> Result<(), Refusal> {
+/// Under classic billing the usage of an item goes with it, and only when that is said: "When deleting the subscription item … with a metered plan, all related
+/// usage records must be cleared too by setting `clear_usage=true`." Of another item nothing may be said. Flexible billing charges for it.
+fn refuse_kept_usage(item: Option<&Item>, mode: BillingMode, clears: Option<bool>, name: &str) -> Result<(), Refusal> {
     let Some(Item { id, price, .. }) = item else { return Ok(()) };
-    match (price.metered, clears) {
+    match (price.metered && mode == BillingMode::Classic, clears) {
         (true, Some(true)) | (false, None) => Ok(()),
         (true, _) => Err(Refusal::invalid(
             name,

@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use entitlement::record::forget::{Forget, Sum};
 use futures_util::future::join_all;
-use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;

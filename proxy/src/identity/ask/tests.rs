@@ -1,7 +1,7 @@
 //! Questions to a real server: their outcomes and their number.
 
 use entitlement::account::AccountId;
-use http::header::COOKIE;
+use http::header::{COOKIE, SET_COOKIE};
 
 use super::*;
 use crate::clock;
