@@ -81,7 +81,21 @@ fn all_credentials_are_read_and_only_those_that_verify_count() {
             vec![("authorization", "Basic x".into()), ("authorization", "Basic x".into()), cookie(&[&good])],
             user.clone(),
         ),
-        ("two bearers beside the cookie", vec![bearer(&other), bearer(&other), cookie(&[&good])], user.clone()),
+        (
+            "two bearers beside the cookie",
+            vec![bearer(&other), bearer(&other), cookie(&[&good])],
+            Credential::Ambiguous,
+        ),
+        (
+            "another's behind another scheme",
+            vec![("authorization", format!("JWT {other}")), cookie(&[&good])],
+            Credential::Ambiguous,
+        ),
+        (
+            "one's own behind another scheme",
+            vec![("authorization", format!("JWT {again}")), cookie(&[&good])],
+            user.clone(),
+        ),
         ("many beside it", vec![("cookie", junk), cookie(&[&good])], user.clone()),
         ("two accounts in cookies", vec![cookie(&[&good, &other])], Credential::Ambiguous),
         ("the other way round", vec![cookie(&[&other, &good])], Credential::Ambiguous),
