@@ -139,7 +139,7 @@ pub async fn unassigned(conn: &mut PgConnection) -> Result<i64, StoreError> {
             select from webhook_events
             where state in ('pending', 'parked', 'dead') and account is null and customer_id is null
             order by state, id limit 1000
-        ) some
+        ) few
         "#
     );
     Ok(query.fetch_one(conn).await?)
