@@ -46,7 +46,7 @@ async fn routes_that_ask_for_more_tell_how_many_accounts_do_not_pass_any_more() 
 
     restart(&mut world).await;
     eventually("a start tells as much", async || {
-        let told = lines(&world, "accounts that have access do not pass routes");
+        let told = lines(&world, "\"INFO\",\"message\":\"accounts that have access do not pass routes");
         (told.len() == 2 && told.iter().all(|line| line.contains("\"accounts\":5"))).then_some(())
     })
     .await;

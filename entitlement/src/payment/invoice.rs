@@ -55,7 +55,7 @@ pub struct Line {
 
 impl Line {
     /// Whether it is for an item of a subscription that has these items. A line of a price that no item has any more is of an item
-    /// whose price was changed.
+    /// whose price was changed; one of an item that was taken off is of the one that was added with its price.
     #[must_use]
     pub fn is_of(&self, item: &Item, items: &[Item]) -> bool {
         // The price of another item is never a price that this one had.
@@ -64,7 +64,9 @@ impl Line {
             return false;
         }
         match (&self.item, &item.id, &self.price) {
-            (Some(own), Some(id), _) => own == id,
+            (Some(own), Some(id), _) if own == id => true,
+            (Some(own), _, _) if items.iter().any(|one| one.id.as_ref() == Some(own)) => false,
+            (Some(_), Some(_), None) => false,
             (_, _, Some(price)) => *price == item.price || items.iter().all(|item| item.price != *price),
             (_, _, None) => true,
         }

@@ -163,6 +163,8 @@ fn item() -> Item {
 #[test]
 fn a_bill_pays_for_the_period_by_its_lines_and_for_no_other_reason() {
     let other = Line { item: Some("si_2".into()), ..line("il_2", true, 0, 700) };
+    let gone = Line { item: Some("si_0".into()), ..line("il_2", true, 0, 700) };
+    let items = [item(), Item { id: Some("si_2".into()), price: "price_2".into(), ..item() }];
     let unnamed = Line { item: None, price: None, ..line("il_1", true, 0, 700) };
     let changed = Line { item: None, price: Some("price_of_before".into()), ..line("il_1", true, 0, 700) };
     let cases = [
@@ -173,6 +175,7 @@ fn a_bill_pays_for_the_period_by_its_lines_and_for_no_other_reason() {
         ("a later one", vec![line("il_1", true, 30, 700)], true),
         ("another item", vec![other.clone()], false),
         ("both items", vec![line("il_1", true, 0, 700), other], true),
+        ("an item that was taken off, and added again", vec![gone], true),
         ("it names no item", vec![unnamed], true),
         ("a price that was left", vec![changed], true),
         ("a moment", vec![Line { until: Some(at(0)), ..line("il_1", true, 0, 700) }], false),
@@ -180,7 +183,7 @@ fn a_bill_pays_for_the_period_by_its_lines_and_for_no_other_reason() {
     for (what, lines, expected) in cases {
         for renews in [true, false] {
             let bill = Invoice { lines: lines.clone(), renews, ..bill() };
-            assert_eq!(bill.pays_for(&item(), &[item()], Some(at(0)), |_| true), expected, "{what}");
+            assert_eq!(bill.pays_for(&item(), &items, Some(at(0)), |_| true), expected, "{what}");
         }
     }
     for (renews, covers_from, expected) in [(true, 0, true), (false, 0, false), (true, -1, false)] {

@@ -29,6 +29,29 @@ fn loss_of(item: &Item, since: i64, returns: &Returns) -> Option<Setback> {
 }
 
 #[test]
+fn a1_a_line_of_an_item_that_was_taken_off_is_of_the_one_with_its_price() {
+    let (tier, addon) = (item(), addon());
+    let items = [tier.clone(), addon.clone()];
+    let gone = |price: Option<&str>| Line {
+        item: Some("si_0".into()),
+        price: price.map(Into::into),
+        ..line("il_1", true, 0, 700)
+    };
+    for (line, of_tier, of_addon) in [
+        (line("il_1", true, 0, 700), true, false),
+        (gone(Some("price_1")), true, false),
+        (gone(Some(ADDON)), false, true),
+        // Either may have had it.
+        (gone(Some("price_before")), true, true),
+        (gone(None), false, false),
+    ] {
+        assert_eq!((line.is_of(&tier, &items), line.is_of(&addon, &items)), (of_tier, of_addon), "{line:?}");
+    }
+    let swapped = vec![(Invoice { lines: vec![gone(Some("price_1"))], ..billed("in_1", 10) }, 700, 40)];
+    assert!(loss_of(&tier, 10, &swapped).is_some(), "its money went back");
+}
+
+#[test]
 fn a1_a_bill_that_reaches_into_the_period_pays_for_it_whatever_its_reason_and_its_beginning() {
     let usage = |id| Invoice { renews: false, paid: 100, ..billed(id, 0) };
     let of_addon = Line { item: Some("si_2".into()), price: Some(ADDON.into()), ..line("il_1", true, 0, 700) };
