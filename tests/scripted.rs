@@ -46,7 +46,7 @@ async fn every_command_that_answers_does_so_in_json_when_asked_to() {
     assert_eq!(run(&["catalog", "apply", "catalog.toml"]).await["accounts"], 0);
     assert_eq!(run(&["consents", "--since", "2020-01-01"]).await, Value::Array(Vec::new()));
     assert_eq!(run(&["database", "accept"]).await["accounts"], 0);
-    assert_eq!(run(&["link", &account, "stripe:cus_other"]).await["published"], true);
+    assert_eq!(run(&["link", &account, "stripe:cus_other", "--yes"]).await["published"], true);
     let friend = unique("friend");
     let until = ["grant", friend.as_str(), "paid", "--reason", "a friend", "--until", "2999-01-31"];
     assert_eq!(run(&until).await["new_account"], true);

@@ -29,6 +29,7 @@ mod prune;
 mod unread;
 mod watch;
 mod resolve;
+mod shell;
 mod credits;
 mod referral;
 mod internal;
@@ -63,7 +64,7 @@ pub use ops::{
 pub use pages::{Image, Look, Pages, Texts, Translation, texts};
 pub use prices::{Online, check_online};
 pub use problem::Problem;
-pub use provider::{is_metadata_key, no_amount, no_price, trial_days_max};
+pub use provider::{is_metadata_key, no_amount, no_customer, no_price, trial_days_max};
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;
 pub use reconcile::{
@@ -77,6 +78,7 @@ pub use settings::{
 pub use setup::{
     Foreign, ImportedCatalog, Setup, SetupError, SetupWishes, Stopped, WebhookSecret, import_catalog, is_live_key,
 };
+pub use shell::shell_word;
 pub use store::StoreError;
 pub use store::audit::AuditLine;
 pub use store::consents::Consent;

@@ -16,7 +16,7 @@ const CUSTOMER_BYTES_MAX: usize = 255;
 /// Link a customer of a provider to an account
 ///
 /// Its subscriptions go with it, but for those that a checkout bought for another account, and no checkout overrules it. Events that
-/// waited for the customer go on, and its provider is asked what it has bought. A customer that its provider does not have is warned of. An account of which nothing is known is asked about first; --yes answers.
+/// waited for the customer go on, and its provider is asked what it has bought. A customer that its provider does not have, and an account of which nothing is known, are asked about first; --yes answers.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The account id: the `sub` of its token
@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let account = &arguments.account;
     parts::runtime()?.block_on(async {
         let billing = parts::operator_billing(&config, &Secrets::from_env()?).await?;
-        let mut is_there = false;
+        let (mut is_there, mut doubts) = (false, Vec::new());
         match billing.has_customer(provider, customer).await {
             Ok(Some(true)) => is_there = true,
             Ok(None) => {
@@ -47,15 +47,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 ));
             }
             Ok(Some(false)) => {
-                output::warning(format_args!(
-                    "{provider} has no customer {customer}: is it the right one, and the right key?"
-                ));
+                doubts.push(format!("{provider} has no customer {customer}: is it the right one, and the right key?"));
             }
             Err(error) => {
                 output::warning(format_args!("whether {provider} has the customer {customer} cannot be said, so what it has bought comes with its next event, or with the next comparison: {error}"));
             }
         }
-        let mut doubts = Vec::new();
         if !billing.is_known(account).await? {
             doubts.push(format!("Nothing is known of the account {account}: is it the right one?"));
         }
@@ -89,8 +86,11 @@ fn parsed(text: &str) -> Result<(Provider, &str)> {
     let (provider, customer) =
         text.split_once(':').with_context(|| format!("\"{text}\" names no provider: write it like stripe:cus_123"))?;
     let provider = provider.parse().map_err(|error| anyhow::anyhow!("{error}"))?;
-    if customer.is_empty() || customer.len() > CUSTOMER_BYTES_MAX || customer.chars().any(char::is_control) {
-        bail!("\"{customer}\" is not the id of a customer: write it like stripe:cus_123");
+    if let Some(why) = billing::no_customer(provider, customer) {
+        bail!("{why}");
+    }
+    if customer.len() > CUSTOMER_BYTES_MAX {
+        bail!("the id of a customer has at most {CUSTOMER_BYTES_MAX} bytes");
     }
     Ok((provider, customer))
 }
@@ -103,7 +103,7 @@ mod tests {
     fn a_customer_is_named_with_its_provider() {
         assert_eq!(parsed("stripe:cus_1").expect("a customer"), (Provider::Stripe, "cus_1"));
         assert_eq!(parsed("polar:a-b").expect("a customer"), (Provider::Polar, "a-b"));
-        for text in ["cus_1", "stripe:", "paypal:cus_1", "stripe:a\nb", ""] {
+        for text in ["cus_1", "stripe:", "paypal:cus_1", "stripe:a\nb", "stripe:sub_1", "polar:cus_1", ""] {
             assert!(parsed(text).is_err(), "{text:?}");
         }
     }

@@ -111,6 +111,12 @@ impl Secrets {
             .jwt_secret
             .as_deref()
             .context("TOLLGATE_JWT_SECRET is not set: set it to the secret with which your site signs its tokens")?;
+        // Whoever has the public key could sign with it.
+        if secret.trim_start().starts_with("-----BEGIN") {
+            bail!(
+                "TOLLGATE_JWT_SECRET has a key in PEM, and is a secret that signs: name the file of the public key under [identity] as `public_key_file`"
+            );
+        }
         if secret.len() < JWT_SECRET_BYTES_MIN {
             bail!(
                 "TOLLGATE_JWT_SECRET is shorter than 32 bytes: make one with `openssl rand -hex 32` and sign the site's tokens with it"
@@ -249,6 +255,12 @@ mod tests {
         let short = secrets(&[("TOLLGATE_JWT_SECRET", "hunter2")]);
         let error = short.jwt_secret().expect_err("short").to_string();
         assert!(error.contains("openssl rand -hex 32") && !error.contains("hunter2"), "{error}");
+        let public = secrets(&[(
+            "TOLLGATE_JWT_SECRET",
+            "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----",
+        )]);
+        let error = public.jwt_secret().expect_err("a public key").to_string();
+        assert!(error.contains("public_key_file") && !error.contains("MCow"), "{error}");
         assert_eq!(format!("{short:?}"), "Secrets([redacted])");
         let key =
             format!("{:#}", secrets(&[("TOLLGATE_ASSERTION_KEY", "hunter2")]).assertion_key().expect_err("short"));

@@ -196,7 +196,7 @@ async fn what_is_known_already_is_contradicted_by_no_table() {
     let refused = table(&world, contradicting, &["--apply"]).await;
     let lines: Vec<&str> = refused.stdout.lines().filter(|line| line.starts_with("line ")).collect();
     for (line, told) in lines.iter().zip([
-        "is owner already: `tollgate link other stripe:",
+        "is of owner already: `tollgate link other stripe:",
         "it has an imported credit until 2031-01-31T00:00:00+00:00 already",
         "it has the code code-of-owner already",
         "the code code-of-owner is that of owner already",
@@ -233,9 +233,9 @@ async fn a_line_gives_what_agrees_and_a_credit_that_ends_later_goes_on() {
     let told = [
         "line 2 (long), credit_until, is left out: it has an imported credit until 2031-03-31T00:00:00+00:00 already",
         "line 4 (back), credit_until, is left out: its imported credit was taken back",
-        "line 5 (both), stripe_customer, is left out: the customer cus_host is host already",
+        "line 5 (both), stripe_customer, is left out: the customer cus_host is of host already",
         "line 5 (both), referred_by, is left out: nobody invites themselves",
-        "line 6 (none), stripe_customer, is left out: the customer cus_long is long already",
+        "line 6 (none), stripe_customer, is left out: the customer cus_long is of long already",
     ];
     assert_eq!(lines(&done).len(), told.len(), "{done:#?}");
     for (line, told) in lines(&done).iter().zip(told) {

@@ -15,6 +15,7 @@ mod bounds;
 pub mod client;
 pub(crate) mod heard;
 mod http;
+mod ids;
 pub(crate) mod offer;
 pub mod polar;
 pub(crate) mod sell;
@@ -22,6 +23,7 @@ pub mod stripe;
 pub(crate) mod text;
 
 pub use amounts::no_amount;
+pub use ids::{no_customer, no_price};
 
 /// Why an event that Tollgate acts on cannot be read: its form is not what its provider documents.
 #[derive(Debug, thiserror::Error)]
@@ -299,39 +301,6 @@ pub fn kind_label(provider: Provider, kind: &str) -> &'static str {
         Provider::Stripe => stripe::kind_label(kind),
         Provider::Polar => polar::kind_label(kind),
     }
-}
-
-/// The kind of an id that cannot be that of a price, and what to write instead: by its beginning. With the id, but for a secret.
-#[must_use]
-pub fn no_price(provider: Provider, id: &str) -> Option<String> {
-    const KINDS: [(&str, &str); 8] = [
-        ("prod_", "a product of Stripe: write the id of its price, price_…"),
-        ("cus_", "a customer of Stripe: write the id of a price, price_…"),
-        ("sub_", "a subscription of Stripe: write the id of its price, price_…"),
-        ("sk_", "a secret key of Stripe: write the id of a price, price_…"),
-        ("rk_", "a restricted key of Stripe: write the id of a price, price_…"),
-        ("pk_", "a publishable key of Stripe: write the id of a price, price_…"),
-        ("whsec_", "a webhook secret of Stripe: write the id of a price, price_…"),
-        ("plink_", "a payment link of Stripe: write the id of its price, price_…"),
-    ];
-    const SECRETS: [&str; 3] = ["sk_", "rk_", "whsec_"];
-    const IDS_OF_STRIPE: [&str; 2] = ["price_", "plan_"];
-    let begins = |start: &str| id.starts_with(start);
-    let what = match provider {
-        Provider::Stripe if is_uuid(id) => Some("a product of Polar: write provider = \"polar\""),
-        Provider::Polar if IDS_OF_STRIPE.into_iter().any(begins) => {
-            Some("a price of Stripe: write provider = \"stripe\"")
-        }
-        _ => KINDS.iter().find(|(start, _)| begins(start)).map(|(_, what)| *what),
-    };
-    let shown = if SECRETS.into_iter().any(begins) { String::new() } else { format!("{id:?}, ") };
-    what.map(|what| format!("{shown}that of {what}"))
-}
-
-/// As Polar writes its ids.
-fn is_uuid(id: &str) -> bool {
-    let lengths = id.split('-').map(str::len);
-    lengths.eq([8, 4, 4, 4, 12]) && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 /// The most days of a trial that a provider takes. Stripe ends a trial at most two years after its start (`trial_end`,

@@ -44,7 +44,7 @@ pub async fn find(conn: &mut PgConnection, text: &str, limit: i64) -> Result<Vec
             union all
             select 1, account, 'event', provider || ':' || event_id from webhook_events where event_id = $1 and account is not null
             union all
-            select 1, account, 'code', code from referral_codes where code = $1
+            select 1, account, 'code', code from referral_codes where code = lower($1)
             union all
             select 2, account, 'account', account from (
                 select account from accounts where ($1::text is null or position($1 in account) > 0) and account <> $1 and erased_at is null

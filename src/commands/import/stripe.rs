@@ -109,7 +109,8 @@ fn tell(wishes: &Wishes, imported: &ImportedFrom) -> Result<()> {
     }
     for Contradiction { customer, account, named } in imported.contradictions.iter().take(SHOWN) {
         output::line(format_args!(
-            "{customer} is {account}, and {named} is named, too: `tollgate link {named} stripe:{customer}` says otherwise"
+            "{customer} is of {account}, and {named} is named, too: `tollgate link {} stripe:{customer}` says otherwise",
+            billing::shell_word(named.as_str())
         ));
     }
     more(imported.contradictions.len());

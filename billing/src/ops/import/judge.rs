@@ -9,6 +9,8 @@ use sqlx::PgConnection;
 
 use super::{ImportRow, RefusedRow};
 use crate::ops::{OperatorError, check_no_pseudonym};
+use crate::provider::no_customer;
+use crate::shell::shell_word;
 use crate::store::StoreError;
 use crate::store::gone::{self, Gone, Name};
 use crate::store::imports::{self, Known};
@@ -236,10 +238,14 @@ fn customer<'a>(
     stored: &Stored,
 ) -> Result<Option<(Provider, &'a str, &'a AccountId)>, String> {
     match stored.owners.get(&(*provider, customer.clone())) {
-        None => Ok(Some((*provider, customer.as_str(), account))),
+        None => match no_customer(*provider, customer) {
+            Some(why) => Err(why),
+            None => Ok(Some((*provider, customer.as_str(), account))),
+        },
         Some(owner) if owner == account => Ok(None),
         Some(owner) => Err(format!(
-            "the customer {customer} is {owner} already: `tollgate link {account} {provider}:{customer}` says otherwise"
+            "the customer {customer} is of {owner} already: `tollgate link {} {provider}:{customer}` says otherwise",
+            shell_word(account.as_str())
         )),
     }
 }
