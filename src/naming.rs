@@ -63,8 +63,9 @@ impl Kept {
 
     /// Notes what is in force here from now on, and what the configuration says.
     pub fn note(&self, in_force: Option<&Names>, wanted: &Names) {
-        let lost = in_force.filter(|in_force| in_force.are_lost_by(wanted));
-        let warning = lost.map(|in_force| billing::names_held_back(&in_force.to_string(), &wanted.to_string()));
+        let lost = in_force.map(|in_force| (in_force, in_force.lost_by(wanted))).filter(|(_, lost)| !lost.is_nothing());
+        let warning =
+            lost.map(|(in_force, lost)| billing::names_held_back(&in_force.to_string(), &wanted.to_string(), &lost));
         if let Some(gauge) = &self.gauge {
             gauge.set(i64::from(warning.is_some()));
         }

@@ -141,18 +141,33 @@ async fn reload(users: &Users, known: &InForce) -> Result<(Config, Secrets)> {
     let (config, secrets) = read.await.map_err(anyhow::Error::from).flatten()?;
     config.check_certificate(parts::now())?;
     let changes = Changes::between(&known.config.table, &config.table);
-    let (old, new) = (known.config.names(), config.names());
-    if old.are_lost_by(&new) {
-        bail!(
-            "{}: it needs a restart, and then a person who is told by `tollgate identity accept` how many accounts have access",
-            billing::renamed_accounts(&old.to_string(), &new.to_string())
-        );
-    }
+    check_names(users, known, &config.names()).await?;
     if let Some(fixed) = changes.fixed() {
         bail!("{fixed} cannot change while Tollgate runs: it needs a restart");
     }
     replace(users, known, &config, &secrets).await?;
     Ok((config, secrets))
+}
+
+/// Refuses other names of accounts than those in force, where somebody loses by them. Those that were held back at the start may stay so.
+async fn check_names(users: &Users, known: &InForce, wanted: &Names) -> Result<()> {
+    let configured = known.config.names();
+    let of_billing = users.billing.as_ref().and_then(Billing::names);
+    let in_force = of_billing.as_ref().or(known.names.as_ref()).unwrap_or(&configured);
+    let lost = in_force.lost_by(wanted);
+    if lost.is_nothing() || !configured.are_lost_by(wanted) {
+        return Ok(());
+    }
+    let told = match &users.billing {
+        Some(billing) => billing.renames(wanted).await.context("how accounts are named cannot be looked up")?,
+        None => Some(billing::renamed_accounts(&in_force.to_string(), &wanted.to_string(), &lost)),
+    };
+    match told {
+        Some(told) => bail!(
+            "{told}: it needs a restart, and then a person who is told by `tollgate identity accept` how many accounts have access"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Puts what was read in force. What can be refused comes before what cannot, and is taken back when a later part is.
@@ -179,6 +194,10 @@ async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secr
     if let Some((control, prepared)) = prepared {
         control.commit(prepared);
     }
+    if let Some(billing) = &users.billing {
+        billing.want_names(config.names()).await;
+    }
+    users.names_kept.note(known.names.as_ref(), &config.names());
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use cache::Lasting;
+use entitlement::naming::Names;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -81,6 +82,8 @@ pub(crate) struct Inner {
     pub stands_here: AtomicBool,
     /// How accounts are named.
     pub naming: watch::Sender<Naming>,
+    /// How they are to be named by the configuration.
+    pub names_wanted: ArcSwap<Names>,
     /// Wakes the keeper: other records are held.
     pub held_changed: Notify,
     /// A catalog that a file names and that is not in force.
@@ -135,6 +138,7 @@ impl Billing {
             elsewhere: Elsewhere::default(),
             stands_here: AtomicBool::new(false),
             naming: watch::Sender::default(),
+            names_wanted: ArcSwap::from_pointee(settings.names.clone()),
             held_changed: Notify::new(),
             held_back: parking_lot::Mutex::default(),
             settings,

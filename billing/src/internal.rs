@@ -93,6 +93,10 @@ pub(crate) async fn told(State(billing): State<Billing>, headers: HeaderMap) -> 
         && let Err(error) = billing.hear(heard).await
     {
         tracing::debug!(error = chain::told(&error), "what a proxy remembers of the database could not be looked into");
+        // It would take a database that nobody has agreed to for one whose word counts, and forget the one that it followed.
+        if billing.line().is_some_and(|line| line.database != heard.database) {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
     }
     let status = if billing.has_told() { StatusCode::OK } else { StatusCode::CONFLICT };
     match billing.line() {

@@ -110,7 +110,7 @@ pub fn tell_held_back(what: What, verdict: &Verdict) {
         what = what.as_str(),
         accounts = verdict.wanted,
         taken_in_24h = verdict.tally.taken,
-        holders = verdict.holders(),
+        holders = verdict.tally.holders,
         remedy = what.remedy(),
         "too many accounts would lose access: nothing of it is done before a person says so, as `remedy` says"
     );

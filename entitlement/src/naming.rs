@@ -64,6 +64,53 @@ impl Named {
     }
 }
 
+/// Accounts that become other ones, known by the prefixes of the ways of signing in that named them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LostNames {
+    gone: BTreeSet<String>,
+    kept: BTreeSet<String>,
+}
+
+impl LostNames {
+    /// Every account, where nobody knows how it was named.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { gone: BTreeSet::from([String::new()]), kept: BTreeSet::new() }
+    }
+
+    /// Whether no way of signing in names its accounts otherwise.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.gone.is_empty()
+    }
+
+    /// The prefixes of the ways that are gone.
+    pub fn gone(&self) -> impl Iterator<Item = &str> {
+        self.gone.iter().map(String::as_str)
+    }
+
+    /// The prefixes of the ways that stay: an account that begins with a longer one of these is of that way.
+    pub fn kept(&self) -> impl Iterator<Item = &str> {
+        self.kept.iter().map(String::as_str)
+    }
+}
+
+impl fmt::Display for LostNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let some = |all: &BTreeSet<String>| {
+            let all: Vec<String> =
+                all.iter().filter(|prefix| !prefix.is_empty()).map(|prefix| format!("`{prefix}`")).collect();
+            all.join(" or ")
+        };
+        let (gone, kept) = (some(&self.gone), some(&self.kept));
+        match (self.gone.contains(""), kept.is_empty()) {
+            (true, true) => f.write_str("every account"),
+            (true, false) => write!(f, "every account that does not begin with {kept}"),
+            (false, _) => write!(f, "every account that begins with {gone}"),
+        }
+    }
+}
+
 fn have_common(one: &[String], other: &[String]) -> bool {
     one.iter().any(|text| other.contains(text))
 }
@@ -96,14 +143,26 @@ impl Names {
         Self(all)
     }
 
-    /// Whether accounts that these name would be other ones under `next`. A way that is new names nobody's account yet, and one that
-    /// is only called otherwise names the same ones.
+    /// Whether accounts that these name may be other ones under `next`.
     #[must_use]
     pub fn are_lost_by(&self, next: &Self) -> bool {
-        self.0.iter().zip(self.matched(next)).any(|(named, found)| match found {
-            Some(at) => !named.is_same(&next.0[at]),
-            None => !next.0.iter().any(|other| named.names_as(other)),
-        })
+        !self.lost_by(next).is_nothing()
+    }
+
+    /// The accounts that these name and that would be other ones under `next`. A way that is new names nobody's account yet, and one that
+    /// is only called otherwise names the same ones.
+    #[must_use]
+    pub fn lost_by(&self, next: &Self) -> LostNames {
+        let mut lost = LostNames::default();
+        for (named, found) in self.0.iter().zip(self.matched(next)) {
+            let stays = match found {
+                Some(at) => named.is_same(&next.0[at]),
+                None => next.0.iter().any(|other| named.names_as(other)),
+            };
+            let of = if stays { &mut lost.kept } else { &mut lost.gone };
+            of.insert(named.prefix.clone());
+        }
+        lost
     }
 
     /// How the way of this name among `next` named its accounts.
@@ -169,6 +228,30 @@ mod tests {
         let two = names(&[("a", "", &["x"]), ("b", "", &["y"])]);
         assert!(two.are_lost_by(&names(&[("a", "", &["y"]), ("b", "", &["x"])])), "all the same, and each another one");
         assert!(!Names::default().are_lost_by(&two), "nobody was named before");
+    }
+
+    #[test]
+    fn a_way_that_goes_takes_the_accounts_that_begin_as_it_named_them() {
+        let (browser, api, flat) =
+            (("browser", "w:", &["sub"][..]), ("api", "api:", &["sub"][..]), ("web", "", &["sub"][..]));
+        for (before, next, told, gone, kept) in [
+            (vec![flat, api], vec![flat], "every account that begins with `api:`", vec!["api:"], vec![""]),
+            (vec![flat, api], vec![api], "every account that does not begin with `api:`", vec![""], vec!["api:"]),
+            (
+                vec![browser, api],
+                vec![flat],
+                "every account that begins with `api:` or `w:`",
+                vec!["api:", "w:"],
+                vec![],
+            ),
+            (vec![flat], vec![browser], "every account", vec![""], vec![]),
+        ] {
+            let lost = names(&before).lost_by(&names(&next));
+            assert_eq!(lost.to_string(), told);
+            assert_eq!((lost.gone().collect::<Vec<_>>(), lost.kept().collect::<Vec<_>>()), (gone, kept), "{told}");
+        }
+        assert!(names(&[flat]).lost_by(&names(&[flat, api])).is_nothing());
+        assert_eq!(LostNames::all().to_string(), "every account");
     }
 
     /// A way that verifies tokens in a cookie, or in `Authorization` where it names none.

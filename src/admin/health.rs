@@ -38,7 +38,12 @@ async fn readyz(State(parts): State<Parts>) -> Response {
     let (mut missing, mut warnings) = (Vec::new(), Vec::new());
     for part in parts.iter() {
         missing.extend(part.missing().await);
-        warnings.extend(part.warnings().await);
+        // Several parts may meet the same fault.
+        for warning in part.warnings().await {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
     }
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(serde_json::json!({ "ready": missing.is_empty(), "missing": missing, "warnings": warnings })))

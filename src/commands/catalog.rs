@@ -181,6 +181,12 @@ fn show(plan: &CatalogPlan) {
     }
     let accepted = if plan.is_accepted { ": accepted in the file" } else { "" };
     output::line(format_args!("digest {}{accepted}", plan.digest));
+    if !plan.is_accepted {
+        output::line(format_args!(
+            "  accept = \"{}\" in the catalog's file agrees to this, and to no more",
+            plan.digest
+        ));
+    }
 }
 
 /// What a person says of the losses.

@@ -37,7 +37,7 @@ impl Consent {
     /// # Errors
     /// When nobody does, or they are too many without `--force`.
     pub fn ask(self, what: &str, verdict: &Verdict) -> Result<()> {
-        let (holders, taken) = (verdict.holders(), verdict.tally.taken);
+        let (holders, taken) = (verdict.tally.holders, verdict.tally.taken);
         if verdict.is_many() && !self.force {
             bail!(
                 "{what}: of {} that have access, and {taken} lost it within 24 hours. That is many; nothing is done without --force",

@@ -69,7 +69,11 @@ pub fn grant(arguments: &Grant) -> Result<()> {
             Term::Days(days) => format!("for {}, after those that it has", output::count(days, "day")),
             Term::Open => "without end".to_owned(),
         };
-        output::line(format_args!("credit {}: {account} has {tier} {end}", granted.credit));
+        if granted.revoked {
+            output::line(format_args!("credit {} of {account} was taken back since: it gives nothing", granted.credit));
+        } else {
+            output::line(format_args!("credit {}: {account} has {tier} {end}", granted.credit));
+        }
         output::json(&granted)?;
         say_if_repeated(granted.repeated);
         parts::say_when_it_holds(granted.published);

@@ -20,9 +20,10 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Name accounts by the claims of the configuration from now on: every account becomes another one
+    /// Name accounts by the claims of the configuration from now on: accounts become other ones
     ///
-    /// Until then the former claims stay in force, where the way of signing in is still there. Says how many accounts have access.
+    /// Until then the former claims stay in force, where the way of signing in is still there. Says how many accounts that have access
+    /// become other ones; where that is none, it does not ask.
     Accept(Consent),
 }
 
@@ -45,7 +46,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "accounts were named by {} and are to be named by {}: {accounts} {have} access, and each becomes another one without it",
             plan.before, plan.now
         );
-        consent.ask(&question, &plan.accounts)?;
+        // Where nobody loses access, there is nothing to agree to.
+        if plan.accounts.wanted > 0 {
+            consent.ask(&question, &plan.accounts)?;
+        }
         billing.accept_naming(&plan).await?;
         output::json(&serde_json::json!({ "accounts": plan.accounts.wanted, "names": plan.now }))?;
         output::line(format_args!("accounts are named by {} now", plan.now));

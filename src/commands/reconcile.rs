@@ -1,8 +1,11 @@
 //! `tollgate reconcile`: compare with the providers, repair, report the drift.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail};
 use billing::{Billing, Force, Held, Kind, Report, UnlinkedSubscription};
 use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
 
 use super::consent::Consent;
 use super::parts;
@@ -57,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         parts::publish_all(&billing).await?;
         output::json(&reports)?;
         reports.iter().for_each(print);
-        let held = held_in(&reports);
+        let held = held_in(&billing, &reports).await?;
         if held > 0 {
             bail!(
                 "{} would lose access, which is many: nothing of that is done. `tollgate reconcile --held-back` lists them, `tollgate reconcile --force` does it",
@@ -74,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// How the comparisons went, and how many accounts lost what was held back.
 struct Compared {
     reports: Vec<Report>,
-    lost: i64,
+    lost: u64,
 }
 
 async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Compared> {
@@ -84,7 +87,7 @@ async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Compared> {
     }
     let kinds: &[Kind] = if arguments.events { &[Kind::Delta] } else { &[Kind::Delta, Kind::Full] };
     let reports = compare_all(billing, kinds, Force::No).await?;
-    let held = held_in(&reports);
+    let held = held_in(billing, &reports).await?;
     if held == 0 || !arguments.consent.is_forced() {
         return Ok(Compared { reports, lost: 0 });
     }
@@ -92,12 +95,18 @@ async fn compare(billing: &Billing, arguments: &Arguments) -> Result<Compared> {
     let accounts = output::count(held, "account");
     arguments.consent.agree(held > 1, &format!("{accounts} {} access", output::verb(held, "loses", "lose")))?;
     let reports = compare_all(billing, kinds, Force::Yes).await?;
-    let lost = held.saturating_sub(held_in(&reports));
+    let providers: Vec<Provider> = reports.iter().map(|report| report.provider).collect();
+    let lost = held.saturating_sub(billing.held_accounts(&providers, parts::now()).await?);
     Ok(Compared { reports, lost })
 }
 
-fn held_in(reports: &[Report]) -> i64 {
-    reports.iter().map(|report| report.held_back).sum()
+/// How many accounts are held back by now. The last comparison with a provider speaks for those before it, and an account that several
+/// hold back counts once.
+async fn held_in(billing: &Billing, reports: &[Report]) -> Result<u64> {
+    let last: BTreeMap<&str, &Report> = reports.iter().map(|report| (report.provider.as_str(), report)).collect();
+    let holding = last.into_values().filter(|report| report.held_back > 0);
+    let providers: Vec<Provider> = holding.map(|report| report.provider).collect();
+    Ok(if providers.is_empty() { 0 } else { billing.held_accounts(&providers, parts::now()).await? })
 }
 
 async fn compare_all(billing: &Billing, kinds: &[Kind], force: Force) -> Result<Vec<Report>> {

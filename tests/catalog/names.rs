@@ -183,3 +183,81 @@ async fn a_way_without_a_name_is_known_again_among_several_with_names_by_what_it
     assert!(!warned.iter().any(|warning| warning.contains(ACCEPT)), "{warned:?}");
     all_stay(&world, &tokens).await;
 }
+
+#[tokio::test]
+async fn the_claim_in_force_is_put_back_by_a_reload() {
+    let mut world = World::start(Arrangement::AllPostgres).await;
+    let tokens = readers(&world).await;
+    let right = std::fs::read_to_string(&world.processes[0].config).expect("it was written");
+    world.processes[0].rewrite(by_organisation);
+    restart(&mut world).await;
+    all_warn(&world).await;
+    // What is wrong already is no reason to refuse something else.
+    reload(&world).await;
+    all_warn(&world).await;
+    world.processes[0].rewrite(|_| right);
+    reload(&world).await;
+    assert_eq!(warnings(world.billing()).await, [""; 0]);
+    assert_eq!(held_back(&world).await, (1.0, 0.0));
+    all_stay(&world, &tokens).await;
+    let log = world.billing().process.log();
+    assert!(!log.contains("the old ones stay"), "{log}");
+    world.processes[0].rewrite(|text| format!("identity.account = \"email\"\n{text}"));
+    reload(&world).await;
+    let log = world.billing().process.log();
+    assert!(log.contains("named by sub and would be named by email: every account becomes another one"), "{log}");
+    all_stay(&world, &tokens).await;
+}
+
+#[tokio::test]
+async fn a_way_that_goes_is_held_back_for_the_accounts_that_it_alone_named() {
+    let mut world = World::start(Arrangement::AllPostgres).await;
+    let tokens = readers(&world).await;
+    let flat = std::fs::read_to_string(&world.processes[0].config).expect("it was written");
+    let lines: Vec<&str> = flat.lines().filter(|line| !line.starts_with("identity.")).collect();
+    let one = format!(
+        "{}\n[identity.browser]\ncookie = \"session\"\nalgorithm = \"HS256\"\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\n",
+        lines.join("\n")
+    );
+    let two = format!("{one}[identity.api]\nalgorithm = \"HS256\"\nissuer = \"https://api\"\nprefix = \"api:\"\n");
+    let robots = "every account that begins with `api:` becomes another one";
+    // Nobody is named by it: nothing is held, by a start and by a reload.
+    for is_reload in [false, true] {
+        world.processes[0].rewrite(|_| two.clone());
+        restart(&mut world).await;
+        world.processes[0].rewrite(|_| one.clone());
+        let checked = world.tollgate(&["check"]).await;
+        assert!(!checked.stderr.contains("becomes another one"), "{checked:?}");
+        if is_reload {
+            reload(&world).await;
+        } else {
+            restart(&mut world).await;
+        }
+        assert_eq!(warnings(world.billing()).await, [""; 0]);
+        assert!(world.tollgate(&["identity", "accept"]).await.success().contains("nothing changes"));
+        all_stay(&world, &tokens).await;
+    }
+    assert!(!world.billing().process.log().contains("the old ones stay"));
+    // And where a command is the first to know of it, there is nothing to agree to.
+    world.processes[0].rewrite(|_| two.clone());
+    reload(&world).await;
+    world.processes[0].rewrite(|_| one.clone());
+    assert!(world.tollgate(&["identity", "accept"]).await.success().contains("accounts are named by sub now"));
+    // One is.
+    world.processes[0].rewrite(|_| two.clone());
+    reload(&world).await;
+    let robot = Subscription { metadata: Some("api:robot".into()), ..Subscription::of(&unique("cus")) };
+    world.applied(&robot.event("created")).await;
+    world.processes[0].rewrite(|_| one.clone());
+    assert!(world.tollgate(&["check"]).await.stderr.contains(robots));
+    reload(&world).await;
+    let log = world.billing().process.log();
+    assert!(log.lines().any(|line| line.contains("the old ones stay") && line.contains(robots)), "{log}");
+    restart(&mut world).await;
+    assert!(warnings(world.billing()).await[0].contains(robots));
+    let asked = world.tollgate(&["identity", "accept"]).await;
+    assert!(asked.failure().contains("1 account has access"), "{asked:?}");
+    world.tollgate(&["identity", "accept", "--yes"]).await.success();
+    eventually("nothing is warned of", async || warnings(world.billing()).await.is_empty().then_some(())).await;
+    all_stay(&world, &tokens).await;
+}

@@ -36,6 +36,8 @@ async fn grant_and_revoke_under_an_id_are_done_once() {
     assert!(world.tollgate(&["revoke", &account, "--id", "ticket-1"]).await.failure().contains("ticket-1"));
     world.tollgate(&["revoke", &account, "--id", "ticket-2"]).await.success();
     world.everywhere("/premium/one", &token, 402).await;
+    let gone = world.tollgate(&grant).await.success();
+    assert!(gone.contains("was taken back since") && !gone.contains(" has paid "), "{gone}");
     world.tollgate(&["grant", &account, "paid", "--reason", "again"]).await.success();
     world.everywhere("/premium/one", &token, 200).await;
     let again = world.tollgate(&["revoke", &account, "--id", "ticket-2"]).await.success();
@@ -94,6 +96,7 @@ async fn events_of_several_accounts_are_not_replayed_without_a_word() {
 #[tokio::test]
 async fn check_says_when_every_account_would_become_another_one() {
     let world = World::start(Arrangement::AllPostgres).await;
+    buyers(&world, 1).await;
     let checked = world.tollgate(&["check"]).await;
     assert!(!checked.stderr.contains("every account becomes another one"), "{checked:?}");
     let mut database = world.database.as_ref().expect("a database").connect().await;

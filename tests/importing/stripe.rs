@@ -92,6 +92,9 @@ async fn accounts_that_are_gone_are_named_by_no_customer() {
     for (command, told) in [
         (vec!["link", "old", &format!("stripe:{moved}"), "--yes"], "goes by `new` now"),
         (vec!["grant", "old", "paid", "--reason", "a gift"], "goes by `new` now"),
+        (vec!["revoke", "old"], "goes by `new` now"),
+        (vec!["account", "block", "old"], "goes by `new` now"),
+        (vec!["account", "unblock", "old"], "goes by `new` now"),
     ] {
         let refused = world.tollgate(&command).await;
         assert!(refused.failure().contains(told), "{refused:?}");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Subscriber, all_have, execute, full, logged, provider, setup, subscribers};
 use crate::world::{World, eventually};
-use demo::provider::Telling;
+use demo::provider::{CancelAt, Telling};
 
 const HELD_BACK: &str = "tollgate_held_back_total";
 
@@ -73,4 +73,41 @@ async fn a_comparison_by_the_clock_is_held_back_too_with_a_metric_and_an_alert()
     assert!((held - 20.0).abs() < f64::EPSILON, "{held}");
     all_have(&world, &subscribers, "paid", "all are spared").await;
     assert_eq!(world.tollgate(&["reconcile", "--held-back"]).await.success().lines().count(), 20);
+}
+
+#[tokio::test]
+async fn accounts_are_counted_once_and_as_they_are_however_many_comparisons_hold_them_back() {
+    let world = World::with(setup()).await;
+    let subscribers = subscribers(&world, 12).await;
+    let provider = provider(&world);
+    // Ends that the provider lists, and that were never delivered.
+    provider.hold();
+    for one in &subscribers[..10] {
+        provider.cancel(&one.subscription, CancelAt::Now).expect("canceled");
+    }
+    let undelivered = provider.waiting();
+    let held = world.tollgate(&["reconcile"]).await;
+    assert!(held.failure().contains("10 accounts would lose access"), "{held:?}");
+    // Of six the word comes after all.
+    let events = provider.events();
+    let is_of = |id: &str, subscribers: &[Subscriber]| {
+        let of = events.iter().find(|event| event["id"] == id).map(|event| &event["data"]["object"]["id"]);
+        subscribers.iter().any(|one| of == Some(&json!(one.subscription)))
+    };
+    for event in undelivered {
+        if is_of(&event, &subscribers[..6]) {
+            provider.deliver(&event).await.expect("delivered");
+        } else {
+            provider.discard(&event).expect("it waits");
+        }
+    }
+    all_have(&world, &subscribers[..6], "free", "a verified event counts").await;
+    let held = world.tollgate(&["reconcile", "--events"]).await;
+    assert!(held.failure().contains("4 accounts would lose access"), "{held:?}");
+    assert!(held.stdout.contains("4 accounts that would lose access"), "{held:?}");
+    let forced = world.tollgate(&["reconcile", "--force", "--yes"]).await;
+    assert!(forced.stdout.contains("4 accounts lost access"), "{forced:?}");
+    forced.success();
+    all_have(&world, &subscribers[..10], "free", "a person has said so").await;
+    all_have(&world, &subscribers[10..], "paid", "and nobody else").await;
 }

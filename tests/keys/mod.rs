@@ -6,6 +6,7 @@ mod events;
 mod gone;
 mod live;
 mod polar;
+mod replaced;
 mod wrong;
 
 use std::collections::BTreeMap;

@@ -328,10 +328,18 @@ async fn a_redis_that_takes_nothing_in_is_a_warning_until_it_does() {
         restricted.configure(&breaks);
         restricted.world.accepted(&Reader::new().purchase()).await;
         restricted.says(0, 200, &[said]).await;
+        eventually("the log has this cause, and not the former one", async || {
+            let log = restricted.world.processes[0].process.log();
+            let told = log.lines().rfind(|line| line.contains("the cache lacks changes"));
+            told.is_some_and(|line| line.contains(said)).then_some(())
+        })
+        .await;
         // A start is no reason to refuse webhooks.
         restricted.restart(0, "PASSWORD");
         restricted.says(0, 200, &[said]).await;
         restricted.configure(&mends);
         restricted.is_well().await;
+        let log = restricted.world.processes[0].process.log();
+        assert!(!log.contains("Redis has gone back"), "what was refused is not missed: {log}");
     }
 }

@@ -1,6 +1,11 @@
 //! A new, empty database under a cache that knows people who have paid.
 
+use std::collections::BTreeMap;
+
+use demo::provider::{NewCustomer, Shape, Subscribe};
+
 use super::*;
+use crate::world::stripe::unique;
 use crate::world::{Arrangement, Setup, eventually, token};
 
 #[tokio::test]
@@ -64,4 +69,31 @@ async fn a_cache_that_forgets_what_is_held_is_no_word_of_a_person() {
     stays(&world, &reader, 200).await;
     operator(&world, &["database", "accept", "--yes", "--force"]).await.success();
     world.everywhere("/premium/nothing", &reader.token, 402).await;
+}
+
+#[tokio::test]
+async fn what_a_comparison_has_told_anew_is_counted_and_needs_no_force() {
+    let setup = Setup::new(Arrangement::AllPostgresRedis).provider(Shape::Endive);
+    let mut world = World::with(setup.key("reconcile.delta", "\"0s\"").key("reconcile.full", "\"0s\"")).await;
+    let accounts: Vec<String> = (0..5).map(|_| unique("subscriber")).collect();
+    for account in &accounts {
+        let provider = world.provider.as_ref().expect("this world has one");
+        let metadata = BTreeMap::from([("account".to_owned(), account.clone())]);
+        let customer = NewCustomer { metadata: metadata.clone(), ..NewCustomer::default() };
+        let customer = provider.create_customer(customer).expect("there is room");
+        let order = Subscribe { customer, price: "price_monthly".into(), metadata, ..Subscribe::default() };
+        provider.subscribe(order).expect("it begins");
+        world.everywhere("/premium/bought", &token(account), 200).await;
+    }
+    move_to(&mut world, Postgres::shared().database().await).await;
+    let warned = warnings(world.billing()).await;
+    let at = |command: &str| warned.iter().find_map(|warning| warning.find(command)).expect("it is named");
+    assert!(at("tollgate reconcile") < at(ACCEPT), "{warned:?}");
+    operator(&world, &["reconcile"]).await.success();
+    let accepted = operator(&world, &["database", "accept", "--yes"]).await;
+    assert!(!accepted.stderr.contains("cannot be counted"), "{accepted:?}");
+    assert!(accepted.success().contains("0 accounts lost something"));
+    for account in &accounts {
+        world.everywhere("/premium/still", &token(account), 200).await;
+    }
 }

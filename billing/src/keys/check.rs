@@ -126,7 +126,10 @@ impl Billing {
             let (variable, shown) = (key_variable(provider), providers.checked(provider).shown.lock().clone());
             match (shown, providers.refusal(provider)) {
                 (Key::Other(misfit), _) => refused.push(format!("{variable} is not used: {misfit}")),
-                (Key::Unknown(error @ ProviderError::Right(_)), _) | (_, Some(error @ ProviderError::Right(_))) => {
+                (Key::Unknown(error @ ProviderError::Right(_)), _) => refused.push(format!(
+                    "{variable} is refused: {error}; until it has it, nobody can tell whether it belongs to what is stored, and nothing is sold or compared with it"
+                )),
+                (_, Some(error @ ProviderError::Right(_))) => {
                     refused.push(format!("{variable} is refused: {error}; until it has it, nothing is compared"));
                 }
                 (Key::Unknown(error @ ProviderError::Key), _) | (_, Some(error)) => refused.push(format!(
@@ -173,8 +176,7 @@ impl Billing {
                 Ok(fits)
             }
             Ok(Ok(false)) => Ok(Key::Other(Misfit::SeesNothing)),
-            // It may not look: its mode is all that there is to go by.
-            Ok(Err(ProviderError::Right(_))) => Ok(fits),
+            // One that may neither say whose it is nor look may be anybody's: the error names the right that it lacks.
             Ok(Err(error)) => Ok(Key::Unknown(error)),
             Err(error) => Err(error),
         }

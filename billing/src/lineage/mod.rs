@@ -200,7 +200,7 @@ impl Lineage {
         match &self.word {
             Word::Unknown | Word::Settled => None,
             Word::Held { since, .. } => Some(format!(
-                "since {} PostgreSQL is behind what was told of it, or is another database: what was told before goes on to serve, and only what is new of an account counts. `tollgate database accept` says how many accounts would lose something, and takes the database's word",
+                "since {} PostgreSQL is behind what was told of it, or is another database: what was told before goes on to serve, and only what is new of an account counts. `tollgate reconcile` asks the providers for what is missing; after that, `tollgate database accept` says how many accounts would lose something, and takes the database's word",
                 since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
             )),
             Word::Beside { .. } => Some(format!(

@@ -3,7 +3,7 @@
 use entitlement::account::AccountId;
 use serde::Serialize;
 
-use super::{OperatorError, check_no_pseudonym};
+use super::{OperatorError, check_no_pseudonym, check_not_moved};
 use crate::clock;
 use crate::component::Billing;
 use crate::store::accounts::{self, Change};
@@ -54,7 +54,7 @@ impl Billing {
     /// Blocks an account, or ends its block, and tells every proxy. Done again, it changes nothing.
     ///
     /// # Errors
-    /// When nothing is known of the account and that is to be refused, it is a pseudonym, or the database fails.
+    /// When nothing is known of the account and that is to be refused, it goes by another id or is a pseudonym, or the database fails.
     pub async fn block(
         &self,
         account: &AccountId,
@@ -64,6 +64,7 @@ impl Billing {
         check_no_pseudonym(account)?;
         let now = clock::now();
         let mut tx = self.pool().begin().await?;
+        check_not_moved(&mut tx, account).await?;
         if !accounts::is_known(&mut tx, account).await? {
             match (self.unknown(account).await, unknown) {
                 (OperatorError::UnknownAccount(_), Unknown::Block) => accounts::ensure(&mut tx, account, now).await?,

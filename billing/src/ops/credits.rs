@@ -35,6 +35,8 @@ pub struct Granted {
     pub new_account: bool,
     /// Whether it was done before, under the same id: nothing has changed now.
     pub repeated: bool,
+    /// Whether it was taken back since.
+    pub revoked: bool,
 }
 
 /// Credits that were taken back.
@@ -78,10 +80,12 @@ impl Billing {
         let mut tx = self.pool().begin().await?;
         let wish = Wish::of(id, account, format!("grant {account} {tier} {end}: {reason}"))?;
         if let Some(done) = wish.done(&mut tx).await? {
+            let credit = done.credits.first().copied().unwrap_or_default();
+            let revoked = credits::is_revoked(&mut tx, credit).await?;
             drop(tx);
             let published = self.publish_once_more(account, now).await;
-            let credit = done.credits.first().copied().unwrap_or_default();
-            return Ok(Granted { credit, version: version(&done), published, new_account: false, repeated: true });
+            let version = version(&done);
+            return Ok(Granted { credit, version, published, new_account: false, repeated: true, revoked });
         }
         match term {
             Term::Until(until) if until <= now => return Err(OperatorError::EndsInThePast),
@@ -101,13 +105,14 @@ impl Billing {
         wish.note(&mut tx, vec![credit], version, now).await?;
         tx.commit().await?;
         let published = self.publish_at_once([account.clone()], now).await;
-        Ok(Granted { credit, version, published, new_account, repeated: false })
+        Ok(Granted { credit, version, published, new_account, repeated: false, revoked: false })
     }
 
     /// Takes back one credit of an account, or all of them. What else gives it access stays. With an id it is done once.
     ///
     /// # Errors
-    /// When there is none, nothing is known of the account, the id was used for something else, or the database fails.
+    /// When there is none, nothing is known of the account, it goes by another id, the id was used for something else, or the database
+    /// fails.
     pub async fn revoke(
         &self,
         account: &AccountId,
@@ -123,6 +128,7 @@ impl Billing {
             let published = self.publish_once_more(account, now).await;
             return Ok(Revoked { version: version(&done), credits: done.credits, published, repeated: true });
         }
+        check_not_moved(&mut tx, account).await?;
         if !accounts::is_known(&mut tx, account).await? {
             return Err(self.unknown(account).await);
         }

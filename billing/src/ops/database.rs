@@ -109,8 +109,9 @@ impl Billing {
         let tally = Tally { holders: tally.holders.max(holders), ..tally };
         let is_beside = matches!(lineage.word, Word::Beside { .. } | Word::Replaced { .. });
         let accounts = Verdict { wanted, tally };
-        // Where nobody can say whose word counts, all of the namespace was read, and records of this database are enough.
-        let is_counted = held > 0 || (read > 0 && matches!(lineage.word, Word::Unreadable));
+        // Records that this database has overtaken prove as well that Redis has not lost what was told before. Where nobody can say whose
+        // word counts, all of the namespace was read, and records of this database are enough.
+        let is_counted = read > 0;
         Ok(AcceptPlan { is_settled: lineage.is_settled(), is_beside, held, is_counted, accounts, by, from })
     }
 

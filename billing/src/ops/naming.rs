@@ -1,9 +1,11 @@
-//! By which claims of a token accounts are known: with others every account is another one, so the former ones stay in force until a
+//! By which claims of a token accounts are known: with others accounts are other ones, so the former ones stay in force until a
 //! person who was told how many have access agrees.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use entitlement::naming::Names;
+use entitlement::naming::{LostNames, Names};
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::{OperatorError, check_told};
@@ -13,7 +15,7 @@ use crate::component::Billing;
 use crate::metrics;
 use crate::store::naming::{self, InForce};
 use crate::store::{StoreError, takings as store};
-use crate::takings::{Verdict, What};
+use crate::takings::{self, Verdict, What};
 
 /// How often it is looked whether a person has agreed, in this process or another one.
 const EVERY: Duration = Duration::from_secs(2);
@@ -33,24 +35,24 @@ pub struct NamingPlan {
     /// The naming in force; the configured one where it is that.
     pub before: String,
     pub now: String,
-    /// Whether accounts become other ones.
+    /// Whether accounts may become other ones.
     pub is_other: bool,
-    /// All that have access: each becomes another one.
+    /// Accounts that have access and become other ones.
     pub accounts: Verdict,
 }
 
 /// The consequence of naming accounts by `now` that were named by `before`.
 #[must_use]
-pub fn renamed_accounts(before: &str, now: &str) -> String {
+pub fn renamed_accounts(before: &str, now: &str, lost: &LostNames) -> String {
     format!(
-        "accounts were named by {before} and would be named by {now}: every account becomes another one, and what was paid for stays with the old names"
+        "accounts were named by {before} and would be named by {now}: {lost} becomes another one, and what was paid for stays with the old names"
     )
 }
 
 /// Why the names of the configuration, `now`, are not in force in the place of `before`.
 #[must_use]
-pub fn names_held_back(before: &str, now: &str) -> String {
-    let told = renamed_accounts(before, now);
+pub fn names_held_back(before: &str, now: &str, lost: &LostNames) -> String {
+    let told = renamed_accounts(before, now, lost);
     format!(
         "{told}. They stay in force where the way of signing in is still there: `tollgate identity accept` with this configuration, where the database can be reached, says how many accounts have access, and puts the new ones in force"
     )
@@ -63,8 +65,23 @@ impl Billing {
     /// When the database fails, or is not migrated.
     pub async fn renames(&self, wanted: &Names) -> Result<Option<String>, StoreError> {
         let mut conn = self.pool().acquire().await?;
-        let before = naming::find(&mut conn).await?.filter(|before| is_other(before, wanted));
-        Ok(before.map(|before| renamed_accounts(&before.told, &wanted.to_string())))
+        let Some(before) = naming::find(&mut conn).await? else { return Ok(None) };
+        let lost = lost(&before, wanted);
+        let takes = losing(&mut conn, &lost).await?.wanted > 0;
+        Ok(takes.then(|| renamed_accounts(&before.told, &wanted.to_string(), &lost)))
+    }
+
+    /// How accounts are to be named.
+    fn names_wanted(&self) -> Arc<Names> {
+        self.shared().names_wanted.load_full()
+    }
+
+    /// Takes in how accounts are to be named by a configuration that was read again; it is put in force, or held back, as at a start.
+    pub async fn want_names(&self, wanted: Names) {
+        self.shared().names_wanted.store(Arc::new(wanted));
+        if let Err(error) = self.settle_naming().await {
+            tracing::debug!(error = chain::told(&error), "how accounts are named is looked up again");
+        }
     }
 
     /// Puts the configured naming in force, unless accounts would be other ones by it.
@@ -72,19 +89,19 @@ impl Billing {
     /// # Errors
     /// When the database fails.
     pub async fn settle_naming(&self) -> Result<(), StoreError> {
-        let wanted = &self.settings().names;
+        let wanted = &*self.names_wanted();
         let known = {
             let mut conn = self.pool().acquire().await?;
             naming::find(&mut conn).await?
         };
-        let is_other = known.as_ref().is_some_and(|before| is_other(before, wanted));
-        let is_forgotten = is_other && self.names().as_ref() == Some(wanted) && self.has_forgotten().await;
+        let lost = known.as_ref().map(|before| lost(before, wanted)).unwrap_or_default();
+        let is_forgotten = !lost.is_nothing() && self.names().as_ref() == Some(wanted) && self.has_forgotten().await;
         let mut conn = self.pool().acquire().await?;
-        // With nobody who has access, none is taken.
-        let takes = is_other && !is_forgotten && store::tally(&mut conn, clock::now()).await?.holders > 0;
+        // Where nobody who has access loses it, none is taken.
+        let takes = !is_forgotten && losing(&mut conn, &lost).await?.wanted > 0;
         let naming = match known {
             Some(before) if takes => {
-                let why = names_held_back(&before.told, &wanted.to_string());
+                let why = names_held_back(&before.told, &wanted.to_string(), &lost);
                 Naming { names: before.names, held_back: Some(why) }
             }
             Some(InForce { names: Some(names), .. }) if names == *wanted => {
@@ -157,14 +174,14 @@ impl Billing {
     /// # Errors
     /// When the database fails.
     pub async fn plan_naming(&self) -> Result<NamingPlan, OperatorError> {
-        let wanted = &self.settings().names;
+        let wanted = self.names_wanted();
         let mut conn = self.pool().acquire().await?;
         let known = naming::find(&mut conn).await?;
-        let is_other = known.as_ref().is_some_and(|before| is_other(before, wanted));
+        let lost = known.as_ref().map(|before| lost(before, &wanted)).unwrap_or_default();
         let now = wanted.to_string();
         let before = known.map_or_else(|| now.clone(), |before| before.told);
-        let tally = if is_other { store::tally(&mut conn, clock::now()).await? } else { store::Tally::default() };
-        Ok(NamingPlan { before, now, is_other, accounts: Verdict { wanted: tally.holders, tally } })
+        let accounts = losing(&mut conn, &lost).await?;
+        Ok(NamingPlan { before, now, is_other: !lost.is_nothing(), accounts })
     }
 
     /// Puts the configured naming in force, by a person's word.
@@ -175,14 +192,27 @@ impl Billing {
         let again = self.plan_naming().await?;
         check_told(plan.accounts.wanted, again.accounts.wanted)?;
         let mut conn = self.pool().acquire().await?;
-        naming::set(&mut conn, &self.settings().names, clock::now()).await?;
+        naming::set(&mut conn, &self.names_wanted(), clock::now()).await?;
         Ok(())
     }
 }
 
-fn is_other(before: &InForce, wanted: &Names) -> bool {
+/// The accounts that become other ones.
+fn lost(before: &InForce, wanted: &Names) -> LostNames {
     match &before.names {
-        Some(names) => names.are_lost_by(wanted),
-        None => before.told != wanted.to_string(),
+        Some(names) => names.lost_by(wanted),
+        None if before.told == wanted.to_string() => LostNames::default(),
+        None => LostNames::all(),
     }
+}
+
+/// How many of them have access.
+async fn losing(conn: &mut PgConnection, lost: &LostNames) -> Result<Verdict, StoreError> {
+    if lost.is_nothing() {
+        return Ok(Verdict { wanted: 0, tally: store::Tally::default() });
+    }
+    let now = clock::now();
+    let (gone, kept): (Vec<&str>, Vec<&str>) = (lost.gone().collect(), lost.kept().collect());
+    let wanted = store::holders_named(conn, (&gone, &kept), now).await?;
+    takings::weigh(conn, wanted, now).await
 }

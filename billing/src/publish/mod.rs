@@ -105,8 +105,8 @@ impl Billing {
     /// When the database or Redis fails, or one of the accounts cannot be read; the outbox still knows all of them then.
     pub(crate) async fn publish(&self, accounts: &[AccountId], why: Why, now: Timestamp) -> Result<Told, PublishError> {
         let published = self.try_publish(accounts, why, now).await;
-        if published.as_ref().is_err_and(PublishError::is_of_cache) {
-            self.shared().outlets.set_behind(true);
+        if let Some(fault) = published.as_ref().err().filter(|error| error.is_of_cache()) {
+            self.shared().outlets.set_behind(true, Some(fault));
         }
         published
     }

@@ -146,7 +146,7 @@ impl Outlets {
                 Ok((told, Some(outcome)))
             }
             Err(error) => {
-                self.set_behind(true);
+                self.set_behind(true, Some(&error));
                 Err(error)
             }
         }
@@ -173,15 +173,28 @@ impl Outlets {
         }
     }
 
-    /// Notes whether the cache lacks changes that it could not be told of.
-    pub fn set_behind(&self, is_behind: bool) {
+    /// Notes whether the cache lacks changes that it could not be told of, and by which fault.
+    pub fn set_behind(&self, is_behind: bool, fault: Option<&PublishError>) {
         match (self.is_behind.swap(is_behind, Ordering::Relaxed), is_behind) {
             (false, true) => {
-                let cause = self.redis_fault();
+                let cause = self.cause(fault);
                 tracing::warn!(cause, "the cache lacks changes: proxies ask billing until it has them");
             }
             (true, false) => tracing::info!("the cache lacks no change any more"),
             _ => {}
+        }
+    }
+
+    /// The cause of a fault: other work may still be noted as refused for a former one.
+    fn cause(&self, fault: Option<&PublishError>) -> Option<String> {
+        let refusal = match fault {
+            Some(PublishError::Redis(error)) => Refusal::of(error),
+            _ => None,
+        };
+        match (refusal, self.place_of_cache()) {
+            // Which right a script lacks is found out after it.
+            (Some(refusal), Some(place)) if refusal != Refusal::RightOfScript => Some(format!("{place}: {refusal}")),
+            _ => self.redis_fault(),
         }
     }
 
@@ -219,20 +232,21 @@ impl Outlets {
         let connection = cache.connection();
         let due = self.recent.lock().due(connection, Instant::now());
         let (mut lost, mut is_behind) = (Vec::new(), connection.is_none() && !self.recent.lock().is_empty());
-        let mut due = due.into_iter();
+        let (mut due, mut fault) = (due.into_iter(), None);
         while let Some(record) = due.next() {
             match self.fill(&record).await {
                 Ok(Some(Outcome::Stored)) => lost.push(record.entitlement.account.clone()),
                 Ok(_) => {}
-                Err(_) => {
+                Err(error) => {
                     is_behind = true;
+                    fault = Some(error);
                     let mut recent = self.recent.lock();
                     std::iter::once(record).chain(due.by_ref()).for_each(|record| recent.note(record, Instant::now()));
                     recent.is_elsewhere();
                 }
             }
         }
-        self.set_behind(is_behind);
+        self.set_behind(is_behind, fault.as_ref());
         lost
     }
 

@@ -158,7 +158,11 @@ impl Cache {
         match self.link.meet(&self.meet, &self.owner_key, me).await {
             // It takes nothing in for a while: that is no reason not to know.
             Err(error) if Refusal::of(&error).is_some_and(|refusal| !refusal.is_lasting()) => {
-                self.link.overlook(&self.owner_key, me).await
+                let stands = self.link.owner(&self.owner_key).await?.filter(|owner| owner.database == me.database);
+                let met = self.link.overlook(&self.owner_key, me).await?;
+                // A mark that was refused is not missed there later.
+                let unwritten = |owner: Owner| Owner { mark: stands.map_or(0, |stands| stands.mark), ..owner };
+                Ok(if let Met::Mine(owner) = met { Met::Mine(unwritten(owner)) } else { met })
             }
             Err(error) if Refusal::of(&error) == Some(Refusal::RightOfScript) => {
                 // The step that reads has an answer that names the right.

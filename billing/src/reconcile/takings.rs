@@ -71,7 +71,7 @@ impl Billing {
         let what = What::Comparison;
         let verdict = {
             let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
-            let wanted = store::held_accounts(&mut conn, what.as_str(), provider).await?;
+            let wanted = store::held_accounts(&mut conn, what.as_str(), &[provider], now).await?;
             takings::weigh(&mut conn, wanted, now).await?
         };
         if verdict.is_many() && force == Force::No {
@@ -125,6 +125,15 @@ impl Billing {
                 store::settle(&mut conn, what, by).await?;
             }
         }
+    }
+
+    /// How many accounts would lose access by what comparisons with some providers hold back, each counted once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn held_accounts(&self, providers: &[Provider], now: Timestamp) -> Result<u64, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        store::held_accounts(&mut conn, What::Comparison.as_str(), providers, now).await
     }
 
     /// What is held back, the oldest first, at most a thousand; with `after` only those of rows with a greater id.

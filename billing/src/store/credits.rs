@@ -63,6 +63,18 @@ impl From<Option<Timestamp>> for Term {
     }
 }
 
+/// Whether a credit was taken back.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_revoked(conn: &mut PgConnection, credit: i64) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"select exists (select from credits where id = $1 and revoked_at is not null) as "revoked!""#,
+        credit
+    );
+    Ok(query.fetch_one(conn).await?)
+}
+
 /// Gives a credit from `now` on; the account must have a row. Days are counted up to a hundred years. Returns its id.
 ///
 /// # Errors

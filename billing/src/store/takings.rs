@@ -69,6 +69,36 @@ pub async fn tally(conn: &mut PgConnection, now: Timestamp) -> Result<Tally, Sto
     Ok(Tally { taken: count_of(row.taken), holders: count_of(row.holders) })
 }
 
+/// Counts the accounts that have access and whose ids begin with one of `gone`, and with no longer one of `kept` that begins so as well.
+///
+/// # Errors
+/// When the database fails.
+pub async fn holders_named(
+    conn: &mut PgConnection,
+    (gone, kept): (&[&str], &[&str]),
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select count(*) as "holders!" from (
+            select account from subscriptions
+                where state in ('trialing', 'active', 'past_due')
+                    and not (livemode is false and provider in (select provider from live_modes))
+            union
+            select account from credits
+                where revoked_at is null and starts_at <= $3 and (ends_at is null or ends_at > $3)
+        ) holders
+        where exists (select from unnest($1::text[]) gone where starts_with(account, gone)
+            and not exists (select from unnest($2::text[]) kept
+                where length(kept) > length(gone) and starts_with(kept, gone) and starts_with(account, kept)))
+        "#,
+        gone as _,
+        kept as _,
+        now
+    );
+    Ok(count_of(query.fetch_one(conn).await?))
+}
+
 /// Notes that accounts lost access. What is older than anybody asks for goes.
 ///
 /// # Errors
@@ -142,18 +172,31 @@ pub async fn settle(conn: &mut PgConnection, what: &str, by: Taker<'_>) -> Resul
     Ok(())
 }
 
-/// How many accounts would lose access by what is held back of a provider.
+/// How many accounts would lose access by what is held back of some providers: each counts once, and none that has lost it since.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn held_accounts(conn: &mut PgConnection, what: &str, provider: Provider) -> Result<u64, StoreError> {
+pub async fn held_accounts(
+    conn: &mut PgConnection,
+    what: &str,
+    providers: &[Provider],
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let providers: Vec<&str> = providers.iter().map(|provider| provider.as_str()).collect();
     let query = sqlx::query_scalar!(
         r#"
-        select count(distinct account) as "accounts!" from takings
-        where what = $1 and provider = $2 and taken_at is null
+        select count(distinct t.account) as "holders!" from takings t
+        where t.what = $1 and t.provider = any($2::text[]) and t.taken_at is null and (
+            exists (select from subscriptions s
+                where s.account = t.account and s.state not in ('ended', 'incomplete', 'lapsed', 'written_off'))
+            or exists (select from credits c
+                where c.account = t.account and c.revoked_at is null and c.starts_at <= $3
+                    and (c.ends_at is null or c.ends_at > $3))
+        )
         "#,
         what,
-        provider.as_str()
+        &providers as _,
+        now
     );
     Ok(count_of(query.fetch_one(conn).await?))
 }

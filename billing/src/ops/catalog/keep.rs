@@ -99,9 +99,14 @@ impl Billing {
         if plan.taken(Word::None).is_ok() {
             return Ok(Considered::Apply(plan));
         }
+        let apply = if plan.is_many() {
+            format!("`tollgate catalog apply {file} --force` applies it")
+        } else {
+            format!("`tollgate catalog apply {file}` asks and applies it")
+        };
         let why = format!(
             "{file} is not put in force: {}. The catalog that was in force stays until a person agrees: \
-             `tollgate catalog plan {file}` shows what changes, `tollgate catalog apply {file}` asks and applies it, \
+             `tollgate catalog plan {file}` shows what changes, {apply}, \
              or write accept = \"{}\" into the file",
             plan.told(),
             plan.digest
