@@ -1,6 +1,7 @@
 //! The gate under attack: what must never pass, and what the site must never receive.
 
 mod asking;
+mod authorization;
 mod assertions;
 mod below;
 mod credentials;

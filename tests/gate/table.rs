@@ -345,7 +345,6 @@ async fn every_session_and_header_is_whose_it_is_and_ways_that_disagree_are_nobo
     let user = |value: &str| ("x-auth-request-user", value.to_owned());
     let bearer = |token: &str| ("authorization", format!("Bearer {token}"));
     let session = cookie(format!("asked={}", unique("session")));
-    let every_reader = |reason: &'static str| ["secret", "keys", "json"].map(|way| (way, reason));
     let rows = [
         row("asked: a piece twice", &[cookie("asked.0=a; asked.0=a")], "invalid_token", &[("asked", "doubled")]),
         row("asked: its first piece is missing", &[cookie("asked.1=b")], "sign_in", &[]),
@@ -381,42 +380,6 @@ async fn every_session_and_header_is_whose_it_is_and_ways_that_disagree_are_nobo
             "asked:u",
             &[("front", "doubled")],
         ),
-        row("bearer: good", &[bearer(&secret("u"))], "secret:u", &[]),
-        row("bearer: twice", &[bearer(&secret("u")), bearer(&secret("u"))], "invalid_token", &every_reader("doubled")),
-        // The site gets both, and may go by another one.
-        row(
-            "bearer: twice beside a good session",
-            &[bearer(&secret("v")), bearer(&secret("v")), session.clone()],
-            "ambiguous_identity",
-            &every_reader("doubled"),
-        ),
-        row(
-            "bearer: two beside a good session",
-            &[bearer(&secret("u")), bearer(&secret("v")), session.clone()],
-            "ambiguous_identity",
-            &every_reader("doubled"),
-        ),
-        row(
-            "bearer: two made one beside a good session",
-            &[("authorization", format!("Bearer {0}, Bearer {0}", secret("v"))), session.clone()],
-            "ambiguous_identity",
-            &every_reader("doubled"),
-        ),
-        row("bearer: behind a tab", &[("authorization", format!("Bearer\t{}", secret("u")))], "secret:u", &[]),
-        row(
-            "bearer: another's behind another scheme, beside a good session",
-            &[("authorization", format!("JWT {}", secret("v"))), session.clone()],
-            "ambiguous_identity",
-            &[],
-        ),
-        row("bearer: behind another scheme", &[("authorization", format!("JWT {}", secret("u")))], "sign_in", &[]),
-        row(
-            "bearer: rubbish beside a good session",
-            &[bearer("rubbish"), session.clone()],
-            "asked:u",
-            &every_reader("malformed"),
-        ),
-        row("bearer: another scheme", &[("authorization", "Basic eDp5".to_owned())], "sign_in", &[]),
     ];
     hold(&world, &rows).await;
 }
