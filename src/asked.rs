@@ -1,4 +1,4 @@
-//! What routes ask for is told in numbers: how many accounts that have access do not pass.
+//! The demands of routes are told in numbers: how many accounts that have access do not pass.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// A text as one word of a shell: ids of accounts may have signs that a shell reads otherwise.
 #[must_use]
 pub fn shell_word(text: &str) -> Cow<'_, str> {
-    // What fails has a NUL, which no id has.
+    // Only a NUL fails, which no id has.
     shlex::try_quote(text).unwrap_or(Cow::Borrowed("''"))
 }
 

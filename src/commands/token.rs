@@ -135,7 +135,7 @@ fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
     }
 }
 
-/// What the head and the claims of a token say that is compared; null where it is no token. Nothing of it is verified.
+/// The head and the claims of a token, as far as they are compared; null where it is no token. Nothing of it is verified.
 fn said(token: &str) -> Value {
     let part =
         |text: &str| URL_SAFE_NO_PAD.decode(text).ok().and_then(|json| serde_json::from_slice::<Value>(&json).ok());

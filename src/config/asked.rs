@@ -1,4 +1,4 @@
-//! What routes ask of accounts: all of it, and what is more than another configuration asks.
+//! The demands of routes on accounts: all of them, and those that are more than in another configuration.
 
 use billing::Asked;
 use entitlement::authorize::{Mode, Policy, Requirement};

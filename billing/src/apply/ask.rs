@@ -145,7 +145,7 @@ impl Billing {
         let mut conn = self.pool().acquire().await?;
         let customer = match (&event.customer, event.facts.iter().find_map(returned_payment)) {
             (Some(customer), _) => Some(customer.clone()),
-            // What goes back names its payment alone.
+            // A refund or a dispute names its payment alone.
             (None, Some(payment)) => money::customer_of(&mut conn, provider, payment).await?,
             (None, None) => None,
         };

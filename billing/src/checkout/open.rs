@@ -97,7 +97,7 @@ impl Seller {
         let sale = self.sale(&standing, now).await?;
         self.write_down(lease, &sale.choice, now).await?;
         let opened = self.create(lease, &sale, now).await?;
-        // What cannot be bought ends nothing. Where an end is refused, nobody can pay: the checkout was shown to nobody, and closes by
+        // An order that cannot be bought ends nothing. Where an end is refused, nobody can pay: the checkout was shown to nobody, and closes by
         // itself.
         self.end_what_is_bought_again(&standing, now).await?;
         self.keep(lease, &sale, opened).await

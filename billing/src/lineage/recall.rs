@@ -1,4 +1,4 @@
-//! What proxies know of the database whose place this one takes, and Redis may have lost: it is put there again, where all that is held
+//! The records that proxies know of the database whose place this one takes, and Redis may have lost: they are put there again, where all that is held
 //! stands.
 
 use entitlement::record;

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 use crate::store::catalogs::Rules;
 use crate::store::snapshot::Snapshot;
 
-/// What routes ask for, in the place of what they asked for before.
+/// The demands of routes, in the place of those before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub before: Requirement,

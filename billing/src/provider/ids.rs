@@ -1,4 +1,4 @@
-//! What the ids of a provider's objects look like: by their beginning one is told from another.
+//! The forms of the ids of a provider's objects: by its beginning one is told from another.
 
 use entitlement::catalog::Provider;
 

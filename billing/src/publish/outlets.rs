@@ -192,7 +192,7 @@ impl Outlets {
             _ => None,
         };
         match (refusal, self.place_of_cache()) {
-            // Which right a script lacks is found out after it.
+            // The right that a script lacks is found out after it.
             (Some(refusal), Some(place)) if refusal != Refusal::RightOfScript => Some(format!("{place}: {refusal}")),
             _ => self.redis_fault(),
         }

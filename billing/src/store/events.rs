@@ -132,7 +132,7 @@ pub async fn make_due(conn: &mut PgConnection, id: i64, now: Timestamp) -> Resul
 /// # Errors
 /// When a row cannot be read, or the database fails.
 pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<Due>, StoreError> {
-    // What has never failed is due some seconds after it came. Due later, it came in by a clock ahead of ours, whose process may be gone.
+    // An event that has never failed is due some seconds after it came. Due later, it came in by a clock ahead of ours, whose process may be gone.
     let query = sqlx::query!(
         r#"
         select id as "id!", provider as "provider!" from (

@@ -91,7 +91,7 @@ pub async fn stand_beside(conn: &mut PgConnection, held: AreHeld) -> Result<(), 
     Ok(())
 }
 
-/// Whose records were held until another installation was seen alive.
+/// The database whose records were held until another installation was seen alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AreHeld {
     /// Its own.

@@ -1,43 +1,45 @@
 //! The bearer token, and a token in what libraries put around it.
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderValue};
 use percent_encoding::percent_decode;
 
-/// What stands in `Authorization`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The content of `Authorization`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Authorization<'a> {
     /// The token of the scheme `Bearer` (RFC 6750 section 2.1).
     Bearer(&'a [u8]),
     /// A text that may be a token, of another scheme or of none: some sites read it.
     Other(&'a [u8]),
-    /// There are two headers, or one that a proxy has made of two. It is one (RFC 9110 section 11.6.2): of several, the site may read
-    /// another than a gateway.
-    Doubled,
+    /// There are two headers, or one that a proxy has made of two, with these tokens. It is one header (RFC 9110 section 11.6.2): of several,
+    /// the site may read another than a gateway.
+    Doubled(Vec<&'a [u8]>),
 }
 
-/// What stands in `Authorization`, as far as it may be a token.
+/// The content of `Authorization`, as far as it may be a token.
 pub(super) fn authorization(headers: &HeaderMap) -> Option<Authorization<'_>> {
-    let mut lines = headers.get_all(AUTHORIZATION).iter();
-    let found = in_one(lines.next()?.as_bytes());
-    let mut others = lines.map(|value| in_one(value.as_bytes())).peekable();
-    if others.peek().is_none() {
-        return found;
+    let mut lines = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+    let (first, second) = (lines.next()?, lines.next());
+    // No token has a comma.
+    let is_list = bearer(first).is_some_and(|token| token.contains(&b','));
+    if second.is_none() && !is_list {
+        return in_one(first);
     }
-    others.fold(found, Option::or).map(|_| Authorization::Doubled)
+    let parts = [first].into_iter().chain(second).chain(lines).flat_map(|line| line.split(|byte| *byte == b','));
+    let tokens = parts.filter_map(|part| match in_one(part.trim_ascii())? {
+        Authorization::Bearer(token) | Authorization::Other(token) => Some(token),
+        Authorization::Doubled(_) => None,
+    });
+    Some(tokens.collect()).filter(|tokens: &Vec<&[u8]>| !tokens.is_empty()).map(Authorization::Doubled)
 }
 
 fn in_one(value: &[u8]) -> Option<Authorization<'_>> {
-    match bearer(value) {
-        // No token has a comma.
-        Some(token) if token.contains(&b',') => Some(Authorization::Doubled),
-        Some(token) => Some(Authorization::Bearer(token)),
-        None => {
-            let word = value.trim_ascii().rsplit(|byte| matches!(byte, b' ' | b'\t' | b'=')).next()?;
-            let may_be_token = word.iter().filter(|byte| **byte == b'.').count() == 2;
-            may_be_token.then_some(Authorization::Other(word))
-        }
+    if let Some(token) = bearer(value) {
+        return Some(Authorization::Bearer(token));
     }
+    let word = value.trim_ascii().rsplit(|byte| matches!(byte, b' ' | b'\t' | b'=')).next()?;
+    let may_be_token = word.iter().filter(|byte| **byte == b'.').count() == 2;
+    may_be_token.then_some(Authorization::Other(word))
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
@@ -85,11 +87,11 @@ mod tests {
             (&["bearer  a.b.c "], Some(Bearer(b"a.b.c"))),
             (&["BEARER\ta.b.c"], Some(Bearer(b"a.b.c"))),
             (&["Bearer"], Some(Bearer(b""))),
-            (&["Bearer a.b.c", "Bearer a.b.c"], Some(Doubled)),
-            (&["Bearer a.b.c", "Basic eA=="], Some(Doubled)),
-            (&["", "Bearer a.b.c"], Some(Doubled)),
-            (&["Bearer a.b.c, Bearer a.b.c"], Some(Doubled)),
-            (&["Bearer a.b.c,"], Some(Doubled)),
+            (&["Bearer a.b.c", "Bearer a.b.c"], Some(Doubled(vec![b"a.b.c"; 2]))),
+            (&["Bearer a.b.c", "Basic eA=="], Some(Doubled(vec![b"a.b.c"]))),
+            (&["", "Token d.e.f", "Bearer a.b.c"], Some(Doubled(vec![b"d.e.f", b"a.b.c"]))),
+            (&["Bearer a.b.c, Bearer d.e.f"], Some(Doubled(vec![b"a.b.c", b"d.e.f"]))),
+            (&["Bearer a.b.c,"], Some(Doubled(vec![b"a.b.c"]))),
             // Of these the gate reads none.
             (&["Basic eDp5", "Basic eDp5"], None),
             (&["Token a.b.c"], Some(Other(b"a.b.c"))),

@@ -207,7 +207,7 @@ impl Identity {
             Some(credential) => credential,
             None => Box::pin(self.renew(sender, insist, &mut sum)).await,
         };
-        // What a request has that is refused counts once, however often it is read.
+        // A refused credential counts once, however often it is read.
         if matches!(insist, Insist::No) {
             sum.tries.refused.iter().for_each(|(way, refusal)| self.refusals.note(*way, *refusal, sender.now.time));
         }
@@ -235,11 +235,13 @@ impl Identity {
             self.take_front(&mut sum, front, sender);
         }
         // Where no way reads tokens, a bearer token is another's business.
-        match credential::authorization(headers).filter(|found| self.reads_any() || *found == Authorization::Doubled) {
-            Some(Authorization::Doubled) => sum.doubles(self.all),
+        match credential::authorization(headers).filter(|_| self.all != Ways::default()) {
             Some(Authorization::Bearer(token)) => self.take(&mut sum, self.all, token, now),
-            Some(Authorization::Other(token)) => {
-                sum.beside = self.verify(self.all, token, now, &mut Tries::default()).ok();
+            Some(Authorization::Other(token)) => self.take_beside(&mut sum, &[token], now),
+            Some(Authorization::Doubled(tokens)) => {
+                sum.tries.refuse(self.all, Refusal::Doubled);
+                sum.rejects();
+                self.take_beside(&mut sum, &tokens, now);
             }
             None => {}
         }
@@ -287,6 +289,12 @@ impl Identity {
         }
     }
 
+    /// Adds what tokens say that count for nothing, and by which the site may go all the same.
+    fn take_beside(&self, sum: &mut Sum, tokens: &[&[u8]], now: Timestamp) {
+        let mut tries = Tries::default();
+        sum.beside.extend(tokens.iter().filter_map(|token| self.verify(self.all, token, now, &mut tries).ok()));
+    }
+
     /// Adds the word of a proxy in front.
     fn take_front(&self, sum: &mut Sum, front: &Front, sender: &Sender<'_>) {
         let said = front.value(sender.headers, sender.origin.as_ref()).and_then(|value| match (&front.holds, value) {
@@ -303,10 +311,6 @@ impl Identity {
             sum.tries.refused.push((front.place, refusal));
             sum.rejects();
         }
-    }
-
-    fn reads_any(&self) -> bool {
-        self.all != Ways::default()
     }
 
     /// The principal that a token names, or the check that it does not pass; keys that are published are there already.

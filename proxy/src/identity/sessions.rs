@@ -9,7 +9,7 @@ use http::header::HeaderName;
 use super::Identity;
 use crate::ladder::Ladder;
 
-/// What a site ends all sessions of a browser with (Clear Site Data, section 3.1).
+/// The header with which a site ends all sessions of a browser (Clear Site Data, section 3.1).
 pub(crate) const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 impl Identity {

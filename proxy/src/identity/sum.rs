@@ -4,7 +4,6 @@ use super::Credential;
 use super::ask::{Presented, Verdict};
 use super::cookies::Ways;
 use super::principal::Principal;
-use super::refusal::Refusal;
 use super::token::Tries;
 
 /// What was found so far.
@@ -12,10 +11,8 @@ use super::token::Tries;
 pub(super) struct Sum {
     principal: Option<Principal>,
     pub(super) is_ambiguous: bool,
-    /// The site gets two headers of which it may read another than a gateway.
-    is_doubled: bool,
-    /// Of what a token says that stands where the site may look, and which counts for nothing here.
-    pub(super) beside: Option<Principal>,
+    /// Of tokens that count for nothing here, and by which the site may go.
+    pub(super) beside: Vec<Principal>,
     /// Something does not verify.
     is_rejected: bool,
     /// The site has not said whose a session is.
@@ -34,12 +31,6 @@ impl Sum {
             }
             None => self.principal = Some(principal),
         }
-    }
-
-    /// One header (RFC 9110 section 11.6.2) is there twice. Beside a credential that counts, the site could go by another one.
-    pub(super) fn doubles(&mut self, ways: Ways) {
-        self.tries.refuse(ways, Refusal::Doubled);
-        self.is_doubled = true;
     }
 
     pub(super) fn rejects(&mut self) {
@@ -62,7 +53,7 @@ impl Sum {
     }
 
     fn is_beside_another(&self, principal: &Principal) -> bool {
-        self.beside.as_ref().is_some_and(|beside| principal.clone().and(beside).is_none())
+        self.beside.iter().any(|beside| principal.clone().and(beside).is_none())
     }
 
     /// None when a newer set of keys, or the site, could say more. A user with one good token is not kept waiting for the keys of other
@@ -71,11 +62,11 @@ impl Sum {
         match self.principal.take() {
             _ if self.is_ambiguous => Some(Credential::Ambiguous),
             _ if !self.questions.is_empty() => None,
-            Some(principal) if self.is_doubled || self.is_beside_another(&principal) => Some(Credential::Ambiguous),
+            Some(principal) if self.is_beside_another(&principal) => Some(Credential::Ambiguous),
             Some(principal) => Some(Credential::Account(principal)),
             None if self.tries.pending != Ways::default() => None,
             None if self.is_unknown => Some(Credential::Unverified),
-            None if self.is_rejected || self.is_doubled => Some(Credential::Rejected),
+            None if self.is_rejected => Some(Credential::Rejected),
             None => Some(Credential::Missing),
         }
     }

@@ -1,4 +1,4 @@
-//! What this process knows of a database whose place another one has taken may be known nowhere else: Redis may have lost it together with
+//! The records of a database whose place another one has taken may be known to this process alone: Redis may have lost it together with
 //! the newest changes. It is handed to billing, which holds it for all processes.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::line::Line;
 const BATCH_BYTES: usize = 256 * 1024;
 const BATCH: usize = 200;
 
-/// What was handed over.
+/// The records that were handed over.
 #[derive(Debug, Default)]
 pub(super) struct Recall(Mutex<State>);
 
