@@ -236,7 +236,7 @@ async fn a_token_is_checked_with_what_the_gate_checks_it_with() {
     let elsewhere = signed(&claims, crate::world::token::SECRET);
     let told = world.tollgate(&["token", "verify", &elsewhere]).await;
     assert!(told.stderr.contains("wrong_issuer") && !told.stdout.contains(&elsewhere), "{told:?}");
-    for words in ["iss \"http://site.test/\"", "alg \"HS256\"", "identity wants: iss "] {
+    for words in ["iss \"http://site.test/\"", "alg \"HS256\"", "token wants: iss "] {
         assert!(told.stdout.contains(words), "both are shown: {told:?}");
     }
 }
