@@ -57,8 +57,8 @@ async fn a_purchase_takes_effect_while_twenty_thousand_accounts_are_told_of_a_ca
     assert!(told(&mut other, "= 1").await >= 10_000, "the others still wait");
 
     held.rollback().await.expect("it is let go");
-    let all_told = async || (told(&mut other, "= 1").await == 0).then_some(());
-    within(DEADLINE * 5, "twenty thousand are told", all_told).await;
+    let all_are = async || (told(&mut other, "= 1").await == 0).then_some(());
+    within(DEADLINE * 5, "twenty thousand are told", all_are).await;
     assert_eq!(told(&mut other, "> 2").await, 0, "each once");
     all_told(&mut other).await;
 }
