@@ -47,28 +47,13 @@ impl Dues {
         };
         Self {
             failed_at: unpaid.iter().filter_map(|bill| bill.failed_at).min(),
-            never_paid: (is_first || was_given(subscription, item, &bills)) && !took_in && !has_changed,
+            never_paid: is_first && !took_in && !has_changed,
             needs_action: unpaid.iter().any(|bill| bill.needs_action),
             price: last.and_then(|line| line.price.clone()),
             // What was paid for the period before says nothing of this one.
             paid_until: last.and_then(|line| line.until).filter(|until| period.is_none_or(|start| start < *until)),
         }
     }
-}
-
-/// Whether all periods of an item before the running one are known, and nothing was charged for them.
-fn was_given(subscription: &Subscription, item: &Item, bills: &[&Invoice]) -> bool {
-    let items = subscription.all_items();
-    let free = bills.iter().filter(|bill| bill.is_paid() && bill.took_in() == 0).flat_map(|bill| &bill.lines);
-    let free: Vec<&Line> = free.filter(|line| line.whole && line.is_of(item, &items)).collect();
-    let Some(start) = subscription.period_of(item) else { return false };
-    let mut from = start;
-    while subscription.started_at < from {
-        let before = free.iter().find(|line| line.until == Some(from) && line.from < from);
-        let Some(before) = before else { return false };
-        from = before.from;
-    }
-    from < start
 }
 
 /// The last line for an item that was paid: the one that reaches farthest, and of such the one that began last.

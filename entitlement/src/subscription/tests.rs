@@ -295,9 +295,7 @@ proptest! {
         let of_period: Vec<_> = open.iter().filter(|(from, ..)| *from >= 30).collect();
         let failed = of_period.iter().filter_map(|(_, _, failed_at, _)| *failed_at).chain([since]).min().unwrap_or(since);
         let is_first = first_due.is_some_and(|first| (30..=since).contains(&first));
-        // All began at 0.
-        let was_given = paid.contains(&(0, 30, true));
-        let never_paid = (is_first || was_given)
+        let never_paid = is_first
             && paid.iter().all(|(.., is_free)| *is_free)
             && of_period.iter().all(|(_, change, ..)| *change == 0);
         let paid_until = paid.iter().map(|(from, days, _)| from + days).max().filter(|until| *until > 30);
