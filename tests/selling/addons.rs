@@ -187,14 +187,9 @@ fn bill_of(subscription: &Value, price: &str) -> Value {
 async fn a2_of_one_subscription_only_that_is_bought_again_whose_money_went_back() {
     let world = shop().await;
     let of_addon = ("price_domain", "price_annual", domain("second.example"));
-    for (back, rest, order) in [("price_annual", "price_domain", annual()), of_addon.clone()] {
+    for (back, rest, order) in [("price_annual", "price_domain", annual()), of_addon] {
         is_bought_again(&world, (back, rest), &order).await;
     }
-    // What is charged for by its use.
-    let metered = shop().await;
-    provider(&metered).set_price("price_domain", |price| price.metered = true).expect("there is one");
-    let (back, rest, order) = of_addon;
-    is_bought_again(&metered, (back, rest), &order).await;
 }
 
 /// Of a subscription for two things only that is bought again whose money went back.

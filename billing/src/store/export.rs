@@ -128,7 +128,7 @@ async fn events(conn: &mut PgConnection, names: &[String], tables: &mut Tables) 
     Ok(())
 }
 
-/// How many events of the inbox are about nobody that is known yet, 1000 at most: they could not be read, or were not looked at so far.
+/// How many events of the inbox are about nobody that is known yet, among the first 1000 that are open: they could not be read, or were not looked at so far.
 ///
 /// # Errors
 /// When the database fails.
@@ -136,10 +136,10 @@ pub async fn unassigned(conn: &mut PgConnection) -> Result<i64, StoreError> {
     let query = sqlx::query_scalar!(
         r#"
         select count(*) as "count!" from (
-            select from webhook_events
-            where state in ('pending', 'parked', 'dead') and account is null and customer_id is null
+            select account, customer_id from webhook_events where state in ('pending', 'parked', 'dead')
             order by state, id limit 1000
         ) few
+        where account is null and customer_id is null
         "#
     );
     Ok(query.fetch_one(conn).await?)
