@@ -28,7 +28,7 @@ impl Config {
         steps
     }
 
-    /// What routes ask for otherwise than in `before`. Each pattern of both stands for the requests that it is for.
+    /// The demands of routes that differ from those in `before`. Each pattern of both stands for the requests that it is for.
     pub fn asked_since(&self, before: &Self) -> Vec<Step> {
         let table = |config: &Self| Table::below(&config.own_paths, config.routes.clone(), config.default.clone());
         let (then, now) = (table(before), table(self));
@@ -65,7 +65,7 @@ fn enforced(policy: &Policy) -> Requirement {
     if policy.mode == Mode::Shadow { Requirement::Public } else { policy.require.clone() }
 }
 
-/// Whoever has an account meets what asks for no more than that.
+/// Every account meets a demand for no more than an account.
 fn add(steps: &mut Vec<Step>, route: &str, asked: Asked) {
     if asked.before == asked.now || matches!(asked.now, Requirement::Public | Requirement::SignedIn) {
         return;

@@ -111,7 +111,7 @@ impl Secrets {
             .jwt_secret
             .as_deref()
             .context("TOLLGATE_JWT_SECRET is not set: set it to the secret with which your site signs its tokens")?;
-        // Whoever has the public key could sign with it.
+        // Every holder of the public key could sign with it.
         if secret.trim_start().starts_with("-----BEGIN") {
             bail!(
                 "TOLLGATE_JWT_SECRET has a key in PEM, and is a secret that signs: name the file of the public key under [identity] as `public_key_file`"

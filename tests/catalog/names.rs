@@ -176,7 +176,7 @@ async fn a_way_without_a_name_is_known_again_among_several_with_names_by_what_it
         let asked = world.tollgate(&["identity", "accept", "--yes"]).await;
         assert!(asked.failure().contains("5 accounts have access"), "{asked:?}");
     }
-    // What names the same accounts is no matter.
+    // Names of the same accounts are no matter.
     world.processes[0].rewrite(|_| format!("{lines}\n{browser}{header}"));
     restart(&mut world).await;
     let warned = warnings(world.billing()).await;
@@ -192,7 +192,7 @@ async fn the_claim_in_force_is_put_back_by_a_reload() {
     world.processes[0].rewrite(by_organisation);
     restart(&mut world).await;
     all_warn(&world).await;
-    // What is wrong already is no reason to refuse something else.
+    // A fault that is there already is no reason to refuse something else.
     reload(&world).await;
     all_warn(&world).await;
     world.processes[0].rewrite(|_| right);
@@ -221,7 +221,7 @@ async fn a_way_that_goes_is_held_back_for_the_accounts_that_it_alone_named() {
     );
     let two = format!("{one}[identity.api]\nalgorithm = \"HS256\"\nissuer = \"https://api\"\nprefix = \"api:\"\n");
     let robots = "every account that begins with `api:` becomes another one";
-    // Nobody is named by it: nothing is held, by a start and by a reload.
+    // No account is named by it: nothing is held, by a start and by a reload.
     for is_reload in [false, true] {
         world.processes[0].rewrite(|_| two.clone());
         restart(&mut world).await;

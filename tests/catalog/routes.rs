@@ -37,7 +37,7 @@ async fn routes_that_ask_for_more_tell_how_many_accounts_do_not_pass_any_more() 
     assert!(told.iter().all(|line| line.contains("\"accounts\":5") && line.contains("\"holders\":5")), "{told:?}");
     assert!(told.iter().any(|line| line.contains("/premium/**") && line.contains("tier paid")), "{told:?}");
     assert!(told.iter().any(|line| line.contains("/new/**") && line.contains("feature export")), "{told:?}");
-    // Whoever closes a route means it.
+    // An operator who closes a route means it.
     for token in &tokens {
         world.everywhere("/premium/one", token, 402).await;
     }

@@ -85,7 +85,7 @@ async fn proxies_that_ran_on_are_witnesses_when_redis_is_lost_together_with_the_
     }
 }
 
-/// What billing has now, and whether it runs on meanwhile.
+/// The database that billing has now, and whether billing runs on meanwhile.
 #[derive(Clone, Copy, Debug)]
 enum Then {
     DumpUnderBilling,

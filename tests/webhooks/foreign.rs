@@ -65,7 +65,7 @@ async fn b16_events_of_a_stranger_are_asked_about_once_and_leave_no_body() {
     let again: Vec<_> =
         provider.calls().into_keys().filter(|call| asked.iter().any(|kind| call.contains(kind))).collect();
     assert!(again.is_empty(), "it is known whose they are not: {again:?}");
-    // What pays which invoice names nobody.
+    // The payment of an invoice names no account.
     let personal =
         "select count(*) from webhook_events where octet_length(body) > 0 and type <> 'invoice_payment.paid'";
     assert_eq!(number(&world, personal, &customer).await, 0, "{:?}", kinds_kept(&world).await);

@@ -153,7 +153,7 @@ impl Billing {
             kind = event.kind,
             "an event that was never delivered is taken over"
         );
-        // What was known by other means is no drift, whatever was not delivered.
+        // A change that was known by other means is no drift.
         if self.apply_singly(vec![id], now, &mut Drained::default()).await? > 0 {
             report.drift += 1;
             metrics::count_drift();

@@ -96,7 +96,7 @@ pub async fn stand_beside(conn: &mut PgConnection, held: AreHeld) -> Result<(), 
 pub enum AreHeld {
     /// Its own.
     Its,
-    /// Nobody's, or others as well.
+    /// The records of no database, or of others as well.
     Others,
 }
 

@@ -55,7 +55,7 @@ pub struct Line {
 
 impl Line {
     /// Whether it is for an item of a subscription that has these items. A line of a price that no item has any more is of an item
-    /// whose price was changed; one of an item that was taken off is of the one that was added with its price.
+    /// with another price now; one of an item that was taken off is of the one that was added with its price.
     #[must_use]
     pub fn is_of(&self, item: &Item, items: &[Item]) -> bool {
         // The price of another item is never a price that this one had.
