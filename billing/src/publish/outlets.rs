@@ -20,6 +20,9 @@ use crate::settings::Secret;
 /// Answers that are put into the cache at once; beyond, the next one who asks does it.
 const FILLS_MAX: usize = 64;
 
+/// The most causes that the log is told of while the cache is behind.
+const CAUSES_MAX: usize = 8;
+
 /// Makes a proxy in this process forget sessions.
 pub(crate) type ForgetSessions = Box<dyn Fn(&Forget) + Send + Sync>;
 
@@ -29,6 +32,8 @@ pub(crate) struct Outlets {
     local: Option<broadcast::Sender<Arc<Record>>>,
     /// Whether the cache could not be told of a change, and has not been since.
     is_behind: AtomicBool,
+    /// The causes that the log has been told of since the cache is behind.
+    causes: Mutex<Vec<String>>,
     recent: Mutex<Recent>,
     /// Makes a proxy in this process forget sessions.
     forgets: OnceLock<ForgetSessions>,
@@ -58,6 +63,7 @@ impl Outlets {
             cache: redis_url.map(|url| Cache::new(url, namespace.clone())).transpose()?,
             local,
             is_behind: AtomicBool::new(false),
+            causes: Mutex::default(),
             recent: Mutex::default(),
             forgets: OnceLock::new(),
             fills: Arc::new(Semaphore::new(FILLS_MAX)),
@@ -173,15 +179,23 @@ impl Outlets {
         }
     }
 
-    /// Notes whether the cache lacks changes that it could not be told of, and by which fault.
+    /// Notes whether the cache lacks changes that it could not be told of, and by which fault. The log is told of each cause
+    /// once: a connection that breaks first is not all that an operator has to mend.
     pub fn set_behind(&self, is_behind: bool, fault: Option<&PublishError>) {
-        match (self.is_behind.swap(is_behind, Ordering::Relaxed), is_behind) {
-            (false, true) => {
-                let cause = self.cause(fault);
-                tracing::warn!(cause, "the cache lacks changes: proxies ask billing until it has them");
+        let was_behind = self.is_behind.swap(is_behind, Ordering::Relaxed);
+        let mut causes = self.causes.lock();
+        if !is_behind {
+            causes.clear();
+            if was_behind {
+                tracing::info!("the cache lacks no change any more");
             }
-            (true, false) => tracing::info!("the cache lacks no change any more"),
-            _ => {}
+            return;
+        }
+        let cause = self.cause(fault);
+        let is_new = cause.as_ref().is_some_and(|cause| causes.len() < CAUSES_MAX && !causes.contains(cause));
+        if !was_behind || is_new {
+            tracing::warn!(cause, "the cache lacks changes: proxies ask billing until it has them");
+            causes.extend(cause);
         }
     }
 
