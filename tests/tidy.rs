@@ -229,6 +229,39 @@ fn each_fuzz_target_is_built_and_starts_from_inputs_and_words_of_its_own() {
     }
 }
 
+#[test]
+fn every_path_that_a_document_names_is_there() {
+    const PLACES: [&str; 12] = [
+        "entitlement",
+        "billing",
+        "proxy",
+        "cache",
+        "src",
+        "tests",
+        "scripts",
+        "docs",
+        "config",
+        "demo",
+        "migrations",
+        "bench",
+    ];
+    let documents =
+        files("docs", "md").into_iter().chain(["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"].map(PathBuf::from));
+    let mut found = 0;
+    for document in documents {
+        let text = read(&document);
+        for quoted in text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+            let is_path = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
+            let Some((place, _)) = quoted.split_once('/') else { continue };
+            if PLACES.contains(&place) && quoted.chars().all(is_path) {
+                found += 1;
+                assert!(Path::new(ROOT).join(quoted).exists(), "{}: there is no {quoted}", document.display());
+            }
+        }
+    }
+    assert!(found > 50, "documents name paths: {found}");
+}
+
 #[tokio::test]
 async fn every_shipped_configuration_is_valid() {
     let dir = tempfile::tempdir().expect("a directory");

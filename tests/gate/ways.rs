@@ -1,4 +1,5 @@
-//! Several ways to know who asks, with the shapes of usual providers, as docs/identity.md configures them.
+//! Several ways to know who asks, with the shapes of usual providers, as docs/identity.md configures them: each section names the provider's
+//! documentation, after which the shape here is made.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -58,6 +59,17 @@ async fn account(world: &World, name: &str, value: &str) -> String {
     }
 }
 
+#[test]
+fn each_section_names_the_documentation_that_it_is_made_after() {
+    let blocks = DOCS.match_indices("```toml\n[identity.");
+    for (at, _) in blocks {
+        let before = &DOCS[..at];
+        let heading = before.rfind("\n## ").max(before.rfind("\n### ")).expect("a section");
+        let section = &before[heading..];
+        assert!(section.contains("\nAfter <https://") || section.contains("### Opaque tokens"), "{section}");
+    }
+}
+
 #[tokio::test]
 async fn tokens_of_usual_providers_name_their_accounts_beside_each_other() {
     let host = KeyHost::start(&[RSA, P256, ED25519]).await;
@@ -97,7 +109,9 @@ async fn tokens_of_usual_providers_name_their_accounts_beside_each_other() {
     let (one, two) = session.split_at(300);
     let pieces = format!("sb-project-auth-token.1={two}; sb-project-auth-token.0={one}");
     let ours = clerk(json!({ "azp": "https://read.example" }));
-    let org = clerk(json!({ "azp": "https://read.example", "org_id": "org_1", "org_role": "admin" }));
+    let org = clerk(json!({ "azp": "https://read.example", "o": { "id": "org_1", "slg": "one", "rol": "admin" } }));
+    let org_before =
+        clerk(json!({ "azp": "https://read.example", "v": 1, "org_id": "org_1", "org_role": "org:admin" }));
     let foreign = clerk(json!({ "azp": "https://evil.example" }));
     let bearer = |token: &str| format!("Bearer {token}");
     for (what, name, value, expected) in [
@@ -114,6 +128,7 @@ async fn tokens_of_usual_providers_name_their_accounts_beside_each_other() {
         ),
         ("Clerk", "cookie", format!("__session={ours}"), "user_1"),
         ("Clerk, of an organisation", "cookie", format!("__session={org}"), "org_1"),
+        ("Clerk, of an organisation, version 1", "cookie", format!("__session={org_before}"), "org_1"),
         ("Clerk, of another site", "cookie", format!("__session={foreign}"), "invalid_token"),
         ("Auth0", "authorization", bearer(&auth0), "org-7"),
         ("Firebase", "cookie", format!("__session={firebase}"), "u-firebase"),
@@ -131,6 +146,30 @@ async fn tokens_of_usual_providers_name_their_accounts_beside_each_other() {
     }
     let counted = world.proxy().metric("tollgate_identity_total", &["source=\"clerk\"", "wrong_party"]).await;
     assert!(counted >= 1.0, "{counted}");
+}
+
+#[tokio::test]
+async fn an_administrator_of_an_organisation_of_clerk_buys_for_it() {
+    let host = KeyHost::start(&[RSA]).await;
+    let buyers =
+        DOCS.split("```toml\n[organisation]\n").nth(1).and_then(|rest| rest.split_once("```")).expect("a block").0;
+    let mut setup = setup(&["clerk"], &host);
+    setup.routes = format!("{}\n[organisation]\n{buyers}", setup.routes);
+    let world = World::with(setup).await;
+    for (more, expected) in [
+        (json!({ "v": 2, "o": { "id": "org_1", "slg": "one", "rol": "admin" } }), true),
+        (json!({ "v": 2, "o": { "id": "org_1", "slg": "one", "rol": "member" } }), false),
+        (json!({ "v": 1, "org_id": "org_1", "org_role": "org:admin" }), true),
+        (json!({ "v": 1, "org_id": "org_1", "org_role": "org:member" }), false),
+    ] {
+        let mut claims =
+            with(json!({ "iss": "https://clerk.read.example", "sub": "user_1", "azp": "https://read.example" }));
+        claims.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let cookie = format!("__session={}", RSA.sign(&claims));
+        let shown = send(world.request("GET", "/api/billing/subscription", None).header("cookie", cookie)).await;
+        let shown = shown.json();
+        assert_eq!((&shown["account"], &shown["buyer"]), (&json!("org_1"), &json!(expected)), "{more}: {shown}");
+    }
 }
 
 #[tokio::test]

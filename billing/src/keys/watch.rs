@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cache::Lasting;
 use entitlement::catalog::Provider;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Key;
@@ -21,6 +22,9 @@ use crate::takings::{self, Verdict, What};
 
 /// How often the keys are looked at without being replaced.
 const EVERY: Duration = Duration::from_secs(5);
+
+/// How often it is counted which accounts have subscriptions of test mode alone, while these are spared.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// How many events are made due at once.
 const BATCH: i64 = 500;
@@ -88,9 +92,15 @@ impl Billing {
     pub(crate) async fn run_key_watch(self, stop: CancellationToken) {
         let mut known: BTreeMap<&'static str, Seen> = BTreeMap::new();
         let faults = Lasting::default();
+        let mut counted = None::<Instant>;
         while !stop.is_cancelled() {
+            let is_due = counted.is_none_or(|at| at.elapsed() >= COUNT_EVERY);
+            if is_due {
+                counted = Some(Instant::now());
+            }
             for provider in provider::ALL {
-                match self.look_at_key(provider).await {
+                let kept = known.get(provider.as_str()).and_then(|seen| seen.spared).filter(|_| !is_due);
+                match self.look_at_key(provider, kept).await {
                     Ok(seen) => {
                         faults.ends();
                         let before = known.insert(provider.as_str(), seen.clone()).unwrap_or_default();
@@ -116,7 +126,8 @@ impl Billing {
         }
     }
 
-    async fn look_at_key(&self, provider: Provider) -> Result<Seen, StoreError> {
+    /// `spared`: who was spared a moment ago, which counts still.
+    async fn look_at_key(&self, provider: Provider, spared: Option<Verdict>) -> Result<Seen, StoreError> {
         self.catch_up().await?;
         let key = self.key(provider).await?;
         let (providers, now) = (self.providers(), clock::now());
@@ -133,18 +144,21 @@ impl Billing {
         let waiting = keys::waiting(&mut conn, provider).await?;
         let unseen = unseen::count(&mut conn, Some(provider)).await?.subscriptions;
         let is_settled = keys::do_live_count(&mut conn, provider).await?;
-        let spared = if !is_settled && keys::is_live_stored(&mut conn, provider).await? {
-            u64::try_from(keys::accounts_of_test_mode(&mut conn, provider).await?).unwrap_or(0)
-        } else {
-            0
+        let spared = match spared {
+            _ if is_settled || !keys::is_live_stored(&mut conn, provider).await? => None,
+            Some(spared) => Some(spared),
+            None => {
+                let accounts = keys::accounts_of_test_mode(&mut conn, provider).await?;
+                let verdict = takings::weigh(&mut conn, u64::try_from(accounts).unwrap_or(0), now).await?;
+                verdict.is_many().then_some(verdict)
+            }
         };
-        let verdict = takings::weigh(&mut conn, spared, now).await?;
         let (misfit, refused) = match key {
             Key::Other(misfit) => (Some(misfit.to_string()), None),
             Key::Unknown(error @ (ProviderError::Key | ProviderError::Right(_))) => (None, Some(error.to_string())),
             _ => (None, self.providers().refusal(provider).map(|error| error.to_string())),
         };
-        Ok(Seen { misfit, refused, waiting, unseen, spared: verdict.is_many().then_some(verdict) })
+        Ok(Seen { misfit, refused, waiting, unseen, spared })
     }
 
     async fn wake_waiting(&self, provider: Provider, livemode: Option<bool>) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use entitlement::naming::{LostNames, Names};
 use sqlx::PgConnection;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{OperatorError, check_told};
@@ -19,6 +20,9 @@ use crate::takings::{self, Verdict, What};
 
 /// How often it is looked whether a person has agreed, in this process or another one.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// How long a naming is held back before those who would lose access by it are counted again.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// The naming in force, as far as this process knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,21 +93,27 @@ impl Billing {
     /// # Errors
     /// When the database fails.
     pub async fn settle_naming(&self) -> Result<(), StoreError> {
+        self.settle_naming_unless(|_| false).await
+    }
+
+    /// As [`Billing::settle_naming`], unless `is_kept` says of why it is held back that this stays as it is.
+    async fn settle_naming_unless(&self, is_kept: impl FnOnce(&str) -> bool) -> Result<(), StoreError> {
         let wanted = &*self.names_wanted();
         let known = {
             let mut conn = self.pool().acquire().await?;
             naming::find(&mut conn).await?
         };
         let lost = known.as_ref().map(|before| lost(before, wanted)).unwrap_or_default();
+        let why = known.as_ref().map(|before| names_held_back(&before.told, &wanted.to_string(), &lost));
+        if why.as_deref().is_some_and(is_kept) {
+            return Ok(());
+        }
         let is_forgotten = !lost.is_nothing() && self.names().as_ref() == Some(wanted) && self.has_forgotten().await;
         let mut conn = self.pool().acquire().await?;
         // Where nobody who has access loses it, none is taken.
         let takes = !is_forgotten && losing(&mut conn, &lost).await?.wanted > 0;
         let naming = match known {
-            Some(before) if takes => {
-                let why = names_held_back(&before.told, &wanted.to_string(), &lost);
-                Naming { names: before.names, held_back: Some(why) }
-            }
+            Some(before) if takes => Naming { names: before.names, held_back: why },
             Some(InForce { names: Some(names), .. }) if names == *wanted => {
                 Naming { names: Some(names), held_back: None }
             }
@@ -140,12 +150,19 @@ impl Billing {
 
     /// Looks until told to stop whether a person has agreed.
     pub(crate) async fn run_naming(self, stop: CancellationToken) {
+        let mut counted = Instant::now();
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(EVERY) => {}
             }
-            if let Err(error) = self.settle_naming().await {
+            let is_due = counted.elapsed() >= COUNT_EVERY;
+            if is_due {
+                counted = Instant::now();
+            }
+            // Counting reads each subscription; a person's word is what ends the wait, and is one row.
+            let is_kept = |why: &str| !is_due && self.naming_warning().as_deref() == Some(why);
+            if let Err(error) = self.settle_naming_unless(is_kept).await {
                 tracing::debug!(error = chain::told(&error), "how accounts are named cannot be looked up");
             }
         }

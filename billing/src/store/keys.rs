@@ -9,6 +9,9 @@ use sqlx::PgConnection;
 
 use super::{StoreError, account_of};
 
+/// The most events that are counted as waiting.
+const WAITING_MAX: i64 = 10_000;
+
 /// What is stored of a provider, as far as it binds a key of the given mode and account.
 ///
 /// A subscription of unknown mode binds no key until its provider has answered for it.
@@ -154,7 +157,12 @@ pub async fn accounts_of_test_mode(conn: &mut PgConnection, provider: Provider) 
 /// When the database fails.
 pub async fn wait(conn: &mut PgConnection, event: i64, provider: Provider) -> Result<(), StoreError> {
     let query = sqlx::query!(
-        "insert into events_for_key (event, provider) values ($1, $2) on conflict (event) do nothing",
+        r#"
+        insert into events_for_key (event, provider, mode)
+        select id, $2, case when livemode then 'live' when not livemode then 'test' else 'unknown' end
+        from webhook_events where id = $1
+        on conflict (event) do nothing
+        "#,
         event,
         provider.as_str()
     );
@@ -162,18 +170,21 @@ pub async fn wait(conn: &mut PgConnection, event: i64, provider: Provider) -> Re
     Ok(())
 }
 
-/// How many parked events wait for another key of a provider.
+/// How many parked events wait for another key of a provider, up to a bound.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn waiting(conn: &mut PgConnection, provider: Provider) -> Result<i64, StoreError> {
     let query = sqlx::query_scalar!(
         r#"
-        select count(*) as "waiting!" from events_for_key k
-        join webhook_events w on w.id = k.event and w.state = 'parked'
-        where k.provider = $1
+        select count(*) as "waiting!" from (
+            select from events_for_key k
+            join webhook_events w on w.id = k.event and w.state = 'parked'
+            where k.provider = $1 limit $2
+        ) waiting
         "#,
-        provider.as_str()
+        provider.as_str(),
+        WAITING_MAX
     );
     Ok(query.fetch_one(conn).await?)
 }
@@ -190,12 +201,16 @@ pub async fn wake(
     limit: i64,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
+    let modes: &[&str] = match livemode {
+        Some(true) => &["live", "unknown"],
+        Some(false) => &["test", "unknown"],
+        None => &["live", "test", "unknown"],
+    };
     let query = sqlx::query!(
         r#"
         with chosen as (
-            select k.event from events_for_key k join webhook_events w on w.id = k.event
-            where k.provider = $1
-                and ($2::boolean is null or w.livemode is null or w.livemode = $2 or w.state <> 'parked')
+            select k.event from events_for_key k
+            where k.provider = $1 and k.mode = any($2)
             order by k.event limit $3
             for update of k skip locked
         ), woken as (
@@ -205,7 +220,7 @@ pub async fn wake(
         delete from events_for_key where event in (select event from chosen)
         "#,
         provider.as_str(),
-        livemode,
+        modes as &[&str],
         limit,
         now
     );

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
+use entitlement::catalog::Sold;
 use entitlement::reduction::reductions;
 use entitlement::subscription::Subscription;
 use entitlement::timeline::{Grant, Segment, Status, timeline};
@@ -145,26 +146,35 @@ fn of_account(snapshot: &Snapshot, current: &Rules, next: &Rules, now: Timestamp
     }
     let mut subscriptions = 0;
     for subscription in snapshot.subscriptions.iter().filter(|subscription| is_running(subscription, now)) {
-        let unknown = unnamed(subscription, current, next);
+        let unsold = unsold(subscription, current, next);
         let alone = |rules: &Rules| at(rules, &compute::grants_of(subscription, snapshot, rules), now);
-        let is_less = !unknown.is_empty() || (!by.is_empty() && !lost(&alone(current), &alone(next)).is_empty());
+        let is_less = !unsold.is_empty() || (!by.is_empty() && !lost(&alone(current), &alone(next)).is_empty());
         subscriptions += u64::from(is_less);
-        for what in unknown {
+        for what in unsold {
             *by.entry(what).or_default() += 1;
         }
     }
     OfAccount { has_access, subscriptions, by }
 }
 
-/// The prices of a subscription that are sold by one catalog and that the other does not name.
-fn unnamed(subscription: &Subscription, current: &Rules, next: &Rules) -> BTreeSet<String> {
+/// The prices of a subscription that the next catalog does not name, or that mean another add-on in it.
+fn unsold(subscription: &Subscription, current: &Rules, next: &Rules) -> BTreeSet<String> {
     let provider = subscription.id.provider;
-    let is_named = |rules: &Rules, price: &str| rules.catalog.sold(provider, price).is_some();
-    let gone = subscription.prices.iter().filter(|price| is_named(current, price) && !is_named(next, price));
     let told = |price: &String| {
-        format!("running subscriptions are of the {provider} price {price}, which the catalog would not name any more")
+        let before = current.catalog.sold(provider, price)?;
+        let of = format!("running subscriptions are of the {provider} price {price}, which the catalog would");
+        match (before, next.catalog.sold(provider, price)) {
+            (_, None) => Some(format!("{of} not name any more")),
+            (Sold::Addon(before), Some(Sold::Addon(now))) if before.code != now.code => {
+                Some(format!("{of} sell as the add-on {} in the place of {}", now.code, before.code))
+            }
+            (Sold::Addon(before), Some(Sold::Tier(now))) => {
+                Some(format!("{of} sell as the tier {} in the place of the add-on {}", now.code, before.code))
+            }
+            _ => None,
+        }
     };
-    gone.map(told).collect()
+    subscription.prices.iter().filter_map(told).collect()
 }
 
 /// Nothing, when a grant comes where there was none: its limits are those of what is given.
