@@ -2,6 +2,7 @@
 
 use crate::bad_input::{LIMIT, Try};
 use crate::world::tollgate::tollgate;
+use crate::world::{Arrangement, World};
 
 #[tokio::test]
 async fn b17_a_file_that_no_text_can_be_read_from_says_what_to_do() {
@@ -98,5 +99,27 @@ async fn b17_what_the_reader_of_a_file_says_is_plain_and_has_its_line() {
             config.replacen("site.url = \"http://127.0.0.1", &format!("site.url = \"{site}\" # "), 1)
         });
         wrong.fails_with(&["check"], &["tollgate.toml, line", "site.url"]).await;
+    }
+}
+
+#[tokio::test]
+async fn b17_a_provider_whose_secrets_are_not_set_is_told_of_at_the_start_and_in_readiness() {
+    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let process = &mut world.processes[0];
+    for name in ["STRIPE_WEBHOOK_SECRET", "STRIPE_API_KEY"] {
+        process.unset(name);
+    }
+    process.restart();
+    process.ready().await;
+    let ready = process.admin("/readyz").await;
+    let warnings = ready.json()["warnings"].to_string();
+    let log = process.process.log();
+    for (name, without) in [
+        ("STRIPE_WEBHOOK_SECRET", "its webhooks are answered 503"),
+        ("STRIPE_API_KEY", "checkout, portal and cancellation are answered 503"),
+    ] {
+        let told = format!("{name} is not set, and the catalog has prices of stripe: {without}");
+        assert!(ready.status == 200 && warnings.contains(&told), "{ready:?}");
+        assert!(log.lines().any(|line| line.contains("\"WARN\"") && line.contains(&told)), "{log}");
     }
 }

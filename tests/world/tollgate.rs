@@ -57,6 +57,11 @@ impl Tollgate {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Takes a variable out of its environment, from its next start on.
+    pub fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| known != name);
+    }
+
     /// Starts another process beside it, with the same configuration under another name.
     pub fn successor(&self, name: &str) -> Self {
         let config = self.config.with_file_name(format!("{name}.toml"));

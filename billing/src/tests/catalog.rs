@@ -91,6 +91,37 @@ async fn what_accounts_would_lose_is_counted_and_said_by_what(options: PgPoolOpt
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn the_price_of_an_add_on_that_means_something_else_is_a_loss(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let with_addon = |code: &str, price: &str| {
+        let price = format!(
+            r#"{{ provider = "stripe", id = "{price}", cadence = "monthly", amount = 300, currency = "gbp" }}"#
+        );
+        let text = toml::to_string(&catalog()).expect("it encodes").replace("addon = []\n", "");
+        let text = format!("addon = [{{ code = \"{code}\", name = \"One\", price = [{price}] }}]\n{text}");
+        toml::from_str::<Catalog>(&text).expect("a catalog")
+    };
+    put_in_force(&world.billing, &with_addon("domain", "price_domain")).await;
+    subscribed(&world, 0, "price_domain").await;
+    let of = "running subscriptions are of the stripe price price_domain, which the catalog would";
+    let as_tier = toml::to_string(&catalog()).expect("it encodes").replace("price_team", "price_domain");
+    for (next, lost) in [
+        (with_addon("domain", "price_domain"), None),
+        (with_addon("site", "price_domain"), Some(format!("{of} sell as the add-on site in the place of domain"))),
+        (with_addon("domain", "price_other"), Some(format!("{of} not name any more"))),
+        (
+            toml::from_str(&as_tier).expect("a catalog"),
+            Some(format!("{of} sell as the tier team in the place of the add-on domain")),
+        ),
+    ] {
+        let plan = world.billing.plan_catalog(&proposal(&world.billing, &next)).await.expect("planned");
+        let count = u64::from(lost.is_some());
+        assert_eq!((plan.losses.accounts, plan.losses.subscriptions), (count, count), "{plan:?}");
+        assert_eq!(plan.losses.by.into_keys().next(), lost);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_shorter_grace_takes_and_a_longer_one_does_not(options: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(options, connect).await;
     let now = crate::clock::now();

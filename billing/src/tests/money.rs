@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::order::outcomes;
-use super::{World, active, checkout, event, settings, with};
+use super::{World, active, catalog, checkout, event, proposal, settings, with};
 use crate::Settings;
+use crate::ops::Proposal;
 
 /// The bill for the first period of `sub_RUN`, which `pi_RUN` paid.
 fn invoice(world: &World) -> Value {
@@ -138,6 +139,14 @@ async fn policy_decides_what_refunds_and_disputes_do(options: PgPoolOptions, con
     world.apply(&events).await;
     let ann = AccountId::parse("ann-RUN").expect("an id");
     assert_eq!(world.has(&ann, world.at(60)).await, "paid active");
+    // A stricter policy takes that, and is counted before it does.
+    for (refund, dispute) in [(Policy::default().refund, Hold::Keep), (Loss::Keep, Policy::default().dispute)] {
+        let stricter =
+            Proposal { policy: Policy { refund, dispute, ..policy }, ..proposal(&world.billing, &catalog()) };
+        let plan = world.billing.plan_catalog(&stricter).await.expect("planned");
+        let by_policy = plan.losses.by.get("accounts lose access by [grace] or [policy]").copied();
+        assert_eq!((plan.losses.accounts, by_policy), (1, Some(1)), "{plan:?}");
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]
