@@ -86,15 +86,37 @@ pub fn given(token: &str) -> Result<String> {
     Ok(token.trim().to_owned())
 }
 
-/// A token without what stands before it in a line of `Authorization` or of a cookie, as it is copied from a browser.
-fn bare(line: &str) -> &str {
+/// A token without what stands before it in a line of `Authorization` or of `Cookie`, as it is copied from a browser; of `cookies`, the
+/// names that hold credentials, also what is no token by itself, whole or in pieces.
+fn bare(line: &str, cookies: &[&str]) -> String {
+    let held = |(name, value): &(&str, &str)| cookies.contains(name).then(|| (*value).to_owned());
+    let written: Vec<(&str, &str)> = line
+        .trim_start_matches("Cookie:")
+        .split(';')
+        .filter_map(|part| part.trim().split_once('='))
+        .map(|(name, value)| (name, value.trim_matches('"')))
+        .collect();
+    let number = |name: &str| {
+        let of = |cookie: &&str| name.strip_prefix(*cookie)?.trim_start_matches(['.', '_']).parse::<u8>().ok();
+        cookies.iter().find_map(of)
+    };
+    let mut pieces: Vec<(u8, &str)> =
+        written.iter().filter_map(|(name, value)| Some((number(name)?, *value))).collect();
+    pieces.sort_unstable();
+    if let Some(held) = written.iter().find_map(held) {
+        return held;
+    }
+    if !pieces.is_empty() {
+        return pieces.into_iter().map(|(_, piece)| piece).collect();
+    }
     let last = line.rsplit([' ', '=']).next().unwrap_or_default();
-    if last.split('.').count() == 3 { last } else { line }
+    if last.split('.').count() == 3 { last.to_owned() } else { line.to_owned() }
 }
 
 fn verify(token: &str, config: &Config, secrets: &Secrets) -> Result<()> {
     logging::start_quiet();
-    let token = bare(&given(token)?).to_owned();
+    let cookies: Vec<&str> = config.identity.ways.iter().flat_map(|way| &way.cookies).map(String::as_str).collect();
+    let token = bare(&given(token)?, &cookies);
     let identity = proxy::identity::Identity::new(config.identity_settings(secrets)?)?;
     if !identity.reads_tokens() {
         bail!("no way under [identity] reads tokens: accounts are known by {}", config.identity.describe());
@@ -203,10 +225,18 @@ mod tests {
         for line in
             ["a.b.c", "Bearer a.b.c", "Authorization: Bearer a.b.c", "session=a.b.c", "Cookie: x=y; session=a.b.c"]
         {
-            assert_eq!(bare(line), "a.b.c");
+            assert_eq!(bare(line, &["auth"]), "a.b.c");
         }
         for line in ["base64-eyJ9==", "opaque", "", "a.b.c.d.e"] {
-            assert_eq!(bare(line), line);
+            assert_eq!(bare(line, &["auth"]), line);
+        }
+        for line in [
+            "auth=base64-eyJ9==",
+            "Cookie: x=y; auth=base64-eyJ9==; auth.0=stale",
+            "auth.1=-eyJ9==; a=b; auth.0=base64",
+            "auth=\"base64-eyJ9==\"",
+        ] {
+            assert_eq!(bare(line, &["auth"]), "base64-eyJ9==");
         }
     }
 

@@ -59,6 +59,20 @@ async fn account(world: &World, name: &str, value: &str) -> String {
     }
 }
 
+/// A session token of Clerk.
+fn clerk(more: &Value) -> String {
+    let mut claims =
+        with(json!({ "iss": "https://clerk.read.example", "sub": "user_1", "sid": "sess_1", "sts": "active", "v": 2 }));
+    claims.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    RSA.sign(&claims)
+}
+
+/// What the cookie of Supabase holds of a token.
+fn kept_by_supabase(token: &str) -> String {
+    let session = json!({ "access_token": token, "refresh_token": "r", "user": { "id": "u" } }).to_string();
+    format!("base64-{}", URL_SAFE_NO_PAD.encode(session))
+}
+
 #[test]
 fn each_section_names_the_documentation_that_it_is_made_after() {
     let blocks = DOCS.match_indices("```toml\n[identity.");
@@ -79,13 +93,6 @@ async fn tokens_of_usual_providers_name_their_accounts_beside_each_other() {
         "iss": "https://project.supabase.co/auth/v1", "aud": "authenticated", "sub": "u-supabase", "role": "authenticated",
         "app_metadata": { "provider": "email" }, "user_metadata": { "sub": "admin" }, "session_id": "x", "is_anonymous": false
     })));
-    let clerk = |more: Value| {
-        let mut claims = with(
-            json!({ "iss": "https://clerk.read.example", "sub": "user_1", "sid": "sess_1", "sts": "active", "v": 2 }),
-        );
-        claims.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        RSA.sign(&claims)
-    };
     let auth0 = RSA.sign(&with(json!({
         "iss": "https://tenant.eu.auth0.com/", "aud": ["https://api.read.example", "https://tenant.eu.auth0.com/userinfo"],
         "sub": "auth0|1", "https://read.example/account": "org-7", "azp": "client", "scope": "openid"
@@ -97,22 +104,20 @@ async fn tokens_of_usual_providers_name_their_accounts_beside_each_other() {
     let keycloak = RSA.sign(&with(json!({
         "iss": "https://id.read.example/realms/readers", "aud": "account", "sub": "u-keycloak", "azp": "read", "typ": "Bearer"
     })));
-    let cognito = RSA.sign(&with(json!({
-        "iss": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_pool", "sub": "u-cognito", "client_id": "x", "token_use": "access"
-    })));
+    let pool = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_pool";
+    let cognito = RSA.sign(&with(json!({ "iss": pool, "sub": "u-cognito", "client_id": "x", "token_use": "access" })));
     let access = RSA.sign(&with(json!({
         "iss": "https://team.cloudflareaccess.com", "sub": "u-access", "email": "a@read.example", "type": "app",
         "aud": ["4714c1358e65fe4b408ad6d432a5f878f08194bdb4752441fd56faefa9b2b6f2"]
     })));
-    let session = json!({ "access_token": supabase, "refresh_token": "r", "user": { "id": "u" } }).to_string();
-    let session = format!("base64-{}", URL_SAFE_NO_PAD.encode(session));
+    let session = kept_by_supabase(&supabase);
     let (one, two) = session.split_at(300);
     let pieces = format!("sb-project-auth-token.1={two}; sb-project-auth-token.0={one}");
-    let ours = clerk(json!({ "azp": "https://read.example" }));
-    let org = clerk(json!({ "azp": "https://read.example", "o": { "id": "org_1", "slg": "one", "rol": "admin" } }));
+    let ours = clerk(&json!({ "azp": "https://read.example" }));
+    let org = clerk(&json!({ "azp": "https://read.example", "o": { "id": "org_1", "slg": "one", "rol": "admin" } }));
     let org_before =
-        clerk(json!({ "azp": "https://read.example", "v": 1, "org_id": "org_1", "org_role": "org:admin" }));
-    let foreign = clerk(json!({ "azp": "https://evil.example" }));
+        clerk(&json!({ "azp": "https://read.example", "v": 1, "org_id": "org_1", "org_role": "org:admin" }));
+    let foreign = clerk(&json!({ "azp": "https://evil.example" }));
     let bearer = |token: &str| format!("Bearer {token}");
     for (what, name, value, expected) in [
         ("Supabase", "cookie", format!("sb-project-auth-token={session}"), "u-supabase"),
@@ -157,19 +162,34 @@ async fn an_administrator_of_an_organisation_of_clerk_buys_for_it() {
     setup.routes = format!("{}\n[organisation]\n{buyers}", setup.routes);
     let world = World::with(setup).await;
     for (more, expected) in [
-        (json!({ "v": 2, "o": { "id": "org_1", "slg": "one", "rol": "admin" } }), true),
-        (json!({ "v": 2, "o": { "id": "org_1", "slg": "one", "rol": "member" } }), false),
-        (json!({ "v": 1, "org_id": "org_1", "org_role": "org:admin" }), true),
-        (json!({ "v": 1, "org_id": "org_1", "org_role": "org:member" }), false),
+        (json!({ "azp": "https://read.example", "o": { "id": "org_1", "slg": "one", "rol": "admin" } }), true),
+        (json!({ "azp": "https://read.example", "o": { "id": "org_1", "slg": "one", "rol": "member" } }), false),
+        (json!({ "azp": "https://read.example", "v": 1, "org_id": "org_1", "org_role": "org:admin" }), true),
+        (json!({ "azp": "https://read.example", "v": 1, "org_id": "org_1", "org_role": "org:member" }), false),
     ] {
-        let mut claims =
-            with(json!({ "iss": "https://clerk.read.example", "sub": "user_1", "azp": "https://read.example" }));
-        claims.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        let cookie = format!("__session={}", RSA.sign(&claims));
+        let cookie = format!("__session={}", clerk(&more));
         let shown = send(world.request("GET", "/api/billing/subscription", None).header("cookie", cookie)).await;
         let shown = shown.json();
         assert_eq!((&shown["account"], &shown["buyer"]), (&json!("org_1"), &json!(expected)), "{more}: {shown}");
     }
+}
+
+#[tokio::test]
+async fn a_command_says_of_each_way_what_it_makes_of_a_credential() {
+    let host = KeyHost::start(&[RSA, P256]).await;
+    let world = World::with(setup(&["supabase", "clerk"], &host)).await;
+    let supabase = P256.sign(&with(json!({
+        "iss": "https://project.supabase.co/auth/v1", "aud": "authenticated", "sub": "u-supabase", "role": "authenticated"
+    })));
+    let session = format!("sb-project-auth-token={}", kept_by_supabase(&supabase));
+    let told = world.tollgate(&["token", "verify", &session]).await.success();
+    assert!(told.contains("u-supabase") && told.contains("supabase") && !told.contains(&supabase), "{told}");
+    let foreign =
+        RSA.sign(&with(json!({ "iss": "https://clerk.read.example", "sub": "u", "azp": "https://evil.example" })));
+    let told = world.tollgate(&["token", "verify", &foreign]).await;
+    let said = format!("{}{}", told.stdout, told.stderr);
+    assert!(told.code == 1 && said.contains("clerk") && said.contains("wrong_party"), "{told:?}");
+    assert!(said.contains("supabase") && said.contains("wrong_issuer") && !said.contains(&foreign), "{told:?}");
 }
 
 #[tokio::test]
