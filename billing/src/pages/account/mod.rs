@@ -1,5 +1,6 @@
 //! The page of one's own plan: what it is, until when, how to change it, and what was earned and paid.
 
+mod ends;
 mod invoices;
 mod plan;
 
