@@ -25,6 +25,9 @@ use crate::referral::{self, Standing as Inviting};
 use invoices::Invoices;
 use plan::Plan;
 
+/// How long a purchase is thanked for, in minutes: anybody can write the address, and keep it.
+const THANKED_MINUTES: i64 = 60;
+
 /// What the page is told in its address.
 #[derive(Debug, Default, Deserialize)]
 pub struct Asked {
@@ -112,7 +115,7 @@ pub async fn show(
         invoices,
     };
     Ok(match problem {
-        Some(problem) => html::page_with(problem.status(), &page),
+        Some(problem) => html::page_with(problem, &page),
         None => html::page(&page),
     })
 }
@@ -165,7 +168,9 @@ fn done(texts: &Texts, asked: &Asked, standing: &Standing, now: Timestamp) -> Op
         _ => {
             // An old address, while a payment is missing: the warning says how it stands.
             let is_paid = standing.has_more_than_everybody() && standing.segment.status != Status::PastDue;
-            (asked.upgraded.is_some() && is_paid).then(|| texts.account.thanks.clone())
+            let is_new = |own: &Subscription| (now - own.started_at).num_minutes() < THANKED_MINUTES;
+            let is_bought = asked.upgraded.is_some() && is_paid && running().any(is_new);
+            is_bought.then(|| texts.account.thanks.clone())
         }
     }
 }
