@@ -1,18 +1,12 @@
 //! Facts about an account, for a person.
 
 use billing::{Explained, ExplainedItem, ReturnedMoney, Waiting};
-use chrono::SecondsFormat;
 use entitlement::Timestamp;
 use entitlement::payment::RefundState;
 use entitlement::subscription::{State, SubscriptionId};
 
 use super::events;
-use crate::output;
-
-/// A moment by the second: what is stored is finer than a person reads.
-pub fn moment(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
+use crate::output::{self, moment};
 
 /// A subscription's state with its date.
 pub fn state(state: State) -> String {
