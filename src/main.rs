@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::StyledStr;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
@@ -92,11 +92,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Arguments { command, json } = Arguments::try_parse().unwrap_or_else(|error| misused(error));
+    let Arguments { command, json } = Arguments::try_parse().unwrap_or_else(|error| misused(helped(error)));
     if json {
         if matches!(command, Command::Run(_) | Command::Demo(_)) {
             let told = "--json is for commands that answer: `run` and `demo` go on, and log JSON where standard error is no terminal";
-            misused(Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, told));
+            misused(Arguments::command().error(ErrorKind::ArgumentConflict, told));
         }
         output::answer_in_json();
     }
@@ -126,6 +126,17 @@ fn main() -> ExitCode {
         Command::Man(arguments) => shell::man(&arguments, Arguments::command()),
     };
     output::finish(result)
+}
+
+/// The help, where `help` was called with `--json`, which the parser takes for the name of a command; else the error as it is.
+fn helped(error: clap::Error) -> clap::Error {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if error.kind() != ErrorKind::InvalidSubcommand || !arguments.iter().any(|argument| argument == "help") {
+        return error;
+    }
+    let plain = arguments.into_iter().filter(|argument| argument != "--json");
+    let asked = Arguments::try_parse_from(plain).err();
+    asked.filter(|asked| asked.kind() == ErrorKind::DisplayHelp).unwrap_or(error)
 }
 
 /// Says how it is to be called, and ends; or gives the help that was asked for.

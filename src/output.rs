@@ -9,7 +9,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
+use chrono::SecondsFormat;
 use clap::error::ErrorKind;
+use entitlement::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -86,6 +88,11 @@ fn print(text: &str) {
     {
         IS_LOST.store(true, Ordering::Relaxed);
     }
+}
+
+/// A moment as every command writes it, by the second: what is stored is finer than a person reads.
+pub fn moment(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// A verb for so many: `has` or `have`, `stops` or `stop`.

@@ -30,6 +30,11 @@ async fn every_command_has_a_help_that_says_what_it_is_for() {
     for command in [["explain", "route"], ["explain", "account"], ["catalog", "plan"], ["catalog", "apply"]] {
         assert!(help(&command).await.contains("Usage:"), "{command:?}");
     }
+    for command in [&["help", "--json"][..], &["--json", "help", "account"], &["account", "help", "--json", "find"]] {
+        let told = tollgate(dir.path(), &[], Duration::from_secs(30), command).await.success();
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
+        assert!(told["help"].as_str().is_some_and(|help| help.contains("Usage:")), "{command:?}: {told}");
+    }
     let unknown = tollgate(dir.path(), &[], Duration::from_secs(30), &["gibberish"]).await;
     assert!(unknown.code != 0 && unknown.stderr.contains("gibberish"), "{unknown:?}");
 }

@@ -192,6 +192,17 @@ fn b17_each_metric_is_documented_with_what_to_do() {
 }
 
 #[test]
+fn commands_write_moments_in_one_form() {
+    for path in files("src", "rs") {
+        let text = read(&path);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for other in [".to_rfc3339()", ".date_naive()", ".format(\"%"] {
+            assert!(!code.contains(other), "{other} in {}: output::moment writes it", path.display());
+        }
+    }
+}
+
+#[test]
 fn pingora_is_pinned_to_the_version_that_the_short_way_was_compared_with() {
     let version = table("Cargo.toml")["workspace"]["dependencies"]["pingora"]["version"].clone();
     assert!(version.as_str().is_some_and(|version| version.starts_with('=')), "{version}");

@@ -1,4 +1,4 @@
-//! The only place of this crate that reads the clock.
+//! The only place of this crate that reads the clock, and the form in which it writes moments for people.
 
 use entitlement::Timestamp;
 
@@ -9,4 +9,10 @@ pub fn now() -> Timestamp {
     use chrono::SubsecRound;
 
     chrono::Utc::now().trunc_subsecs(6)
+}
+
+/// A moment as a person reads it, by the second.
+#[must_use]
+pub fn written(at: Timestamp) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

@@ -58,8 +58,8 @@ pub use ops::{
     AcceptPlan, AccountError, Asked, Asker, Block, Blocked, Cancel, CatalogPlan, CatalogReport, Considered, Doing,
     EraseWish, Erased, Explained, ExplainedItem, ExplainedSegment, Exported, GoingLive, Granted, HeldRecord, ImportRow,
     Imported, LinkedBy, Losses, Merge, MoveWish, MovedAccount, NamingPlan, OperatorError, Origin, Proposal, RefusedRow,
-    Rehearsal, Replayed, Revoked, Shown, ShutOut, Unknown, UnseenSince, Waiting, WentLive, Word, names_held_back,
-    renamed_accounts, tallied,
+    Rehearsal, Replayed, ReturnedMoney, Revoked, Shown, ShutOut, Unknown, UnseenSince, Waiting, WentLive, Word,
+    names_held_back, renamed_accounts, tallied,
 };
 pub use pages::{Image, Look, Pages, Texts, Translation, texts};
 pub use prices::{Online, check_online};

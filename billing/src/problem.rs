@@ -93,6 +93,12 @@ impl Problem {
         self.reference.as_deref()
     }
 
+    /// The seconds after which it may go well, as `Retry-After` has them.
+    #[must_use]
+    pub fn told_retry_after(&self) -> Option<HeaderValue> {
+        self.retry_after.map(HeaderValue::from)
+    }
+
     /// The stable code of the answer.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -127,9 +133,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(document)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
+        response.headers_mut().extend(self.told_retry_after().map(|after| (header::RETRY_AFTER, after)));
         // For whoever answers a person instead of a program: the hosted pages say the same in their own words.
         response.extensions_mut().insert(self);
         response

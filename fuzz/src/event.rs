@@ -106,11 +106,11 @@ fn check_subscription(seen: &Subscription) {
 
 /// An event that is delivered again changes nothing.
 fn check_told_twice(seen: &Subscription) {
-    let Decision::Apply(subscription) = decide(None, seen.clone(), Evidence::Told { arrival: 1 }) else {
+    let Decision::Apply(subscription) = decide(None, seen.clone(), Evidence::Told { arrival: 1 }, |_| None) else {
         panic!("what was not known is taken over");
     };
     let known = Known { subscription, observation: 0 };
-    let again = decide(Some(&known), seen.clone(), Evidence::Told { arrival: 2 });
+    let again = decide(Some(&known), seen.clone(), Evidence::Told { arrival: 2 }, |_| None);
     assert!(!matches!(again, Decision::Apply(_)), "told twice: {again:?}");
 }
 

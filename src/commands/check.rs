@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(certificate) = &config.certificate {
         config.check_certificate(parts::now())?;
         let (_, until) = certificate.validity();
-        output::line(format_args!("tls       HTTP/2 and HTTP/1.1, certificate until {}", until.date_naive()));
+        output::line(format_args!("tls       HTTP/2 and HTTP/1.1, certificate until {}", output::moment(until)));
     }
     config.warnings.iter().chain(&config.warn_of_certificate(parts::now())).for_each(output::warning);
     let role = arguments.role;
@@ -158,6 +158,14 @@ fn look_at_database(config: &Config, secrets: &Secrets, arguments: &Arguments) -
     // A name that is looked up for long keeps nobody waiting.
     runtime.shutdown_background();
     let is_needed = arguments.online && arguments.role.has_billing();
+    let is_silent = match &known {
+        Ok(Ok(_)) => false,
+        Ok(Err(error)) => is_away(error),
+        Err(_) => true,
+    };
+    if is_silent && !is_needed {
+        output::note("database  not looked at: it cannot be reached from here, so whose it is was not checked");
+    }
     let fault = match known {
         Ok(Ok(told)) => {
             told.iter().for_each(output::warning);

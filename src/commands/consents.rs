@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         for consent in &consents {
             let billing::Consent { id, account, user, text, provider, price, agreed_at, .. } = consent;
             let user = user.as_ref().map(|user| format!(" by {user}")).unwrap_or_default();
-            output::line(format_args!("{id} {} {account} {text} {provider}:{price}{user}", agreed_at.to_rfc3339()));
+            output::line(format_args!("{id} {} {account} {text} {provider}:{price}{user}", output::moment(*agreed_at)));
         }
         match consents.last() {
             None => {

@@ -65,7 +65,7 @@ pub fn grant(arguments: &Grant) -> Result<()> {
             output::warning(format_args!("nothing was known of the account {account} before: is it the right one?"));
         }
         let end = match term {
-            Term::Until(until) => format!("until {}", until.to_rfc3339()),
+            Term::Until(until) => format!("until {}", output::moment(until)),
             Term::Days(days) => format!("for {}, after those that it has", output::count(days, "day")),
             Term::Open => "without end".to_owned(),
         };

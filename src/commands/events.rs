@@ -134,7 +134,7 @@ pub fn one_line(event: &EventLine) -> String {
         "{:>8}  {:<8} {}  {}  {}  {}  {}{reason}",
         event.id,
         event.state,
-        event.received_at.format("%Y-%m-%dT%H:%M:%SZ"),
+        output::moment(event.received_at),
         event.provider,
         event.kind,
         event.event_id,
@@ -149,16 +149,16 @@ async fn show(billing: &Billing, id: &str) -> Result<()> {
     output::line(one_line(&event));
     output::line(format_args!("attempts  {}", event.attempts));
     if let Some(next) = event.next_attempt_at {
-        output::line(format_args!("next      {}", next.to_rfc3339()));
+        output::line(format_args!("next      {}", output::moment(next)));
     }
     if let Some(finished) = event.finished_at {
-        output::line(format_args!("finished  {}", finished.to_rfc3339()));
+        output::line(format_args!("finished  {}", output::moment(finished)));
     }
     if let Some(version) = &event.api_version {
         output::line(format_args!("version   {version}"));
     }
     match event.body_pruned_at {
-        Some(pruned) => output::line(format_args!("body      pruned at {}: it is gone", pruned.to_rfc3339())),
+        Some(pruned) => output::line(format_args!("body      pruned at {}: it is gone", output::moment(pruned))),
         None => output::line(String::from_utf8_lossy(&body)),
     }
     Ok(())

@@ -223,13 +223,13 @@ fn print_caller(entitlement: Option<&Entitlement>, at: Timestamp) {
         Some(Entitlement { account, timeline, .. }) => {
             let segment = timeline.at(at);
             let until =
-                segment.until.map_or("without end".to_owned(), |until| format!("until {}", explained::moment(until)));
+                segment.until.map_or("without end".to_owned(), |until| format!("until {}", output::moment(until)));
             let (tier, status) = (&segment.plan.tier, segment.status.as_str());
             output::line(format_args!("caller    {account} has {tier} ({status}) {until}"));
         }
         None => output::line("caller    not signed in"),
     }
-    output::line(format_args!("at        {}", explained::moment(at)));
+    output::line(format_args!("at        {}", output::moment(at)));
 }
 
 /// Refuses what no client sends, which is a slip of the hand more often than a question.

@@ -1,17 +1,12 @@
 //! Facts about an account, for a person.
 
-use billing::{Explained, ExplainedItem, Waiting};
-use chrono::SecondsFormat;
+use billing::{Explained, ExplainedItem, ReturnedMoney, Waiting};
 use entitlement::Timestamp;
+use entitlement::payment::RefundState;
 use entitlement::subscription::{State, SubscriptionId};
 
 use super::events;
-use crate::output;
-
-/// A moment by the second: what is stored is finer than a person reads.
-pub fn moment(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
+use crate::output::{self, moment};
 
 /// A subscription's state with its date.
 pub fn state(state: State) -> String {
@@ -153,12 +148,14 @@ fn print_history(explained: &Explained) {
             invoice.subscription
         ));
     }
-    for money in &explained.returned {
+    for ReturnedMoney { money, went_back: back } in &explained.returned {
         let payment = &money.payment;
         let disputes = money.disputes.iter().map(|dispute| format!("  dispute {} {:?}", dispute.id, dispute.state));
         let disputes: String = disputes.collect::<String>().to_lowercase();
-        let refunds: i64 = money.refunds.iter().map(|refund| refund.amount).fold(payment.refunded, i64::max);
-        output::line(format_args!("payment {}  {refunds} of {} went back{disputes}", payment.id, payment.amount));
+        let open = money.refunds.iter().filter(|refund| refund.state != RefundState::Made);
+        let open = open.map(|refund| format!("  refund {} {:?}", refund.id, refund.state)).collect::<String>();
+        let open = open.to_lowercase();
+        output::line(format_args!("payment {}  {back} of {} went back{open}{disputes}", payment.id, payment.amount));
     }
     if !explained.events.is_empty() {
         output::line(format_args!("event {}", events::HEAD.trim_start()));

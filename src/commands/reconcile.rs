@@ -188,7 +188,7 @@ fn print(report: &Report) {
 fn one_line(held: &Held) -> String {
     let of = |part: &Option<String>| part.clone().unwrap_or_default();
     let (provider, kind, id) = (of(&held.provider), of(&held.object_kind), of(&held.object_id));
-    format!("  held back: {} by {provider} {kind} {id}, since {}", held.account, held.noted_at.to_rfc3339())
+    format!("  held back: {} by {provider} {kind} {id}, since {}", held.account, output::moment(held.noted_at))
 }
 
 fn told(report: &Report) -> String {

@@ -346,6 +346,14 @@ mod tests {
         let cases = [
             ("[site]\npricing_ur = \"/p\"", "unknown key `pricing_ur` in `site`: did you mean `pricing_url`?"),
             ("[sit]\nurl = \"/p\"", "unknown key `sit`: did you mean `site`?"),
+            (
+                "[stripe]\napi_key = \"sk_x\"",
+                "unknown key `api_key` in `stripe`: secrets come from the environment, so set STRIPE_API_KEY",
+            ),
+            ("[stripe]\nsecret_key = \"sk_x\"", "so set STRIPE_API_KEY"),
+            ("[polar]\nwebhook_secret = \"x\"", "so set POLAR_WEBHOOK_SECRET"),
+            ("database_url = \"x\"", "so set DATABASE_URL"),
+            ("[identity]\njwt_secret = \"x\"", "so set TOLLGATE_JWT_SECRET"),
             ("[[route]]\npath = \"/a\"\nrequires = {}", "did you mean `require`?"),
             ("[[route]]\npath = \"/a\"\nrequire = { teir = \"a\" }", "did you mean `tier`?"),
             ("[polcy]\nrefund = \"keep\"", "unknown key `polcy`: did you mean `policy`?"),

@@ -14,6 +14,9 @@ pub fn line_of(text: &str, told: &str) -> Option<usize> {
         .map(|word| word.trim_matches(['"', '`', '.', '?', '[', ']']))
         .filter(|word| !word.is_empty())
         .collect();
+    if let Some(line) = line_in_list(text, told) {
+        return Some(line);
+    }
     let unknown = told.split_once("unknown key `").and_then(|(_, rest)| rest.split_once('`')).map(|(key, _)| key);
     let start = unknown
         .and_then(|key| key_anywhere(table.get_ref(), key))
@@ -25,6 +28,15 @@ pub fn line_of(text: &str, told: &str) -> Option<usize> {
             Some(key_beside(&value, &words).unwrap_or(value.start))
         })?;
     line_at_byte(text, start)
+}
+
+/// The line of a key of `[[list]] 2: key`, which says by itself where it stands.
+fn line_in_list(text: &str, told: &str) -> Option<usize> {
+    let (list, rest) = told.split_once("[[")?.1.split_once("]] ")?;
+    let (number, rest) = rest.split_once(": ")?;
+    let place = number.parse::<usize>().ok()?.checked_sub(1)?;
+    let key = rest.split([' ', ':']).next()?;
+    line_at(text, &[Step::Key(list.to_owned()), Step::Place(place), Step::Key(key.to_owned())])
 }
 
 /// The line at which a path leads, as far as the file has it.
@@ -149,6 +161,8 @@ mod tests {
             ("site.url = \"x\" is not a URL", Some(4)),
             ("unknown key `upsteam` in site: did you mean `upstream`?", Some(5)),
             ("route \"/b/**\": methods is empty", Some(12)),
+            ("[[route]] 2: methods = \"x\" is none (site.url)", Some(12)),
+            ("two [[route]] have a path: site.url", Some(4)),
             ("identity.leeway = \"1h\" must be whole seconds", Some(15)),
             ("pages.colors.accent is no colour", Some(18)),
             ("the tier `paid` is known nowhere", None),

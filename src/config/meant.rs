@@ -12,6 +12,7 @@ use url::Url;
 use super::file::{self, File};
 use super::lines;
 use super::plain::Step;
+use super::sites;
 
 /// Longest code of a tier, in bytes: all that a tier includes travel in one header.
 const CODE_BYTES_MAX: usize = 64;
@@ -263,15 +264,15 @@ fn check_metadata_keys(file: &File) -> Result<()> {
 }
 
 /// Refuses a server that has the public address of the site: each request would come back to Tollgate.
-pub fn check_upstreams(sites: &[Site], site: &Url, also: &[String]) -> Result<()> {
+pub fn check_upstreams((file, sites): (&File, &[Site]), site: &Url, also: &[String]) -> Result<()> {
     let also: Vec<Url> = also.iter().filter_map(|origin| Url::parse(origin).ok()).collect();
     let origins = std::iter::once(("site.url", site)).chain(also.iter().map(|url| ("site.also", url)));
     for (key, url) in origins {
         let place = || Some((url.host_str()?.to_ascii_lowercase(), url.port_or_known_default()?));
         let Some(own) = place() else { continue };
-        let mut servers = sites.iter().flat_map(|site| &site.servers);
-        if let Some(server) = servers.find(|server| server.host_and_port().as_ref() == Some(&own)) {
-            bail!("site.upstream = \"{server}\" is Tollgate itself ({key}): name where your site listens");
+        let mut servers = sites::placed(file, sites);
+        if let Some((place, server)) = servers.find(|(_, server)| server.host_and_port().as_ref() == Some(&own)) {
+            bail!("{place} = \"{server}\" is Tollgate itself ({key}): name where your site listens");
         }
     }
     Ok(())

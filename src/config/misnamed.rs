@@ -67,6 +67,16 @@ pub fn misnamed(names: &[String]) -> Vec<String> {
     names.iter().filter(|name| !is_read(name)).filter_map(told).collect()
 }
 
+/// The variable for a secret that a file names, by its key and the table that this stands in.
+pub fn of_key(parent: &str, key: &str) -> Option<&'static str> {
+    let is_it = |known: &str, name: &str| known == name || known.strip_prefix("TOLLGATE_") == Some(name);
+    [format!("{parent}_{key}"), key.to_owned()].iter().find_map(|name| {
+        let name = name.to_ascii_uppercase();
+        let known = NAMES.into_iter().find(|known| is_it(known, &name));
+        known.or_else(|| Some(OTHERS.into_iter().find(|(_, others)| others.contains(&name.as_str()))?.0))
+    })
+}
+
 fn is_read(name: &str) -> bool {
     NAMES.contains(&name.strip_suffix("_FILE").unwrap_or(name))
 }

@@ -51,6 +51,7 @@ use proxy::routes::Route;
 use proxy::upstream::Site;
 use url::Url;
 
+use crate::output::moment;
 use file::File;
 use identity::Identity;
 
@@ -126,7 +127,7 @@ impl Config {
         meant::check(&file)?;
         let sites = sites::check(&file, &directory)?;
         places::check(&file, &sites)?;
-        meant::check_upstreams(&sites, &site, &also)?;
+        meant::check_upstreams((&file, &sites), &site, &also)?;
         let identity = Identity::check(&file.identity, &file.organisation, &directory)?;
         let (catalog, accept) = catalog_of(&file, &directory, catalog)?;
         let mut warnings: Vec<String> = identity.warnings.clone();
@@ -187,10 +188,10 @@ impl Config {
         let Some(certificate) = &self.certificate else { return Ok(()) };
         let (from, until) = certificate.validity();
         if until <= now {
-            bail!("tls.certificate has expired on {}: put a new one in its place", until.date_naive());
+            bail!("tls.certificate has expired at {}: put a new one in its place", moment(until));
         }
         if now < from {
-            bail!("tls.certificate is not valid before {from}: is the clock right?");
+            bail!("tls.certificate is not valid before {}: is the clock right?", moment(from));
         }
         Ok(())
     }
@@ -199,7 +200,7 @@ impl Config {
     pub fn warn_of_certificate(&self, now: Timestamp) -> Option<String> {
         let (_, until) = self.certificate.as_ref()?.validity();
         let days = (until - now).num_days();
-        (days < RENEWAL_DAYS).then(|| format!("tls.certificate expires in {days} days, on {}", until.date_naive()))
+        (days < RENEWAL_DAYS).then(|| format!("tls.certificate expires in {days} days, at {}", moment(until)))
     }
 
     /// The addresses that have to be the same in proxies and in billing, by their keys.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use proxy::upstream::{Address, Site};
 
 use super::file::File;
+use super::sites;
 
 /// Checks `host:port` of each key: that it is one, and that no two parts are in one place.
 pub fn check(file: &File, sites: &[Site]) -> Result<()> {
@@ -33,10 +34,10 @@ pub fn check(file: &File, sites: &[Site]) -> Result<()> {
             );
         }
     }
-    for server in sites.iter().flat_map(|site| &site.servers) {
+    for (place, server) in sites::placed(file, sites) {
         let Some((host, port)) = server.host_and_port() else { continue };
         if let Some((key, _)) = own.iter().find(|(_, text)| is_same(text, &host, port)) {
-            bail!("site.upstream = \"{server}\" is Tollgate itself ({key}): name where your site listens");
+            bail!("{place} = \"{server}\" is Tollgate itself ({key}): name where your site listens");
         }
     }
     Ok(())

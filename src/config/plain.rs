@@ -5,6 +5,7 @@ use std::fmt;
 use serde_path_to_error::Segment;
 
 use super::identity::written;
+use super::misnamed;
 use super::nearest::hint;
 
 /// A step into a file: a key, or a place in a list.
@@ -100,6 +101,9 @@ fn told(message: &str, place: &str, known: &toml::Table) -> String {
     if let Some((unknown, expected)) = parts("unknown field `") {
         let parent = place.strip_suffix(unknown).unwrap_or(place).trim_end_matches('.');
         let within = if parent.is_empty() { String::new() } else { format!(" in `{parent}`") };
+        if let Some(variable) = misnamed::of_key(parent, unknown) {
+            return format!("unknown key `{unknown}`{within}: secrets come from the environment, so set {variable}");
+        }
         let hint = elsewhere(unknown, parent, known).unwrap_or_else(|| hint(unknown, names(expected)));
         return format!("unknown key `{unknown}`{within}{hint}");
     }

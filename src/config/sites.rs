@@ -62,6 +62,16 @@ pub fn check(file: &File, directory: &Path) -> Result<Vec<Site>> {
     Ok(sites)
 }
 
+/// The servers of all sites, each with its key, as a complaint names it.
+pub fn placed<'a>(file: &'a File, sites: &'a [Site]) -> impl Iterator<Item = (String, &'a Address)> {
+    let key = |index: usize| match file.upstreams.get(index) {
+        Some(_) => format!("[[upstream]] {}: servers", index + 1),
+        None => "site.upstream".to_owned(),
+    };
+    let sites = sites.iter().enumerate();
+    sites.flat_map(move |(index, site)| site.servers.iter().map(move |server| (key(index), server)))
+}
+
 /// Says when requests for the site's own addresses would be refused.
 pub fn warn_of_unknown_hosts(sites: &[Site], origins: &[String], warnings: &mut Vec<String>) {
     for origin in origins {
@@ -169,6 +179,17 @@ mod tests {
                 "[[upstream]] 1: servers = \"app:443\": 443 is the port of TLS",
             ),
             ("[[upstream]]\nservers = []".to_owned(), "servers is empty"),
+            (
+                format!(
+                    "site.url = \"https://a.example\"\n{}[[upstream]]\nhosts = [\"a\"]\nservers = [\"https://a.example\"]",
+                    one("")
+                ),
+                "[[upstream]] 2: servers = \"https://a.example\" is Tollgate itself (site.url)",
+            ),
+            (
+                "[[upstream]]\nservers = [\"127.0.0.1:8080\"]".to_owned(),
+                "[[upstream]] 1: servers = \"127.0.0.1:8080\" is Tollgate itself (listen.public)",
+            ),
             ("[[upstream]]\nhosts = [\"a\"]".to_owned(), "the key `servers` is missing in `upstream`"),
             (one("hosts = [\"a.example:443\"]"), "without port"),
             (one("server = [\"a\"]"), "did you mean `servers`?"),

@@ -43,6 +43,33 @@ pub fn warn_of_catalog(catalog: &Catalog, warnings: &mut Vec<String>) {
         }
         warn_of_prices(&addon.code, &addon.prices, warnings);
     }
+    warn_of_features(catalog, warnings);
+}
+
+/// A feature of one tier alone whose name is one slip from that of a feature which this tier lacks and another one has.
+fn warn_of_features(catalog: &Catalog, warnings: &mut Vec<String>) {
+    let tiers = catalog.tiers();
+    let owners = |feature: &str| tiers.iter().filter(|tier| tier.has_feature(feature)).count();
+    // Names that are numbered are meant to be alike.
+    let unnumbered = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+    let is_slip = |one: &str, other: &str| {
+        one.len() > 3 && strsim::osa_distance(one, other) == 1 && unnumbered(one) != unnumbered(other)
+    };
+    for (place, tier) in tiers.iter().enumerate() {
+        for feature in tier.features.iter().filter(|feature| owners(feature) == 1) {
+            let others = tiers.iter().enumerate().flat_map(|(at, other)| other.features.iter().map(move |it| (at, it)));
+            // Of two that appear once each, the later one is told.
+            let mut meant = others.filter(|(at, other)| {
+                is_slip(feature, other) && !tier.has_feature(other) && (owners(other) > 1 || *at < place)
+            });
+            if let Some((_, other)) = meant.next() {
+                warnings.push(format!(
+                    "tier `{}` has the feature `{feature}`, which no other tier has: did you mean `{other}`?",
+                    tier.code
+                ));
+            }
+        }
+    }
 }
 
 /// A second price for the same is never sold, and a year hardly costs less than a month.
@@ -183,4 +210,38 @@ fn paths_of(pattern: &Pattern) -> Vec<String> {
         if path.is_empty() { "/".to_owned() } else { path }
     };
     if text.contains("**") { deep.iter().map(|deep| path(deep)).collect() } else { vec![path("")] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feature_of_one_tier_that_is_a_slip_of_another_ones_is_told_with_the_name_that_is_near() {
+        let told = |low: &str, middle: &str, high: &str| {
+            let tier = |code: &str, rank: u8, features: &str| {
+                format!("[[tier]]\ncode = \"{code}\"\nname = \"{code}\"\nrank = {rank}\nfeatures = [{features}]\n")
+            };
+            let text = [tier("low", 0, low), tier("middle", 1, middle), tier("high", 2, high)].concat();
+            let (catalog, mut warnings) = (toml::from_str(&text).expect("a catalog"), Vec::new());
+            warn_of_catalog(&catalog, &mut warnings);
+            warnings
+        };
+        let reports = "\"reports\"";
+        for slip in ["repotrs", "report", "reportss", "reborts"] {
+            let expected =
+                format!("tier `middle` has the feature `{slip}`, which no other tier has: did you mean `reports`?");
+            assert_eq!(told(reports, &format!("\"{slip}\""), reports), [expected.as_str()], "{slip}");
+            assert_eq!(told(reports, &format!("\"{slip}\""), ""), [expected.as_str()], "{slip}: told once");
+        }
+        for (low, middle, high) in [
+            (reports, "\"archive\"", reports),
+            (reports, "\"reports\", \"report\"", reports),
+            ("\"seats_1\"", "\"seats_2\"", "\"seats_3\""),
+            ("\"api\"", "\"app\"", "\"apt\""),
+            ("", "\"repotrs\"", "\"repotrs\""),
+        ] {
+            assert_eq!(told(low, middle, high), [""; 0], "{low} {middle} {high}");
+        }
+    }
 }

@@ -9,7 +9,10 @@ use super::life::Account;
 pub fn opens(provider: &Provider, account: &Account, prices: &[&str]) -> bool {
     account.subscriptions.iter().any(|id| {
         let subscription = provider.subscription(id).expect("it was begun there");
-        runs(&subscription) && sells(&subscription, prices) && !is_taken_back(provider, account, &subscription)
+        runs(&subscription)
+            && sells(&subscription, prices)
+            && !is_taken_back(provider, account, &subscription)
+            && !was_never_paid(provider, &subscription)
     })
 }
 
@@ -18,6 +21,15 @@ pub fn opens(provider: &Provider, account: &Account, prices: &[&str]) -> bool {
 fn runs(subscription: &Value) -> bool {
     let status = subscription["status"].as_str().unwrap_or_default();
     matches!(status, "active" | "trialing" | "past_due") && subscription["pause_collection"].is_null()
+}
+
+/// Whether the charge after a trial is missing, and nothing was ever paid: no grace is given for that.
+fn was_never_paid(provider: &Provider, subscription: &Value) -> bool {
+    let Some(trial_end) = subscription["trial_end"].as_i64() else { return false };
+    let invoices = provider.invoices();
+    let mut own = invoices.iter().filter(|invoice| *subscription_of(invoice) == subscription["id"]);
+    let is_paid = own.any(|invoice| invoice["amount_paid"].as_i64().unwrap_or(0) > 0);
+    subscription["status"] == "past_due" && period_start(subscription) <= trial_end && !is_paid
 }
 
 fn sells(subscription: &Value, prices: &[&str]) -> bool {

@@ -197,7 +197,7 @@ async fn what_is_known_already_is_contradicted_by_no_table() {
     let lines: Vec<&str> = refused.stdout.lines().filter(|line| line.starts_with("line ")).collect();
     for (line, told) in lines.iter().zip([
         "is of owner already: `tollgate link other stripe:",
-        "it has an imported credit until 2031-01-31T00:00:00+00:00 already",
+        "it has an imported credit until 2031-01-31T00:00:00Z already",
         "it has the code code-of-owner already",
         "the code code-of-owner is that of owner already",
         "owner has invited it already",
@@ -231,7 +231,7 @@ async fn a_line_gives_what_agrees_and_a_credit_that_ends_later_goes_on() {
     let done = table(&world, &again, &["--apply"]).await;
     assert_eq!(lines(&shown), lines(&done), "what is shown is what is done");
     let told = [
-        "line 2 (long), credit_until, is left out: it has an imported credit until 2031-03-31T00:00:00+00:00 already",
+        "line 2 (long), credit_until, is left out: it has an imported credit until 2031-03-31T00:00:00Z already",
         "line 4 (back), credit_until, is left out: its imported credit was taken back",
         "line 5 (both), stripe_customer, is left out: the customer cus_host is of host already",
         "line 5 (both), referred_by, is left out: nobody invites themselves",

@@ -112,7 +112,7 @@ async fn a_new_certificate_is_served_from_a_hangup_on_and_a_bad_one_never() {
     eventually("it is refused", async || log().contains("not that of the certificate").then_some(())).await;
     Identity::until(2020).write(secure.dir.path());
     signal(process, "HUP");
-    eventually("it is refused", async || log().contains("has expired on 2020-01-01").then_some(())).await;
+    eventually("it is refused", async || log().contains("has expired at 2020-01-01").then_some(())).await;
     assert!(old.connect(secure.address(), &["h2"]).await.is_some(), "the old one is served");
 
     new.write(secure.dir.path());
@@ -142,7 +142,7 @@ async fn check_says_what_is_wrong_with_a_certificate() {
     std::fs::write(dir.path().join("site.key"), "nothing").expect("it is written");
     assert!(check().await.failure().contains("no private key"));
     Identity::until(2020).write(dir.path());
-    assert!(check().await.failure().contains("has expired on 2020-01-01"));
+    assert!(check().await.failure().contains("has expired at 2020-01-01"));
 }
 
 #[tokio::test]

@@ -73,6 +73,11 @@ async fn a11_who_opens_and_closes_without_end_is_told_to_wait() {
     );
     let portal = world.post("/api/billing/portal", &buyer.token, &json!({})).await;
     assert_eq!(portal.status, 429, "one budget: {portal:?}");
+    let form = world.request("POST", "/billing/portal", None).header("cookie", format!("session={}", buyer.token));
+    let form = form.header("origin", world.url.clone()).header("content-type", "application/x-www-form-urlencoded");
+    let page = crate::world::send(form.body("")).await;
+    assert!(page.status == 429 && page.header("content-type").starts_with("text/html"), "{page:?}");
+    assert!(page.header("retry-after").parse::<u32>().is_ok(), "a page says it, too: {page:?}");
     let other = Buyer::new(&world);
     assert_eq!(other.orders(&monthly()).await.status, 200, "another account has its own");
 }

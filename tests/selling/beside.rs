@@ -52,9 +52,18 @@ async fn a4_beside_what_was_given_back_another_is_ended_and_kept_and_nothing_is_
     assert!(explained.contains("refunded; what brings access back: wait"), "{explained}");
 
     let post = async |path: &str| world.post(path, &buyer.token, &json!({})).await;
-    assert_eq!(post("/api/billing/cancel").await.status, 200);
     let ends = |id: &str| provider.subscription(id).expect("it is there")["cancel_at_period_end"] == true;
-    assert!(ends(&kept) && ends(&back), "all of them end");
+    let press = async |id: &str| {
+        let form = world.request("POST", "/billing/cancel", None).header("cookie", format!("session={}", buyer.token));
+        let form = form.header("origin", world.url.clone()).header("content-type", "application/x-www-form-urlencoded");
+        crate::world::send(form.body(format!("subscription=stripe%3A{id}"))).await.status
+    };
+    assert!(page.body.contains("Cancel subscription: Paid, ") && page.body.contains("Cancel subscription: Business, "));
+    assert_eq!(press("sub_of_another").await, 400, "it ends what it names");
+    assert_eq!(press(&back).await, 303);
+    assert!(!ends(&kept) && ends(&back), "and nothing else");
+    assert_eq!(post("/api/billing/cancel").await.status, 200);
+    assert!(ends(&kept) && ends(&back), "what names none ends all of them");
     let page = world.browse("/billing?done=ending", Some(&buyer.token)).await;
     assert!(page.body.contains("Your subscription ends on") && page.body.contains("Keep the"), "{}", page.body);
     assert_eq!(post("/api/billing/reactivate").await.status, 200);

@@ -210,6 +210,12 @@ async fn b12_a_visitor_who_bought_nothing_is_told_so_where_buyers_come_back() {
         assert!(page.status == 200 && page.body.contains(words), "{words}: {}", page.body);
     }
     assert!(!page.body.contains("is being confirmed"), "{}", page.body);
+    let made_up = "/billing/return?session_id=cs_test_of_nobody";
+    for _ in 0..5 {
+        assert_eq!(world.browse(made_up, Some(&stranger.token)).await.status, 200);
+    }
+    let log = world.billing().process.log();
+    assert!(!log.contains("a buyer is back"), "a stranger fills no log: {log}");
     stranger.buys(&monthly()).await;
     stranger.becomes("active").await;
     let page = world.browse("/billing/return", Some(&stranger.token)).await;

@@ -97,21 +97,39 @@ pub async fn cancel(
     Buyer(claims): Buyer,
     _: OwnOrigin,
 ) -> Result<Json<Asked>, Problem> {
-    let (first, others) = running(&billing, &claims.sub).await?;
-    // Whoever bought twice by accident and cancels does not expect to go on paying, so it is all of them or none.
-    for subscription in others.iter().chain([&first]) {
-        checkout::check_configured(&billing, subscription.provider).await?;
+    // Whoever bought twice by accident and cancels does not expect to go on paying: what names none ends all of them.
+    end(&billing, &claims.sub, None).await.map(Json)
+}
+
+/// Ends the subscriptions of an account with their periods: the one that is named as [`name_of`] does, else all, or none.
+///
+/// # Errors
+/// 400 when there is nothing to end, 429 when that was asked for too often, 502 and 503 when a provider cannot be asked.
+pub async fn end(billing: &Billing, account: &AccountId, named: Option<&str>) -> Result<Asked, Problem> {
+    let is_meant = |id: &SubscriptionId| named.is_none_or(|named| named == name_of(id));
+    let ending: Vec<SubscriptionId> = running(billing, account).await?.into_iter().filter(is_meant).collect();
+    if ending.is_empty() {
+        return Err(none_running());
     }
-    billing.shared().asks.act(&claims.sub)?;
+    for subscription in &ending {
+        checkout::check_configured(billing, subscription.provider).await?;
+    }
+    billing.shared().asks.act(account)?;
     let providers = billing.providers();
-    let mut ends_at = sell::end_with_period(&providers, &first).await?;
-    for subscription in &others {
+    let mut ends_at = None;
+    for subscription in &ending {
         ends_at = ends_at.max(sell::end_with_period(&providers, subscription).await?);
     }
-    for subscription in others.iter().chain([&first]) {
-        checkout::observe(&billing, subscription).await;
+    for subscription in ending.iter().rev() {
+        checkout::observe(billing, subscription).await;
     }
-    Ok(Json(Asked { status: "scheduled", ends_at }))
+    Ok(Asked { status: "scheduled", ends_at })
+}
+
+/// The name of a subscription in a form.
+#[must_use]
+pub fn name_of(id: &SubscriptionId) -> String {
+    format!("{}:{}", id.provider, id.id)
 }
 
 /// `POST /api/billing/reactivate`
@@ -141,16 +159,14 @@ pub async fn reactivate(
     }
 }
 
-/// The subscriptions that go on, but for those to add-ons: the one to the highest tier, and the others. One whose price no catalog
-/// names is paid for all the same.
-async fn running(billing: &Billing, account: &AccountId) -> Result<(SubscriptionId, Vec<SubscriptionId>), Problem> {
+/// The subscriptions that go on, but for those to add-ons: the one to the highest tier first. One whose price no catalog names is
+/// paid for all the same.
+async fn running(billing: &Billing, account: &AccountId) -> Result<Vec<SubscriptionId>, Problem> {
     checkout::check_any_configured(billing)?;
     let now = crate::clock::now();
     let standing = standing::of(billing, account, now).await?;
     let live = standing.live(now).into_iter().map(|live| live.subscription);
-    let mut ids = live.chain(standing.unnamed(now)).map(|subscription| subscription.id.clone());
-    let first = ids.next().ok_or_else(none_running)?;
-    Ok((first, ids.collect()))
+    Ok(live.chain(standing.unnamed(now)).map(|subscription| subscription.id.clone()).collect())
 }
 
 fn none_running() -> Problem {

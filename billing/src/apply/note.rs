@@ -70,7 +70,7 @@ pub fn described(subscription: &Subscription, note: Option<&str>) -> String {
         line.push_str(", collection paused");
     }
     if let Some(end) = subscription.cancel_at {
-        line.push_str(&format!(", ends at {}", end.to_rfc3339()));
+        line.push_str(&format!(", ends at {}", crate::clock::written(end)));
     }
     if let Some(note) = note {
         line.push_str(&format!("; {note}"));

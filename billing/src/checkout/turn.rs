@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::TimeDelta;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
@@ -90,7 +90,7 @@ fn busy(until: Option<Timestamp>) -> Problem {
     let work = "Another checkout of this account is being opened, or a command that ends its subscriptions is at work or was killed";
     let Some(until) = until else { return refused(format!("{work}. Try again shortly.")) };
     let seconds = u64::try_from((until - clock::now()).num_seconds()).unwrap_or(0);
-    let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let until = clock::written(until);
     refused(format!("{work}. The account is free again at {until} at the latest.")).retry_after(seconds + 1)
 }
 
@@ -105,7 +105,7 @@ mod tests {
     fn a_refusal_says_until_when_the_turn_is_taken() {
         let until = clock::now() + TimeDelta::seconds(LEASE_SECONDS);
         let problem = busy(Some(until));
-        assert!(problem.detail().contains(&until.to_rfc3339_opts(SecondsFormat::Secs, true)), "{}", problem.detail());
+        assert!(problem.detail().contains(&clock::written(until)), "{}", problem.detail());
         let answer = problem.into_response();
         let seconds: i64 = answer.headers()[RETRY_AFTER].to_str().expect("text").parse().expect("seconds");
         assert!((1..=LEASE_SECONDS + 1).contains(&seconds), "{seconds}");

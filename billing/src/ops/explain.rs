@@ -5,7 +5,7 @@ use std::sync::Arc;
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
 use entitlement::catalog::Sold;
-use entitlement::payment::Invoice;
+use entitlement::payment::{Invoice, Part};
 use entitlement::record::{DatabaseId, Record};
 use entitlement::subscription::{Item, Subscription, SubscriptionId, WayBack, Withheld};
 use entitlement::timeline::{Source, Timeline, timeline};
@@ -63,8 +63,8 @@ pub struct Explained {
     pub credits: Vec<Credit>,
     /// The newest bills, newest first, and how often their payment was tried.
     pub invoices: Vec<Invoice>,
-    /// The payments of which something went back.
-    pub returned: Vec<Money>,
+    /// The payments of which something went back, or was about to.
+    pub returned: Vec<ReturnedMoney>,
     pub customers: Vec<Customer>,
     /// The newest events of the account, newest first.
     pub events: Vec<EventLine>,
@@ -80,6 +80,23 @@ pub struct Explained {
     pub held_back: Vec<Waiting>,
     /// A catalog or a database that is held back, so that something older is in force, for all accounts.
     pub warnings: Vec<String>,
+}
+
+/// A payment, with how much of it did go back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReturnedMoney {
+    #[serde(flatten)]
+    pub money: Money,
+    /// Minor units: neither what is on its way, nor a refund that failed.
+    pub went_back: i64,
+}
+
+impl ReturnedMoney {
+    fn of(money: Money) -> Self {
+        let Money { payment, refunds, disputes, .. } = &money;
+        let went_back = Part { payment, refunds, disputes }.refunded();
+        Self { money, went_back }
+    }
 }
 
 /// Access that a comparison with a provider would take from an account, and that waits for a person's word.
@@ -215,7 +232,7 @@ impl Billing {
             subscriptions: snapshot.subscriptions,
             credits: snapshot.credits,
             invoices,
-            returned: snapshot.returned,
+            returned: snapshot.returned.into_iter().map(ReturnedMoney::of).collect(),
             customers,
             events,
             changes,

@@ -23,7 +23,9 @@ pub use catalog::{CatalogPlan, CatalogReport, Considered, Losses, Origin, Propos
 pub use credits::{Granted, Revoked};
 pub use database::AcceptPlan;
 pub use events::Replayed;
-pub use explain::{Explained, ExplainedItem, ExplainedSegment, Held as HeldRecord, UnseenSince, Waiting};
+pub use explain::{
+    Explained, ExplainedItem, ExplainedSegment, Held as HeldRecord, ReturnedMoney, UnseenSince, Waiting,
+};
 pub use import::{Doing, ImportRow, Imported, RefusedRow};
 pub use link::LinkedBy;
 pub use live::{GoingLive, WentLive};

@@ -22,6 +22,13 @@ use crate::provider::client::ProviderError;
 #[derive(Debug, Deserialize)]
 pub struct Pressed {}
 
+/// The form that ends a subscription: the one that its button names.
+#[derive(Debug, Deserialize)]
+pub struct Cancellation {
+    /// None in a form that names none, which ends all of them.
+    subscription: Option<String>,
+}
+
 /// The way on to the provider.
 #[derive(Template)]
 #[template(path = "going.html")]
@@ -82,11 +89,11 @@ pub async fn cancel(
     State(billing): State<Billing>,
     Spoken(look): Spoken,
     Visitor(claims): Visitor,
-    _: OwnForm<Pressed>,
+    OwnForm(asked): OwnForm<Cancellation>,
 ) -> Result<Response, Problem> {
     let Some(claims) = claims else { return Ok(signing_in(&billing, links::ACCOUNT_PATH)) };
     let done = match may_buy(&claims) {
-        Ok(()) => subscription::cancel(State(billing.clone()), Buyer(claims.clone()), OwnOrigin).await.map(drop),
+        Ok(()) => subscription::end(&billing, &claims.sub, asked.subscription.as_deref()).await.map(drop),
         Err(problem) => Err(problem),
     };
     then((&billing, &look), &claims, done, "/billing?done=ending").await

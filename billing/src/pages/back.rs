@@ -70,6 +70,8 @@ enum Purchase {
     InEffect,
     /// It is known, and not in effect yet.
     Awaited,
+    /// The address names a checkout that is not the account's last: anybody can write that.
+    Claimed,
     /// No purchase is known.
     Unknown,
 }
@@ -90,10 +92,15 @@ pub async fn get(
     };
     let purchase = purchase(&billing, &claims.sub, asked.session_id.as_deref()).await;
     if purchase != Purchase::InEffect {
-        let is_bought = purchase == Purchase::Awaited;
+        let is_bought = purchase != Purchase::Unknown;
         // Once for a buyer, not each time that the page looks again.
-        if is_bought && asked.tries.is_none() {
-            tracing::warn!(account = %claims.sub, "a buyer is back, and the purchase has not taken effect yet: `tollgate events list` shows whether its webhook came");
+        if purchase == Purchase::Awaited && asked.tries.is_none() {
+            static AWAITED: Sparing = Sparing::new();
+            if let Some(untold) = AWAITED.tells(&"") {
+                tracing::warn!(account = %claims.sub, untold, "a buyer is back, and the purchase has not taken effect yet: `tollgate events list` shows whether its webhook came");
+            }
+        } else if purchase == Purchase::Claimed {
+            tracing::debug!(account = %claims.sub, "a visitor is back from a checkout that is not the last of the account");
         }
         return Ok(html::page(&confirming((&billing, &look), &claims, &asked, (next.as_deref(), is_bought))));
     }
@@ -173,8 +180,11 @@ async fn purchase(billing: &Billing, account: &AccountId, session: Option<&str>)
             return Purchase::InEffect;
         }
         if place.is_err() || Instant::now() >= deadline {
-            // An address with a session is the provider's: it leads back there from a checkout alone.
-            return if bought.is_some() || session.is_some() { Purchase::Awaited } else { Purchase::Unknown };
+            return match (&bought, session) {
+                (Some(_), _) => Purchase::Awaited,
+                (None, Some(_)) => Purchase::Claimed,
+                (None, None) => Purchase::Unknown,
+            };
         }
         tokio::time::sleep(Duration::from_millis(LOOK_EVERY_MS)).await;
     }

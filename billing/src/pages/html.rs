@@ -20,11 +20,12 @@ pub fn page(template: &impl Template) -> Response {
     })
 }
 
-/// A page that says what went wrong, with the problem's status.
-pub fn page_with(status: StatusCode, template: &impl Template) -> Response {
+/// A page that says what went wrong, with the problem's status, and when it may go well.
+pub fn page_with(problem: &Problem, template: &impl Template) -> Response {
     let mut answer = page(template);
     if answer.status().is_success() {
-        *answer.status_mut() = status;
+        *answer.status_mut() = problem.status();
+        answer.headers_mut().extend(problem.told_retry_after().map(|after| (header::RETRY_AFTER, after)));
     }
     answer
 }

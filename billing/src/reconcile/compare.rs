@@ -295,7 +295,7 @@ fn agrees(compared: &Compared, listed: &Listed, observation: i64) -> bool {
     facts.all(|fact| match fact {
         Fact::Subscription(seen) => {
             matches!(
-                decide(Some(&compared.known), *seen, evidence(observation)),
+                decide(Some(&compared.known), *seen, evidence(observation), |_| None),
                 Decision::Confirm(_) | Decision::Ignore(_)
             )
         }

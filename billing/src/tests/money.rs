@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use entitlement::account::AccountId;
+use entitlement::catalog::Provider;
 use entitlement::subscription::{Hold, Loss, Policy};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -10,6 +11,7 @@ use super::order::outcomes;
 use super::{World, active, catalog, checkout, event, proposal, settings, with};
 use crate::Settings;
 use crate::ops::Proposal;
+use crate::store::money;
 
 /// The bill for the first period of `sub_RUN`, which `pi_RUN` paid.
 fn invoice(world: &World) -> Value {
@@ -81,6 +83,29 @@ async fn a_part_that_goes_back_changes_nothing(options: PgPoolOptions, connect: 
     let mut events = bought(&world);
     events.push(event("evt_5_RUN", "charge.refunded", world.at(9), &charge(&world, 300)));
     assert_eq!(left(&world, events).await, ACCESS);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_refund_that_failed_takes_nothing_and_is_none_of_its_bill(options: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(options, connect).await;
+    let failed = json!({
+        "id": "re_RUN", "object": "refund", "charge": "ch_RUN", "payment_intent": "pi_RUN", "amount": 700,
+        "status": "failed", "created": world.at(8).timestamp(),
+    });
+    let refunded = event("evt_5_RUN", "charge.refunded", world.at(9), &charge(&world, 700));
+    let failed = event("evt_6_RUN", "refund.failed", world.at(12), &failed);
+    for (name, then) in [("a", [&refunded, &failed]), ("b", [&failed, &refunded])] {
+        let events: Vec<Value> = bought(&world).into_iter().chain(then.into_iter().cloned()).collect();
+        let text = serde_json::to_string(&events).expect("it encodes").replace("RUN", name);
+        world.apply(&serde_json::from_str::<Vec<Value>>(&text).expect("it decodes")).await;
+        let ann = AccountId::parse(&format!("ann-{name}")).expect("an id");
+        assert_eq!(world.has(&ann, world.at(13)).await, "paid active", "{name}");
+        let mut conn = world.pool.acquire().await.expect("a connection");
+        let bills = [format!("in_{name}")];
+        let bills = money::returned_of_bills(&mut conn, Provider::Stripe, &bills).await.expect("the bills");
+        let back: Vec<i64> = bills.iter().map(|bill| bill.amount).collect();
+        assert_eq!(back, [0], "{name}: nothing is shown as given back");
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]

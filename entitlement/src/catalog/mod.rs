@@ -255,6 +255,15 @@ impl Catalog {
             Place::Addon(index) => Some(Sold::Addon(&self.addons[index])),
         }
     }
+
+    /// The rank of the tier that a provider's price buys; `None` where it buys none.
+    #[must_use]
+    pub fn rank_of(&self, provider: Provider, price: &str) -> Option<u32> {
+        match self.sold(provider, price)? {
+            Sold::Tier(tier) => Some(tier.rank),
+            Sold::Addon(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]

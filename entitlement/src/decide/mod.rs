@@ -68,9 +68,14 @@ impl Ignored {
     }
 }
 
-/// Decides what becomes of `seen`, given what is known.
+/// Decides what becomes of `seen`, given what is known. `rank` is that of the tier which a price buys, if it buys one.
 #[must_use]
-pub fn decide(known: Option<&Known>, seen: Subscription, evidence: Evidence) -> Decision {
+pub fn decide(
+    known: Option<&Known>,
+    seen: Subscription,
+    evidence: Evidence,
+    rank: impl Fn(&str) -> Option<u32>,
+) -> Decision {
     let Some(Known { subscription: known, observation: asked }) = known else { return Decision::Apply(seen) };
     if let State::Ended { at } = known.state {
         return match seen.state {
@@ -98,7 +103,7 @@ pub fn decide(known: Option<&Known>, seen: Subscription, evidence: Evidence) -> 
             Order::Older => earlier_failure(&seen, known),
             Order::Newer => settled(known, seen, evidence),
             Order::Unknown if seen.standing().is_same(&known.standing()) => settled(known, seen, evidence),
-            Order::Unknown if worth(&seen) > worth(known) => settled(known, seen, evidence),
+            Order::Unknown if worth(&seen, &rank) > worth(known, &rank) => settled(known, seen, evidence),
             Order::Unknown => Decision::Ignore(Ignored::Unproven),
         },
     }
@@ -223,13 +228,14 @@ fn periods(seen: &Subscription, known: &Subscription) -> Order {
 }
 
 /// Of two changes within one second each may say how things stood before it. One that does not say is taken in the order
-/// of arrival, but takes no access: that the other was the creation proves nothing of it.
+/// of arrival, but takes no access, nor an item: that the other was the creation proves nothing of it.
 fn links(seen: &Subscription, known: &Subscription) -> Order {
     let was = |subscription: &Subscription, standing: &Standing| {
         subscription.before.as_ref().is_some_and(|before| before.is_same(standing))
     };
     let is_first = |subscription: &Subscription| was(subscription, &Standing::nothing());
-    let takes = |one: &Subscription, other: &Subscription| one.before.is_none() && !worth(one).0 && worth(other).0;
+    let takes =
+        |one: &Subscription, other: &Subscription| one.before.is_none() && !gives_access(one) && gives_access(other);
     if takes(seen, known) || takes(known, seen) {
         return Order::Unknown;
     }
@@ -241,15 +247,28 @@ fn links(seen: &Subscription, known: &Subscription) -> Order {
     match (was(seen, &known.standing()), was(known, &seen.standing())) {
         (true, false) => Order::Newer,
         (false, true) => Order::Older,
-        _ if seen.before.is_none() => Order::Newer,
+        _ if seen.before.is_none() && seen.prices == known.prices => Order::Newer,
         _ => Order::Unknown,
     }
 }
 
-/// How much access a subscription gives, to be compared with another moment of it: first whether it gives any.
-fn worth(subscription: &Subscription) -> (bool, u8, bool, Option<Timestamp>, Option<Timestamp>, &[String]) {
+/// How much access a subscription gives, to be compared with another moment of it: first whether it gives any, then to what.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Worth<'a> {
+    gives_access: bool,
+    state: u8,
+    is_collected: bool,
+    /// The highest tier, then the number of things.
+    tier: Option<u32>,
+    things: usize,
+    ends_at: Option<Timestamp>,
+    paid_until: Option<Timestamp>,
+    prices: &'a [String],
+}
+
+fn worth<'a>(subscription: &'a Subscription, rank: impl Fn(&str) -> Option<u32>) -> Worth<'a> {
     let far = Some(Timestamp::MAX_UTC);
-    let (rank, until) = match subscription.state {
+    let (state, paid_until) = match subscription.state {
         State::Active { paid_until } => (2, paid_until.or(far)),
         State::Trialing { ends_at } => (2, Some(ends_at)),
         State::PastDue { .. } => (1, far),
@@ -262,7 +281,20 @@ fn worth(subscription: &Subscription) -> (bool, u8, bool, Option<Timestamp>, Opt
         | State::Ended { .. } => (0, None),
     };
     let is_collected = !subscription.collection_paused;
-    (rank > 0 && is_collected, rank, is_collected, subscription.cancel_at.or(far), until, &subscription.prices)
+    Worth {
+        gives_access: state > 0 && is_collected,
+        state,
+        is_collected,
+        tier: subscription.prices.iter().filter_map(|price| rank(price)).max(),
+        things: subscription.prices.len(),
+        ends_at: subscription.cancel_at.or(far),
+        paid_until,
+        prices: &subscription.prices,
+    }
+}
+
+fn gives_access(subscription: &Subscription) -> bool {
+    worth(subscription, |_| None).gives_access
 }
 
 #[cfg(test)]

@@ -80,8 +80,9 @@ impl Returned<'_> {
 }
 
 impl Part<'_> {
-    /// Minor units that were given back.
-    fn refunded(&self) -> i64 {
+    /// Minor units that were given back: neither those on their way nor those of a refund that failed.
+    #[must_use]
+    pub fn refunded(&self) -> i64 {
         let sum = |state| -> i64 {
             let of_state = self.refunds.iter().filter(|refund| refund.state == state);
             of_state.map(|refund| refund.amount).fold(0, i64::saturating_add)

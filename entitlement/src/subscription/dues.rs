@@ -6,6 +6,10 @@ use super::{Item, State, Subscription};
 use crate::Timestamp;
 use crate::payment::{Invoice, Line};
 
+/// No period is shorter: one that began within it of the start is the first. A start that its provider dates ahead of our clock is
+/// kept as the moment in which it was told.
+const SHORTEST: chrono::Duration = chrono::Duration::days(1);
+
 /// What was paid for an item, as far as it matters while a payment is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dues {
@@ -36,7 +40,11 @@ impl Dues {
         // A change within a period is charged for only where the period itself is paid for.
         let has_changed = unpaid.iter().any(|bill| bill.is_for_a_change());
         let is_first = match (subscription.state, subscription.first_due, period) {
-            (State::PastDue { since }, Some(first), Some(start)) => start <= first && first <= since,
+            // The failure is dated by our clock, behind which its provider's may be far ahead: what is billed for, was due.
+            (State::PastDue { since }, Some(first), Some(start)) => {
+                let billed = unpaid.iter().map(|bill| bill.covers_from).max();
+                start <= first && first <= billed.map_or(since, |billed| billed.max(since))
+            }
             // Told of no first charge: the bill that is open is for the period with which all began.
             (State::PastDue { .. }, None, Some(start)) if start <= subscription.started_at => {
                 let items = subscription.all_items();
@@ -47,13 +55,28 @@ impl Dues {
         };
         Self {
             failed_at: unpaid.iter().filter_map(|bill| bill.failed_at).min(),
-            never_paid: is_first && !took_in && !has_changed,
+            never_paid: (is_first || was_given(subscription, item, &bills)) && !took_in && !has_changed,
             needs_action: unpaid.iter().any(|bill| bill.needs_action),
             price: last.and_then(|line| line.price.clone()),
             // What was paid for the period before says nothing of this one.
             paid_until: last.and_then(|line| line.until).filter(|until| period.is_none_or(|start| start < *until)),
         }
     }
+}
+
+/// Whether all periods of an item before the running one are known, and nothing was charged for them.
+fn was_given(subscription: &Subscription, item: &Item, bills: &[&Invoice]) -> bool {
+    let items = subscription.all_items();
+    let free = bills.iter().filter(|bill| bill.is_paid() && bill.took_in() == 0).flat_map(|bill| &bill.lines);
+    let free: Vec<&Line> = free.filter(|line| line.whole && line.is_of(item, &items)).collect();
+    let Some(start) = subscription.period_of(item) else { return false };
+    let mut from = start;
+    while subscription.started_at + SHORTEST < from {
+        let before = free.iter().find(|line| line.until == Some(from) && line.from < from);
+        let Some(before) = before else { return false };
+        from = before.from;
+    }
+    from < start
 }
 
 /// The last line for an item that was paid: the one that reaches farthest, and of such the one that began last.

@@ -178,6 +178,10 @@ fn what_a_missing_payment_leaves_follows_from_the_bills() {
     let early = Invoice { failed_at: Some(at(35)), ..first.clone() };
     let begun = |start: i64| Subscription { started_at: at(start), ..in_period(None) };
     let before = bill(&[("price_monthly", 0, 30, 700)], true);
+    let free = bill(&[("price_monthly", 0, 30, 0)], true);
+    let free_before = bill(&[("price_monthly", -30, 0, 0)], true);
+    let paid_change = bill(&[("price_monthly", 10, 30, -350), ("price_business", 10, 30, 900)], true);
+    let ahead = bill(&[("price_monthly", 50, 80, 700)], false);
     let (first_open, first_asked, paid_before) = (first.clone(), asked.clone(), before.clone());
     let of_addon = bill(&[("price_addon", 30, 60, 700)], false);
     let of_nothing = bill(&[("price_monthly", 0, 30, 0)], true);
@@ -193,7 +197,7 @@ fn what_a_missing_payment_leaves_follows_from_the_bills() {
         ("it failed earlier than was told", in_period(None), vec![early, before.clone()], 35 + 14),
         ("after a trial", in_period(Some(30)), vec![first.clone(), of_nothing], 42),
         ("after a trial, of no bill", in_period(Some(30)), vec![], 42),
-        ("after a trial, the bank asks", in_period(Some(30)), vec![asked], 42 + 3),
+        ("after a trial, the bank asks", in_period(Some(30)), vec![asked.clone()], 42 + 3),
         ("the period after the first", in_period(Some(0)), vec![first.clone()], 42 + 14),
         ("something was paid", in_period(Some(30)), vec![first.clone(), before], 42 + 14),
         ("a change within the first period", in_period(Some(30)), vec![change.clone()], 42 + 14),
@@ -202,7 +206,24 @@ fn what_a_missing_payment_leaves_follows_from_the_bills() {
         ("the very first, of no bill", begun(30), vec![], 42 + 14),
         ("the very first of an add-on", begun(30), vec![of_addon], 42 + 14),
         ("the very first, and something was paid", begun(30), vec![first_open.clone(), paid_before], 42 + 14),
-        ("not the very first", begun(0), vec![first_open], 42 + 14),
+        ("not the very first", begun(0), vec![first_open.clone()], 42 + 14),
+        ("the first was free", begun(0), vec![first_open.clone(), free.clone()], 42),
+        ("the first was free, and the bank asks", begun(0), vec![asked, free.clone()], 42 + 3),
+        ("it began before the free one", begun(-30), vec![first_open.clone(), free.clone()], 42 + 14),
+        ("two before it were free", begun(-30), vec![first_open.clone(), free.clone(), free_before], 42),
+        (
+            "the first was free, and a change in it was paid",
+            begun(0),
+            vec![first_open.clone(), free.clone(), paid_change],
+            42 + 14,
+        ),
+        ("a trial ended ahead of our clock, of no bill", in_period(Some(50)), vec![], 42 + 14),
+        (
+            "a trial ended ahead of our clock",
+            Subscription { period_start: Some(at(50)), ..in_period(Some(50)) },
+            vec![ahead],
+            42,
+        ),
         ("a bill of another subscription failed", in_period(None), vec![first.clone(), of_another], 42 + 14),
         ("the very first, paid in part", begun(30), vec![in_part], 42),
         ("the very first, of no price", begun(30), vec![unnamed], 42 + 14),
@@ -294,8 +315,11 @@ proptest! {
 
         let of_period: Vec<_> = open.iter().filter(|(from, ..)| *from >= 30).collect();
         let failed = of_period.iter().filter_map(|(_, _, failed_at, _)| *failed_at).chain([since]).min().unwrap_or(since);
-        let is_first = first_due.is_some_and(|first| (30..=since).contains(&first));
-        let never_paid = is_first
+        let billed = of_period.iter().map(|(from, ..)| *from).max().unwrap_or(since).max(since);
+        let is_first = first_due.is_some_and(|first| (30..=billed).contains(&first));
+        // All began at 0.
+        let was_given = paid.contains(&(0, 30, true));
+        let never_paid = (is_first || was_given)
             && paid.iter().all(|(.., is_free)| *is_free)
             && of_period.iter().all(|(_, change, ..)| *change == 0);
         let paid_until = paid.iter().map(|(from, days, _)| from + days).max().filter(|until| *until > 30);

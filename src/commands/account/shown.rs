@@ -46,9 +46,9 @@ pub async fn show(billing: &Billing, account: &AccountId) -> Result<()> {
 }
 
 fn print(shown: &Shown) {
-    let moment = |at: Option<Timestamp>| at.map(|at| at.to_rfc3339());
+    let moment = |at: Option<Timestamp>| at.map(output::moment);
     let glance = &shown.glance;
-    output::line(format_args!("account   {}, known since {}", shown.account, glance.created_at.to_rfc3339()));
+    output::line(format_args!("account   {}, known since {}", shown.account, output::moment(glance.created_at)));
     let until = moment(shown.until).map(|until| format!(" until {until}")).unwrap_or_default();
     output::line(format_args!("has       {} ({}){until}", shown.tier, shown.status));
     for (name, text) in [

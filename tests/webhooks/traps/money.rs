@@ -39,6 +39,11 @@ async fn w26_a_refund_ends_what_it_paid_for_and_a_dispute_suspends_it() {
     );
     provider.set_refund(&rest, RefundStatus::Failed).expect("failed");
     buyer.reads(&world, 200, "the bank sent it back").await;
+    let bills = world.get("/api/billing/invoices", Some(&buyer.token)).await.json();
+    assert_eq!(bills["invoices"][0]["status"], "partially_refunded", "a part of it went back: {bills}");
+    let explained = world.tollgate(&["explain", "account", &buyer.account]).await.stdout;
+    let told = format!("  300 of 700 went back  refund {rest} failed");
+    assert!(explained.contains(&told), "{told}: {explained}");
 
     let (buyer, _, invoice) = bought("before a refund that takes days").await;
     let slow = provider.refund_as(&invoice, None, RefundStatus::Pending).expect("on its way");

@@ -213,7 +213,8 @@ impl<'a> Effects<'a> {
             Evidence::Asked { observation } => observation,
             Evidence::Told { .. } => known.as_ref().map_or(0, |known| known.observation),
         };
-        match decide(known.as_ref(), seen, evidence) {
+        let Attempt { provider, rules, .. } = self.attempt;
+        match decide(known.as_ref(), seen, evidence, |price| rules.catalog.rank_of(provider, price)) {
             Decision::Apply(subscription) => {
                 let next = Known { subscription, observation };
                 subscriptions::put(conn, &account, &next, origin, self.attempt.now).await?;

@@ -161,7 +161,7 @@ impl<'a> Judge<'a> {
             Some(given) if given == until => Ok(None),
             Some(given) if until < given => Err(format!(
                 "it has an imported credit until {} already: `tollgate grant` and `tollgate revoke` change that",
-                given.to_rfc3339()
+                crate::clock::written(given)
             )),
             Some(_) if known.is_credit_revoked => {
                 Err("its imported credit was taken back: `tollgate grant` gives another one".to_owned())

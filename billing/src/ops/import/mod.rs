@@ -226,7 +226,7 @@ async fn give(
     imports::add_credits(conn, tier, &given, now).await?;
     let told: Vec<String> = credits
         .iter()
-        .map(|given| format!("a credit gives {tier} until {}: {}", given.it.to_rfc3339(), imports::REASON))
+        .map(|given| format!("a credit gives {tier} until {}: {}", crate::clock::written(given.it), imports::REASON))
         .collect();
     let changes = credits.iter().zip(&told);
     let changes: Vec<_> =

@@ -1,5 +1,6 @@
 //! The page of one's own plan: what it is, until when, how to change it, and what was earned and paid.
 
+mod ends;
 mod invoices;
 mod plan;
 
@@ -23,6 +24,9 @@ use crate::problem::Problem;
 use crate::referral::{self, Standing as Inviting};
 use invoices::Invoices;
 use plan::Plan;
+
+/// How long a purchase is thanked for, in minutes: anybody can write the address, and keep it.
+const THANKED_MINUTES: i64 = 60;
 
 /// What the page is told in its address.
 #[derive(Debug, Default, Deserialize)]
@@ -111,7 +115,7 @@ pub async fn show(
         invoices,
     };
     Ok(match problem {
-        Some(problem) => html::page_with(problem.status(), &page),
+        Some(problem) => html::page_with(problem, &page),
         None => html::page(&page),
     })
 }
@@ -164,7 +168,9 @@ fn done(texts: &Texts, asked: &Asked, standing: &Standing, now: Timestamp) -> Op
         _ => {
             // An old address, while a payment is missing: the warning says how it stands.
             let is_paid = standing.has_more_than_everybody() && standing.segment.status != Status::PastDue;
-            (asked.upgraded.is_some() && is_paid).then(|| texts.account.thanks.clone())
+            let is_new = |own: &Subscription| (now - own.started_at).num_minutes() < THANKED_MINUTES;
+            let is_bought = asked.upgraded.is_some() && is_paid && running().any(is_new);
+            is_bought.then(|| texts.account.thanks.clone())
         }
     }
 }

@@ -5,6 +5,7 @@ use entitlement::catalog::{Cadence, Price, Provider};
 use entitlement::subscription::{State, Subscription, SubscriptionId, WayBack, Withheld};
 use entitlement::timeline::Status;
 
+use super::ends::End;
 use crate::api::standing::{Live, Standing};
 use crate::pages::look::{Texts, days_left, fill};
 
@@ -24,8 +25,8 @@ pub struct Plan {
     /// That another account pays for something of it.
     pub elsewhere: Option<String>,
     pub actions: Actions,
-    /// The consequence of ending the subscriptions, and the day of their end.
-    pub cancel_text: String,
+    /// The subscriptions that a button ends.
+    pub ends: Vec<End>,
 }
 
 /// A trial that runs.
@@ -70,7 +71,7 @@ pub struct Actions {
 pub enum Change {
     /// Nothing: there is none, or one of them is of a provider that cannot be asked.
     None,
-    /// All of them end.
+    /// What goes on can be ended.
     End,
     /// The end of one is taken back.
     Keep,
@@ -123,7 +124,7 @@ impl Plan {
         let warned = warned.map(|subscription| &subscription.id);
         let told = |subscription: &Subscription| warned == Some(&subscription.id);
         Self {
-            cancel_text: cancel_text(texts, standing, now),
+            ends: End::of(texts, standing, now),
             tier_name: tier.map_or_else(|| tier_code.clone(), |tier| tier.name.clone()),
             tier_code,
             status_code: segment.status.as_str(),
@@ -154,7 +155,7 @@ impl Plan {
     }
 }
 
-/// All are ended, or none: a buyer who goes on paying for one must not think otherwise. A pause ends by a button of its own, and a price that is
+/// Nothing is offered where one of them cannot be ended: a buyer who goes on paying for it must not think otherwise. A pause ends by a button of its own, and a price that is
 /// bought again is not kept.
 fn actions(standing: &Standing, (sellers, is_incomplete): (&[Provider], bool), now: Timestamp) -> Actions {
     let running = standing.live(now).into_iter().map(|live| live.subscription).chain(standing.unnamed(now));
@@ -194,21 +195,6 @@ fn without_access(texts: &Texts, standing: &Standing, (warned, has_none): (Optio
         None => &texts.no_access,
     };
     text.clone()
-}
-
-/// The text before all running subscriptions are ended: with the last of their days, where each has one.
-fn cancel_text(texts: &Texts, standing: &Standing, now: Timestamp) -> String {
-    let live = standing.live(now);
-    let ends = live.iter().map(|live| match (live.subscription.cancel_at, live.subscription.state) {
-        (Some(end), _) | (None, State::Trialing { ends_at: end }) => Some(end),
-        (None, State::Active { paid_until }) => Some(live.subscription.price_paid_until(&live.price.id, paid_until?)),
-        (None, _) => None,
-    });
-    let last = ends.collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().max());
-    match last.filter(|_| standing.unnamed(now).next().is_none()) {
-        Some(end) => fill(&texts.account.cancel_on, &[("date", &texts.day(end))]),
-        None => texts.account.cancel_text.clone(),
-    }
 }
 
 fn in_words(texts: &Texts, status: Status) -> String {
@@ -325,6 +311,15 @@ fn unnamed(texts: &Texts, subscription: &Subscription) -> Line {
     Line { name: texts.account.unnamed.clone(), line }
 }
 
+/// What is charged, and how often.
+pub fn priced(texts: &Texts, price: &Price) -> String {
+    let with = match price.cadence {
+        Cadence::Monthly => &texts.common.monthly,
+        Cadence::Annual => &texts.common.annual,
+    };
+    fill(with, &[("amount", &texts.common.locale.price(price))])
+}
+
 /// The subscription in a line; `is_told` when the warning says already why it gives nothing.
 fn line(
     texts: &Texts,
@@ -333,12 +328,8 @@ fn line(
     (subscription, withheld, is_told): (&Subscription, Option<Withheld>, bool),
 ) -> Line {
     let own = &texts.account;
-    let with = match price.cadence {
-        Cadence::Monthly => &texts.common.monthly,
-        Cadence::Annual => &texts.common.annual,
-    };
     let id = price.id.as_str();
-    let price = fill(with, &[("amount", &texts.common.locale.price(price))]);
+    let price = priced(texts, price);
     let dated = |text: &str, at: Timestamp| fill(text, &[("date", &texts.day(at)), ("price", &price)]);
     let is_paused = subscription.collection_paused || subscription.state == State::Paused;
     let what = match (withheld, subscription.state, subscription.cancel_at) {

@@ -146,7 +146,7 @@ pub async fn show(
     };
     let page = Page { next, invited: invited(texts, settings.referral.credit_days).filter(|_| is_invited), ..page };
     Ok(match problem {
-        Some(problem) => html::page_with(problem.status(), &page),
+        Some(problem) => html::page_with(problem, &page),
         None => html::page(&page),
     })
 }

@@ -51,7 +51,7 @@ pub fn invoice(seen: payload::Invoice, failure: Option<Failure>) -> (Vec<Fact>, 
         lines: seen.read_lines(),
         attempts: seen.attempt_count.unwrap_or(0).clamp(0, i64::from(i32::MAX)).try_into().unwrap_or(i32::MAX),
         failed_at: failure.map(|failure| failure.at),
-        needs_action: failure.is_some_and(|failure| failure.needs_action),
+        needs_action: failure.is_some_and(|failure| failure.needs_action) || seen.needs_action(),
         written_off_at: seen.written_off_at(covers_from),
         voided: seen.status.as_deref() == Some("void"),
     }));

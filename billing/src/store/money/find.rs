@@ -1,12 +1,14 @@
 //! Whose money it is, and what of it went back.
 
+use std::collections::BTreeMap;
+
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
-use entitlement::payment::{Dispute, Invoice, Line};
+use entitlement::payment::{Dispute, Invoice, Line, Part, Payment, Refund};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::{InvoiceRow, dispute_state_name};
+use super::{InvoiceRow, PaymentRow, RefundRow, dispute_state_name};
 use crate::store::{StoreError, account_of};
 
 /// The account that a payment is for: by the subscription that its invoice is for,
@@ -109,7 +111,7 @@ pub async fn returned_of_invoice(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnedBill {
     pub invoice: String,
-    /// Minor units.
+    /// Minor units: what is on its way, and a refund that failed, do not count.
     pub amount: i64,
     /// Whether the bank has decided for the cardholder.
     pub is_lost: bool,
@@ -127,24 +129,31 @@ pub async fn returned_of_bills(
     if invoices.is_empty() {
         return Ok(Vec::new());
     }
-    let query = sqlx::query_as!(
-        ReturnedBill,
+    let query = sqlx::query!(
         r#"
-        select p.invoice_id as "invoice!",
-            sum(greatest(p.refunded, coalesce((
-                select sum(r.amount) from refunds r
-                where r.provider = p.provider and r.payment_id = p.payment_id and r.state = 'made'
-            ), 0)))::bigint as "amount!",
-            bool_or(exists (
+        select p.invoice_id as "invoice!", to_jsonb(p) as "payment!: Json<PaymentRow>",
+            (select coalesce(jsonb_agg(to_jsonb(r)), '[]') from refunds r
+                where r.provider = p.provider and r.payment_id = p.payment_id) as "refunds!: Json<Vec<RefundRow>>",
+            exists (
                 select from disputes d
                 where d.provider = p.provider and d.payment_id = p.payment_id and d.state = 'lost'
-            )) as "is_lost!"
-        from payments p where p.provider = $1 and p.invoice_id = any($2) group by p.invoice_id
+            ) as "is_lost!"
+        from payments p where p.provider = $1 and p.invoice_id = any($2)
         "#,
         provider.as_str(),
         invoices
     );
-    Ok(query.fetch_all(conn).await?)
+    let mut returned = BTreeMap::<String, ReturnedBill>::new();
+    for row in query.fetch_all(conn).await? {
+        let payment = Payment::from(row.payment.0);
+        let refunds: Vec<Refund> = row.refunds.0.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+        let back = Part { payment: &payment, refunds: &refunds, disputes: &[] }.refunded();
+        let none = || ReturnedBill { invoice: row.invoice.clone(), amount: 0, is_lost: false };
+        let bill = returned.entry(row.invoice.clone()).or_insert_with(none);
+        bill.amount = bill.amount.saturating_add(back);
+        bill.is_lost |= row.is_lost;
+    }
+    Ok(returned.into_values().collect())
 }
 
 /// Whether anything of a payment went back.

@@ -48,10 +48,15 @@ fn active(until: i64) -> State {
     State::Active { paid_until: Some(at(until)) }
 }
 
+/// The rank of the tier that a price buys.
+fn rank(price: &str) -> Option<u32> {
+    price.strip_prefix("price_tier_")?.parse().ok()
+}
+
 const EVENT: Evidence = Evidence::Told { arrival: 1 };
 
 fn by_event(known: Option<&Subscription>, seen: Subscription) -> Decision {
-    decide(known.map(|known| Known { subscription: known.clone(), observation: 0 }).as_ref(), seen, EVENT)
+    decide(known.map(|known| Known { subscription: known.clone(), observation: 0 }).as_ref(), seen, EVENT, rank)
 }
 
 #[test]
@@ -192,16 +197,16 @@ fn each_event_ends_as_this_table_says() {
 fn an_answer_is_ordered_by_when_it_was_asked_for_and_by_nothing_else() {
     let known = Known { subscription: told(40, 30, active(60)), observation: 7 };
     let unpaid = told(5, 0, State::Unpaid);
-    let asked = |observation| decide(Some(&known), unpaid.clone(), Evidence::Asked { observation });
+    let asked = |observation| decide(Some(&known), unpaid.clone(), Evidence::Asked { observation }, rank);
     assert_eq!(asked(7), Decision::Ignore(Ignored::Older));
     assert_eq!(asked(8), Decision::Apply(Subscription { as_of: at(40), ..unpaid.clone() }));
-    let event = |arrival| decide(Some(&known), told(50, 30, State::Unpaid), Evidence::Told { arrival });
+    let event = |arrival| decide(Some(&known), told(50, 30, State::Unpaid), Evidence::Told { arrival }, rank);
     assert_eq!(event(6), Decision::Ignore(Ignored::Older), "the answer was given after the event had arrived");
     assert!(matches!(event(8), Decision::Apply(_)));
     let ended = Known { subscription: told(10, 0, State::Ended { at: at(10) }), observation: 0 };
-    let back = decide(Some(&ended), told(50, 30, active(60)), Evidence::Asked { observation: 9 });
+    let back = decide(Some(&ended), told(50, 30, active(60)), Evidence::Asked { observation: 9 }, rank);
     assert_eq!(back, Decision::Ignore(Ignored::Ended));
-    let end = decide(Some(&known), told(10, 0, State::Ended { at: at(10) }), Evidence::Told { arrival: 1 });
+    let end = decide(Some(&known), told(10, 0, State::Ended { at: at(10) }), Evidence::Told { arrival: 1 }, rank);
     assert!(matches!(end, Decision::Apply(_)), "an end is an end, whenever it arrives");
 }
 
@@ -225,7 +230,7 @@ fn two_failures_are_two_though_the_recovery_between_was_lost() {
     let first = past_due(1, 0);
     let asked = |known: &Subscription, seen| {
         let known = Known { subscription: known.clone(), observation: 0 };
-        decide(Some(&known), seen, Evidence::Asked { observation: 9 })
+        decide(Some(&known), seen, Evidence::Asked { observation: 9 }, rank)
     };
     assert_eq!(since(by_event(Some(&first), past_due(20, 0))), Some(at(1)), "the same period");
     assert_eq!(since(by_event(Some(&first), past_due(31, 30))), Some(at(31)), "another period");
@@ -241,7 +246,7 @@ fn an_end_is_final_whoever_tells_of_it() {
     let ended = told(3, 0, State::Ended { at: at(3) });
     for evidence in [Evidence::Told { arrival: 1 }, Evidence::Asked { observation: 1 }] {
         let known = Known { subscription: told(40, 30, active(60)), observation: 7 };
-        assert!(matches!(decide(Some(&known), ended.clone(), evidence), Decision::Apply(_)), "{evidence:?}");
+        assert!(matches!(decide(Some(&known), ended.clone(), evidence, rank), Decision::Apply(_)), "{evidence:?}");
     }
 }
 

@@ -36,6 +36,27 @@ proptest! {
     }
 
     #[test]
+    fn a8_of_two_words_of_one_second_without_proof_the_one_with_more_stands_whichever_came_first(
+        words in prop::collection::vec(prop::collection::btree_set("price_(tier_[1-3]|addon_[a-c])", 1..4), 2),
+        befores in prop::collection::vec(any::<bool>(), 2),
+    ) {
+        // That something else was changed proves nothing.
+        let elsewhere = told(5, 0, State::Unpaid);
+        let word = |(prices, is_after): (&std::collections::BTreeSet<String>, &bool)| {
+            let word = Subscription { prices: prices.iter().cloned().collect(), ..told(5, 0, active(30)) };
+            if *is_after { after(&elsewhere, word) } else { word }
+        };
+        let words: Vec<Subscription> = words.iter().zip(&befores).map(word).collect();
+        let tier = |one: &Subscription| one.prices.iter().filter_map(|price| rank(price)).max();
+        let more = |one: &Subscription| (tier(one), one.prices.len());
+        let left: Vec<Subscription> = [[0, 1], [1, 0]]
+            .map(|order| order.iter().fold(None, |known, place| next(known, &words[*place])).expect("something was told"))
+            .into();
+        prop_assert_eq!(&left[0].prices, &left[1].prices, "{:?}", &words);
+        prop_assert_eq!(more(&left[0]), words.iter().map(more).max().expect("two"), "{:?}", &words);
+    }
+
+    #[test]
     fn a8_an_end_is_final_and_wins_whatever_else_is_told_and_when(
         (_, arrived) in shuffled(),
         end in 0..200_i64,

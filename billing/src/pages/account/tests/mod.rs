@@ -216,7 +216,9 @@ fn nobody_is_thanked_for_what_is_not_paid() {
         let asked = Asked { upgraded: Some("1".into()), done: None };
         done(texts, &asked, &standing(subscriptions, on(3, 10)), on(3, 10)).is_some()
     };
-    assert!(thanked(vec![paid()]));
+    let bought = || Subscription { started_at: on(3, 10), ..paid() };
+    assert!(thanked(vec![bought()]));
+    assert!(!thanked(vec![paid()]), "nothing was bought just now: the address alone says so");
     assert!(!thanked(vec![]), "nothing has come of it yet");
     assert!(!thanked(vec![subscription("price_monthly", State::PastDue { since: on(3, 9) })]), "an old address");
 }

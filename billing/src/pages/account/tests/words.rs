@@ -200,6 +200,13 @@ fn a4_of_two_that_end_the_one_that_gives_something_is_kept() {
         let html = shown(&both);
         assert_eq!(html.contains("Keep the subscription"), keeps, "{own_ends} {back_ends}: {html}");
         assert_eq!(html.contains("Cancel at the end"), cancels, "{own_ends} {back_ends}: {html}");
+        for (is_ending, name, id) in
+            [(own_ends, "Paid, £7 a month", "sub_own"), (back_ends, "Paid, £70 a year", "sub_back")]
+        {
+            let (named, button) = (format!("Cancel subscription: {name}<"), format!(r#"value="stripe:{id}""#));
+            let shown = (html.contains(&named), html.contains(&button));
+            assert_eq!(shown, (!is_ending, !is_ending), "each button says what it ends: {named}: {html}");
+        }
         assert_eq!(both.to_go_on(on(3, 10)).map(|own| own.id.id.as_str()), Some("sub_own"));
         let told = |done: &str| {
             let asked = Asked { upgraded: None, done: Some(done.into()) };

@@ -1,7 +1,7 @@
 //! The parts of Stripe's invoices, charges, refunds and disputes that Tollgate reads.
 
 use entitlement::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{Moment, Name, Reference, lenient};
 use crate::provider::text::{lenient_number, number};
@@ -65,9 +65,9 @@ pub struct Invoice {
     lines: Option<Page<Line>>,
     /// Until 2025-03-31 (basil); then below `payments`.
     #[serde(default, deserialize_with = "lenient")]
-    payment_intent: Option<Reference>,
+    payment_intent: Option<Attempt>,
     #[serde(default, deserialize_with = "lenient")]
-    charge: Option<Reference>,
+    charge: Option<Attempt>,
     #[serde(default, deserialize_with = "lenient")]
     payments: Option<Page<InvoicePayment>>,
 }
@@ -259,9 +259,17 @@ impl Invoice {
 
     /// The payments that it names.
     pub fn payment_ids(&self) -> Vec<String> {
-        let own = self.payment_intent.clone().or_else(|| self.charge.clone()).map(Reference::into_id);
+        let own = self.payment_intent.as_ref().or(self.charge.as_ref()).map(Attempt::id);
         let listed = self.payments.iter().flat_map(|payments| &payments.data).filter_map(|one| one.payment.id());
         own.into_iter().chain(listed).collect()
+    }
+
+    /// Whether one of its payments waits for the buyer, where they are shown whole.
+    pub fn needs_action(&self) -> bool {
+        let own = [&self.payment_intent, &self.charge];
+        let payments = self.payments.iter().flat_map(|payments| &payments.data).map(|one| &one.payment);
+        let listed = payments.flat_map(|payment| [&payment.payment_intent, &payment.charge]);
+        own.into_iter().chain(listed).flatten().any(|attempt| attempt.needs_action)
     }
 }
 
@@ -274,13 +282,43 @@ pub struct InvoicePayment {
 
 #[derive(Debug, Deserialize)]
 pub struct PaymentRef {
-    payment_intent: Option<Reference>,
-    charge: Option<Reference>,
+    payment_intent: Option<Attempt>,
+    charge: Option<Attempt>,
 }
 
 impl PaymentRef {
     pub fn id(&self) -> Option<String> {
-        self.payment_intent.clone().or_else(|| self.charge.clone()).map(Reference::into_id)
+        self.payment_intent.as_ref().or(self.charge.as_ref()).map(Attempt::id)
+    }
+}
+
+/// A payment intent or a charge: its id, or the whole of it, which says whether the bank wants to hear from the buyer first
+/// (<https://docs.stripe.com/declines/codes>).
+#[derive(Debug)]
+struct Attempt {
+    of: Reference,
+    needs_action: bool,
+}
+
+/// The word of a bank that wants to hear from the buyer first.
+const AUTHENTICATION: &str = "authentication_required";
+
+impl<'de> Deserialize<'de> for Attempt {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let told = serde_json::Value::deserialize(deserializer)?;
+        let error = told.get("last_payment_error");
+        let of_error = |name: &str| error.and_then(|error| error.get(name));
+        let reasons = [of_error("code"), of_error("decline_code"), told.get("failure_code")];
+        let needs_action = told.get("status").is_some_and(|status| status == "requires_action")
+            || reasons.into_iter().flatten().any(|reason| reason == AUTHENTICATION);
+        let of = serde_json::from_value(told).map_err(serde::de::Error::custom)?;
+        Ok(Self { of, needs_action })
+    }
+}
+
+impl Attempt {
+    fn id(&self) -> String {
+        self.of.clone().into_id()
     }
 }
 

@@ -85,6 +85,42 @@ fn an_invoice_names_its_subscription_its_period_and_its_payment_in_every_shape()
 }
 
 #[test]
+fn a_payment_that_waits_for_the_buyer_says_so_wherever_its_invoice_shows_it_whole() {
+    let intent = |more: Value| with(json!({ "id": "pi_1" }), more);
+    let error = |code: &str, decline: &str| json!({ "last_payment_error": { "code": code, "decline_code": decline } });
+    let waits = [
+        intent(error("authentication_required", "")),
+        intent(error("card_declined", "authentication_required")),
+        intent(json!({ "status": "requires_action" })),
+    ];
+    let [old, basil] = invoices();
+    let told = |invoice: Value| {
+        let facts = read("invoice.payment_failed", &invoice).facts;
+        let Ok([Fact::Payment(payment), Fact::Invoice(seen)]) = <[Fact; 2]>::try_from(facts) else {
+            panic!("a payment and an invoice")
+        };
+        (payment.id, seen.needs_action)
+    };
+    let listed = |intent: &Value| json!({ "payments": { "data": [{ "payment": { "payment_intent": intent } }] } });
+    for intent in &waits {
+        let own = with(old.clone(), json!({ "payment_intent": intent }));
+        assert_eq!(told(own), ("pi_1".to_owned(), true), "{intent}");
+        assert_eq!(told(with(basil.clone(), listed(intent))), ("pi_1".to_owned(), true), "{intent}");
+    }
+    let charge = json!({ "id": "ch_1", "failure_code": "authentication_required" });
+    let charged = with(old.clone(), json!({ "payment_intent": null, "charge": charge }));
+    assert_eq!(told(charged), ("ch_1".to_owned(), true));
+    for intent in [json!("pi_1"), intent(error("card_declined", "insufficient_funds")), intent(json!({}))] {
+        assert_eq!(
+            told(with(old.clone(), json!({ "payment_intent": intent }))),
+            ("pi_1".to_owned(), false),
+            "{intent}"
+        );
+        assert_eq!(told(with(basil.clone(), listed(&intent))), ("pi_1".to_owned(), false), "{intent}");
+    }
+}
+
+#[test]
 fn money_that_goes_back_is_told_of_a_payment_and_never_of_a_customer_alone() {
     let charge = json!({
         "id": "ch_1", "customer": "cus_1", "payment_intent": "pi_1", "invoice": "in_1", "amount": 700,
