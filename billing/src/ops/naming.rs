@@ -71,6 +71,15 @@ impl Billing {
         Ok(takes.then(|| renamed_accounts(&before.told, &wanted.to_string(), &lost)))
     }
 
+    /// The naming that was noted last, way by way; `None` where none is, or not way by way.
+    ///
+    /// # Errors
+    /// When the database fails, or is not migrated.
+    pub async fn noted_names(&self) -> Result<Option<Names>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        Ok(naming::find(&mut conn).await?.and_then(|noted| noted.names))
+    }
+
     /// How accounts are to be named.
     fn names_wanted(&self) -> Arc<Names> {
         self.shared().names_wanted.load_full()
