@@ -17,6 +17,7 @@ mod naming;
 mod output;
 mod reload;
 mod serve;
+mod starting;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! By which claims accounts are named: what is in force, although the configuration says otherwise, until a person agrees.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use billing::Billing;
@@ -10,6 +11,9 @@ use proxy::Control;
 use proxy::identity::{Claim, Keys, Settings};
 
 use crate::admin::Ready;
+
+/// How long readiness warns that sessions are not taken any more: whoever has to sign in again soon has.
+const WARNED: Duration = Duration::from_secs(3600);
 
 /// Names accounts as `names` say, where the way of signing in is there; `wanted` are the names of the configuration.
 pub fn keep(settings: &mut Settings, names: &Names, wanted: &Names) {
@@ -49,6 +53,9 @@ struct State {
     in_force: Option<Names>,
     /// The difference to the configuration.
     warning: Option<String>,
+    /// The ways of signing in whose sessions are not taken any more, and since when.
+    signed_out: Vec<String>,
+    signed_out_at: Option<Instant>,
 }
 
 impl Kept {
@@ -79,6 +86,19 @@ impl Kept {
         }
         state.in_force = in_force.cloned();
     }
+
+    /// Notes which sessions of those that `before` took are not taken `now`: everybody is signed out, which somebody may not have meant.
+    pub fn note_sessions(&self, before: Option<&Names>, now: &Names) {
+        let signed_out = before.map(|before| before.signed_out_by(now)).unwrap_or_default();
+        if signed_out.is_empty() {
+            return;
+        }
+        for warning in &signed_out {
+            tracing::warn!(warning, "sessions are not taken any more");
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.signed_out, state.signed_out_at) = (signed_out, Some(Instant::now()));
+    }
 }
 
 #[async_trait]
@@ -91,7 +111,10 @@ impl Ready for Kept {
     }
 
     async fn warnings(&self) -> Vec<String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).warning.clone().into_iter().collect()
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = state.signed_out_at.is_some_and(|at| at.elapsed() < WARNED);
+        let signed_out = if is_recent { state.signed_out.as_slice() } else { &[] };
+        state.warning.iter().chain(signed_out).cloned().collect()
     }
 }
 

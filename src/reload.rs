@@ -198,6 +198,7 @@ async fn replace(users: &Users, known: &InForce, config: &Config, secrets: &Secr
         billing.want_names(config.names()).await;
     }
     users.names_kept.note(known.names.as_ref(), &config.names());
+    users.names_kept.note_sessions(Some(&known.config.names()), &config.names());
     Ok(())
 }
 

@@ -2,14 +2,14 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use axum::Router;
 use base64::Engine;
-use billing::{Billing, Line, OperatorError, Origin};
+use billing::{Billing, Line};
 use clap::ValueEnum;
 use entitlement::account::AccountId;
 use entitlement::assertion::AssertionKey;
@@ -33,16 +33,11 @@ use crate::handover::Listeners;
 use crate::listeners::{self, Offered};
 use crate::naming;
 use crate::reload::{self, Hangups, InForce, Users};
+use crate::starting;
 
 /// How long billing may take at least on the embedded database, which is one backend for everything: a busy machine must not
 /// look like one whose billing is down.
 const EMBEDDED_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How long a database that answers may be too busy for a start, as when all processes start at once.
-const BUSY_MAX: Duration = Duration::from_secs(30);
-
-/// The pause before a start is tried again.
-const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
 /// How many changes may wait for the proxy of the same process; beyond that it reads again.
 const CHANGES_WAITING_MAX: usize = 4096;
@@ -97,7 +92,7 @@ impl Server {
             _ => (None, None),
         };
         let mut ready: Vec<Box<dyn Ready>> = Vec::new();
-        let (mut database, mut billing, mut component, mut kept) = (None, None, None, None);
+        let (mut database, mut billing, mut component, mut kept, mut named) = (None, None, None, None, None);
         if let Some(listener) = internal {
             let mut settings = parts::billing_settings(config, secrets, assertion.clone())?;
             let url = match &secrets.database_url {
@@ -107,11 +102,11 @@ impl Server {
                     database.insert(Embedded::start(place)?).url()
                 }
             };
-            let (started, instead) = runtime.block_on(start_billing(&url, settings, config, changes))?;
-            kept = instead;
-            ready.push(Box::new(started.clone()));
-            billing = Some(spawn_billing(&runtime, started.clone(), listener)?);
-            component = Some(started);
+            let started = runtime.block_on(starting::billing(&url, settings, config, changes))?;
+            (kept, named) = (started.kept, started.named);
+            ready.push(Box::new(started.billing.clone()));
+            billing = Some(spawn_billing(&runtime, started.billing.clone(), listener)?);
+            component = Some(started.billing);
         }
         let gate = match public {
             Some(listener) => {
@@ -133,6 +128,7 @@ impl Server {
         }
         let apart = gate.as_ref().filter(|_| component.is_none());
         let names_kept = naming::Kept::of(apart.map(Gate::control));
+        names_kept.note_sessions(named.as_ref(), &config.names());
         ready.push(Box::new(names_kept.clone()));
         let users = Users {
             names_kept,
@@ -182,44 +178,6 @@ impl Server {
             ),
         }
     }
-}
-
-/// Billing, and the catalog that stays in force where the configured one may not take its place.
-async fn start_billing(
-    url: &str,
-    settings: billing::Settings,
-    config: &Config,
-    changes: Option<broadcast::Sender<Arc<Record>>>,
-) -> Result<(Billing, Option<Catalog>)> {
-    let billing = Billing::connect(url, settings, changes).await?;
-    billing.migrate().await?;
-    let until = Instant::now() + BUSY_MAX;
-    loop {
-        match settle(&billing, config).await {
-            Ok(kept) => {
-                billing.unset().iter().for_each(|unset| tracing::warn!("{unset}"));
-                return Ok((billing, kept));
-            }
-            Err(OperatorError::Store(error)) if error.is_transient() && Instant::now() < until => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the database is busy: the start is tried again"
-                );
-                tokio::time::sleep(BUSY_PAUSE).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Puts the configured catalog in force. Returns what stays in force instead.
-async fn settle(billing: &Billing, config: &Config) -> Result<Option<Catalog>, OperatorError> {
-    billing.check_rights().await?;
-    billing.settle_naming().await?;
-    let Some(proposal) = parts::configured_proposal(config) else { return Ok(None) };
-    let proposal = billing.with_prices(proposal).await?;
-    let considered = billing.consider_catalog(&proposal, Origin::SameFile).await?;
-    Ok(billing.settle_catalog(&proposal, Origin::SameFile, considered).await?.kept().cloned())
 }
 
 fn spawn_billing(

@@ -73,7 +73,7 @@ pub(crate) struct Inner {
     /// The state that operators were told of.
     pub word_told: parking_lot::Mutex<Word>,
     /// One at a time asks that.
-    pub looking: tokio::sync::Mutex<()>,
+    pub looking: Arc<tokio::sync::Mutex<()>>,
     /// Whether Redis holds what it was told.
     pub caches: Caches,
     /// Other installations of which Redis knew at the start of this process.
@@ -133,7 +133,7 @@ impl Billing {
             lineage: ArcSwap::from_pointee(Lineage::unknown()),
             only_looks: AtomicBool::new(false),
             word_told: parking_lot::Mutex::new(Word::Unknown),
-            looking: tokio::sync::Mutex::default(),
+            looking: Arc::default(),
             caches: Caches::default(),
             elsewhere: Elsewhere::default(),
             stands_here: AtomicBool::new(false),

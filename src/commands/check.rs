@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use billing::{Considered, Origin};
 use serde_json::{Value, json};
 
 use super::{parts, resolved};
@@ -19,12 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// Exits 1 when `tollgate run` would refuse the file or the environment, and 0 otherwise, whatever it warns of. Needs no database and no
 /// network; where the database answers, it also says whether it is Tollgate's, whether its user has every right, and whether accounts are
-/// still named by the same claim.
+/// still named by the same claim, and whether sessions that are taken now would still be taken.
 ///
 /// With --online it also asks the providers: whether amounts, currencies and cadences of the catalog are theirs, whether each price can be
 /// bought and each lookup key has one, whether Stripe's webhook endpoint is told of every event that is needed, whether its customer portal
 /// has a configuration, and of which mode the key is; whether the database can be reached and used, and whether the keys belong to the
-/// subscriptions that are stored; and how many of the accounts that have access do not pass which routes. Then it exits 1 as well when anything differs or could not be asked. A site that Stripe cannot reach is a
+/// subscriptions that are stored; how many of the accounts that have access do not pass which routes; and whether a start would hold the catalog, grace or policy back, as accounts lose something by it. Then it exits 1 as well when anything differs or could not be asked. A site that Stripe cannot reach is a
 /// warning: `stripe listen` brings its events.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -61,6 +62,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let fault = look_at_database(&config, &secrets, arguments)?;
     warn_of_missing(&config, &secrets, role)?;
     let closed = if arguments.online { closed_routes(&config, &secrets)? } else { Vec::new() };
+    if arguments.online && role.has_billing() {
+        held_back(&config, &secrets)?.iter().for_each(output::warning);
+    }
     let online = if arguments.online { Some(ask_providers(&config, &secrets, fault)?) } else { None };
     let told = online.as_ref().map(|online| {
         let billing::Online { agreed, differences, unasked, .. } = online;
@@ -116,6 +120,32 @@ fn closed_routes(config: &Config, secrets: &Secrets) -> Result<Vec<Closed>> {
     Ok(closed)
 }
 
+/// The reason for which a start would hold the catalog, grace or policy back, where the database answers.
+fn held_back(config: &Config, secrets: &Secrets) -> Result<Option<String>> {
+    parts::runtime()?.block_on(async {
+        let Some(proposal) = parts::configured_proposal(config).filter(|_| secrets.database_url.is_some()) else {
+            return Ok(None);
+        };
+        let connecting = tokio::time::timeout(PATIENCE, parts::operator_billing(config, secrets)).await;
+        // What is wrong with the database is told where it is looked at.
+        let Ok(Ok(billing)) = connecting else { return Ok(None) };
+        let proposal = billing.with_prices(proposal).await.context("the catalog cannot be compared")?;
+        let considered = billing.consider_catalog(&proposal, Origin::SameFile).await;
+        let Considered::Keep { kept, why } = considered.context("the catalog cannot be compared")? else {
+            return Ok(None);
+        };
+        let lacking = config.lacking(&kept.catalog);
+        Ok(Some(if lacking.is_empty() {
+            why
+        } else {
+            format!(
+                "{why}; the catalog in force lacks what these routes require, so a reload is refused, and after a start they do what their on_error says: {}",
+                lacking.join(", ")
+            )
+        }))
+    })
+}
+
 /// Keys of another account or mode than what is stored, where the database answers.
 async fn misfitting_keys(config: &Config, secrets: &Secrets) -> Vec<String> {
     let asked = async {
@@ -142,8 +172,8 @@ fn refused(online: &billing::Online) -> Option<String> {
     })
 }
 
-/// Says what is wrong with the database, where it answers, and when accounts are named by another claim than they were when billing
-/// started last. With --online it is to answer, and what is wrong is returned instead: a difference, which is told with the others.
+/// Says what is wrong with the database, where it answers, and when accounts are named by another claim, or other sessions are taken, than
+/// when billing started last. With --online it is to answer, and what is wrong is returned instead: a difference, which is told with the others.
 fn look_at_database(config: &Config, secrets: &Secrets, arguments: &Arguments) -> Result<Option<String>> {
     if secrets.database_url.is_none() {
         return Ok(None);
@@ -151,7 +181,11 @@ fn look_at_database(config: &Config, secrets: &Secrets, arguments: &Arguments) -
     let known = async {
         let billing = parts::unmigrated_billing(config, secrets).await?;
         billing.check_rights().await?;
-        anyhow::Ok(billing.renames(&config.names()).await?)
+        let mut told: Vec<String> = billing.renames(&config.names()).await?.into_iter().collect();
+        if let Some(before) = billing.noted_names().await? {
+            told.extend(before.signed_out_by(&config.names()));
+        }
+        anyhow::Ok(told)
     };
     let runtime = parts::runtime()?;
     let known = runtime.block_on(async { tokio::time::timeout(PATIENCE, known).await });

@@ -87,10 +87,13 @@ fn print_cache(explained: &Explained) {
         (None, None) => "cache     Redis holds nothing of it, or none is configured".to_owned(),
     });
     if let Some(held) = &explained.held {
-        let billing::HeldRecord { database, version, tier, status, why } = held;
+        let billing::HeldRecord { database, version, tier, status, why, .. } = held;
         output::line(format_args!(
             "held      {tier} ({status}) serves, version {version} of the database {database}: {why}"
         ));
+    }
+    if let Some(beside) = &explained.beside {
+        output::line(format_args!("beside    {beside}"));
     }
 }
 

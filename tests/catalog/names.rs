@@ -258,6 +258,40 @@ async fn a_way_that_goes_is_held_back_for_the_accounts_that_it_alone_named() {
     let asked = world.tollgate(&["identity", "accept"]).await;
     assert!(asked.failure().contains("1 account has access"), "{asked:?}");
     world.tollgate(&["identity", "accept", "--yes"]).await.success();
+    // It counts within 24 hours, as whatever takes access does.
+    let mut database = world.database.as_ref().expect("a database").connect().await;
+    let taken = "select array_agg(account) from takings where what = 'identity' and taken_at is not null";
+    let taken: Vec<String> = sqlx::query_scalar(taken).fetch_one(&mut database).await.expect("it is noted");
+    assert_eq!(taken, ["api:robot"]);
     eventually("nothing is warned of", async || warnings(world.billing()).await.is_empty().then_some(())).await;
     all_stay(&world, &tokens).await;
+}
+
+#[tokio::test]
+async fn other_sessions_than_before_are_told_of_before_and_after() {
+    let mut world = World::start(Arrangement::AllPostgres).await;
+    let told = "the cookie or header was session and is sid";
+    let is_told = |text: &str| text.contains(told) && text.contains("has to sign in again");
+    let right = std::fs::read_to_string(&world.processes[0].config).expect("it was written");
+    let renamed = right.replace("identity.cookie = \"session\"", "identity.cookie = \"sid\"");
+    assert_ne!(right, renamed);
+    assert!(!world.tollgate(&["check"]).await.stderr.contains("sign in again"));
+    for is_reload in [true, false] {
+        world.processes[0].rewrite(|_| renamed.clone());
+        let checked = world.tollgate(&["check"]).await;
+        assert!(is_told(&checked.stderr), "{checked:?}");
+        if is_reload {
+            reload(&world).await;
+        } else {
+            restart(&mut world).await;
+        }
+        let warned = warnings(world.billing()).await;
+        assert!(warned.len() == 1 && is_told(&warned[0]), "{warned:?}");
+        let log = world.billing().process.log();
+        assert!(log.lines().any(|line| line.contains("sessions are not taken any more") && is_told(line)), "{log}");
+        // Once it is in force, there is nothing to say before.
+        assert!(!world.tollgate(&["check"]).await.stderr.contains("sign in again"));
+        world.processes[0].rewrite(|_| right.clone());
+        restart(&mut world).await;
+    }
 }

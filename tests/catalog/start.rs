@@ -26,6 +26,8 @@ async fn a_file_that_was_superseded_is_not_put_back_by_a_restart() {
         let held = explained.lines().find(|line| line.starts_with("held back ")).unwrap_or_default();
         assert!(held.contains("another catalog has taken its place") && held.contains("catalog apply"), "{explained}");
     }
+    let checked = world.tollgate(&["check", "--online"]).await;
+    assert!(checked.stderr.contains("another catalog has taken its place"), "{checked:?}");
     reload(&world).await;
     assert!(exports(&world).await, "nor by a reload of the same file");
     // The command of the warning does it.
@@ -43,6 +45,11 @@ async fn routes_that_name_what_the_kept_catalog_lacks_are_refused_or_do_what_on_
     write(&world, &renamed());
     let extra = "[[route]]\npath = \"/open/**\"\nrequire = { tier = \"basic\" }\non_error = \"allow\"\n";
     world.billing().rewrite(|text| format!("{}\n{extra}", text.replace("tier = \"paid\"", "tier = \"basic\"")));
+    let checked = world.tollgate(&["check", "--online"]).await;
+    for told in ["5 accounts would lose something", "--force", "a reload is refused", "/premium/**", "/open/**"] {
+        assert!(checked.stderr.contains(told), "as a start and a reload do, before either: {checked:?}");
+    }
+    assert!(!world.tollgate(&["check"]).await.stderr.contains("would lose something"), "it needs no database");
     reload(&world).await;
     let log = world.billing().process.log();
     let refused = log.lines().rfind(|line| line.contains("the old ones stay")).expect("it is refused whole");

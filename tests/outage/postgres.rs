@@ -74,6 +74,30 @@ async fn refused() {
 }
 
 #[tokio::test]
+async fn away_when_billing_starts() {
+    let mut scene = Scene::start().await;
+    scene.postgres(Relay::refuse);
+    for billing in &mut scene.world.processes[..2] {
+        billing.restart();
+    }
+    for billing in &scene.world.processes[..2] {
+        eventually("it says what it waits for", async || {
+            let log = billing.process.log();
+            log.lines()
+                .any(|line| line.contains("the start waits for it") && line.contains("cannot be reached"))
+                .then_some(())
+        })
+        .await;
+    }
+    scene.reads_on().await;
+    scene.postgres(Relay::heal);
+    for billing in &mut scene.world.processes[..2] {
+        billing.ready().await;
+    }
+    scene.recovers().await;
+}
+
+#[tokio::test]
 async fn silent() {
     let (scene, buyers) = (Scene::with(Scene::setup().key("cache.billing_deadline", "\"300ms\"")).await, buyers());
     scene.postgres(Relay::silence);

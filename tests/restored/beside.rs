@@ -188,3 +188,43 @@ async fn a_command_that_looks_into_a_backup_takes_the_word_from_nobody() {
     stays(&world, &before, 402).await;
     world.everywhere("/premium/granted", &crate::world::token("granted-there"), 402).await;
 }
+
+#[tokio::test]
+async fn a_command_on_a_second_database_explains_what_its_gate_would_do() {
+    let one = World::with(setup().key("site.url", SITE)).await;
+    let reader = buys(&one).await;
+    // Nothing has run on it yet that could have noted whose records stand there.
+    let second = Postgres::shared().database().await;
+    let url = ("DATABASE_URL", second.url.as_str());
+    one.tollgate_with(url, &["migrate"]).await.success();
+    let explained = one.tollgate_with(url, &["explain", "account", &reader.account]).await.success();
+    assert!(!explained.lines().any(|line| line.starts_with("held ")), "nothing of it serves there: {explained}");
+    let beside = explained.lines().find(|line| line.starts_with("beside ")).unwrap_or_else(|| panic!("{explained}"));
+    assert!(beside.contains("goes by this database alone") && beside.contains("cache.namespace"), "{beside}");
+}
+
+#[tokio::test]
+async fn a_second_installation_that_is_restored_opens_nothing_of_the_first_one_that_it_has_seen() {
+    let mut one = World::with(setup().key("site.url", SITE)).await;
+    let before = buys(&one).await;
+    let mut other = World::with(setup().key("site.url", SITE).environment("REDIS_URL", &redis_of(&one))).await;
+    stays(&other, &before, 402).await;
+    let dumped = dump(&other, "second.sql");
+    let late = buys(&other).await;
+    ends(&other, &late).await;
+    move_to(&mut other, restored(&dumped).await).await;
+    eventually("it has gone back", async || {
+        let former = "select former is not null from database_identity";
+        let mut database = other.database.as_ref().expect("this world has one").connect().await;
+        let has_former: bool = sqlx::query_scalar(former).fetch_one(&mut database).await.expect("a row");
+        has_former.then_some(())
+    })
+    .await;
+    stays(&other, &before, 402).await;
+    one.processes.iter_mut().for_each(|process| process.process.kill());
+    for process in &mut other.processes {
+        process.restart();
+        process.ready().await;
+    }
+    stays(&other, &before, 402).await;
+}

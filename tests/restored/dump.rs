@@ -37,6 +37,9 @@ async fn a_restored_dump_lowers_nobody_and_what_is_new_counts() {
     let held = explained.lines().find(|line| line.starts_with("held ")).unwrap_or_else(|| panic!("{explained}"));
     assert!(held.contains("paid (active)") && held.contains(ACCEPT), "{held}");
     assert_eq!(explained.matches(ACCEPT).count(), 1, "once: {explained}");
+    let decided =
+        operator(&world, &["explain", "route", "GET", "/premium/one", "--account", &second.account]).await.success();
+    assert!(decided.contains("verdict   pass"), "as the gate does: {decided}");
     for account in [new.account.as_str(), "nobody-at-all"] {
         let explained = operator(&world, &["explain", "account", account]).await.success();
         let held = explained.lines().find(|line| line.starts_with("held back since 20"));

@@ -117,6 +117,25 @@ pub enum ConnectError {
     Polar,
 }
 
+/// The codes of a server that starts or stops, and of one without a connection left
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+const PASSING: [&str; 2] = ["57P03", "53300"];
+
+impl ConnectError {
+    /// Whether the server may take connections a moment later, without anything being corrected.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Silent { .. } => true,
+            Self::Refused { source, .. } => source
+                .as_database_error()
+                .and_then(sqlx::error::DatabaseError::code)
+                .is_some_and(|code| PASSING.contains(&&*code)),
+            _ => false,
+        }
+    }
+}
+
 /// Whether the providers can be called, and recognised, as configured. Nothing is contacted.
 ///
 /// # Errors

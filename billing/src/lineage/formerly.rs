@@ -97,7 +97,7 @@ impl Billing {
         }
         let known = match standing {
             Standing::Done => return Ok((known, None)),
-            Standing::Behind => self.go_back(known).await?,
+            Standing::Behind => self.go_back(known.id).await?,
             // Records that this one tells from now on are no more of those that are held there.
             Standing::Held if owner.held.contains(&known.id) && !self.is_command() => {
                 self.renew(known.id, Renewal::ReplacedBy(owner.database)).await?

@@ -1,5 +1,7 @@
 //! Proxies as witnesses: they remember how far a database had come, also when Redis has been lost together with the newest changes.
 
+use std::sync::Arc;
+
 use entitlement::Timestamp;
 use entitlement::record::HighWater;
 
@@ -8,7 +10,7 @@ use crate::clock;
 use crate::component::Billing;
 use crate::publish::PublishError;
 use crate::store::StoreError;
-use crate::store::identity::{self, Hold, Identity};
+use crate::store::identity::{self, Identity};
 
 /// What a proxy's memory proves of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ enum Proof {
 
 impl Billing {
     /// Takes in what a proxy remembers. Where it proves that the database has gone back, or has replaced another one without a
-    /// person's word, what was told before is held.
+    /// person's word, what was told before is held, and this process knows it before the proxy is answered.
     ///
     /// # Errors
     /// When the database or the cache fails.
@@ -32,22 +34,36 @@ impl Billing {
         if is_old || !self.shared().outlets.has_cache() || self.is_command() {
             return Ok(());
         }
-        let _one = self.shared().looking.lock().await;
+        let one = Arc::clone(&self.shared().looking).lock_owned().await;
+        let billing = self.clone();
+        // A proxy waits for a moment only, and what is begun has to come to its end: a hold that is noted and not looked at would let
+        // the next answer say that nothing is held.
+        let taken_in = self.shared().tasks.spawn(async move {
+            let _one = one;
+            billing.take_in(heard).await
+        });
+        taken_in.await.unwrap_or(Err(PublishError::Unknown))
+    }
+
+    async fn take_in(&self, heard: HighWater) -> Result<(), PublishError> {
         let Some(identity) = self.identity().await? else { return Ok(()) };
-        match proof(&identity, &self.lineage(), heard, clock::now()) {
-            Proof::Nothing => return Ok(()),
+        let known = self.lineage();
+        match proof(&identity, &known, heard, clock::now()) {
+            // Another process may have noted a hold since this one has looked.
+            Proof::Nothing if known.agrees_with(&identity) => return Ok(()),
+            Proof::Nothing => {}
             Proof::Behind => {
                 tracing::error!(
                     mark = identity.mark,
                     heard = heard.mark,
                     "PostgreSQL has gone back: a proxy has heard more of it"
                 );
-                self.go_back(identity).await?;
+                self.go_back(identity.id).await?;
             }
             Proof::Other => {
                 tracing::error!(database = %identity.id, heard = %heard.database, "PostgreSQL is another database than the one that a proxy has heard of");
-                identity::follow(&mut *self.pool().acquire().await.map_err(StoreError::from)?, heard.database).await?;
-                self.note_hold(Hold::Since(clock::now())).await?;
+                let mut conn = self.pool().acquire().await.map_err(StoreError::from)?;
+                identity::follow(&mut conn, heard.database, clock::now()).await?;
             }
         }
         self.look_now().await.map(drop)

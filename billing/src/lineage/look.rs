@@ -9,7 +9,7 @@ use entitlement::account::AccountId;
 use entitlement::record::DatabaseId;
 use tokio_util::sync::CancellationToken;
 
-use super::{Lineage, Word};
+use super::{KNOWN_AFTER, Lineage, Word};
 use crate::chain;
 use crate::clock;
 use crate::component::Billing;
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the cache is asked.
 const EVERY: Duration = Duration::from_millis(500);
+
+/// How long a command looks who lives.
+const LONG: Duration = Duration::from_secs(2 * KNOWN_AFTER.as_secs());
 
 impl Billing {
     /// Asks once. While the server accepts no writes, or the cache does not answer, what was known stays.
@@ -45,6 +48,17 @@ impl Billing {
         self.look_now().await
     }
 
+    /// As [`Billing::glance`]; a command looks on until it is known who lives, as processes that run know it.
+    pub(crate) async fn look_long(&self, database: DatabaseId) -> Result<Arc<Lineage>, PublishError> {
+        let (began, mut now) = (Instant::now(), self.glance(database).await?);
+        let is_over = |now: &Lineage| now.is_known() || now.is_beside();
+        while self.is_command() && !is_over(&now) && began.elapsed() < LONG {
+            tokio::time::sleep(EVERY).await;
+            now = self.look().await?;
+        }
+        Ok(now)
+    }
+
     pub(super) async fn look_now(&self) -> Result<Arc<Lineage>, PublishError> {
         let Some(mut known) = self.identity().await? else { return Ok(self.lineage()) };
         let outlets = &self.shared().outlets;
@@ -62,7 +76,7 @@ impl Billing {
         // It was further when this process last read it.
         let before = self.lineage();
         if before.database == Some(known.id) && known.mark < before.mark {
-            known = self.go_back(known).await?;
+            known = self.go_back(known.id).await?;
         }
         // Whether the cache answers or not, this process remembers how far the database has come.
         if before.database == Some(known.id) && known.mark > before.mark {
@@ -87,7 +101,7 @@ impl Billing {
             && let Some(again) = self.identity().await?
         {
             let is_behind = again.id == known.id && again.mark < owner.mark;
-            known = if is_behind { self.renew(again.id, Renewal::GoneBack).await? } else { again };
+            known = if is_behind { self.go_back(again.id).await? } else { again };
             met = outlets.meet(newcomer(known, clock::now())).await?;
         }
         // Another database has taken the place of this one, which lives on: what it tells from now on is no more of what is held.
@@ -122,14 +136,11 @@ impl Billing {
     }
 
     /// Gives a database that has gone back another id; what was told before is held, whatever Redis remembers of it.
-    pub(super) async fn go_back(&self, known: Identity) -> Result<Identity, StoreError> {
-        self.renew(known.id, Renewal::GoneBack).await?;
-        self.note_hold(Hold::Since(clock::now())).await?;
-        let mut conn = self.pool().acquire().await?;
-        identity::read(&mut conn).await
+    pub(super) async fn go_back(&self, known: DatabaseId) -> Result<Identity, StoreError> {
+        self.renew(known, Renewal::GoneBack(clock::now())).await
     }
 
-    pub(super) async fn note_hold(&self, holds: Hold) -> Result<Option<Timestamp>, StoreError> {
+    async fn note_hold(&self, holds: Hold) -> Result<Option<Timestamp>, StoreError> {
         let mut conn = self.pool().acquire().await?;
         identity::hold(&mut conn, holds).await
     }
@@ -180,7 +191,7 @@ impl Billing {
             return Err(PublishError::Unknown);
         }
         tracing::error!(%account, version, told, "PostgreSQL has gone back: what was told of it is newer");
-        self.renew(database, Renewal::GoneBack).await?;
+        self.go_back(database).await?;
         self.look().await?;
         Ok(true)
     }
@@ -197,7 +208,7 @@ impl Billing {
     pub(super) async fn renew(&self, known: DatabaseId, renewal: Renewal) -> Result<Identity, StoreError> {
         let mut conn = self.pool().acquire().await?;
         let id = identity::renew(&mut conn, known, renewal).await?;
-        let is_behind = renewal == Renewal::GoneBack;
+        let is_behind = matches!(renewal, Renewal::GoneBack(_));
         tracing::error!(former = %known, now = %id, is_behind, "the database has another id from now on");
         identity::read(&mut conn).await
     }

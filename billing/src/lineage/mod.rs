@@ -152,9 +152,19 @@ impl Lineage {
         self.word == Word::Settled
     }
 
+    /// Whether this is of the database as it is now, with what is held in its place.
+    fn agrees_with(&self, identity: &Identity) -> bool {
+        self.database == Some(identity.id) && (identity.held_since.is_none() || !self.is_settled())
+    }
+
     /// Whether what the database says may have to wait: what another one had told serves in its place, or nobody has asked yet.
     pub fn is_held_back(&self) -> bool {
         matches!(self.word, Word::Held { .. } | Word::Replaced { .. } | Word::Unknown)
+    }
+
+    /// Whether another installation has the word in the namespace, and serves nobody here.
+    pub const fn is_beside(&self) -> bool {
+        matches!(self.word, Word::Beside { .. })
     }
 
     /// Whether what stands in the cache about the word could not be read.
@@ -204,7 +214,7 @@ impl Lineage {
                 since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
             )),
             Word::Beside { .. } => Some(format!(
-                "another installation, with another database, runs on the same Redis in the namespace \"{namespace}\", or DATABASE_URL leads to a former primary here: set cache.namespace to another one here or there; if this database is to take its place, stop the other one and run `tollgate database accept`"
+                "another installation, with another database, runs on the same Redis in the namespace \"{namespace}\", or DATABASE_URL leads to a former primary here: its records stand there, and the gate here goes by this database alone. Set cache.namespace to another one here or there; if this database is to take its place, stop the other one and run `tollgate database accept`"
             )),
             Word::Replaced { .. } => Some(
                 "another database has taken the place of the one that DATABASE_URL leads to here, which may be a former primary: what that one has told of an account counts, and nothing is told from here. Let DATABASE_URL lead to the other one, and restart; if this one is to take its place again, stop the processes there and run `tollgate database accept`"
@@ -265,7 +275,7 @@ impl Billing {
             database,
             owner,
             settled: lineage.is_settled(),
-            beside: matches!(lineage.word, Word::Beside { .. }),
+            beside: lineage.is_beside(),
             known: lineage.is_known(),
             mark: lineage.mark,
         })

@@ -46,7 +46,7 @@ pub struct Explained {
     pub catalog: Option<i64>,
     /// All of time; the segment that holds at the moment asked about is marked.
     pub segments: Vec<ExplainedSegment>,
-    /// The same, to decide by.
+    /// What the gate decides by: that of the record that is held, where one serves in the place of the rows.
     #[serde(skip)]
     pub timeline: Timeline,
     pub subscriptions: Vec<Subscription>,
@@ -74,6 +74,9 @@ pub struct Explained {
     pub cached_version: Option<u64>,
     /// The record of another database that serves in the place of the rows, until a person agrees.
     pub held: Option<Held>,
+    /// That the records of another installation stand beside those of this one, and serve nobody here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
     /// Why Redis could not say.
     pub cache_fault: Option<String>,
     /// Changes that would take access from the account, and wait for a person's word.
@@ -141,6 +144,8 @@ pub struct Held {
     pub tier: String,
     pub status: String,
     pub why: String,
+    #[serde(skip)]
+    timeline: Timeline,
 }
 
 /// A price that the catalog does not name, and the running subscription of it.
@@ -198,15 +203,19 @@ impl Billing {
         let known = accounts::is_known(&mut conn, account).await?;
         drop(conn);
         let timeline = timeline(&rules.catalog, &publish::grants(&snapshot, &rules));
+        // A cache that does not say is told below.
+        let _ = self.look_long(snapshot.database).await;
         let cached = self.cached(account, &snapshot, &rules, at).await;
         let (cached_version, held, cache_fault) = match cached {
             Ok((version, held)) => (version, held, None),
             Err(error) => (None, None, Some(chain::told(&error))),
         };
-        // An account of which something is new is not held: what is held of others is asked for here.
-        let _ = self.glance(snapshot.database).await;
         let mut warnings = self.catalog_warnings().await;
-        warnings.extend(self.database_warning());
+        let (beside, of_database) = match self.database_warning() {
+            told if self.lineage().is_beside() => (told, None),
+            told => (None, told),
+        };
+        warnings.extend(of_database);
         let standing = Standing::read(account, snapshot.clone(), (Arc::clone(&rules), &customers), at);
         let withheld = snapshot.subscriptions.iter().filter_map(|own| {
             let (reason, way_back) = (standing.withheld(&own.id)?, standing.way_back(own, at)?);
@@ -220,7 +229,12 @@ impl Billing {
             version: snapshot.version,
             catalog: snapshot.catalog,
             segments: explained(&timeline, at),
-            timeline: if snapshot.blocked_at.is_some() { Timeline::blocked(&rules.catalog) } else { timeline },
+            timeline: match &held {
+                Some(held) => held.timeline.clone(),
+                None if snapshot.blocked_at.is_some() => Timeline::blocked(&rules.catalog),
+                None => timeline,
+            },
+            beside,
             blocked_at: snapshot.blocked_at,
             unnamed_prices: unnamed(&snapshot.subscriptions, &rules, at),
             unseen: snapshot
@@ -265,6 +279,7 @@ impl Billing {
                 tier: segment.plan.tier.to_string(),
                 status: segment.status.as_str().to_owned(),
                 why: why.unwrap_or_default(),
+                timeline: held.entitlement.timeline,
             }
         });
         Ok((version, held))

@@ -75,6 +75,15 @@ impl Billing {
         Ok(takes.then(|| renamed_accounts(&before.told, &wanted.to_string(), &lost)))
     }
 
+    /// The naming that was noted last, way by way; `None` where none is, or not way by way.
+    ///
+    /// # Errors
+    /// When the database fails, or is not migrated.
+    pub async fn noted_names(&self) -> Result<Option<Names>, StoreError> {
+        let mut conn = self.pool().acquire().await?;
+        Ok(naming::find(&mut conn).await?.and_then(|noted| noted.names))
+    }
+
     /// How accounts are to be named.
     fn names_wanted(&self) -> Arc<Names> {
         self.shared().names_wanted.load_full()
@@ -201,15 +210,24 @@ impl Billing {
         Ok(NamingPlan { before, now, is_other: !lost.is_nothing(), accounts })
     }
 
-    /// Puts the configured naming in force, by a person's word.
+    /// Puts the configured naming in force, by a person's word. The accounts count as taken from, unless the person was told that they
+    /// are many.
     ///
     /// # Errors
     /// When more accounts have access by now than the plan says, or the database fails.
     pub async fn accept_naming(&self, plan: &NamingPlan) -> Result<(), OperatorError> {
         let again = self.plan_naming().await?;
         check_told(plan.accounts.wanted, again.accounts.wanted)?;
-        let mut conn = self.pool().acquire().await?;
-        naming::set(&mut conn, &self.names_wanted(), clock::now()).await?;
+        let (wanted, now) = (self.names_wanted(), clock::now());
+        let mut tx = self.pool().begin().await?;
+        let lost = naming::find(&mut tx).await?.map(|before| lost(&before, &wanted)).unwrap_or_default();
+        naming::set(&mut tx, &wanted, now).await?;
+        if !plan.accounts.is_many() {
+            let (gone, kept): (Vec<&str>, Vec<&str>) = (lost.gone().collect(), lost.kept().collect());
+            let losing = store::named(&mut tx, (&gone, &kept), now).await?;
+            takings::taken(&mut tx, What::Identity, &losing, now).await?;
+        }
+        tx.commit().await?;
         Ok(())
     }
 }

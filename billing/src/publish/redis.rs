@@ -83,7 +83,12 @@ impl Cache {
     pub async fn forget(&self, forget: &Forget) -> Result<(), PublishError> {
         let mut publish = cmd("PUBLISH");
         publish.arg(&self.channel).arg(forget::encode(forget)?);
-        self.link.query::<i64>(&publish).await?;
+        let told: RedisResult<i64> = self.link.query_unnoted(&publish).await;
+        // It needs no right that a change does not need: with the next one that is told the refusal is over.
+        if let Err(error) = &told {
+            self.refusals.note(Task::Push, Some(error));
+        }
+        told?;
         Ok(())
     }
 
@@ -196,11 +201,7 @@ impl Cache {
     /// # Errors
     /// When Redis does not answer, or refuses.
     pub async fn probe(&self) -> Result<(), PublishError> {
-        // One that was never stored: what lies there already is not stored again.
-        let probe = format!("{}:{:x}", record::PROBE, rand::random::<u64>());
-        let Ok(account) = AccountId::parse(&probe) else { return Ok(()) };
-        let entitlement = Entitlement { account, version: 0, timeline: timeline(&Catalog::empty(), &[]) };
-        let nothing = Record { database: NOBODYS, entitlement };
+        let (Some(nothing), Some(quiet)) = (nothing(), nothing()) else { return Ok(()) };
         if let Err(error) = self.publish(&nothing).await {
             if let PublishError::Redis(refused) = &error
                 && Refusal::of(refused) == Some(Refusal::RightOfScript)
@@ -209,6 +210,8 @@ impl Cache {
             }
             return Err(error);
         }
+        // What is stored and not told is refused by itself, and nobody may ask for an account for long.
+        self.fill(&quiet).await?;
         self.record(NOBODYS, &nothing.entitlement.account).await?;
         // Records that a restore holds are kept for a while: a missing right would be noticed only then.
         let mut expire = cmd("EXPIRE");
@@ -285,5 +288,32 @@ impl Cache {
     /// Which connection it is; see [`Link::number`].
     pub fn connection(&self) -> Option<u64> {
         self.link.number()
+    }
+}
+
+/// A record of an account that nobody has, and that was never stored: what lies there already is not stored again.
+fn nothing() -> Option<Record> {
+    let account = AccountId::parse(&format!("{}:{:x}", record::PROBE, rand::random::<u64>())).ok()?;
+    let entitlement = Entitlement { account, version: 0, timeline: timeline(&Catalog::empty(), &[]) };
+    Some(Record { database: NOBODYS, entitlement })
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+    use super::*;
+    use crate::tests::{namespace, redis_url};
+
+    #[tokio::test]
+    async fn what_redis_takes_in_again_is_refused_no_more_although_nobody_asks_for_it() {
+        let cache = Cache::new(&Secret::from(redis_url()), namespace()).expect("an address");
+        let refused = RedisError::from((ErrorKind::Server(ServerErrorKind::ReadOnly), "an error", String::new()));
+        for task in [Task::Push, Task::Store, Task::Get, Task::Expire, Task::Scan] {
+            cache.refusals.note(task, Some(&refused));
+            assert_eq!(cache.refused(), [Refusal::ReadOnly], "{task:?}");
+            cache.probe().await.expect("Redis answers");
+            assert_eq!(cache.refused(), [], "{task:?}");
+        }
     }
 }

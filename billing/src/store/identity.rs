@@ -74,16 +74,17 @@ pub async fn stand_under(conn: &mut PgConnection, namespace: &Namespace) -> Resu
     Ok(())
 }
 
-/// Notes that another installation lives under the same namespace, unless it has taken this one's place, or records are held that may be
-/// others than its own. Those of its own, which were held as nobody seemed to speak for them, are held no more.
+/// Notes that another installation lives under the same namespace, unless it has taken this one's place. Records of its own, which were
+/// held as nobody seemed to speak for them, are held no more.
 ///
 /// # Errors
 /// When the database fails, or accepts no writes.
 pub async fn stand_beside(conn: &mut PgConnection, held: AreHeld) -> Result<(), StoreError> {
     let query = sqlx::query!(
         r#"
-        update database_identity set replaced_by = id, held_since = null
-        where replaced_by is null and (held_since is null or ($1 and former is null))
+        update database_identity
+        set replaced_by = id, held_since = case when $1 and former is null then null else held_since end
+        where replaced_by is null
         "#,
         held == AreHeld::Its
     );
@@ -100,40 +101,51 @@ pub enum AreHeld {
     Others,
 }
 
-/// Notes that a database takes the place of another one, of which proxies have told.
+/// Notes that a database takes the place of another one, of which proxies have told, and that what that one had told is held. Both in
+/// one statement: a process that ends in between would leave a database that seems to be settled.
 ///
 /// # Errors
 /// When the database fails, or accepts no writes.
-pub async fn follow(conn: &mut PgConnection, former: DatabaseId) -> Result<(), StoreError> {
-    sqlx::query!("update database_identity set former = $1 where id <> $1", uuid_of(former)).execute(conn).await?;
+pub async fn follow(conn: &mut PgConnection, former: DatabaseId, now: Timestamp) -> Result<(), StoreError> {
+    let query = sqlx::query!(
+        "update database_identity set former = $1, held_since = coalesce(held_since, $2) where id <> $1",
+        uuid_of(former),
+        now
+    );
+    query.execute(conn).await?;
     Ok(())
 }
 
 /// Why a database gets another id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// It has gone back: it follows the one that it was.
-    GoneBack,
+    /// It has gone back, as was found at this moment: it follows the one that it was, whose records are held.
+    GoneBack(Timestamp),
     /// This one has taken its place, while its processes live on.
     ReplacedBy(DatabaseId),
 }
 
-/// Gives a database another id. Returns the id that it has then: another process may have been faster.
+/// Gives a database another id. Returns the id that it has then: another process may have been faster. One that stands beside another
+/// installation does so as well when it has gone back.
 ///
 /// # Errors
 /// When the database fails, or accepts no writes.
 pub async fn renew(conn: &mut PgConnection, known: DatabaseId, renewal: Renewal) -> Result<DatabaseId, StoreError> {
-    let (follows, replaced_by) = match renewal {
-        Renewal::GoneBack => (Some(known), None),
-        Renewal::ReplacedBy(other) => (None, Some(other)),
+    let (follows, held_since, replaced_by) = match renewal {
+        Renewal::GoneBack(now) => (Some(known), Some(now), None),
+        Renewal::ReplacedBy(other) => (None, None, Some(other)),
     };
     let query = sqlx::query_scalar!(
         r#"
-        update database_identity set id = gen_random_uuid(), former = $2, replaced_by = $3, since = now()
-        where id = $1 returning id
+        with next as (select gen_random_uuid() as id)
+        update database_identity d
+        set id = next.id, former = $2, since = now(), held_since = coalesce(d.held_since, $3),
+            replaced_by = case when $4::uuid is null and d.replaced_by = d.id then next.id else $4 end
+        from next where d.id = $1 returning d.id as "id!"
         "#,
         uuid_of(known),
         follows.map(uuid_of),
+        held_since,
         replaced_by.map(uuid_of)
     );
     match query.fetch_optional(&mut *conn).await? {

@@ -7,7 +7,7 @@ use entitlement::catalog::Provider;
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::StoreError;
+use super::{StoreError, account_of};
 
 /// How long a taking counts.
 const COUNTED: Duration = Duration::hours(24);
@@ -97,6 +97,38 @@ pub async fn holders_named(
         now
     );
     Ok(count_of(query.fetch_one(conn).await?))
+}
+
+/// The accounts that [`holders_named`] counts.
+///
+/// # Errors
+/// When the database fails.
+pub async fn named(
+    conn: &mut PgConnection,
+    (gone, kept): (&[&str], &[&str]),
+    now: Timestamp,
+) -> Result<Vec<AccountId>, StoreError> {
+    let query = sqlx::query_scalar!(
+        r#"
+        select account as "holders!" from (
+            select account from subscriptions
+                where state in ('trialing', 'active', 'past_due')
+                    and not (livemode is false and provider in (select provider from live_modes))
+            union
+            select account from credits
+                where revoked_at is null and starts_at <= $3 and (ends_at is null or ends_at > $3)
+        ) holders
+        where exists (select from unnest($1::text[]) gone where starts_with(account, gone)
+            and not exists (select from unnest($2::text[]) kept
+                where length(kept) > length(gone) and starts_with(kept, gone) and starts_with(account, kept)))
+        "#,
+        gone as _,
+        kept as _,
+        now
+    );
+    let accounts = query.fetch_all(conn).await?;
+    let accounts = accounts.iter().map(|account| account_of("subscriptions", account));
+    accounts.collect()
 }
 
 /// Notes that accounts lost access. What is older than anybody asks for goes.

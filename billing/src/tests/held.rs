@@ -1,13 +1,17 @@
 //! A database that has gone back behind what was told of it.
 
-use entitlement::record::{self, DatabaseId, Entitlement, Record};
+use std::pin::pin;
+use std::task::Poll;
+
+use entitlement::record::{self, DatabaseId, Entitlement, HighWater, Record};
 use entitlement::timeline::timeline;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::{World, shop, shown};
 use crate::publish::Why;
 use crate::reconcile::{Force, Kind};
-use crate::store::identity::{self, Identity, Renewal};
+use crate::store::identity::{self, AreHeld, Identity, Renewal};
 
 async fn identity(world: &World) -> Identity {
     let mut conn = world.pool.acquire().await.expect("a connection");
@@ -33,7 +37,7 @@ async fn grants(world: &World, tier: &str) {
 async fn goes_back(world: &World) -> DatabaseId {
     let former = identity(world).await.id;
     let mut conn = world.pool.acquire().await.expect("a connection");
-    identity::renew(&mut conn, former, Renewal::GoneBack).await.expect("it accepts writes");
+    identity::renew(&mut conn, former, Renewal::GoneBack(world.now)).await.expect("it accepts writes");
     former
 }
 
@@ -143,4 +147,94 @@ async fn a_database_is_accepted_for_as_many_as_a_person_was_told_of(options: PgP
     let told = world.billing.plan_accept().await.expect("planned");
     assert_eq!(world.billing.accept_database(&told, true).await.expect("accepted"), 2);
     assert!(world.billing.look().await.expect("Redis").is_settled());
+}
+
+/// The memory of a proxy of another database that it followed until now.
+const HEARD: HighWater = HighWater { database: DatabaseId::new(77), mark: 9, age_ms: 0 };
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_hold_that_another_process_has_noted_is_known_before_a_proxy_is_answered(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    grants(&world, "paid").await;
+    assert!(world.billing.line().expect("it is known").settled);
+    let mut conn = world.pool.acquire().await.expect("a connection");
+    identity::follow(&mut conn, HEARD.database, world.now).await.expect("it accepts writes");
+    drop(conn);
+    world.billing.hear(HEARD).await.expect("no fault");
+    assert!(!world.billing.line().expect("it is known").settled, "the proxy would forget what it holds");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_proxy_remembers_is_taken_in_although_it_waits_no_more(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect.clone()).await;
+    grants(&world, "paid").await;
+    let mut beside = connect.connect().await.expect("a connection");
+    for statement in ["begin", "select id from database_identity for update"] {
+        sqlx::query(statement).execute(&mut beside).await.expect("it is locked");
+    }
+    {
+        let mut hearing = pin!(world.billing.hear(HEARD));
+        // The proxy waits until its word is looked into, and then goes away.
+        std::future::poll_fn(|context| {
+            assert!(hearing.as_mut().poll(context).is_pending(), "the row is locked");
+            let is_begun = world.billing.shared().looking.try_lock().is_err();
+            context.waker().wake_by_ref();
+            if is_begun { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+    sqlx::query("rollback").execute(&mut beside).await.expect("it is let go");
+    drop(world.billing.shared().looking.lock().await);
+    assert!(!world.billing.line().expect("it is known").settled, "it is held");
+    assert_eq!(identity(&world).await.former, Some(HEARD.database));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn records_that_are_handed_over_to_a_process_that_knows_of_no_hold_yet_are_kept(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    grants(&world, "paid").await;
+    let Record { entitlement, .. } = computed(&world).await;
+    let entitlement = Entitlement { account: world.other(1), version: 50, ..entitlement };
+    let mut conn = world.pool.acquire().await.expect("a connection");
+    identity::follow(&mut conn, HEARD.database, world.now).await.expect("it accepts writes");
+    drop(conn);
+    let text = record::encode(&Record { database: HEARD.database, entitlement }).expect("it encodes");
+    world.billing.put_back(&[text]).await.expect("no fault");
+    let resolved = world.billing.resolve(&world.other(1)).await.expect("rows");
+    assert_eq!((resolved.from, resolved.entitlement.version), (HEARD.database, 50));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_database_that_goes_back_goes_on_to_stand_beside_another_one(
+    options: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(options, connect).await;
+    for is_noted_first in [true, false] {
+        let beside = async || {
+            let mut conn = world.pool.acquire().await.expect("a connection");
+            identity::stand_beside(&mut conn, AreHeld::Others).await.expect("it accepts writes");
+        };
+        if is_noted_first {
+            beside().await;
+        }
+        let former = goes_back(&world).await;
+        if !is_noted_first {
+            beside().await;
+        }
+        let known = identity(&world).await;
+        assert!(known.is_beside && known.replaced_by.is_none(), "{is_noted_first}: {known:?}");
+        assert!(known.former == Some(former) && known.held_since.is_some(), "its own records are held: {known:?}");
+        world.billing.own().await.expect("a person's word");
+        assert!(!identity(&world).await.is_beside);
+    }
 }

@@ -1,5 +1,7 @@
 //! By which claims accounts are named. With others, every account is another one: what was paid for stays with the old names.
 
+mod sessions;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
