@@ -68,7 +68,8 @@ pub use provider::{is_metadata_key, no_amount, no_customer, no_price, trial_days
 pub use publish::{PublishError, Published};
 pub use readiness::Readiness;
 pub use reconcile::{
-    Contradiction, Force, ImportStopped, ImportedFrom, Kind, ReconcileError, Report, Unlinked, UnlinkedSubscription,
+    Contradiction, Force, ImportStopped, ImportedFrom, Kind, PaidTwice, ReconcileError, Report, Unlinked,
+    UnlinkedSubscription,
 };
 pub use resolve::{ResolveError, Resolved};
 pub use settings::{

@@ -15,7 +15,9 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     instead: Option<Cow<'static, str>>,
-    reference: Option<String>,
+    reference: Option<Box<str>>,
+    /// The cause, in words for the operator: no part of an answer to a buyer.
+    cause: Option<Box<str>>,
     /// Seconds after which it may go well.
     retry_after: Option<u64>,
 }
@@ -40,7 +42,7 @@ impl Problem {
     /// A problem with the stable `code` and a sentence that reads alone. `detail` reaches the caller: no secrets.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), instead: None, reference: None, retry_after: None }
+        Self { status, code, detail: detail.into(), instead: None, reference: None, cause: None, retry_after: None }
     }
 
     /// 503: Postgres cannot be reached, or refuses to work; the caller should try again.
@@ -72,7 +74,19 @@ impl Problem {
     /// The same, with what its cause is found by in the log.
     #[must_use]
     pub fn reference(self, reference: String) -> Self {
-        Self { reference: Some(reference), ..self }
+        Self { reference: Some(reference.into()), ..self }
+    }
+
+    /// The same, with its cause.
+    #[must_use]
+    pub fn because(self, cause: impl ToString) -> Self {
+        Self { cause: Some(cause.to_string().into()), ..self }
+    }
+
+    /// The same, with a sentence that the operator reads.
+    #[must_use]
+    pub fn saying(self, detail: String) -> Self {
+        Self { detail, ..self }
     }
 
     /// The same, with the seconds after which it may go well.
@@ -115,6 +129,16 @@ impl Problem {
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// The cause, where it is known, and what the log has it by: for the operator.
+    #[must_use]
+    pub fn for_operator(&self) -> String {
+        let cause = self.cause.as_deref().unwrap_or(&self.detail);
+        match &self.reference {
+            Some(reference) => format!("{cause} (reference {reference})"),
+            None => cause.to_owned(),
+        }
     }
 }
 

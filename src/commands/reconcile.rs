@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use billing::{Billing, Force, Held, Kind, Report, UnlinkedSubscription};
+use billing::{Billing, Contradiction, Force, Held, Kind, Report, UnlinkedSubscription};
 use entitlement::account::AccountId;
 use entitlement::catalog::Provider;
 
@@ -175,6 +175,10 @@ fn print(report: &Report) {
         output::line(format_args!(
             "  nobody links {customer} ({subscription}): `tollgate link ACCOUNT {provider}:{customer}`"
         ));
+    }
+    for Contradiction { customer, account, named, subscription } in &report.contradictions {
+        let subscription = subscription.as_deref().unwrap_or_default();
+        output::line(format_args!("  {customer} is of {account}, and its subscription {subscription} names {named}"));
     }
     for held in &report.held {
         output::line(one_line(held));

@@ -34,7 +34,7 @@ impl Payer {
 }
 
 /// A call of the application about an account.
-async fn of(world: &World, method: &str, account: &str, rest: &str, body: Option<&Value>) -> Answer {
+pub(super) async fn of(world: &World, method: &str, account: &str, rest: &str, body: Option<&Value>) -> Answer {
     ask(world, Some(TOKEN), (method, &format!("/app/v1/accounts/{account}{rest}")), body).await
 }
 
@@ -182,6 +182,11 @@ async fn what_runs_is_ended_at_the_provider_before_anything_is_erased() {
     provider.fail_calls(failing).expect("there is room");
     let failed = of(&world, "DELETE", &account, "?cancel=true", None).await;
     assert_eq!((failed.status, failed.code().as_str()), (502, "provider_unavailable"), "{failed:?}");
+    // In the operator's words, with the cause, whichever way it was asked for.
+    let by_command = world.tollgate(&["account", "erase", &account, "--cancel", "--yes"]).await;
+    for told in [failed.json()["detail"].as_str().expect("a text"), by_command.failure()] {
+        assert!(told.contains(" could not be ended") && told.contains("status 500 (reference "), "{told}");
+    }
     world.everywhere(PREMIUM, &token, 200).await;
     provider.heal_calls();
     let erased = of(&world, "DELETE", &account, "?cancel=true", None).await;

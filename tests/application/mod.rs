@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod at_once;
 mod blocks;
 mod sessions;
 mod sign_out;

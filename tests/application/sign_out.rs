@@ -1,7 +1,7 @@
 //! Signing in and out at one proxy counts at all of them: an answer of the site that sets or clears the cookie ends what is kept, everywhere.
 
 use http::header::SET_COOKIE;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::sessions::{visitors, world};
 use crate::world::session_site::{SessionSite, Word};
@@ -47,6 +47,30 @@ async fn a_sign_out_that_one_proxy_sees_counts_at_all() {
             told += proxy.metric("tollgate_sessions_ended_total", &["outcome=\"told\""]).await;
         }
         assert!(told >= 4.0, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_sets_no_cookie_counts_at_all_once_one_proxy_has_seen_it() {
+    for arrangement in [Arrangement::Separate, Arrangement::AllPostgresRedis] {
+        let site = SessionSite::start().await;
+        let world = world(arrangement, &site).await;
+        let cookie = format!("sid={}", unique("sid"));
+        // Public pages, where nothing is asked anew: the first answer is kept for ten minutes.
+        let told = async || {
+            let mut all = Vec::new();
+            for proxy in world.proxies() {
+                let page = world.request_to(proxy, "GET", &format!("/welcome/{}", unique("page")), None);
+                all.push(send(page.header("cookie", &cookie)).await.json()["account"].clone());
+            }
+            all
+        };
+        let everywhere = |account: Value| vec![account; world.proxies().count()];
+        assert_eq!(told().await, everywhere(Value::Null));
+        let proxy = world.proxies().next().expect("a proxy");
+        let form = world.request_to(proxy, "POST", "/login?as=u-4&quietly", None).header("cookie", &cookie);
+        assert_eq!(send(form).await.status, 204);
+        eventually("it counts everywhere", async || (told().await == everywhere("s:u-4".into())).then_some(())).await;
     }
 }
 

@@ -174,10 +174,25 @@ async fn a_process_that_runs_already_learns_which_prices_are_made() {
 }
 
 /// The id of what is made by hand in the provider's account.
-async fn made(beginning: &Beginning, list: &str, form: &[(&str, &str)]) -> String {
+pub(super) async fn made(beginning: &Beginning, list: &str, form: &[(&str, &str)]) -> String {
     let url = format!("{}/v1/{list}", beginning.provider.url());
     let answer = send(client().post(url).bearer_auth(KEY).form(form)).await;
     answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn a_product_that_is_archived_is_found_though_its_prices_are_not() {
+    let beginning = Beginning::new().await;
+    beginning.init().await.success();
+    beginning.shell("setup stripe").await.success();
+    beginning.shell("check --online").await.success();
+    let product = beginning.rows("products")[0]["id"].as_str().expect("an id").to_owned();
+    made(&beginning, &format!("products/{product}"), &[("active", "false")]).await;
+    let checked = beginning.shell("check --online").await;
+    let told = "stripe paid_monthly (tier paid): its product is archived at the provider: nobody can buy it";
+    assert!(checked.code == 1 && checked.stdout.contains(told), "{checked:?}");
+    beginning.shell("setup stripe").await.success();
+    beginning.shell("check --online").await.success();
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod files;
 mod journey;
+mod migrating;
 mod setting_up;
 
 use std::path::Path;
@@ -64,10 +65,10 @@ impl Beginning {
         vec![set("DATABASE_URL", &self.database.url), set("REDIS_URL", &self.redis.url), set("STRIPE_API_KEY", KEY)]
     }
 
-    /// `tollgate init`, with the places of this machine.
-    async fn init(&self) -> Output {
+    /// The keys with the places of this machine.
+    fn settings(&self) -> [String; 8] {
         let Listen { public, billing, admin } = self.listen;
-        let settings = [
+        [
             format!("site.url={SITE}"),
             format!("site.upstream={}", self.upstream.address),
             "site.framework=none".to_owned(),
@@ -76,7 +77,12 @@ impl Beginning {
             format!("listen.admin={admin}"),
             format!("stripe.api_base={}/", self.provider.url()),
             "shutdown.grace=2s".to_owned(),
-        ];
+        ]
+    }
+
+    /// `tollgate init`, with the places of this machine.
+    async fn init(&self) -> Output {
+        let settings = self.settings();
         let mut arguments = vec!["init", "--yes", "--currency", "gbp"];
         arguments.extend(settings.iter().flat_map(|setting| ["--set", setting.as_str()]));
         crate::world::tollgate::tollgate(self.dir(), &self.environment(), LIMIT, &arguments).await

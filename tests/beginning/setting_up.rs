@@ -132,6 +132,32 @@ async fn another_secret_is_written_beside_the_lines_that_are_there() {
 }
 
 #[tokio::test]
+async fn a_new_secret_that_fails_in_the_middle_makes_no_third_endpoint() {
+    for (call, kind) in [
+        ("DELETE /v1/webhook_endpoints", FaultKind::ServerError),
+        ("POST /v1/webhook_endpoints/we_", FaultKind::ServerError),
+        ("POST /v1/webhook_endpoints", FaultKind::Lose),
+    ] {
+        let beginning = Beginning::new().await;
+        beginning.init().await.success();
+        beginning.shell("setup stripe").await.success();
+        let first = beginning.variable("STRIPE_WEBHOOK_SECRET");
+        for _ in 0..2 {
+            let fault = Fault { kind: kind.clone(), path: call.to_owned(), count: TRIES };
+            beginning.provider.fail_calls(fault).expect("there is room");
+            let failed = beginning.shell("setup stripe --new-secret").await;
+            assert!(failed.failure().contains("run this again"), "{call}: {failed:?}");
+            beginning.provider.heal_calls();
+            assert_eq!(beginning.rows("webhook_endpoints").len(), 2, "{call}: one beside the old one");
+        }
+        beginning.shell("setup stripe --new-secret").await.success();
+        is_whole(&beginning);
+        assert_ne!(beginning.variable("STRIPE_WEBHOOK_SECRET").split(',').next(), Some(first.as_str()), "{call}");
+        assert!(beginning.shell("setup stripe").await.success().contains("nothing was to be done"), "{call}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_of_another_account_than_what_is_stored_makes_nothing() {
     const STORED: &str = "insert into accounts (account, version, created_at) values ('a', 1, now());
         insert into provider_customers (provider, customer_id, account, created_at) values ('stripe', 'cus_1', 'a', now());

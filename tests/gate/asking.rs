@@ -78,6 +78,25 @@ async fn a_sign_in_that_sets_no_cookie_counts_before_a_visitor_is_sent_away() {
 }
 
 #[tokio::test]
+async fn pieces_that_are_left_over_beside_a_whole_session_lock_nobody_out() {
+    let site = SessionSite::start().await;
+    let world = World::with(setup(&site, "")).await;
+    let (session, other) = (unique("sid"), unique("sid"));
+    site.know(&session, "u-1");
+    site.know(&other, "u-2");
+    for line in [
+        format!("sid={session}; sid.1=old"),
+        format!("sid.0=old; sid={session}; sid.1=old"),
+        format!("sid={session}; sid.0=a; sid.0=b"),
+        format!("sid_0=a; sid__0=b; sid={session}"),
+        format!("SID={other}; sid={session}; Sid={other}"),
+    ] {
+        assert_eq!(account(&world, "cookie", &line).await, "u-1", "{line}");
+    }
+    assert_eq!(account(&world, "cookie", &format!("SID={session}")).await, "sign_in", "RFC 6265: another name");
+}
+
+#[tokio::test]
 async fn what_was_asked_before_a_sign_out_counts_for_nothing_after_it() {
     let site = SessionSite::start().await;
     let world = World::with(setup(&site, "deadline = \"30s\"")).await;

@@ -57,6 +57,7 @@ async fn no_user_with_a_good_session_is_locked_out_by_what_lies_beside_it() {
     let mut expired = data.clone();
     expired["exp"] = json!(in_seconds(-3600));
     let expired = signed(&expired, SECRET);
+    let other = token(&unique("other"));
     let foreign = signed(&data, "a secret that is not the site's own secret");
     let junk = format!("session={foreign}; ").repeat(30);
     for lines in [
@@ -65,6 +66,14 @@ async fn no_user_with_a_good_session_is_locked_out_by_what_lies_beside_it() {
         vec![format!("cookie: session={good}; session={good}")],
         vec![format!("cookie: session=; session={good}")],
         vec![format!("cookie: {junk}session={good}")],
+        // Pieces that were left behind when the cookie became a whole one, and a cookie of another name.
+        vec![format!("cookie: session={good}; session.1=x")],
+        vec![format!("cookie: session.0=x; session={good}; session.1=y")],
+        vec![format!("cookie: session.0={expired}; session={good}")],
+        vec![format!("cookie: session.0={good}; session={good}")],
+        vec![format!("cookie: session={good}; session.0=x; session.0=y")],
+        vec![format!("cookie: session_0=x; session__1=y; session={good}; sessionC1=z")],
+        vec![format!("cookie: SESSION={other}; session={good}; Session={other}")],
         vec!["authorization: Bearer a-key-of-the-site".to_owned(), format!("cookie: session={good}")],
         vec![format!("authorization: Bearer {good}"), format!("cookie: session={expired}")],
         vec!["authorization: Basic eDp5".to_owned(), format!("cookie: session={good}")],
@@ -78,6 +87,10 @@ async fn no_user_with_a_good_session_is_locked_out_by_what_lies_beside_it() {
     }
     let twice = vec!["authorization: Basic eDp5".to_owned(), format!("authorization: Bearer {good}")];
     assert_eq!(paid_page(&world, &twice).await, refused("invalid_token"), "it is one header");
+    let in_pieces = vec![format!("cookie: session={good}; session.0={other}")];
+    assert_eq!(paid_page(&world, &in_pieces).await, refused("ambiguous_identity"), "another valid account");
+    let by_case = vec![format!("cookie: SESSION={good}")];
+    assert_eq!(paid_page(&world, &by_case).await, refused("sign_in"), "RFC 6265: another name");
     let unusable = vec![format!("cookie: session={expired}; session={foreign}")];
     assert_eq!(paid_page(&world, &unusable).await, refused("invalid_token"));
 }

@@ -69,7 +69,7 @@ async fn a_bad_line_is_named_and_spoils_no_other() {
         ",first,cus_first,2031-01-31,",         // 4: says it again
         ",first,,2032-01-31,",                  // 5: another credit
         ",third,cus_third",                     // 6: too few
-        ",,cus_nobody,,",                       // 7: no account
+        ",,,2031-01-31,",                       // 7: no account
         ",fourth,cus fourth,,",                 // 8: no id
         ",fifth,,31.01.2031,",                  // 9: no moment
         "",                                     // 10: empty

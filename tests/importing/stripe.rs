@@ -60,7 +60,42 @@ async fn each_customer_that_names_its_account_is_linked_and_its_payers_pass() {
     assert_eq!((&by_key["linked"], first(&world, "by-another-key").await), (&Value::from(1), 200));
     let filled = text.replace(&format!(",{idle}"), &format!("idle,{idle}"));
     let filled = super::table(&world, filled, &["--apply"]).await;
-    assert!(filled.stdout.contains("1 customer linked") && filled.failure().starts_with("1 line"), "{filled:?}");
+    let told = filled.success();
+    assert!(told.contains("1 customer linked") && told.contains("1 row without an account"), "{told}");
+}
+
+#[tokio::test]
+async fn two_names_two_payments_and_customers_that_are_gone_are_counted_and_told() {
+    let world = world().await;
+    let split = payer(&world, naming("account", "by-customer"), naming("account", "by-subscription"));
+    let own = provider(&world).subscriptions().pop().expect("it runs")["id"].clone();
+    let twice = payer(&world, naming("account", "twice"), [].into());
+    subscribed(&world, &twice, "price_annual", [].into());
+    // Two things of one account are paid for once each.
+    let once = payer(&world, naming("account", "once"), [].into());
+    subscribed(&world, &once, "price_domain", [].into());
+    let gone = customer(&world, [].into());
+    checkout(&world, &gone, "gone").await;
+    provider(&world).delete_customer(&gone).expect("it goes");
+    for options in [&["--plan"][..], &[], &[]] {
+        let told = import(&world, options).await;
+        let count = |name: &str| told[name].as_u64().expect("a number");
+        assert_eq!(
+            (count("customers"), count("linked") + count("known"), told["unlinked"].clone()),
+            (3, 3, [0; 0].into())
+        );
+        let expected = serde_json::json!([
+            { "customer": split, "account": "by-customer", "named": "by-subscription", "subscription": own },
+        ]);
+        assert_eq!(told["contradictions"], expected, "{options:?}: {told}");
+        let paid = &told["paid_twice"];
+        assert_eq!((&paid[0]["account"], &paid[0]["what"]), (&Value::from("twice"), &Value::from("paid")), "{told}");
+        assert_eq!((paid[0]["subscriptions"].as_array().map(Vec::len), &paid[1]), (Some(2), &Value::Null), "{told}");
+    }
+    let told = world.tollgate(&["import", "stripe"]).await.success();
+    assert!(told.contains("twice pays for paid more than once, by sub_"), "{told}");
+    assert!(told.contains("names by-subscription: correct the metadata"), "{told}");
+    assert_eq!((first(&world, "by-subscription").await, first(&world, "by-customer").await), (200, 402));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ async fn a_comparison_reads_customers_and_checkouts_and_lists_the_rest() {
     provider(&world).cancel(&ended, CancelAt::Now).expect("it ends");
     let gone = payer(&world, naming("account", "gone"), [].into());
     provider(&world).delete_customer(&gone).expect("it goes");
+    let split = payer(&world, naming("account", "one"), naming("account", "other"));
 
     let compared = world.tollgate(&["reconcile", "--json"]).await.success();
     let compared: Value = serde_json::from_str(&compared).expect("JSON");
@@ -24,8 +25,12 @@ async fn a_comparison_reads_customers_and_checkouts_and_lists_the_rest() {
     assert_eq!(full["unlinked_subscriptions"][0]["customer"], nobody.as_str());
     assert_eq!((first(&world, "by-customer").await, first(&world, "by-checkout").await), (200, 200));
     assert_eq!(first(&world, "gone").await, 402);
+    assert_eq!(full["contradictions"].as_array().map(Vec::len), Some(1), "{full}");
+    let two = &full["contradictions"][0];
+    assert_eq!((&two["customer"], &two["account"], &two["named"]), (&split.into(), &"one".into(), &"other".into()));
     let told = world.tollgate(&["reconcile"]).await.success();
     assert!(told.contains(&format!("`tollgate link ACCOUNT stripe:{nobody}`")), "{told}");
+    assert!(told.contains("is of one, and its subscription sub_") && told.contains(" names other"), "{told}");
 }
 
 #[tokio::test]

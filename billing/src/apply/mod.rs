@@ -9,7 +9,7 @@ mod transaction;
 mod worker;
 
 pub(crate) use ask::{Asked, Asking};
-pub(crate) use note::may_run;
+pub(crate) use note::{bought, is_paid_for, may_run};
 pub use worker::Drained;
 
 use std::collections::BTreeSet;

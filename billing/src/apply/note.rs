@@ -44,6 +44,16 @@ pub const fn may_run(subscription: &Subscription) -> bool {
     !matches!(subscription.state, State::Incomplete | State::Lapsed { .. } | State::Ended { .. })
 }
 
+/// The tiers and add-ons that prices buy, by their codes; of what is not sold here, the price.
+pub fn bought(provider: Provider, prices: &[String], rules: &Rules) -> BTreeSet<(u8, String)> {
+    let named = |price: &String| match rules.catalog.sold(provider, price) {
+        Some(Sold::Tier(tier)) => (0, tier.code.clone()),
+        Some(Sold::Addon(addon)) => (1, addon.code.clone()),
+        None => (2, format!("{provider}:{price}")),
+    };
+    prices.iter().map(named).collect()
+}
+
 /// Whether two subscriptions buy the same tier or the same add-on, at whatever price of whichever provider; of what is not sold here,
 /// the same price.
 pub fn buys_the_same(
@@ -51,15 +61,7 @@ pub fn buys_the_same(
     (other_provider, others): (Provider, &[String]),
     rules: &Rules,
 ) -> bool {
-    let bought = |provider, prices: &[String]| -> BTreeSet<(u8, String)> {
-        let named = |price: &String| match rules.catalog.sold(provider, price) {
-            Some(Sold::Tier(tier)) => (0, tier.code.clone()),
-            Some(Sold::Addon(addon)) => (1, addon.code.clone()),
-            None => (2, format!("{provider}:{price}")),
-        };
-        prices.iter().map(named).collect()
-    };
-    !bought(provider, prices).is_disjoint(&bought(other_provider, others))
+    !bought(provider, prices, rules).is_disjoint(&bought(other_provider, others, rules))
 }
 
 /// One line for the audit log.

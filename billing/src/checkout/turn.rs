@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::Billing;
 use crate::clock;
 use crate::problem::Problem;
+use crate::store::accounts;
 use crate::store::checkouts::{self, Lease};
 
 /// How long a request waits for its turn.
@@ -35,19 +36,51 @@ pub struct Turn<'a> {
     _place: MutexGuard<'a, ()>,
 }
 
+/// What becomes of an account of which nothing is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// It gets a row.
+    Made,
+    Left,
+}
+
+/// The holder of a lease.
+enum Lent {
+    Here(Lease),
+    Elsewhere,
+    /// Nothing is known of the account.
+    ToNobody,
+}
+
 impl<'a> Turn<'a> {
     /// Waits for the turn.
     ///
     /// # Errors
     /// 503 when others take too long, or the database fails.
     pub async fn take(billing: &'a Billing, account: &'a AccountId) -> Result<Self, Problem> {
+        // An account without a row gets one.
+        let turn = Self::take_if(billing, account, Unknown::Made).await?;
+        turn.ok_or_else(Problem::interrupted)
+    }
+
+    /// As [`Turn::take`]; none where nothing is known of the account by then, such as when it was erased meanwhile.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn take_of_known(billing: &'a Billing, account: &'a AccountId) -> Result<Option<Self>, Problem> {
+        Self::take_if(billing, account, Unknown::Left).await
+    }
+
+    async fn take_if(billing: &'a Billing, account: &'a AccountId, unknown: Unknown) -> Result<Option<Self>, Problem> {
         let deadline = Instant::now() + WAIT;
         // Shared by chance with few other accounts; which provider it is does not matter.
         let place = billing.shared().selling.lock(Provider::Stripe, account.as_str());
         let place = tokio::time::timeout_at(deadline, place).await.map_err(|_| busy(None))?;
         loop {
-            if let Some(lease) = Self::lease(billing, account).await? {
-                return Ok(Self { lease, billing, account, _place: place });
+            match Self::lease(billing, account, unknown).await? {
+                Lent::Here(lease) => return Ok(Some(Self { lease, billing, account, _place: place })),
+                Lent::Elsewhere => {}
+                Lent::ToNobody => return Ok(None),
             }
             if Instant::now() >= deadline {
                 return Err(busy(Self::leased_until(billing, account).await?));
@@ -56,12 +89,18 @@ impl<'a> Turn<'a> {
         }
     }
 
-    async fn lease(billing: &Billing, account: &AccountId) -> Result<Option<Lease>, Problem> {
+    async fn lease(billing: &Billing, account: &AccountId, unknown: Unknown) -> Result<Lent, Problem> {
         let now = clock::now();
         let mut tx = billing.pool().begin().await.map_err(crate::StoreError::from)?;
+        if unknown == Unknown::Left {
+            accounts::hold(&mut tx, &[account]).await?;
+            if !accounts::is_known(&mut tx, account).await? {
+                return Ok(Lent::ToNobody);
+            }
+        }
         let lease = checkouts::take(&mut tx, account, now + TimeDelta::seconds(LEASE_SECONDS), now).await?;
         tx.commit().await.map_err(crate::StoreError::from)?;
-        Ok(lease)
+        Ok(lease.map_or(Lent::Elsewhere, Lent::Here))
     }
 
     /// When the turn of another one ends at the latest. It is not taken from it before: it may be a purchase that goes on in another

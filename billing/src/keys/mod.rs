@@ -82,11 +82,15 @@ impl From<KeyError> for Problem {
         match error {
             KeyError::Wrong { .. } => {
                 let (account, reference) = (caller::account(), format!("{:08x}", rand::random::<u32>()));
-                metrics::count_refused_sale();
-                tracing::error!(account, reference, reason = %error, "a buyer was turned away");
+                if account.is_empty() {
+                    tracing::info!(reference, reason = %error, "what was asked for an account is not done");
+                } else {
+                    metrics::count_refused_sale();
+                    tracing::error!(account, reference, reason = %error, "a buyer was turned away");
+                }
                 let detail =
                     "Selling is not set up: the operator of this site has to correct the payment provider's key.";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "wrong_key", detail).reference(reference)
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "wrong_key", detail).because(&error).reference(reference)
             }
             KeyError::Provider(error) => error.into(),
             KeyError::Store(error) => error.into(),

@@ -5,15 +5,16 @@ mod lookup;
 mod online;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use entitlement::catalog::{Catalog, Price, Provider};
 use parking_lot::Mutex;
 
 use crate::api::standing::cadence;
 use crate::component::Billing;
+use crate::credentials::Providers;
 use crate::provider::client::ProviderError;
-use crate::provider::offer::{Offer, offer};
+use crate::provider::offer::{Offer, is_archived, offer};
 
 pub use online::{Online, check_online};
 
@@ -100,6 +101,8 @@ fn differences(what: &str, price: &Price, offer: Option<&Offer>) -> Vec<String> 
     let mut told = Vec::new();
     if !offer.is_active && !price.retired {
         told.push("it is archived at the provider: nobody can buy it".to_owned());
+    } else if offer.is_product_archived && !price.retired {
+        told.push("its product is archived at the provider: nobody can buy it".to_owned());
     }
     match offer.amounts.get(&price.currency) {
         None => {
@@ -124,18 +127,41 @@ struct Compared {
     differences: Vec<String>,
     /// Why not all of them were compared.
     trouble: Option<ProviderError>,
+    products: Products,
+}
+
+/// The products of the prices, as far as they were asked about.
+#[derive(Default)]
+struct Products {
+    archived: BTreeMap<String, bool>,
+    /// Why not all of them could be.
+    trouble: Option<ProviderError>,
+}
+
+impl Products {
+    async fn is_archived(&mut self, providers: &Providers, product: &str) -> bool {
+        if let Some(known) = self.archived.get(product) {
+            return *known;
+        }
+        let archived = is_archived(providers, product).await.unwrap_or_else(|error| {
+            self.trouble.get_or_insert(error);
+            false
+        });
+        self.archived.insert(product.to_owned(), archived);
+        archived
+    }
 }
 
 /// Compares the prices of one provider, one after the other, until it does not answer.
 async fn compare(
-    providers: &crate::credentials::Providers,
+    providers: &Providers,
     (catalog, provider): (&Catalog, Provider),
     seen: impl Fn(&str, &Offer),
 ) -> Compared {
-    let mut compared = Compared { prices: 0, differences: Vec::new(), trouble: None };
+    let mut compared = Compared { prices: 0, differences: Vec::new(), trouble: None, products: Products::default() };
     for (what, price) in prices_of(catalog, provider) {
         let asked = if price.id.is_empty() { Ok(None) } else { offer(providers, provider, &price.id).await };
-        let offer = match asked {
+        let mut offer = match asked {
             Ok(offer) => offer,
             // An id that no price of this provider can have.
             Err(ProviderError::Refused(_)) => None,
@@ -144,8 +170,11 @@ async fn compare(
                 return compared;
             }
         };
-        if let Some(offer) = &offer {
+        if let Some(offer) = &mut offer {
             seen(&price.id, offer);
+            if let Some(product) = offer.product.as_deref().filter(|_| offer.is_active && !price.retired) {
+                offer.is_product_archived = compared.products.is_archived(providers, product).await;
+            }
         }
         compared.prices += 1;
         compared.differences.extend(differences(&what, price, offer.as_ref()));
@@ -173,12 +202,12 @@ mod tests {
             amounts: [("gbp".to_owned(), Some(700)), ("eur".to_owned(), Some(800))].into(),
             cadence: "monthly".into(),
             is_active: true,
-            is_metered: false,
+            ..Offer::default()
         };
         let amount = Offer { amounts: [("gbp".to_owned(), Some(800))].into(), ..same.clone() };
         let currency = Offer { amounts: [("eur".to_owned(), Some(700))].into(), ..same.clone() };
         let tiers = Offer { amounts: [("gbp".to_owned(), None)].into(), ..same.clone() };
-        let cases: [(&str, Option<Offer>, &[&str]); 7] = [
+        let cases: [(&str, Option<Offer>, &[&str]); 8] = [
             ("the same", Some(same.clone()), &[]),
             ("no fixed amount", Some(tiers), &[]),
             ("none", None, &["the provider has no such price: nobody can buy it"]),
@@ -193,6 +222,11 @@ mod tests {
                 "archived",
                 Some(Offer { is_active: false, ..same.clone() }),
                 &["it is archived at the provider: nobody can buy it"],
+            ),
+            (
+                "archived with its product",
+                Some(Offer { is_product_archived: true, ..same.clone() }),
+                &["its product is archived at the provider: nobody can buy it"],
             ),
         ];
         for (what, offer, expected) in cases {

@@ -48,6 +48,9 @@ pub async fn check_online(settings: &Settings, catalog: &Catalog) -> Online {
         if let Some(error) = &compared.trouble {
             online.unasked.push(format!("{provider}: the prices cannot be read: {error}"));
         }
+        if let Some(error) = &compared.products.trouble {
+            online.unasked("products of the prices", "Products: Read", error);
+        }
         online.agreed.push(format!("{provider}: {} prices compared", compared.prices));
         online.differences.extend(compared.differences);
     }
@@ -165,6 +168,8 @@ mod tests {
             url: url.into(),
             is_enabled,
             events: events.to_vec(),
+            replaces: Vec::new(),
+            is_kept: false,
         };
         assert_eq!(missing_events(&[of(url, true, &needed)], url), [""; 0]);
         assert_eq!(missing_events(&[of(url, true, &["*".to_owned()])], url), [""; 0]);

@@ -9,7 +9,7 @@ use super::client::ProviderError;
 use crate::credentials::Providers;
 
 /// What a provider charges for one of its prices.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offer {
     /// Minor units by currency; none where there is no fixed amount, as of one in tiers.
     pub amounts: BTreeMap<String, Option<i64>>,
@@ -19,6 +19,10 @@ pub(crate) struct Offer {
     pub is_active: bool,
     /// Whether usage is charged: then nobody says how many are bought.
     pub is_metered: bool,
+    /// Its product, where that can be archived by itself.
+    pub product: Option<String>,
+    /// Whether that is so, as far as it was asked.
+    pub is_product_archived: bool,
 }
 
 /// A price as its provider has it now; `None` when there is none.
@@ -40,6 +44,13 @@ pub(crate) async fn offer(providers: &Providers, provider: Provider, id: &str) -
     }
 }
 
+/// Whether a product is archived: nothing is sold then, whatever its prices say (<https://docs.stripe.com/products-prices/manage-prices>).
+pub(crate) async fn is_archived(providers: &Providers, product: &str) -> Result<bool, ProviderError> {
+    let Some(client) = &providers.stripe_client else { return Ok(false) };
+    let found = client.find("products", product).await?;
+    Ok(found.is_some_and(|product| product["active"] == false))
+}
+
 /// <https://docs.stripe.com/api/prices/object>
 pub(super) fn of_stripe(price: &Value) -> Offer {
     let lower = |currency: &str| currency.to_ascii_lowercase();
@@ -52,6 +63,8 @@ pub(super) fn of_stripe(price: &Value) -> Offer {
         cadence: cadence(recurring["interval"].as_str(), recurring["interval_count"].as_u64()),
         is_active: price["active"] != false,
         is_metered: recurring["usage_type"] == "metered",
+        product: price["product"].as_str().map(str::to_owned),
+        is_product_archived: false,
     }
 }
 
@@ -68,6 +81,8 @@ fn of_polar(product: &Value) -> Offer {
         cadence: cadence(product["recurring_interval"].as_str(), product["recurring_interval_count"].as_u64()),
         is_active: product["is_archived"] != true,
         is_metered: false,
+        product: None,
+        is_product_archived: false,
     }
 }
 
@@ -97,7 +112,7 @@ mod tests {
     #[test]
     fn a_price_of_stripe_is_read_with_all_its_currencies() {
         let seen = json!({
-            "id": "price_1", "active": true, "currency": "gbp", "unit_amount": 700,
+            "id": "price_1", "active": true, "product": "prod_1", "currency": "gbp", "unit_amount": 700,
             "currency_options": { "eur": { "unit_amount": 800 }, "gbp": { "unit_amount": 700 } },
             "recurring": { "interval": "month", "interval_count": 1, "usage_type": "licensed" },
         });
@@ -105,7 +120,8 @@ mod tests {
             amounts: amounts([("eur", Some(800)), ("gbp", Some(700))]),
             cadence: "monthly".into(),
             is_active: true,
-            is_metered: false,
+            product: Some("prod_1".into()),
+            ..Offer::default()
         };
         assert_eq!(of_stripe(&seen), expected);
         let metered = json!({

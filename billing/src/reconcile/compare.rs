@@ -9,6 +9,7 @@ use entitlement::event::{Event, Fact, Object};
 use entitlement::payment::Dispute;
 use entitlement::subscription::SubscriptionId;
 
+use super::contradicting::contradicting;
 use super::full::evidence;
 use super::learn::{Learnt, Repaired, undated};
 use super::{ReconcileError, Report};
@@ -78,6 +79,10 @@ impl Billing {
             Asking { cause: CAUSE, provider, account, observation: self.draw().await?, look: Look::First, now };
         let page = provider::page(&askable.providers, provider, list, after, Moments { at: now, now }).await?;
         report.compared += i64::try_from(page.items.len()).unwrap_or(0);
+        let split = match list {
+            List::Subscriptions(_) => contradicting(&page.items),
+            _ => Vec::new(),
+        };
         let differing = match list {
             List::Subscriptions(_) => self.differing(asking, page.items).await?,
             List::Disputes(_) => self.with_payments(asking, &askable.providers, page.items).await?,
@@ -87,6 +92,7 @@ impl Billing {
             }
         };
         self.repair(asking, &differing, taking, report).await?;
+        self.report_contradictions(asking, split, report).await?;
         Ok(page.next)
     }
 

@@ -6,6 +6,7 @@
 //! take access is applied last, unless it is too much to be right.
 
 mod compare;
+mod contradicting;
 mod delta;
 mod full;
 mod import;
@@ -32,7 +33,7 @@ use crate::store::{StoreError, links};
 
 pub use crate::store::reconciliations::Kind;
 pub(crate) use compare::Asking;
-pub use import::{Contradiction, ImportStopped, ImportedFrom, Unlinked};
+pub use import::{Contradiction, ImportStopped, ImportedFrom, PaidTwice, Unlinked};
 pub use unlinked::UnlinkedSubscription;
 
 /// Why a comparison stopped. It goes on from there the next time.
@@ -80,6 +81,8 @@ pub struct Report {
     pub unlinked: i64,
     /// The first of them.
     pub unlinked_subscriptions: Vec<UnlinkedSubscription>,
+    /// The first customers of which a subscription that runs names another account.
+    pub contradictions: Vec<Contradiction>,
     /// Subscriptions that run here and about which the provider refuses to say anything: they stay as they are.
     pub refused: i64,
     /// Subscriptions that run here and that the provider does not have: they stay as they are, until a person ends them.
@@ -105,6 +108,7 @@ impl Report {
             drift: 0,
             unlinked: 0,
             unlinked_subscriptions: Vec::new(),
+            contradictions: Vec::new(),
             refused: 0,
             unseen: 0,
             held_back: 0,

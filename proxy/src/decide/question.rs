@@ -21,6 +21,9 @@ const FOR_TRAEFIK: &str = "for=traefik";
 /// `?for=refused`: nginx asks again about a request that was refused, and passes on the whole answer.
 const FOR_REFUSED: &str = "for=refused";
 
+const KNOWN: [(&str, Dialect); 3] =
+    [(FOR_NGINX, Dialect::Nginx), (FOR_TRAEFIK, Dialect::Traefik), (FOR_REFUSED, Dialect::Refused)];
+
 const METHODS: [HeaderName; 2] =
     [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
 const TARGETS: [HeaderName; 2] =
@@ -61,14 +64,28 @@ pub(crate) enum Dialect {
 impl Dialect {
     /// The dialect that a question in headers names in its query. One in the path has the client's own query, which names none.
     pub(crate) fn of(request: &RequestHeader, routing: &Routing) -> Self {
-        let query = match request.uri.path().strip_prefix(routing.decide.path()) {
-            Some("") => request.uri.query().unwrap_or_default(),
-            _ => "",
-        };
-        let says = |word: &str| query.split('&').any(|pair| pair == word);
-        let known = [(FOR_NGINX, Self::Nginx), (FOR_TRAEFIK, Self::Traefik), (FOR_REFUSED, Self::Refused)];
-        known.into_iter().find(|(word, _)| says(word)).map_or(Self::Any, |(_, dialect)| dialect)
+        let says = |word: &str| pairs(request, routing).any(|pair| pair == word);
+        KNOWN.into_iter().find(|(word, _)| says(word)).map_or(Self::Any, |(_, dialect)| dialect)
     }
+
+    /// That the query names no other dialect: the gateway would not understand the answer.
+    fn check(request: &RequestHeader, routing: &Routing) -> Result<(), Refused> {
+        let is_known = |pair: &str| KNOWN.iter().any(|(word, _)| pair == *word);
+        let mut named = pairs(request, routing).filter(|pair| pair.split('=').next() == Some("for"));
+        if named.all(is_known) {
+            return Ok(());
+        }
+        Err(refused("unknown_dialect", "`for` in the query is nginx, traefik or refused, or is not there"))
+    }
+}
+
+/// What the query of a question in headers says.
+fn pairs<'a>(request: &'a RequestHeader, routing: &Routing) -> impl Iterator<Item = &'a str> {
+    let query = match request.uri.path().strip_prefix(routing.decide.path()) {
+        Some("") => request.uri.query().unwrap_or_default(),
+        _ => "",
+    };
+    query.split('&')
 }
 
 /// Reads what a gateway asks about, at the path of decisions or below it.
@@ -106,6 +123,7 @@ fn question_in_path(request: &RequestHeader, raw: &[u8], routing: &Routing) -> R
 
 fn question_in_headers(request: &RequestHeader, routing: &Routing) -> Result<Question, Refused> {
     let headers = &request.headers;
+    Dialect::check(request, routing)?;
     let method = match told(headers, &METHODS)? {
         Some(method) => {
             Method::from_bytes(method).map_err(|_| refused("bad_forwarded_method", "it names no method"))?
@@ -217,7 +235,11 @@ mod tests {
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         let uri = ("X-Forwarded-Uri", "/a");
-        let cases: [(&str, &Lines, &str); 8] = [
+        let cases: [(&str, &Lines, &str); 12] = [
+            ("/decide?for=junk", &[uri], "unknown_dialect"),
+            ("/decide?for=nginx&for=junk", &[uri], "unknown_dialect"),
+            ("/decide?for", &[uri], "unknown_dialect"),
+            ("/decide?for=", &[uri], "unknown_dialect"),
             ("/decide", &[], "no_forwarded_uri"),
             ("/decide", &[uri, ("X-Forwarded-Uri", "/b")], "two_forwarded_values"),
             ("/decide", &[uri, ("X-Original-URI", "/b")], "two_forwarded_values"),
@@ -240,6 +262,10 @@ mod tests {
                 let found = asked("GET", target, &[uri, (name, "1")]).map(|question| question.path);
                 assert_eq!(found.as_deref().map_err(|code| *code), expected, "{target} {name}");
             }
+        }
+        for target in ["/decide?fort=junk", "/decide?a=for", "/decide/a?for=junk"] {
+            let lines: &Lines = if target.starts_with("/decide/") { &[] } else { &[uri] };
+            assert!(asked("GET", target, lines).is_ok(), "{target}: no dialect is named");
         }
         let same = [uri, ("X-Original-URI", "/a")];
         assert!(asked("GET", "/decide", &same).is_ok(), "the same word twice is one");

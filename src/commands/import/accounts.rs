@@ -45,13 +45,14 @@ pub struct Wishes {
 #[derive(Serialize)]
 struct Told<'a> {
     applied: bool,
+    unfilled: u64,
     #[serde(flatten)]
     imported: &'a Imported,
 }
 
 /// Reads the table, then shows or does what it says.
 pub fn run(wishes: &Wishes, file: &ConfigFile) -> Result<()> {
-    let Sheet { rows, refused } = sheet::read(&bytes(&wishes.file)?)
+    let Sheet { rows, unfilled, refused } = sheet::read(&bytes(&wishes.file)?)
         .with_context(|| format!("{} cannot be imported, and nothing is done", wishes.file.display()))?;
     let config = Config::load(&file.config)?;
     let mut imported = parts::runtime()?.block_on(async {
@@ -69,7 +70,7 @@ pub fn run(wishes: &Wishes, file: &ConfigFile) -> Result<()> {
     })?;
     imported.refused.extend(refused);
     imported.refused.sort_by_key(|refused| refused.line);
-    tell(wishes, &imported)
+    tell(wishes, unfilled, &imported)
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
@@ -90,8 +91,8 @@ fn stopped(wishes: &Wishes, done: u64) -> String {
     }
 }
 
-fn tell(wishes: &Wishes, imported: &Imported) -> Result<()> {
-    output::json(&Told { applied: wishes.apply, imported })?;
+fn tell(wishes: &Wishes, unfilled: u64, imported: &Imported) -> Result<()> {
+    output::json(&Told { applied: wishes.apply, unfilled, imported })?;
     let (were, given) = if wishes.apply { ("", "given") } else { ("to be ", "to be given") };
     let Imported { accounts, customers, credits, trials, codes, referrals, .. } = imported;
     output::line(format_args!("{}: {} new", output::count(imported.rows, "row"), output::count(*accounts, "account")));
@@ -109,6 +110,7 @@ fn tell(wishes: &Wishes, imported: &Imported) -> Result<()> {
     }
     for (number, noun, told) in [
         (imported.unchanged, "row", "with nothing new"),
+        (unfilled, "row", "without an account: left out until one is filled in"),
         (imported.credits_over, "credit", "whose end is past: nothing is given"),
         (imported.referrals_late, "invitation", "of accounts that have bought already: nobody is rewarded for them"),
     ] {

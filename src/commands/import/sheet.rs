@@ -49,6 +49,8 @@ const COLUMNS: [(&str, Column); 7] = [
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sheet {
     pub rows: Vec<ImportRow>,
+    /// Rows whose account was not filled in, of a table of customers that nobody links.
+    pub unfilled: u64,
     pub refused: Vec<RefusedRow>,
 }
 
@@ -72,8 +74,13 @@ pub fn read(bytes: &[u8]) -> Result<Sheet> {
             continue;
         };
         let row = record.map_err(|why| (None, why)).and_then(|record| row(line, &record, columns));
-        match row.and_then(|row| told.without_repetitions(row).map_err(|(account, why)| (Some(account), why))) {
-            Ok(row) => sheet.rows.push(row),
+        let row = row.and_then(|row| {
+            let row = row.map(|row| told.without_repetitions(row)).transpose();
+            row.map_err(|(account, why)| (Some(account), why))
+        });
+        match row {
+            Ok(Some(row)) => sheet.rows.push(row),
+            Ok(None) => sheet.unfilled += 1,
             Err((account, why)) => sheet.refused.push(RefusedRow { line, account, field: None, why }),
         }
     }
@@ -131,7 +138,8 @@ fn header(record: &ByteRecord) -> Result<Vec<Column>> {
 
 type Refused = (Option<AccountId>, String);
 
-fn row(line: u64, record: &ByteRecord, columns: &[Column]) -> Result<ImportRow, Refused> {
+/// A row; none where no account stands beside its customers, and nothing else either.
+fn row(line: u64, record: &ByteRecord, columns: &[Column]) -> Result<Option<ImportRow>, Refused> {
     let nameless = |why: String| (None, why);
     if record.len() != columns.len() {
         let (has, wanted) = (record.len(), columns.len());
@@ -145,6 +153,10 @@ fn row(line: u64, record: &ByteRecord, columns: &[Column]) -> Result<ImportRow, 
         fields.push((*column, text));
     }
     let account = fields.iter().find(|(column, _)| *column == Column::Account).map_or("", |(_, text)| text);
+    let is_customer = |(column, text): &(Column, &str)| text.is_empty() || matches!(column, Column::Customer(_));
+    if account.is_empty() && fields.iter().all(is_customer) {
+        return Ok(None);
+    }
     let account = AccountId::parse(account).map_err(|error| nameless(format!("account: {error}")))?;
     let mut row = ImportRow {
         line,
@@ -159,7 +171,7 @@ fn row(line: u64, record: &ByteRecord, columns: &[Column]) -> Result<ImportRow, 
         let name = COLUMNS.iter().find(|(_, known)| *known == column).map_or("", |(name, _)| name);
         set(&mut row, column, text).map_err(|why| (Some(row.account.clone()), format!("{name}: {why}")))?;
     }
-    Ok(row)
+    Ok(Some(row))
 }
 
 fn set(row: &mut ImportRow, column: Column, text: &str) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use billing::{Contradiction, Doing, ImportedFrom, Unlinked};
+use billing::{Contradiction, Doing, ImportedFrom, PaidTwice, Unlinked};
 use serde::Serialize;
 
 use crate::commands::parts;
@@ -107,13 +107,13 @@ fn tell(wishes: &Wishes, imported: &ImportedFrom) -> Result<()> {
         let runs = count(*number, "subscription");
         output::line(format_args!("no tier names the price {price} of {runs}: add it to the catalog"));
     }
-    for Contradiction { customer, account, named } in imported.contradictions.iter().take(SHOWN) {
-        output::line(format_args!(
-            "{customer} is of {account}, and {named} is named, too: `tollgate link {} stripe:{customer}` says otherwise",
-            billing::shell_word(named.as_str())
-        ));
-    }
+    imported.contradictions.iter().take(SHOWN).for_each(contradiction);
     more(imported.contradictions.len());
+    for PaidTwice { account, what, subscriptions } in imported.paid_twice.iter().take(SHOWN) {
+        let all = subscriptions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        output::line(format_args!("{account} pays for {what} more than once, by {all}: refund and end all but one"));
+    }
+    more(imported.paid_twice.len());
     for id in imported.left.iter().take(SHOWN) {
         output::line(format_args!(
             "{id} would take access from an account, and is left: `tollgate reconcile` weighs it"
@@ -124,6 +124,18 @@ fn tell(wishes: &Wishes, imported: &ImportedFrom) -> Result<()> {
         output::note("nothing is done yet: without --plan it is");
     }
     Ok(())
+}
+
+fn contradiction(Contradiction { customer, account, named, subscription }: &Contradiction) {
+    match subscription {
+        Some(subscription) => output::line(format_args!(
+            "{customer} is of {account}, and its subscription {subscription} names {named}: correct the metadata of one of the two"
+        )),
+        None => output::line(format_args!(
+            "{customer} is of {account}, and {named} is named, too: `tollgate link {} stripe:{customer}` says otherwise",
+            billing::shell_word(named.as_str())
+        )),
+    }
 }
 
 fn more(number: usize) {

@@ -4,13 +4,13 @@ use entitlement::account::AccountId;
 use entitlement::subscription::SubscriptionId;
 use serde::Serialize;
 
-use super::{AccountError, Rehearsal, check_no_pseudonym, check_not_moved};
+use super::{AccountError, Rehearsal, check_no_pseudonym, check_not_moved, named};
 use crate::checkout::{Last, Turn, check_configured, close_last, observed};
 use crate::clock;
 use crate::component::Billing;
 use crate::ops::Asker;
 use crate::ops::credits::Wish;
-use crate::provider::client::ProviderError;
+use crate::problem::Problem;
 use crate::provider::sell;
 use crate::store::erasure::{self, Erasure, Running};
 use crate::store::{StoreError, accounts, gone, victims, wishes};
@@ -76,8 +76,10 @@ impl Billing {
                 victims::again(|| self.erase_in_database(wish)).await?.map(|(erasure, _)| erasure).unwrap_or_default();
             return Ok(Erased { account: account.clone(), changed: true, canceled, erasure, published: false });
         }
-        // Nothing is sold to it meanwhile.
-        let turn = Turn::take(self, account).await?;
+        // Nothing is sold to it meanwhile. Another one may have erased it by then, and a turn must not bring it back.
+        let Some(turn) = Turn::take_of_known(self, account).await? else {
+            return Ok(self.erased_before(account).await);
+        };
         let erased = self.erase_in_turn(wish, &turn).await;
         turn.end().await;
         let Some((canceled, erasure, names)) = erased? else { return Ok(self.erased_before(account).await) };
@@ -123,20 +125,24 @@ impl Billing {
 
     /// Ends each of them at its provider, and asks how it stands then.
     async fn end_all(&self, running: &[Running]) -> Result<(), AccountError> {
-        for Running { provider, subscription_id, .. } in running {
+        for one in running {
+            let Running { provider, subscription_id, .. } = one;
             let provider =
                 provider.parse().map_err(|error| StoreError::row("subscriptions", subscription_id, &error))?;
             let subscription = SubscriptionId { provider, id: subscription_id.clone() };
-            check_configured(self, provider).await?;
-            sell::end_now(&self.providers(), &subscription)
-                .await
-                .map_err(|error: ProviderError| AccountError::Refused(error.into()))?;
-            observed(self, &subscription).await?;
+            let ended = self.end_one(&subscription).await;
+            ended.map_err(|problem| AccountError::NotEnded { subscription: named(one), problem: Box::new(problem) })?;
         }
         Ok(())
     }
 
-    /// The erasure, and the names of the account; nothing when it was done before, under the same id.
+    async fn end_one(&self, subscription: &SubscriptionId) -> Result<(), Problem> {
+        check_configured(self, subscription.provider).await?;
+        sell::end_now(&self.providers(), subscription).await?;
+        observed(self, subscription).await
+    }
+
+    /// The erasure, and the names of the account; nothing when it was done before.
     async fn erase_in_database(&self, wish: EraseWish<'_>) -> Result<Option<(Erasure, Vec<AccountId>)>, AccountError> {
         let EraseWish { account, id, asker, rehearsal, .. } = wish;
         let now = clock::now();
@@ -147,6 +153,9 @@ impl Billing {
             return Ok(None);
         }
         gone::hold_events(&mut tx).await?;
+        if !accounts::is_known(&mut tx, account).await? {
+            return Ok(None);
+        }
         let mut names = vec![account.to_string()];
         names.extend(gone::aliases_of(&mut tx, account).await?);
         let running = erasure::running(&mut tx, &names).await?;

@@ -40,15 +40,20 @@ pub enum AccountError {
     CheckoutOpen,
     #[error("a payment is being processed: nothing is erased until it has come or failed")]
     PaymentPending,
-    #[error("{}", .0.detail())]
+    #[error("{subscription} could not be ended, and nothing is erased: {}", .problem.for_operator())]
+    NotEnded { subscription: String, problem: Box<Problem> },
+    #[error("{}", .0.for_operator())]
     Refused(Problem),
     #[error(transparent)]
     Operator(#[from] OperatorError),
 }
 
 fn told(running: &[Running]) -> String {
-    let one = |running: &Running| format!("{}:{}", running.provider, running.subscription_id);
-    running.iter().map(one).collect::<Vec<_>>().join(", ")
+    running.iter().map(named).collect::<Vec<_>>().join(", ")
+}
+
+fn named(running: &Running) -> String {
+    format!("{}:{}", running.provider, running.subscription_id)
 }
 
 impl From<StoreError> for AccountError {
@@ -72,7 +77,8 @@ impl From<Problem> for AccountError {
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         let (status, code) = match error {
-            AccountError::Refused(problem) => return problem,
+            AccountError::Refused(ref problem) => return problem.clone().saying(error.to_string()),
+            AccountError::NotEnded { ref problem, .. } => return Problem::clone(problem).saying(error.to_string()),
             AccountError::Operator(error @ (OperatorError::UnknownAccount(_) | OperatorError::HeldAccount(_))) => {
                 return Self::new(StatusCode::NOT_FOUND, "unknown_account", error.to_string());
             }

@@ -141,12 +141,16 @@ enum Cause {
 impl From<ProviderError> for Problem {
     fn from(error: ProviderError) -> Self {
         let (told, cause) = error.for_buyer();
-        let problem = Self::new(StatusCode::BAD_GATEWAY, error.code(), told);
+        let problem = Self::new(StatusCode::BAD_GATEWAY, error.code(), told).because(&error);
         let (account, reference) = (caller::account(), format!("{:08x}", rand::random::<u32>()));
         match cause {
             Cause::Buyer => {
                 tracing::info!(account, reason = %error, "the payment provider refused a buyer");
                 return problem;
+            }
+            // No buyer asks: an operator, or the application, who read the cause themselves.
+            Cause::Passing | Cause::Operator if account.is_empty() => {
+                tracing::info!(reference, reason = %error, "the payment provider did not do what was asked for an account");
             }
             Cause::Passing => tell(
                 &error,
@@ -234,6 +238,8 @@ mod tests {
             assert!(!problem.detail().contains("secret"), "{problem:?}");
             assert!(problem.told_reference().is_some(), "{problem:?}");
         }
+        let refused = Problem::from(ProviderError::Refused("No such price: price_1".into())).for_operator();
+        assert!(refused.starts_with("the payment provider refused: No such price: price_1 (reference "), "{refused}");
         let long = format!(r#"{{"type": "card_error", "message": "{}"}}"#, "x".repeat(5_000));
         assert_eq!(from_answer(402, &long).for_buyer().0.len(), MESSAGE_CHARS_MAX);
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::setup::{KEPT, REPLACES};
 use super::{Client, ProviderError, checked_id};
 
 #[derive(Serialize)]
@@ -23,6 +24,10 @@ pub struct Endpoint {
     pub is_enabled: bool,
     /// `*`: all.
     pub events: Vec<String>,
+    /// The endpoints in whose place it was made.
+    pub replaces: Vec<String>,
+    /// Whether its secret was kept.
+    pub is_kept: bool,
 }
 
 impl Client {
@@ -49,6 +54,13 @@ impl Client {
                 url: row["url"].as_str().unwrap_or_default().to_owned(),
                 is_enabled: row["status"] == "enabled",
                 events: events.filter_map(|event| event.as_str().map(str::to_owned)).collect(),
+                replaces: row["metadata"][REPLACES]
+                    .as_str()
+                    .into_iter()
+                    .flat_map(|ids| ids.split(','))
+                    .map(str::to_owned)
+                    .collect(),
+                is_kept: row["metadata"][KEPT].is_string(),
             }
         };
         Ok(rows.iter().map(endpoint).collect())

@@ -10,6 +10,12 @@ use super::{Client, ProviderError, Sameness};
 /// The key of metadata by which an object is known as made by Tollgate, and for what.
 pub const MARK: &str = "tollgate";
 
+/// The key of metadata that names the endpoints in whose place one was made: Stripe allows 16, whose ids fit into one value.
+pub(super) const REPLACES: &str = "replaces";
+
+/// The key of metadata that says that the secret of an endpoint was kept.
+pub(super) const KEPT: &str = "secret_kept";
+
 /// Where configurations of the portal are.
 pub const PORTALS: &str = "billing_portal/configurations";
 
@@ -122,15 +128,32 @@ impl Client {
         Ok(own.and_then(|one| one["id"].as_str()).map(str::to_owned))
     }
 
-    /// Makes a webhook endpoint, and answers the secret that signs its deliveries: it can be read this once.
+    /// Makes a webhook endpoint in the place of others. Answers its id, and the secret that signs its deliveries: it can be read this once.
     ///
     /// # Errors
     /// Any [`ProviderError`].
-    pub async fn make_endpoint(&self, url: &str, events: &[&str]) -> Result<SecretString, ProviderError> {
-        let form = json!({ "url": url, "enabled_events": events, "description": "Tollgate" });
+    pub async fn make_endpoint(
+        &self,
+        url: &str,
+        events: &[&str],
+        replaces: &[String],
+    ) -> Result<(String, SecretString), ProviderError> {
+        let mut form = json!({ "url": url, "enabled_events": events, "description": "Tollgate" });
+        if !replaces.is_empty() {
+            form["metadata"] = json!({ REPLACES: replaces.join(",") });
+        }
         let made = self.post_value("/webhook_endpoints", &form, Sameness::OwnRepetitions).await?;
-        let secret = made["secret"].as_str().map(SecretString::from);
-        secret.ok_or_else(|| ProviderError::Unusable("a webhook endpoint without its secret".into()))
+        let (id, secret) = (made["id"].as_str().map(str::to_owned), made["secret"].as_str().map(SecretString::from));
+        id.zip(secret).ok_or_else(|| ProviderError::Unusable("a webhook endpoint without its secret".into()))
+    }
+
+    /// Notes that the secret of an endpoint was kept: from then on it stands for those in whose place it was made.
+    ///
+    /// # Errors
+    /// Any [`ProviderError`].
+    pub async fn note_kept(&self, endpoint: &str) -> Result<(), ProviderError> {
+        let form = json!({ "metadata": { KEPT: "yes" } });
+        self.change("webhook_endpoints", endpoint, &form).await.map(drop)
     }
 
     /// Deletes a webhook endpoint; one that is gone is as good as deleted.

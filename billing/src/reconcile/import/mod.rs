@@ -4,6 +4,7 @@
 //! run again. The checkouts come first, as they name a customer's account best; the subscriptions last, as they need their customers.
 
 mod names;
+mod twice;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ use entitlement::event::{Claim, Event, Fact};
 use serde::Serialize;
 
 use self::names::Names;
+pub use self::twice::PaidTwice;
 use super::ReconcileError;
 use super::compare::{Asking, Differing, Taking};
 use super::learn::Learnt;
@@ -52,6 +54,8 @@ pub struct Contradiction {
     pub account: AccountId,
     /// Another one that is named.
     pub named: AccountId,
+    /// The subscription that names it, and counts for it; none: the customer or a checkout does.
+    pub subscription: Option<String>,
 }
 
 /// A customer that stays without an account.
@@ -79,6 +83,8 @@ pub struct ImportedFrom {
     /// How many of them have a subscription that runs.
     pub unlinked_running: u64,
     pub contradictions: Vec<Contradiction>,
+    /// Accounts that pay for the same by more than one subscription.
+    pub paid_twice: Vec<PaidTwice>,
     /// Prices that no tier and no add-on names, with how many subscriptions run at them.
     pub unknown_prices: BTreeMap<String, u64>,
     /// Objects that would take access from an account, and are left to a comparison.
@@ -117,9 +123,10 @@ impl Billing {
             Doing::Show => None,
             Doing::Apply => Some(self.owners(&names).await.map_err(stopped)?),
         };
-        names.settle(linked, &mut report);
         let mut conn = self.pool().acquire().await.map_err(|error| stopped(error.into()))?;
         let rules = self.rules(&mut conn).await.map_err(stopped)?;
+        report.paid_twice = twice::find(names.paying(), &rules);
+        names.settle(linked, &mut report);
         report.unknown_prices.retain(|price, _| rules.catalog.sold(PROVIDER, price).is_none());
         Ok(report)
     }
@@ -173,7 +180,7 @@ impl Billing {
     }
 
     /// Takes out what was erased, and gives accounts that were moved their present id. Returns the customers of what was erased.
-    async fn settle(&self, items: &mut [Listed]) -> Result<BTreeSet<String>, StoreError> {
+    pub(super) async fn settle(&self, items: &mut [Listed]) -> Result<BTreeSet<String>, StoreError> {
         let mut names = BTreeSet::new();
         let events = items.iter().flat_map(|listed| &listed.events);
         events.for_each(|event| gone::names_of(PROVIDER, event, &mut names));

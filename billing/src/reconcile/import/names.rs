@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entitlement::Timestamp;
 use entitlement::account::AccountId;
-use entitlement::event::{Claim, Fact};
+use entitlement::event::{Claim, Event, Fact};
 
+use super::twice::Paying;
 use super::{Contradiction, ImportedFrom, Unlinked};
-use crate::apply::may_run;
+use crate::apply::{is_paid_for, may_run};
 use crate::provider::List;
 use crate::provider::client::Listed;
 
@@ -30,6 +31,10 @@ struct Named {
     other: Option<(Name, AccountId)>,
     /// Its subscriptions that run.
     running: u32,
+    /// A subscription that runs and names another account than the best name does.
+    elsewhere: Option<(String, AccountId)>,
+    /// Whether it is in the list of customers: one that was deleted is not.
+    is_listed: bool,
 }
 
 /// All customers that were read.
@@ -38,6 +43,10 @@ pub struct Names {
     customers: BTreeMap<String, Named>,
     /// Customers of accounts that were erased.
     erased: BTreeSet<String>,
+    /// The accounts of subscriptions, by the checkouts that bought them.
+    bought: BTreeMap<String, AccountId>,
+    /// Subscriptions that are paid for, each with its customer and the account that its metadata names.
+    paid: Vec<(Paying, String, Option<AccountId>)>,
 }
 
 impl Names {
@@ -70,28 +79,69 @@ impl Names {
     /// Takes in what a page says.
     pub fn read(&mut self, list: List<'_>, items: &[Listed]) {
         for event in items.iter().flat_map(|listed| &listed.events) {
-            let runs = event.facts.iter().any(|fact| matches!(fact, Fact::Subscription(seen) if may_run(seen)));
+            self.note_subscriptions(event);
+            let running = event.facts.iter().find_map(|fact| match fact {
+                Fact::Subscription(seen) if may_run(seen) => Some(&seen.id.id),
+                _ => None,
+            });
             let Some(customer) = event.customer.as_ref() else { continue };
             // Of a customer that was deleted, only what names it matters.
-            if list != List::Customers && event.claim.is_none() && !runs {
+            if list != List::Customers && event.claim.is_none() && running.is_none() {
                 continue;
             }
             let named = self.customers.entry(customer.clone()).or_default();
-            named.running += u32::from(runs);
+            named.is_listed |= list == List::Customers;
+            named.running += u32::from(running.is_some());
             if let Some(claim) = &event.claim {
                 named.name(name(list, claim), claim.account());
+                let is_other = named.best.as_ref().is_some_and(|(_, best)| best != claim.account());
+                if let Some(id) = running.filter(|_| is_other && named.elsewhere.is_none()) {
+                    named.elsewhere = Some((id.clone(), claim.account().clone()));
+                }
             }
         }
+    }
+
+    fn note_subscriptions(&mut self, event: &Event) {
+        let claim = event.claim.as_ref();
+        for fact in &event.facts {
+            match (fact, claim) {
+                (Fact::Linked { subscription: Some(id) }, Some(claim)) => {
+                    self.bought.entry(id.clone()).or_insert_with(|| claim.account().clone());
+                }
+                (Fact::Subscription(seen), _) if is_paid_for(seen) => {
+                    let paying = Paying { subscription: seen.id.id.clone(), prices: seen.prices.clone() };
+                    let named = claim.map(|claim| claim.account().clone());
+                    self.paid.push((paying, seen.customer.clone(), named));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The subscriptions that are paid for, with the account of each, as far as it is known: that of its checkout, else the one that it
+    /// names, else its customer's.
+    pub fn paying(&self) -> impl Iterator<Item = (AccountId, &Paying)> {
+        self.paid.iter().filter_map(|(paying, customer, named)| {
+            let bought = self.bought.get(&paying.subscription).or(named.as_ref());
+            let account = bought.or_else(|| self.customers.get(customer)?.account())?;
+            Some((account.clone(), paying))
+        })
     }
 
     /// Says what became of each customer; `linked` are those that are linked by now, unless nothing was done.
     pub fn settle(self, linked: Option<BTreeMap<String, AccountId>>, report: &mut ImportedFrom) {
         for (customer, named) in self.customers {
-            let Named { owner, best, other, running } = named;
+            // Of one that was deleted nothing is left to do, unless it came after the list was read.
+            if !named.is_listed && named.running == 0 {
+                continue;
+            }
+            report.customers += u64::from(!named.is_listed);
             let account = match &linked {
                 Some(linked) => linked.get(&customer).cloned(),
-                None => owner.clone().or_else(|| best.as_ref().map(|(_, account)| account.clone())),
+                None => named.account().cloned(),
             };
+            let Named { owner, best, other, running, elsewhere, .. } = named;
             let Some(account) = account else {
                 if self.erased.contains(&customer) {
                     continue;
@@ -102,17 +152,25 @@ impl Names {
             };
             report.known += u64::from(owner.is_some());
             report.linked += u64::from(owner.is_none());
-            // A subscription may be of another account than its customer.
             let names = [best, other].into_iter().flatten().filter(|(name, _)| *name < Name::Subscription);
-            if let Some((_, named)) = names.into_iter().find(|(_, named)| *named != account) {
-                report.contradictions.push(Contradiction { customer, account, named });
-            }
+            let told = names.into_iter().find(|(_, named)| *named != account).map(|(_, named)| (named, None));
+            let is_told =
+                |other: &AccountId| *other == account || told.as_ref().is_some_and(|(named, _)| named == other);
+            let by_subscription = elsewhere.filter(|(_, named)| !is_told(named)).map(|(id, named)| (named, Some(id)));
+            report.contradictions.extend(told.into_iter().chain(by_subscription).map(|(named, subscription)| {
+                Contradiction { customer: customer.clone(), account: account.clone(), named, subscription }
+            }));
         }
         report.unlinked.sort_by_key(|unlinked| Reverse(unlinked.running));
     }
 }
 
 impl Named {
+    /// The account that it is, or becomes.
+    fn account(&self) -> Option<&AccountId> {
+        self.owner.as_ref().or_else(|| self.best.as_ref().map(|(_, account)| account))
+    }
+
     fn name(&mut self, name: Name, account: &AccountId) {
         let named = (name, account.clone());
         match &self.best {

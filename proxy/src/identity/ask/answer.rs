@@ -43,7 +43,9 @@ pub(super) enum Fault {
     TooLong,
     #[error("the answer is no JSON, or has a key twice")]
     NoJson,
-    #[error("`expires_at` in the answer is neither a number of seconds nor a date such as 2030-01-31T12:00:00Z")]
+    #[error(
+        "`expires_at` in the answer is neither a number, of seconds or milliseconds since 1970, nor a date with its zone such as 2030-01-31T12:00:00Z"
+    )]
     NoDate,
 }
 
@@ -94,12 +96,16 @@ pub(super) fn read(
     Ok(Said { principal: Some(principal), unread: None, keep, ends })
 }
 
-/// A date as RFC 3339 writes it, or seconds since 1970.
+/// The number from which on a moment is told in milliseconds: as seconds it would be in the year 5138.
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+
+/// A date as RFC 3339 writes it, or seconds or milliseconds since 1970.
 fn moment(date: &Value) -> Option<Timestamp> {
     match date {
         Value::String(text) => chrono::DateTime::parse_from_rfc3339(text).ok().map(|date| date.to_utc()),
         Value::Number(number) => {
-            let seconds = number.as_i64().or_else(|| number.as_f64().map(whole))?;
+            let told = number.as_i64().or_else(|| number.as_f64().map(whole))?;
+            let seconds = if told >= MILLISECONDS_FROM { told / 1000 } else { told };
             // Beyond all time is never.
             Some(Timestamp::from_timestamp(seconds, 0).unwrap_or(if seconds < 0 {
                 Timestamp::MIN_UTC
@@ -256,6 +262,10 @@ mod tests {
         for (date, expected) in [
             ("2000", Ok(Some(Some(2_000)))),
             ("2000.9", Ok(Some(Some(2_000)))),
+            ("1893456000", Ok(Some(Some(1_893_456_000)))),
+            ("1893456000000", Ok(Some(Some(1_893_456_000)))),
+            ("1893456000123.5", Ok(Some(Some(1_893_456_000)))),
+            ("\"2030-01-01T00:00:00.000Z\"", Ok(Some(Some(1_893_456_000)))),
             ("\"1970-01-01T01:00:00Z\"", Ok(Some(Some(3_600)))),
             ("\"1970-01-01T02:00:00+01:00\"", Ok(Some(Some(3_600)))),
             ("null", Ok(Some(None))),
@@ -263,6 +273,7 @@ mod tests {
             ("-1", Ok(None)),
             ("\"1970-01-01T00:00:00Z\"", Ok(None)),
             ("\"tomorrow\"", Err(Fault::NoDate)),
+            ("\"2030-01-01T00:00:00\"", Err(Fault::NoDate)),
             ("true", Err(Fault::NoDate)),
         ] {
             assert_eq!(ends(date), expected, "{date}");

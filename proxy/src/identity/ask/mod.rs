@@ -246,12 +246,17 @@ impl Asking {
         }
     }
 
-    /// Forgets that sessions in `request` belong to no account, here alone: in other processes that counts for a second.
+    /// Forgets that sessions in `request` belong to no account, here and in all other processes. These are told only where this process kept
+    /// that: a client makes no more messages than questions, which are bounded.
     pub(super) fn doubt(&self, request: &HeaderMap) {
         let Some(shared) = &self.shared else { return };
         for (number, way) in self.ways.iter().enumerate() {
             for digest in way.sessions(number, request) {
-                shared.doubt(digest);
+                if shared.doubt(digest)
+                    && let Some(ladder) = self.told_by.get()
+                {
+                    ladder.tell_end(way.name(), digest.sum(), false);
+                }
             }
         }
     }
@@ -311,16 +316,18 @@ impl Shared {
         }
     }
 
-    /// Forgets that a session belongs to no account, and what is asked about it.
-    fn doubt(&self, digest: Digest) {
+    /// Forgets that a session belongs to no account, and what is asked about it. Returns whether an answer was kept that said so.
+    fn doubt(&self, digest: Digest) -> bool {
         let is_of_account = || self.kept.get(&digest).is_some_and(|(_, kept)| kept.is_of_account());
+        let mut was_kept = false;
         if !is_of_account() {
             self.flights.end(&[digest], || {
                 if !is_of_account() {
-                    self.kept.remove(&digest);
+                    was_kept = self.kept.remove(&digest).is_some();
                 }
             });
         }
+        was_kept
     }
 
     /// Forgets sessions, and what is asked about them. Returns whether one was of an account.

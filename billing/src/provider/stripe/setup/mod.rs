@@ -138,9 +138,13 @@ pub async fn perform(
     let doing = step.told();
     let failed = || SetupError::of(&doing, step.right());
     let done = match step {
-        Step::MakeEndpoint { url } => {
-            let secret = client.make_endpoint(url, &NEEDED).await.map_err(failed())?;
-            return keep(secret.expose_secret()).map_err(SetupError::Secret);
+        Step::MakeEndpoint { url, replaces } => {
+            let (id, secret) = client.make_endpoint(url, &NEEDED, replaces).await.map_err(failed())?;
+            keep(secret.expose_secret()).map_err(SetupError::Secret)?;
+            if replaces.is_empty() {
+                return Ok(());
+            }
+            return client.note_kept(&id).await.map_err(failed());
         }
         Step::DeleteEndpoint { id, .. } => return client.delete_endpoint(id).await.map_err(failed()),
         Step::ChangeEndpoint { id, .. } => {

@@ -94,8 +94,10 @@ pub enum Step {
     ArchivePrice {
         id: String,
     },
+    /// `replaces`: the ids of the endpoints in whose place it is.
     MakeEndpoint {
         url: String,
+        replaces: Vec<String>,
     },
     ChangeEndpoint {
         id: String,
@@ -107,8 +109,18 @@ pub enum Step {
     DeleteEndpoint {
         id: String,
         url: String,
+        why: Superfluous,
     },
     MakePortal,
+}
+
+/// Why an endpoint goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Superfluous {
+    /// Another one stands in its place.
+    Replaced,
+    /// It was made in the place of another one, and its secret was not kept.
+    Unkept,
 }
 
 /// Steps to be done, and things that only a person can do.
@@ -232,12 +244,13 @@ fn plan_product(wanted: &WantedProduct, all: &Wanted, seen: &Seen, plan: &mut Pl
 }
 
 fn plan_endpoint(url: &str, secret: Secret, seen: &Seen, plan: &mut Plan) {
-    let ours: Vec<&Endpoint> = seen.endpoints.iter().filter(|endpoint| endpoint.url == url).collect();
+    let mut ours: Vec<&Endpoint> = seen.endpoints.iter().filter(|endpoint| endpoint.url == url).collect();
+    let is_renewed = finish_renewal(&mut ours, plan);
     let first = ours.iter().find(|endpoint| endpoint.is_enabled).or(ours.first());
-    let Some(first) = first.filter(|_| secret != Secret::Renew) else {
-        plan.steps.push(Step::MakeEndpoint { url: url.to_owned() });
-        let old = ours.iter().map(|old| Step::DeleteEndpoint { id: old.id.clone(), url: url.to_owned() });
-        plan.steps.extend(old);
+    let Some(first) = first.filter(|_| secret != Secret::Renew || is_renewed) else {
+        let replaces = ours.iter().map(|old| old.id.clone()).collect();
+        plan.steps.push(Step::MakeEndpoint { url: url.to_owned(), replaces });
+        plan.steps.extend(ours.into_iter().map(|old| gone(old, Superfluous::Replaced)));
         return;
     };
     let (missing, superfluous) = events_beside(&first.events);
@@ -259,6 +272,30 @@ fn plan_endpoint(url: &str, secret: Secret, seen: &Seen, plan: &mut Plan) {
              --new-secret make another endpoint in its place"
         ));
     }
+}
+
+/// Ends what an earlier run has left half done, so that there is never more than one endpoint beside the old one. Of one whose secret was
+/// kept the old ones go, and it is the renewed one; one whose secret was not kept goes itself. Answers whether there is a renewed one.
+fn finish_renewal(ours: &mut Vec<&Endpoint>, plan: &mut Plan) -> bool {
+    let made = ours.iter().copied().find(|made| ours.iter().any(|old| made.replaces.contains(&old.id)));
+    let Some(made) = made else { return false };
+    if !made.is_kept {
+        plan.steps.push(gone(made, Superfluous::Unkept));
+        ours.retain(|one| one.id != made.id);
+        return false;
+    }
+    let old = ours.iter().filter(|old| made.replaces.contains(&old.id));
+    plan.steps.extend(old.map(|old| gone(old, Superfluous::Replaced)));
+    plan.notes.push(format!(
+        "an earlier run made the webhook endpoint {} and kept its secret: this one goes on with it",
+        made.id
+    ));
+    ours.retain(|one| !made.replaces.contains(&one.id));
+    true
+}
+
+fn gone(endpoint: &Endpoint, why: Superfluous) -> Step {
+    Step::DeleteEndpoint { id: endpoint.id.clone(), url: endpoint.url.clone(), why }
 }
 
 /// Of the events that an endpoint is told of: those that it lacks, and those that nobody reads.
@@ -283,12 +320,17 @@ impl Step {
             }
             Self::RevivePrice { id, key } => format!("~ price {key}: {id} is no longer archived"),
             Self::ArchivePrice { id } => format!("- price {id}: archived; its subscriptions go on"),
-            Self::MakeEndpoint { url } => format!("+ webhook endpoint {url}: {} events", NEEDED.len()),
+            Self::MakeEndpoint { url, .. } => format!("+ webhook endpoint {url}: {} events", NEEDED.len()),
             Self::ChangeEndpoint { url, missing, superfluous, is_enabled, .. } => {
                 let on = if *is_enabled { "" } else { ", switched on" };
                 format!("~ webhook endpoint {url}: {missing} events added, {superfluous} taken away{on}")
             }
-            Self::DeleteEndpoint { id, url } => format!("- webhook endpoint {url}: the one before, {id}"),
+            Self::DeleteEndpoint { id, url, why: Superfluous::Replaced } => {
+                format!("- webhook endpoint {url}: the one before, {id}")
+            }
+            Self::DeleteEndpoint { id, url, why: Superfluous::Unkept } => {
+                format!("- webhook endpoint {url}: {id}, of a run that ended before its secret was kept")
+            }
             Self::MakePortal => "+ configuration of the customer portal".to_owned(),
         }
     }

@@ -65,7 +65,7 @@ fn done(seen: &mut Seen, step: &Step) {
                 product: product.clone(),
                 currency: price.currency.clone(),
                 made_by: ours(),
-                offer: Offer { amounts, cadence: word, is_active: true, is_metered: false },
+                offer: Offer { amounts, cadence: word, is_active: true, is_metered: false, ..Offer::default() },
                 former: old.as_deref().map(former_of).unwrap_or_default(),
             };
             if let Some(old) = seen.prices.insert(price.key.clone(), made) {
@@ -74,7 +74,10 @@ fn done(seen: &mut Seen, step: &Step) {
         }
         Step::RevivePrice { key, .. } => seen.prices.get_mut(key).expect("it is there").offer.is_active = true,
         Step::ArchivePrice { id } => seen.unarchived.retain(|one| one != id),
-        Step::MakeEndpoint { url } => seen.endpoints.push(endpoint(&format!("we_{number}"), url, &NEEDED)),
+        Step::MakeEndpoint { url, replaces } => {
+            let made = endpoint(&format!("we_{number}"), url, &NEEDED);
+            seen.endpoints.push(Endpoint { replaces: replaces.clone(), is_kept: true, ..made });
+        }
         Step::ChangeEndpoint { id, .. } => {
             let place = seen.endpoints.iter().position(|one| one.id == *id).expect("it is there");
             seen.endpoints[place] = endpoint(id, URL, &NEEDED);
@@ -90,7 +93,7 @@ fn ours() -> Option<String> {
 
 fn endpoint(id: &str, url: &str, events: &[&str]) -> Endpoint {
     let events = events.iter().map(ToString::to_string).collect();
-    Endpoint { id: id.into(), url: url.into(), is_enabled: true, events }
+    Endpoint { id: id.into(), url: url.into(), is_enabled: true, events, replaces: Vec::new(), is_kept: false }
 }
 
 fn told(plan: &Plan) -> Vec<String> {
@@ -184,10 +187,37 @@ fn a_new_secret_is_another_endpoint_and_the_others_of_this_address_go() {
     let known = plan(&wanted(700, Secret::Known), &seen);
     assert!(known.steps.is_empty() && known.notes[0].starts_with("2 webhook endpoints"), "{known:?}");
     let renewed = plan(&wanted(700, Secret::Renew), &seen);
-    assert!(matches!(&renewed.steps[0], Step::MakeEndpoint { url } if url == URL));
+    assert!(matches!(&renewed.steps[0], Step::MakeEndpoint { url, .. } if url == URL));
     renewed.steps.iter().for_each(|step| done(&mut seen, step));
     let left: Vec<&str> = seen.endpoints.iter().map(|one| one.url.as_str()).collect();
     assert_eq!(left, ["https://other.example/api/stripe/webhook", URL]);
+}
+
+#[test]
+fn a_new_secret_that_is_half_done_is_gone_on_with_and_no_third_endpoint_is_made() {
+    let start = set_up(700);
+    let old = start.endpoints[0].id.clone();
+    let renewed = plan(&wanted(700, Secret::Renew), &start);
+    for (is_kept, secret, left) in [
+        (true, Secret::Renew, "we_3"),
+        (true, Secret::Known, "we_3"),
+        (false, Secret::Renew, "we_3"),
+        (false, Secret::Known, old.as_str()),
+    ] {
+        let mut seen = start.clone();
+        done(&mut seen, &renewed.steps[0]);
+        seen.endpoints[1].is_kept = is_kept;
+        let next = plan(&wanted(700, secret), &seen);
+        for step in &next.steps {
+            done(&mut seen, step);
+            assert!(seen.endpoints.len() <= 2, "{:?}", told(&next));
+        }
+        let ids: Vec<&str> = seen.endpoints.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, [left], "secret kept: {is_kept}, {secret:?}: {:?}", told(&next));
+        assert_eq!(plan(&wanted(700, Secret::Known), &seen), Plan::default());
+        let has_new_secret = next.steps.iter().any(|step| matches!(step, Step::MakeEndpoint { .. }));
+        assert_eq!(has_new_secret, !is_kept && secret == Secret::Renew);
+    }
 }
 
 #[test]
