@@ -78,7 +78,7 @@ async fn a_sign_in_that_sets_no_cookie_counts_before_a_visitor_is_sent_away() {
 }
 
 #[tokio::test]
-async fn pieces_that_are_left_over_beside_a_whole_session_lock_nobody_out() {
+async fn what_lies_beside_a_session_locks_nobody_out() {
     let site = SessionSite::start().await;
     let world = World::with(setup(&site, "")).await;
     let (session, other) = (unique("sid"), unique("sid"));
@@ -94,6 +94,11 @@ async fn pieces_that_are_left_over_beside_a_whole_session_lock_nobody_out() {
         assert_eq!(account(&world, "cookie", &line).await, "u-1", "{line}");
     }
     assert_eq!(account(&world, "cookie", &format!("SID={session}")).await, "sign_in", "RFC 6265: another name");
+    // A page of another host of the same domain can set cookies of that name for the whole of it.
+    let tossed: String = (0..30).map(|number| format!("sid=tossed-{number}; ")).collect();
+    let new = unique("sid");
+    site.know(&new, "u-1");
+    assert_eq!(account(&world, "cookie", &format!("{tossed}sid={new}")).await, "u-1");
 }
 
 #[tokio::test]

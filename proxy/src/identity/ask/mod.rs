@@ -53,8 +53,9 @@ const KNOWN_MAX: usize = 32;
 /// Most questions at once about all others: a flood of them takes nothing from signed-in users.
 const UNKNOWN_MAX: usize = 16;
 
-/// Most credentials of one request that are asked about.
-const QUESTIONS_MAX: usize = 8;
+/// Most credentials of one request that are asked about: cookies that another page of the site's domain has set under the same name lock
+/// nobody out. With more, one that is not asked about may be another's, and the request is nobody's.
+const QUESTIONS_MAX: usize = 64;
 
 /// Marks a question: where it comes back through a gate, it has no identity, and no further question is asked. A client's header of this
 /// name reaches no site.
