@@ -33,3 +33,11 @@ async fn ask(world: &World, token: Option<&str>, (method, path): (&str, &str), b
     })
     .await
 }
+
+/// The refusal of a provider to end a subscription is told in the operator's words, with the cause, whichever way an erasure is asked for.
+async fn is_told_to_operators(world: &World, account: &str, by_request: &Answer) {
+    let by_command = world.tollgate(&["account", "erase", account, "--cancel", "--yes"]).await;
+    for told in [by_request.json()["detail"].as_str().expect("a text"), by_command.failure()] {
+        assert!(told.contains(" could not be ended") && told.contains("status 500 (reference "), "{told}");
+    }
+}

@@ -189,7 +189,7 @@ async fn a_product_that_is_archived_is_found_though_its_prices_are_not() {
     let product = beginning.rows("products")[0]["id"].as_str().expect("an id").to_owned();
     made(&beginning, &format!("products/{product}"), &[("active", "false")]).await;
     let checked = beginning.shell("check --online").await;
-    let told = "stripe paid_monthly (tier paid): its product is archived at the provider: nobody can buy it";
+    let told = " (tier paid): its product is archived at the provider: nobody can buy it";
     assert!(checked.code == 1 && checked.stdout.contains(told), "{checked:?}");
     beginning.shell("setup stripe").await.success();
     beginning.shell("check --online").await.success();
