@@ -1,14 +1,14 @@
 //! `tollgate database accept`: says how many lose, asks, and needs more than a yes when they are many.
 
 use super::*;
-use crate::world::{Arrangement, Setup};
+use crate::world::Arrangement;
 
 /// More than may lose something without `--force`.
 const MANY: usize = 5;
 
 #[tokio::test]
 async fn a_person_is_told_how_many_lose_and_is_asked() {
-    let setup = Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
+    let setup = super::of(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
     let mut world = World::with(setup).await;
     let (early, leaver) = (buys(&world).await, buys(&world).await);
     let dumped = dump(&world, "before.sql");
@@ -38,7 +38,7 @@ async fn a_person_is_told_how_many_lose_and_is_asked() {
 
 #[tokio::test]
 async fn many_lose_only_by_force() {
-    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let mut world = World::with(super::of(Arrangement::AllPostgresRedis)).await;
     let mut readers = Vec::new();
     for _ in 0..MANY {
         readers.push(buys(&world).await);
@@ -59,7 +59,7 @@ async fn many_lose_only_by_force() {
 
 #[tokio::test]
 async fn what_says_who_has_the_word_may_be_broken() {
-    let world = World::start(Arrangement::AllPostgresRedis).await;
+    let world = World::with(super::of(Arrangement::AllPostgresRedis)).await;
     let reader = buys(&world).await;
     let url = world.redis.as_ref().expect("this arrangement has one").url.clone();
     let mut redis = redis::Client::open(url).expect("a URL");
@@ -82,7 +82,7 @@ async fn what_says_who_has_the_word_may_be_broken() {
 
 #[tokio::test]
 async fn what_cannot_be_counted_needs_force() {
-    let setup = Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
+    let setup = super::of(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
     let mut world = World::with(setup).await;
     let readers = [buys(&world).await, buys(&world).await];
     billing_remembers(&world).await;
@@ -116,7 +116,7 @@ async fn what_cannot_be_counted_needs_force() {
 
 #[tokio::test]
 async fn a_right_that_is_missing_is_named_in_the_place_of_a_number_that_is_not_known() {
-    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let mut world = World::with(super::of(Arrangement::AllPostgresRedis)).await;
     let reader = buys(&world).await;
     billing_remembers(&world).await;
     move_to(&mut world, Postgres::shared().database().await).await;

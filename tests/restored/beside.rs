@@ -11,7 +11,7 @@ fn redis_of(world: &World) -> String {
 }
 
 fn setup() -> Setup {
-    Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"")
+    super::of(Arrangement::Separate).key("cache.max_staleness", "\"1s\"")
 }
 
 /// The same account buys and leaves in the one, and in the other.
@@ -144,7 +144,7 @@ async fn a_copy_of_a_database_is_apart_in_a_namespace_of_its_own() {
 
 #[tokio::test]
 async fn a_proxy_learns_the_namespace_from_billing_and_is_not_ready_with_another_one() {
-    let mut world = World::start(Arrangement::Separate).await;
+    let mut world = World::with(super::of(Arrangement::Separate)).await;
     let reader = buys(&world).await;
     // Billing's configuration, the proxy's, and what comes of it.
     let set = |text: String| format!("cache.namespace = \"shop\"\n{text}");

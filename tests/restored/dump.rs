@@ -1,11 +1,11 @@
 //! A dump that is older than what was told: `pg_dump`, and back.
 
 use super::*;
-use crate::world::{Arrangement, Setup, eventually};
+use crate::world::{Arrangement, eventually};
 
 #[tokio::test]
 async fn a_restored_dump_lowers_nobody_and_what_is_new_counts() {
-    let setup = Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
+    let setup = super::of(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
     let mut world = World::with(setup).await;
     let (early, leaver) = (buys(&world).await, buys(&world).await);
     let dumped = dump(&world, "before.sql");
@@ -58,7 +58,7 @@ async fn a_restored_dump_lowers_nobody_and_what_is_new_counts() {
 
 #[tokio::test]
 async fn a_dump_that_has_everything_that_was_told_is_what_counts() {
-    let mut world = World::start(Arrangement::Separate).await;
+    let mut world = World::with(super::of(Arrangement::Separate)).await;
     let reader = buys(&world).await;
     let dumped = dump(&world, "now.sql");
     move_to(&mut world, restored(&dumped).await).await;
@@ -69,7 +69,7 @@ async fn a_dump_that_has_everything_that_was_told_is_what_counts() {
 
 #[tokio::test]
 async fn what_a_dump_had_not_told_yet_is_nothing_new() {
-    let mut world = World::start(Arrangement::Separate).await;
+    let mut world = World::with(super::of(Arrangement::Separate)).await;
     let reader = buys(&world).await;
     // As if the process had been killed before it told of the purchase: the dump has the row that waits.
     let statement = "insert into outbox (account, version, committed_at, next_attempt_at)

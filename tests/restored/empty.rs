@@ -6,12 +6,12 @@ use demo::provider::{NewCustomer, Shape, Subscribe};
 
 use super::*;
 use crate::world::stripe::unique;
-use crate::world::{Arrangement, Setup, eventually, token};
+use crate::world::{Arrangement, eventually, token};
 
 #[tokio::test]
 async fn an_empty_database_lowers_nobody() {
     for arrangement in [Arrangement::Separate, Arrangement::AllPostgresRedis] {
-        let mut world = World::with(Setup::new(arrangement).key("cache.max_staleness", "\"1s\"")).await;
+        let mut world = World::with(super::of(arrangement).key("cache.max_staleness", "\"1s\"")).await;
         let (reader, leaver) = (buys(&world).await, buys(&world).await);
         ends(&world, &leaver).await;
         move_to(&mut world, Postgres::shared().database().await).await;
@@ -43,7 +43,7 @@ async fn an_empty_database_lowers_nobody() {
 
 #[tokio::test]
 async fn a_database_whose_cache_is_new_counts_at_once() {
-    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let mut world = World::with(super::of(Arrangement::AllPostgresRedis)).await;
     let reader = buys(&world).await;
     world.redis.as_mut().expect("this arrangement has one").restart();
     move_to(&mut world, Postgres::shared().database().await).await;
@@ -54,7 +54,7 @@ async fn a_database_whose_cache_is_new_counts_at_once() {
 
 #[tokio::test]
 async fn a_cache_that_forgets_what_is_held_is_no_word_of_a_person() {
-    let setup = Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
+    let setup = super::of(Arrangement::Separate).key("cache.max_staleness", "\"1s\"");
     let mut world = World::with(setup).await;
     let reader = buys(&world).await;
     move_to(&mut world, Postgres::shared().database().await).await;
@@ -73,7 +73,7 @@ async fn a_cache_that_forgets_what_is_held_is_no_word_of_a_person() {
 
 #[tokio::test]
 async fn what_a_comparison_has_told_anew_is_counted_and_needs_no_force() {
-    let setup = Setup::new(Arrangement::AllPostgresRedis).provider(Shape::Endive);
+    let setup = super::of(Arrangement::AllPostgresRedis).provider(Shape::Endive);
     let mut world = World::with(setup.key("reconcile.delta", "\"0s\"").key("reconcile.full", "\"0s\"")).await;
     let accounts: Vec<String> = (0..5).map(|_| unique("subscriber")).collect();
     for account in &accounts {

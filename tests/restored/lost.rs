@@ -11,7 +11,7 @@ use crate::world::{Arrangement, Setup, eventually};
 /// Changes are enforced within a second without push. Billing has more time than usual, as the tests share their machine: a denial that it
 /// does not confirm in time is none.
 fn setup() -> Setup {
-    Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"").key("cache.billing_deadline", "\"3s\"")
+    super::of(Arrangement::Separate).key("cache.max_staleness", "\"1s\"")
 }
 
 async fn is_warned(world: &World) {
@@ -151,7 +151,7 @@ async fn a_proxy_that_starts_when_redis_and_the_newest_changes_are_lost_serves_a
 
 #[tokio::test]
 async fn a_database_that_goes_back_under_a_process_that_runs_is_found_by_what_that_remembers() {
-    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let mut world = World::with(super::of(Arrangement::AllPostgresRedis)).await;
     let leaver = buys(&world).await;
     let dumped = dump(&world, "before.sql");
     let late = buys(&world).await;
@@ -169,7 +169,7 @@ async fn a_database_that_goes_back_under_a_process_that_runs_is_found_by_what_th
 
 #[tokio::test]
 async fn what_happens_while_redis_is_lost_is_remembered_as_well() {
-    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let mut world = World::with(super::of(Arrangement::AllPostgresRedis)).await;
     let (early, leaver) = (buys(&world).await, buys(&world).await);
     billing_remembers(&world).await;
     let dumped = dump(&world, "before.sql");
@@ -187,7 +187,7 @@ async fn what_happens_while_redis_is_lost_is_remembered_as_well() {
 
 #[tokio::test]
 async fn a_held_payer_keeps_access_when_another_purchase_of_the_account_fails() {
-    let setup = Setup::new(Arrangement::AllPostgresRedis).provider(Shape::Endive);
+    let setup = super::of(Arrangement::AllPostgresRedis).provider(Shape::Endive);
     let setup = setup.key("reconcile.delta", "\"0s\"").key("reconcile.full", "\"0s\"");
     let mut world = World::with(setup).await;
     let dumped = dump(&world, "before.sql");

@@ -15,10 +15,15 @@ use crate::outage::Reader;
 use crate::world::http::client;
 use crate::world::servers::{Database, Postgres};
 use crate::world::stripe::{Event, SECRETS, signature};
-use crate::world::{Answer, Tollgate, World, eventually, in_seconds, send};
+use crate::world::{Answer, Arrangement, Setup, Tollgate, World, eventually, in_seconds, send};
 
 /// The command that every warning of this kind names.
 const ACCEPT: &str = "tollgate database accept";
+
+/// An arrangement in which billing may take the time that a shared machine takes.
+fn of(arrangement: Arrangement) -> Setup {
+    Setup::new(arrangement).key("cache.billing_deadline", "\"3s\"")
+}
 
 /// Writes everything of a database into a file of its world.
 pub fn dump(world: &World, name: &str) -> String {

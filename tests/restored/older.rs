@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 
 use super::*;
 use crate::world::servers::execute;
-use crate::world::{Arrangement, Setup, eventually};
+use crate::world::{Arrangement, eventually};
 
 /// Where older builds look for the record of an account.
 fn old_key(account: &str) -> String {
@@ -14,7 +14,7 @@ fn old_key(account: &str) -> String {
 
 #[tokio::test]
 async fn what_older_proxies_read_is_written_for_them_and_is_nothing_but_a_hint_here() {
-    let setup = Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1h\"");
+    let setup = super::of(Arrangement::Separate).key("cache.max_staleness", "\"1h\"");
     let world = World::with(setup).await;
     crate::outage::pushed(&world, 1.0).await;
     let client = redis::Client::open(world.redis.as_ref().expect("it has one").url.as_str()).expect("a URL");
@@ -58,7 +58,7 @@ async fn what_older_proxies_read_is_written_for_them_and_is_nothing_but_a_hint_h
 
 #[tokio::test]
 async fn older_proxies_hear_of_what_is_new_after_a_restore() {
-    let mut world = World::start(Arrangement::AllPostgresRedis).await;
+    let mut world = World::with(super::of(Arrangement::AllPostgresRedis)).await;
     let reader = buys(&world).await;
     let dumped = dump(&world, "before.sql");
     for _ in 0..3 {

@@ -5,7 +5,7 @@ use crate::world::servers::Database;
 use crate::world::{Arrangement, Setup, eventually};
 
 fn setup() -> Setup {
-    Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"")
+    super::of(Arrangement::Separate).key("cache.max_staleness", "\"1s\"")
 }
 
 /// Gives billing another namespace, from its next start on: proxies learn it.

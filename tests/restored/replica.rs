@@ -6,7 +6,7 @@ use crate::world::replica::Replica;
 use crate::world::{Arrangement, Setup, eventually};
 
 fn setup(primary: &OwnPostgres) -> Setup {
-    Setup::new(Arrangement::Replicated).postgres(&primary.url).key("cache.max_staleness", "\"1s\"")
+    super::of(Arrangement::Replicated).postgres(&primary.url).key("cache.max_staleness", "\"1s\"")
 }
 
 /// New connections to Postgres over this line lead to the replica.

@@ -6,7 +6,7 @@ use crate::world::token::{SECRET, claims, signed};
 use crate::world::{Arrangement, Setup, eventually};
 
 fn setup() -> Setup {
-    Setup::new(Arrangement::Separate).key("cache.max_staleness", "\"1s\"")
+    super::of(Arrangement::Separate).key("cache.max_staleness", "\"1s\"")
 }
 
 /// Writes everything of the world's database into a file.
