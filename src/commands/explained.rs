@@ -153,11 +153,11 @@ fn print_history(explained: &Explained) {
     }
     for ReturnedMoney { money, went_back: back } in &explained.returned {
         let payment = &money.payment;
-        let disputes = money.disputes.iter().map(|dispute| format!("  dispute {} {:?}", dispute.id, dispute.state));
-        let disputes: String = disputes.collect::<String>().to_lowercase();
+        let word = |state: &dyn std::fmt::Debug| format!("{state:?}").to_lowercase();
+        let disputes = money.disputes.iter().map(|it| format!("  dispute {} {}", it.id, word(&it.state)));
         let open = money.refunds.iter().filter(|refund| refund.state != RefundState::Made);
-        let open = open.map(|refund| format!("  refund {} {:?}", refund.id, refund.state)).collect::<String>();
-        let open = open.to_lowercase();
+        let open = open.map(|it| format!("  refund {} {}", it.id, word(&it.state)));
+        let (open, disputes): (String, String) = (open.collect(), disputes.collect());
         output::line(format_args!("payment {}  {back} of {} went back{open}{disputes}", payment.id, payment.amount));
     }
     if !explained.events.is_empty() {
