@@ -230,7 +230,7 @@ async fn b13_a_buyer_gets_a_reference_whatever_is_asked_of_the_provider_and_the_
     buyer.buys(&monthly()).await;
     buyer.becomes("active").await;
     let newcomer = Buyer::new(&world);
-    for (kind, count) in [(FaultKind::Mistaken, 1), (FaultKind::ServerError, 9)] {
+    for (kind, count) in [(FaultKind::Mistaken, 9), (FaultKind::ServerError, 9)] {
         let mut warnings = 0;
         for (path, who, body) in [
             ("/api/billing/checkout", &newcomer, monthly()),
