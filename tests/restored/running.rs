@@ -20,13 +20,17 @@ fn put_aside(world: &World) -> String {
 /// Puts it back while processes use the database, and waits until billing has noticed.
 async fn put_back(world: &World, file: &str, how: &str) {
     billing_remembers(world).await;
-    let url = &world.database.as_ref().expect("this world has a database").url;
-    shell(&format!("pg_restore --no-owner --clean --if-exists {how} --dbname='{url}' '{file}'"));
+    bring_back(world, file, how);
     eventually("the operator is told", async || {
         let ready = world.billing().admin("/readyz").await;
         ready.warnings().iter().any(|warning| warning.contains(ACCEPT)).then_some(())
     })
     .await;
+}
+
+fn bring_back(world: &World, file: &str, how: &str) {
+    let url = &world.database.as_ref().expect("this world has a database").url;
+    shell(&format!("pg_restore --no-owner --clean --if-exists {how} --dbname='{url}' '{file}'"));
 }
 
 #[tokio::test]
@@ -77,14 +81,30 @@ async fn a_claim_that_a_person_agreed_to_after_the_dump_stays_in_force() {
     claims["org_id"] = organisation.clone().into();
     let member = Reader { token: signed(&claims, SECRET), ..Reader::new() };
     world.everywhere("/premium/member", &member.token, 200).await;
-    put_back(&world, &file, "").await;
-    // Until billing has looked how accounts are named, which it notes.
-    let mut database = world.database.as_ref().expect("this world has a database").connect().await;
-    eventually("the claim is noted again", async || {
-        let noted: String =
-            sqlx::query_scalar("select naming from account_naming").fetch_one(&mut database).await.ok()?;
-        noted.contains("org_id").then_some(())
-    })
-    .await;
-    stays(&world, &member, 200).await;
+    for is_restarted in [false, true] {
+        if is_restarted {
+            billing_remembers(&world).await;
+            world.processes.iter_mut().for_each(|process| process.process.kill());
+            bring_back(&world, &file, "");
+            for process in &mut world.processes {
+                process.restart();
+                process.ready().await;
+            }
+        } else {
+            put_back(&world, &file, "").await;
+        }
+        // Until billing has looked how accounts are named, which it notes.
+        let mut database = world.database.as_ref().expect("this world has a database").connect().await;
+        eventually("the claim is noted again", async || {
+            let noted: String =
+                sqlx::query_scalar("select naming from account_naming").fetch_one(&mut database).await.ok()?;
+            noted.contains("org_id").then_some(())
+        })
+        .await;
+        if is_restarted {
+            world.everywhere("/premium/member", &member.token, 200).await;
+        } else {
+            stays(&world, &member, 200).await;
+        }
+    }
 }

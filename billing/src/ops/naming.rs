@@ -114,10 +114,10 @@ impl Billing {
         };
         let lost = known.as_ref().map(|before| lost(before, wanted)).unwrap_or_default();
         let why = known.as_ref().map(|before| names_held_back(&before.told, &wanted.to_string(), &lost));
-        if why.as_deref().is_some_and(is_kept) {
+        let is_forgotten = !lost.is_nothing() && self.were_in_force(wanted).await && self.has_forgotten().await;
+        if !is_forgotten && why.as_deref().is_some_and(is_kept) {
             return Ok(());
         }
-        let is_forgotten = !lost.is_nothing() && self.names().as_ref() == Some(wanted) && self.has_forgotten().await;
         let mut conn = self.pool().acquire().await?;
         // Where nobody who has access loses it, none is taken.
         let takes = !is_forgotten && losing(&mut conn, &lost).await?.wanted > 0;
@@ -132,11 +132,26 @@ impl Billing {
             }
         };
         drop(conn);
+        if let (Some(names), None, true) = (&naming.names, &naming.held_back, self.lineage().is_settled())
+            && let Ok(text) = serde_json::to_string(names)
+        {
+            self.shared().outlets.note_names(&text).await;
+        }
         self.note_naming(naming);
         Ok(())
     }
 
-    /// Whether the database has gone back under this process, and does not know any more what a person has agreed to since.
+    /// Whether accounts were known by these names lately, as this process or the cache knows.
+    async fn were_in_force(&self, wanted: &Names) -> bool {
+        if self.names().as_ref() == Some(wanted) {
+            return true;
+        }
+        let noted = self.shared().outlets.names().await;
+        let noted = noted.and_then(|noted| serde_json::from_str::<Names>(&noted).ok());
+        noted.is_some_and(|noted| noted.lost_by(wanted).is_nothing())
+    }
+
+    /// Whether the database has gone back, and does not know any more what a person has agreed to since.
     async fn has_forgotten(&self) -> bool {
         self.look().await.is_ok_and(|lineage| lineage.is_held_back())
     }

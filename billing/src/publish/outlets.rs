@@ -93,6 +93,20 @@ impl Outlets {
         }
     }
 
+    /// By which claims accounts are known, as the cache was told last; `None` when it was not, or cannot be asked.
+    pub async fn names(&self) -> Option<String> {
+        self.cache.as_ref()?.names().await.ok()?
+    }
+
+    /// Tells the cache by which claims accounts are known. What it could not be told is told again: this is for a later process.
+    pub async fn note_names(&self, names: &str) {
+        if let Some(cache) = &self.cache
+            && let Err(error) = cache.note_names(names).await
+        {
+            tracing::debug!(error = crate::chain::told(&error), "the cache is not told how accounts are named");
+        }
+    }
+
     /// The database that has the word, as the cache says; `None` when nothing does, or it cannot be read.
     pub async fn owner(&self) -> Result<Option<Owner>, PublishError> {
         match &self.cache {

@@ -254,6 +254,16 @@ impl Cache {
         self.link.id(&self.cache_key).await
     }
 
+    /// By which claims accounts are known, as was noted last; none where nothing was.
+    pub async fn names(&self) -> RedisResult<Option<String>> {
+        self.link.query(cmd("GET").arg(self.namespace.names_key())).await
+    }
+
+    /// Notes by which claims accounts are known.
+    pub async fn note_names(&self, names: &str) -> RedisResult<()> {
+        self.link.query(cmd("SET").arg(self.namespace.names_key()).arg(names)).await
+    }
+
     /// The database that has the word there; nothing is changed.
     pub async fn owner(&self) -> RedisResult<Option<Owner>> {
         self.link.owner(&self.owner_key).await

@@ -127,6 +127,12 @@ impl Namespace {
         format!("tollgate:{self}:cache")
     }
 
+    /// The key under which stands by which claims accounts are known, as was last agreed to.
+    #[must_use]
+    pub fn names_key(&self) -> String {
+        format!("tollgate:{self}:names")
+    }
+
     /// The key of an account's record, as `database` has it.
     #[must_use]
     pub fn key(&self, database: DatabaseId, account: &AccountId) -> String {
@@ -181,10 +187,12 @@ mod tests {
         let namespaces = namespaces.map(|text| Namespace::parse(text).expect("a namespace"));
         let databases = [DatabaseId::new(1), DatabaseId::new(2)];
         let keys = namespaces.iter().flat_map(|namespace| databases.map(|id| namespace.key(id, &account)));
-        let names =
-            namespaces.iter().flat_map(|namespace| [namespace.channel(), namespace.owner_key(), namespace.cache_key()]);
+        let of_namespace = |namespace: &Namespace| {
+            [namespace.channel(), namespace.owner_key(), namespace.cache_key(), namespace.names_key()]
+        };
+        let names = namespaces.iter().flat_map(of_namespace);
         let all: std::collections::BTreeSet<String> = keys.chain(names).collect();
-        assert_eq!(all.len(), 4 * 2 + 4 * 3);
+        assert_eq!(all.len(), 4 * 2 + 4 * 4);
         for namespace in namespaces {
             assert_eq!(Namespace::of_owner_key(&namespace.owner_key()), Some(namespace.clone()));
             assert_eq!(Namespace::of_owner_key(&namespace.cache_key()), None);
