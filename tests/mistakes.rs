@@ -113,6 +113,7 @@ async fn b17_a_provider_whose_secrets_are_not_set_is_told_of_at_the_start_and_in
     process.ready().await;
     let ready = process.admin("/readyz").await;
     let warnings = ready.json()["warnings"].to_string();
+    process.logs("STRIPE_API_KEY is not set").await;
     let log = process.process.log();
     for (name, without) in [
         ("STRIPE_WEBHOOK_SECRET", "its webhooks are answered 503"),

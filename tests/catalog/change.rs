@@ -27,6 +27,7 @@ async fn a_replaced_price_is_counted_and_waits_for_a_person_by_every_way() {
     assert_eq!(held_back(world.billing()).await, 1);
     restart(&mut world).await;
     assert_eq!(held_back(world.billing()).await, 1, "once for this process");
+    world.billing().logs(HELD).await;
     assert!(world.billing().process.log().contains(HELD));
     let warned = warnings(world.billing()).await;
     assert!(warned.len() == 1 && warned[0].contains("5 accounts") && warned[0].contains("catalog apply"), "{warned:?}");

@@ -73,6 +73,7 @@ async fn the_former_claim_stays_in_force_after_a_restart_until_a_person_agrees()
             }
             all_warn(&world).await;
             all_stay(&world, &tokens).await;
+            world.billing().logs("other names of accounts are held back").await;
             assert!(world.billing().process.log().contains("other names of accounts are held back"));
         }
         let asked = world.tollgate(&["identity", "accept", "--yes"]).await;
@@ -204,6 +205,7 @@ async fn the_claim_in_force_is_put_back_by_a_reload() {
     assert!(!log.contains("the old ones stay"), "{log}");
     world.processes[0].rewrite(|text| format!("identity.account = \"email\"\n{text}"));
     reload(&world).await;
+    world.billing().logs("named by sub and would be named by email: every account becomes another one").await;
     let log = world.billing().process.log();
     assert!(log.contains("named by sub and would be named by email: every account becomes another one"), "{log}");
     all_stay(&world, &tokens).await;
@@ -251,6 +253,7 @@ async fn a_way_that_goes_is_held_back_for_the_accounts_that_it_alone_named() {
     world.processes[0].rewrite(|_| one.clone());
     assert!(world.tollgate(&["check"]).await.stderr.contains(robots));
     reload(&world).await;
+    world.billing().logs(robots).await;
     let log = world.billing().process.log();
     assert!(log.lines().any(|line| line.contains("the old ones stay") && line.contains(robots)), "{log}");
     restart(&mut world).await;
@@ -287,6 +290,7 @@ async fn other_sessions_than_before_are_told_of_before_and_after() {
         }
         let warned = warnings(world.billing()).await;
         assert!(warned.len() == 1 && is_told(&warned[0]), "{warned:?}");
+        world.billing().logs("sessions are not taken any more").await;
         let log = world.billing().process.log();
         assert!(log.lines().any(|line| line.contains("sessions are not taken any more") && is_told(line)), "{log}");
         // Once it is in force, there is nothing to say before.

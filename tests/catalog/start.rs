@@ -51,6 +51,7 @@ async fn routes_that_name_what_the_kept_catalog_lacks_are_refused_or_do_what_on_
     }
     assert!(!world.tollgate(&["check"]).await.stderr.contains("would lose something"), "it needs no database");
     reload(&world).await;
+    world.billing().logs("the old ones stay").await;
     let log = world.billing().process.log();
     let refused = log.lines().rfind(|line| line.contains("the old ones stay")).expect("it is refused whole");
     assert!(

@@ -207,6 +207,8 @@ async fn what_the_site_answers_means_what_it_says_or_nothing() {
         }
         assert_eq!(lenient.header("set-cookie"), "", "{word:?}");
     }
+    world.proxy().logs("the site does not say whose sessions are").await;
+    world.proxy().logs("sets a cookie, which is dropped").await;
     let log = world.proxy().process.log();
     assert_eq!(log.matches("sets a cookie, which is dropped").count(), 1, "once");
     assert!(log.contains("the site does not say whose sessions are"), "{log}");

@@ -69,6 +69,7 @@ async fn a_token_that_is_bad_in_anything_opens_nothing() {
     assert_eq!(world.get("/premium/one", Some(&good)).await.status, 200, "the same token, unchanged");
     for reason in reasons {
         assert!(counted(reason).await >= 1.0, "{reason} is counted");
+        world.proxy().logs(reason).await;
         let log = world.proxy().process.log();
         let is_told = |line: &str| line.contains("credentials are refused") && line.contains(reason);
         assert!(log.lines().any(is_told), "{reason} is logged");

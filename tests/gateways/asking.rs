@@ -63,6 +63,7 @@ async fn while_no_gateway_is_named_a_trusted_proxy_gets_403_and_the_log_names_th
     }
     let received = world.upstream.received();
     assert!(received.iter().all(|request| request.target.contains("decided") || request.target.contains("/a/")));
+    world.proxy().logs("decide.gateways = [").await;
     let log = world.proxy().process.log();
     assert!(log.contains("decide.gateways = [") && log.contains("127.0.0.1"), "{log}");
     assert_eq!(log.matches("decide.gateways = [").count(), 1, "once, not for each request: {log}");

@@ -31,6 +31,7 @@ async fn a_key_of_which_nobody_can_tell_whose_it_is_sells_nothing_after_a_reload
         let refused = sells("somebody-new").await;
         assert_eq!((refused.status, refused.code().as_str()), (502, "provider_error"), "{key}: {refused:?}");
         let reference = refused.json()["reference"].as_str().expect("a reference").to_owned();
+        world.billing().logs(&reference).await;
         let log = world.billing().process.log();
         let told = log.lines().find(|line| line.contains(&reference)).expect("it is told");
         assert!(told.contains("the API key lacks a right"), "{told}");

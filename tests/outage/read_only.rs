@@ -69,6 +69,7 @@ async fn connections_that_stay_on_a_former_primary_are_made_again_and_nothing_ac
     world.everywhere("/premium/after", &after.token, 200).await;
     world.everywhere("/premium/before", &before.token, 200).await;
     // An operator reads what is wrong and what to do, and no statement that a server would not run.
+    world.proxy().logs("PostgreSQL accepts no writes there").await;
     let log = world.proxy().process.log();
     assert!(log.contains("PostgreSQL accepts no writes there"), "{log}");
     for statement in ["read-only transaction", "cannot execute"] {

@@ -21,6 +21,7 @@ async fn a_restored_dump_lowers_nobody_and_what_is_new_counts() {
     }
     let warned = warnings(world.billing()).await;
     assert!(warned.len() == 1 && warned[0].contains(ACCEPT) && warned[0].contains("since 20"), "{warned:?}");
+    world.billing().logs(ACCEPT).await;
     let log = world.billing().process.log();
     assert!(log.lines().any(|line| line.contains("since 20") && line.contains(ACCEPT)), "the log says so, too");
     assert!(world.billing().metric("tollgate_held_back_total", &["what=\"database\""]).await >= 1.0);

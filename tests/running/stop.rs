@@ -100,6 +100,7 @@ async fn the_grace_period_bounds_what_is_waited_for() {
     assert!(stopping.ends().await.success());
     assert!(start.elapsed() >= Duration::from_secs(1), "it was given its time");
     assert!(start.elapsed() < PROMPT);
+    stopping.world.proxy().logs("the grace period is over").await;
     assert!(stopping.world.proxy().process.log().contains("the grace period is over"));
     client.ends().await;
 }

@@ -99,6 +99,7 @@ async fn b17_an_end_grants_nothing_by_right_whatever_its_price() {
     world.settled(&Subscription { status: "incomplete", ..unnamed.clone() }.event("created")).await;
     assert!(!told(), "nothing is paid yet: {}", world.billing().process.log());
     world.settled(&unnamed.event("updated")).await;
+    world.billing().logs("grants nothing").await;
     assert!(told(), "this one is paid for: {}", world.billing().process.log());
 }
 

@@ -69,6 +69,14 @@ impl Tollgate {
         Self::start(self.role, self.listen, config, self.environment.clone())
     }
 
+    /// Waits until its log has this text: lines are written behind the work that they tell of.
+    pub async fn logs(&self, text: &str) {
+        eventually(&format!("the log of {} has {text:?}", self.process.name), async || {
+            self.process.log().contains(text).then_some(())
+        })
+        .await;
+    }
+
     /// Changes its configuration file.
     pub fn rewrite(&self, change: impl FnOnce(String) -> String) {
         let text = std::fs::read_to_string(&self.config).expect("it was written");

@@ -170,6 +170,7 @@ async fn what_the_provider_does_not_have_is_warned_of_once() {
     let world = shop().await;
     let unknown = Subscription { metadata: Some(unique("buyer")), ..Subscription::of(&unique("cus")) };
     world.applied(&unknown.event("created")).await;
+    world.billing().logs(&unknown.id).await;
     let log = world.billing().process.log();
     let warned: Vec<&str> = log.lines().filter(|line| line.contains("WARN") && line.contains(&unknown.id)).collect();
     assert!(warned.len() == 1 && warned[0].contains("the provider has no such object"), "{warned:?}");

@@ -225,6 +225,7 @@ async fn w12_a_status_of_tomorrow_changes_nothing_and_somebody_is_told() {
     assert!(state == "ignored" && reason.contains("a status that Tollgate does not know"), "{state}: {reason}");
     let counted = world.billing().metric("tollgate_unknown_statuses_total", &["provider=\"stripe\""]).await;
     assert_eq!(counted, 1.0, "an operator is told");
+    world.billing().logs("a status that this build does not know").await;
     let log = world.billing().process.log();
     let line = log.lines().find(|line| line.contains("a status that this build does not know")).expect("a line");
     for named in [unknown.id.as_str(), "hibernating", "update Tollgate"] {
@@ -251,6 +252,7 @@ async fn a5_a_subscription_first_seen_with_a_status_of_tomorrow_is_not_sold_besi
     assert_eq!((again.status, again.code().as_str()), (409, "already_subscribed"), "it may run: {again:?}");
     let counted = world.billing().metric("tollgate_unknown_statuses_total", &["provider=\"stripe\""]).await;
     assert!(counted >= 1.0, "an operator is told");
+    world.billing().logs("hibernating").await;
     assert!(world.billing().process.log().contains("hibernating"), "and of which status");
     let page = world.browse("/billing", Some(&buyer.token)).await;
     assert!(page.body.contains("that is being looked into"), "{}", page.body);
