@@ -127,7 +127,7 @@ fn held_back(config: &Config, secrets: &Secrets) -> Result<Option<String>> {
             return Ok(None);
         };
         let connecting = tokio::time::timeout(PATIENCE, parts::operator_billing(config, secrets)).await;
-        // What is wrong with the database is told where it is looked at.
+        // A fault of the database is told where it is looked at.
         let Ok(Ok(billing)) = connecting else { return Ok(None) };
         let proposal = billing.with_prices(proposal).await.context("the catalog cannot be compared")?;
         let considered = billing.consider_catalog(&proposal, Origin::SameFile).await;

@@ -67,7 +67,7 @@ fn clerk(more: &Value) -> String {
     RSA.sign(&claims)
 }
 
-/// What the cookie of Supabase holds of a token.
+/// The text that Supabase's cookie holds of a token.
 fn kept_by_supabase(token: &str) -> String {
     let session = json!({ "access_token": token, "refresh_token": "r", "user": { "id": "u" } }).to_string();
     format!("base64-{}", URL_SAFE_NO_PAD.encode(session))

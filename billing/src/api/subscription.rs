@@ -97,7 +97,7 @@ pub async fn cancel(
     Buyer(claims): Buyer,
     _: OwnOrigin,
 ) -> Result<Json<Asked>, Problem> {
-    // Whoever bought twice by accident and cancels does not expect to go on paying: what names none ends all of them.
+    // A buyer who bought twice by accident and cancels does not expect to go on paying: a request that names none ends all of them.
     end(&billing, &claims.sub, None).await.map(Json)
 }
 

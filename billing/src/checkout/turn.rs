@@ -36,7 +36,7 @@ pub struct Turn<'a> {
     _place: MutexGuard<'a, ()>,
 }
 
-/// What becomes of an account of which nothing is known.
+/// The end of an account of which nothing is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unknown {
     /// It gets a row.

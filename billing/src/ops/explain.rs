@@ -46,7 +46,7 @@ pub struct Explained {
     pub catalog: Option<i64>,
     /// All of time; the segment that holds at the moment asked about is marked.
     pub segments: Vec<ExplainedSegment>,
-    /// What the gate decides by: that of the record that is held, where one serves in the place of the rows.
+    /// The timeline by which the gate decides: that of the record that is held, where one serves in the place of the rows.
     #[serde(skip)]
     pub timeline: Timeline,
     pub subscriptions: Vec<Subscription>,

@@ -210,7 +210,7 @@ impl Cache {
             }
             return Err(error);
         }
-        // What is stored and not told is refused by itself, and nobody may ask for an account for long.
+        // A record that is stored and not told is refused by itself, and no account may be asked for for long.
         self.fill(&quiet).await?;
         self.record(NOBODYS, &nothing.entitlement.account).await?;
         // Records that a restore holds are kept for a while: a missing right would be noticed only then.

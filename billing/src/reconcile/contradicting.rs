@@ -52,7 +52,7 @@ impl Billing {
     }
 }
 
-/// Those of a page whose customer and subscription name two accounts.
+/// The customers of a page of which customer and subscription name two accounts.
 pub(super) fn contradicting(items: &[Listed]) -> Vec<Listed> {
     items.iter().filter(|listed| contradiction(listed).is_some()).cloned().collect()
 }

@@ -79,7 +79,7 @@ impl Dialect {
     }
 }
 
-/// What the query of a question in headers says.
+/// The pairs in the query of a question in headers.
 fn pairs<'a>(request: &'a RequestHeader, routing: &Routing) -> impl Iterator<Item = &'a str> {
     let query = match request.uri.path().strip_prefix(routing.decide.path()) {
         Some("") => request.uri.query().unwrap_or_default(),

@@ -13,9 +13,9 @@ use crate::pages::look::{Texts, fill};
 pub struct End {
     /// Its name in the form.
     pub subscription: String,
-    /// What it is for, and what it costs, where there is another one.
+    /// Its purpose and its price, where there is another one.
     pub name: Option<String>,
-    /// What comes of it, with the day of its end.
+    /// Its effect, with the day of its end.
     pub text: String,
 }
 

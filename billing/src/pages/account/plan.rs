@@ -71,7 +71,7 @@ pub struct Actions {
 pub enum Change {
     /// Nothing: there is none, or one of them is of a provider that cannot be asked.
     None,
-    /// What goes on can be ended.
+    /// A subscription that goes on can be ended.
     End,
     /// The end of one is taken back.
     Keep,
@@ -311,7 +311,7 @@ fn unnamed(texts: &Texts, subscription: &Subscription) -> Line {
     Line { name: texts.account.unnamed.clone(), line }
 }
 
-/// What is charged, and how often.
+/// The amount that is charged, and how often.
 pub fn priced(texts: &Texts, price: &Price) -> String {
     let with = match price.cadence {
         Cadence::Monthly => &texts.common.monthly,

@@ -1,4 +1,4 @@
-//! What the bills say of a payment that is missing: a table.
+//! The bills' word on a payment that is missing: a table.
 
 use super::*;
 
